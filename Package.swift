@@ -1,0 +1,35 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every target: unsafe constructs must be marked, and nothing may warn.
+let strict: [SwiftSetting] = [
+    .strictMemorySafety(), .treatAllWarnings(as: .error), .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("ExistentialAny"), .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+let package = Package(
+    name: "countersign",
+    products: [
+        .library(name: "Verification", targets: ["Verification"])
+    ],
+    targets: [
+        .target(name: "CSystem"),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+        .target(name: "CredentialModel", swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
+        .target(name: "LMDB", dependencies: ["CLMDB"], swiftSettings: strict),
+        .target(name: "CredentialDigest", dependencies: ["CredentialModel", "COpenSSL", "CSystem"], swiftSettings: strict),
+        .target(name: "RecordCache", dependencies: ["CredentialModel", "CSystem"], swiftSettings: strict),
+        .target(
+            name: "CredentialStore", dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "LMDB", "CSystem"],
+            swiftSettings: strict),
+        .target(
+            name: "Verification",
+            dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "CredentialStore"], swiftSettings: strict),
+        .target(
+            name: "Issuance",
+            dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "CredentialStore", "LMDB"],
+            swiftSettings: strict),
+    ],
+    swiftLanguageModes: [.v6]
+)

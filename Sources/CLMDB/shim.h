@@ -1,0 +1,25 @@
+#ifndef CLMDB_SHIM_H
+#define CLMDB_SHIM_H
+
+// LMDB, and three calls of the C library that Swift's Glibc module leaves out.
+
+#include <lmdb.h>
+#include <sys/prctl.h>
+#include <sys/vfs.h>
+
+/// The magic number of the file system that holds `path`, or -1 with the reason in errno.
+static inline long long clmdb_file_system_magic(const char *path) {
+    struct statfs info;
+    return statfs(path, &info) == 0 ? (long long)(unsigned int)info.f_type : -1;
+}
+
+/// pipe2(2).
+static inline int clmdb_pipe(int ends[2], int flags) {
+    extern int pipe2(int ends[2], int flags);
+    return pipe2(ends, flags);
+}
+
+/// Names the calling thread; the kernel keeps the first 15 bytes.
+static inline void clmdb_name_thread(const char *name) { prctl(PR_SET_NAME, name, 0, 0, 0); }
+
+#endif

@@ -1,0 +1,70 @@
+#ifndef COUNTERSIGN_CSYSTEM_H
+#define COUNTERSIGN_CSYSTEM_H
+
+// What Swift cannot say without a pointer or a macro: the two clocks, a prefetch, a constant-time compare of words and
+// the process's own hardening. Header-only; the values that cross are plain integers wherever that is possible.
+
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <time.h>
+
+/// Seconds since the Unix epoch (CLOCK_REALTIME).
+static inline int64_t cs_wall_seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec;
+}
+
+/// Seconds since the machine booted, suspend included (CLOCK_BOOTTIME): never set back or forth by anybody.
+static inline int64_t cs_boot_seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_BOOTTIME, &t);
+    return (int64_t)t.tv_sec;
+}
+
+/// Nanoseconds on the monotonic clock, for measuring.
+static inline uint64_t cs_monotonic_nanoseconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/// 1 when the two 256-bit values differ, else 0, in time that does not depend on where they differ.
+/// The empty assembly hides the accumulated difference from the optimiser, so that it cannot branch early.
+static inline uint64_t cs_words4_differ(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
+                                        uint64_t b0, uint64_t b1, uint64_t b2, uint64_t b3) {
+    uint64_t d = a0 ^ b0;
+    __asm__ volatile("" : "+r"(d));
+    d |= a1 ^ b1;
+    __asm__ volatile("" : "+r"(d));
+    d |= a2 ^ b2;
+    __asm__ volatile("" : "+r"(d));
+    d |= a3 ^ b3;
+    __asm__ volatile("" : "+r"(d));
+    return (d | (0u - d)) >> 63;
+}
+
+/// Starts loading the cache line at `address` and does not wait for it.
+static inline void cs_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
+
+/// No core dump, no ptrace by the same user: memory holds peppers and, for an instant, credentials. 0 on success.
+static inline int cs_forbid_dumps(void) {
+    struct rlimit none = {0, 0};
+    int failed = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    return setrlimit(RLIMIT_CORE, &none) | failed;
+}
+
+/// Zero-filled private memory, asking for huge pages; NULL when there is none.
+static inline void *cs_map_words(uint64_t bytes) {
+    void *memory = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) { return 0; }
+    madvise(memory, bytes, MADV_HUGEPAGE);
+    madvise(memory, bytes, MADV_DONTDUMP);
+    return memory;
+}
+
+static inline void cs_unmap_words(void *memory, uint64_t bytes) { munmap(memory, bytes); }
+
+#endif

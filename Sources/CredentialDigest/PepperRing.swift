@@ -1,0 +1,92 @@
+public import CredentialModel
+import Synchronization
+
+/// The peppers alive, shared by all verifying threads; new ones can be added and old ones retired while they read.
+///
+/// Places are given out once and never reused while the process lives, so a reader that found a place needs no lock: the
+/// key in it does not change any more. Retiring only takes the number away.
+public final class PepperRing: Sendable {
+    /// Peppers alive at once, at most.
+    public static let aliveMax = 16
+    /// Places in the ring: how many peppers one process can see in its life.
+    private static let placesMax = 64
+
+    private let keys: Mutex<[Pepper]>
+    private let places: FixedPlaces
+    /// The place of the newest pepper.
+    private let newestPlace = Atomic<Int>(0)
+
+    /// A ring with the peppers of a file, in order of their numbers.
+    public init(_ file: PepperFile) {
+        keys = Mutex([])
+        places = FixedPlaces(capacity: Self.placesMax)
+        for pepper in file.peppers { _ = add(pepper) }
+    }
+
+    /// Adds a pepper, which becomes the newest if its number is the highest. False when the number is alive already or no place is left.
+    public func add(_ pepper: Pepper) -> Bool {
+        keys.withLock { alive in
+            guard !alive.contains(where: { $0.number == pepper.number }), alive.count < Self.aliveMax else { return false }
+            guard let place = places.append(TagKey(pepper.secret), number: pepper.number) else { return false }
+            alive.append(pepper)
+            if alive.allSatisfy({ $0.number <= pepper.number }) {
+                // Release: whoever reads this place number also sees the key that was put there before.
+                newestPlace.store(place, ordering: .releasing)
+            }
+            return true
+        }
+    }
+
+    /// Takes a pepper away. False when it is not alive or is the newest.
+    public func retire(_ number: UInt16) -> Bool {
+        keys.withLock { alive in
+            guard let index = alive.firstIndex(where: { $0.number == number }),
+                alive.contains(where: { $0.number > number })
+            else { return false }
+            alive.remove(at: index)
+            places.clear(number: number)
+            return true
+        }
+    }
+
+    /// The numbers alive, in ascending order.
+    public var numbers: [UInt16] { keys.withLock { $0.map(\.number).sorted() } }
+
+    /// The peppers alive.
+    public var peppers: [Pepper] { keys.withLock { $0 } }
+
+    /// Where the newest pepper is: what new tags are made with.
+    @inline(__always)
+    public var newest: PepperPlace {
+        // Acquire: pairs with the release in `add`.
+        let place = newestPlace.load(ordering: .acquiring)
+        return PepperPlace(index: place, number: places.number(at: place))
+    }
+
+    /// Where the pepper of that number is; nil when it is not alive.
+    public func place(of number: UInt16) -> PepperPlace? {
+        guard let index = places.index(of: number) else { return nil }
+        return PepperPlace(index: index, number: number)
+    }
+
+    /// The tag of a native credential under the pepper at that place.
+    @inline(__always)
+    public func tag(of block: borrowing TagBlock, at place: PepperPlace) -> Tag {
+        places.tag(of: block, at: place.index)
+    }
+
+    /// The tag of an imported credential: HMAC over `kind ‖ id ‖ presented bytes`.
+    public func tag(ofImported presented: RawSpan, kind: CredentialKind, id: CredentialID, at place: PepperPlace) -> Tag {
+        var message: [UInt8] = [kind.rawValue]
+        let digits = id.digits
+        for index in 0..<digits.count { message.append(digits[index]) }
+        for offset in 0..<presented.byteCount { message.append(presented.byte(at: offset)) }
+        return places.code(of: message.octets, at: place.index)
+    }
+}
+
+/// A pepper's place in the ring, and its number.
+public struct PepperPlace: Sendable {
+    let index: Int
+    public let number: UInt16
+}

@@ -1,0 +1,134 @@
+/// An IPv4 or IPv6 address; IPv4 as its IPv4-mapped IPv6 form (RFC 4291 §2.5.5.2), so that both spellings are one.
+public struct IPAddress: Hashable, Sendable {
+    /// The most and the least significant 64 bits.
+    public let high: UInt64
+    public let low: UInt64
+
+    public init(high: UInt64, low: UInt64) {
+        self.high = high
+        self.low = low
+    }
+
+    /// The IPv4 address with these 32 bits.
+    public init(v4 bits: UInt32) {
+        self.init(high: 0, low: 0xFFFF_0000_0000 | UInt64(bits))
+    }
+
+    /// Whether this is an IPv4 address, in either spelling.
+    public var isV4: Bool { high == 0 && low >> 32 == 0xFFFF }
+
+    /// Whether this is a loopback address: 127.0.0.0/8 or ::1.
+    public var isLoopback: Bool { isV4 ? (low >> 24) & 0xFF == 127 : high == 0 && low == 1 }
+
+    /// Reads the text form of RFC 4291 §2.2 or dotted decimal; nil for everything else (no zone, no port, no brackets).
+    public init?(_ text: RawSpan) {
+        guard (2...45).contains(text.byteCount) else { return nil }
+        var hasColon = false
+        for offset in 0..<text.byteCount where text.byte(at: offset) == 0x3A { hasColon = true }
+        if hasColon {
+            guard let parsed = Self.parseV6(text) else { return nil }
+            self = parsed
+        } else {
+            guard let bits = Self.parseV4(text, from: 0) else { return nil }
+            self.init(v4: bits)
+        }
+    }
+
+    public init?(_ text: String) {
+        let bytes = Array(text.utf8)
+        guard let parsed = IPAddress(bytes.octets) else { return nil }
+        self = parsed
+    }
+
+    /// Four decimal numbers of 0 to 255 without leading zeros, up to the end of the text.
+    private static func parseV4(_ text: RawSpan, from start: Int) -> UInt32? {
+        var bits: UInt32 = 0
+        var parts = 0
+        var offset = start
+        while parts < 4 {
+            let first = offset
+            var value: UInt32 = 0
+            while offset < text.byteCount, case let digit = text.byte(at: offset) &- 0x30, digit < 10 {
+                guard offset &- first < 3 else { return nil }
+                value = value &* 10 &+ UInt32(digit)
+                offset &+= 1
+            }
+            guard offset > first, value <= 255 else { return nil }
+            guard offset &- first == 1 || text.byte(at: first) != 0x30 else { return nil }
+            bits = bits << 8 | value
+            parts &+= 1
+            if parts < 4 {
+                guard offset < text.byteCount, text.byte(at: offset) == 0x2E else { return nil }
+                offset &+= 1
+            }
+        }
+        return offset == text.byteCount ? bits : nil
+    }
+
+    private static func parseV6(_ text: RawSpan) -> IPAddress? {
+        var groups = InlineArray<8, UInt16>(repeating: 0)
+        var count = 0
+        var gap: Int?
+        var offset = 0
+        if text.byte(at: 0) == 0x3A {
+            guard text.byte(at: 1) == 0x3A else { return nil }
+            gap = 0
+            offset = 2
+        }
+        while offset < text.byteCount {
+            guard count < 8 else { return nil }
+            let first = offset
+            var value: UInt32 = 0
+            while offset < text.byteCount, let digit = hexDigit(text.byte(at: offset)) {
+                guard offset &- first < 4 else { return nil }
+                value = value << 4 | UInt32(digit)
+                offset &+= 1
+            }
+            if offset < text.byteCount, text.byte(at: offset) == 0x2E {
+                guard count <= 6, let bits = parseV4(text, from: first) else { return nil }
+                groups[count] = UInt16(truncatingIfNeeded: bits >> 16)
+                groups[count &+ 1] = UInt16(truncatingIfNeeded: bits)
+                count &+= 2
+                offset = text.byteCount
+                break
+            }
+            guard offset > first else { return nil }
+            groups[count] = UInt16(truncatingIfNeeded: value)
+            count &+= 1
+            guard offset < text.byteCount else { break }
+            guard text.byte(at: offset) == 0x3A else { return nil }
+            offset &+= 1
+            guard offset < text.byteCount else { return nil }
+            if text.byte(at: offset) == 0x3A {
+                guard gap == nil else { return nil }
+                gap = count
+                offset &+= 1
+            }
+        }
+        return assemble(groups, count: count, gap: gap)
+    }
+
+    private static func assemble(_ groups: InlineArray<8, UInt16>, count: Int, gap: Int?) -> IPAddress? {
+        // A "::" stands for at least one group of zeros.
+        guard gap == nil ? count == 8 : count < 8 else { return nil }
+        let before = gap ?? 8
+        var high: UInt64 = 0
+        var low: UInt64 = 0
+        for index in 0..<8 {
+            var group: UInt16 = 0
+            if index < before {
+                group = groups[index]
+            } else if index >= before &+ 8 &- count {
+                group = groups[index &- (8 &- count)]
+            }
+            if index < 4 { high = high << 16 | UInt64(group) } else { low = low << 16 | UInt64(group) }
+        }
+        return IPAddress(high: high, low: low)
+    }
+
+    private static func hexDigit(_ byte: UInt8) -> UInt8? {
+        if byte &- 0x30 < 10 { return byte &- 0x30 }
+        let letter = (byte | 0x20) &- 0x61
+        return letter < 6 ? letter &+ 10 : nil
+    }
+}

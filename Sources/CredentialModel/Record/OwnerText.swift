@@ -1,0 +1,54 @@
+/// Whom a credential acts for: an API key's owner, a token's subject (`sub`). 1 to 255 bytes of UTF-8, 64 of them inline.
+///
+/// Up to ``inlineBytesMax`` bytes the text is whole and the record fits the cache. A longer one stays in the store:
+/// here are its length and its beginning, and whoever needs the rest reads the store.
+public struct OwnerText: Sendable, Equatable {
+    /// Bytes that are held inline.
+    public static let inlineBytesMax = 64
+    /// Bytes that an owner may have (OpenID Connect Core §2 limits `sub` to 255).
+    public static let bytesMax = 255
+
+    /// The inline bytes in memory order, zero behind the end.
+    public var words: InlineArray<8, UInt64>
+    /// Bytes of the whole text, which may be more than are held here.
+    public var byteCount: UInt8
+
+    /// No owner.
+    public init() {
+        words = InlineArray(repeating: 0)
+        byteCount = 0
+    }
+
+    /// Takes up to 64 bytes of `text`; the caller has checked that it has at most 255.
+    public init(_ text: RawSpan) {
+        self.init()
+        byteCount = UInt8(clamping: text.byteCount)
+        let held = min(text.byteCount, Self.inlineBytesMax)
+        for index in 0..<held / 8 { words[index] = text.word64(at: index &* 8) }
+        var offset = held / 8 &* 8
+        while offset < held {
+            words[offset / 8] |= UInt64(text.byte(at: offset)) << UInt64(offset % 8 &* 8)
+            offset &+= 1
+        }
+    }
+
+    /// Whether all bytes are held inline.
+    public var isWhole: Bool { byteCount <= Self.inlineBytesMax }
+
+    /// The inline bytes; the rest of a longer text is not among them.
+    public var bytes: [UInt8] {
+        (0..<min(Int(byteCount), Self.inlineBytesMax)).map { byte(at: $0) }
+    }
+
+    /// One of the inline bytes.
+    @inline(__always)
+    public func byte(at offset: Int) -> UInt8 {
+        UInt8(truncatingIfNeeded: words[offset / 8] >> UInt64(offset % 8 &* 8))
+    }
+
+    public static func == (left: OwnerText, right: OwnerText) -> Bool {
+        guard left.byteCount == right.byteCount else { return false }
+        for index in 0..<8 where left.words[index] != right.words[index] { return false }
+        return true
+    }
+}

@@ -1,0 +1,28 @@
+/// Whole seconds since the Unix epoch, UTC, as `exp` and `iat` count them (RFC 7519 NumericDate).
+public struct UnixSeconds: Hashable, Comparable, Sendable, CustomStringConvertible {
+    public let rawValue: Int64
+
+    public init(_ rawValue: Int64) {
+        self.rawValue = rawValue
+    }
+
+    /// Later than every time that can be set: "does not expire".
+    public static let never = UnixSeconds(Int64.max)
+    /// Earlier than every time that can be set: "valid from the beginning".
+    public static let always = UnixSeconds(0)
+    /// The last time that can be given: 9999-12-31T23:59:59Z, the end of RFC 3339.
+    public static let latest = UnixSeconds(253_402_300_799)
+
+    /// This time and some seconds more, held between ``always`` and ``latest``.
+    public func adding(_ seconds: Int64) -> UnixSeconds {
+        let (sum, overflow) = rawValue.addingReportingOverflow(seconds)
+        guard !overflow else { return seconds < 0 ? .always : .latest }
+        return UnixSeconds(Swift.min(Swift.max(sum, 0), Self.latest.rawValue))
+    }
+
+    public static func < (left: UnixSeconds, right: UnixSeconds) -> Bool {
+        left.rawValue < right.rawValue
+    }
+
+    public var description: String { String(rawValue) }
+}

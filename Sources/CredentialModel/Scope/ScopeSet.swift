@@ -1,0 +1,72 @@
+/// What a credential may be used for: scope tokens as RFC 6749 §3.3 writes them, in the order given, each once.
+public struct ScopeSet: Hashable, Sendable {
+    /// Tokens in one set, at most.
+    public static let tokensMax = 128
+    /// Bytes of a whole set, at most.
+    public static let bytesMax = 4_096
+    /// Scopes that begin so are rights over this service: given by administration only.
+    public static let rightPrefix = "countersign:"
+
+    public let tokens: [String]
+
+    /// - Throws: ``ListFault`` for a character outside `%x21 / %x23-5B / %x5D-7E` and for too many or too long tokens.
+    public init(_ tokens: [String]) throws(ListFault) {
+        var unique: [String] = []
+        for token in tokens where !unique.contains(token) {
+            let allowed = token.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C }
+            guard allowed, !token.isEmpty else {
+                throw ListFault("a scope is one word of visible ASCII without quote and backslash (RFC 6749 §3.3)")
+            }
+            unique.append(token)
+        }
+        guard unique.count <= Self.tokensMax, unique.reduce(0, { $0 + $1.utf8.count + 1 }) <= Self.bytesMax else {
+            throw ListFault("a scope set has at most \(Self.tokensMax) scopes and \(Self.bytesMax) bytes")
+        }
+        self.tokens = unique
+    }
+
+    /// Reads tokens parted by spaces, as they stand in a `scope` parameter.
+    public init(text: String) throws(ListFault) {
+        try self.init(text.split(separator: " ").map(String.init))
+    }
+
+    /// The tokens parted by single spaces.
+    public var text: String { tokens.joined(separator: " ") }
+
+    /// Whether a set in its ``text`` form holds every scope that `needed` names.
+    public static func satisfies(_ granted: RawSpan, needed: RawSpan) -> Bool {
+        TokenList.containsAll(granted, needed: needed)
+    }
+}
+
+/// For whom a credential is meant: the `aud` of RFC 7519 §4.1.3, as resource URIs (RFC 8707).
+public struct AudienceSet: Hashable, Sendable {
+    /// Audiences in one set, at most.
+    public static let urisMax = 32
+    /// Bytes of one audience, at most.
+    public static let uriBytesMax = 512
+
+    public let uris: [String]
+
+    /// - Throws: ``ListFault`` for an audience with spaces or characters outside visible ASCII, and for too many.
+    public init(_ uris: [String]) throws(ListFault) {
+        var unique: [String] = []
+        for uri in uris where !unique.contains(uri) {
+            let allowed = uri.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C }
+            guard allowed, !uri.isEmpty, uri.utf8.count <= Self.uriBytesMax else {
+                throw ListFault("an audience is a URI of 1 to \(Self.uriBytesMax) visible ASCII characters")
+            }
+            unique.append(uri)
+        }
+        guard unique.count <= Self.urisMax else { throw ListFault("at most \(Self.urisMax) audiences") }
+        self.uris = unique
+    }
+
+    /// The URIs parted by single spaces.
+    public var text: String { uris.joined(separator: " ") }
+
+    /// Whether two sets in their ``text`` form share an audience.
+    public static func intersect(_ left: RawSpan, _ right: RawSpan) -> Bool {
+        TokenList.intersects(left, right)
+    }
+}

@@ -1,0 +1,129 @@
+public import CredentialDigest
+public import CredentialModel
+public import LMDB
+import RecordCache
+import Synchronization
+
+/// The one owner of a store's folder: its tables, its writer thread and what its readers share.
+///
+/// Mutations go through ``write(creates:_:)``. When it returns, the commit is durable and every reader of this process
+/// knows. Readers are made with ``makeReader()``, one per thread.
+public final class CredentialStore: Sendable {
+    public let directory: String
+    public let vendor: Vendor
+    /// Differs for each life of the data: a restored backup is another incarnation.
+    public let incarnation: UInt64
+    public let published: Published
+    public let peppers: PepperRing
+    /// Keys the aliases of imported credentials.
+    public let lookup: TagKey
+    public let clock: TrustedClock
+
+    let environment: Environment
+    let schema: Schema
+    let interning: Interning
+    private let lock: DirectoryLock
+    private let commit: GroupCommit
+    private let thread: BatchThread<Mutation>
+
+    /// Mutations that may wait for the writer thread.
+    private static let queueCapacity = 65_536
+    /// Mutations in one commit.
+    private static let batchMax = 4_096
+
+    init(opened: OpenedStore, options: StoreOptions) throws(StoreFailure) {
+        directory = opened.directory
+        vendor = opened.vendor
+        incarnation = opened.incarnation
+        published = opened.published
+        peppers = opened.peppers
+        lookup = opened.lookup
+        clock = opened.clock
+        environment = opened.environment
+        schema = opened.schema
+        interning = opened.interning
+        lock = opened.lock
+        let commit = GroupCommit(
+            environment: environment, schema: schema, published: published, interning: interning, clock: clock,
+            headRoom: HeadRoom(), onFatal: options.onFatal)
+        self.commit = commit
+        thread = try naming {
+            try BatchThread(name: "store-writer", capacity: Self.queueCapacity, batchMax: Self.batchMax) { batch in
+                commit.run(batch)
+            }
+        }
+    }
+
+    /// Whether a commit failed with unknown outcome: the process must end.
+    public var hasFailed: Bool { commit.hasFailed }
+
+    /// What the writer thread has done.
+    public var commits: CommitCounters { commit.commits }
+
+    /// Runs a mutation on the writer thread and returns when it is durable and every reader knows.
+    ///
+    /// Many mutations share one commit. The body may run more than once, since a transaction may have to be run again; it
+    /// must check before its first write and read whatever it relies on inside.
+    /// - Parameter creates: whether the mutation adds rows; those are refused first when the map runs full.
+    /// - Throws: what the body throws, or ``StoreFailure``.
+    public func write<Value: Sendable>(
+        creates: Bool, _ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Value
+    ) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            submit(creates: creates, body) { continuation.resume(with: $0) }
+        }
+    }
+
+    /// The same for callers without `async`: `completion` runs on the writer thread, after the acknowledgement's conditions hold.
+    public func submit<Value: Sendable>(
+        creates: Bool, _ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Value,
+        completion: @escaping @Sendable (Result<Value, any Error>) -> Void
+    ) {
+        let result = ResultBox<Value>()
+        let mutation = Mutation(creates: creates) { writer, transaction in
+            let value = try body(writer, transaction)
+            result.set(value)
+        } finish: { error in
+            if let error {
+                completion(.failure(error))
+            } else if let value = result.take() {
+                completion(.success(value))
+            } else {
+                completion(.failure(StoreFailure.closed))
+            }
+        }
+        if !thread.submit(mutation) { completion(.failure(commit.hasFailed ? StoreFailure.closed : StoreFailure.busy)) }
+    }
+
+    /// Offers a mutation that may be dropped: nobody waits, and a busy queue does not take it.
+    public func offer(_ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Void) {
+        _ = thread.submitIfIdle(Mutation(creates: true, apply: body, finish: { _ in }))
+    }
+
+    /// Makes a reader for one thread.
+    public func makeReader() throws(StoreFailure) -> StoreReader {
+        try StoreReader(store: self)
+    }
+
+    /// Waits until everything accepted is durable, then lets the folder go.
+    @available(*, noasync)
+    public func close() {
+        thread.close()
+        // Fails only while a transaction of another thread runs; the process's end closes it then.
+        try? environment.close()
+        lock.release()
+    }
+}
+
+/// Carries a mutation's value from the transaction to its acknowledgement. A run that is repeated replaces it.
+private final class ResultBox<Value: Sendable>: Sendable {
+    private let value = Mutex<Value?>(nil)
+
+    func set(_ new: Value) {
+        value.withLock { $0 = new }
+    }
+
+    func take() -> Value? {
+        value.withLock { $0 }
+    }
+}

@@ -1,0 +1,67 @@
+public import CredentialModel
+import RecordCache
+
+/// One mutation as the journal keeps it: what happened to which credential, never a secret or a text.
+///
+/// ```
+/// 0 event  1 kind of credential or of watermark  2..9 seconds  10..17 id  18..25 issued before  26... owner, client or family
+/// ```
+public struct JournalEntry: Sendable, Equatable {
+    public enum Event: UInt8, Sendable {
+        case issued = 1
+        case edited = 2
+        case rotated = 3
+        case revoked = 4
+        case ownerRevoked = 5
+        case clientRevoked = 6
+        case familyRevoked = 7
+        case clientChanged = 8
+        case pepperAdded = 9
+        case pepperRetired = 10
+    }
+
+    /// Counts up by one with each mutation; never reused within an incarnation of the store.
+    public let number: UInt64
+    public let event: Event
+    public let kind: CredentialKind?
+    public let time: UnixSeconds
+    /// The credential, if the event has one.
+    public let id: CredentialID?
+    /// The limit of a bulk revocation that was given one.
+    public let issuedBefore: UnixSeconds?
+    /// The exact owner, or the number of the client, family or pepper, if the event has one.
+    public let subject: [UInt8]
+
+    init(
+        number: UInt64, event: Event, kind: CredentialKind? = nil, time: UnixSeconds, id: CredentialID? = nil,
+        issuedBefore: UnixSeconds? = nil, subject: [UInt8] = []
+    ) {
+        self.number = number
+        self.event = event
+        self.kind = kind
+        self.time = time
+        self.id = id
+        self.issuedBefore = issuedBefore
+        self.subject = subject
+    }
+
+    init?(row: RawSpan, number: UInt64) {
+        guard row.byteCount >= 18, row.byteCount == 18 || row.byteCount >= 26, let event = Event(rawValue: row.byte(at: 0)) else { return nil }
+        let id = row.word64(at: 10)
+        let hasSubject = row.byteCount >= 26
+        let limit = hasSubject ? UnixSeconds(Int64(bitPattern: row.word64(at: 18))) : .always
+        self.init(
+            number: number, event: event, kind: CredentialKind(rawValue: row.byte(at: 1)),
+            time: UnixSeconds(Int64(bitPattern: row.word64(at: 2))),
+            id: id == 0 ? nil : CredentialID(rawValue: id), issuedBefore: limit == .always ? nil : limit, subject: hasSubject ? row.extracting(26...).copied() : [])
+    }
+
+    var row: [UInt8] {
+        var row: [UInt8] = [event.rawValue, kind?.rawValue ?? 0]
+        row.append(word64: UInt64(bitPattern: time.rawValue))
+        row.append(word64: id?.rawValue ?? 0)
+        guard !subject.isEmpty else { return row }
+        row.append(word64: UInt64(bitPattern: issuedBefore?.rawValue ?? 0))
+        return row + subject
+    }
+}

@@ -1,0 +1,24 @@
+import RecordCache
+
+/// The names of the `meta` table.
+enum MetaName {
+    case schema, vendor, incarnation, journalNumber, time, pepperHighest, lookupCheck
+    case internedHighest(InternedTable.Kind)
+    case pepperCheck(UInt16)
+
+    var key: [UInt8] {
+        let name =
+            switch self {
+            case .schema: "schema"
+            case .vendor: "vendor"
+            case .incarnation: "incarnation"
+            case .journalNumber: "journal-number"
+            case .time: "time"
+            case .pepperHighest: "pepper-highest"
+            case .lookupCheck: "lookup-check"
+            case .internedHighest(let kind): "interned-highest-\(kind.rawValue)"
+            case .pepperCheck(let number): "pepper-check-\(number)"
+            }
+        return Array(name.utf8)
+    }
+}

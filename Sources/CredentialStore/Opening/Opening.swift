@@ -1,0 +1,90 @@
+public import CredentialDigest
+public import CredentialModel
+import LMDB
+import RecordCache
+
+/// Everything that ``CredentialStore`` needs once a folder is open and its peppers are proven.
+struct OpenedStore {
+    let directory: String
+    let vendor: Vendor
+    let incarnation: UInt64
+    let published: Published
+    let peppers: PepperRing
+    let lookup: TagKey
+    let clock: TrustedClock
+    let environment: Environment
+    let schema: Schema
+    let interning: Interning
+    let lock: DirectoryLock
+}
+
+extension CredentialStore {
+    /// Whether there is a store in a folder.
+    public static func exists(in directory: String) -> Bool {
+        Environment.exists(in: directory)
+    }
+
+    /// Makes a new store in an empty or absent folder and opens it.
+    /// - Throws: ``StoreFailure/storeExists(directory:)`` and whatever opening can throw.
+    public static func create(
+        in directory: String, vendor: Vendor, peppers: PepperFile, options: StoreOptions = StoreOptions()
+    ) throws(StoreFailure) -> CredentialStore {
+        guard !exists(in: directory) else { throw .storeExists(directory: directory) }
+        try naming { () throws in _ = try DurableDirectory.create(path: directory) }
+        return try open(directory, birth: vendor, asked: vendor, peppers: peppers, options: options)
+    }
+
+    /// Opens an existing store for reading and writing. One process at a time.
+    /// - Parameter vendor: what the caller expects; nil takes the store's own.
+    /// - Throws: ``StoreFailure`` that says what does not fit and what to do about it.
+    public static func open(
+        in directory: String, vendor: Vendor? = nil, peppers: PepperFile, options: StoreOptions = StoreOptions()
+    ) throws(StoreFailure) -> CredentialStore {
+        guard exists(in: directory) else { throw .noStore(directory: directory) }
+        return try open(directory, birth: nil, asked: vendor, peppers: peppers, options: options)
+    }
+
+    private static func open(
+        _ directory: String, birth: Vendor?, asked: Vendor?, peppers: PepperFile, options: StoreOptions
+    ) throws(StoreFailure) -> CredentialStore {
+        let lock: DirectoryLock
+        do {
+            lock = try DirectoryLock(directory: directory)
+        } catch {
+            throw .held(error)
+        }
+        let environment = try naming { () throws in
+            try Environment(
+                directory: directory,
+                options: Environment.Options(
+                    mapBytes: options.mapBytes, databasesMax: Schema.tableCount, readersMax: options.readersMax,
+                    readOnly: false, create: birth != nil))
+        }
+        guard let published = Published(cacheBytes: options.cacheBytes) else { throw .lmdb(.system(12)) }
+        let interning = Interning(table: published.interned)
+        do {
+            let commit = try environment.write { transaction -> OpenedStore in
+                let schema = try Schema(environment, create: birth != nil, in: transaction)
+                let meta = MetaReader(schema: schema, writer: StoreWriter(schema: schema, interning: interning))
+                if let birth { try meta.initialize(vendor: birth, peppers: peppers, in: transaction) }
+                try meta.requireSchema(in: transaction)
+                let vendor = try meta.vendor(asked: asked, in: transaction)
+                let alive = try meta.provenPeppers(peppers, in: transaction)
+                let mark = try meta.writer.number(.time, in: transaction)
+                try meta.load(published: published, interning: interning, in: transaction)
+                return OpenedStore(
+                    directory: directory, vendor: vendor,
+                    incarnation: try meta.writer.number(.incarnation, in: transaction) ?? 0, published: published,
+                    peppers: PepperRing(alive), lookup: peppers.lookup,
+                    clock: TrustedClock(mark: mark.map { UnixSeconds(Int64(clamping: $0)) }), environment: environment,
+                    schema: schema, interning: interning, lock: lock)
+            }
+            return try CredentialStore(opened: commit.value, options: options)
+        } catch {
+            try? environment.close()
+            lock.release()
+            if case LMDBError.notFound = error { throw .noStore(directory: directory) }
+            return try naming { throw error }
+        }
+    }
+}

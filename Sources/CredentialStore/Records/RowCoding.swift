@@ -1,0 +1,152 @@
+import CredentialModel
+
+// A row of `credentials`:
+//
+// ```
+//  0 format  1 kind  2 pepper  4 flags  6 zero
+//  8 issuedAt       16 expiresAt       24 journal number
+// 32 client         36 scopes          40 audiences        44 networks
+// 48 tag (32 bytes)
+// 80 claims: type, length (2 bytes), value; again and again to the end
+// ```
+//
+// A claim whose type has bit 7 is critical: a version that does not know it must not accept the credential. So an older
+// program that meets a restriction invented after it fails closed.
+
+/// The types of claims.
+enum ClaimType {
+    static let critical: UInt8 = 0x80
+    static let notBefore: UInt8 = 0x81
+    static let family: UInt8 = 0x82
+    static let owner: UInt8 = 0x83
+    static let name: UInt8 = 0x04
+    static let predecessor: UInt8 = 0x05
+    static let successor: UInt8 = 0x06
+    static let revokedAt: UInt8 = 0x07
+}
+
+enum RowLayout {
+    static let format: UInt8 = 1
+    static let headerBytes = 80
+    static let pepper = 2
+    static let flags = 4
+    static let issuedAt = 8
+    static let expiresAt = 16
+    static let journalNumber = 24
+    static let client = 32
+    static let scopes = 36
+    static let audiences = 40
+    static let networks = 44
+    static let tag = 48
+}
+
+extension CredentialRecord {
+    /// Reads a row without allocating; nil when it is damaged. The owner is whole up to 64 bytes.
+    @inline(__always)
+    init?(row: RawSpan, id: CredentialID) {
+        guard row.byteCount >= RowLayout.headerBytes, row.byte(at: 0) == RowLayout.format,
+            let kind = CredentialKind(rawValue: row.byte(at: 1))
+        else { return nil }
+        self.init(
+            id: id, kind: kind, tag: Tag(row, at: RowLayout.tag), pepper: row.word16(at: RowLayout.pepper))
+        flags = CredentialFlags(rawValue: row.word16(at: RowLayout.flags))
+        issuedAt = UnixSeconds(Int64(bitPattern: row.word64(at: RowLayout.issuedAt)))
+        expiresAt = UnixSeconds(Int64(bitPattern: row.word64(at: RowLayout.expiresAt)))
+        journalNumber = row.word64(at: RowLayout.journalNumber)
+        client = row.word32(at: RowLayout.client)
+        scopes = row.word32(at: RowLayout.scopes)
+        audiences = row.word32(at: RowLayout.audiences)
+        networks = row.word32(at: RowLayout.networks)
+        var claims = ClaimCursor(row)
+        while let (type, range) = claims.next(row) {
+            switch type {
+            case ClaimType.owner:
+                owner = OwnerText(row.extracting(range))
+            case ClaimType.notBefore where range.count == 8:
+                notBefore = UnixSeconds(Int64(bitPattern: row.word64(at: range.lowerBound)))
+            case ClaimType.family where range.count == 8:
+                family = row.word64(at: range.lowerBound)
+            default:
+                if type & ClaimType.critical != 0 { flags.insert(.unintelligible) }
+            }
+        }
+        guard claims.isAtEnd(row) else { return nil }
+    }
+}
+
+/// Walks the claims of a row and stops at the first that does not fit.
+struct ClaimCursor {
+    private var offset = RowLayout.headerBytes
+
+    init(_ row: RawSpan) {}
+
+    @inline(__always)
+    mutating func next(_ row: RawSpan) -> (type: UInt8, range: Range<Int>)? {
+        guard offset &+ 3 <= row.byteCount else { return nil }
+        let start = offset &+ 3
+        let end = start &+ Int(row.word16(at: offset &+ 1))
+        guard end <= row.byteCount else { return nil }
+        let type = row.byte(at: offset)
+        offset = end
+        return (type, start..<end)
+    }
+
+    func isAtEnd(_ row: RawSpan) -> Bool { offset == row.byteCount }
+}
+
+extension StoredCredential {
+    /// Reads a whole row; nil when it is damaged.
+    init?(row: RawSpan, id: CredentialID) {
+        guard let record = CredentialRecord(row: row, id: id) else { return nil }
+        self.record = record
+        owner = []
+        var claims = ClaimCursor(row)
+        while let (type, range) = claims.next(row) {
+            let value = row.extracting(range)
+            switch type {
+            case ClaimType.owner: owner = value.copied()
+            case ClaimType.name: name = String(decoding: value.copied(), as: UTF8.self)
+            case ClaimType.predecessor where range.count == 8: predecessor = CredentialID(rawValue: value.word64(at: 0))
+            case ClaimType.successor where range.count == 8: successor = CredentialID(rawValue: value.word64(at: 0))
+            case ClaimType.revokedAt where range.count == 8:
+                revokedAt = UnixSeconds(Int64(bitPattern: value.word64(at: 0)))
+            default: break
+            }
+        }
+    }
+
+    /// The row's bytes. Claims that this version does not know are not kept: whoever rewrites a row refuses those first.
+    var row: [UInt8] {
+        var row: [UInt8] = [RowLayout.format, record.kind.rawValue]
+        row.reserveCapacity(RowLayout.headerBytes + 32 + owner.count)
+        row.append(word16: record.pepper)
+        row.append(word16: record.flags.subtracting(.unintelligible).rawValue)
+        row.append(word16: 0)
+        row.append(word64: UInt64(bitPattern: record.issuedAt.rawValue))
+        row.append(word64: UInt64(bitPattern: record.expiresAt.rawValue))
+        row.append(word64: record.journalNumber)
+        row.append(word32: record.client)
+        row.append(word32: record.scopes)
+        row.append(word32: record.audiences)
+        row.append(word32: record.networks)
+        row.append(contentsOf: record.tag.bytes)
+        func claim(_ type: UInt8, _ value: [UInt8]) {
+            row.append(type)
+            row.append(word16: UInt16(clamping: value.count))
+            row.append(contentsOf: value.prefix(Int(UInt16.max)))
+        }
+        func claim(_ type: UInt8, number: UInt64) {
+            var value: [UInt8] = []
+            value.append(word64: number)
+            claim(type, value)
+        }
+        if !owner.isEmpty { claim(ClaimType.owner, owner) }
+        if record.notBefore > .always { claim(ClaimType.notBefore, number: UInt64(bitPattern: record.notBefore.rawValue)) }
+        if record.family != 0 { claim(ClaimType.family, number: record.family) }
+        if let name { claim(ClaimType.name, Array(name.utf8)) }
+        if let predecessor { claim(ClaimType.predecessor, number: predecessor.rawValue) }
+        if let successor { claim(ClaimType.successor, number: successor.rawValue) }
+        if let revokedAt { claim(ClaimType.revokedAt, number: UInt64(bitPattern: revokedAt.rawValue)) }
+        return row
+    }
+}

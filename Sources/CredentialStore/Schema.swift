@@ -1,0 +1,88 @@
+import CredentialModel
+import LMDB
+
+/// The tables of a store and the version of their form.
+///
+/// ```
+/// credentials  id                       → header, tag, claims          (integer keys)
+/// aliases      HMAC of a foreign key    → id                           (16 bytes)
+/// journal      journal number           → event                        (integer keys)
+/// expiry       time ‖ id                → nothing                      (big-endian)
+/// owners       owner ‖ 0 ‖ id           → nothing
+/// interned     kind ‖ number            → text
+/// clients      client number            → definition                   (integer keys)
+/// watermarks   kind ‖ owner or number   → journal number, issued before
+/// meta         name                     → value
+/// ```
+struct Schema: Sendable {
+    /// The version that this code reads and writes.
+    static let version: UInt64 = 1
+    static let tableCount = 9
+
+    let credentials: Database
+    let aliases: Database
+    let journal: Database
+    let expiry: Database
+    let owners: Database
+    let interned: Database
+    let clients: Database
+    let watermarks: Database
+    let meta: Database
+
+    /// Opens all tables, creating them if asked.
+    init(_ environment: Environment, create: Bool, in transaction: borrowing WriteTransaction) throws(LMDBError) {
+        func open(_ name: String, _ keys: KeyShape) throws(LMDBError) -> Database {
+            try environment.openDatabase(name, keys: keys, in: transaction, create: create)
+        }
+        credentials = try open("credentials", .integer)
+        aliases = try open("aliases", .bytes)
+        journal = try open("journal", .integer)
+        expiry = try open("expiry", .bytes)
+        owners = try open("owners", .bytes)
+        interned = try open("interned", .bytes)
+        clients = try open("clients", .integer)
+        watermarks = try open("watermarks", .bytes)
+        meta = try open("meta", .bytes)
+    }
+
+    /// The tables by name, for statistics and checks.
+    var all: [(name: String, database: Database)] {
+        [
+            ("credentials", credentials), ("aliases", aliases), ("journal", journal), ("expiry", expiry),
+            ("owners", owners), ("interned", interned), ("clients", clients), ("watermarks", watermarks), ("meta", meta),
+        ]
+    }
+}
+
+/// Keys of composite tables. Numbers stand most significant byte first, so that byte order is their order.
+enum TableKey {
+    static func expiry(_ time: UnixSeconds, _ id: CredentialID) -> [UInt8] {
+        var key: [UInt8] = []
+        key.append(bigEndian: UInt64(clamping: time.rawValue))
+        key.append(bigEndian: id.rawValue)
+        return key
+    }
+
+    /// Everything of one owner: a zero byte, which no owner holds, ends the text.
+    static func ownerPrefix(_ owner: [UInt8]) -> [UInt8] {
+        owner + [0]
+    }
+
+    static func owner(_ owner: [UInt8], _ id: CredentialID) -> [UInt8] {
+        var key = ownerPrefix(owner)
+        key.append(bigEndian: id.rawValue)
+        return key
+    }
+
+    static func interned(_ kind: UInt8, _ number: UInt32) -> [UInt8] {
+        var key: [UInt8] = [kind]
+        key.append(bigEndian: UInt64(number))
+        return key
+    }
+
+    /// The number that stands in the last eight bytes of a key.
+    static func lastNumber(_ key: RawSpan) -> UInt64? {
+        guard key.byteCount >= 8 else { return nil }
+        return key.word64(at: key.byteCount - 8).byteSwapped
+    }
+}

@@ -1,0 +1,80 @@
+public import LMDB
+
+/// Why the store could not do something. Each message says what is wrong and what to do.
+public enum StoreFailure: Error, Equatable, Sendable, CustomStringConvertible {
+    /// There is no store in the folder.
+    case noStore(directory: String)
+    /// There is a store in the folder already.
+    case storeExists(directory: String)
+    /// Another process holds the store.
+    case held(DirectoryLockError)
+    /// The store was written by a newer version.
+    case schemaTooNew(found: UInt64, known: UInt64)
+    /// The store was written by an older version.
+    case schemaTooOld(found: UInt64, known: UInt64)
+    /// The store belongs to another vendor than the one asked for.
+    case otherVendor(found: String, asked: String)
+    /// A pepper that records need is not in the pepper file.
+    case pepperMissing(number: UInt16)
+    /// A pepper in the file is not the one that records were made with.
+    case pepperDiffers(number: UInt16)
+    /// The lookup secret in the file is not the one that aliases were made with.
+    case lookupSecretDiffers
+    /// The map has no room for what creates; revocations still have.
+    case full(usedPercent: Int)
+    /// More writes wait than the queue may hold.
+    case busy
+    /// The store is shutting down.
+    case closed
+    /// A commit failed: whether it took effect is unknown until the store is opened anew.
+    case outcomeUnknown(LMDBError)
+    /// A row does not have the form that this version writes.
+    case corrupt(table: String)
+    /// The interned numbers of a kind are used up.
+    case internedExhausted
+    case lmdb(LMDBError)
+    case file(FileError)
+    /// Something that no code here throws.
+    case unexpected(String)
+
+    public var description: String {
+        switch self {
+        case .noStore(let directory):
+            "there is no store in \(directory): check the path, or create one with `countersign serve --store \(directory)`"
+        case .storeExists(let directory):
+            "there is a store in \(directory) already: choose another folder"
+        case .held(let error):
+            error.description
+        case .schemaTooNew(let found, let known):
+            "the store has schema \(found) and this version knows up to \(known): use the newer version that wrote it"
+        case .schemaTooOld(let found, let known):
+            "the store has schema \(found) and this version needs \(known): run `countersign store upgrade`"
+        case .otherVendor(let found, let asked):
+            "the store's credentials begin with \(found), not \(asked): leave --vendor out or choose another store"
+        case .pepperMissing(let number):
+            "pepper \(number) is not in the pepper file, but records need it: put the right file back (--pepper-file)"
+        case .pepperDiffers(let number):
+            "pepper \(number) in the pepper file is not the one this store was made with: put the right file back"
+        case .lookupSecretDiffers:
+            "the lookup secret in the pepper file is not the one this store was made with: put the right file back"
+        case .full(let usedPercent):
+            "the store's map is \(usedPercent) % full and takes no more credentials; revocations still work: raise store.map-bytes and restart"
+        case .busy:
+            "too many writes are waiting: try again in a moment"
+        case .closed:
+            "the store is shutting down"
+        case .outcomeUnknown(let error):
+            "a commit failed (\(error)) and its outcome is unknown: the process must be restarted"
+        case .corrupt(let table):
+            "a row of table \(table) is damaged: run `countersign store check` and restore a backup"
+        case .internedExhausted:
+            "the store has as many distinct scope sets, audiences, networks or clients as it can hold"
+        case .lmdb(let error):
+            error.description
+        case .file(let error):
+            error.description
+        case .unexpected(let name):
+            "an unexpected failure: \(name)"
+        }
+    }
+}

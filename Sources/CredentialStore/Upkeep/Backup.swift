@@ -1,0 +1,26 @@
+import LMDB
+
+extension CredentialStore {
+    /// Share of the map at which a running backup gives up: it pins old pages, and revocations need the rest.
+    private static let abortPercent = 90
+
+    /// Writes a compacted copy of the newest snapshot to a new file while the store is in use.
+    ///
+    /// The copy holds every acknowledged write up to its beginning. It holds no pepper: keep those apart.
+    /// - Throws: ``StoreFailure/full(usedPercent:)`` when the map runs full meanwhile.
+    @available(*, noasync)
+    public func backup(toFile path: String) throws(StoreFailure) {
+        var abortedAt: Int?
+        do {
+            try environment.copyCompacted(toFile: path) { _ in
+                guard let usage = try? self.environment.usage(), usage.mapBytes > 0 else { return false }
+                let percent = usage.highestBytes * 100 / usage.mapBytes
+                if percent >= Self.abortPercent { abortedAt = percent }
+                return abortedAt == nil
+            }
+        } catch {
+            if let abortedAt { throw .full(usedPercent: abortedAt) }
+            throw .lmdb(error)
+        }
+    }
+}

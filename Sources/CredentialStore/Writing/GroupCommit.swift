@@ -1,0 +1,169 @@
+import CredentialModel
+import LMDB
+import Synchronization
+
+// One thread takes every mutation that waits, runs them in one transaction, commits once, tells the readers, and then
+// acknowledges all. A durable commit costs the same for one as for hundreds.
+//
+// A mutation that refuses before its first write (unknown id, dead parent) fails alone. One that fails after it has written
+// has spoilt the transaction: it is aborted and run again without that mutation. When the map is full, it is run again
+// without those that create, so that revocations always get through. When the commit itself fails for any other reason,
+// nobody knows what is on disk: the store takes no more writes, and the process is told to end.
+
+/// Runs batches of mutations on the writer thread.
+final class GroupCommit: Sendable {
+    private let environment: Environment
+    private let writer: Mutex<WriterBox>
+    private let published: Published
+    private let interning: Interning
+    private let clock: TrustedClock
+    private let headRoom: HeadRoom
+    private let onFatal: @Sendable (StoreFailure) -> Void
+    private let failed = Atomic<Bool>(false)
+
+    /// The last committed transaction, and how long the commits of batches took, for metrics.
+    let commits = CommitCounters()
+
+    private struct WriterBox: @unchecked Sendable {
+        // The writer is used on the writer thread only; the lock around it makes that visible to the compiler.
+        let writer: StoreWriter
+    }
+
+    init(
+        environment: Environment, schema: Schema, published: Published, interning: Interning, clock: TrustedClock,
+        headRoom: HeadRoom, onFatal: @escaping @Sendable (StoreFailure) -> Void
+    ) {
+        self.environment = environment
+        writer = Mutex(WriterBox(writer: StoreWriter(schema: schema, interning: interning)))
+        self.published = published
+        self.interning = interning
+        self.clock = clock
+        self.headRoom = headRoom
+        self.onFatal = onFatal
+    }
+
+    /// Whether a commit failed with unknown outcome.
+    var hasFailed: Bool { failed.load(ordering: .acquiring) }
+
+    /// Commits a batch and finishes each of its mutations exactly once.
+    @available(*, noasync)
+    func run(_ batch: [Mutation]) {
+        guard !hasFailed else { return refuse(batch, .closed) }
+        var waiting = batch
+        if let full = headRoom.refusal(environment) {
+            refuse(waiting.filter(\.creates), full)
+            waiting.removeAll(where: \.creates)
+        }
+        while !waiting.isEmpty {
+            switch attempt(&waiting) {
+            case .committed, .fatal:
+                return
+            case .again:
+                interning.aborted()
+            }
+        }
+    }
+
+    private enum Attempt {
+        case committed, again, fatal
+    }
+
+    /// How a transaction ends that is not committed.
+    private enum Spoilt: Error {
+        case by(index: Int, any Error)
+        case mapFull
+    }
+
+    private func attempt(_ waiting: inout [Mutation]) -> Attempt {
+        var refused: [Int: any Error] = [:]
+        do {
+            let commit = try writer.withLock { box in
+                let writer = box.writer
+                return try environment.write { transaction in
+                    try writer.begin(now: clock.now(), in: transaction)
+                    for (index, mutation) in waiting.enumerated() {
+                        let changesBefore = writer.changes
+                        do {
+                            try mutation.apply(writer, transaction)
+                        } catch StoreFailure.lmdb(.mapFull) {
+                            throw Spoilt.mapFull
+                        } catch {
+                            if writer.changes != changesBefore { throw Spoilt.by(index: index, error) }
+                            refused[index] = error
+                        }
+                    }
+                    do {
+                        try writer.end(in: transaction)
+                    } catch StoreFailure.lmdb(.mapFull) {
+                        throw Spoilt.mapFull
+                    }
+                    return writer.publication
+                }
+            }
+            interning.committed()
+            if commit.changed { published.apply(commit.value, transaction: commit.transactionID) }
+            commits.note(mutations: waiting.count)
+            // Readers know by now; only here does a caller learn that it is done.
+            for (index, mutation) in waiting.enumerated() { mutation.finish(refused[index]) }
+            return .committed
+        } catch Spoilt.by(let index, let error) {
+            waiting.remove(at: index).finish(error)
+            return .again
+        } catch Spoilt.mapFull {
+            return giveWay(&waiting)
+        } catch LMDBError.mapFull {
+            return giveWay(&waiting)
+        } catch let error as CommitFailure {
+            return fatal(&waiting, .outcomeUnknown(error.reason))
+        } catch let error as StoreFailure {
+            return fatal(&waiting, error)
+        } catch let error as LMDBError {
+            return fatal(&waiting, .lmdb(error))
+        } catch {
+            return fatal(&waiting, .closed)
+        }
+    }
+
+    /// The map is full: drop what creates and run the rest again. If only revocations are left and still do not fit,
+    /// they are refused; nothing of them was acknowledged.
+    private func giveWay(_ waiting: inout [Mutation]) -> Attempt {
+        let full = StoreFailure.full(usedPercent: headRoom.usedPercent(environment))
+        if waiting.contains(where: \.creates) {
+            refuse(waiting.filter(\.creates), full)
+            waiting.removeAll(where: \.creates)
+        } else {
+            refuse(waiting, full)
+            waiting = []
+        }
+        return .again
+    }
+
+    private func fatal(_ waiting: inout [Mutation], _ failure: StoreFailure) -> Attempt {
+        interning.aborted()
+        failed.store(true, ordering: .releasing)
+        refuse(waiting, failure)
+        waiting = []
+        onFatal(failure)
+        return .fatal
+    }
+
+    private func refuse(_ mutations: [Mutation], _ failure: StoreFailure) {
+        for mutation in mutations { mutation.finish(failure) }
+    }
+}
+
+/// What the writer thread has done, for metrics.
+public final class CommitCounters: Sendable {
+    private let commitCount = Atomic<UInt64>(0)
+    private let mutationCount = Atomic<UInt64>(0)
+
+    /// Transactions committed.
+    public var commits: UInt64 { commitCount.load(ordering: .relaxed) }
+    /// Mutations in them.
+    public var mutations: UInt64 { mutationCount.load(ordering: .relaxed) }
+
+    func note(mutations: Int) {
+        commitCount.add(1, ordering: .relaxed)
+        mutationCount.add(UInt64(mutations), ordering: .relaxed)
+    }
+}

@@ -1,0 +1,67 @@
+import CredentialModel
+import RecordCache
+import Synchronization
+
+/// The numbers of scope sets, audience sets, network sets and clients, on the writer thread.
+///
+/// A text is published to readers as soon as it has its number, before any record naming it can be committed. If the
+/// transaction aborts, the number is spoilt: it is never given to another text.
+final class Interning: Sendable {
+    private struct State {
+        var numbers: [[[UInt8]: UInt32]] = InternedTable.Kind.allCases.map { _ in [:] }
+        var highest: [UInt32] = InternedTable.Kind.allCases.map { _ in 0 }
+        /// Given in the transaction under way.
+        var pending: [(kind: InternedTable.Kind, text: [UInt8])] = []
+    }
+
+    private let state = Mutex(State())
+    private let table: InternedTable
+    private static let numberMax: UInt32 = 4_000_000
+
+    init(table: InternedTable) {
+        self.table = table
+    }
+
+    func number(_ kind: InternedTable.Kind, _ text: [UInt8]) -> UInt32? {
+        state.withLock { $0.numbers[kind.rawValue][text] }
+    }
+
+    func assign(_ kind: InternedTable.Kind, _ text: [UInt8]) throws(StoreFailure) -> UInt32 {
+        let number: UInt32? = state.withLock { state in
+            guard state.highest[kind.rawValue] < Self.numberMax else { return nil }
+            state.highest[kind.rawValue] += 1
+            let number = state.highest[kind.rawValue]
+            state.numbers[kind.rawValue][text] = number
+            state.pending.append((kind, text))
+            return number
+        }
+        guard let number else { throw .internedExhausted }
+        table.publish(kind, number, text)
+        return number
+    }
+
+    /// Takes over a row at start.
+    func load(_ kind: InternedTable.Kind, _ number: UInt32, _ text: [UInt8]) {
+        state.withLock { state in
+            state.numbers[kind.rawValue][text] = number
+            state.highest[kind.rawValue] = max(state.highest[kind.rawValue], number)
+        }
+        table.publish(kind, number, text)
+    }
+
+    /// Takes over the high-water mark at start: numbers up to it were given, even where no row is left.
+    func load(highest: UInt32, of kind: InternedTable.Kind) {
+        state.withLock { $0.highest[kind.rawValue] = max($0.highest[kind.rawValue], highest) }
+    }
+
+    func committed() {
+        state.withLock { $0.pending.removeAll() }
+    }
+
+    func aborted() {
+        state.withLock { state in
+            for (kind, text) in state.pending { state.numbers[kind.rawValue][text] = nil }
+            state.pending.removeAll()
+        }
+    }
+}

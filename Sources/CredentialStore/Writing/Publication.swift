@@ -1,0 +1,47 @@
+import CredentialModel
+public import RecordCache
+import Synchronization
+
+/// What readers have to learn from a commit before it is acknowledged (see `RecordCache` for the proof).
+struct Publication {
+    /// Credentials that lost something: older copies must not count.
+    var floors: [CredentialID] = []
+    var watermarks: [(WatermarkSubject, Watermark)] = []
+    var clients: [ClientDefinition] = []
+    /// The first imported credential is in: from now on foreign shapes are looked up.
+    var hasAliases = false
+}
+
+/// What all verifying threads share: the copies, the bulk revocations and the texts that records name by number.
+public final class Published: Sendable {
+    public let cache: RecordCache
+    public let watermarks: WatermarkTable
+    public let interned: InternedTable
+    public let clients: ClientDirectory
+    private let aliasesExist = Atomic<Bool>(false)
+
+    /// - Parameter cacheBytes: memory for copies of records; ``RecordCache/bytesMin`` at least.
+    /// - Returns: nil when the system does not give the memory.
+    public init?(cacheBytes: Int) {
+        guard let cache = RecordCache(bytes: cacheBytes), let watermarks = WatermarkTable() else { return nil }
+        self.cache = cache
+        self.watermarks = watermarks
+        interned = InternedTable()
+        clients = ClientDirectory()
+    }
+
+    /// Whether any credential of a foreign shape was ever imported; while not, such text needs no look-up.
+    public var hasAliases: Bool { aliasesExist.load(ordering: .acquiring) }
+
+    func noteAliases() {
+        aliasesExist.store(true, ordering: .releasing)
+    }
+
+    /// Tells all readers of a commit. After the commit, before its acknowledgement: the order is the contract.
+    func apply(_ publication: Publication, transaction: UInt64) {
+        for (subject, watermark) in publication.watermarks { watermarks.raise(subject, to: watermark) }
+        if publication.hasAliases { noteAliases() }
+        for client in publication.clients { clients.publish(client) }
+        for id in publication.floors { cache.raiseFloor(of: id, to: transaction) }
+    }
+}

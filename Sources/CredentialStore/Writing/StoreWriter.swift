@@ -1,0 +1,325 @@
+import CredentialDigest
+public import CredentialModel
+public import LMDB
+public import RecordCache
+
+/// The rows of the store, for the length of one mutation on the writer thread.
+///
+/// Whoever changes rows goes through here, so that indexes, journal and publication can never be forgotten: each change
+/// notes what readers have to learn, and the commit tells them before it is acknowledged.
+public final class StoreWriter {
+    let schema: Schema
+    let interning: Interning
+    /// Seconds since the Unix epoch, read once for the batch.
+    public internal(set) var now: UnixSeconds = .always
+    /// The highest number given out in this transaction.
+    private(set) var journalNumber: UInt64 = 0
+    private var journalNumberAtBegin: UInt64 = 0
+    /// What readers have to learn before the batch is acknowledged.
+    private(set) var publication = Publication()
+    /// How often this transaction was written to: an operation that fails after its first write spoils the batch.
+    private(set) var changes = 0
+
+    init(schema: Schema, interning: Interning) {
+        self.schema = schema
+        self.interning = interning
+    }
+
+    /// Begins a transaction.
+    func begin(now: UnixSeconds, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        self.now = now
+        publication = Publication()
+        changes = 0
+        journalNumber = try number(.journalNumber, in: transaction) ?? 0
+        journalNumberAtBegin = journalNumber
+    }
+
+    /// Writes what is kept once for a transaction.
+    func end(in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        if journalNumber != journalNumberAtBegin { try setNumber(.journalNumber, journalNumber, in: transaction) }
+    }
+
+    // MARK: Credentials
+
+    /// The row of a credential; nil when there is none.
+    public func credential(
+        _ id: CredentialID, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) -> StoredCredential? {
+        let row = try naming { () throws -> [UInt8]? in
+            try transaction.get(schema.credentials, key: id.rawValue) { $0.copied() }
+        }
+        guard let row else { return nil }
+        guard let credential = StoredCredential(row: row.octets, id: id) else {
+            throw .corrupt(table: "credentials")
+        }
+        return credential
+    }
+
+    /// Adds a new credential under the next journal number; false when its id is taken, and then nothing is written.
+    public func insert(
+        _ credential: StoredCredential, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) -> Bool {
+        var credential = credential
+        credential.record.journalNumber = journalNumber + 1
+        let record = credential.record
+        guard try put(schema.credentials, key: record.id, credential.row, overwrite: false, in: transaction) else {
+            return false
+        }
+        if record.expiresAt < .never {
+            try put(schema.expiry, TableKey.expiry(record.expiresAt, record.id), [], in: transaction)
+        }
+        if !credential.owner.isEmpty {
+            try put(schema.owners, TableKey.owner(credential.owner, record.id), [], in: transaction)
+        }
+        try journal(.issued, kind: record.kind, id: record.id, in: transaction)
+        return true
+    }
+
+    /// Replaces a row that was read in this transaction. Readers forget their copies before the acknowledgement.
+    ///
+    /// Owner, client and id never change; a row with a critical claim of a later version is not rewritten.
+    public func replace(
+        _ old: StoredCredential, by new: StoredCredential, event: JournalEntry.Event,
+        in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
+        guard !old.record.flags.contains(.unintelligible) || event == .revoked else {
+            throw .corrupt(table: "credentials")
+        }
+        var new = new
+        new.record.id = old.record.id
+        new.record.client = old.record.client
+        new.record.journalNumber = old.record.journalNumber
+        new.record.owner = old.record.owner
+        new.owner = old.owner
+        try put(schema.credentials, key: new.record.id, new.row, overwrite: true, in: transaction)
+        if old.record.expiresAt != new.record.expiresAt {
+            if old.record.expiresAt < .never {
+                try delete(schema.expiry, TableKey.expiry(old.record.expiresAt, old.record.id), in: transaction)
+            }
+            if new.record.expiresAt < .never {
+                try put(schema.expiry, TableKey.expiry(new.record.expiresAt, new.record.id), [], in: transaction)
+            }
+        }
+        try journal(event, kind: new.record.kind, id: new.record.id, in: transaction)
+        publication.floors.append(new.record.id)
+    }
+
+    /// Changes tag and pepper of a row whose tag is still `expected`; false when it is not.
+    ///
+    /// A compare-and-set on the row as it is now: a late re-tag cannot bring back what was revoked meanwhile. It is no
+    /// event of the credential's life and stays out of the journal.
+    public func retag(
+        _ id: CredentialID, expected: Tag, to tag: Tag, pepper: UInt16,
+        in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) -> Bool {
+        guard var credential = try credential(id, in: transaction), ConstantTime.equal(credential.record.tag, expected),
+            !credential.record.flags.contains(.unintelligible)
+        else { return false }
+        credential.record.tag = tag
+        credential.record.pepper = pepper
+        try put(schema.credentials, key: id, credential.row, overwrite: true, in: transaction)
+        // Nothing was taken away, but copies with the old tag would ask for this again at each use.
+        publication.floors.append(id)
+        return true
+    }
+
+    /// Takes a row and its index entries away. Only for the sweep.
+    func remove(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        let record = credential.record
+        try delete(schema.owners, TableKey.owner(credential.owner, record.id), in: transaction)
+        if record.expiresAt < .never {
+            try delete(schema.expiry, TableKey.expiry(record.expiresAt, record.id), in: transaction)
+        }
+        changes += 1
+        _ = try naming { () throws in try transaction.delete(schema.credentials, key: record.id.rawValue) }
+        publication.floors.append(record.id)
+    }
+
+    // MARK: Bulk revocation
+
+    /// Whether a watermark killed what this credential derives from.
+    public func watermarkKills(
+        _ credential: StoredCredential, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) -> Bool {
+        let record = credential.record
+        var subjects: [WatermarkSubject] = [.owner(credential.owner)]
+        if record.client != 0 { subjects.append(.client(record.client)) }
+        if record.family != 0 { subjects.append(.family(record.family)) }
+        for subject in subjects {
+            guard let watermark = try watermark(of: subject, in: transaction) else { continue }
+            if watermark.kills(journalNumber: record.journalNumber, issuedAt: record.issuedAt) { return true }
+        }
+        return false
+    }
+
+    /// The watermark of a subject as this transaction sees it.
+    public func watermark(
+        of subject: WatermarkSubject, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) -> Watermark? {
+        let row = try naming { () throws -> [UInt8]? in
+            try transaction.get(schema.watermarks, key: WatermarkRow.key(subject).octets) { $0.copied() }
+        }
+        guard let row else { return nil }
+        guard let watermark = WatermarkRow.watermark(row.octets) else { throw .corrupt(table: "watermarks") }
+        return watermark
+    }
+
+    /// Kills everything of a subject that was issued up to now or, with a time, before that time. Returns its journal number.
+    public func raiseWatermark(
+        of subject: WatermarkSubject, issuedBefore: UnixSeconds?, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) -> UInt64 {
+        let old = try watermark(of: subject, in: transaction)
+        let (event, name) = WatermarkRow.event(subject)
+        let number = try journal(event, issuedBefore: issuedBefore, subject: name, in: transaction)
+        let watermark =
+            if let issuedBefore {
+                Watermark(
+                    journalNumber: old?.journalNumber ?? 0,
+                    issuedBefore: max(issuedBefore, old?.issuedBefore ?? .always))
+            } else {
+                Watermark(journalNumber: number, issuedBefore: old?.issuedBefore ?? .always)
+            }
+        try put(schema.watermarks, WatermarkRow.key(subject), WatermarkRow.row(watermark), in: transaction)
+        publication.watermarks.append((subject, watermark))
+        return number
+    }
+
+    // MARK: Aliases
+
+    /// The id that an imported credential goes by; nil when it was never imported.
+    public func alias(_ key: [UInt8], in transaction: borrowing WriteTransaction) throws(StoreFailure) -> CredentialID? {
+        try naming { () throws -> CredentialID? in
+            try transaction.get(schema.aliases, key: key.octets) { CredentialID(rawValue: $0.word64(at: 0)) }
+        }
+    }
+
+    /// Gives an imported credential its id.
+    public func setAlias(
+        _ key: [UInt8], _ id: CredentialID, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
+        var value: [UInt8] = []
+        value.append(word64: id.rawValue)
+        try put(schema.aliases, key, value, in: transaction)
+        publication.hasAliases = true
+    }
+
+    // MARK: Interned texts and clients
+
+    /// The number of a text, given now if it is new.
+    public func intern(
+        _ kind: InternedTable.Kind, _ text: [UInt8], in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) -> UInt32 {
+        if text.isEmpty { return 0 }
+        if let number = interning.number(kind, text) { return number }
+        let number = try interning.assign(kind, text)
+        try put(schema.interned, TableKey.interned(UInt8(kind.rawValue), number), text, in: transaction)
+        try setNumber(.internedHighest(kind), UInt64(number), in: transaction)
+        return number
+    }
+
+    /// A client as this transaction sees it; nil when there is none.
+    public func client(
+        _ number: UInt32, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) -> ClientDefinition? {
+        let row = try naming { () throws -> [UInt8]? in
+            try transaction.get(schema.clients, key: UInt64(number)) { $0.copied() }
+        }
+        guard let row else { return nil }
+        guard let client = ClientDefinition(row: row.octets, number: number) else { throw .corrupt(table: "clients") }
+        return client
+    }
+
+    /// Stores a client. A changed right or audience reaches its secrets' own records through their edit.
+    public func putClient(
+        _ client: ClientDefinition, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
+        changes += 1
+        _ = try naming { () throws in
+            try transaction.put(schema.clients, key: UInt64(client.number), value: client.row.octets)
+        }
+        try journal(.clientChanged, subject: Array(client.clientID.utf8), in: transaction)
+        publication.clients.append(client)
+    }
+
+    // MARK: Meta
+
+    /// A number of the `meta` table.
+    func number(_ name: MetaName, in transaction: borrowing WriteTransaction) throws(StoreFailure) -> UInt64? {
+        try naming { () throws -> UInt64? in
+            try transaction.get(schema.meta, key: name.key.octets) { $0.byteCount == 8 ? $0.word64(at: 0) : nil } ?? nil
+        }
+    }
+
+    func setNumber(
+        _ name: MetaName, _ value: UInt64, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
+        var bytes: [UInt8] = []
+        bytes.append(word64: value)
+        try put(schema.meta, name.key, bytes, in: transaction)
+    }
+
+    /// Stores the check value of a new pepper; nil takes a retired one's away.
+    public func setPepperCheck(
+        _ number: UInt16, _ checkValue: [UInt8]?, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
+        if let checkValue {
+            try put(schema.meta, MetaName.pepperCheck(number).key, checkValue, in: transaction)
+            try setNumber(.pepperHighest, UInt64(number), in: transaction)
+        } else {
+            try delete(schema.meta, MetaName.pepperCheck(number).key, in: transaction)
+        }
+        try journal(checkValue == nil ? .pepperRetired : .pepperAdded, subject: Array("\(number)".utf8), in: transaction)
+    }
+
+    // MARK: The journal
+
+    @discardableResult
+    private func journal(
+        _ event: JournalEntry.Event, kind: CredentialKind? = nil, id: CredentialID? = nil,
+        issuedBefore: UnixSeconds? = nil, subject: [UInt8] = [],
+        in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) -> UInt64 {
+        journalNumber += 1
+        let entry = JournalEntry(number: journalNumber, event: event, kind: kind, time: now, id: id, issuedBefore: issuedBefore, subject: subject)
+        changes += 1
+        _ = try naming { () throws in
+            try transaction.put(schema.journal, key: entry.number, value: entry.row.octets, append: true)
+        }
+        return entry.number
+    }
+
+    /// Forgets the oldest journal entries up to a number. Only for the sweep.
+    func forgetJournal(_ number: UInt64, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        changes += 1
+        _ = try naming { () throws in try transaction.delete(schema.journal, key: number) }
+    }
+
+    // MARK: Rows
+
+    @discardableResult
+    private func put(
+        _ table: Database, key: CredentialID, _ value: [UInt8], overwrite: Bool,
+        in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) -> Bool {
+        changes += 1
+        return try naming { () throws in
+            try transaction.put(table, key: key.rawValue, value: value.octets, overwrite: overwrite)
+        }
+    }
+
+    func put(
+        _ table: Database, _ key: [UInt8], _ value: [UInt8], in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
+        changes += 1
+        _ = try naming { () throws in
+            try transaction.put(table, key: key.octets, value: value.octets)
+        }
+    }
+
+    func delete(
+        _ table: Database, _ key: [UInt8], in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
+        changes += 1
+        _ = try naming { () throws in try transaction.delete(table, key: key.octets) }
+    }
+}

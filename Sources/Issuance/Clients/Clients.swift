@@ -1,0 +1,207 @@
+public import CredentialModel
+import CredentialStore
+import RecordCache
+
+/// What a new client is to be (RFC 6749 §2).
+public struct ClientRequest: Sendable, Equatable {
+    public var name: String
+    public var grants: [String]
+    public var redirectURIs: [String]
+    public var scope: [String]
+    public var audience: [String]
+    /// `introspect`, `changes`, `admin`.
+    public var rights: [String]
+    public var certificateSAN: String?
+    public var isPublic: Bool
+
+    public init(
+        name: String, grants: [String] = [], redirectURIs: [String] = [], scope: [String] = [], audience: [String] = [],
+        rights: [String] = [], certificateSAN: String? = nil, isPublic: Bool = false
+    ) {
+        self.name = name
+        self.grants = grants
+        self.redirectURIs = redirectURIs
+        self.scope = scope
+        self.audience = audience
+        self.rights = rights
+        self.certificateSAN = certificateSAN
+        self.isPublic = isPublic
+    }
+}
+
+/// A client as administration sees it.
+public struct ClientSummary: Sendable {
+    public var clientID: String
+    public var name: String
+    public var grants: [String]
+    public var redirectURIs: [String]
+    public var scope: [String]
+    public var audience: [String]
+    public var rights: [String]
+    public var certificateSAN: String?
+    public var isPublic: Bool
+    public var createdAt: UnixSeconds
+    public var revokedAt: UnixSeconds?
+    public var secrets: [CredentialSummary]
+}
+
+/// A client with a newborn secret; a public client has none.
+public struct IssuedClient: Sendable {
+    public var summary: ClientSummary
+    public var secret: SecretText?
+}
+
+/// What a client may be allowed to do with this service.
+public enum ClientRight: String, CaseIterable, Sendable {
+    case introspect, changes, admin
+
+    /// The scope that says so on a client's secret.
+    public var scope: String { ScopeSet.rightPrefix + rawValue }
+}
+
+extension Issuer {
+    private static let grantTypes = ["authorization_code", "client_credentials", "refresh_token"]
+    private static let redirectURIsMax = 32
+
+    /// Registers a client and, unless it is public, gives it a secret.
+    public func createClient(_ request: ClientRequest) async throws(IssuanceError) -> IssuedClient {
+        guard let name = try RequestText.name(request.name) else { throw .invalid(field: "name", reason: "is required") }
+        let grants = try Grants(scope: request.scope, audience: request.audience, networks: [])
+        let rights = try check(request)
+        let rightSet = try Grants(scope: rights.map(\.scope), audience: request.audience, networks: [])
+        let store = store
+        while true {
+            let clientID = CredentialID.random().description
+            let owner = Array(clientID.utf8)
+            guard let newborn = Newborn.mint(kind: .clientSecret, store: store, owner: owner, name: nil) else { continue }
+            do {
+                let client = try await store.write(creates: true) { writer, transaction in
+                    if let san = request.certificateSAN, store.published.clients.client(certificateSAN: san) != nil {
+                        throw IssuanceError.conflict(reason: "another client has this certificate_san")
+                    }
+                    let number = try writer.intern(.client, Array(clientID.utf8), in: transaction)
+                    if !request.isPublic {
+                        var secret = newborn.credential
+                        secret.record.client = number
+                        secret.record.issuedAt = writer.now
+                        try writer.set(rightSet, of: &secret.record, in: transaction)
+                        try writer.insert(secret, peppers: store.peppers, in: transaction)
+                    }
+                    let client = ClientDefinition(
+                        number: number, clientID: clientID, name: name, grants: request.grants,
+                        redirectURIs: request.redirectURIs, scope: grants.scope.tokens, audience: grants.audience.uris,
+                        rights: rights.map(\.rawValue), certificateSAN: request.certificateSAN,
+                        isPublic: request.isPublic, createdAt: writer.now)
+                    try writer.putClient(client, in: transaction)
+                    return client
+                }
+                let summary = try await summary(client)
+                return IssuedClient(summary: summary, secret: request.isPublic ? nil : newborn.secret)
+            } catch is DrawAgain {
+                continue
+            } catch {
+                throw IssuanceError(error)
+            }
+        }
+    }
+
+    private func check(_ request: ClientRequest) throws(IssuanceError) -> [ClientRight] {
+        for grant in request.grants where !Self.grantTypes.contains(grant) {
+            throw .invalid(field: "grant_types", reason: "are \(Self.grantTypes.joined(separator: ", "))")
+        }
+        guard request.redirectURIs.count <= Self.redirectURIsMax else {
+            throw .invalid(field: "redirect_uris", reason: "at most \(Self.redirectURIsMax)")
+        }
+        for uri in request.redirectURIs {
+            // RFC 6749 §3.1.2: absolute, without fragment.
+            let isPlain = uri.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C }
+            guard isPlain, uri.contains(":"), !uri.contains("#"), uri.utf8.count <= 2_048 else {
+                throw .invalid(field: "redirect_uris", reason: "must be absolute URIs without fragment, at most 2048 bytes")
+            }
+        }
+        if request.grants.contains("authorization_code"), request.redirectURIs.isEmpty {
+            throw .invalid(field: "redirect_uris", reason: "the authorization_code grant needs at least one")
+        }
+        for scope in request.scope where scope.hasPrefix(ScopeSet.rightPrefix) {
+            throw .invalid(field: "scope", reason: "rights over this service are given as rights (--may), not as scopes")
+        }
+        if let san = request.certificateSAN {
+            guard (1...255).contains(san.utf8.count), san.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+                throw .invalid(field: "certificate_san", reason: "must be 1 to 255 visible ASCII characters")
+            }
+        }
+        if request.isPublic, !request.rights.isEmpty, request.certificateSAN == nil {
+            throw .invalid(field: "rights", reason: "a public client has no secret to prove them with")
+        }
+        var rights: [ClientRight] = []
+        for name in request.rights {
+            guard let right = ClientRight(rawValue: name) else {
+                let known = ClientRight.allCases.map(\.rawValue).joined(separator: ", ")
+                throw .invalid(field: "rights", reason: "are \(known)")
+            }
+            if !rights.contains(right) { rights.append(right) }
+        }
+        return rights
+    }
+
+    /// A client, revoked or not; nil when there is none.
+    public func client(_ clientID: String) async throws(IssuanceError) -> ClientSummary? {
+        guard let client = store.published.clients.client(id: clientID) else { return nil }
+        return try await summary(client)
+    }
+
+    /// Clients in the order of their ids.
+    public func clients(
+        after: String?, limit: Int
+    ) async throws(IssuanceError) -> (items: [ClientSummary], next: String?) {
+        guard (1...Self.pageMax).contains(limit) else {
+            throw .invalid(field: "limit", reason: "must be 1 to \(Self.pageMax)")
+        }
+        let clients = store.published.clients.clients(after: after, limit: limit)
+        var items: [ClientSummary] = []
+        for client in clients { items.append(try await summary(client)) }
+        return (items, clients.count == limit ? clients.last?.clientID : nil)
+    }
+
+    /// Gives a client another secret; the old ones end when the overlap is over.
+    public func rotateClientSecret(
+        _ clientID: String, overlapSeconds: Int64
+    ) async throws(IssuanceError) -> IssuedClient {
+        guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
+        let newest = try await secrets(of: client).last { $0.successor == nil && $0.state == .active }
+        guard let newest else { throw .gone(reason: "has no living secret") }
+        let issued = try await rotate(newest.id, kind: .clientSecret, overlapSeconds: overlapSeconds)
+        return IssuedClient(summary: try await summary(client), secret: issued.secret)
+    }
+
+    /// Ends a client: its secrets and everything issued through it, by one watermark.
+    public func revokeClient(_ clientID: String) async throws(IssuanceError) -> BulkRevocation {
+        guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
+        return try await mutate(creates: false) { writer, transaction in
+            let number = try writer.raiseWatermark(of: .client(client.number), issuedBefore: nil, in: transaction)
+            var ended = client
+            ended.revokedAt = client.revokedAt ?? writer.now
+            try writer.putClient(ended, in: transaction)
+            return BulkRevocation(journalNumber: number)
+        }
+    }
+
+    private func summary(_ client: ClientDefinition) async throws(IssuanceError) -> ClientSummary {
+        ClientSummary(
+            clientID: client.clientID, name: client.name, grants: client.grants, redirectURIs: client.redirectURIs,
+            scope: client.scope, audience: client.audience, rights: client.rights,
+            certificateSAN: client.certificateSAN, isPublic: client.isPublic, createdAt: client.createdAt,
+            revokedAt: client.revokedAt, secrets: try await secrets(of: client))
+    }
+
+    /// A client's secrets are filed under its id as their owner, so that they are found without a scan.
+    private func secrets(of client: ClientDefinition) async throws(IssuanceError) -> [CredentialSummary] {
+        let owner = Array(client.clientID.utf8)
+        let rows = try await offThread { store in
+            try store.credentials(owner: owner, after: nil, limit: 1_000) { credential in
+                credential.record.kind == .clientSecret && credential.record.client == client.number
+            }.rows
+        }
+        return rows.map(summary).sorted { $0.issuedAt < $1.issuedAt }
+    }
+}

@@ -1,0 +1,82 @@
+public import CredentialModel
+import CredentialStore
+import RecordCache
+
+/// A credential as administration sees it: everything but its secret.
+public struct CredentialSummary: Sendable {
+    public enum State: String, Sendable {
+        case active
+        case expired
+        case notYetValid = "not_yet_valid"
+        case revoked
+    }
+
+    public var id: CredentialID
+    public var kind: CredentialKind
+    public var owner: String
+    public var name: String?
+    /// Of the client that it was issued through or belongs to.
+    public var clientID: String?
+    public var scope: [String]
+    public var audience: [String]
+    public var networks: [String]
+    public var issuedAt: UnixSeconds
+    /// Nil: does not expire.
+    public var expiresAt: UnixSeconds?
+    public var notBefore: UnixSeconds?
+    public var revokedAt: UnixSeconds?
+    public var predecessor: CredentialID?
+    public var successor: CredentialID?
+    /// When a rotated credential ends, while it still lives.
+    public var sunset: UnixSeconds?
+    public var imported: Bool
+    public var state: State
+}
+
+/// A newborn credential with its text, which is not kept anywhere.
+public struct IssuedCredential: Sendable {
+    public var summary: CredentialSummary
+    public var secret: SecretText
+}
+
+extension CredentialSummary {
+    init(_ credential: StoredCredential, published: Published, now: UnixSeconds) {
+        let record = credential.record
+        func words(_ kind: InternedTable.Kind, _ number: UInt32) -> [String] {
+            published.interned.withText(kind, number) { text in
+                String(decoding: text.copied(), as: UTF8.self).split(separator: " ").map(String.init)
+            }
+        }
+        id = record.id
+        kind = record.kind
+        owner = String(decoding: credential.owner, as: UTF8.self)
+        name = credential.name
+        clientID = words(.client, record.client).first
+        scope = words(.scopes, record.scopes)
+        audience = words(.audiences, record.audiences)
+        networks = published.interned.withText(.networks, record.networks) { bytes in
+            NetworkSet(interned: bytes).networks.map(\.text)
+        }
+        issuedAt = record.issuedAt
+        expiresAt = record.expiresAt < .never ? record.expiresAt : nil
+        notBefore = record.notBefore > .always ? record.notBefore : nil
+        revokedAt = credential.revokedAt
+        predecessor = credential.predecessor
+        successor = credential.successor
+        sunset = record.flags.contains(.superseded) ? expiresAt : nil
+        imported = record.flags.contains(.imported)
+        let killed =
+            published.watermarks.kills(record)
+            || (!record.owner.isWhole && published.watermarks.kills(record, longOwner: credential.owner.octets))
+        state =
+            if record.flags.contains(.revoked) || killed {
+                .revoked
+            } else if now >= record.expiresAt {
+                .expired
+            } else if now < record.notBefore {
+                .notYetValid
+            } else {
+                .active
+            }
+    }
+}

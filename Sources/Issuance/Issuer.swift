@@ -1,0 +1,88 @@
+import CredentialDigest
+import CredentialModel
+public import CredentialStore
+import Dispatch
+import LMDB
+
+/// Brings credentials into being, changes and ends them.
+///
+/// Each operation is one mutation of the store. When it returns, it is durable, and every verifier of this process knows
+/// (the publication contract). What a new credential derives from is read again inside the mutation: a parent that was
+/// revoked while the request waited has no child.
+public final class Issuer: Sendable {
+    public let store: CredentialStore
+    public let policy: LifetimePolicy
+    /// Where peppers are added and taken away; nil when the file is not this process's to write.
+    let pepperPath: String?
+
+    public init(store: CredentialStore, policy: LifetimePolicy = LifetimePolicy(), pepperPath: String? = nil) {
+        self.store = store
+        self.policy = policy
+        self.pepperPath = pepperPath
+    }
+
+    /// Runs a mutation and names its failures.
+    func mutate<Value: Sendable>(
+        creates: Bool,
+        _ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Value
+    ) async throws(IssuanceError) -> Value {
+        do {
+            return try await store.write(creates: creates, body)
+        } catch {
+            throw IssuanceError(error)
+        }
+    }
+
+    /// Runs a long read on a thread of its own, so that it holds up nobody.
+    func offThread<Value: Sendable>(
+        _ body: @escaping @Sendable (CredentialStore) throws -> Value
+    ) async throws(IssuanceError) -> Value {
+        let store = store
+        do {
+            return try await withCheckedThrowingContinuation { continuation in
+                DispatchQueue.global(qos: .utility).async {
+                    continuation.resume(with: Result { try body(store) })
+                }
+            }
+        } catch {
+            throw IssuanceError(error)
+        }
+    }
+
+    func summary(_ credential: StoredCredential) -> CredentialSummary {
+        CredentialSummary(credential, published: store.published, now: store.clock.now())
+    }
+}
+
+/// A credential that is made but not yet in the store: its row, and the text for the one who asked.
+struct Newborn: Sendable {
+    var credential: StoredCredential
+    let secret: SecretText
+
+    /// Draws an id and a secret and tags them with the newest pepper. Off the writer thread: drawing takes longest.
+    static func mint(kind: CredentialKind, store: CredentialStore, owner: [UInt8], name: String?) -> Newborn? {
+        let id = CredentialID.random()
+        let secret = CredentialFormat.mint(kind: kind, id: id, vendor: store.vendor)
+        guard let native = NativeCredential(secret.revealBytes().octets, vendor: store.vendor) else { return nil }
+        let place = store.peppers.newest
+        let tag = store.peppers.tag(of: native.block, at: place)
+        let record = CredentialRecord(id: id, kind: kind, tag: tag, pepper: place.number)
+        return Newborn(credential: StoredCredential(record: record, owner: owner, name: name), secret: secret)
+    }
+}
+
+/// The id is taken, or the pepper is no longer the newest: draw again. Nothing was written.
+struct DrawAgain: Error {}
+
+extension StoreWriter {
+    /// Adds a newborn credential.
+    ///
+    /// Only the newest pepper tags new credentials; so once another is the newest, nothing new names an older one, and a
+    /// count of its records can only fall.
+    func insert(
+        _ credential: StoredCredential, peppers: PepperRing, in transaction: borrowing WriteTransaction
+    ) throws {
+        guard credential.record.pepper == peppers.newest.number else { throw DrawAgain() }
+        guard try insert(credential, in: transaction) else { throw DrawAgain() }
+    }
+}

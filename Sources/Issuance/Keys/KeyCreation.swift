@@ -1,0 +1,73 @@
+import CredentialModel
+import CredentialStore
+import RecordCache
+import LMDB
+
+extension Issuer {
+    /// Keys that one request may ask for.
+    public static let keysPerRequestMax = 1_000
+
+    /// Makes one or more API keys alike.
+    /// - Returns: each with its text, which is shown once and kept nowhere.
+    /// - Throws: ``IssuanceError/invalid(field:reason:)`` for what the request has wrong; nothing is made then.
+    public func createKeys(_ request: KeyRequest) async throws(IssuanceError) -> [IssuedCredential] {
+        guard (1...Self.keysPerRequestMax).contains(request.count) else {
+            throw .invalid(field: "count", reason: "must be 1 to \(Self.keysPerRequestMax)")
+        }
+        let owner = try RequestText.owner(request.owner, field: "owner")
+        let name = try RequestText.name(request.name)
+        let grants = try Grants(scope: request.scope, audience: request.audience, networks: request.networks)
+        let seconds = try policy.keySeconds(asked: request.expiresInSeconds)
+        let notBefore = try RequestText.time(request.notBefore ?? .always, field: "nbf")
+        let now = store.clock.now()
+        let expiresAt = seconds.map { now.adding($0) } ?? .never
+        guard notBefore < expiresAt else {
+            throw .invalid(field: "nbf", reason: "lies after the end of the key's life")
+        }
+        return try await issue(kind: .apiKey, count: request.count, owner: owner, name: name) { writer, transaction, record in
+            record.issuedAt = now
+            record.expiresAt = expiresAt
+            record.notBefore = notBefore
+            try writer.set(grants, of: &record, in: transaction)
+        }
+    }
+
+    /// Mints, fills in and inserts `count` credentials in one mutation; draws again in the rare case that must.
+    func issue(
+        kind: CredentialKind, count: Int = 1, owner: [UInt8], name: String?,
+        _ fill: @escaping @Sendable (StoreWriter, borrowing WriteTransaction, inout CredentialRecord) throws -> Void
+    ) async throws(IssuanceError) -> [IssuedCredential] {
+        let store = store
+        while true {
+            let newborns = (0..<count).compactMap { _ in Newborn.mint(kind: kind, store: store, owner: owner, name: name) }
+            do {
+                let issued = try await store.write(creates: true) { writer, transaction in
+                    var issued: [(StoredCredential, SecretText)] = []
+                    for newborn in newborns {
+                        var credential = newborn.credential
+                        try fill(writer, transaction, &credential.record)
+                        try writer.insert(credential, peppers: store.peppers, in: transaction)
+                        issued.append((credential, newborn.secret))
+                    }
+                    return issued
+                }
+                return issued.map { IssuedCredential(summary: summary($0.0), secret: $0.1) }
+            } catch is DrawAgain {
+                continue
+            } catch {
+                throw IssuanceError(error)
+            }
+        }
+    }
+}
+
+extension StoreWriter {
+    /// Gives a record its interned scopes, audiences and networks.
+    func set(
+        _ grants: Grants, of record: inout CredentialRecord, in transaction: borrowing WriteTransaction
+    ) throws {
+        record.scopes = try intern(.scopes, Array(grants.scope.text.utf8), in: transaction)
+        record.audiences = try intern(.audiences, Array(grants.audience.text.utf8), in: transaction)
+        record.networks = try intern(.networks, grants.networks.bytes, in: transaction)
+    }
+}

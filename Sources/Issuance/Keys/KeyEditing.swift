@@ -1,0 +1,52 @@
+public import CredentialModel
+import CredentialStore
+import RecordCache
+
+extension Issuer {
+    /// Changes what a key may do and when, without a new secret. What is narrowed is narrowed when this returns.
+    /// - Throws: ``IssuanceError/gone(reason:)`` for a key that is revoked or expired.
+    public func editKey(_ id: CredentialID, _ edit: KeyEdit) async throws(IssuanceError) -> CredentialSummary {
+        let name = try RequestText.name(edit.name ?? nil)
+        let scope = try edit.scope.map { scope throws(IssuanceError) in
+            try IssuanceError.list("scope") { () throws(ListFault) in try ScopeSet(scope) }
+        }
+        let audience = try edit.audience.map { audience throws(IssuanceError) in
+            try IssuanceError.list("audience") { () throws(ListFault) in try AudienceSet(audience) }
+        }
+        let networks = try edit.networks.map { networks throws(IssuanceError) in
+            try IssuanceError.list("network") { () throws(ListFault) in try NetworkSet(networks) }
+        }
+        let policy = policy
+        let edited = try await mutate(creates: false) { writer, transaction in
+            guard let old = try writer.credential(id, in: transaction), old.record.kind == .apiKey else {
+                throw IssuanceError.unknownCredential
+            }
+            try writer.requireAlive(old, in: transaction)
+            var new = old
+            if edit.name != nil { new.name = name }
+            if let expiresAt = edit.expiresAt {
+                new.record.expiresAt = try expiresAt.map { try RequestText.time($0, field: "exp") } ?? .never
+                guard new.record.expiresAt > writer.now else {
+                    throw IssuanceError.invalid(field: "exp", reason: "lies in the past: to end a key now, revoke it")
+                }
+                if let most = policy.keySecondsMax, new.record.expiresAt > old.record.issuedAt.adding(most) {
+                    throw IssuanceError.invalid(field: "exp", reason: "keys may live \(most) seconds at most")
+                }
+            }
+            if let notBefore = edit.notBefore {
+                new.record.notBefore = try RequestText.time(notBefore ?? .always, field: "nbf")
+            }
+            guard new.record.notBefore < new.record.expiresAt else {
+                throw IssuanceError.invalid(field: "nbf", reason: "lies after the end of the key's life")
+            }
+            if let scope { new.record.scopes = try writer.intern(.scopes, Array(scope.text.utf8), in: transaction) }
+            if let audience {
+                new.record.audiences = try writer.intern(.audiences, Array(audience.text.utf8), in: transaction)
+            }
+            if let networks { new.record.networks = try writer.intern(.networks, networks.bytes, in: transaction) }
+            try writer.replace(old, by: new, event: .edited, in: transaction)
+            return new
+        }
+        return summary(edited)
+    }
+}

@@ -1,0 +1,93 @@
+public import CredentialModel
+import CredentialStore
+import LMDB
+
+extension Issuer {
+    /// The longest that an old credential may live beside its successor, in seconds.
+    public static let overlapSecondsMax: Int64 = 90 * 86_400
+
+    /// Makes a linked successor with the same rights; the old key works until the overlap ends.
+    ///
+    /// - Parameter overlapSeconds: 0 ends the old one at once, as a revocation does.
+    /// - Throws: ``IssuanceError/conflict(reason:)`` when it has a successor already,
+    ///   ``IssuanceError/gone(reason:)`` when it is revoked or expired.
+    public func rotate(_ id: CredentialID, overlapSeconds: Int64) async throws(IssuanceError) -> IssuedCredential {
+        try await rotate(id, kind: .apiKey, overlapSeconds: overlapSeconds)
+    }
+
+    func rotate(
+        _ id: CredentialID, kind: CredentialKind, overlapSeconds: Int64
+    ) async throws(IssuanceError) -> IssuedCredential {
+        guard (0...Self.overlapSecondsMax).contains(overlapSeconds) else {
+            throw .invalid(field: "overlap_seconds", reason: "must be 0 to \(Self.overlapSecondsMax)")
+        }
+        let store = store
+        while true {
+            guard let newborn = Newborn.mint(kind: kind, store: store, owner: [], name: nil) else { continue }
+            do {
+                let successor = try await store.write(creates: true) { writer, transaction in
+                    // Read inside the mutation: a key that was revoked while this waited has no successor.
+                    guard let old = try writer.credential(id, in: transaction), old.record.kind == kind else {
+                        throw IssuanceError.unknownCredential
+                    }
+                    try writer.requireAlive(old, in: transaction)
+                    if let successor = old.successor {
+                        throw IssuanceError.conflict(reason: "was rotated already: its successor is \(successor)")
+                    }
+                    let successor = old.successor(newborn.credential, at: writer.now)
+                    try writer.insert(successor, peppers: store.peppers, in: transaction)
+                    var ending = old
+                    ending.successor = successor.record.id
+                    ending.end(overlapSeconds: overlapSeconds, at: writer.now)
+                    try writer.replace(old, by: ending, event: overlapSeconds == 0 ? .revoked : .rotated, in: transaction)
+                    return successor
+                }
+                return IssuedCredential(summary: summary(successor), secret: newborn.secret)
+            } catch is DrawAgain {
+                continue
+            } catch {
+                throw IssuanceError(error)
+            }
+        }
+    }
+}
+
+extension StoredCredential {
+    /// The row of a newborn with this one's rights and, counted from now, its span of life.
+    fileprivate func successor(_ newborn: StoredCredential, at now: UnixSeconds) -> StoredCredential {
+        var record = record
+        record.id = newborn.record.id
+        record.tag = newborn.record.tag
+        record.pepper = newborn.record.pepper
+        record.flags = []
+        record.issuedAt = now
+        if record.expiresAt < .never {
+            let span = record.expiresAt.rawValue.subtractingReportingOverflow(self.record.issuedAt.rawValue).partialValue
+            record.expiresAt = now.adding(max(span, 1))
+        }
+        var successor = StoredCredential(record: record, owner: owner, name: name)
+        successor.predecessor = self.record.id
+        return successor
+    }
+
+    /// Ends this one: at once, or when the overlap is over.
+    fileprivate mutating func end(overlapSeconds: Int64, at now: UnixSeconds) {
+        if overlapSeconds == 0 {
+            record.flags.insert(.revoked)
+            revokedAt = now
+        } else {
+            record.flags.insert(.superseded)
+            record.expiresAt = min(record.expiresAt, now.adding(overlapSeconds))
+        }
+    }
+}
+
+extension StoreWriter {
+    /// - Throws: ``IssuanceError/gone(reason:)`` unless a credential is unrevoked, by itself and in bulk, and unexpired.
+    func requireAlive(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws {
+        if try credential.record.flags.contains(.revoked) || watermarkKills(credential, in: transaction) {
+            throw IssuanceError.gone(reason: "is revoked")
+        }
+        if now >= credential.record.expiresAt { throw IssuanceError.gone(reason: "is expired") }
+    }
+}

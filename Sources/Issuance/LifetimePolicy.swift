@@ -1,0 +1,44 @@
+/// How long credentials live, in seconds: what they get when nothing is asked for, and the most that can be asked for.
+public struct LifetimePolicy: Sendable {
+    /// Nil: keys do not expire unless asked to.
+    public var keySecondsDefault: Int64?
+    /// Nil: any life is allowed, none as well.
+    public var keySecondsMax: Int64?
+    public var accessTokenSecondsDefault: Int64
+    public var accessTokenSecondsMax: Int64
+
+    public init(
+        keySecondsDefault: Int64? = nil, keySecondsMax: Int64? = nil, accessTokenSecondsDefault: Int64 = 3_600,
+        accessTokenSecondsMax: Int64 = 86_400
+    ) {
+        self.keySecondsDefault = keySecondsDefault
+        self.keySecondsMax = keySecondsMax
+        self.accessTokenSecondsDefault = accessTokenSecondsDefault
+        self.accessTokenSecondsMax = accessTokenSecondsMax
+    }
+
+    /// The life of a key; nil when it does not expire.
+    func keySeconds(asked: Int64?) throws(IssuanceError) -> Int64? {
+        if let asked, asked <= 0 { throw .invalid(field: "expires_in", reason: "must be at least one second") }
+        guard let wanted = asked ?? keySecondsDefault else {
+            guard keySecondsMax == nil else {
+                throw .invalid(field: "expires_in", reason: "is required: keys may live \(keySecondsMax ?? 0) seconds at most")
+            }
+            return nil
+        }
+        if let most = keySecondsMax, wanted > most {
+            throw .invalid(field: "expires_in", reason: "keys may live \(most) seconds at most")
+        }
+        return wanted
+    }
+
+    /// The life of an access token.
+    func accessTokenSeconds(asked: Int64?) throws(IssuanceError) -> Int64 {
+        let wanted = asked ?? min(accessTokenSecondsDefault, accessTokenSecondsMax)
+        guard wanted > 0, wanted <= accessTokenSecondsMax else {
+            throw .invalid(
+                field: "expires_in", reason: "access tokens live 1 to \(accessTokenSecondsMax) seconds")
+        }
+        return wanted
+    }
+}

@@ -1,0 +1,126 @@
+public import CredentialDigest
+import CredentialModel
+import CredentialStore
+import LMDB
+
+/// A pepper as administration sees it.
+public struct PepperSummary: Sendable, Equatable {
+    public var number: Int
+    /// Whether new credentials are tagged with it.
+    public var isNewest: Bool
+    /// Credentials whose tags were made with it.
+    public var records: Int
+
+    public init(number: Int, isNewest: Bool, records: Int) {
+        self.number = number
+        self.isNewest = isNewest
+        self.records = records
+    }
+}
+
+extension Issuer {
+    /// The peppers alive, in order of their numbers. Counting reads the whole store.
+    public func peppers() async throws(IssuanceError) -> [PepperSummary] {
+        let counts = try await offThread { store in try store.countByPepper() }
+        let newest = store.peppers.newest.number
+        return store.peppers.numbers.map { number in
+            PepperSummary(number: Int(number), isNewest: number == newest, records: counts[number] ?? 0)
+        }
+    }
+
+    /// Draws a new pepper, writes it to the pepper file and tags with it from now on.
+    ///
+    /// The file comes first: were the store to know of a pepper that is in no file, it could not be opened again.
+    /// Credentials that are used move to the new pepper by themselves.
+    public func addPepper() async throws(IssuanceError) -> PepperSummary {
+        let path = try writablePath()
+        let store = store
+        let number: UInt16 = try await mutate(creates: false) { writer, transaction in
+            let file = try PepperFileOnDisk.read(path)
+            guard store.peppers.numbers.count < PepperRing.aliveMax else {
+                throw IssuanceError.conflict(reason: "there are \(PepperRing.aliveMax) peppers alive: retire some first")
+            }
+            guard let longer = file.addingPepper(above: store.peppers.newest.number), let pepper = longer.peppers.last
+            else { throw IssuanceError.conflict(reason: "the numbers for peppers are used up") }
+            try PepperFileOnDisk.replace(path, by: longer)
+            try writer.setPepperCheck(pepper.number, pepper.checkValue, in: transaction)
+            guard store.peppers.add(pepper) else {
+                throw IssuanceError.conflict(reason: "this process has seen too many peppers: restart it first")
+            }
+            return pepper.number
+        }
+        return PepperSummary(number: Int(number), isNewest: true, records: 0)
+    }
+
+    /// Takes a pepper away that no credential uses any more.
+    /// - Throws: ``IssuanceError/conflict(reason:)`` while credentials use it, and for the newest.
+    public func retirePepper(_ number: Int) async throws(IssuanceError) {
+        let path = try writablePath()
+        guard let number = UInt16(exactly: number), store.peppers.numbers.contains(number) else {
+            throw .invalid(field: "number", reason: "no such pepper is alive")
+        }
+        guard number != store.peppers.newest.number else {
+            throw .conflict(reason: "pepper \(number) is the newest: add another one first")
+        }
+        // Only the newest pepper tags what is new, so this number can only fall.
+        let users = try await offThread { store in try store.countByPepper()[number] ?? 0 }
+        guard users == 0 else {
+            throw .conflict(
+                reason: "\(users) credentials still use pepper \(number): they move when they are used; rotate or revoke the rest")
+        }
+        let store = store
+        try await mutate(creates: false) { writer, transaction in
+            try writer.setPepperCheck(number, nil, in: transaction)
+        }
+        _ = store.peppers.retire(number)
+        // Last: a file with one pepper too many can be opened, one with one too few could not.
+        do {
+            try PepperFileOnDisk.replace(path, by: try PepperFileOnDisk.read(path).removingPepper(number))
+        } catch {
+            throw IssuanceError(error)
+        }
+    }
+
+    private func writablePath() throws(IssuanceError) -> String {
+        guard let pepperPath else {
+            throw .conflict(reason: "this process may not write the pepper file: add the pepper to the file and restart")
+        }
+        return pepperPath
+    }
+}
+
+/// The pepper file where it lies.
+public enum PepperFileOnDisk {
+    /// Reads and checks it: no access for others, no group write, well-formed.
+    /// - Throws: ``IssuanceError/unavailable(reason:)`` that says what is wrong with it.
+    public static func read(_ path: String) throws(IssuanceError) -> PepperFile {
+        do {
+            return try PepperFile(parsing: SecretFile.read(path: path, bytesMax: PepperFile.bytesMax))
+        } catch let fault as PepperFile.Fault {
+            throw .unavailable(reason: "pepper file \(path): \(fault.description)")
+        } catch let error as FileError {
+            throw .unavailable(reason: "pepper file: \(error.description)")
+        } catch {
+            throw IssuanceError(error)
+        }
+    }
+
+    /// Makes a new one with fresh secrets; never over an existing file.
+    public static func create(_ path: String) throws(IssuanceError) -> PepperFile {
+        guard let file = PepperFile.random() else { throw .unavailable(reason: "no pepper could be drawn") }
+        do {
+            try SecretFile.writeNew(path: path, bytes: file.serialized())
+            return file
+        } catch {
+            throw .unavailable(reason: "pepper file: \(error.description)")
+        }
+    }
+
+    static func replace(_ path: String, by file: PepperFile) throws(IssuanceError) {
+        do {
+            try SecretFile.replace(path: path, bytes: file.serialized())
+        } catch {
+            throw .unavailable(reason: "pepper file: \(error.description)")
+        }
+    }
+}

@@ -1,0 +1,109 @@
+public import CredentialModel
+import CredentialStore
+import LMDB
+import RecordCache
+
+/// What a revocation found and did.
+public struct RevocationReport: Sendable, Equatable {
+    /// Revoked now; from here on nobody on this node accepts them.
+    public var revoked: [CredentialID] = []
+    public var alreadyRevoked: [CredentialID] = []
+    public var unknown: [CredentialID] = []
+    /// Predecessors and successors of the revoked ones that still live.
+    public var livingRelatives: [CredentialID] = []
+
+    public init() {}
+}
+
+/// A bulk revocation by one watermark.
+public struct BulkRevocation: Sendable, Equatable {
+    /// Everything of its subject that was issued under a lower journal number is dead.
+    public var journalNumber: UInt64
+
+    public init(journalNumber: UInt64) {
+        self.journalNumber = journalNumber
+    }
+}
+
+extension Issuer {
+    /// Credentials that one request may name.
+    public static let revocationsPerRequestMax = 1_000
+    /// How far a chain of rotations is followed.
+    private static let chainMax = 10_000
+
+    /// Revokes credentials of any kind. When this returns, no verifier of this process accepts them again.
+    /// - Parameter chain: whether their predecessors and successors are revoked as well.
+    public func revoke(_ ids: [CredentialID], chain: Bool) async throws(IssuanceError) -> RevocationReport {
+        guard (1...Self.revocationsPerRequestMax).contains(ids.count) else {
+            throw .invalid(field: "ids", reason: "must be 1 to \(Self.revocationsPerRequestMax)")
+        }
+        return try await mutate(creates: false) { writer, transaction in
+            var report = RevocationReport()
+            var seen: Set<CredentialID> = []
+            var waiting = ids
+            var relatives: [CredentialID] = []
+            while let id = waiting.popLast() {
+                guard seen.insert(id).inserted, seen.count <= Self.chainMax else { continue }
+                guard let old = try writer.credential(id, in: transaction) else {
+                    report.unknown.append(id)
+                    continue
+                }
+                let kin = [old.predecessor, old.successor].compactMap { $0 }
+                if chain { waiting.append(contentsOf: kin) } else { relatives.append(contentsOf: kin) }
+                if try writer.isRevoked(old, in: transaction) {
+                    report.alreadyRevoked.append(id)
+                    continue
+                }
+                var new = old
+                new.record.flags.insert(.revoked)
+                new.revokedAt = writer.now
+                try writer.replace(old, by: new, event: .revoked, in: transaction)
+                report.revoked.append(id)
+            }
+            for id in relatives where seen.insert(id).inserted {
+                guard let relative = try writer.credential(id, in: transaction) else { continue }
+                if try !writer.isRevoked(relative, in: transaction), relative.record.expiresAt > writer.now {
+                    report.livingRelatives.append(id)
+                }
+            }
+            return report
+        }
+    }
+
+    /// Revokes everything that an owner has: keys, and tokens of which it is the subject.
+    /// - Parameter issuedBefore: only what was issued before this second; nil for all that was issued up to now.
+    public func revokeOwner(_ owner: String, issuedBefore: UnixSeconds?) async throws(IssuanceError) -> BulkRevocation {
+        let owner = try RequestText.owner(owner, field: "owner")
+        return try await raiseWatermark(of: .owner(owner), issuedBefore: issuedBefore)
+    }
+
+    /// Revokes everything that was issued through a client, its secrets included unless they are newer than `issuedBefore`.
+    public func revokeClientCredentials(
+        _ clientID: String, issuedBefore: UnixSeconds?
+    ) async throws(IssuanceError) -> BulkRevocation {
+        guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
+        return try await raiseWatermark(of: .client(client.number), issuedBefore: issuedBefore)
+    }
+
+    private func raiseWatermark(
+        of subject: WatermarkSubject, issuedBefore: UnixSeconds?
+    ) async throws(IssuanceError) -> BulkRevocation {
+        let limit = try issuedBefore.map { limit throws(IssuanceError) in
+            try RequestText.time(limit, field: "issued_before")
+        }
+        if let limit, limit > store.clock.now() {
+            throw .invalid(field: "issued_before", reason: "lies in the future")
+        }
+        return try await mutate(creates: false) { writer, transaction in
+            let number = try writer.raiseWatermark(of: subject, issuedBefore: limit, in: transaction)
+            return BulkRevocation(journalNumber: number)
+        }
+    }
+}
+
+extension StoreWriter {
+    func isRevoked(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws -> Bool {
+        if credential.record.flags.contains(.revoked) { return true }
+        return try watermarkKills(credential, in: transaction)
+    }
+}

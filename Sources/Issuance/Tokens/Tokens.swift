@@ -1,0 +1,53 @@
+import CredentialModel
+import CredentialStore
+
+/// What a new access token is to be.
+public struct TokenRequest: Sendable, Equatable {
+    public var clientID: String
+    /// On whose behalf; nil: the client's own.
+    public var subject: String?
+    /// Empty: everything that the client is registered for.
+    public var scope: [String]
+    public var audience: [String]
+    public var expiresInSeconds: Int64?
+
+    public init(
+        clientID: String, subject: String? = nil, scope: [String] = [], audience: [String] = [],
+        expiresInSeconds: Int64? = nil
+    ) {
+        self.clientID = clientID
+        self.subject = subject
+        self.scope = scope
+        self.audience = audience
+        self.expiresInSeconds = expiresInSeconds
+    }
+}
+
+extension Issuer {
+    /// Issues a bearer access token by administration, within what its client is registered for.
+    /// - Throws: ``IssuanceError/gone(reason:)`` for a revoked client,
+    ///   ``IssuanceError/invalid(field:reason:)`` for a scope that it may not ask for.
+    public func issueToken(_ request: TokenRequest) async throws(IssuanceError) -> IssuedCredential {
+        guard let client = store.published.clients.client(id: request.clientID) else { throw .unknownClient }
+        let subject = try RequestText.owner(request.subject ?? client.clientID, field: "subject")
+        for scope in request.scope where !client.scope.contains(scope) {
+            throw .invalid(field: "scope", reason: "the client is not registered for every scope that is asked for")
+        }
+        let grants = try Grants(
+            scope: request.scope.isEmpty ? client.scope : request.scope, audience: request.audience, networks: [])
+        let seconds = try policy.accessTokenSeconds(asked: request.expiresInSeconds)
+        let issued = try await issue(kind: .accessToken, owner: subject, name: nil) { writer, transaction, record in
+            // Read inside the mutation: a client that was revoked while this waited, or earlier in the same commit,
+            // gets no token.
+            guard let client = try writer.client(client.number, in: transaction), client.revokedAt == nil else {
+                throw IssuanceError.gone(reason: "the client is revoked")
+            }
+            record.client = client.number
+            record.issuedAt = writer.now
+            record.expiresAt = writer.now.adding(seconds)
+            try writer.set(grants, of: &record, in: transaction)
+        }
+        guard let token = issued.first else { throw .unavailable(reason: "no token was made") }
+        return token
+    }
+}

@@ -1,0 +1,18 @@
+import CredentialStore
+
+extension Issuer {
+    /// What the store holds and how full it is, as names and numbers in a fixed order.
+    public func storeStatistics() async throws(IssuanceError) -> [(name: String, value: Int64)] {
+        try await offThread { store in try store.statistics() }
+    }
+
+    /// Reads every row and holds the tables against each other; what is wrong, in words.
+    public func checkStore() async throws(IssuanceError) -> [String] {
+        try await offThread { store in try store.check() }
+    }
+
+    /// Writes a compacted copy while the store is in use.
+    public func backup(toFile path: String) async throws(IssuanceError) {
+        try await offThread { store in try store.backup(toFile: path) }
+    }
+}

@@ -1,0 +1,67 @@
+internal import CLMDB
+
+extension Environment {
+    /// Opens a named database inside a write transaction.
+    ///
+    /// The handle is good from then on, in every transaction, once this transaction has committed; if it aborts,
+    /// throw the handle away.
+    /// - Parameter create: makes the database when it is missing.
+    /// - Throws: ``LMDBError/notFound``, ``LMDBError/databasesFull``, ``LMDBError/incompatible`` when it exists with
+    ///   keys of the other shape.
+    public func openDatabase(
+        _ name: String, keys: KeyShape, in transaction: borrowing WriteTransaction, create: Bool
+    ) throws(LMDBError) -> Database {
+        let core = transaction.core
+        guard core.environment == number else { throw .badTransaction }
+        try core.requireNoView()
+        do throws(LMDBError) {
+            // SAFETY: the borrow keeps the transaction alive.
+            return try unsafe openDatabase(name, keys, core.handle, flags: 0)
+        } catch .notFound where create {
+            // Two steps, so that only a database that was really made counts as a change.
+            // SAFETY: the borrow keeps the transaction alive.
+            let database = try unsafe openDatabase(name, keys, core.handle, flags: UInt32(MDB_CREATE))
+            core.noteChange()
+            return database
+        }
+    }
+
+    /// Opens a named database that exists, in a transaction of its own: for environments opened for reading only.
+    ///
+    /// Waits for a running write transaction, because LMDB lets one transaction at a time open databases.
+    @available(*, noasync)
+    public func openDatabase(_ name: String, keys: KeyShape) throws(LMDBError) -> Database {
+        try enter()
+        defer { leave() }
+        guard writer.lock() else { throw .transactionNested }
+        defer { writer.unlock() }
+        let transaction = unsafe try begin(flags: UInt32(MDB_RDONLY))
+        do throws(LMDBError) {
+            let database = try unsafe openDatabase(name, keys, transaction, flags: 0)
+            // SAFETY: begun above. Committed, not aborted: an abort would close the new handle.
+            try Self.check(unsafe mdb_txn_commit(transaction))
+            return database
+        } catch {
+            // SAFETY: only the opening throws before the commit, and a read transaction's commit cannot fail.
+            unsafe mdb_txn_abort(transaction)
+            throw error
+        }
+    }
+
+    private func openDatabase(
+        _ name: String, _ keys: KeyShape, _ transaction: OpaquePointer, flags: UInt32
+    ) throws(LMDBError) -> Database {
+        // An empty name or one with a NUL would silently be another database.
+        guard !name.isEmpty, !name.utf8.contains(0) else { throw .badValueSize }
+        guard name.utf8.count <= Self.keyBytesMax else { throw .keyTooLong(bytes: name.utf8.count) }
+        let wanted = keys == .integer ? UInt32(MDB_INTEGERKEY) : 0
+        var database: MDB_dbi = 0
+        // SAFETY: the transaction is live; the name is NUL-terminated for the length of the call; LMDB copies it.
+        try Self.check(unsafe mdb_dbi_open(transaction, name, flags | wanted, &database))
+        var found: UInt32 = 0
+        // SAFETY: as above; `found` is a local out-parameter. LMDB itself ignores a shape that does not fit.
+        try Self.check(unsafe mdb_dbi_flags(transaction, database, &found))
+        guard found == wanted else { throw .incompatible }
+        return Database(handle: database, keys: keys, environment: number)
+    }
+}

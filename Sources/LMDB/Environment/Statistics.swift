@@ -1,0 +1,126 @@
+internal import CLMDB
+internal import Glibc
+
+/// How full the store is and who reads it.
+public struct Statistics: Equatable, Sendable {
+    /// The most the store can hold.
+    public let mapBytes: Int
+    /// Pages ever used, in bytes: what the file has grown to. Includes ``freeBytes``.
+    public let usedBytes: Int
+    /// Pages on the free list, in bytes: reused by writers once no reader needs their old content.
+    public let freeBytes: Int
+    /// Length of `data.mdb`.
+    public let fileBytes: Int
+    public let lastTransactionID: UInt64
+    /// Slots taken in the reader table, of all processes; an idle ``Reader`` keeps its slot.
+    public let readersInUse: Int
+    public let readersMax: Int
+    /// How many commits the oldest snapshot in use lies back; 0 when nobody reads. What grows here pins pages.
+    public let oldestReaderLagTransactions: UInt64
+
+    /// Bytes that hold data: what head-room is judged by.
+    public var occupiedBytes: Int { usedBytes - freeBytes }
+}
+
+extension Environment {
+    /// Reads the figures, walking the free list in a read transaction of its own.
+    @available(*, noasync)
+    public func statistics() throws(LMDBError) -> Statistics {
+        try enter()
+        defer { leave() }
+        var info = unsafe MDB_envinfo()
+        var tree = MDB_stat()
+        // SAFETY: the handle is live between enter and leave; the others are local out-parameters.
+        try Self.check(unsafe mdb_env_info(handle, &info))
+        try Self.check(unsafe mdb_env_stat(handle, &tree))
+        // Before our own transaction joins the table.
+        let table = try unsafe ReaderTable(handle)
+        let page = Int(tree.ms_psize)
+        let newest = unsafe UInt64(info.me_last_txnid)
+        return unsafe Statistics(
+            mapBytes: Int(clamping: info.me_mapsize), usedBytes: (Int(clamping: info.me_last_pgno) &+ 1) &* page,
+            freeBytes: try freePages() &* page, fileBytes: try fileBytes(), lastTransactionID: newest,
+            readersInUse: table.slotsTaken, readersMax: Int(info.me_maxreaders),
+            oldestReaderLagTransactions: newest &- min(table.oldestSnapshot ?? newest, newest))
+    }
+
+    /// Frees the slots of readers whose processes are dead; until then they pin pages and the file grows.
+    /// - Returns: how many there were.
+    @discardableResult
+    public func removeDeadReaders() throws(LMDBError) -> Int {
+        try enter()
+        defer { leave() }
+        var dead: Int32 = 0
+        // SAFETY: the handle is live between enter and leave; `dead` is a local out-parameter.
+        try Self.check(unsafe mdb_reader_check(handle, &dead))
+        return Int(dead)
+    }
+
+    /// The free list is LMDB's database 0: under each transaction id an array of words, the first of which says how
+    /// many pages that transaction freed.
+    private func freePages() throws(LMDBError) -> Int {
+        let transaction = unsafe try begin(flags: UInt32(MDB_RDONLY))
+        // SAFETY: begun above and ended once; the cursor below is closed before, when its scope ends.
+        defer { unsafe mdb_txn_abort(transaction) }
+        let core = unsafe TransactionCore(handle: transaction, ledger: nil, environment: number)
+        let freeList = Database(handle: 0, keys: .integer, environment: number)
+        var cursor = try Cursor(core, freeList)
+        var pages = 0
+        var found = try cursor.start(.forward)
+        while found {
+            // SAFETY: read before the cursor moves; the length is checked before the load.
+            guard unsafe cursor.value.count >= MemoryLayout<UInt>.size else { throw .corrupted }
+            pages &+= unsafe Int(clamping: cursor.value.loadUnaligned(as: UInt.self))
+            found = try cursor.advance(.forward)
+        }
+        return pages
+    }
+
+    private func fileBytes() throws(LMDBError) -> Int {
+        // The descriptor that LMDB has: opening and closing another one is what must not be done.
+        var descriptor: mdb_filehandle_t = -1
+        // SAFETY: the handle is live: the caller has entered.
+        try Self.check(unsafe mdb_env_get_fd(handle, &descriptor))
+        var info = stat()
+        // SAFETY: `info` is a local out-parameter.
+        guard unsafe fstat(descriptor, &info) == 0 else { throw LMDBError(code: errno) }
+        return Int(info.st_size)
+    }
+}
+
+/// LMDB's reader table. The library gives it as text only: a heading, then a line for each slot taken with process
+/// id, thread and snapshot id, or `-` for a reader at rest.
+struct ReaderTable {
+    private(set) var slotsTaken = 0
+    private(set) var oldestSnapshot: UInt64?
+
+    /// - Parameter environment: an open environment.
+    @unsafe init(_ environment: OpaquePointer) throws(LMDBError) {
+        var table = ReaderTable()
+        // SAFETY: LMDB calls back during this call only, with a NUL-terminated line and the pointer given here.
+        let code = unsafe withUnsafeMutablePointer(to: &table) { table in
+            unsafe mdb_reader_list(
+                environment,
+                { line, context in
+                    guard let line = unsafe line, let table = unsafe context?.assumingMemoryBound(to: ReaderTable.self)
+                    else { return -1 }
+                    // SAFETY: as above.
+                    unsafe table.pointee.add(String(cString: line))
+                    return 0
+                }, table)
+        }
+        guard code >= 0 else { throw .system(code) }
+        self = table
+    }
+
+    init() {}
+
+    mutating func add(_ line: String) {
+        let fields = line.split(whereSeparator: \.isWhitespace)
+        // The heading and "(no active readers)" do not begin with a number.
+        guard fields.count == 3, Int(fields[0]) != nil else { return }
+        slotsTaken += 1
+        guard let snapshot = UInt64(fields[2]) else { return }
+        oldestSnapshot = min(oldestSnapshot ?? snapshot, snapshot)
+    }
+}

@@ -1,0 +1,104 @@
+internal import CLMDB
+
+/// What a committed write transaction leaves.
+public struct Commit<Value: ~Copyable>: ~Copyable {
+    /// What the closure returned.
+    public let value: Value
+    /// The newest transaction id of the store when this one ended: its own if it changed anything, else the one
+    /// before it. A commit without changes keeps the old id.
+    public let transactionID: UInt64
+    /// Whether anything was written.
+    public let changed: Bool
+}
+
+extension Commit: Copyable where Value: Copyable {}
+extension Commit: Sendable where Value: Sendable & ~Copyable {}
+
+extension Environment {
+    /// Runs a write transaction on this thread from begin to commit, waiting for its turn behind other writers.
+    ///
+    /// When this returns, the changes are durable. When the closure throws, nothing of it remains. A change that
+    /// failed inside ends the whole transaction with that failure, even if the closure swallowed it.
+    /// - Throws: what the closure throws; ``LMDBError`` when nothing was written; ``CommitFailure`` when the commit
+    ///   failed while writing, so that the outcome is unknown.
+    @available(*, noasync)
+    public func write<Value: ~Copyable>(
+        _ body: (borrowing WriteTransaction) throws -> Value
+    ) throws -> Commit<Value> {
+        guard !isReadOnly else { throw LMDBError.readOnly }
+        try enter()
+        defer { leave() }
+        guard writer.lock() else { throw LMDBError.transactionNested }
+        defer { writer.unlock() }
+        var ledger = WriteLedger()
+        // SAFETY: the pointer is used inside this closure only; transactions cannot outlive it.
+        return try unsafe withUnsafeMutablePointer(to: &ledger) { ledger throws -> Commit<Value> in
+            let handle = unsafe try begin(flags: 0)
+            var isLive = true
+            // SAFETY: begun above; a commit frees it, whether it succeeds or fails, and says so here.
+            defer { if isLive { unsafe mdb_txn_abort(handle) } }
+            let value = try body(
+                // SAFETY: `handle` is live until the commit or abort, and the borrow ends before.
+                unsafe WriteTransaction(core: TransactionCore(handle: handle, ledger: ledger, environment: number)))
+            if let failure = unsafe ledger.pointee.failure { throw failure }
+            // SAFETY: the id is read first, because the commit frees the transaction.
+            let id = unsafe UInt64(mdb_txn_id(handle))
+            let changed = unsafe ledger.pointee.changed
+            isLive = false
+            let code = unsafe mdb_txn_commit(handle)
+            if code != 0 {
+                let reason = LMDBError(code: code)
+                if reason.precedesWriting { throw reason }
+                throw CommitFailure(reason: reason)
+            }
+            return Commit(value: value, transactionID: changed ? id : id &- 1, changed: changed)
+        }
+    }
+
+    /// Runs a one-off read transaction: a snapshot that holds while the closure runs.
+    ///
+    /// It takes a reader slot and two allocations; for reads that repeat, use ``makeReader()``. A long one pins old
+    /// pages, and the file grows meanwhile.
+    @available(*, noasync)
+    public func read<Value: ~Copyable>(_ body: (borrowing ReadTransaction) throws -> Value) throws -> Value {
+        try enter()
+        defer { leave() }
+        let handle = unsafe try begin(flags: UInt32(MDB_RDONLY))
+        // SAFETY: begun above and ended once, after the last use.
+        defer { unsafe mdb_txn_abort(handle) }
+        return try body(
+            // SAFETY: `handle` is live until the defer above runs, and the borrow ends before.
+            unsafe ReadTransaction(core: TransactionCore(handle: handle, ledger: nil, environment: number)))
+    }
+
+    /// A read transaction that is kept and renewed: one for each thread that reads often.
+    public func makeReader() throws(LMDBError) -> Reader {
+        try enter()
+        defer { leave() }
+        let handle = unsafe try begin(flags: UInt32(MDB_RDONLY))
+        // SAFETY: begun above; a reset keeps the slot and lets go of the snapshot.
+        unsafe mdb_txn_reset(handle)
+        let slot = unsafe ReaderSlot(handle: handle)
+        register(slot)
+        return Reader(environment: self, slot: slot)
+    }
+
+    /// The id of the newest committed transaction, of whatever process.
+    public func lastTransactionID() throws(LMDBError) -> UInt64 {
+        try enter()
+        defer { leave() }
+        var info = unsafe MDB_envinfo()
+        // SAFETY: the handle is live between enter and leave; `info` is a local out-parameter.
+        try Self.check(unsafe mdb_env_info(handle, &info))
+        return unsafe UInt64(info.me_last_txnid)
+    }
+
+    /// Begins a transaction. Callers stand between ``enter()`` and ``leave()``.
+    func begin(flags: UInt32) throws(LMDBError) -> OpaquePointer {
+        var begun: OpaquePointer?
+        // SAFETY: the environment is open: the caller has entered. `begun` is a local out-parameter.
+        let code = unsafe mdb_txn_begin(handle, nil, flags, &begun)
+        guard code == 0, let transaction = unsafe begun else { throw LMDBError(code: code) }
+        return unsafe transaction
+    }
+}

@@ -1,0 +1,32 @@
+internal import CLMDB
+internal import Glibc
+
+/// How much of the map was ever used: what can be told without walking the free list.
+public struct Usage: Equatable, Sendable {
+    /// The most the store can hold.
+    public let mapBytes: Int
+    /// Where the last page ever used ends; free pages below it are counted.
+    public let highestBytes: Int
+}
+
+extension Environment {
+    /// Whether a folder holds an LMDB environment. Looks at the name only and opens nothing.
+    public static func exists(in directory: String) -> Bool {
+        // SAFETY: the path is NUL-terminated for the length of the call.
+        unsafe access(directory + "/data.mdb", F_OK) == 0
+    }
+
+    /// Reads the figures from the environment's own page; costs no transaction.
+    public func usage() throws(LMDBError) -> Usage {
+        try enter()
+        defer { leave() }
+        var info = unsafe MDB_envinfo()
+        var tree = MDB_stat()
+        // SAFETY: the handle is live between enter and leave; the others are local out-parameters.
+        try Self.check(unsafe mdb_env_info(handle, &info))
+        try Self.check(unsafe mdb_env_stat(handle, &tree))
+        return unsafe Usage(
+            mapBytes: Int(clamping: info.me_mapsize),
+            highestBytes: (Int(clamping: info.me_last_pgno) &+ 1) &* Int(tree.ms_psize))
+    }
+}

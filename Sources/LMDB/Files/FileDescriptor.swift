@@ -1,0 +1,73 @@
+internal import CLMDB
+internal import Glibc
+internal import Synchronization
+
+/// An open file, closed once. Always close-on-exec.
+final class FileDescriptor: Sendable {
+    let number: Int32
+    private let isOpen = Atomic<Bool>(true)
+
+    init(_ number: Int32) { self.number = number }
+
+    deinit { close() }
+
+    /// 0, or the errno with which the system closed it; later calls do nothing.
+    @discardableResult
+    func close() -> Int32 {
+        // Relaxed: the exchange alone decides who closes; nothing else is published by it.
+        guard isOpen.exchange(false, ordering: .relaxed) else { return 0 }
+        return Glibc.close(number) == 0 ? 0 : errno
+    }
+
+    /// Opens; nil leaves the reason in errno.
+    static func open(_ path: String, _ flags: Int32, mode: mode_t = 0) -> FileDescriptor? {
+        while true {
+            // SAFETY: the path is NUL-terminated for the length of the call.
+            let number = unsafe Glibc.open(path, flags | O_CLOEXEC, mode)
+            if number >= 0 { return FileDescriptor(number) }
+            guard errno == EINTR else { return nil }
+        }
+    }
+
+    /// Makes a file that must not exist yet.
+    static func create(_ path: String, mode: mode_t) throws(LMDBError) -> FileDescriptor {
+        guard let file = open(path, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, mode: mode) else {
+            throw LMDBError(code: errno)
+        }
+        return file
+    }
+
+    /// The two ends of a pipe: for reading, for writing.
+    static func pipe() throws(LMDBError) -> (source: FileDescriptor, sink: FileDescriptor) {
+        var numbers: [Int32] = [-1, -1]
+        // SAFETY: room for two numbers.
+        guard unsafe clmdb_pipe(&numbers, O_CLOEXEC) == 0 else { throw LMDBError(code: errno) }
+        return (FileDescriptor(numbers[0]), FileDescriptor(numbers[1]))
+    }
+
+    /// Writes everything, or returns the errno.
+    static func writeAll(_ bytes: RawSpan, to descriptor: Int32) -> Int32 {
+        // SAFETY: the span holds its bytes valid, and the offset stays within its length.
+        unsafe bytes.withUnsafeBytes { bytes in
+            var offset = 0
+            while offset < bytes.count {
+                // SAFETY: as above.
+                let count = unsafe Glibc.write(descriptor, bytes.baseAddress?.advanced(by: offset), bytes.count - offset)
+                if count > 0 {
+                    offset += count
+                } else if count < 0, errno == EINTR {
+                    continue
+                } else {
+                    return count < 0 ? errno : EIO
+                }
+            }
+            return 0
+        }
+    }
+
+    var information: stat? {
+        var info = stat()
+        // SAFETY: `info` is a local out-parameter.
+        return unsafe fstat(number, &info) == 0 ? info : nil
+    }
+}

@@ -1,0 +1,79 @@
+internal import Glibc
+
+/// Small files that hold secrets: read only when nobody else can, written so that a crash leaves the old or the new.
+public enum SecretFile {
+    /// Reads a whole file. A symlink is followed: systemd credentials and Kubernetes secrets are such.
+    ///
+    /// - Throws: ``FileError/tooOpen(path:mode:)`` when the group may write or others may do anything,
+    ///   ``FileError/notRegular(path:)``, ``FileError/tooLong(path:bytesMax:)``, ``FileError/absent(path:)``.
+    public static func read(path: String, bytesMax: Int) throws(FileError) -> [UInt8] {
+        // Without O_NONBLOCK, opening a FIFO would wait for somebody to write.
+        guard let file = FileDescriptor.open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY) else {
+            throw FileError(path, errno)
+        }
+        // Judged on the open file, not on the path: nobody can swap it in between.
+        guard let info = file.information else { throw FileError(path, errno) }
+        guard info.st_mode & S_IFMT == S_IFREG else { throw .notRegular(path: path) }
+        guard info.st_mode & 0o027 == 0 else { throw .tooOpen(path: path, mode: info.st_mode & 0o7777) }
+        guard info.st_size <= bytesMax else { throw .tooLong(path: path, bytesMax: bytesMax) }
+        var content: [UInt8] = []
+        var buffer = [UInt8](repeating: 0, count: 4_096)
+        while true {
+            // SAFETY: the buffer is valid and of that length during the call.
+            let count = unsafe buffer.withUnsafeMutableBytes { unsafe Glibc.read(file.number, $0.baseAddress, $0.count) }
+            if count == 0 { return content }
+            if count < 0 {
+                guard errno == EINTR else { throw FileError(path, errno) }
+                continue
+            }
+            // It may have grown since it was measured.
+            guard content.count + count <= bytesMax else { throw .tooLong(path: path, bytesMax: bytesMax) }
+            content.append(contentsOf: buffer[..<count])
+        }
+    }
+
+    /// Writes a file that must not exist yet, and syncs it and its folder.
+    /// - Throws: ``FileError/exists(path:)``, or what the system reports; then no file is left.
+    public static func writeNew(path: String, bytes: [UInt8], mode: UInt32 = 0o400) throws(FileError) {
+        guard let file = FileDescriptor.open(path, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, mode: mode) else {
+            throw FileError(path, errno)
+        }
+        let code = fill(file, bytes, mode)
+        guard code == 0 else {
+            // SAFETY: the path is NUL-terminated for the length of the call; the file is ours, made above.
+            unsafe unlink(path)
+            throw FileError(path, code)
+        }
+        guard DurableDirectory.sync(path: DurableDirectory.parent(of: path)) else {
+            throw .system(path: path, code: EIO)
+        }
+    }
+
+    /// Puts new content in the place of a file, or makes it: whoever reads finds the old or the new, never a part.
+    ///
+    /// A symlink is replaced, not followed.
+    public static func replace(path: String, bytes: [UInt8], mode: UInt32 = 0o400) throws(FileError) {
+        let temporary = path + ".new-\(getpid())-" + String(UInt64.random(in: .min ... .max), radix: 36)
+        try writeNew(path: temporary, bytes: bytes, mode: mode)
+        // SAFETY: both paths are NUL-terminated for the length of the call.
+        guard unsafe rename(temporary, path) == 0 else {
+            let code = errno
+            // SAFETY: as above; the file is ours, made above.
+            unsafe unlink(temporary)
+            throw FileError(path, code)
+        }
+        guard DurableDirectory.sync(path: DurableDirectory.parent(of: path)) else {
+            throw .system(path: path, code: EIO)
+        }
+    }
+
+    /// Fills, sets the mode whatever the umask, syncs and closes. 0 or an errno.
+    private static func fill(_ file: FileDescriptor, _ bytes: [UInt8], _ mode: UInt32) -> Int32 {
+        // SAFETY: `bytes` is marked unsafe for types with padding; UInt8 has none.
+        let code = unsafe FileDescriptor.writeAll(bytes.span.bytes, to: file.number)
+        if code != 0 { return code }
+        if fchmod(file.number, mode) != 0 { return errno }
+        if fsync(file.number) != 0 { return errno }
+        return file.close()
+    }
+}

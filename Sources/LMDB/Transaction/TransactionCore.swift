@@ -1,0 +1,107 @@
+public import CLMDB
+
+/// What a write transaction remembers while it runs. Lives on the stack of ``Environment/write(_:)``.
+@usableFromInline struct WriteLedger {
+    /// Whether anything was written.
+    @usableFromInline var changed = false
+    /// Closures that hold bytes of this transaction right now.
+    @usableFromInline var views = 0
+    /// The first failure after which LMDB cannot commit.
+    @usableFromInline var failure: LMDBError?
+
+    @usableFromInline init() {}
+}
+
+/// What read and write transactions have in common. Of no use outside this module: it has no public members.
+// SAFETY: values are made for the length of a closure that borrows the transaction, and every member that
+// dereferences a pointer is internal to this module and called on behalf of such a borrow.
+@safe @frozen public struct TransactionCore {
+    @usableFromInline let handle: OpaquePointer
+    /// Nil in a read transaction.
+    @usableFromInline let ledger: UnsafeMutablePointer<WriteLedger>?
+    @usableFromInline let environment: UInt32
+
+    @inlinable init(handle: OpaquePointer, ledger: UnsafeMutablePointer<WriteLedger>?, environment: UInt32) {
+        // SAFETY: stored only; the caller promises that both outlive the borrow they are made for.
+        unsafe self.handle = handle
+        unsafe self.ledger = ledger
+        self.environment = environment
+    }
+
+    /// - Throws: when the database is another environment's or its keys have another shape.
+    @inlinable func require(_ database: Database, _ keys: KeyShape) throws(LMDBError) {
+        guard database.environment == environment else { throw .badDatabase }
+        guard database.keys == keys else { throw .incompatible }
+    }
+
+    /// LMDB may move or free the bytes of a write transaction at its next change: so none while any are lent out.
+    func requireNoView() throws(LMDBError) {
+        // SAFETY: the ledger outlives the transaction.
+        if let ledger = unsafe ledger, unsafe ledger.pointee.views > 0 { throw .viewOpen }
+    }
+
+    @inlinable func beginView() {
+        // SAFETY: the ledger outlives the transaction.
+        if let ledger = unsafe ledger { unsafe ledger.pointee.views &+= 1 }
+    }
+
+    @inlinable func endView() {
+        // SAFETY: the ledger outlives the transaction.
+        if let ledger = unsafe ledger { unsafe ledger.pointee.views &-= 1 }
+    }
+
+    func noteChange() {
+        // SAFETY: the ledger outlives the transaction.
+        if let ledger = unsafe ledger { unsafe ledger.pointee.changed = true }
+    }
+
+    /// Remembers a failure that LMDB does not commit after, so that the transaction ends with it by name.
+    func noteFailure(_ error: LMDBError) {
+        switch error {
+        case .keyExists, .notFound, .badValueSize: return
+        default: break
+        }
+        // SAFETY: the ledger outlives the transaction.
+        if let ledger = unsafe ledger, unsafe ledger.pointee.failure == nil { unsafe ledger.pointee.failure = error }
+    }
+
+    /// The value of an integer key, as bytes inside the map: valid until the transaction's next change or its end.
+    @inlinable func find(_ database: Database, _ key: UInt64) throws(LMDBError) -> UnsafeRawBufferPointer? {
+        try require(database, .integer)
+        var key = key
+        var value = unsafe MDB_val()
+        // SAFETY: LMDB reads the key during the call only; `value` is a local out-parameter; the transaction is live.
+        let code = unsafe withUnsafeMutableBytes(of: &key) { bytes in
+            var key = unsafe MDB_val(mv_size: bytes.count, mv_data: bytes.baseAddress)
+            return unsafe mdb_get(handle, database.handle, &key, &value)
+        }
+        if code == MDB_NOTFOUND { return nil }
+        guard code == 0 else { throw LMDBError(code: code) }
+        // SAFETY: LMDB has set both fields to a value inside the map.
+        return unsafe UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size)
+    }
+
+    /// The value of a key of bytes; as above.
+    @inlinable func find(_ database: Database, _ key: RawSpan) throws(LMDBError) -> UnsafeRawBufferPointer? {
+        try require(database, .bytes)
+        try KeyLength.require(key)
+        var value = unsafe MDB_val()
+        // SAFETY: LMDB only reads the key, during the call; `value` is a local out-parameter; the transaction is live.
+        let code = unsafe key.withUnsafeBytes { bytes in
+            var key = unsafe MDB_val(mv_size: bytes.count, mv_data: UnsafeMutableRawPointer(mutating: bytes.baseAddress))
+            return unsafe mdb_get(handle, database.handle, &key, &value)
+        }
+        if code == MDB_NOTFOUND { return nil }
+        guard code == 0 else { throw LMDBError(code: code) }
+        // SAFETY: LMDB has set both fields to a value inside the map.
+        return unsafe UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size)
+    }
+}
+
+/// LMDB answers a key of no bytes or of more than 511 with one vague error, and does so late; here it is by name.
+@usableFromInline enum KeyLength {
+    @inlinable static func require(_ key: RawSpan) throws(LMDBError) {
+        guard key.byteCount > 0 else { throw .emptyKey }
+        guard key.byteCount <= 511 else { throw .keyTooLong(bytes: key.byteCount) }
+    }
+}

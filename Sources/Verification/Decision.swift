@@ -1,0 +1,60 @@
+public import CredentialModel
+public import RecordCache
+
+/// Judges a record: pure, and run on every request, whether the record came from the cache or from the store.
+///
+/// The cache holds records, never decisions. A decision that is cached outlives what it was decided on.
+public enum Decision {
+    /// Whether a record whose secret was right is alive at `now`.
+    /// - Returns: nil when it is, else why not.
+    @inline(__always)
+    public static func evaluate(
+        _ record: CredentialRecord, at now: UnixSeconds, watermarks: WatermarkTable
+    ) -> InactiveReason? {
+        if record.flags.contains(.revoked) || watermarks.kills(record) { return .revoked }
+        // A claim that this version cannot read may be a limit: what cannot be judged is not accepted.
+        if record.flags.contains(.unintelligible) { return .unknown }
+        if now >= record.expiresAt { return .expired }
+        if now < record.notBefore { return .notYetValid }
+        return nil
+    }
+
+    /// Whether a record grants every scope of `needed`, words parted by spaces.
+    public static func grants(
+        _ record: CredentialRecord, scope needed: RawSpan, interned: InternedTable
+    ) -> Bool {
+        if needed.isEmpty { return true }
+        return interned.withText(.scopes, record.scopes) { ScopeSet.satisfies($0, needed: needed) }
+    }
+
+    /// Whether a record without audiences, or with this one, is meant for `audience`.
+    public static func isMeant(
+        _ record: CredentialRecord, for audience: RawSpan, interned: InternedTable
+    ) -> Bool {
+        if record.audiences == 0 || audience.isEmpty { return true }
+        return interned.withText(.audiences, record.audiences) { AudienceSet.intersect($0, audience) }
+    }
+
+    /// Whether a caller with the interned audience set `caller` may know of a record: one without audiences is for all,
+    /// one with needs a caller that shares one (RFC 7662 §4 lets the server say "inactive" to the others).
+    @inline(__always)
+    public static func isMeant(
+        _ record: CredentialRecord, forCaller caller: UInt32, interned: InternedTable
+    ) -> Bool {
+        if record.audiences == 0 || record.audiences == caller { return true }
+        if caller == 0 { return false }
+        return interned.withText(.audiences, record.audiences) { audiences in
+            interned.withText(.audiences, caller) { AudienceSet.intersect(audiences, $0) }
+        }
+    }
+
+    /// Whether a record may be used from `address`. One with a network limit and no known address may not.
+    @inline(__always)
+    public static func allows(
+        _ record: CredentialRecord, from address: IPAddress?, interned: InternedTable
+    ) -> Bool {
+        if record.networks == 0 { return true }
+        guard let address else { return false }
+        return interned.withText(.networks, record.networks) { NetworkSet.contains($0, address) }
+    }
+}

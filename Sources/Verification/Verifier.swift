@@ -1,0 +1,145 @@
+import CredentialDigest
+public import CredentialModel
+public import CredentialStore
+import RecordCache
+import Synchronization
+
+/// Answers whether a presented credential is to be accepted: the path parse → tag → cache → store → decide.
+///
+/// One per thread: it holds that thread's read transaction. Runs to completion on the calling thread, takes no lock and,
+/// on a cache hit, allocates nothing.
+///
+/// After a revocation, edit or rotation has been acknowledged by the same process's ``CredentialStore``, every call that
+/// starts then sees it. The proof stands beside ``RecordCache``.
+public final class Verifier: @unchecked Sendable {
+    public let store: CredentialStore
+    /// What this verifier has done, for metrics. Any thread may read them.
+    public let counters = VerifierCounters()
+
+    private let reader: StoreReader
+    private let published: Published
+    private let cache: RecordCache
+    private let peppers: PepperRing
+    private let vendor: Vendor
+    /// The owner of the record that the last call found, if it has more bytes than a record holds.
+    private var longOwner: [UInt8] = []
+    private var hits: UInt64 = 0
+
+    /// Hits between two that are remembered for eviction: writing each would make a shared line of it.
+    private static let touchInterval: UInt64 = 8
+
+    /// - Throws: ``StoreFailure`` when the store has no reader left.
+    public init(store: CredentialStore) throws(StoreFailure) {
+        self.store = store
+        reader = try store.makeReader()
+        published = store.published
+        cache = store.published.cache
+        peppers = store.peppers
+        vendor = store.vendor
+    }
+
+    /// Decides whether a presented credential is usable now.
+    ///
+    /// - Parameters:
+    ///   - presented: the bytes as they came, of any length and content.
+    ///   - now: seconds since the Unix epoch, read once per burst.
+    /// - Returns: the record when its secret is right and it is alive; else the reason. Scope, audience and network are
+    ///   judged by ``Decision`` from the record.
+    /// - Throws: ``StoreFailure`` when the store cannot answer. Unknown is a verdict, not an error.
+    /// - SeeAlso: RFC 7662 §2.2
+    public func verify(_ presented: RawSpan, at now: UnixSeconds) throws(StoreFailure) -> Verdict {
+        guard let credential = NativeCredential(presented, vendor: vendor) else {
+            return try verifyForeign(presented, at: now)
+        }
+        cache.prefetch(credential.id)
+        let place = peppers.newest
+        let tag = peppers.tag(of: credential.block, at: place)
+        var record = CredentialRecord(id: credential.id, kind: credential.kind, tag: tag, pepper: place.number)
+        let touch = hits % Self.touchInterval == 0
+        if cache.lookUp(credential.id, into: &record, touch: touch) {
+            // A copy whose pepper was retired meanwhile is older than the store's row, which has a newer tag.
+            if let presentedTag = self.tag(of: credential, for: record, made: tag, at: place) {
+                hits &+= 1
+                counters.hits.increment()
+                guard ConstantTime.equal(presentedTag, record.tag) else { return .inactive(.unknown) }
+                return decide(record, at: now, newest: place, tag)
+            }
+        }
+        counters.misses.increment()
+        guard case .found(let stamp) = try read(credential.id, into: &record) else { return .inactive(.unknown) }
+        guard let presentedTag = self.tag(of: credential, for: record, made: tag, at: place) else {
+            throw .pepperMissing(number: record.pepper)
+        }
+        guard ConstantTime.equal(presentedTag, record.tag) else { return .inactive(.unknown) }
+        // Only now is it sure that the one who asks knows the secret: unknown ids and wrong secrets never fill the cache.
+        cache.fill(record, stamp: stamp)
+        return decide(record, at: now, newest: place, tag)
+    }
+
+    /// The owner of the record that the last call returned, whole also when it has more than 64 bytes.
+    public func owner(of record: CredentialRecord) -> [UInt8] {
+        record.owner.isWhole ? record.owner.bytes : longOwner
+    }
+
+    /// The presented credential's tag under the pepper that the record names; nil when that one is not alive.
+    @inline(__always)
+    private func tag(
+        of credential: borrowing NativeCredential, for record: borrowing CredentialRecord, made tag: Tag,
+        at newest: PepperPlace
+    ) -> Tag? {
+        if record.pepper == newest.number { return tag }
+        guard let place = peppers.place(of: record.pepper) else { return nil }
+        return peppers.tag(of: credential.block, at: place)
+    }
+
+    private func read(_ id: CredentialID, into record: inout CredentialRecord) throws(StoreFailure) -> StoreReader.Outcome {
+        let outcome = try reader.read(id, into: &record, longOwner: &longOwner)
+        if case .damaged = outcome { throw .corrupt(table: "credentials") }
+        return outcome
+    }
+
+    @inline(__always)
+    private func decide(
+        _ record: CredentialRecord, at now: UnixSeconds, newest place: PepperPlace, _ tag: Tag
+    ) -> Verdict {
+        if let reason = Decision.evaluate(record, at: now, watermarks: published.watermarks) { return .inactive(reason) }
+        if !record.owner.isWhole, published.watermarks.kills(record, longOwner: longOwner.octets) {
+            return .inactive(.revoked)
+        }
+        if record.pepper != place.number { offerRetag(record, to: tag, pepper: place.number) }
+        return .active(record)
+    }
+
+    /// Credentials of other systems: found through their alias, then treated alike.
+    private func verifyForeign(_ presented: RawSpan, at now: UnixSeconds) throws(StoreFailure) -> Verdict {
+        guard CredentialFormat.isImportable(presented) else { return .inactive(.malformed) }
+        guard published.hasAliases else { return .inactive(.malformed) }
+        let key = ForeignAlias.key(ofRaw: presented, lookup: store.lookup)
+        guard let id = try reader.alias(key.octets) else { return .inactive(.malformed) }
+        let place = peppers.newest
+        let newestTag = peppers.tag(ofImported: presented, kind: .apiKey, id: id, at: place)
+        var record = CredentialRecord(id: id, kind: .apiKey, tag: newestTag, pepper: place.number)
+        var stamp: UInt64?
+        if !cache.lookUp(id, into: &record, touch: true) {
+            guard case .found(let read) = try read(id, into: &record) else { return .inactive(.unknown) }
+            stamp = read
+        }
+        var tag = newestTag
+        if record.pepper != place.number {
+            guard let older = peppers.place(of: record.pepper) else { throw .pepperMissing(number: record.pepper) }
+            tag = peppers.tag(ofImported: presented, kind: .apiKey, id: id, at: older)
+        }
+        guard ConstantTime.equal(tag, record.tag) else { return .inactive(.unknown) }
+        if let stamp { cache.fill(record, stamp: stamp) }
+        return decide(record, at: now, newest: place, newestTag)
+    }
+
+    /// Moves a record to the newest pepper, if the writer has time for it.
+    private func offerRetag(_ record: CredentialRecord, to tag: Tag, pepper: UInt16) {
+        let id = record.id
+        let expected = record.tag
+        store.offer { writer, transaction in
+            _ = try writer.retag(id, expected: expected, to: tag, pepper: pepper, in: transaction)
+        }
+    }
+}
