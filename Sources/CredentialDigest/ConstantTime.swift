@@ -1,4 +1,5 @@
-internal import CSystem
+internal import COpenSSL
+internal import CPlatform
 public import CredentialModel
 
 /// Comparisons whose time does not depend on the data. Written in C: an optimiser turns Swift mask code into branches.
@@ -8,5 +9,18 @@ public enum ConstantTime {
     public static func equal(_ left: Tag, _ right: Tag) -> Bool {
         cs_words4_differ(
             left.word0, left.word1, left.word2, left.word3, right.word0, right.word1, right.word2, right.word3) == 0
+    }
+
+    /// Whether two stretches are equal; their lengths are no secret.
+    public static func equal(_ left: RawSpan, _ right: RawSpan) -> Bool {
+        guard left.byteCount == right.byteCount else { return false }
+        // SAFETY: both pointers are read for exactly the count that both spans have.
+        return unsafe left.withUnsafeBytes { left in
+            // SAFETY: as above.
+            unsafe right.withUnsafeBytes { right in
+                // SAFETY: as above.
+                unsafe CRYPTO_memcmp(left.baseAddress, right.baseAddress, left.count) == 0
+            }
+        }
     }
 }

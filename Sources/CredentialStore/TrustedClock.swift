@@ -1,4 +1,4 @@
-internal import CSystem
+internal import CPlatform
 public import CredentialModel
 import Synchronization
 

@@ -54,7 +54,7 @@ public final class RecordCache: Sendable {
     /// The smallest cache that can be had, in bytes.
     public static let bytesMin = bytesPerSet * 64
 
-    private let words: AtomicWords
+    fileprivate let words: AtomicWords
     /// One word a set: bit w is set when way w was hit lately. Apart from the sets, so that hits leave those lines alone.
     private let visited: AtomicWords
     private let setCount: UInt64
@@ -180,5 +180,13 @@ public final class RecordCache: Sendable {
         if let victim { return victim }
         visited.clearBits(set, bits)
         return start
+    }
+}
+
+extension RecordCache {
+    /// The floor of a credential's set. Whoever remembers a record with the floor from *before* it was verified may use
+    /// it again while the floor is the same: every mutation of the record since then would have raised it.
+    public func floor(of id: CredentialID) -> UInt64 {
+        words.acquire(set(of: id) &* Self.setWords)
     }
 }

@@ -52,3 +52,16 @@ public struct OwnerText: Sendable, Equatable {
         return true
     }
 }
+
+extension OwnerText {
+    /// Lends the inline bytes, without an allocation.
+    @inline(__always)
+    public func withBytes<Value>(_ body: (RawSpan) -> Value) -> Value {
+        // SAFETY: the words are plain memory of 64 bytes, at least as many as are lent, and live while `body` runs; the
+        // span cannot escape it.
+        unsafe withUnsafeBytes(of: words) { memory in
+            // SAFETY: as above.
+            unsafe body(UnsafeRawBufferPointer(rebasing: memory[0..<min(Int(byteCount), Self.inlineBytesMax)]).bytes)
+        }
+    }
+}

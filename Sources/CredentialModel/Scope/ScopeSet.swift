@@ -15,12 +15,12 @@ public struct ScopeSet: Hashable, Sendable {
         for token in tokens where !unique.contains(token) {
             let allowed = token.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C }
             guard allowed, !token.isEmpty else {
-                throw ListFault("a scope is one word of visible ASCII without quote and backslash (RFC 6749 §3.3)")
+                throw ListFault(reason: "a scope is one word of visible ASCII without quote and backslash (RFC 6749 §3.3)")
             }
             unique.append(token)
         }
         guard unique.count <= Self.tokensMax, unique.reduce(0, { $0 + $1.utf8.count + 1 }) <= Self.bytesMax else {
-            throw ListFault("a scope set has at most \(Self.tokensMax) scopes and \(Self.bytesMax) bytes")
+            throw ListFault(reason: "a scope set has at most \(Self.tokensMax) scopes and \(Self.bytesMax) bytes")
         }
         self.tokens = unique
     }
@@ -54,11 +54,11 @@ public struct AudienceSet: Hashable, Sendable {
         for uri in uris where !unique.contains(uri) {
             let allowed = uri.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C }
             guard allowed, !uri.isEmpty, uri.utf8.count <= Self.uriBytesMax else {
-                throw ListFault("an audience is a URI of 1 to \(Self.uriBytesMax) visible ASCII characters")
+                throw ListFault(reason: "an audience is a URI of 1 to \(Self.uriBytesMax) visible ASCII characters")
             }
             unique.append(uri)
         }
-        guard unique.count <= Self.urisMax else { throw ListFault("at most \(Self.urisMax) audiences") }
+        guard unique.count <= Self.urisMax else { throw ListFault(reason: "at most \(Self.urisMax) audiences") }
         self.uris = unique
     }
 

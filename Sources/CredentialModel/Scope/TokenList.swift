@@ -3,7 +3,7 @@ public struct ListFault: Error, Equatable, Sendable {
     /// What is wrong, for the person who sent it.
     public let reason: String
 
-    init(_ reason: String) {
+    public init(reason: String) {
         self.reason = reason
     }
 }

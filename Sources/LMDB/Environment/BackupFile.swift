@@ -9,6 +9,7 @@ extension Environment {
         do throws(LMDBError) {
             try copyCompacted(toFileDescriptor: file.number, progress: progress)
             guard fsync(file.number) == 0 else { throw LMDBError(code: errno) }
+            guard DurableDirectory.sync(path: DurableDirectory.parent(of: path)) else { throw .inputOutput }
         } catch {
             // SAFETY: the path is NUL-terminated for the length of the call; the file is ours, made above.
             unsafe unlink(path)

@@ -40,6 +40,7 @@ extension Environment {
         try enter()
         defer { leave() }
         let (source, sink) = try FileDescriptor.pipe()
+        // SAFETY: the job is done before this function leaves the environment: it joins the thread.
         let job = unsafe CopyJob(handle, sink)
         var thread = pthread_t()
         let code = startCopy(job, &thread)
@@ -89,6 +90,7 @@ extension Environment {
     var code: Int32 = 0
 
     init(_ environment: OpaquePointer, _ sink: consuming FileDescriptor) {
+        // SAFETY: stored only; see above.
         unsafe self.environment = environment
         self.sink = sink
     }

@@ -68,8 +68,8 @@ internal import Synchronization
         guard let folder = FileIdentity.of(directory) else { throw .storeAbsent }
         guard OpenEnvironments.insert(folder) else { throw .alreadyOpen }
         do throws(LMDBError) {
-            unsafe handle = try Self.open(directory, options)
-            if store == nil, !DurableDirectory.sync(path: directory) { throw .inputOutput }
+            // SAFETY: an open environment, which is this object's alone from here on.
+            unsafe handle = try Self.open(directory, options, isNew: store == nil)
         } catch {
             OpenEnvironments.remove(folder)
             throw error

@@ -37,7 +37,7 @@ struct FileIdentity: Hashable, Sendable {
 enum OpenEnvironments {
     private final class Table: Sendable {
         let lock = Lock()
-        // Guarded by `lock`.
+        // SAFETY: guarded by `lock`.
         nonisolated(unsafe) var folders: Set<FileIdentity> = []
     }
 

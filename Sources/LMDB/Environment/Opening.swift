@@ -5,7 +5,7 @@ extension Environment {
     private static let fileMode: mdb_mode_t = 0o600
 
     /// Opens the files; the environment is freed again when that fails.
-    static func open(_ directory: String, _ options: Options) throws(LMDBError) -> OpaquePointer {
+    static func open(_ directory: String, _ options: Options, isNew: Bool) throws(LMDBError) -> OpaquePointer {
         guard options.mapBytes >= 0, options.databasesMax > 0, options.readersMax > 0 else { throw .system(EINVAL) }
         var created: OpaquePointer?
         // SAFETY: plain C calls on a local out-parameter.
@@ -18,6 +18,8 @@ extension Environment {
             try check(unsafe mdb_env_set_maxreaders(handle, UInt32(clamping: options.readersMax)))
             // SAFETY: the path is NUL-terminated for the length of the call.
             try check(unsafe mdb_env_open(handle, directory, flags(options), fileMode))
+            // LMDB syncs the file but not the folder: without this, a loss of power takes the whole new store.
+            if isNew, !DurableDirectory.sync(path: directory) { throw .inputOutput }
         } catch {
             // SAFETY: LMDB wants the close after a failed open too; the handle is not used again.
             unsafe mdb_env_close(handle)

@@ -28,12 +28,13 @@ extension Environment {
     public func statistics() throws(LMDBError) -> Statistics {
         try enter()
         defer { leave() }
+        // SAFETY: the handle is live between enter and leave; the others are local out-parameters.
         var info = unsafe MDB_envinfo()
         var tree = MDB_stat()
-        // SAFETY: the handle is live between enter and leave; the others are local out-parameters.
         try Self.check(unsafe mdb_env_info(handle, &info))
         try Self.check(unsafe mdb_env_stat(handle, &tree))
         // Before our own transaction joins the table.
+        // SAFETY: the handle is live as above. `info` holds a pointer, which is not looked at.
         let table = try unsafe ReaderTable(handle)
         let page = Int(tree.ms_psize)
         let newest = unsafe UInt64(info.me_last_txnid)
@@ -59,8 +60,8 @@ extension Environment {
     /// The free list is LMDB's database 0: under each transaction id an array of words, the first of which says how
     /// many pages that transaction freed.
     private func freePages() throws(LMDBError) -> Int {
+        // SAFETY: ended once; the cursor below is closed before, when its scope ends.
         let transaction = unsafe try begin(flags: UInt32(MDB_RDONLY))
-        // SAFETY: begun above and ended once; the cursor below is closed before, when its scope ends.
         defer { unsafe mdb_txn_abort(transaction) }
         let core = unsafe TransactionCore(handle: transaction, ledger: nil, environment: number)
         let freeList = Database(handle: 0, keys: .integer, environment: number)

@@ -63,8 +63,8 @@ extension Environment {
     public func read<Value: ~Copyable>(_ body: (borrowing ReadTransaction) throws -> Value) throws -> Value {
         try enter()
         defer { leave() }
+        // SAFETY: ended once, after the last use.
         let handle = unsafe try begin(flags: UInt32(MDB_RDONLY))
-        // SAFETY: begun above and ended once, after the last use.
         defer { unsafe mdb_txn_abort(handle) }
         return try body(
             // SAFETY: `handle` is live until the defer above runs, and the borrow ends before.
@@ -75,8 +75,8 @@ extension Environment {
     public func makeReader() throws(LMDBError) -> Reader {
         try enter()
         defer { leave() }
+        // SAFETY: the slot owns the transaction from here on. A reset keeps its place and lets go of the snapshot.
         let handle = unsafe try begin(flags: UInt32(MDB_RDONLY))
-        // SAFETY: begun above; a reset keeps the slot and lets go of the snapshot.
         unsafe mdb_txn_reset(handle)
         let slot = unsafe ReaderSlot(handle: handle)
         register(slot)
@@ -87,8 +87,8 @@ extension Environment {
     public func lastTransactionID() throws(LMDBError) -> UInt64 {
         try enter()
         defer { leave() }
-        var info = unsafe MDB_envinfo()
         // SAFETY: the handle is live between enter and leave; `info` is a local out-parameter.
+        var info = unsafe MDB_envinfo()
         try Self.check(unsafe mdb_env_info(handle, &info))
         return unsafe UInt64(info.me_last_txnid)
     }

@@ -20,11 +20,12 @@ extension Environment {
     public func usage() throws(LMDBError) -> Usage {
         try enter()
         defer { leave() }
+        // SAFETY: the handle is live between enter and leave; the others are local out-parameters.
         var info = unsafe MDB_envinfo()
         var tree = MDB_stat()
-        // SAFETY: the handle is live between enter and leave; the others are local out-parameters.
         try Self.check(unsafe mdb_env_info(handle, &info))
         try Self.check(unsafe mdb_env_stat(handle, &tree))
+        // SAFETY: `info` holds a pointer, which is not looked at.
         return unsafe Usage(
             mapBytes: Int(clamping: info.me_mapsize),
             highestBytes: (Int(clamping: info.me_last_pgno) &+ 1) &* Int(tree.ms_psize))

@@ -96,7 +96,8 @@ extension LMDBError: CustomStringConvertible {
         case .pageFull: "a page has no room left: the store is damaged, restore it from a backup"
         case .mapResized: "another process enlarged the store: call resize(mapBytes: 0), or reopen it"
         case .incompatible: "the database holds keys of another shape than it was asked for"
-        case .badReaderSlot: "the reader's slot was taken over: make a new reader, and do not share the store after fork"
+        case .badReaderSlot:
+            "the reader's slot was taken over: make a new reader, and do not share the store after fork"
         case .badTransaction: "the transaction failed before and cannot go on: run it again"
         case .badValueSize: "the value is too large, or the key has a length that this database does not take"
         case .badDatabase: "the database handle belongs to another environment or to an aborted transaction"
@@ -106,7 +107,8 @@ extension LMDBError: CustomStringConvertible {
         case .system(let code): "the system reports error \(code): \(systemText(code))"
         case .alreadyOpen: "this process has the store open already: open it once and share the environment"
         case .storeAbsent: "there is no store in this folder: check the path, or create one with serve"
-        case .networkFileSystem: "the folder lies on a network or FUSE file system, where LMDB loses data: use a local disk"
+        case .networkFileSystem:
+            "the folder lies on a network or FUSE file system, where LMDB loses data: use a local disk"
         case .emptyKey: "the key is empty: LMDB takes keys of 1 to \(Environment.keyBytesMax) bytes"
         case .keyTooLong(let bytes): "the key has \(bytes) bytes: LMDB takes at most \(Environment.keyBytesMax)"
         case .readOnly: "the store was opened for reading only: open it for writing"

@@ -52,7 +52,8 @@ final class FileDescriptor: Sendable {
             var offset = 0
             while offset < bytes.count {
                 // SAFETY: as above.
-                let count = unsafe Glibc.write(descriptor, bytes.baseAddress?.advanced(by: offset), bytes.count - offset)
+                let rest = unsafe UnsafeRawBufferPointer(rebasing: bytes[offset...])
+                let count = unsafe Glibc.write(descriptor, rest.baseAddress, rest.count)
                 if count > 0 {
                     offset += count
                 } else if count < 0, errno == EINTR {

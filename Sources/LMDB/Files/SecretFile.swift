@@ -20,7 +20,9 @@ public enum SecretFile {
         var buffer = [UInt8](repeating: 0, count: 4_096)
         while true {
             // SAFETY: the buffer is valid and of that length during the call.
-            let count = unsafe buffer.withUnsafeMutableBytes { unsafe Glibc.read(file.number, $0.baseAddress, $0.count) }
+            let count = unsafe buffer.withUnsafeMutableBytes {
+                unsafe Glibc.read(file.number, $0.baseAddress, $0.count)
+            }
             if count == 0 { return content }
             if count < 0 {
                 guard errno == EINTR else { throw FileError(path, errno) }

@@ -40,8 +40,8 @@ public final class DirectoryLock: Sendable {
         guard let folder = FileIdentity.of(directory) else { throw .absent }
         guard folder.owner == geteuid() else { throw .notOwner(uid: folder.owner) }
         let path = Self.path(directory)
-        var attempts = 10
-        while true {
+        var refusal = DirectoryLockError.heldBy(pid: nil)
+        for _ in 0..<10 {
             guard let file = FileDescriptor.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600) else {
                 throw .system(errno)
             }
@@ -53,10 +53,10 @@ public final class DirectoryLock: Sendable {
                 return
             }
             guard errno == EWOULDBLOCK || errno == EINTR else { throw .system(errno) }
-            attempts -= 1
-            if attempts == 0 { throw Self.refusal(OwnerRecord(readFrom: file)) }
+            refusal = Self.refusal(OwnerRecord(readFrom: file))
             usleep(10_000)
         }
+        throw refusal
     }
 
     deinit { release() }

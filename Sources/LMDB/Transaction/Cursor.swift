@@ -4,7 +4,7 @@ internal import CLMDB
 @safe struct Cursor: ~Copyable {
     private let handle: OpaquePointer
     private let core: TransactionCore
-    // Inside the map; valid until the cursor moves or the transaction changes something.
+    // SAFETY: inside the map; read only until the cursor moves or the transaction changes something.
     private var keyValue = unsafe MDB_val()
     private var dataValue = unsafe MDB_val()
 

@@ -83,6 +83,7 @@ public final class Reader: Sendable {
     @usableFromInline let handle: OpaquePointer
     @usableFromInline let state = Atomic<UInt8>(State.idle.rawValue)
 
+    // SAFETY: stored only; the caller gives the transaction away.
     init(handle: OpaquePointer) { unsafe self.handle = handle }
 
     /// The ways that are not the fast one: in use, closed, or a resize under way.

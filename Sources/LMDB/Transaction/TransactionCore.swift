@@ -69,8 +69,8 @@ public import CLMDB
     @inlinable func find(_ database: Database, _ key: UInt64) throws(LMDBError) -> UnsafeRawBufferPointer? {
         try require(database, .integer)
         var key = key
-        var value = unsafe MDB_val()
         // SAFETY: LMDB reads the key during the call only; `value` is a local out-parameter; the transaction is live.
+        var value = unsafe MDB_val()
         let code = unsafe withUnsafeMutableBytes(of: &key) { bytes in
             var key = unsafe MDB_val(mv_size: bytes.count, mv_data: bytes.baseAddress)
             return unsafe mdb_get(handle, database.handle, &key, &value)
@@ -85,10 +85,11 @@ public import CLMDB
     @inlinable func find(_ database: Database, _ key: RawSpan) throws(LMDBError) -> UnsafeRawBufferPointer? {
         try require(database, .bytes)
         try KeyLength.require(key)
-        var value = unsafe MDB_val()
         // SAFETY: LMDB only reads the key, during the call; `value` is a local out-parameter; the transaction is live.
+        var value = unsafe MDB_val()
         let code = unsafe key.withUnsafeBytes { bytes in
-            var key = unsafe MDB_val(mv_size: bytes.count, mv_data: UnsafeMutableRawPointer(mutating: bytes.baseAddress))
+            var key = unsafe MDB_val(
+                mv_size: bytes.count, mv_data: UnsafeMutableRawPointer(mutating: bytes.baseAddress))
             return unsafe mdb_get(handle, database.handle, &key, &value)
         }
         if code == MDB_NOTFOUND { return nil }

@@ -78,6 +78,7 @@ public struct WriteTransaction: ~Copyable, ReadableTransaction {
             var key = unsafe MDB_val(mv_size: key.count, mv_data: UnsafeMutableRawPointer(mutating: key.baseAddress))
             var value = unsafe MDB_val(
                 mv_size: bytes.count, mv_data: UnsafeMutableRawPointer(mutating: bytes.baseAddress))
+            // SAFETY: as above.
             return unsafe mdb_put(core.handle, database.handle, &key, &value, flags)
         }
     }
@@ -95,8 +96,8 @@ public struct WriteTransaction: ~Copyable, ReadableTransaction {
 
     private func delete(_ database: Database, _ key: UnsafeRawBufferPointer) throws(LMDBError) -> Bool {
         try core.requireNoView()
-        var key = unsafe MDB_val(mv_size: key.count, mv_data: UnsafeMutableRawPointer(mutating: key.baseAddress))
         // SAFETY: LMDB only reads the key, during the call; the transaction is live while it is borrowed.
+        var key = unsafe MDB_val(mv_size: key.count, mv_data: UnsafeMutableRawPointer(mutating: key.baseAddress))
         let code = unsafe mdb_del(core.handle, database.handle, &key, nil)
         if code == MDB_NOTFOUND { return false }
         guard code == 0 else {

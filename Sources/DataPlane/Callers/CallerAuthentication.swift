@@ -1,0 +1,139 @@
+import CredentialModel
+import CredentialStore
+import HTTPWire
+import Listening
+import RecordCache
+import Verification
+
+/// Finds out who calls an endpoint that only known callers may use (RFC 7662 §2.1, RFC 6749 §2.3.1, RFC 8705 §2).
+struct CallerAuthentication {
+    let loop: LoopState
+    /// The scope that the caller's own credential must hold.
+    let right: [UInt8]
+
+    static let introspect = Array("countersign:introspect".utf8)
+
+    /// Judges by the Authorization field, by credentials in the form, by the client certificate, and last by the socket.
+    /// - Parameter body: the form that the loop has parsed last.
+    func judge(
+        authorization: WireRange?, _ bytes: RawSpan, _ body: RawSpan, _ caller: inout Caller
+    ) -> CallerOutcome {
+        do throws(StoreFailure) {
+            if let authorization { return try judge(bytes.slice(authorization), body, &caller) }
+            let secret = loop.form.text(.clientSecret)
+            if let clientID = loop.form.text(.clientID) {
+                // A public client proves nothing, so an id alone is nobody.
+                guard let secret else { return .invalidClient }
+                let record = try loop.form.withBytes(of: clientID, in: body) { (clientID) throws(StoreFailure) in
+                    try loop.form.withBytes(of: secret, in: body) { (secret) throws(StoreFailure) in
+                        try client(clientID, secret)
+                    }
+                }
+                return record.map(allow) ?? .invalidClient
+            }
+            if secret != nil { return .badRequest("client_secret needs client_id") }
+            return judgeConnection(caller)
+        } catch {
+            return .trouble
+        }
+    }
+
+    private func judgeConnection(_ caller: Caller) -> CallerOutcome {
+        for name in caller.certificateNames {
+            guard let client = loop.verifier.store.published.clients.client(certificateSAN: name) else { continue }
+            guard client.rights.contains(where: { isRight($0) }) else { return .forbidden }
+            return .allowed(.words(Array(client.audience.joined(separator: " ").utf8)))
+        }
+        if !caller.certificateNames.isEmpty { return .invalidClient }
+        return caller.policy.address.mayIntrospect ? .allowed(.words(caller.policy.audience)) : .unauthenticated
+    }
+
+    private func isRight(_ name: String) -> Bool {
+        Array((ScopeSet.rightPrefix + name).utf8) == right
+    }
+
+    private func judge(
+        _ authorization: RawSpan, _ body: RawSpan, _ caller: inout Caller
+    ) throws(StoreFailure) -> CallerOutcome {
+        switch AuthorizationField.parse(authorization) {
+        case .basic(let range):
+            return try judge(basic: authorization.slice(range), authorization, body, &caller)
+        case .bearer(let range):
+            return try judge(bearing: authorization.slice(range), .accessToken, authorization, body, &caller)
+        case .apiKey(let range):
+            return try judge(bearing: authorization.slice(range), .apiKey, authorization, body, &caller)
+        case .unsupported:
+            return .unauthenticated
+        case .malformed:
+            return .badRequest("the Authorization field is malformed")
+        }
+    }
+
+    private func judge(
+        basic encoded: RawSpan, _ authorization: RawSpan, _ body: RawSpan, _ caller: inout Caller
+    ) throws(StoreFailure) -> CallerOutcome {
+        let repeatedID = loop.form.text(.clientID)
+        let repeatedSecret = loop.form.text(.clientSecret)
+        if repeatedID == nil, repeatedSecret == nil, let record = caller.recall(authorization, loop) {
+            return allow(record)
+        }
+        guard loop.basic.parse(encoded) else { return .invalidClient }
+        defer { loop.basic.wipe() }
+        // RFC 6749 §2.3: one method only; many clients repeat themselves in the body, which is fine if it agrees.
+        let agrees = loop.basic.withCredentials { clientID, secret in
+            isSame(repeatedID, clientID, body) && isSame(repeatedSecret, secret, body)
+        }
+        guard agrees else { return .badRequest("the credentials in the body differ from the Authorization field") }
+        var floor: UInt64?
+        let found = try loop.basic.withCredentials { (clientID, secret) throws(StoreFailure) -> CredentialRecord? in
+            floor = self.floor(of: secret)
+            return try client(clientID, secret)
+        }
+        guard let record = found else { return .invalidClient }
+        if let floor { caller.remember(authorization, record, floor: floor) }
+        return allow(record)
+    }
+
+    /// Whether a parameter, if it was sent, is `bytes`. Both came from the same sender: nothing is given away.
+    private func isSame(_ text: FormText?, _ bytes: RawSpan, _ body: RawSpan) -> Bool {
+        guard let text else { return true }
+        return loop.form.withBytes(of: text, in: body) { $0.elementsEqual(bytes) }
+    }
+
+    /// The record of a client secret that is alive and belongs to the client of that id.
+    private func client(_ clientID: RawSpan, _ secret: RawSpan) throws(StoreFailure) -> CredentialRecord? {
+        guard case .active(let record) = try loop.verifier.verify(secret, at: loop.now), record.kind == .clientSecret
+        else { return nil }
+        let isSame = loop.verifier.store.published.interned.withText(.client, record.client) { text in
+            text.elementsEqual(clientID)
+        }
+        return isSame ? record : nil
+    }
+
+    private func judge(
+        bearing credential: RawSpan, _ kind: CredentialKind, _ authorization: RawSpan, _ body: RawSpan,
+        _ caller: inout Caller
+    ) throws(StoreFailure) -> CallerOutcome {
+        // Whoever presents the very token he asks about proves nothing about himself.
+        if let token = loop.form.text(.token), isSame(token, credential, body) { return .invalidToken }
+        if let record = caller.recall(authorization, loop) { return allow(record) }
+        let floor = floor(of: credential)
+        guard case .active(let record) = try loop.verifier.verify(credential, at: loop.now), record.kind == kind,
+            record.networks == 0
+        else { return .invalidToken }
+        if let floor { caller.remember(authorization, record, floor: floor) }
+        return allow(record)
+    }
+
+    private func allow(_ record: CredentialRecord) -> CallerOutcome {
+        let published = loop.verifier.store.published
+        guard Decision.grants(record, scope: right.octets, interned: published.interned) else { return .forbidden }
+        return .allowed(.interned(record.audiences))
+    }
+
+    /// The floor of a native credential's set as it is now; nil for others, which are not remembered.
+    private func floor(of credential: RawSpan) -> UInt64? {
+        let store = loop.verifier.store
+        return NativeCredential(credential, vendor: store.vendor).map { store.published.cache.floor(of: $0.id) }
+    }
+}

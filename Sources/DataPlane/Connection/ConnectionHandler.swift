@@ -1,0 +1,222 @@
+import CredentialModel
+import HTTPWire
+import Listening
+import NIOCore
+import NIOSSL
+import NIOTLS
+
+/// One connection: bytes in, answers out, on its event loop, without a task or a lock.
+///
+/// The parser says what the bytes are and ``Router`` what the answer is; this class only moves bytes and watches the
+/// clock. All answers of one read burst leave in one write.
+final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private enum Phase {
+        /// Between requests.
+        case idle
+        case head
+        case body
+        /// The client does not take its answers; nothing is read.
+        case writing
+        /// The last answer is on its way.
+        case closing
+    }
+
+    private let loop: LoopState
+    private let router: Router
+    private var caller: Caller
+    private let onClose: @Sendable () -> Void
+    private var parser: RequestParser
+    private var pending: ByteBuffer?
+    private var out: ByteBuffer
+    private var phase = Phase.idle
+    private var phaseBegan: Int64
+    private var context: ChannelHandlerContext?
+
+    /// Bytes of answers that may wait before reading stops.
+    private static let outBytesMax = 262_144
+    /// Seconds to wait for a client to close its side after the last answer.
+    private static let lingerSeconds: Int64 = 2
+
+    init(loop: LoopState, policy: ListenerPolicy, allocator: ByteBufferAllocator, onClose: @escaping @Sendable () -> Void) {
+        self.loop = loop
+        router = Router(policy: policy)
+        caller = Caller(policy: policy)
+        self.onClose = onClose
+        parser = RequestParser(limits: Router.limits)
+        out = allocator.buffer(capacity: 2_048)
+        phaseBegan = loop.ticks
+    }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        loop.add(self)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        loop.remove(self)
+        self.context = nil
+        onClose()
+    }
+
+    func channelActive(context: ChannelHandlerContext) {
+        caller.peer = context.remoteAddress.flatMap(PeerAddress.ip)
+        context.fireChannelActive()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if let event = event as? TLSUserEvent, case .handshakeCompleted = event {
+            caller.certificateNames = PeerAddress.certificateNames(context)
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        var bytes = Self.unwrapInboundIn(data)
+        if phase == .closing { return }
+        loop.readClock()
+        if pending != nil {
+            pending?.writeBuffer(&bytes)
+            drainPending(context)
+        } else {
+            process(&bytes, context)
+            if bytes.readableBytes > 0 { pending = bytes }
+        }
+    }
+
+    func channelReadComplete(context: ChannelHandlerContext) {
+        flush(context)
+    }
+
+    func channelWritabilityChanged(context: ChannelHandlerContext) {
+        guard phase == .writing, context.channel.isWritable else { return }
+        enter(.idle)
+        _ = context.channel.setOption(.autoRead, value: true)
+        loop.readClock()
+        drainPending(context)
+        flush(context)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        // A failed handshake or a reset by the peer: nothing to answer, and the error's text may hold what was sent.
+        context.close(promise: nil)
+    }
+
+    // MARK: Requests
+
+    private func drainPending(_ context: ChannelHandlerContext) {
+        guard var bytes = pending else { return }
+        pending = nil
+        process(&bytes, context)
+        guard bytes.readableBytes > 0, phase != .closing else { return }
+        bytes.discardReadBytes()
+        pending = bytes
+    }
+
+    private func process(_ bytes: inout ByteBuffer, _ context: ChannelHandlerContext) {
+        while bytes.readableBytes > 0 {
+            switch parser.parse(bytes.readableBytesSpan) {
+            case .needMore:
+                let now: Phase = parser.isReadingBody ? .body : .head
+                if phase != now { enter(now) }
+                return
+            case .continueExpected:
+                enter(.body)
+                _ = out.appendAnswer { $0.appendContinue() }
+            case .fault(let fault):
+                _ = out.appendAnswer { router.refuse(fault, loop, &$0) }
+                return finish(context)
+            case .request(let count):
+                let keepAlive = parser.request.keepAlive && !loop.isDraining
+                answer(bytes.readableBytesSpan, keepAlive: keepAlive)
+                bytes.moveReaderIndex(forwardBy: count)
+                if !keepAlive { return finish(context) }
+                enter(.idle)
+                if out.readableBytes > Self.outBytesMax {
+                    flush(context)
+                    if pauseIfSlow(context) { return }
+                }
+            }
+        }
+    }
+
+    private func answer(_ bytes: RawSpan, keepAlive: Bool) {
+        let exchange = Exchange(
+            minorVersion: parser.request.minorVersion, isHead: parser.request.method == .head, keepAlive: keepAlive)
+        let fits = out.appendAnswer { writer in
+            parser.withBody(in: bytes) { body in
+                router.answer(parser.request, bytes, body, exchange, &caller, loop, &writer)
+            }
+        }
+        if !fits {
+            _ = out.appendAnswer { $0.problem(503, "the answer is too large", exchange, loop, fields: { _ in }) }
+        }
+    }
+
+    // MARK: Output and end
+
+    private func flush(_ context: ChannelHandlerContext) {
+        guard out.readableBytes > 0 else { return }
+        context.writeAndFlush(Self.wrapOutboundOut(out), promise: nil)
+        out.clear()
+    }
+
+    private func pauseIfSlow(_ context: ChannelHandlerContext) -> Bool {
+        guard !context.channel.isWritable else { return false }
+        enter(.writing)
+        _ = context.channel.setOption(.autoRead, value: false)
+        return true
+    }
+
+    /// Sends what is left and closes: first the sending side, so that an answer is not lost to a reset while the client
+    /// still sends; then, when the client has closed too or after a moment, all.
+    private func finish(_ context: ChannelHandlerContext) {
+        enter(.closing)
+        pending = nil
+        let isEncrypted = router.policy.address.isEncrypted
+        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        context.writeAndFlush(Self.wrapOutboundOut(out)).whenComplete { _ in
+            bound.value.close(mode: isEncrypted ? .all : .output, promise: nil)
+        }
+        out.clear()
+    }
+
+    private func enter(_ new: Phase) {
+        phase = new
+        phaseBegan = loop.ticks
+    }
+
+    /// Called once a second.
+    func checkDeadline() {
+        let settings = loop.settings
+        let limit =
+            switch phase {
+            case .idle: settings.idleSeconds
+            case .head: settings.headSeconds
+            case .body: settings.bodySeconds
+            case .writing: settings.writeSeconds
+            case .closing: Self.lingerSeconds
+            }
+        guard loop.ticks - phaseBegan > limit, let context else { return }
+        if phase == .head || phase == .body {
+            let exchange = Exchange(minorVersion: 1, isHead: false, keepAlive: false)
+            _ = out.appendAnswer {
+                $0.problem(408, "the request did not arrive in time", exchange, loop, fields: { _ in })
+            }
+            finish(context)
+        } else {
+            context.close(promise: nil)
+        }
+    }
+
+    /// The service is shutting down: others close with their next answer.
+    func closeIfIdle() {
+        if phase == .idle, let context { context.close(promise: nil) }
+    }
+
+    func closeNow() {
+        context?.close(promise: nil)
+    }
+}

@@ -1,0 +1,51 @@
+public import CredentialModel
+
+/// What the data plane needs to know beyond the store.
+public struct DataPlaneSettings: Sendable {
+    /// `iss` in answers (RFC 7662 §2.2) and the name of the protected space in challenges.
+    public var issuer: String?
+    /// `realm` in challenges.
+    public var realm: String
+    /// Where the metadata of the protected resource lies (RFC 9728 §5.1); nil: not said.
+    public var resourceMetadata: String?
+    /// Proxies whose `X-Forwarded-For` entries are believed.
+    public var trustedProxies: [Network]
+    /// Networks beyond loopback that may ask `/verify` without a client certificate.
+    public var verifySources: [Network]
+    /// Connections at once, over all listeners.
+    public var connectionsMax: Int
+    /// Seconds for a request head from its first byte.
+    public var headSeconds: Int64
+    /// Seconds for a body from the end of its head.
+    public var bodySeconds: Int64
+    /// Seconds for a client to take an answer.
+    public var writeSeconds: Int64
+    /// Seconds that a connection may idle between requests.
+    public var idleSeconds: Int64
+    /// Seconds for connections to end after the order to shut down.
+    public var drainSeconds: Int64
+
+    public init() {
+        realm = "countersign"
+        trustedProxies = [Network("127.0.0.0/8"), Network("::1/128")].compactMap { $0 }
+        verifySources = []
+        connectionsMax = 10_000
+        headSeconds = 5
+        bodySeconds = 10
+        writeSeconds = 10
+        idleSeconds = 120
+        drainSeconds = 10
+    }
+
+    /// - Throws: the reason why these settings cannot be used.
+    public func check() throws(ListFault) {
+        for (name, text) in [("issuer", issuer ?? ""), ("realm", realm), ("resource metadata", resourceMetadata ?? "")] {
+            // They stand in quoted strings of headers and in JSON without escapes.
+            guard text.utf8.allSatisfy({ (0x20...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C }) else {
+                throw ListFault(reason: "\(name) must be visible ASCII without quote and backslash")
+            }
+        }
+        guard connectionsMax > 0, headSeconds > 0, bodySeconds > 0, writeSeconds > 0, idleSeconds > 0, drainSeconds >= 0
+        else { throw ListFault(reason: "limits must be above zero") }
+    }
+}

@@ -1,0 +1,85 @@
+import CredentialModel
+import CredentialStore
+import HTTPWire
+import Listening
+import Verification
+
+/// `ANY /verify`: says to a gateway whether the request it forwards may pass, and on whose behalf.
+struct ForwardAuth {
+    let policy: ListenerPolicy
+    let exchange: Exchange
+    let loop: LoopState
+
+    func answer(
+        _ request: borrowing RequestHead, _ bytes: RawSpan, _ caller: Caller, _ out: inout ByteWriter
+    ) {
+        var answer = ForwardAuthAnswer(exchange: exchange, loop: loop, isNginx: false)
+        let own = bytes.slice(request.query ?? WireRange())
+        let needs: Needs
+        switch Needs.read(own, &loop.scratch) {
+        case .failure(let fault): return answer.refuse(fault.reason, &out)
+        case .success(let read): needs = read
+        }
+        answer.isNginx = needs.isNginx
+        guard mayAsk(caller) else { return answer.forbidden("this endpoint is open to local callers only", &out) }
+        let original: OriginalRequest
+        do throws(OriginalRequest.Fault) {
+            original = try OriginalRequest(request, bytes, trusted: policy.address.originalHeaders)
+        } catch {
+            return answer.refuse(error.reason, &out)
+        }
+        let uri = bytes.slice(original.uri ?? WireRange())
+        // Without an original URI, a gateway may have kept the client's own query.
+        let query = original.uri == nil ? own : uri.slice(OriginalURI(uri).query ?? WireRange())
+        switch PresentedCredential.find(request, bytes, query: query, &loop.query) {
+        case .none, .unsupported:
+            answer.challenge(&out)
+        case .malformed(let reason):
+            answer.refuse(reason, &out)
+        case .key(.head(let range)):
+            let address = clientAddress(request, bytes, caller)
+            judge(bytes.slice(range), .apiKey, needs, own, address, uri, answer, &out)
+        case .key(.query(let text)):
+            let address = clientAddress(request, bytes, caller)
+            loop.query.withBytes(of: text, in: query) { key in
+                judge(key, .apiKey, needs, own, address, uri, answer, &out)
+            }
+        case .token(.head(let range)):
+            let address = clientAddress(request, bytes, caller)
+            judge(bytes.slice(range), .accessToken, needs, own, address, uri, answer, &out)
+        case .token(.query):
+            // RFC 6750 §2.3: a token in a URL is logged along the way; it is not looked for.
+            answer.challenge(&out)
+        }
+    }
+
+    /// Local callers, callers with a verified certificate, and those from listed networks.
+    private func mayAsk(_ caller: Caller) -> Bool {
+        if policy.address.isLocal || !caller.certificateNames.isEmpty { return true }
+        guard let peer = caller.peer else { return false }
+        return loop.settings.verifySources.contains { $0.contains(peer) }
+    }
+
+    private func clientAddress(_ request: borrowing RequestHead, _ bytes: RawSpan, _ caller: Caller) -> IPAddress? {
+        ClientAddress.find(request, bytes, peer: caller.peer, trusted: loop.settings.trustedProxies)
+    }
+
+    private func judge(
+        _ credential: RawSpan, _ kind: CredentialKind, _ needs: Needs, _ own: RawSpan, _ address: IPAddress?,
+        _ uri: RawSpan, _ answer: ForwardAuthAnswer, _ out: inout ByteWriter
+    ) {
+        let interned = loop.verifier.store.published.interned
+        do throws(StoreFailure) {
+            guard case .active(let record) = try loop.verifier.verify(credential, at: loop.now), record.kind == kind,
+                Decision.allows(record, from: address, interned: interned),
+                needs.isMeant(record, own, loop.scratch, interned)
+            else { return answer.invalidToken(&out) }
+            guard needs.isGranted(record, own, loop.scratch, interned) else {
+                return needs.withScope(own, loop.scratch) { answer.insufficientScope($0, &out) }
+            }
+            answer.allow(record, uri, &out)
+        } catch {
+            answer.trouble(&out)
+        }
+    }
+}

@@ -1,0 +1,98 @@
+import CredentialModel
+import CredentialStore
+import HTTPWire
+import RecordCache
+import Verification
+
+/// The answers of `/verify`, as gateways need them.
+struct ForwardAuthAnswer {
+    let exchange: Exchange
+    let loop: LoopState
+    /// nginx turns every status but 200, 401 and 403 into 500; the real one then stands in `X-Auth-Status`.
+    var isNginx: Bool
+
+    /// 200 with the identity. All fields, always, and none empty: a gateway that copies a field which is missing here
+    /// would let through the one that the client forged.
+    func allow(_ record: CredentialRecord, _ uri: RawSpan, _ out: inout ByteWriter) {
+        let interned = loop.verifier.store.published.interned
+        out.begin(200, length: 0, exchange, loop)
+        out.append("Cache-Control: private, no-store\r\nX-Auth-Subject: ")
+        if record.owner.isWhole {
+            record.owner.withBytes { out.append(headerEncoded: $0) }
+        } else {
+            out.append(headerEncoded: loop.verifier.owner(of: record).octets)
+        }
+        out.append("\r\nX-Auth-Client: ")
+        interned.withText(.client, record.client) { out.append(headerEncoded: $0) }
+        out.append("\r\nX-Auth-Scope: ")
+        interned.withText(.scopes, record.scopes) { out.append(headerEncoded: $0) }
+        out.append(record.kind == .apiKey ? "\r\nX-Auth-Type: ApiKey" : "\r\nX-Auth-Type: Bearer")
+        out.append("\r\nX-Auth-Id: ")
+        out.append(base62: record.id.rawValue)
+        out.append("\r\nX-Auth-Expires: ")
+        write(record.expiresAt < .never ? record.expiresAt : nil, &out)
+        out.append("\r\nX-Auth-Sunset: ")
+        write(record.flags.contains(.superseded) ? record.expiresAt : nil, &out)
+        out.append("\r\nX-Auth-Uri: ")
+        out.append(uriWithoutCredential: uri, headerEncoded: true)
+        out.append("\r\n")
+        writeStatus(200, &out)
+        out.endHead()
+    }
+
+    /// 401 without `error`: there was no credential that could be wrong (RFC 6750 §3.1).
+    func challenge(_ out: inout ByteWriter) {
+        refuse(401, "a credential is required", loop.challenges.plain, &out)
+    }
+
+    func invalidToken(_ out: inout ByteWriter) {
+        refuse(401, "the credential is not accepted", loop.challenges.invalidToken, &out)
+    }
+
+    /// 403 that names the scopes which are needed.
+    func insufficientScope(_ needed: RawSpan, _ out: inout ByteWriter) {
+        let challenges = loop.challenges
+        out.problem(403, "the credential lacks a scope", exchange, loop) { out in
+            out.append(challenges.insufficientScopeStart.octets)
+            out.append(needed)
+            out.append(challenges.insufficientScopeEnd.octets)
+            writeStatus(403, &out)
+        }
+    }
+
+    /// 400: the request cannot be read.
+    func refuse(_ reason: StaticString, _ out: inout ByteWriter) {
+        refuse(400, reason, loop.challenges.invalidRequest, &out)
+    }
+
+    func forbidden(_ reason: StaticString, _ out: inout ByteWriter) {
+        out.problem(403, reason, exchange, loop) { writeStatus(403, &$0) }
+    }
+
+    /// The store cannot answer: never "invalid".
+    func trouble(_ out: inout ByteWriter) {
+        out.problem(503, "the store cannot answer", exchange, loop) {
+            $0.append(field: "Retry-After", "1")
+            writeStatus(503, &$0)
+        }
+    }
+
+    private func refuse(_ status: UInt16, _ reason: StaticString, _ challenge: [UInt8], _ out: inout ByteWriter) {
+        out.problem(isNginx && status == 400 ? 403 : status, reason, exchange, loop) {
+            $0.append(challenge.octets)
+            writeStatus(status, &$0)
+        }
+    }
+
+    private func writeStatus(_ status: UInt16, _ out: inout ByteWriter) {
+        guard isNginx else { return }
+        out.append("X-Auth-Status: ")
+        out.append(decimal: UInt64(status))
+        out.append("\r\n")
+    }
+
+    private func write(_ time: UnixSeconds?, _ out: inout ByteWriter) {
+        guard let time else { return out.append("-") }
+        out.append(decimal: UInt64(clamping: time.rawValue))
+    }
+}

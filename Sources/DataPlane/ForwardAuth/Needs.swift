@@ -1,0 +1,74 @@
+import CredentialModel
+import HTTPWire
+import RecordCache
+import Verification
+
+/// What a gateway's own query asks of the credential. Forwarded headers never say this: the client could.
+struct Needs {
+    struct Fault: Error {
+        let reason: StaticString
+    }
+
+    private(set) var scope: FormText?
+    private(set) var audience: FormText?
+    /// Only statuses that nginx passes on.
+    private(set) var isNginx = false
+
+    /// Reads the query of the gateway's own request.
+    static func read(_ query: RawSpan, _ scratch: inout FormScratch) -> Result<Needs, Fault> {
+        var needs = Needs()
+        if query.isEmpty { return .success(needs) }
+        scratch.clear()
+        switch QueryParameters.find("profile", in: query, scratch: &scratch) {
+        case .absent: break
+        case .one(let text) where scratch.withBytes(of: text, in: query, { $0.isEqual("nginx") }): needs.isNginx = true
+        default: return .failure(Fault(reason: "profile can only be nginx"))
+        }
+        switch QueryParameters.find("scope", in: query, scratch: &scratch) {
+        case .absent: break
+        case .one(let text) where scratch.withBytes(of: text, in: query, isScopeList): needs.scope = text
+        default: return .failure(Fault(reason: "scope must be scopes as RFC 6749 section 3.3 writes them, once"))
+        }
+        switch QueryParameters.find("audience", in: query, scratch: &scratch) {
+        case .absent: break
+        case .one(let text) where scratch.withBytes(of: text, in: query, isWord): needs.audience = text
+        default: return .failure(Fault(reason: "audience must be one URI, once"))
+        }
+        return .success(needs)
+    }
+
+    /// Lends the needed scopes; nothing when none are.
+    func withScope<Value>(
+        _ query: RawSpan, _ scratch: borrowing FormScratch, _ body: (RawSpan) -> Value
+    ) -> Value {
+        guard let scope else { return body(RawSpan()) }
+        return scratch.withBytes(of: scope, in: query, body)
+    }
+
+    func isGranted(
+        _ record: CredentialRecord, _ query: RawSpan, _ scratch: borrowing FormScratch, _ interned: InternedTable
+    ) -> Bool {
+        withScope(query, scratch) { Decision.grants(record, scope: $0, interned: interned) }
+    }
+
+    func isMeant(
+        _ record: CredentialRecord, _ query: RawSpan, _ scratch: borrowing FormScratch, _ interned: InternedTable
+    ) -> Bool {
+        guard let audience else { return true }
+        return scratch.withBytes(of: audience, in: query) { Decision.isMeant(record, for: $0, interned: interned) }
+    }
+
+    /// Scope tokens parted by spaces. They are repeated in a quoted string of the challenge.
+    private static func isScopeList(_ text: RawSpan) -> Bool {
+        for offset in 0..<text.byteCount {
+            let byte = text.byte(at: offset)
+            guard (0x20...0x7E).contains(byte), byte != 0x22, byte != 0x5C else { return false }
+        }
+        return !text.isEmpty
+    }
+
+    private static func isWord(_ text: RawSpan) -> Bool {
+        for offset in 0..<text.byteCount where !(0x21...0x7E).contains(text.byte(at: offset)) { return false }
+        return !text.isEmpty
+    }
+}

@@ -1,0 +1,122 @@
+import CredentialModel
+import CredentialStore
+import HTTPWire
+import Verification
+
+/// `POST /oauth2/introspect` (RFC 7662).
+struct Introspection {
+    let head: IntrospectionHead
+    let exchange: Exchange
+    let loop: LoopState
+
+    init(request: borrowing RequestHead, exchange: Exchange, loop: LoopState) {
+        head = IntrospectionHead(request)
+        self.exchange = exchange
+        self.loop = loop
+    }
+
+    func answer(_ bytes: RawSpan, _ body: RawSpan, _ caller: inout Caller, _ out: inout ByteWriter) {
+        guard head.contentTypeCount == 1, let type = head.contentType, MediaType.parse(bytes.slice(type)) == .form else {
+            return out.problem(415, "the body must be application/x-www-form-urlencoded", exchange, loop) { _ in }
+        }
+        if loop.form.parse(body) != nil {
+            return refuse("the form is not well encoded", &out)
+        }
+        guard head.authorizationCount <= 1 else { return refuse("more than one Authorization field", &out) }
+        for parameter in [IntrospectionForm.Parameter.clientID, .clientSecret, .clientIP]
+        where loop.form.count(parameter) > 1 {
+            return refuse("a parameter is there twice", &out)
+        }
+        // The caller first: without him, good and bad tokens are answered alike and nothing is looked up.
+        let authentication = CallerAuthentication(loop: loop, right: CallerAuthentication.introspect)
+        let outcome = authentication.judge(
+            authorization: head.authorization, bytes, body, &caller)
+        switch outcome {
+        case .allowed(let audience): introspect(bytes, body, audience, &out)
+        case .unauthenticated, .invalidClient: refuseCaller(401, loop.challenges.basic, &out)
+        case .invalidToken: refuseCaller(401, loop.challenges.invalidToken, &out)
+        case .forbidden: refuseForbidden(&out)
+        case .badRequest(let reason): refuse(reason, &out)
+        case .trouble: trouble(&out)
+        }
+    }
+
+    private func introspect(_ bytes: RawSpan, _ body: RawSpan, _ audience: CallerAudience, _ out: inout ByteWriter) {
+        if let query = head.query, hasToken(bytes.slice(query)) {
+            return refuse("token must be in the body: a URL is logged", &out)
+        }
+        guard loop.form.count(.token) == 1, let token = loop.form.text(.token), !token.isEmpty else {
+            return refuse("token is required, once", &out)
+        }
+        var address: IPAddress?
+        if let text = loop.form.text(.clientIP) {
+            guard let parsed = loop.form.withBytes(of: text, in: body, { IPAddress($0) }) else { return refuse("client_ip is no IP address", &out) }
+            address = parsed
+        }
+        do throws(StoreFailure) {
+            let verdict = try loop.form.withBytes(of: token, in: body) { (token) throws(StoreFailure) in
+                try loop.verifier.verify(token, at: loop.now)
+            }
+            let interned = loop.verifier.store.published.interned
+            guard case .active(let record) = verdict, record.kind == .accessToken || record.kind == .apiKey,
+                audience.mayKnow(record, interned), Decision.allows(record, from: address, interned: interned)
+            else { return answerInactive(&out) }
+            IntrospectionAnswer(record: record, exchange: exchange, loop: loop).write(&out)
+        } catch {
+            trouble(&out)
+        }
+    }
+
+    private func hasToken(_ query: RawSpan) -> Bool {
+        loop.scratch.clear()
+        return QueryParameters.find("token", in: query, scratch: &loop.scratch) != .absent
+    }
+
+    /// The same bytes for whatever is not active (RFC 7662 §2.2): the reason is nobody's business.
+    private func answerInactive(_ out: inout ByteWriter) {
+        out.whole(200, "application/json", "{\"active\":false}", exchange, loop) { _ in }
+    }
+
+    private func refuse(_ reason: StaticString, _ out: inout ByteWriter) {
+        let slot = out.beginUnsized(400, exchange, loop)
+        out.append("Content-Type: application/json\r\nCache-Control: no-store\r\n")
+        out.endHead()
+        let start = out.written
+        out.append("{\"error\":\"invalid_request\",\"error_description\":\"")
+        out.append(reason)
+        out.append("\"}")
+        out.end(slot, from: start, exchange)
+    }
+
+    private func refuseCaller(_ status: UInt16, _ challenge: [UInt8], _ out: inout ByteWriter) {
+        out.whole(status, "application/json", "{\"error\":\"invalid_client\"}", exchange, loop) {
+            $0.append(challenge.octets)
+        }
+    }
+
+    private func refuseForbidden(_ out: inout ByteWriter) {
+        out.whole(403, "application/json", "{\"error\":\"insufficient_scope\"}", exchange, loop) { _ in }
+    }
+
+    /// The store cannot answer: never "inactive".
+    private func trouble(_ out: inout ByteWriter) {
+        out.problem(503, "the store cannot answer", exchange, loop) { $0.append(field: "Retry-After", "1") }
+    }
+}
+
+/// What an introspection needs of a request's head.
+struct IntrospectionHead {
+    let contentType: WireRange?
+    let contentTypeCount: Int
+    let authorization: WireRange?
+    let authorizationCount: Int
+    let query: WireRange?
+
+    init(_ request: borrowing RequestHead) {
+        contentType = request.value(.contentType)
+        contentTypeCount = request.count(.contentType)
+        authorization = request.value(.authorization)
+        authorizationCount = request.count(.authorization)
+        query = request.query
+    }
+}

@@ -1,0 +1,65 @@
+import CredentialModel
+import CredentialStore
+import HTTPWire
+import RecordCache
+import Verification
+
+/// The answer for an active credential (RFC 7662 §2.2).
+struct IntrospectionAnswer {
+    let record: CredentialRecord
+    let exchange: Exchange
+    let loop: LoopState
+
+    func write(_ out: inout ByteWriter) {
+        let interned = loop.verifier.store.published.interned
+        let slot = out.beginUnsized(200, exchange, loop)
+        out.append("Content-Type: application/json\r\nCache-Control: no-store\r\n")
+        out.endHead()
+        let start = out.written
+        out.append("{\"active\":true,\"scope\":\"")
+        // Scopes and client ids hold no character that JSON escapes (RFC 6749 §3.3): checked when they were given.
+        interned.withText(.scopes, record.scopes) { out.append($0) }
+        if record.client != 0 {
+            out.append("\",\"client_id\":\"")
+            interned.withText(.client, record.client) { out.append($0) }
+        }
+        out.append(record.kind == .apiKey ? "\",\"token_type\":\"ApiKey\"" : "\",\"token_type\":\"Bearer\"")
+        if record.expiresAt < .never { write(",\"exp\":", record.expiresAt, &out) }
+        write(",\"iat\":", record.issuedAt, &out)
+        if record.notBefore > .always { write(",\"nbf\":", record.notBefore, &out) }
+        out.append(",\"sub\":\"")
+        if record.owner.isWhole {
+            record.owner.withBytes { out.append(jsonEscaped: $0) }
+        } else {
+            out.append(jsonEscaped: loop.verifier.owner(of: record).octets)
+        }
+        out.append("\"")
+        if record.audiences != 0 { interned.withText(.audiences, record.audiences) { writeAudience($0, &out) } }
+        if let issuer = loop.issuer {
+            out.append(",\"iss\":\"")
+            out.append(issuer.octets)
+            out.append("\"")
+        }
+        out.append(",\"jti\":\"")
+        out.append(base62: record.id.rawValue)
+        out.append("\"}")
+        out.end(slot, from: start, exchange)
+    }
+
+    private func write(_ name: StaticString, _ time: UnixSeconds, _ out: inout ByteWriter) {
+        out.append(name)
+        out.append(decimal: UInt64(clamping: time.rawValue))
+    }
+
+    /// One audience is a string, several are an array (RFC 7519 §4.1.3).
+    private func writeAudience(_ list: RawSpan, _ out: inout ByteWriter) {
+        var isArray = false
+        for offset in 0..<list.byteCount where list.byte(at: offset) == 0x20 { isArray = true }
+        out.append(isArray ? ",\"aud\":[\"" : ",\"aud\":\"")
+        for offset in 0..<list.byteCount {
+            let byte = list.byte(at: offset)
+            if byte == 0x20 { out.append("\",\"") } else { out.append(byte: byte) }
+        }
+        out.append(isArray ? "\"]" : "\"")
+    }
+}

@@ -1,0 +1,165 @@
+public import CredentialStore
+public import Listening
+public import Logging
+import NIOCore
+public import NIOPosix
+import NIOSSL
+public import ServiceLifecycle
+import Synchronization
+import Verification
+
+/// The data plane: listeners, event loops and their connections, from start to drained end.
+public final class DataPlaneServer: Service {
+    private let store: CredentialStore
+    private let settings: DataPlaneSettings
+    private let listeners: [(address: ListenerAddress, isHealthOnly: Bool)]
+    private let identity: TLSIdentity?
+    private let group: MultiThreadedEventLoopGroup
+    private let readiness: Readiness
+    private let logger: Logger
+    private let onListening: @Sendable ([String]) -> Void
+    private let loops: [LoopState]
+    private let loopsByEventLoop: [ObjectIdentifier: LoopState]
+    private let connectionCount = Atomic<Int>(0)
+
+    /// Seconds that listeners stay open after the order to shut down: until whoever balances the load has seen it.
+    private static let graceSeconds: Int64 = 1
+
+    /// - Parameters:
+    ///   - listeners: where introspection and forward-auth are served.
+    ///   - health: where only the probes are served, in cleartext for anybody.
+    ///   - identity: needed by https listeners.
+    ///   - onListening: told once, with the addresses in their final form, when all listeners accept.
+    /// - Throws: ``StoreFailure`` when the store has no readers left.
+    public init(
+        store: CredentialStore, settings: DataPlaneSettings, listeners: [ListenerAddress], health: ListenerAddress?,
+        identity: TLSIdentity?, group: MultiThreadedEventLoopGroup, readiness: Readiness, logger: Logger,
+        onListening: @escaping @Sendable ([String]) -> Void
+    ) throws(StoreFailure) {
+        self.store = store
+        self.settings = settings
+        self.listeners = listeners.map { ($0, false) } + (health.map { [($0, true)] } ?? [])
+        self.identity = identity
+        self.group = group
+        self.readiness = readiness
+        self.logger = logger
+        self.onListening = onListening
+        var loops: [LoopState] = []
+        var byEventLoop: [ObjectIdentifier: LoopState] = [:]
+        for eventLoop in group.makeIterator() {
+            let state = try LoopState(store: store, settings: settings, readiness: readiness)
+            loops.append(state)
+            byEventLoop[ObjectIdentifier(eventLoop)] = state
+        }
+        self.loops = loops
+        loopsByEventLoop = byEventLoop
+    }
+
+    /// Verifications answered from the cache and from the store, since the start.
+    public var verifications: (hits: UInt64, misses: UInt64) {
+        loops.reduce((0, 0)) { sum, loop in
+            (sum.0 + loop.verifier.counters.hits.value, sum.1 + loop.verifier.counters.misses.value)
+        }
+    }
+
+    /// Serves until a graceful shutdown has been asked for and done.
+    public func run() async throws {
+        var channels: [any Channel] = []
+        do {
+            for (address, isHealthOnly) in listeners {
+                channels.append(try await bind(ListenerPolicy(address, isHealthOnly: isHealthOnly)))
+            }
+        } catch {
+            for channel in channels { try? await channel.close() }
+            throw error
+        }
+        let clocks = startClocks()
+        onListening(zip(listeners, channels).map { Self.name($0.0.address, $0.1) })
+        try? await gracefulShutdown()
+        readiness.become(.draining)
+        for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.drain() } }
+        try? await Task.sleep(for: .seconds(Self.graceSeconds))
+        for channel in channels { try? await channel.close() }
+        for (address, _) in listeners {
+            if case .unix(let path) = address.transport { UnixSocketFile.remove(path) }
+        }
+        await drain()
+        for clock in clocks { clock.cancel() }
+    }
+
+    private func eventLoops() -> [(any EventLoop, LoopState)] {
+        group.makeIterator().compactMap { eventLoop in
+            loopsByEventLoop[ObjectIdentifier(eventLoop)].map { (eventLoop, $0) }
+        }
+    }
+
+    private func startClocks() -> [RepeatedTask] {
+        eventLoops().map { eventLoop, loop in
+            eventLoop.scheduleRepeatedTask(initialDelay: .seconds(1), delay: .seconds(1)) { _ in loop.tick() }
+        }
+    }
+
+    /// Closes idle connections, waits for the others to get their answers, and in the end closes what is left.
+    private func drain() async {
+        for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.closeIdle() } }
+        var left = settings.drainSeconds * 10
+        while connectionCount.load(ordering: .acquiring) > 0, left > 0 {
+            left -= 1
+            try? await Task.sleep(for: .milliseconds(100))
+        }
+        for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.closeAll() } }
+    }
+
+    private func bind(_ policy: ListenerPolicy) async throws -> any Channel {
+        let bootstrap = ServerBootstrap(group: group)
+            .serverChannelOption(.backlog, value: 4_096)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelOption(.maxMessagesPerRead, value: 4)
+            .childChannelOption(
+                .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 2_048, initial: 4_096, maximum: 65_536))
+            .childChannelInitializer { [self] channel in accept(channel, policy) }
+        switch policy.address.transport {
+        case .http(let host, let port), .https(let host, let port):
+            return try await bootstrap.childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+                .bind(host: host, port: port).get()
+        case .unix(let path):
+            try UnixSocketFile.removeStale(path)
+            let channel = try await bootstrap.bind(unixDomainSocketPath: path).get()
+            do {
+                try UnixSocketFile.secure(path, mode: policy.address.mode, group: policy.address.group)
+            } catch {
+                try? await channel.close()
+                throw error
+            }
+            return channel
+        }
+    }
+
+    private func accept(_ channel: any Channel, _ policy: ListenerPolicy) -> EventLoopFuture<Void> {
+        guard let loop = loopsByEventLoop[ObjectIdentifier(channel.eventLoop)],
+            connectionCount.add(1, ordering: .acquiringAndReleasing).newValue <= settings.connectionsMax
+        else {
+            connectionCount.subtract(1, ordering: .acquiringAndReleasing)
+            return channel.close()
+        }
+        return channel.eventLoop.makeCompletedFuture {
+            if policy.address.isEncrypted, let identity {
+                try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: identity.context))
+            }
+            try channel.pipeline.syncOperations.addHandler(
+                ConnectionHandler(loop: loop, policy: policy, allocator: channel.allocator) { [self] in
+                    connectionCount.subtract(1, ordering: .acquiringAndReleasing)
+                })
+        }
+    }
+
+    /// An address with the port that the system gave.
+    private static func name(_ address: ListenerAddress, _ channel: any Channel) -> String {
+        let port = channel.localAddress?.port ?? 0
+        switch address.transport {
+        case .http(let host, _): return "http://\(host.contains(":") ? "[\(host)]" : host):\(port)"
+        case .https(let host, _): return "https://\(host.contains(":") ? "[\(host)]" : host):\(port)"
+        case .unix(let path): return "unix:\(path)"
+        }
+    }
+}

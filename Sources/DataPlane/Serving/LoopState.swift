@@ -1,0 +1,97 @@
+import CredentialModel
+import CredentialStore
+import HTTPWire
+import NIOCore
+import Verification
+
+/// What one event loop has of its own: a verifier, scratch space, the time of the burst and its connections.
+///
+/// Only the loop's own thread touches it; so nothing in it is locked or shared.
+final class LoopState: @unchecked Sendable {
+    let verifier: Verifier
+    let settings: DataPlaneSettings
+    let readiness: Readiness
+    let challenges: Challenges
+    let issuer: [UInt8]?
+
+    /// The time that this burst's verdicts are made at.
+    private(set) var now = UnixSeconds.always
+    /// The `Date` field of this second (RFC 9110 §6.6.1), with its name and line end.
+    private(set) var dateLine: [UInt8] = []
+    /// Seconds since the loop began; what deadlines are counted in.
+    private(set) var ticks: Int64 = 0
+    /// The service is shutting down: answers close their connections.
+    private(set) var isDraining = false
+
+    var form = IntrospectionForm()
+    var basic = BasicCredentials()
+    var query = QueryCredential()
+    var scratch = FormScratch()
+
+    private var connections: [ObjectIdentifier: ConnectionHandler] = [:]
+
+    init(store: CredentialStore, settings: DataPlaneSettings, readiness: Readiness) throws(StoreFailure) {
+        verifier = try Verifier(store: store)
+        self.settings = settings
+        self.readiness = readiness
+        challenges = Challenges(settings)
+        issuer = settings.issuer.map { Array($0.utf8) }
+        readClock()
+    }
+
+    /// Reads the clocks, once for all requests that came in one burst.
+    func readClock() {
+        let previous = now
+        now = verifier.store.clock.now()
+        if now != previous { dateLine = Array("Date: \(HTTPDate.text(now))\r\n".utf8) }
+    }
+
+    func add(_ connection: ConnectionHandler) {
+        connections[ObjectIdentifier(connection)] = connection
+    }
+
+    func remove(_ connection: ConnectionHandler) {
+        connections[ObjectIdentifier(connection)] = nil
+    }
+
+    var isEmpty: Bool { connections.isEmpty }
+
+    /// Once a second: ends connections whose deadline has passed.
+    func tick() {
+        ticks += 1
+        for connection in connections.values { connection.checkDeadline() }
+    }
+
+    /// From now on every answer closes its connection.
+    func drain() {
+        isDraining = true
+    }
+
+    /// Closes connections that are between requests.
+    func closeIdle() {
+        for connection in connections.values { connection.closeIfIdle() }
+    }
+
+    /// Closes what is still open.
+    func closeAll() {
+        for connection in connections.values { connection.closeNow() }
+    }
+}
+
+/// Whether the service takes traffic; what `/readyz` says.
+public final class Readiness: Sendable {
+    /// Why not.
+    public enum State: UInt8, Sendable {
+        case starting, ready, draining, failed
+    }
+
+    private let state = AtomicState()
+
+    public init() {}
+
+    public var current: State { state.load() }
+
+    public func become(_ new: State) {
+        state.store(new)
+    }
+}

@@ -1,0 +1,132 @@
+/// Where a server listens and what whoever connects there may do.
+///
+/// ```
+/// http://HOST:PORT        https://HOST:PORT        unix:PATH
+/// ?mode=0660  ?group=NAME  ?may=introspect  ?audience=URI  ?headers=x-forwarded|x-original
+/// ```
+public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
+    public enum Transport: Sendable, Equatable {
+        case http(host: String, port: Int)
+        case https(host: String, port: Int)
+        case unix(path: String)
+    }
+
+    /// Which header set describes the request to judge, where a listener was told.
+    public enum OriginalHeaders: String, Sendable {
+        case xForwarded = "x-forwarded"
+        case xOriginal = "x-original"
+    }
+
+    /// Why a text is no listener, with what it should be.
+    public struct Fault: Error, Equatable, Sendable, CustomStringConvertible {
+        public let text: String
+        public let reason: String
+
+        public var description: String { "listener \(text): \(reason)" }
+    }
+
+    public var transport: Transport
+    /// Permission bits of a Unix socket.
+    public var mode: UInt16
+    /// The group that a Unix socket is given; nil leaves the process's own.
+    public var group: String?
+    /// Whether whoever can open this Unix socket may introspect without a credential.
+    public var mayIntrospect: Bool
+    /// The audience that such a caller has.
+    public var audience: String?
+    public var originalHeaders: OriginalHeaders?
+    private let text: String
+
+    public var description: String { text }
+
+    /// Reads the text form.
+    public init(_ text: String) throws(Fault) {
+        func fault(_ reason: String) -> Fault { Fault(text: text, reason: reason) }
+        self.text = text
+        let parts = text.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        let address = String(parts[0])
+        if address.hasPrefix("unix:") {
+            let path = String(address.dropFirst(5))
+            guard !path.isEmpty, !path.utf8.contains(0) else { throw fault("a path must follow unix:") }
+            // sockaddr_un holds 108 bytes with the ending zero.
+            guard path.utf8.count <= 107 else { throw fault("a socket's path may have at most 107 bytes") }
+            transport = .unix(path: path)
+        } else if address.hasPrefix("https://") {
+            let (host, port) = try Self.hostAndPort(address.dropFirst(8), fault)
+            transport = .https(host: host, port: port)
+        } else if address.hasPrefix("http://") {
+            let (host, port) = try Self.hostAndPort(address.dropFirst(7), fault)
+            transport = .http(host: host, port: port)
+        } else {
+            throw fault("must begin with http://, https:// or unix:")
+        }
+        mode = 0o600
+        mayIntrospect = false
+        for option in parts.count == 2 ? parts[1].split(separator: "&") : [] {
+            let pair = option.split(separator: "=", maxSplits: 1).map(String.init)
+            guard pair.count == 2 else { throw fault("an option is written name=value") }
+            try set(pair[0], pair[1], fault)
+        }
+    }
+
+    private mutating func set(_ name: String, _ value: String, _ fault: (String) -> Fault) throws(Fault) {
+        let isUnix = if case .unix = transport { true } else { false }
+        switch name {
+        case "mode" where isUnix:
+            guard let bits = UInt16(value, radix: 8), bits <= 0o777 else { throw fault("mode is octal, as 0660") }
+            mode = bits
+        case "group" where isUnix:
+            group = value
+        case "may" where isUnix:
+            guard value == "introspect" else { throw fault("may can only be introspect") }
+            mayIntrospect = true
+        case "audience" where isUnix:
+            audience = value
+        case "headers":
+            guard let headers = OriginalHeaders(rawValue: value) else {
+                throw fault("headers is x-forwarded or x-original")
+            }
+            originalHeaders = headers
+        default:
+            throw fault("the option \(name) is unknown here")
+        }
+    }
+
+    private static func hostAndPort(
+        _ text: Substring, _ fault: (String) -> Fault
+    ) throws(Fault) -> (String, Int) {
+        guard let colon = text.lastIndex(of: ":"), let port = Int(text[text.index(after: colon)...]),
+            (0...65_535).contains(port)
+        else { throw fault("must end in :PORT, 0 to 65535") }
+        var host = text[..<colon]
+        if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+        guard !host.isEmpty, !host.contains("/"), !host.contains("@") else { throw fault("has no usable host") }
+        return (String(host), port)
+    }
+
+    /// Whether only this machine can reach it: a Unix socket, or a loopback address.
+    public var isLocal: Bool {
+        switch transport {
+        case .unix: true
+        case .http(let host, _), .https(let host, _): Self.isLoopback(host)
+        }
+    }
+
+    /// Whether it speaks TLS.
+    public var isEncrypted: Bool {
+        if case .https = transport { true } else { false }
+    }
+
+    private static func isLoopback(_ host: String) -> Bool {
+        if host == "localhost" || host == "::1" { return true }
+        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+    }
+
+    /// - Throws: ``Fault`` for cleartext that leaves the machine.
+    public func requirePrivate() throws(Fault) {
+        if case .http(let host, _) = transport, !Self.isLoopback(host) {
+            throw Fault(text: text, reason: "cleartext is served on loopback only: use https://, or unix: for a sidecar")
+        }
+    }
+}

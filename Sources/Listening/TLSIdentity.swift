@@ -1,0 +1,90 @@
+import Foundation
+public import NIOSSL
+import Synchronization
+
+/// The server's certificate and key, read anew when their files change, without touching connections that are open.
+public final class TLSIdentity: Sendable {
+    /// Why the files cannot be used. Holds their names, never their content.
+    public struct Fault: Error, Sendable, CustomStringConvertible {
+        public let description: String
+    }
+
+    private let certificatePath: String
+    private let keyPath: String
+    private let clientAuthorityPath: String?
+    private let current: Mutex<Loaded>
+
+    private struct Loaded: Sendable {
+        var context: NIOSSLContext
+        var changed: [Date?]
+    }
+
+    /// Reads PEM files: the certificate with its chain, its key, and the authority that client certificates must be
+    /// signed by; without one, none is asked for.
+    public init(certificatePath: String, keyPath: String, clientAuthorityPath: String?) throws(Fault) {
+        self.certificatePath = certificatePath
+        self.keyPath = keyPath
+        self.clientAuthorityPath = clientAuthorityPath
+        let paths = [certificatePath, keyPath, clientAuthorityPath].compactMap { $0 }
+        current = Mutex(
+            Loaded(
+                context: try Self.load(certificatePath, keyPath, clientAuthorityPath), changed: Self.changes(paths)))
+    }
+
+    /// What new connections are served with.
+    public var context: NIOSSLContext { current.withLock { $0.context } }
+
+    /// Reads the files again. If they do not fit together, the old ones stay in use.
+    public func reload() throws(Fault) {
+        let changed = Self.changes(paths)
+        let context = try Self.load(certificatePath, keyPath, clientAuthorityPath)
+        current.withLock { $0 = Loaded(context: context, changed: changed) }
+    }
+
+    /// Reads the files again if one of them has another time of change than when it was read.
+    /// - Returns: whether they were read.
+    public func reloadIfChanged() throws(Fault) -> Bool {
+        let changed = Self.changes(paths)
+        guard changed != current.withLock({ $0.changed }) else { return false }
+        // Noted before reading: a file that is bad now is read again only when it changes again.
+        current.withLock { $0.changed = changed }
+        try reload()
+        return true
+    }
+
+    private var paths: [String] { [certificatePath, keyPath, clientAuthorityPath].compactMap { $0 } }
+
+    private static func changes(_ paths: [String]) -> [Date?] {
+        paths.map { (try? FileManager.default.attributesOfItem(atPath: $0))?[.modificationDate] as? Date }
+    }
+
+    /// TLS 1.2 and 1.3 with forward secrecy and authenticated encryption only (RFC 9325 §4.2).
+    private static func load(
+        _ certificate: String, _ key: String, _ authority: String?
+    ) throws(Fault) -> NIOSSLContext {
+        do {
+            let chain = try NIOSSLCertificate.fromPEMFile(certificate).map { NIOSSLCertificateSource.certificate($0) }
+            let privateKey = try NIOSSLPrivateKey(file: key, format: .pem)
+            var configuration = TLSConfiguration.makeServerConfiguration(
+                certificateChain: chain, privateKey: .privateKey(privateKey))
+            configuration.minimumTLSVersion = .tlsv12
+            configuration.cipherSuiteValues = [
+                .TLS_AES_128_GCM_SHA256, .TLS_AES_256_GCM_SHA384, .TLS_CHACHA20_POLY1305_SHA256,
+                .TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, .TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+                .TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, .TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+                .TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, .TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+            ]
+            configuration.applicationProtocols = ["http/1.1"]
+            if let authority {
+                configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(authority))
+                configuration.certificateVerification = .optionalVerification
+            }
+            return try NIOSSLContext(configuration: configuration)
+        } catch {
+            throw Fault(
+                description:
+                    "the certificate \(certificate) and key \(key) cannot be used: both must be PEM files that belong together"
+            )
+        }
+    }
+}

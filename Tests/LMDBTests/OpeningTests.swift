@@ -1,0 +1,160 @@
+import CLMDB
+import Foundation
+import Testing
+
+@testable import LMDB
+
+@Suite struct OpeningTests {
+    @Test func `a store is made only when asked to`() throws {
+        let folder = TemporaryFolder()
+        #expect(throws: LMDBError.storeAbsent) {
+            try Environment(directory: folder.path, options: Environment.Options(mapBytes: 1 << 20))
+        }
+        #expect(throws: LMDBError.storeAbsent) {
+            try Environment(directory: folder.path + "/none", options: Environment.Options(mapBytes: 1 << 20))
+        }
+        #expect(throws: LMDBError.storeAbsent) {
+            try Environment(
+                directory: folder.path, options: Environment.Options(mapBytes: 1 << 20, readOnly: true, create: true))
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
+        #expect(!Environment.exists(in: folder.path))
+    }
+
+    @Test func `a new store's folder and files are for the owner alone`() throws {
+        let folder = TemporaryFolder()
+        let path = folder.path + "/store"
+        let environment = try Environment(
+            directory: path, options: Environment.Options(mapBytes: 1 << 20, create: true))
+        #expect(try mode(path) == 0o700)
+        #expect(try mode(path + "/data.mdb") == 0o600)
+        #expect(try mode(path + "/lock.mdb") == 0o600)
+        #expect(Environment.exists(in: path))
+        try environment.close()
+    }
+
+    @Test func `a second open in this process is refused, by whatever path`() throws {
+        let store = try TemporaryStore()
+        let link = store.path + "-link"
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: store.path)
+        defer { try? FileManager.default.removeItem(atPath: link) }
+        for path in [store.path, store.path + "/", link] {
+            #expect(throws: LMDBError.alreadyOpen) {
+                try Environment(directory: path, options: Environment.Options(mapBytes: 0))
+            }
+        }
+        try store.environment.close()
+        let again = try Environment(directory: link, options: Environment.Options(mapBytes: 0))
+        try again.close()
+    }
+
+    @Test func `a store that is dropped can be opened again`() throws {
+        let folder = TemporaryFolder()
+        for _ in 0..<3 {
+            _ = try Environment(directory: folder.path, options: Environment.Options(mapBytes: 1 << 20, create: true))
+        }
+    }
+
+    @Test func `a failed open leaves no trace in the table of open stores`() throws {
+        let folder = TemporaryFolder()
+        try Data(repeating: 7, count: 8_192).write(to: URL(fileURLWithPath: folder.path + "/data.mdb"))
+        for _ in 0..<2 {
+            #expect(throws: LMDBError.notAStore) {
+                try Environment(directory: folder.path, options: Environment.Options(mapBytes: 1 << 20))
+            }
+        }
+    }
+
+    @Test func `network and FUSE file systems are known by their magic`() throws {
+        for magic: UInt32 in [0x6969, 0xFF53_4D42, 0xFE53_4D42, 0x6573_5546, 0x0102_1997, 0x00C3_6400] {
+            #expect(FileSystemKind.isRemote(magic: magic))
+        }
+        // ext, xfs, btrfs, tmpfs, overlay, zfs
+        for magic: UInt32 in [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630, 0x2FC1_2FC1] {
+            #expect(!FileSystemKind.isRemote(magic: magic))
+        }
+        try FileSystemKind.requireLocal(NSTemporaryDirectory())
+    }
+
+    @Test func `a closed store answers with its own error and frees its readers`() throws {
+        let store = try TemporaryStore()
+        let reader = try store.environment.makeReader()
+        try store.environment.close()
+        try store.environment.close()
+        #expect(throws: LMDBError.closed) { try reader.read { $0.id } }
+        #expect(throws: LMDBError.closed) { try store.environment.read { $0.id } }
+        #expect(throws: LMDBError.closed) { try store.environment.write { $0.id } }
+        #expect(throws: LMDBError.closed) { try store.environment.makeReader() }
+        #expect(throws: LMDBError.closed) { try store.environment.statistics() }
+        #expect(throws: LMDBError.closed) { try store.environment.usage() }
+        #expect(throws: LMDBError.closed) { try store.environment.resize(mapBytes: 1 << 20) }
+    }
+
+    @Test func `closing and resizing wait for nothing and refuse while transactions run`() throws {
+        let store = try TemporaryStore()
+        let reader = try store.environment.makeReader()
+        let idle = try store.environment.makeReader()
+        func expectRefusal() {
+            #expect(throws: LMDBError.transactionsActive) { try store.environment.close() }
+            #expect(throws: LMDBError.transactionsActive) { try store.environment.resize(mapBytes: 128 << 20) }
+        }
+        try reader.read { _ in expectRefusal() }
+        try store.environment.read { _ in expectRefusal() }
+        _ = try store.environment.write { _ in expectRefusal() }
+        _ = try idle.read { $0.id }
+        try store.environment.resize(mapBytes: 128 << 20)
+        _ = try reader.read { $0.id }
+        #expect(try store.environment.usage().mapBytes == 128 << 20)
+    }
+
+    @Test func `a map that is full takes more after a resize, and keeps the new size`() throws {
+        let store = try TemporaryStore(mapBytes: 1 << 20)
+        let value = [UInt8](repeating: 1, count: 2_000)
+        #expect(throws: LMDBError.mapFull) {
+            try store.environment.write { for key in 0..<1_000 { try $0.put(store.numbers, UInt64(key), value) } }
+        }
+        try store.environment.resize(mapBytes: 8 << 20)
+        _ = try store.environment.write { for key in 0..<1_000 { try $0.put(store.numbers, UInt64(key), value) } }
+        try store.environment.close()
+        let again = try Environment(directory: store.path, options: Environment.Options(mapBytes: 0, readOnly: true))
+        #expect(try again.usage().mapBytes == 8 << 20)
+        let numbers = try again.openDatabase("numbers", keys: .integer)
+        #expect(try again.read { try $0.count(numbers) } == 1_000)
+    }
+
+    @Test func `a store opened for reading reads and does not write`() throws {
+        let store = try TemporaryStore()
+        _ = try store.environment.write { try $0.put(store.numbers, 7, [1, 2]) }
+        try store.environment.close()
+        let reading = try Environment(
+            directory: store.path, options: Environment.Options(mapBytes: 0, readOnly: true))
+        let numbers = try reading.openDatabase("numbers", keys: .integer)
+        let names = try reading.openDatabase("names", keys: .bytes)
+        #expect(try reading.read { try $0.value(numbers, 7) } == [1, 2])
+        #expect(try reading.makeReader().read { try $0.count(names) } == 0)
+        #expect(throws: LMDBError.notFound) { try reading.openDatabase("none", keys: .bytes) }
+        #expect(throws: LMDBError.readOnly) { try reading.write { $0.id } }
+    }
+
+    @Test func `the longest key that this build of LMDB takes is the one refused by name`() throws {
+        var handle: OpaquePointer?
+        #expect(mdb_env_create(&handle) == 0)
+        #expect(Int(mdb_env_get_maxkeysize(handle)) == Environment.keyBytesMax)
+        mdb_env_close(handle)
+    }
+
+    @Test func `every code of LMDB has a name, and every name says what to do`() {
+        let codes = Array(MDB_KEYEXIST...MDB_LAST_ERRCODE) + [ENOSPC, EDQUOT, EIO, EACCES, EPERM]
+        // MDB_TLS_FULL cannot come with MDB_NOTLS.
+        for code in codes where code != MDB_TLS_FULL {
+            #expect(LMDBError(code: code) != .system(code))
+            #expect(LMDBError(code: code).description.count > 10)
+        }
+        #expect(LMDBError(code: EINVAL) == .system(EINVAL))
+        #expect(LMDBError.mapFull.description.contains("store.map-bytes"))
+    }
+
+    private func mode(_ path: String) throws -> Int {
+        try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int ?? -1
+    }
+}
