@@ -7,6 +7,9 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"), .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
+/// Tests may use Foundation and pointers freely; warnings are errors there too.
+let tests: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
 let package = Package(
     name: "countersign",
     products: [
@@ -18,18 +21,35 @@ let package = Package(
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
         .target(name: "CredentialModel", swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
         .target(name: "LMDB", dependencies: ["CLMDB"], swiftSettings: strict),
-        .target(name: "CredentialDigest", dependencies: ["CredentialModel", "COpenSSL", "CSystem"], swiftSettings: strict),
+        .target(
+            name: "CredentialDigest", dependencies: ["CredentialModel", "COpenSSL", "CSystem"], swiftSettings: strict),
         .target(name: "RecordCache", dependencies: ["CredentialModel", "CSystem"], swiftSettings: strict),
         .target(
-            name: "CredentialStore", dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "LMDB", "CSystem"],
+            name: "CredentialStore",
+            dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "LMDB", "CSystem"],
             swiftSettings: strict),
         .target(
             name: "Verification",
-            dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "CredentialStore"], swiftSettings: strict),
+            dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "CredentialStore"],
+            swiftSettings: strict),
         .target(
             name: "Issuance",
             dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "CredentialStore", "LMDB"],
             swiftSettings: strict),
+
+        .target(
+            name: "TestSupport",
+            dependencies: [
+                "CredentialModel", "CredentialDigest", "RecordCache", "LMDB", "CredentialStore", "Verification",
+                "Issuance",
+            ], path: "Tests/TestSupport", swiftSettings: tests),
+        .testTarget(name: "CredentialModelTests", dependencies: ["CredentialModel"], swiftSettings: tests),
+        .testTarget(
+            name: "CredentialDigestTests", dependencies: ["CredentialDigest", "CredentialModel"], swiftSettings: tests),
+        .testTarget(name: "RecordCacheTests", dependencies: ["RecordCache", "CredentialModel"], swiftSettings: tests),
+        .testTarget(name: "CredentialStoreTests", dependencies: ["TestSupport"], swiftSettings: tests),
+        .testTarget(name: "VerificationTests", dependencies: ["TestSupport"], swiftSettings: tests),
+        .testTarget(name: "IssuanceTests", dependencies: ["TestSupport"], swiftSettings: tests),
     ],
     swiftLanguageModes: [.v6]
 )
