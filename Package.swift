@@ -7,40 +7,78 @@ let strict: [SwiftSetting] = [
     .enableUpcomingFeature("ExistentialAny"), .enableUpcomingFeature("MemberImportVisibility"),
 ]
 
+/// Administration speaks Foundation's language; the import rules of the core would only add noise there.
+let administration: [SwiftSetting] = [
+    .strictMemorySafety(), .treatAllWarnings(as: .error), .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+/// Tests may use Foundation and pointers freely; warnings are errors there too.
+let tests: [SwiftSetting] = [.treatAllWarnings(as: .error)]
+
 let package = Package(
     name: "countersign",
     products: [
-        .library(name: "Verification", targets: ["Verification"])
+        .library(name: "Verification", targets: ["Verification"]),
+        // For Benchmarks/ only, which measures the parts one by one: an embedding program takes Verification, which
+        // cannot mint.
+        .library(
+            name: "_Measured",
+            targets: [
+                "CredentialModel", "CredentialDigest", "RecordCache", "CredentialStore", "Verification", "Issuance", "LMDB",
+                "AllocationCount",
+            ]),
+        .executable(name: "countersign", targets: ["countersign"]),
     ],
     dependencies: [
         // Event loops and buffers of the data plane; 2.101.2 is the first with header limits in its HTTP/1 decoder.
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         // TLS for the https listeners.
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        // The channel types that Hummingbird's handlers are written in.
+        .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
+        // HTTP server of the control plane: routing and body streaming are off the hot path.
+        .package(url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1"),
+        // Names of methods, statuses and fields that Hummingbird's API is written in.
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        // Command line: subcommands, help pages and shell completions.
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        // HTTP client of the command line: speaks to Unix sockets.
+        .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        // Settings from flags, environment and a file, in one order of precedence.
+        .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: [.defaults, "YAML"]),
         // Start, signals and graceful end of all parts in one order.
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         // Structured logs with a replaceable back end.
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
     ],
     targets: [
-        .target(name: "CPlatform"),
+        // MARK: System libraries and what Swift cannot say without a pointer
+        // Not CSystem: swift-system, which SwiftNIO brings along, has a target of that name.
+        .target(name: "CMachine"),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
+
+        // MARK: The core: none of it imports Foundation or SwiftNIO
         .target(name: "CredentialModel", swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
         .target(name: "LMDB", dependencies: ["CLMDB"], swiftSettings: strict),
-        .target(name: "CredentialDigest", dependencies: ["CredentialModel", "COpenSSL", "CPlatform"], swiftSettings: strict),
-        .target(name: "RecordCache", dependencies: ["CredentialModel", "CPlatform"], swiftSettings: strict),
         .target(
-            name: "CredentialStore", dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "LMDB", "CPlatform"],
+            name: "CredentialDigest", dependencies: ["CredentialModel", "COpenSSL", "CMachine"], swiftSettings: strict),
+        .target(name: "RecordCache", dependencies: ["CredentialModel", "CMachine"], swiftSettings: strict),
+        .target(
+            name: "CredentialStore",
+            dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "LMDB", "CMachine"],
             swiftSettings: strict),
         .target(
             name: "Verification",
-            dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "CredentialStore"], swiftSettings: strict),
+            dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "CredentialStore"],
+            swiftSettings: strict),
         .target(
             name: "Issuance",
             dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "CredentialStore", "LMDB"],
             swiftSettings: strict),
         .target(name: "HTTPWire", swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
+
+        // MARK: The service
         .target(
             name: "Listening", dependencies: [.product(name: "NIOSSL", package: "swift-nio-ssl")], swiftSettings: strict),
         .target(
@@ -56,9 +94,56 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
+        .target(name: "AdministrationAPI", swiftSettings: administration),
+        .target(
+            name: "ControlPlane",
+            dependencies: [
+                "AdministrationAPI", "CredentialModel", "CredentialDigest", "Issuance",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: administration),
+        .executableTarget(
+            name: "countersign",
+            dependencies: [
+                "AdministrationAPI", "ControlPlane", "DataPlane", "Issuance", "Verification", "CredentialStore",
+                "CredentialDigest", "CredentialModel", "Listening", "LMDB", "CMachine", "RecordCache",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: administration),
+
+        // MARK: Proofs and tests
         // A process that the LMDB tests may kill.
         .executableTarget(name: "LMDBReaderProbe", dependencies: ["LMDB"], swiftSettings: strict),
-        .testTarget(name: "LMDBTests", dependencies: ["LMDB", "CLMDB", "LMDBReaderProbe"]),
+        .target(name: "AllocationCount", path: "Tests/AllocationCount"),
+        .testTarget(name: "LMDBTests", dependencies: ["LMDB", "CLMDB", "LMDBReaderProbe"], swiftSettings: tests),
+        .target(
+            name: "TestSupport",
+            dependencies: [
+                "CredentialModel", "CredentialDigest", "RecordCache", "LMDB", "CredentialStore", "Verification",
+                "Issuance",
+            ], path: "Tests/TestSupport", swiftSettings: tests),
+        .testTarget(name: "CredentialModelTests", dependencies: ["CredentialModel"], swiftSettings: tests),
+        .testTarget(
+            name: "CredentialDigestTests", dependencies: ["CredentialDigest", "CredentialModel"], swiftSettings: tests),
+        .testTarget(name: "RecordCacheTests", dependencies: ["RecordCache", "CredentialModel"], swiftSettings: tests),
+        .testTarget(name: "CredentialStoreTests", dependencies: ["TestSupport"], swiftSettings: tests),
+        .testTarget(name: "VerificationTests", dependencies: ["TestSupport"], swiftSettings: tests),
+        .testTarget(name: "IssuanceTests", dependencies: ["TestSupport"], swiftSettings: tests),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,5 +1,5 @@
 internal import COpenSSL
-internal import CPlatform
+internal import CMachine
 public import CredentialModel
 
 /// Comparisons whose time does not depend on the data. Written in C: an optimiser turns Swift mask code into branches.

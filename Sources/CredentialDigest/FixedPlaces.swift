@@ -48,6 +48,9 @@ import Synchronization
         return index
     }
 
+    /// Whether ``append(_:number:)`` would find a place. Callers exclude each other.
+    var hasRoom: Bool { used < capacity }
+
     func clear(number: UInt16) {
         guard let index = index(of: number) else { return }
         // SAFETY: index < capacity. Relaxed: takes a number away, publishes nothing.

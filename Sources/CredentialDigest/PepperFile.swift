@@ -56,7 +56,8 @@ public struct PepperFile: Sendable, CustomStringConvertible, CustomReflectable {
                 lookupSecret = secret
                 continue
             }
-            guard let number = UInt16(String(decoding: name, as: UTF8.self)),
+            guard name.allSatisfy({ (0x30...0x39).contains($0) }), name.first != 0x30,
+                let number = UInt16(String(decoding: name, as: UTF8.self)),
                 let pepper = Pepper(number: number, secret: secret)
             else { throw Fault(line: index + 1, reason: "expected `lookup` or a pepper number from 1 to 65535") }
             guard !peppers.contains(where: { $0.number == number }) else {
@@ -65,7 +66,9 @@ public struct PepperFile: Sendable, CustomStringConvertible, CustomReflectable {
             peppers.append(pepper)
         }
         guard let lookupSecret else { throw Fault(line: 0, reason: "no line `lookup` with 64 hexadecimal digits") }
-        guard !peppers.isEmpty else { throw Fault(line: 0, reason: "no pepper: expected a line `1` with 64 hexadecimal digits") }
+        guard !peppers.isEmpty else {
+            throw Fault(line: 0, reason: "no pepper: expected a line `1` with 64 hexadecimal digits")
+        }
         guard peppers.count <= PepperRing.aliveMax else {
             throw Fault(line: 0, reason: "more than \(PepperRing.aliveMax) peppers: retire some")
         }
@@ -80,7 +83,9 @@ public struct PepperFile: Sendable, CustomStringConvertible, CustomReflectable {
         return Array(text.utf8)
     }
 
-    /// The same file with one more pepper, one higher than the highest of this file and `knownHighest`; nil when no number is left.
+    /// The same file with one more pepper, one higher than the highest of this file and `knownHighest`.
+    ///
+    /// Nil when no number is left.
     public func addingPepper(above knownHighest: UInt16) -> PepperFile? {
         let highest = max(knownHighest, peppers.last?.number ?? 0)
         guard highest < UInt16.max, let pepper = Pepper.random(number: highest + 1) else { return nil }

@@ -23,10 +23,14 @@ public final class PepperRing: Sendable {
         for pepper in file.peppers { _ = add(pepper) }
     }
 
-    /// Adds a pepper, which becomes the newest if its number is the highest. False when the number is alive already or no place is left.
+    /// Adds a pepper, which becomes the newest if its number is the highest.
+    ///
+    /// False when the number is alive already or no place is left.
     public func add(_ pepper: Pepper) -> Bool {
         keys.withLock { alive in
-            guard !alive.contains(where: { $0.number == pepper.number }), alive.count < Self.aliveMax else { return false }
+            guard !alive.contains(where: { $0.number == pepper.number }), alive.count < Self.aliveMax else {
+                return false
+            }
             guard let place = places.append(TagKey(pepper.secret), number: pepper.number) else { return false }
             alive.append(pepper)
             if alive.allSatisfy({ $0.number <= pepper.number }) {
@@ -36,6 +40,9 @@ public final class PepperRing: Sendable {
             return true
         }
     }
+
+    /// Whether one more pepper could be added.
+    public var hasRoom: Bool { keys.withLock { $0.count < Self.aliveMax && places.hasRoom } }
 
     /// Takes a pepper away. False when it is not alive or is the newest.
     public func retire(_ number: UInt16) -> Bool {
@@ -76,7 +83,8 @@ public final class PepperRing: Sendable {
     }
 
     /// The tag of an imported credential: HMAC over `kind ‖ id ‖ presented bytes`.
-    public func tag(ofImported presented: RawSpan, kind: CredentialKind, id: CredentialID, at place: PepperPlace) -> Tag {
+    public func tag(ofImported presented: RawSpan, kind: CredentialKind, id: CredentialID, at place: PepperPlace) -> Tag
+    {
         var message: [UInt8] = [kind.rawValue]
         let digits = id.digits
         for index in 0..<digits.count { message.append(digits[index]) }

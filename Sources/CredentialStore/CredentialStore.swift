@@ -25,6 +25,7 @@ public final class CredentialStore: Sendable {
     private let lock: DirectoryLock
     private let commit: GroupCommit
     private let thread: BatchThread<Mutation>
+    private let closed = Atomic<Bool>(false)
 
     /// Mutations that may wait for the writer thread.
     private static let queueCapacity = 65_536
@@ -44,8 +45,8 @@ public final class CredentialStore: Sendable {
         interning = opened.interning
         lock = opened.lock
         let commit = GroupCommit(
-            environment: environment, schema: schema, published: published, interning: interning, clock: clock,
-            headRoom: HeadRoom(), onFatal: options.onFatal)
+            environment: environment, schema: schema, published: published, peppers: peppers, interning: interning,
+            clock: clock, headRoom: HeadRoom(), onFatal: options.onFatal)
         self.commit = commit
         thread = try naming {
             try BatchThread(name: "store-writer", capacity: Self.queueCapacity, batchMax: Self.batchMax) { batch in
@@ -92,13 +93,15 @@ public final class CredentialStore: Sendable {
                 completion(.failure(StoreFailure.closed))
             }
         }
-        if !thread.submit(mutation) { completion(.failure(commit.hasFailed ? StoreFailure.closed : StoreFailure.busy)) }
+        if !thread.submit(mutation) { completion(.failure(hasFailed || isClosed ? StoreFailure.closed : .busy)) }
     }
 
     /// Offers a mutation that may be dropped: nobody waits, and a busy queue does not take it.
     public func offer(_ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Void) {
         _ = thread.submitIfIdle(Mutation(creates: true, apply: body, finish: { _ in }))
     }
+
+    private var isClosed: Bool { closed.load(ordering: .acquiring) }
 
     /// Makes a reader for one thread.
     public func makeReader() throws(StoreFailure) -> StoreReader {
@@ -108,6 +111,7 @@ public final class CredentialStore: Sendable {
     /// Waits until everything accepted is durable, then lets the folder go.
     @available(*, noasync)
     public func close() {
+        closed.store(true, ordering: .releasing)
         thread.close()
         // Fails only while a transaction of another thread runs; the process's end closes it then.
         try? environment.close()

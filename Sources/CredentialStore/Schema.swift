@@ -29,6 +29,17 @@ struct Schema: Sendable {
     let watermarks: Database
     let meta: Database
 
+    /// The version that a store was written with; 0 when it does not say. Looked at before any other table: another
+    /// version may have others.
+    static func version(
+        of environment: Environment, in transaction: borrowing WriteTransaction
+    ) throws(LMDBError) -> UInt64 {
+        let meta = try environment.openDatabase("meta", keys: .bytes, in: transaction, create: false)
+        return try transaction.get(meta, key: MetaName.schema.key.octets) { (value: RawSpan) throws(LMDBError) in
+            value.byteCount == 8 ? value.word64(at: 0) : 0
+        } ?? 0
+    }
+
     /// Opens all tables, creating them if asked.
     init(_ environment: Environment, create: Bool, in transaction: borrowing WriteTransaction) throws(LMDBError) {
         func open(_ name: String, _ keys: KeyShape) throws(LMDBError) -> Database {
@@ -49,7 +60,8 @@ struct Schema: Sendable {
     var all: [(name: String, database: Database)] {
         [
             ("credentials", credentials), ("aliases", aliases), ("journal", journal), ("expiry", expiry),
-            ("owners", owners), ("interned", interned), ("clients", clients), ("watermarks", watermarks), ("meta", meta),
+            ("owners", owners), ("interned", interned), ("clients", clients), ("watermarks", watermarks),
+            ("meta", meta),
         ]
     }
 }

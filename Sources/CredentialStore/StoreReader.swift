@@ -51,7 +51,9 @@ public final class StoreReader: @unchecked Sendable {
     public func alias(_ key: RawSpan) throws(StoreFailure) -> CredentialID? {
         do {
             return try reader.read { (transaction) throws(LMDBError) -> CredentialID? in
-                try transaction.get(aliases, key: key) { $0.byteCount == 8 ? CredentialID(rawValue: $0.word64(at: 0)) : nil }
+                try transaction.get(aliases, key: key) {
+                    $0.byteCount == 8 ? CredentialID(rawValue: $0.word64(at: 0)) : nil
+                }
                     ?? nil
             }
         } catch {

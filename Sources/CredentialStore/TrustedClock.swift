@@ -1,4 +1,4 @@
-internal import CPlatform
+internal import CMachine
 public import CredentialModel
 import Synchronization
 

@@ -65,11 +65,8 @@ extension CredentialSummary {
         successor = credential.successor
         sunset = record.flags.contains(.superseded) ? expiresAt : nil
         imported = record.flags.contains(.imported)
-        let killed =
-            published.watermarks.kills(record)
-            || (!record.owner.isWhole && published.watermarks.kills(record, longOwner: credential.owner.octets))
         state =
-            if record.flags.contains(.revoked) || killed {
+            if published.isRevoked(credential) {
                 .revoked
             } else if now >= record.expiresAt {
                 .expired

@@ -37,7 +37,11 @@ public enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible {
         case let error as IssuanceError: self = error
         case StoreFailure.busy: self = .busy
         case let error as StoreFailure:
-            if case .full = error { self = .storeFull(reason: error.description) } else { self = .unavailable(reason: error.description) }
+            if case .full = error {
+                self = .storeFull(reason: error.description)
+            } else {
+                self = .unavailable(reason: error.description)
+            }
         default: self = .unavailable(reason: "an unexpected failure: \(type(of: error))")
         }
     }

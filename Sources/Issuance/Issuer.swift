@@ -76,13 +76,7 @@ struct DrawAgain: Error {}
 
 extension StoreWriter {
     /// Adds a newborn credential.
-    ///
-    /// Only the newest pepper tags new credentials; so once another is the newest, nothing new names an older one, and a
-    /// count of its records can only fall.
-    func insert(
-        _ credential: StoredCredential, peppers: PepperRing, in transaction: borrowing WriteTransaction
-    ) throws {
-        guard credential.record.pepper == peppers.newest.number else { throw DrawAgain() }
+    func insertNewborn(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws {
         guard try insert(credential, in: transaction) else { throw DrawAgain() }
     }
 }

@@ -22,7 +22,8 @@ public struct LifetimePolicy: Sendable {
         if let asked, asked <= 0 { throw .invalid(field: "expires_in", reason: "must be at least one second") }
         guard let wanted = asked ?? keySecondsDefault else {
             guard keySecondsMax == nil else {
-                throw .invalid(field: "expires_in", reason: "is required: keys may live \(keySecondsMax ?? 0) seconds at most")
+                throw .invalid(
+                    field: "expires_in", reason: "is required: keys may live \(keySecondsMax ?? 0) seconds at most")
             }
             return nil
         }

@@ -33,7 +33,8 @@ extension Issuer {
         }
         let page = try await offThread { [client] store in
             let page = try store.credentials(owner: owner, after: after, limit: limit) { credential in
-                (kind.map { $0 == credential.record.kind } ?? true) && (client.map { $0 == credential.record.client } ?? true)
+                (kind.map { $0 == credential.record.kind } ?? true)
+                    && (client.map { $0 == credential.record.client } ?? true)
             }
             return Page(items: page.rows, next: page.next)
         }

@@ -1,4 +1,4 @@
-internal import CPlatform
+internal import CMachine
 import Synchronization
 
 /// A fixed region of 64-bit words off the heap that threads share without locks. Every access is atomic.
@@ -62,8 +62,10 @@ import Synchronization
     func exchange(_ index: Int, expected: UInt64, desired: UInt64) -> Bool {
         precondition(index >= 0 && index < count)
         // SAFETY: checked against the region's bounds.
-        return unsafe base[index].compareExchange(expected: expected, desired: desired, ordering: .acquiringAndReleasing)
-            .exchanged
+        return unsafe base[index].compareExchange(
+            expected: expected, desired: desired, ordering: .acquiringAndReleasing
+        )
+        .exchanged
     }
 
     /// Raises a word to at least `value`; publishes what was written before.

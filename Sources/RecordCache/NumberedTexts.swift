@@ -27,7 +27,8 @@ import Synchronization
     deinit {
         for index in 0..<Self.chunkCount {
             // SAFETY: nobody holds the table any more; every non-zero word is an address from `publish`.
-            guard let chunk = unsafe UnsafeMutablePointer<Entry>(bitPattern: chunks[index].load(ordering: .relaxed)) else {
+            guard let chunk = unsafe UnsafeMutablePointer<Entry>(bitPattern: chunks[index].load(ordering: .relaxed))
+            else {
                 continue
             }
             for entry in 0..<Self.chunkSize {

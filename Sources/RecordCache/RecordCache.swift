@@ -46,9 +46,9 @@ import Synchronization
 /// The records of recently used credentials.
 public final class RecordCache: Sendable {
     /// Words of a set's header: the floor and seven ids.
-    private static let headerWords = 8
-    private static let ways = 7
-    private static let setWords = headerWords + ways * SlotLayout.wordCount
+    static let headerWords = 8
+    static let ways = 7
+    static let setWords = headerWords + ways * SlotLayout.wordCount
     /// Bytes of one set with its word of the visited bits.
     public static let bytesPerSet = (setWords + 1) * 8
     /// The smallest cache that can be had, in bytes.
@@ -83,7 +83,7 @@ public final class RecordCache: Sendable {
     public var evictions: UInt64 { evictionCount.load(ordering: .relaxed) }
 
     @inline(__always)
-    private func set(of id: CredentialID) -> Int {
+    func set(of id: CredentialID) -> Int {
         let mixed = (id.rawValue ^ secret) &* 0x9E37_79B9_7F4A_7C15
         return Int(truncatingIfNeeded: mixed.multipliedFullWidth(by: setCount).high)
     }
@@ -113,8 +113,8 @@ public final class RecordCache: Sendable {
             atomicMemoryFence(ordering: .acquiring)
             guard words.load(slot) == before, record.id == id else { continue }
             #if !COUNTERSIGN_WITHOUT_FLOOR_CHECK
-            // Acquire: what the mutation published before it raised the floor is seen as well.
-            guard stamp >= words.acquire(header) else { return false }
+                // Acquire: what the mutation published before it raised the floor is seen as well.
+                guard stamp >= words.acquire(header) else { return false }
             #endif
             if touch, visited.load(set) & (1 << UInt64(way)) == 0 { visited.setBits(set, 1 << UInt64(way)) }
             return true

@@ -68,7 +68,7 @@ public final class Verifier: @unchecked Sendable {
         counters.misses.increment()
         guard case .found(let stamp) = try read(credential.id, into: &record) else { return .inactive(.unknown) }
         guard let presentedTag = self.tag(of: credential, for: record, made: tag, at: place) else {
-            throw .pepperMissing(number: record.pepper)
+            return try verdictWithoutPepper(on: record)
         }
         guard ConstantTime.equal(presentedTag, record.tag) else { return .inactive(.unknown) }
         // Only now is it sure that the one who asks knows the secret: unknown ids and wrong secrets never fill the cache.
@@ -92,7 +92,9 @@ public final class Verifier: @unchecked Sendable {
         return peppers.tag(of: credential.block, at: place)
     }
 
-    private func read(_ id: CredentialID, into record: inout CredentialRecord) throws(StoreFailure) -> StoreReader.Outcome {
+    private func read(_ id: CredentialID, into record: inout CredentialRecord) throws(StoreFailure)
+        -> StoreReader.Outcome
+    {
         let outcome = try reader.read(id, into: &record, longOwner: &longOwner)
         if case .damaged = outcome { throw .corrupt(table: "credentials") }
         return outcome
@@ -102,12 +104,28 @@ public final class Verifier: @unchecked Sendable {
     private func decide(
         _ record: CredentialRecord, at now: UnixSeconds, newest place: PepperPlace, _ tag: Tag
     ) -> Verdict {
-        if let reason = Decision.evaluate(record, at: now, watermarks: published.watermarks) { return .inactive(reason) }
         if !record.owner.isWhole, published.watermarks.kills(record, longOwner: longOwner.octets) {
             return .inactive(.revoked)
         }
+        if let reason = Decision.evaluate(record, at: now, watermarks: published.watermarks) {
+            return .inactive(reason)
+        }
         if record.pepper != place.number { offerRetag(record, to: tag, pepper: place.number) }
         return .active(record)
+    }
+
+    /// The verdict on a record whose pepper is not alive. A pepper is retired when only revoked records name it.
+    private func verdictWithoutPepper(on record: CredentialRecord) throws(StoreFailure) -> Verdict {
+        guard isRevoked(record) else { throw .pepperMissing(number: record.pepper) }
+        // Nobody can tell any more whether the secret is right, so this says no more than to a wrong one.
+        return .inactive(.unknown)
+    }
+
+    private func isRevoked(_ record: CredentialRecord) -> Bool {
+        if record.flags.contains(.revoked) || published.watermarks.kills(record) { return true }
+        if record.owner.isWhole { return false }
+        let owner = longOwner
+        return published.watermarks.kills(record, longOwner: owner.octets)
     }
 
     /// Credentials of other systems: found through their alias, then treated alike.
@@ -126,7 +144,7 @@ public final class Verifier: @unchecked Sendable {
         }
         var tag = newestTag
         if record.pepper != place.number {
-            guard let older = peppers.place(of: record.pepper) else { throw .pepperMissing(number: record.pepper) }
+            guard let older = peppers.place(of: record.pepper) else { return try verdictWithoutPepper(on: record) }
             tag = peppers.tag(ofImported: presented, kind: .apiKey, id: id, at: older)
         }
         guard ConstantTime.equal(tag, record.tag) else { return .inactive(.unknown) }

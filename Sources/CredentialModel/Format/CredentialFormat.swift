@@ -63,6 +63,7 @@ public struct Vendor: Hashable, Sendable, CustomStringConvertible {
     }
 
     public var description: String {
-        String(decoding: [UInt8(truncatingIfNeeded: rawValue), UInt8(truncatingIfNeeded: rawValue >> 8)], as: UTF8.self)
+        String(
+            decoding: [UInt8(truncatingIfNeeded: rawValue), UInt8(truncatingIfNeeded: rawValue >> 8)], as: UTF8.self)
     }
 }

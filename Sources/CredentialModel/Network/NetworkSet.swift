@@ -12,7 +12,7 @@ public struct Network: Hashable, Sendable {
         var prefix = written
         if parts.count == 2 {
             guard (1...3).contains(parts[1].utf8.count), parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) }),
-                let value = Int(parts[1]), value <= written
+                parts[1] == "0" || parts[1].utf8.first != 0x30, let value = Int(parts[1]), value <= written
             else { return nil }
             prefix = value
         }
@@ -62,11 +62,12 @@ public struct NetworkSet: Hashable, Sendable {
         var networks: [Network] = []
         for text in texts {
             guard let network = Network(text) else {
-                throw ListFault(reason: "a network is written ADDRESS/PREFIX with no bits set behind the prefix, as 192.0.2.0/24")
+                throw ListFault(
+                    reason: "a network is written ADDRESS/PREFIX with no bits set behind the prefix, as 192.0.2.0/24")
             }
             if !networks.contains(network) { networks.append(network) }
+            guard networks.count <= Self.networksMax else { throw ListFault(reason: "at most \(Self.networksMax) networks") }
         }
-        guard networks.count <= Self.networksMax else { throw ListFault(reason: "at most \(Self.networksMax) networks") }
         self.networks = networks
     }
 

@@ -18,11 +18,15 @@ public struct ScopeSet: Hashable, Sendable {
                 throw ListFault(reason: "a scope is one word of visible ASCII without quote and backslash (RFC 6749 §3.3)")
             }
             unique.append(token)
+            // Here, not after the loop: looking for repeats in a long list would take long.
+            guard unique.count <= Self.tokensMax else { throw Self.tooLarge }
         }
-        guard unique.count <= Self.tokensMax, unique.reduce(0, { $0 + $1.utf8.count + 1 }) <= Self.bytesMax else {
-            throw ListFault(reason: "a scope set has at most \(Self.tokensMax) scopes and \(Self.bytesMax) bytes")
-        }
+        guard unique.reduce(0, { $0 + $1.utf8.count + 1 }) <= Self.bytesMax else { throw Self.tooLarge }
         self.tokens = unique
+    }
+
+    private static var tooLarge: ListFault {
+        ListFault(reason: "a scope set has at most \(tokensMax) scopes and \(bytesMax) bytes")
     }
 
     /// Reads tokens parted by spaces, as they stand in a `scope` parameter.
@@ -57,8 +61,8 @@ public struct AudienceSet: Hashable, Sendable {
                 throw ListFault(reason: "an audience is a URI of 1 to \(Self.uriBytesMax) visible ASCII characters")
             }
             unique.append(uri)
+            guard unique.count <= Self.urisMax else { throw ListFault(reason: "at most \(Self.urisMax) audiences") }
         }
-        guard unique.count <= Self.urisMax else { throw ListFault(reason: "at most \(Self.urisMax) audiences") }
         self.uris = unique
     }
 

@@ -12,7 +12,10 @@ public final class ClientDirectory: Sendable {
 
     func publish(_ client: ClientDefinition) {
         state.withLock { state in
-            if let san = state.byNumber[client.number]?.certificateSAN { state.bySAN[san] = nil }
+            // Only its own entry: once a client is revoked, another one may have taken over the name.
+            if let san = state.byNumber[client.number]?.certificateSAN, state.bySAN[san] == client.number {
+                state.bySAN[san] = nil
+            }
             state.byNumber[client.number] = client
             state.byID[client.clientID] = client.number
             if let san = client.certificateSAN, client.revokedAt == nil { state.bySAN[san] = client.number }

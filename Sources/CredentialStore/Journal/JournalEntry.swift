@@ -46,14 +46,17 @@ public struct JournalEntry: Sendable, Equatable {
     }
 
     init?(row: RawSpan, number: UInt64) {
-        guard row.byteCount >= 18, row.byteCount == 18 || row.byteCount >= 26, let event = Event(rawValue: row.byte(at: 0)) else { return nil }
+        guard row.byteCount >= 18, row.byteCount == 18 || row.byteCount >= 26,
+            let event = Event(rawValue: row.byte(at: 0))
+        else { return nil }
         let id = row.word64(at: 10)
         let hasSubject = row.byteCount >= 26
         let limit = hasSubject ? UnixSeconds(Int64(bitPattern: row.word64(at: 18))) : .always
         self.init(
             number: number, event: event, kind: CredentialKind(rawValue: row.byte(at: 1)),
             time: UnixSeconds(Int64(bitPattern: row.word64(at: 2))),
-            id: id == 0 ? nil : CredentialID(rawValue: id), issuedBefore: limit == .always ? nil : limit, subject: hasSubject ? row.extracting(26...).copied() : [])
+            id: id == 0 ? nil : CredentialID(rawValue: id), issuedBefore: limit == .always ? nil : limit,
+            subject: hasSubject ? row.extracting(26...).copied() : [])
     }
 
     var row: [UInt8] {

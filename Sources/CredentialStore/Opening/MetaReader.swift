@@ -18,12 +18,6 @@ struct MetaReader {
         try writer.put(schema.meta, MetaName.lookupCheck.key, Self.check(peppers.lookup), in: transaction)
     }
 
-    func requireSchema(in transaction: borrowing WriteTransaction) throws(StoreFailure) {
-        let found = try writer.number(.schema, in: transaction) ?? 0
-        guard found <= Schema.version else { throw .schemaTooNew(found: found, known: Schema.version) }
-        guard found == Schema.version else { throw .schemaTooOld(found: found, known: Schema.version) }
-    }
-
     func vendor(asked: Vendor?, in transaction: borrowing WriteTransaction) throws(StoreFailure) -> Vendor {
         let letters = UInt16(truncatingIfNeeded: try writer.number(.vendor, in: transaction) ?? 0)
         let text = [UInt8(truncatingIfNeeded: letters), UInt8(truncatingIfNeeded: letters >> 8)]
@@ -57,8 +51,7 @@ struct MetaReader {
                 alive = alive.removingPepper(pepper.number)
             }
         }
-        guard let newest = alive.peppers.last else { throw .pepperMissing(number: highest) }
-        _ = newest
+        guard !alive.peppers.isEmpty else { throw .pepperMissing(number: highest) }
         return alive
     }
 
@@ -73,7 +66,8 @@ struct MetaReader {
         }
         try naming { () throws in
             try transaction.scan(schema.interned, from: nil) { key, text in
-                guard let kind = InternedTable.Kind(rawValue: Int(key.byte(at: 0))), let number = TableKey.lastNumber(key)
+                guard let kind = InternedTable.Kind(rawValue: Int(key.byte(at: 0))),
+                    let number = TableKey.lastNumber(key)
                 else {
                     damaged = true
                     return .next

@@ -64,10 +64,10 @@ extension CredentialStore {
         let interning = Interning(table: published.interned)
         do {
             let commit = try environment.write { transaction -> OpenedStore in
+                if birth == nil { try requireSchema(of: environment, in: transaction) }
                 let schema = try Schema(environment, create: birth != nil, in: transaction)
                 let meta = MetaReader(schema: schema, writer: StoreWriter(schema: schema, interning: interning))
                 if let birth { try meta.initialize(vendor: birth, peppers: peppers, in: transaction) }
-                try meta.requireSchema(in: transaction)
                 let vendor = try meta.vendor(asked: asked, in: transaction)
                 let alive = try meta.provenPeppers(peppers, in: transaction)
                 let mark = try meta.writer.number(.time, in: transaction)
@@ -86,5 +86,13 @@ extension CredentialStore {
             if case LMDBError.notFound = error { throw .noStore(directory: directory) }
             return try naming { throw error }
         }
+    }
+
+    private static func requireSchema(
+        of environment: Environment, in transaction: borrowing WriteTransaction
+    ) throws {
+        let found = try Schema.version(of: environment, in: transaction)
+        guard found <= Schema.version else { throw StoreFailure.schemaTooNew(found: found, known: Schema.version) }
+        guard found == Schema.version else { throw StoreFailure.schemaTooOld(found: found, known: Schema.version) }
     }
 }

@@ -61,6 +61,7 @@ extension CredentialRecord {
         while let (type, range) = claims.next(row) {
             switch type {
             case ClaimType.owner:
+                guard range.count <= OwnerText.bytesMax else { return nil }
                 owner = OwnerText(row.extracting(range))
             case ClaimType.notBefore where range.count == 8:
                 notBefore = UnixSeconds(Int64(bitPattern: row.word64(at: range.lowerBound)))
@@ -141,7 +142,9 @@ extension StoredCredential {
             claim(type, value)
         }
         if !owner.isEmpty { claim(ClaimType.owner, owner) }
-        if record.notBefore > .always { claim(ClaimType.notBefore, number: UInt64(bitPattern: record.notBefore.rawValue)) }
+        if record.notBefore > .always {
+            claim(ClaimType.notBefore, number: UInt64(bitPattern: record.notBefore.rawValue))
+        }
         if record.family != 0 { claim(ClaimType.family, number: record.family) }
         if let name { claim(ClaimType.name, Array(name.utf8)) }
         if let predecessor { claim(ClaimType.predecessor, number: predecessor.rawValue) }

@@ -79,13 +79,17 @@ extension CredentialStore {
         }
     }
 
-    /// How many credentials each pepper's tags are used by. Reads the whole table.
+    /// How many credentials need each pepper: all but the revoked, which no secret brings back. Reads the whole table.
     @available(*, noasync)
     public func countByPepper() throws(StoreFailure) -> [UInt16: Int] {
         try reading { transaction in
             var counts: [UInt16: Int] = [:]
             try transaction.scan(schema.credentials, from: 0) { (key: UInt64, row: RawSpan) in
-                if row.byteCount >= RowLayout.headerBytes { counts[row.word16(at: RowLayout.pepper), default: 0] += 1 }
+                if let credential = StoredCredential(row: row, id: CredentialID(rawValue: key)) {
+                    if !published.isRevoked(credential) { counts[credential.record.pepper, default: 0] += 1 }
+                } else if row.byteCount >= RowLayout.headerBytes {
+                    counts[row.word16(at: RowLayout.pepper), default: 0] += 1
+                }
                 return .next
             }
             return counts

@@ -49,7 +49,7 @@ extension CredentialStore {
         _ credential: StoredCredential, in transaction: borrowing ReadTransaction, into findings: inout [String]
     ) throws {
         let record = credential.record
-        if record.expiresAt < .never, !credential.record.flags.contains(.imported),
+        if record.expiresAt < .never, !credential.mustBeRemembered,
             try !transaction.contains(schema.expiry, key: TableKey.expiry(record.expiresAt, record.id).octets)
         {
             findings.append("credential \(record.id): expires, but is not in the expiry index")
@@ -59,7 +59,7 @@ extension CredentialStore {
         {
             findings.append("credential \(record.id): is not in its owner's index")
         }
-        if peppers.place(of: record.pepper) == nil {
+        if peppers.place(of: record.pepper) == nil, !published.isRevoked(credential) {
             findings.append("credential \(record.id): names pepper \(record.pepper), which is not alive")
         }
         let interned: [(InternedTable.Kind, UInt32)] = [
@@ -91,7 +91,8 @@ extension CredentialStore {
                 StoredCredential(row: row, id: CredentialID(rawValue: entry.id))?.owner
             }
             if owner != entry.owner {
-                findings.append("credential \(CredentialID(rawValue: entry.id)): is in the index of an owner it has not")
+                let id = CredentialID(rawValue: entry.id)
+                findings.append("credential \(id): is in the index of an owner that it does not have")
             }
         }
         try transaction.scan(schema.aliases, from: nil) { key, value in
@@ -106,12 +107,16 @@ extension CredentialStore {
     ) throws {
         var last: UInt64?
         try transaction.scan(schema.journal, from: 0) { (number: UInt64, row: RawSpan) in
-            if JournalEntry(row: row, number: number) == nil { findings.append("journal \(number): the row is damaged") }
-            if let last, number != last + 1 { findings.append("journal \(number): follows \(last)") }
+            if JournalEntry(row: row, number: number) == nil {
+                findings.append("journal \(number): the row is damaged")
+            }
+            if let last, number != last &+ 1 { findings.append("journal \(number): follows \(last)") }
             last = number
             return .next
         }
-        let high = try transaction.get(schema.meta, key: MetaName.journalNumber.key.octets) { $0.word64(at: 0) }
+        let high = try transaction.get(schema.meta, key: MetaName.journalNumber.key.octets) {
+            $0.byteCount == 8 ? $0.word64(at: 0) : 0
+        }
         if let last, last != high { findings.append("journal: ends at \(last), but \(high ?? 0) were given") }
     }
 }

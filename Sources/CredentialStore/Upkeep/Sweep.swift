@@ -36,14 +36,16 @@ public struct Sweep: Sendable {
         }
         let now = store.clock.now(reading)
         let mark = store.clock.mark(reading)
-        var last = 0
+        var due = 0
         repeat {
-            last = try await store.write(creates: false) { writer, transaction in
+            let batch = try await store.write(creates: false) { writer, transaction in
                 try writer.removeExpired(before: now.adding(-retentionSeconds), limit: batchMax, in: transaction)
             }
-            report.credentials += last
-        } while last > 0
+            report.credentials += batch.removed
+            due = batch.due
+        } while due > 0
         let entriesMax = max(1_000, store.mapBytes / 100 * journalPercentMax / journalEntryBytes)
+        var last = 0
         repeat {
             last = try await store.write(creates: false) { writer, transaction in
                 try writer.forgetJournal(
@@ -66,7 +68,7 @@ extension StoreWriter {
     /// (else the same key could be imported anew).
     func removeExpired(
         before limitTime: UnixSeconds, limit: Int, in transaction: borrowing WriteTransaction
-    ) throws(StoreFailure) -> Int {
+    ) throws(StoreFailure) -> (due: Int, removed: Int) {
         var due: [(key: [UInt8], time: UnixSeconds, id: CredentialID)] = []
         let schema = schema
         try naming { () throws in
@@ -83,13 +85,13 @@ extension StoreWriter {
             let credential = try credential(entry.id, in: transaction)
             if let credential, credential.record.expiresAt == entry.time, !credential.mustBeRemembered {
                 try remove(credential, in: transaction)
+                removed += 1
             } else {
                 // Either stale (the row moved on) or of a row that stays: the entry has done its work.
                 try delete(schema.expiry, entry.key, in: transaction)
             }
-            removed += 1
         }
-        return removed
+        return (due.count, removed)
     }
 
     /// Deletes the oldest journal entries: those before `limitTime`, and those over `entriesMax`.
@@ -102,7 +104,8 @@ extension StoreWriter {
             let surplus = try transaction.count(schema.journal) - entriesMax
             try transaction.scan(schema.journal, from: 0) { (number: UInt64, row: RawSpan) in
                 let entry = JournalEntry(row: row, number: number)
-                guard numbers.count < limit, numbers.count < surplus || entry.map({ $0.time < limitTime }) ?? true else {
+                guard numbers.count < limit, numbers.count < surplus || entry.map({ $0.time < limitTime }) ?? true
+                else {
                     return .stop
                 }
                 numbers.append(number)
@@ -115,7 +118,8 @@ extension StoreWriter {
 }
 
 extension StoredCredential {
-    fileprivate var mustBeRemembered: Bool {
+    /// Whether the row outlives its time, and then stands in no expiry index.
+    var mustBeRemembered: Bool {
         switch record.kind {
         case .refreshToken, .authorizationCode: record.family != 0
         case .apiKey, .accessToken, .clientSecret:

@@ -1,3 +1,4 @@
+import CredentialDigest
 import CredentialModel
 import LMDB
 import Synchronization
@@ -15,6 +16,7 @@ final class GroupCommit: Sendable {
     private let environment: Environment
     private let writer: Mutex<WriterBox>
     private let published: Published
+    private let peppers: PepperRing
     private let interning: Interning
     private let clock: TrustedClock
     private let headRoom: HeadRoom
@@ -30,12 +32,13 @@ final class GroupCommit: Sendable {
     }
 
     init(
-        environment: Environment, schema: Schema, published: Published, interning: Interning, clock: TrustedClock,
-        headRoom: HeadRoom, onFatal: @escaping @Sendable (StoreFailure) -> Void
+        environment: Environment, schema: Schema, published: Published, peppers: PepperRing, interning: Interning,
+        clock: TrustedClock, headRoom: HeadRoom, onFatal: @escaping @Sendable (StoreFailure) -> Void
     ) {
         self.environment = environment
         writer = Mutex(WriterBox(writer: StoreWriter(schema: schema, interning: interning)))
         self.published = published
+        self.peppers = peppers
         self.interning = interning
         self.clock = clock
         self.headRoom = headRoom
@@ -54,12 +57,14 @@ final class GroupCommit: Sendable {
             refuse(waiting.filter(\.creates), full)
             waiting.removeAll(where: \.creates)
         }
+        var postponed: [Mutation] = []
         while !waiting.isEmpty {
-            switch attempt(&waiting) {
-            case .committed, .fatal:
-                return
+            switch attempt(&waiting, &postponed) {
+            case .committed: (waiting, postponed) = (postponed, [])
+            case .fatal: return
             case .again:
                 interning.aborted()
+                if waiting.isEmpty { (waiting, postponed) = (postponed, []) }
             }
         }
     }
@@ -74,7 +79,7 @@ final class GroupCommit: Sendable {
         case mapFull
     }
 
-    private func attempt(_ waiting: inout [Mutation]) -> Attempt {
+    private func attempt(_ waiting: inout [Mutation], _ postponed: inout [Mutation]) -> Attempt {
         var refused: [Int: any Error] = [:]
         do {
             let commit = try writer.withLock { box in
@@ -101,7 +106,7 @@ final class GroupCommit: Sendable {
                 }
             }
             interning.committed()
-            if commit.changed { published.apply(commit.value, transaction: commit.transactionID) }
+            if commit.changed { published.apply(commit.value, transaction: commit.transactionID, peppers: peppers) }
             commits.note(mutations: waiting.count)
             // Readers know by now; only here does a caller learn that it is done.
             for (index, mutation) in waiting.enumerated() { mutation.finish(refused[index]) }
@@ -110,27 +115,31 @@ final class GroupCommit: Sendable {
             waiting.remove(at: index).finish(error)
             return .again
         } catch Spoilt.mapFull {
-            return giveWay(&waiting)
+            return giveWay(&waiting, &postponed)
         } catch LMDBError.mapFull {
-            return giveWay(&waiting)
+            return giveWay(&waiting, &postponed)
         } catch let error as CommitFailure {
-            return fatal(&waiting, .outcomeUnknown(error.reason))
+            return fatal(waiting + postponed, .outcomeUnknown(error.reason))
         } catch let error as StoreFailure {
-            return fatal(&waiting, error)
+            return fatal(waiting + postponed, error)
         } catch let error as LMDBError {
-            return fatal(&waiting, .lmdb(error))
+            return fatal(waiting + postponed, .lmdb(error))
         } catch {
-            return fatal(&waiting, .closed)
+            return fatal(waiting + postponed, .closed)
         }
     }
 
-    /// The map is full: drop what creates and run the rest again. If only revocations are left and still do not fit,
-    /// they are refused; nothing of them was acknowledged.
-    private func giveWay(_ waiting: inout [Mutation]) -> Attempt {
+    /// The map is full: drop what creates and run the rest again. If only revocations are left, half of them: a smaller
+    /// transaction copies fewer pages. What does not even fit alone is refused; nothing of it was acknowledged.
+    private func giveWay(_ waiting: inout [Mutation], _ postponed: inout [Mutation]) -> Attempt {
         let full = StoreFailure.full(usedPercent: headRoom.usedPercent(environment))
         if waiting.contains(where: \.creates) {
             refuse(waiting.filter(\.creates), full)
             waiting.removeAll(where: \.creates)
+        } else if waiting.count > 1 {
+            let half = waiting.count / 2
+            postponed.insert(contentsOf: waiting[half...], at: 0)
+            waiting.removeSubrange(half...)
         } else {
             refuse(waiting, full)
             waiting = []
@@ -138,11 +147,10 @@ final class GroupCommit: Sendable {
         return .again
     }
 
-    private func fatal(_ waiting: inout [Mutation], _ failure: StoreFailure) -> Attempt {
+    private func fatal(_ unfinished: [Mutation], _ failure: StoreFailure) -> Attempt {
         interning.aborted()
         failed.store(true, ordering: .releasing)
-        refuse(waiting, failure)
-        waiting = []
+        refuse(unfinished, failure)
         onFatal(failure)
         return .fatal
     }

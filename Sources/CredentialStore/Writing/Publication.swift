@@ -1,3 +1,4 @@
+import CredentialDigest
 import CredentialModel
 public import RecordCache
 import Synchronization
@@ -10,6 +11,8 @@ struct Publication {
     var clients: [ClientDefinition] = []
     /// The first imported credential is in: from now on foreign shapes are looked up.
     var hasAliases = false
+    var peppersAdded: [Pepper] = []
+    var peppersRetired: [UInt16] = []
 }
 
 /// What all verifying threads share: the copies, the bulk revocations and the texts that records name by number.
@@ -37,11 +40,20 @@ public final class Published: Sendable {
         aliasesExist.store(true, ordering: .releasing)
     }
 
+    /// Whether a credential is revoked, by itself or in bulk, as far as was acknowledged.
+    public func isRevoked(_ credential: StoredCredential) -> Bool {
+        if credential.record.flags.contains(.revoked) || watermarks.kills(credential.record) { return true }
+        return !credential.record.owner.isWhole
+            && watermarks.kills(credential.record, longOwner: credential.owner.octets)
+    }
+
     /// Tells all readers of a commit. After the commit, before its acknowledgement: the order is the contract.
-    func apply(_ publication: Publication, transaction: UInt64) {
+    func apply(_ publication: Publication, transaction: UInt64, peppers: PepperRing) {
         for (subject, watermark) in publication.watermarks { watermarks.raise(subject, to: watermark) }
         if publication.hasAliases { noteAliases() }
         for client in publication.clients { clients.publish(client) }
         for id in publication.floors { cache.raiseFloor(of: id, to: transaction) }
+        for pepper in publication.peppersAdded { _ = peppers.add(pepper) }
+        for number in publication.peppersRetired { _ = peppers.retire(number) }
     }
 }

@@ -1,4 +1,4 @@
-import CredentialDigest
+public import CredentialDigest
 public import CredentialModel
 public import LMDB
 public import RecordCache
@@ -55,13 +55,15 @@ public final class StoreWriter {
         return credential
     }
 
-    /// Adds a new credential under the next journal number; false when its id is taken, and then nothing is written.
+    /// Adds a new credential under the next journal number.
+    /// - Returns: false when its id is taken or its tag is not the newest pepper's: nothing is written, draw it again.
     public func insert(
         _ credential: StoredCredential, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> Bool {
         var credential = credential
         credential.record.journalNumber = journalNumber + 1
         let record = credential.record
+        guard try record.pepper == newestPepper(in: transaction) else { return false }
         guard try put(schema.credentials, key: record.id, credential.row, overwrite: false, in: transaction) else {
             return false
         }
@@ -106,12 +108,13 @@ public final class StoreWriter {
 
     /// Changes tag and pepper of a row whose tag is still `expected`; false when it is not.
     ///
-    /// A compare-and-set on the row as it is now: a late re-tag cannot bring back what was revoked meanwhile. It is no
-    /// event of the credential's life and stays out of the journal.
+    /// A compare-and-set on the row as it is now: a late re-tag cannot bring back what was revoked meanwhile, and cannot
+    /// bring a pepper back into use. It is no event of the credential's life and stays out of the journal.
     public func retag(
         _ id: CredentialID, expected: Tag, to tag: Tag, pepper: UInt16,
         in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> Bool {
+        guard try pepper == newestPepper(in: transaction) else { return false }
         guard var credential = try credential(id, in: transaction), ConstantTime.equal(credential.record.tag, expected),
             !credential.record.flags.contains(.unintelligible)
         else { return false }
@@ -187,10 +190,16 @@ public final class StoreWriter {
     // MARK: Aliases
 
     /// The id that an imported credential goes by; nil when it was never imported.
-    public func alias(_ key: [UInt8], in transaction: borrowing WriteTransaction) throws(StoreFailure) -> CredentialID? {
-        try naming { () throws -> CredentialID? in
-            try transaction.get(schema.aliases, key: key.octets) { CredentialID(rawValue: $0.word64(at: 0)) }
+    public func alias(_ key: [UInt8], in transaction: borrowing WriteTransaction) throws(StoreFailure) -> CredentialID?
+    {
+        let id = try naming { () throws -> CredentialID?? in
+            try transaction.get(schema.aliases, key: key.octets) {
+                $0.byteCount == 8 ? CredentialID(rawValue: $0.word64(at: 0)) : nil
+            }
         }
+        guard let id else { return nil }
+        guard let id else { throw .corrupt(table: "aliases") }
+        return id
     }
 
     /// Gives an imported credential its id.
@@ -229,6 +238,9 @@ public final class StoreWriter {
         return client
     }
 
+    /// The clients that this transaction has changed so far, which ``ClientDirectory`` does not know of yet.
+    public var changedClients: [ClientDefinition] { publication.clients }
+
     /// Stores a client. A changed right or audience reaches its secrets' own records through their edit.
     public func putClient(
         _ client: ClientDefinition, in transaction: borrowing WriteTransaction
@@ -258,17 +270,34 @@ public final class StoreWriter {
         try put(schema.meta, name.key, bytes, in: transaction)
     }
 
-    /// Stores the check value of a new pepper; nil takes a retired one's away.
-    public func setPepperCheck(
-        _ number: UInt16, _ checkValue: [UInt8]?, in transaction: borrowing WriteTransaction
-    ) throws(StoreFailure) {
-        if let checkValue {
-            try put(schema.meta, MetaName.pepperCheck(number).key, checkValue, in: transaction)
-            try setNumber(.pepperHighest, UInt64(number), in: transaction)
-        } else {
-            try delete(schema.meta, MetaName.pepperCheck(number).key, in: transaction)
-        }
-        try journal(checkValue == nil ? .pepperRetired : .pepperAdded, subject: Array("\(number)".utf8), in: transaction)
+    // MARK: Peppers
+
+    /// The number of the newest pepper as this transaction sees it.
+    ///
+    /// What is inserted or re-tagged here must be tagged with it, whatever was the newest when the tag was made. So from
+    /// the commit that adds a pepper on, the records of all older ones can only become fewer, and a count of them that
+    /// finds none stays right.
+    public func newestPepper(in transaction: borrowing WriteTransaction) throws(StoreFailure) -> UInt16 {
+        UInt16(truncatingIfNeeded: try number(.pepperHighest, in: transaction) ?? 0)
+    }
+
+    /// Makes a pepper the newest: stores its check value now; readers tag with it once this is committed, not before.
+    public func addPepper(_ pepper: Pepper, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        try put(schema.meta, MetaName.pepperCheck(pepper.number).key, pepper.checkValue, in: transaction)
+        try setNumber(.pepperHighest, UInt64(pepper.number), in: transaction)
+        try journal(.pepperAdded, subject: Array("\(pepper.number)".utf8), in: transaction)
+        publication.peppersAdded.append(pepper)
+    }
+
+    /// Takes a pepper away that no record names; false when it is gone already.
+    public func retirePepper(_ number: UInt16, in transaction: borrowing WriteTransaction) throws(StoreFailure) -> Bool
+    {
+        let key = MetaName.pepperCheck(number).key
+        guard try naming({ () throws in try transaction.contains(schema.meta, key: key.octets) }) else { return false }
+        try delete(schema.meta, key, in: transaction)
+        try journal(.pepperRetired, subject: Array("\(number)".utf8), in: transaction)
+        publication.peppersRetired.append(number)
+        return true
     }
 
     // MARK: The journal
@@ -280,7 +309,9 @@ public final class StoreWriter {
         in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> UInt64 {
         journalNumber += 1
-        let entry = JournalEntry(number: journalNumber, event: event, kind: kind, time: now, id: id, issuedBefore: issuedBefore, subject: subject)
+        let entry = JournalEntry(
+            number: journalNumber, event: event, kind: kind, time: now, id: id, issuedBefore: issuedBefore,
+            subject: subject)
         changes += 1
         _ = try naming { () throws in
             try transaction.put(schema.journal, key: entry.number, value: entry.row.octets, append: true)

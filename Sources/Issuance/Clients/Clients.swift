@@ -65,7 +65,9 @@ extension Issuer {
 
     /// Registers a client and, unless it is public, gives it a secret.
     public func createClient(_ request: ClientRequest) async throws(IssuanceError) -> IssuedClient {
-        guard let name = try RequestText.name(request.name) else { throw .invalid(field: "name", reason: "is required") }
+        guard let name = try RequestText.name(request.name) else {
+            throw .invalid(field: "name", reason: "is required")
+        }
         let grants = try Grants(scope: request.scope, audience: request.audience, networks: [])
         let rights = try check(request)
         let rightSet = try Grants(scope: rights.map(\.scope), audience: request.audience, networks: [])
@@ -73,10 +75,16 @@ extension Issuer {
         while true {
             let clientID = CredentialID.random().description
             let owner = Array(clientID.utf8)
-            guard let newborn = Newborn.mint(kind: .clientSecret, store: store, owner: owner, name: nil) else { continue }
+            guard let newborn = Newborn.mint(kind: .clientSecret, store: store, owner: owner, name: nil) else {
+                continue
+            }
             do {
                 let client = try await store.write(creates: true) { writer, transaction in
-                    if let san = request.certificateSAN, store.published.clients.client(certificateSAN: san) != nil {
+                    // The directory knows the last commit, the writer what came before this in the same one.
+                    if let san = request.certificateSAN,
+                        store.published.clients.client(certificateSAN: san) != nil
+                            || writer.changedClients.contains(where: { $0.certificateSAN == san })
+                    {
                         throw IssuanceError.conflict(reason: "another client has this certificate_san")
                     }
                     let number = try writer.intern(.client, Array(clientID.utf8), in: transaction)
@@ -85,7 +93,7 @@ extension Issuer {
                         secret.record.client = number
                         secret.record.issuedAt = writer.now
                         try writer.set(rightSet, of: &secret.record, in: transaction)
-                        try writer.insert(secret, peppers: store.peppers, in: transaction)
+                        try writer.insertNewborn(secret, in: transaction)
                     }
                     let client = ClientDefinition(
                         number: number, clientID: clientID, name: name, grants: request.grants,
@@ -116,14 +124,16 @@ extension Issuer {
             // RFC 6749 §3.1.2: absolute, without fragment.
             let isPlain = uri.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C }
             guard isPlain, uri.contains(":"), !uri.contains("#"), uri.utf8.count <= 2_048 else {
-                throw .invalid(field: "redirect_uris", reason: "must be absolute URIs without fragment, at most 2048 bytes")
+                throw .invalid(
+                    field: "redirect_uris", reason: "must be absolute URIs without fragment, at most 2048 bytes")
             }
         }
         if request.grants.contains("authorization_code"), request.redirectURIs.isEmpty {
             throw .invalid(field: "redirect_uris", reason: "the authorization_code grant needs at least one")
         }
         for scope in request.scope where scope.hasPrefix(ScopeSet.rightPrefix) {
-            throw .invalid(field: "scope", reason: "rights over this service are given as rights (--may), not as scopes")
+            throw .invalid(
+                field: "scope", reason: "rights over this service are given as rights (--may), not as scopes")
         }
         if let san = request.certificateSAN {
             guard (1...255).contains(san.utf8.count), san.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
@@ -179,8 +189,10 @@ extension Issuer {
         guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
         return try await mutate(creates: false) { writer, transaction in
             let number = try writer.raiseWatermark(of: .client(client.number), issuedBefore: nil, in: transaction)
-            var ended = client
-            ended.revokedAt = client.revokedAt ?? writer.now
+            guard var ended = try writer.client(client.number, in: transaction) else {
+                throw IssuanceError.unknownClient
+            }
+            ended.revokedAt = ended.revokedAt ?? writer.now
             try writer.putClient(ended, in: transaction)
             return BulkRevocation(journalNumber: number)
         }

@@ -63,24 +63,28 @@ extension Issuer {
 
     private func insert(_ rows: [(line: Int, row: ImportedRow)]) async throws(IssuanceError) -> ImportReport {
         let store = store
-        return try await mutate(creates: true) { writer, transaction in
-            var report = ImportReport()
-            for (line, row) in rows {
-                if try writer.alias(row.alias, in: transaction) != nil {
-                    report.refused.append(ImportReport.Refusal(line: line, reason: "was imported before"))
-                    continue
+        while true {
+            do {
+                return try await store.write(creates: true) { writer, transaction in
+                    var report = ImportReport()
+                    for (line, row) in rows {
+                        if try writer.alias(row.alias, in: transaction) != nil {
+                            report.refused.append(ImportReport.Refusal(line: line, reason: "was imported before"))
+                            continue
+                        }
+                        let id = CredentialID.random()
+                        let credential = try row.credential(id: id, store: store, writer: writer, in: transaction)
+                        try writer.insertNewborn(credential, in: transaction)
+                        try writer.setAlias(row.alias, id, in: transaction)
+                        report.imported.append(id)
+                    }
+                    return report
                 }
-                while true {
-                    let id = CredentialID.random()
-                    guard try writer.credential(id, in: transaction) == nil else { continue }
-                    let credential = try row.credential(id: id, store: store, writer: writer, in: transaction)
-                    guard try writer.insert(credential, in: transaction) else { continue }
-                    try writer.setAlias(row.alias, id, in: transaction)
-                    report.imported.append(id)
-                    break
-                }
+            } catch is DrawAgain {
+                continue
+            } catch {
+                throw IssuanceError(error)
             }
-            return report
         }
     }
 }
@@ -114,6 +118,9 @@ private struct ImportedRow: Sendable {
         let seconds = try issuer.policy.keySeconds(asked: line.request.expiresInSeconds)
         let now = issuer.store.clock.now()
         expiresAt = seconds.map { now.adding($0) } ?? .never
+        guard notBefore < expiresAt else {
+            throw .invalid(field: "nbf", reason: "lies after the end of the key's life")
+        }
     }
 
     func credential(

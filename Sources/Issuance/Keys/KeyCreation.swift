@@ -24,7 +24,8 @@ extension Issuer {
         guard notBefore < expiresAt else {
             throw .invalid(field: "nbf", reason: "lies after the end of the key's life")
         }
-        return try await issue(kind: .apiKey, count: request.count, owner: owner, name: name) { writer, transaction, record in
+        return try await issue(kind: .apiKey, count: request.count, owner: owner, name: name) {
+            writer, transaction, record in
             record.issuedAt = now
             record.expiresAt = expiresAt
             record.notBefore = notBefore
@@ -39,14 +40,16 @@ extension Issuer {
     ) async throws(IssuanceError) -> [IssuedCredential] {
         let store = store
         while true {
-            let newborns = (0..<count).compactMap { _ in Newborn.mint(kind: kind, store: store, owner: owner, name: name) }
+            let newborns = (0..<count).compactMap { _ in
+                Newborn.mint(kind: kind, store: store, owner: owner, name: name)
+            }
             do {
                 let issued = try await store.write(creates: true) { writer, transaction in
                     var issued: [(StoredCredential, SecretText)] = []
                     for newborn in newborns {
                         var credential = newborn.credential
                         try fill(writer, transaction, &credential.record)
-                        try writer.insert(credential, peppers: store.peppers, in: transaction)
+                        try writer.insertNewborn(credential, in: transaction)
                         issued.append((credential, newborn.secret))
                     }
                     return issued

@@ -35,11 +35,12 @@ extension Issuer {
                         throw IssuanceError.conflict(reason: "was rotated already: its successor is \(successor)")
                     }
                     let successor = old.successor(newborn.credential, at: writer.now)
-                    try writer.insert(successor, peppers: store.peppers, in: transaction)
+                    try writer.insertNewborn(successor, in: transaction)
                     var ending = old
                     ending.successor = successor.record.id
                     ending.end(overlapSeconds: overlapSeconds, at: writer.now)
-                    try writer.replace(old, by: ending, event: overlapSeconds == 0 ? .revoked : .rotated, in: transaction)
+                    try writer.replace(
+                        old, by: ending, event: overlapSeconds == 0 ? .revoked : .rotated, in: transaction)
                     return successor
                 }
                 return IssuedCredential(summary: summary(successor), secret: newborn.secret)
@@ -62,7 +63,8 @@ extension StoredCredential {
         record.flags = []
         record.issuedAt = now
         if record.expiresAt < .never {
-            let span = record.expiresAt.rawValue.subtractingReportingOverflow(self.record.issuedAt.rawValue).partialValue
+            let span = record.expiresAt.rawValue.subtractingReportingOverflow(self.record.issuedAt.rawValue)
+                .partialValue
             record.expiresAt = now.adding(max(span, 1))
         }
         var successor = StoredCredential(record: record, owner: owner, name: name)
@@ -83,11 +85,16 @@ extension StoredCredential {
 }
 
 extension StoreWriter {
-    /// - Throws: ``IssuanceError/gone(reason:)`` unless a credential is unrevoked, by itself and in bulk, and unexpired.
+    /// - Throws: ``IssuanceError/gone(reason:)`` unless a credential is unrevoked, by itself and in bulk, and unexpired;
+    ///   ``IssuanceError/conflict(reason:)`` for one that only a later version understands.
     func requireAlive(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws {
         if try credential.record.flags.contains(.revoked) || watermarkKills(credential, in: transaction) {
             throw IssuanceError.gone(reason: "is revoked")
         }
         if now >= credential.record.expiresAt { throw IssuanceError.gone(reason: "is expired") }
+        // A copy of this row would lose the limit that cannot be read.
+        if credential.record.flags.contains(.unintelligible) {
+            throw IssuanceError.conflict(reason: "holds a limit that this version does not know: use the newer one")
+        }
     }
 }

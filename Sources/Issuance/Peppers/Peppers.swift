@@ -8,7 +8,7 @@ public struct PepperSummary: Sendable, Equatable {
     public var number: Int
     /// Whether new credentials are tagged with it.
     public var isNewest: Bool
-    /// Credentials whose tags were made with it.
+    /// Credentials whose tags were made with it and that are not revoked.
     public var records: Int
 
     public init(number: Int, isNewest: Bool, records: Int) {
@@ -36,23 +36,36 @@ extension Issuer {
         let path = try writablePath()
         let store = store
         let number: UInt16 = try await mutate(creates: false) { writer, transaction in
-            let file = try PepperFileOnDisk.read(path)
             guard store.peppers.numbers.count < PepperRing.aliveMax else {
-                throw IssuanceError.conflict(reason: "there are \(PepperRing.aliveMax) peppers alive: retire some first")
+                throw IssuanceError.conflict(
+                    reason: "there are \(PepperRing.aliveMax) peppers alive: retire some first")
             }
-            guard let longer = file.addingPepper(above: store.peppers.newest.number), let pepper = longer.peppers.last
-            else { throw IssuanceError.conflict(reason: "the numbers for peppers are used up") }
-            try PepperFileOnDisk.replace(path, by: longer)
-            try writer.setPepperCheck(pepper.number, pepper.checkValue, in: transaction)
-            guard store.peppers.add(pepper) else {
+            guard store.peppers.hasRoom else {
                 throw IssuanceError.conflict(reason: "this process has seen too many peppers: restart it first")
             }
+            let newest = try writer.newestPepper(in: transaction)
+            guard newest == store.peppers.newest.number else {
+                throw IssuanceError.conflict(reason: "another pepper is being added")
+            }
+            var file = try PepperFileOnDisk.read(path)
+            // This may run more than once, or have run without a commit: then the pepper it drew is in the file.
+            if (file.peppers.last?.number ?? 0) <= newest {
+                guard let longer = file.addingPepper(above: newest) else {
+                    throw IssuanceError.conflict(reason: "the numbers for peppers are used up")
+                }
+                try PepperFileOnDisk.replace(path, by: longer)
+                file = longer
+            }
+            guard let pepper = file.peppers.last else {
+                throw IssuanceError.unavailable(reason: "no pepper could be drawn")
+            }
+            try writer.addPepper(pepper, in: transaction)
             return pepper.number
         }
         return PepperSummary(number: Int(number), isNewest: true, records: 0)
     }
 
-    /// Takes a pepper away that no credential uses any more.
+    /// Takes a pepper away that no credential needs any more.
     /// - Throws: ``IssuanceError/conflict(reason:)`` while credentials use it, and for the newest.
     public func retirePepper(_ number: Int) async throws(IssuanceError) {
         let path = try writablePath()
@@ -62,17 +75,18 @@ extension Issuer {
         guard number != store.peppers.newest.number else {
             throw .conflict(reason: "pepper \(number) is the newest: add another one first")
         }
-        // Only the newest pepper tags what is new, so this number can only fall.
+        // Another one is the newest since a commit that lies before this snapshot, so this number can only fall.
         let users = try await offThread { store in try store.countByPepper()[number] ?? 0 }
         guard users == 0 else {
             throw .conflict(
-                reason: "\(users) credentials still use pepper \(number): they move when they are used; rotate or revoke the rest")
+                reason: "\(users) credentials still use pepper \(number): they move when they are used; "
+                    + "rotate or revoke the rest, and wait a week for what has expired")
         }
-        let store = store
         try await mutate(creates: false) { writer, transaction in
-            try writer.setPepperCheck(number, nil, in: transaction)
+            guard try writer.retirePepper(number, in: transaction) else {
+                throw IssuanceError.invalid(field: "number", reason: "no such pepper is alive")
+            }
         }
-        _ = store.peppers.retire(number)
         // Last: a file with one pepper too many can be opened, one with one too few could not.
         do {
             try PepperFileOnDisk.replace(path, by: try PepperFileOnDisk.read(path).removingPepper(number))
@@ -83,7 +97,8 @@ extension Issuer {
 
     private func writablePath() throws(IssuanceError) -> String {
         guard let pepperPath else {
-            throw .conflict(reason: "this process may not write the pepper file: add the pepper to the file and restart")
+            throw .conflict(
+                reason: "this process may not write the pepper file: add the pepper to the file and restart")
         }
         return pepperPath
     }

@@ -1,0 +1,237 @@
+import CredentialModel
+import Testing
+
+@testable import RecordCache
+
+/// A record each of whose fields follows from two numbers, so that a mix of two records is seen.
+func record(_ id: UInt64, _ seed: UInt64, owner: Int = 20) -> CredentialRecord {
+    let mixed = (seed &+ id) &* 0x9E37_79B9_7F4A_7C15
+    func part(_ number: UInt64) -> UInt64 { (mixed ^ number) &* 0xD6E8_FEB8_6659_FD93 }
+    let kind = CredentialKind.allCases[Int(mixed % 5)]
+    var record = CredentialRecord(
+        id: CredentialID(rawValue: id), kind: kind, tag: Tag(part(1), part(2), part(3), part(4)),
+        pepper: UInt16(truncatingIfNeeded: part(5)))
+    record.flags = CredentialFlags(rawValue: UInt16(truncatingIfNeeded: part(6)))
+    record.issuedAt = UnixSeconds(Int64(bitPattern: part(7)))
+    record.expiresAt = UnixSeconds(Int64(bitPattern: part(8)))
+    record.notBefore = UnixSeconds(Int64(bitPattern: part(9)))
+    record.journalNumber = seed
+    record.family = part(10)
+    record.client = UInt32(truncatingIfNeeded: part(11))
+    record.scopes = UInt32(truncatingIfNeeded: part(12))
+    record.audiences = UInt32(truncatingIfNeeded: part(13))
+    record.networks = UInt32(truncatingIfNeeded: part(14))
+    let text = (0..<owner).map { UInt8(truncatingIfNeeded: part(UInt64($0 + 15))) }
+    record.owner = OwnerText(text.octets)
+    return record
+}
+
+/// Whether two records agree in every field.
+func same(_ left: CredentialRecord, _ right: CredentialRecord) -> Bool {
+    left.id == right.id && left.kind == right.kind && left.flags == right.flags && left.pepper == right.pepper
+        && left.tag.bytes == right.tag.bytes && left.issuedAt == right.issuedAt && left.expiresAt == right.expiresAt
+        && left.notBefore == right.notBefore && left.journalNumber == right.journalNumber
+        && left.family == right.family && left.client == right.client && left.scopes == right.scopes
+        && left.audiences == right.audiences && left.networks == right.networks && left.owner == right.owner
+}
+
+extension RecordCache {
+    func found(_ id: UInt64, touch: Bool = false) -> CredentialRecord? {
+        var found = CredentialRecord(id: CredentialID(rawValue: 0), kind: .apiKey, tag: Tag(0, 0, 0, 0), pepper: 0)
+        return lookUp(CredentialID(rawValue: id), into: &found, touch: touch) ? found : nil
+    }
+
+    /// Ids that share a set.
+    func rivals(_ count: Int) -> [UInt64] {
+        let set = set(of: CredentialID(rawValue: 1))
+        var ids: [UInt64] = []
+        var id: UInt64 = 0
+        while ids.count < count {
+            id += 1
+            if self.set(of: CredentialID(rawValue: id)) == set { ids.append(id) }
+        }
+        return ids
+    }
+}
+
+func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordCache.bytesMin)) }
+
+@Suite struct `The cache's layout` {
+    @Test func `a set is a header line and seven slots of three lines`() {
+        #expect(RecordCache.headerWords * 8 == 64)
+        #expect(SlotLayout.wordCount * 8 == 3 * 64)
+        #expect(RecordCache.setWords * 8 % 64 == 0)
+        #expect(RecordCache.bytesPerSet == 64 + 7 * 192 + 8)
+        #expect(RecordCache.headerWords == 1 + RecordCache.ways)
+    }
+
+    @Test func `no two fields of a slot overlap and all lie inside it`() {
+        let fields: [(Int, Int)] = [
+            (SlotLayout.version, 1), (SlotLayout.stamp, 1), (SlotLayout.tag, 4), (SlotLayout.kinds, 1),
+            (SlotLayout.issuedAt, 1), (SlotLayout.expiresAt, 1), (SlotLayout.notBefore, 1),
+            (SlotLayout.journalNumber, 1), (SlotLayout.family, 1), (SlotLayout.clientAndScopes, 1),
+            (SlotLayout.audiencesAndNetworks, 1), (SlotLayout.owner, 8), (SlotLayout.id, 1),
+        ]
+        let words = fields.flatMap { Array($0.0..<$0.0 + $0.1) }
+        #expect(Set(words).count == words.count)
+        #expect(words.allSatisfy { $0 < SlotLayout.wordCount })
+    }
+
+    @Test func `what is compared first lies on the slot's first line`() {
+        for word in [SlotLayout.version, SlotLayout.stamp, SlotLayout.tag + 3, SlotLayout.kinds] { #expect(word < 8) }
+    }
+
+    @Test func `takes no more memory than it was given, and no less than the smallest`() throws {
+        let cache = try #require(RecordCache(bytes: 10 << 20))
+        #expect(cache.capacity / RecordCache.ways * RecordCache.bytesPerSet <= 10 << 20)
+        #expect(try #require(RecordCache(bytes: 0)).capacity == 64 * 7)
+        #expect(try #require(RecordCache(bytes: -5)).capacity == 64 * 7)
+    }
+}
+
+@Suite struct `The cache` {
+    @Test func `gives back every field of what was filled`() throws {
+        let cache = try makeCache()
+        for seed in UInt64(1)...200 {
+            let filled = record(seed, seed, owner: Int(seed % 65))
+            cache.fill(filled, stamp: seed)
+            let found = try #require(cache.found(seed))
+            #expect(same(found, filled))
+        }
+    }
+
+    @Test func `does not know what was never filled`() throws {
+        let cache = try makeCache()
+        #expect(cache.found(1) == nil)
+        #expect(cache.found(0) == nil)
+        cache.fill(record(1, 1), stamp: 5)
+        #expect(cache.found(2) == nil)
+    }
+
+    @Test func `admits owners of 64 bytes, not of 65`() throws {
+        let cache = try makeCache()
+        cache.fill(record(1, 1, owner: 64), stamp: 1)
+        cache.fill(record(2, 1, owner: 65), stamp: 1)
+        #expect(cache.found(1)?.owner.bytes.count == 64)
+        #expect(cache.found(2) == nil)
+    }
+
+    @Test func `does not admit the id that marks an empty place`() throws {
+        let cache = try makeCache()
+        cache.fill(record(0, 1), stamp: 1)
+        #expect(cache.found(0) == nil)
+    }
+
+    @Test func `a shorter owner leaves nothing of a longer one`() throws {
+        let cache = try makeCache()
+        cache.fill(record(1, 1, owner: 64), stamp: 1)
+        let short = record(1, 2, owner: 3)
+        cache.fill(short, stamp: 2)
+        let found = try #require(cache.found(1))
+        #expect(same(found, short))
+    }
+
+    @Test func `a raised floor makes older copies worthless and lets newer ones count`() throws {
+        let cache = try makeCache()
+        cache.fill(record(1, 1), stamp: 10)
+        cache.raiseFloor(of: CredentialID(rawValue: 1), to: 10)
+        #expect(cache.found(1) != nil)
+        cache.raiseFloor(of: CredentialID(rawValue: 1), to: 11)
+        #expect(cache.found(1) == nil)
+        // The fill that was under way when the floor rose: too old, in vain.
+        cache.fill(record(1, 1), stamp: 10)
+        #expect(cache.found(1) == nil)
+        cache.fill(record(1, 2), stamp: 11)
+        #expect(cache.found(1)?.journalNumber == 2)
+    }
+
+    @Test func `a copy that lands below the floor does not count, whatever the fill checked`() throws {
+        // The fill checks the floor, then the floor rises, then the copy lands: what lands is judged on the hit.
+        let cache = try makeCache()
+        cache.fill(record(1, 1), stamp: 10)
+        #expect(cache.found(1) != nil)
+        cache.raiseFloor(of: CredentialID(rawValue: 1), to: 12)
+        #expect(cache.found(1) == nil)
+        #expect(cache.found(1) == nil)
+    }
+
+    @Test func `a floor never falls`() throws {
+        let cache = try makeCache()
+        let id = CredentialID(rawValue: 1)
+        cache.raiseFloor(of: id, to: 20)
+        cache.raiseFloor(of: id, to: 10)
+        cache.fill(record(1, 1), stamp: 15)
+        #expect(cache.found(1) == nil)
+        cache.fill(record(1, 1), stamp: 20)
+        #expect(cache.found(1) != nil)
+    }
+
+    @Test func `a fill never replaces a copy with a higher stamp`() throws {
+        let cache = try makeCache()
+        cache.fill(record(1, 2), stamp: 20)
+        cache.fill(record(1, 1), stamp: 19)
+        #expect(cache.found(1)?.journalNumber == 2)
+        cache.fill(record(1, 3), stamp: 21)
+        #expect(cache.found(1)?.journalNumber == 3)
+    }
+
+    @Test func `a full set keeps what was hit lately`() throws {
+        let cache = try makeCache()
+        let ids = cache.rivals(30)
+        for id in ids.prefix(7) { cache.fill(record(id, id), stamp: 1) }
+        let kept = ids[3]
+        for id in ids.dropFirst(7) {
+            #expect(cache.found(kept, touch: true) != nil)
+            cache.fill(record(id, id), stamp: 1)
+        }
+        #expect(cache.found(kept) != nil)
+        #expect(ids.filter { cache.found($0) != nil }.count == 7)
+        #expect(cache.evictions >= 20)
+    }
+
+    @Test func `a set whose copies were all hit still takes a newcomer`() throws {
+        let cache = try makeCache()
+        let ids = cache.rivals(8)
+        for id in ids.prefix(7) {
+            cache.fill(record(id, id), stamp: 1)
+            #expect(cache.found(id, touch: true) != nil)
+        }
+        cache.fill(record(ids[7], 1), stamp: 1)
+        #expect(cache.found(ids[7]) != nil)
+        #expect(ids.filter { cache.found($0) != nil }.count == 7)
+    }
+
+    @Test func `copies below the floor make room first`() throws {
+        let cache = try makeCache()
+        let ids = cache.rivals(8)
+        for id in ids.prefix(6) { cache.fill(record(id, id), stamp: 10) }
+        cache.raiseFloor(of: CredentialID(rawValue: ids[0]), to: 20)
+        for id in ids.prefix(6) { cache.fill(record(id, id), stamp: 20) }
+        #expect(cache.evictions == 0)
+        cache.raiseFloor(of: CredentialID(rawValue: ids[0]), to: 30)
+        for id in ids.prefix(5) { cache.fill(record(id, id), stamp: 30) }
+        cache.fill(record(ids[6], 1), stamp: 30)
+        cache.fill(record(ids[7], 1), stamp: 30)
+        // ids[5] is dead: the eighth took its place and nobody else's.
+        #expect(cache.found(ids[5]) == nil)
+        for id in ids.prefix(5) + ids.suffix(2) { #expect(cache.found(id) != nil) }
+    }
+
+    @Test func `a flood of other ids in other sets leaves a set alone`() throws {
+        let cache = try #require(RecordCache(bytes: 4 << 20))
+        let kept = cache.rivals(7)
+        for id in kept { cache.fill(record(id, id), stamp: 1) }
+        let set = cache.set(of: CredentialID(rawValue: 1))
+        for id in UInt64(1_000_000)..<1_020_000 where cache.set(of: CredentialID(rawValue: id)) != set {
+            cache.fill(record(id, id), stamp: 1)
+        }
+        for id in kept { #expect(cache.found(id) != nil) }
+    }
+
+    @Test func `two caches place ids differently, so nobody can choose ids that share a set`() throws {
+        let left = try #require(RecordCache(bytes: 4 << 20))
+        let right = try #require(RecordCache(bytes: 4 << 20))
+        let ids = (1...UInt64(1_000)).map(CredentialID.init(rawValue:))
+        #expect(ids.filter { left.set(of: $0) == right.set(of: $0) }.count < 100)
+    }
+}

@@ -1,0 +1,72 @@
+import CredentialModel
+import Foundation
+import Synchronization
+import Testing
+
+@testable import RecordCache
+
+@Suite struct `Threads on one cache` {
+    /// Rounds of each thread; more in a release build's proof.
+    static let rounds = ProcessInfo.processInfo.environment["RACE_ROUNDS"].flatMap { Int($0) } ?? 20_000
+
+    @Test func `a reader never sees a mix of two records`() throws {
+        let cache = try makeCache()
+        // Nine ids that share the seven places of one set, so that slots change hands all the time.
+        let ids = cache.rivals(9)
+        let mixes = Atomic<Int>(0)
+        let hits = Atomic<Int>(0)
+        DispatchQueue.concurrentPerform(iterations: 4) { thread in
+            var generator = SystemRandomNumberGenerator()
+            for round in 0..<Self.rounds {
+                let id = ids[Int.random(in: 0..<9, using: &generator)]
+                if thread < 2 {
+                    let seed = UInt64.random(in: 1...1_000_000, using: &generator)
+                    cache.fill(record(id, seed, owner: Int(seed % 65)), stamp: 1)
+                } else if let found = cache.found(id, touch: round % 8 == 0) {
+                    hits.add(1, ordering: .relaxed)
+                    let expected = record(id, found.journalNumber, owner: Int(found.journalNumber % 65))
+                    if !same(found, expected) { mixes.add(1, ordering: .relaxed) }
+                }
+            }
+        }
+        #expect(mixes.load(ordering: .relaxed) == 0)
+        #expect(hits.load(ordering: .relaxed) > 0)
+    }
+
+    @Test func `no reader that starts after a floor was raised gets an older copy`() throws {
+        let cache = try makeCache()
+        let ids = cache.rivals(9)
+        let acknowledged = (0..<9).map { _ in Box() }
+        let newest = Atomic<UInt64>(1)
+        let violations = Atomic<Int>(0)
+        DispatchQueue.concurrentPerform(iterations: 4) { thread in
+            var generator = SystemRandomNumberGenerator()
+            for _ in 0..<Self.rounds {
+                let index = Int.random(in: 0..<9, using: &generator)
+                switch thread {
+                case 0:
+                    // The one writer: commit, floor, acknowledgement.
+                    let transaction = newest.add(1, ordering: .acquiringAndReleasing).newValue
+                    cache.raiseFloor(of: CredentialID(rawValue: ids[index]), to: transaction)
+                    acknowledged[index].value.store(transaction, ordering: .releasing)
+                case 1:
+                    // Fills copies of any age; the record says which.
+                    let age = UInt64.random(in: 0...3, using: &generator)
+                    let now = newest.load(ordering: .acquiring)
+                    let stamp = now > age ? now - age : 1
+                    cache.fill(record(ids[index], stamp), stamp: stamp)
+                default:
+                    let required = acknowledged[index].value.load(ordering: .acquiring)
+                    if let found = cache.found(ids[index]), found.journalNumber < required {
+                        violations.add(1, ordering: .relaxed)
+                    }
+                }
+            }
+        }
+        #expect(violations.load(ordering: .relaxed) == 0)
+    }
+
+    final class Box: Sendable {
+        let value = Atomic<UInt64>(0)
+    }
+}

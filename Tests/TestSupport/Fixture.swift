@@ -1,0 +1,129 @@
+import CredentialDigest
+public import CredentialModel
+public import CredentialStore
+import Foundation
+public import Issuance
+public import Verification
+
+/// A folder of its own, gone when nobody holds it any more.
+public final class TemporaryFolder: Sendable {
+    public let path: String
+
+    public init() throws {
+        path = NSTemporaryDirectory() + "countersign-test-" + UUID().uuidString
+        try FileManager.default.createDirectory(
+            atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    public func callAsFunction(_ name: String) -> String { path + "/" + name }
+}
+
+/// A real store with random peppers in a temporary folder, an issuer over it and the pepper file beside it.
+///
+/// Keep the fixture for as long as what was made of it is used; what it opened is closed when it goes.
+public final class Fixture: Sendable {
+    public let folder: TemporaryFolder
+    public let store: CredentialStore
+    public let issuer: Issuer
+    public let options: StoreOptions
+
+    public var directory: String { folder("store") }
+    public var pepperPath: String { folder("peppers") }
+
+    public static let smallOptions = StoreOptions(mapBytes: 64 << 20, cacheBytes: 1 << 20, readersMax: 64)
+
+    /// Makes a new store.
+    public convenience init(
+        options: StoreOptions = smallOptions, policy: LifetimePolicy = LifetimePolicy(), vendor: Vendor = .iiniit
+    ) throws {
+        let folder = try TemporaryFolder()
+        let peppers = try PepperFileOnDisk.create(folder("peppers"))
+        let store = try CredentialStore.create(
+            in: folder("store"), vendor: vendor, peppers: peppers, options: options)
+        self.init(folder: folder, store: store, options: options, policy: policy)
+    }
+
+    private init(folder: TemporaryFolder, store: CredentialStore, options: StoreOptions, policy: LifetimePolicy) {
+        self.folder = folder
+        self.store = store
+        self.options = options
+        issuer = Issuer(store: store, policy: policy, pepperPath: folder("peppers"))
+    }
+
+    deinit { store.close() }
+
+    /// Closes the store and opens it again, as a restart would.
+    public func reopened(options: StoreOptions? = nil) throws -> Fixture {
+        store.close()
+        let options = options ?? self.options
+        let peppers = try PepperFileOnDisk.read(pepperPath)
+        let store = try CredentialStore.open(in: directory, peppers: peppers, options: options)
+        return Fixture(folder: folder, store: store, options: options, policy: issuer.policy)
+    }
+
+    public func verifier() throws -> Verifier { try Verifier(store: store) }
+
+    /// What a fresh verifier says.
+    public func verdict(_ secret: SecretText, at now: UnixSeconds? = nil) throws -> Verdict {
+        try verifier().verdict(secret.revealBytes(), at: now ?? store.clock.now())
+    }
+
+    /// A key without limits.
+    public func key(owner: String = "alice") async throws -> IssuedCredential {
+        try await issuer.createKeys(KeyRequest(owner: owner))[0]
+    }
+
+    /// A client with a secret that may ask for `read` and `write`.
+    public func client(name: String = "app") async throws -> IssuedClient {
+        try await issuer.createClient(
+            ClientRequest(name: name, grants: ["client_credentials"], scope: ["read", "write"]))
+    }
+
+    /// Puts a credential into the store that no issuer would make: already expired, or of a kind without an endpoint.
+    @discardableResult
+    public func plant(
+        _ kind: CredentialKind = .apiKey, owner: String = "alice",
+        _ change: @escaping @Sendable (inout StoredCredential) -> Void = { _ in }
+    ) async throws -> (id: CredentialID, secret: SecretText) {
+        let id = CredentialID.random()
+        let secret = CredentialFormat.mint(kind: kind, id: id, vendor: store.vendor)
+        let place = store.peppers.newest
+        let bytes = secret.revealBytes()
+        guard let native = NativeCredential(bytes.octets, vendor: store.vendor) else { throw NotMinted() }
+        let tag = store.peppers.tag(of: native.block, at: place)
+        let record = CredentialRecord(id: id, kind: kind, tag: tag, pepper: place.number)
+        var credential = StoredCredential(record: record, owner: Array(owner.utf8), name: nil)
+        credential.record.issuedAt = store.clock.now()
+        change(&credential)
+        let planted = credential
+        let inserted = try await store.write(creates: true) { writer, transaction in
+            try writer.insert(planted, in: transaction)
+        }
+        guard inserted else { throw NotMinted() }
+        return (id, secret)
+    }
+
+    public struct NotMinted: Error {}
+}
+
+extension Verifier {
+    /// What it says of some bytes; a span cannot stand inside an expectation.
+    public func verdict(_ presented: [UInt8], at now: UnixSeconds) throws -> Verdict {
+        try verify(presented.octets, at: now)
+    }
+
+    public func verdict(_ presented: String, at now: UnixSeconds) throws -> Verdict {
+        try verdict(Array(presented.utf8), at: now)
+    }
+}
+
+/// Waits until something is so that happens on another thread, up to ten seconds.
+public func eventually(_ condition: () async throws -> Bool) async throws -> Bool {
+    for _ in 0..<2_000 {
+        if try await condition() { return true }
+        try await Task.sleep(nanoseconds: 5_000_000)
+    }
+    return false
+}
