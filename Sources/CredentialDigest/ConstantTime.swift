@@ -1,4 +1,4 @@
-internal import CSystem
+internal import CMachine
 public import CredentialModel
 
 /// Comparisons whose time does not depend on the data. Written in C: an optimiser turns Swift mask code into branches.

@@ -1,4 +1,4 @@
-internal import CSystem
+internal import CMachine
 public import CredentialModel
 import Synchronization
 

@@ -1,4 +1,4 @@
-internal import CSystem
+internal import CMachine
 import Synchronization
 
 /// A fixed region of 64-bit words off the heap that threads share without locks. Every access is atomic.
