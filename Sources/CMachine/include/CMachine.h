@@ -1,5 +1,5 @@
-#ifndef COUNTERSIGN_CSYSTEM_H
-#define COUNTERSIGN_CSYSTEM_H
+#ifndef COUNTERSIGN_CMACHINE_H
+#define COUNTERSIGN_CMACHINE_H
 
 // What Swift cannot say without a pointer or a macro: the two clocks, a prefetch, a constant-time compare of words and
 // the process's own hardening. Header-only; the values that cross are plain integers wherever that is possible.

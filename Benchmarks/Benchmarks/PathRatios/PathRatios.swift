@@ -1,0 +1,70 @@
+import Foundation
+import MeasuredPaths
+
+/// Measures the paths in alternating blocks of one run and holds their ratios against the limits.
+///
+/// Ratios of one run are good on any machine: both sides saw the same clock speed, neighbours and memory. Times are those
+/// of the thread's CPU clock, and each figure is the median over the rounds.
+@main
+enum PathRatios {
+    private static let rounds = 21
+    private static let blockCount = 100_000
+
+    static func main() async throws {
+        let measured = try await MeasuredStore()
+        defer { measured.close() }
+        let times = try Times(measured, rounds: rounds, blockCount: blockCount)
+        let hitAllocations = try measured.hit().allocations(blockCount)
+        let issuedPerSecond = try await issuances(measured)
+        let limits = [
+            Limit(name: "verify hit / bare HMAC", value: times.hitRatio, most: 1.5),
+            Limit(
+                name: "verify miss / (bare HMAC + bare mdb_get)", value: times.missRatio, most: 1.3),
+            Limit(name: "allocations per hit", value: Double(hitAllocations) / Double(blockCount), most: 0),
+            Limit(name: "durable issuances per second, 64 callers", value: issuedPerSecond, least: 10_000),
+        ]
+        for (name, nanoseconds) in times.table { print(name.padded(to: 48), "\(nanoseconds.rounded(to: 1)) ns") }
+        for limit in limits { print(limit.name.padded(to: 48), limit.text) }
+        print(json(times, limits))
+        if limits.contains(where: { !$0.isKept }) { exit(1) }
+    }
+
+    private static func issuances(_ measured: MeasuredStore) async throws -> Double {
+        try await measured.issue(perCaller: 50)
+        let perCaller = 1_000
+        let clock = ContinuousClock()
+        let span = try await clock.measure { try await measured.issue(perCaller: perCaller) }
+        return Double(perCaller * MeasuredStore.callerCount) / (span / .seconds(1))
+    }
+
+    private static func json(_ times: Times, _ limits: [Limit]) -> String {
+        let fields =
+            times.table.map { "\"\($0.name)\":\($0.nanoseconds.rounded(to: 1))" }
+            + limits.map { "\"\($0.name)\":\($0.value.rounded(to: 3))" }
+        return "{" + fields.joined(separator: ",") + "}"
+    }
+}
+
+/// A figure with the most or the least that it may be.
+struct Limit {
+    let name: String
+    let value: Double
+    var most = Double.infinity
+    var least = -Double.infinity
+
+    var isKept: Bool { value <= most && value >= least }
+
+    var text: String {
+        let bound = most < .infinity ? "at most \(most.rounded(to: 1))" : "at least \(least.rounded(to: 0))"
+        return "\(value.rounded(to: 2)) (\(bound)) \(isKept ? "kept" : "BROKEN")"
+    }
+}
+
+extension String {
+    func padded(to count: Int) -> String { padding(toLength: max(count, self.count), withPad: " ", startingAt: 0) }
+}
+
+extension Double {
+    /// Written with so many digits behind the point.
+    func rounded(to digits: Int) -> String { String(format: "%.\(digits)f", self) }
+}

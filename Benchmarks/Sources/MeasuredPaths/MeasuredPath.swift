@@ -1,0 +1,113 @@
+import AllocationCount
+import CredentialDigest
+import CredentialModel
+import CredentialStore
+import Verification
+
+/// One way through the verifier, or a part of it, that can be run any number of times.
+///
+/// For one thread at a time.
+public final class MeasuredPath: @unchecked Sendable {
+    public let name: String
+    private let body: (_ first: Int, _ count: Int) throws -> Int
+    private var position = 0
+
+    init(_ name: String, _ body: @escaping (_ first: Int, _ count: Int) throws -> Int) {
+        self.name = name
+        self.body = body
+    }
+
+    /// Runs it `count` times, going on where the last call ended.
+    /// - Throws: ``MeasuringFault`` when an outcome is not the expected one: then something else was measured.
+    public func run(_ count: Int) throws {
+        let expected = try body(position, count)
+        position += count
+        guard expected == count else { throw MeasuringFault("\(name): \(count - expected) of \(count) went another way") }
+    }
+
+    /// The same, and the allocations that the calling thread made meanwhile.
+    public func allocations(_ count: Int) throws -> UInt64 {
+        let before = allocation_count()
+        try run(count)
+        return allocation_count() - before
+    }
+}
+
+extension MeasuredStore {
+    /// Verifies texts in turn and counts the verdicts that are as expected.
+    private func verifying(
+        _ name: String, _ texts: PresentedTexts, in store: CredentialStore, as expected: @escaping (Verdict) -> Bool
+    ) throws -> MeasuredPath {
+        let verifier = try Verifier(store: store)
+        return MeasuredPath(name) { first, count in
+            let now = store.clock.now()
+            var index = first % texts.count
+            var met = 0
+            for _ in 0..<count {
+                let offset = index &* texts.stride
+                let verdict = try verifier.verify(texts.bytes.octets.extracting(offset..<offset &+ texts.stride), at: now)
+                if expected(verdict) { met &+= 1 }
+                index = index &+ 1 == texts.count ? 0 : index &+ 1
+            }
+            return met
+        }
+    }
+
+    /// A hit: the record is in the cache, 100,000 of them in turn.
+    public func hit() throws -> MeasuredPath {
+        let path = try verifying("verify hit", keys, in: warm) { $0.isActive }
+        try path.run(keys.count)
+        return path
+    }
+
+    /// A miss: the record comes from the store.
+    public func miss() throws -> MeasuredPath {
+        try verifying("verify miss", keys, in: cold) { $0.isActive }
+    }
+
+    public func unknownID() throws -> MeasuredPath {
+        try verifying("verify unknown id", unknown, in: warm) { $0.reason == .unknown }
+    }
+
+    public func wrongSecret() throws -> MeasuredPath {
+        try verifying("verify wrong secret", forged, in: warm) { $0.reason == .unknown }
+    }
+
+    public func revokedKey() throws -> MeasuredPath {
+        try verifying("verify revoked", revoked, in: warm) { $0.reason == .revoked }
+    }
+
+    public func importedKey() throws -> MeasuredPath {
+        try verifying("verify imported", imported, in: warm) { $0.isActive }
+    }
+
+    /// What no verification can do without: the tag of a credential that is parsed already.
+    public func hmac() throws -> MeasuredPath {
+        let text = Array(keys.bytes.prefix(keys.stride))
+        guard let credential = NativeCredential(text.octets, vendor: .iiniit) else {
+            throw MeasuringFault("a key is malformed")
+        }
+        let key = TagKey([UInt8](repeating: 7, count: 32))
+        let expected = key.tag(of: credential.block).word0
+        return MeasuredPath("bare HMAC") { _, count in
+            var met = 0
+            for _ in 0..<count where key.tag(of: credential.block).word0 == expected { met &+= 1 }
+            return met
+        }
+    }
+
+    /// What no miss can do without: a look-up by LMDB's own calls.
+    public func bareGet() -> MeasuredPath {
+        let ids = ids
+        let bare = bare
+        return MeasuredPath("bare mdb_get") { first, count in
+            var index = first % ids.count
+            var met = 0
+            for _ in 0..<count {
+                if bare.firstWord(ids[index]) != 0 { met &+= 1 }
+                index = index &+ 1 == ids.count ? 0 : index &+ 1
+            }
+            return met
+        }
+    }
+}

@@ -1,0 +1,109 @@
+import CredentialDigest
+import CredentialModel
+public import CredentialStore
+public import Foundation
+public import Issuance
+import LMDB
+import RecordCache
+
+/// A store made for measuring, three times over with the same bytes: one whose cache holds every record, one whose cache
+/// holds next to none, and one that LMDB's own calls read.
+public final class MeasuredStore: @unchecked Sendable {
+    /// Keys that are used: the set that hits are spread over.
+    public static let keyCount = 100_000
+    private static let specialCount = 1_000
+    private static let pageCount = 1_000
+
+    /// Holds the copies of all records.
+    public let warm: CredentialStore
+    /// Its cache is so small that each key has been pushed out before its turn comes again.
+    public let cold: CredentialStore
+    /// Takes what the measurement issues.
+    public let issuing: Issuer
+    let bare: BareTable
+
+    public let keys: PresentedTexts
+    /// Known ids with wrong secrets.
+    public let forged: PresentedTexts
+    /// Well-formed, and never issued.
+    public let unknown: PresentedTexts
+    public let revoked: PresentedTexts
+    public let imported: PresentedTexts
+    /// The ids of ``keys``, in their order.
+    let ids: [UInt64]
+
+    private let root: URL
+
+    /// Issues the keys and opens the copies. Takes a few seconds.
+    public init(under folder: URL = FileManager.default.temporaryDirectory) async throws {
+        root = folder.appendingPathComponent("countersign-measured-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: root, withIntermediateDirectories: true)
+        guard let peppers = PepperFile.random() else { throw MeasuringFault("no pepper") }
+        let source = try CredentialStore.create(in: root.path + "/source", vendor: .iiniit, peppers: peppers)
+        let issuer = Issuer(store: source)
+        var issued: [IssuedCredential] = []
+        for page in 0..<(Self.keyCount + Self.specialCount) / Self.pageCount {
+            issued += try await issuer.createKeys(
+                KeyRequest(owner: "service-\(page)", scope: ["read", "write"], expiresInSeconds: 86_400, count: Self.pageCount))
+        }
+        let living = issued.prefix(Self.keyCount)
+        let ending = issued.suffix(Self.specialCount)
+        _ = try await issuer.revoke(ending.map(\.summary.id), chain: false)
+        let foreign = (0..<Self.specialCount).map { _ in SecretText(Array("key_\(UUID().uuidString)".utf8)) }
+        _ = try await issuer.importKeys(
+            foreign.map { ImportLine(key: $0, request: KeyRequest(owner: "migrated", expiresInSeconds: 86_400)) })
+        for name in ["warm", "cold", "bare"] {
+            try DurableDirectory.create(path: root.path + "/" + name)
+            try Self.backup(source, to: root.path + "/\(name)/data.mdb")
+        }
+        issuing = issuer
+        warm = try CredentialStore.open(in: root.path + "/warm", peppers: peppers)
+        cold = try CredentialStore.open(
+            in: root.path + "/cold", peppers: peppers, options: StoreOptions(cacheBytes: RecordCache.bytesMin))
+        bare = try BareTable(directory: root.path + "/bare")
+        keys = PresentedTexts(living.map { $0.secret.revealBytes() })
+        ids = living.map(\.summary.id.rawValue)
+        revoked = PresentedTexts(ending.map { $0.secret.revealBytes() })
+        imported = PresentedTexts(foreign.map { $0.revealBytes() })
+        forged = PresentedTexts(
+            living.map { CredentialFormat.mint(kind: .apiKey, id: $0.summary.id, vendor: .iiniit).revealBytes() })
+        unknown = PresentedTexts(
+            (0..<Self.keyCount).map { _ in
+                CredentialFormat.mint(kind: .apiKey, id: .random(), vendor: .iiniit).revealBytes()
+            })
+    }
+
+    /// Closes everything and takes the folders away.
+    public func close() {
+        for store in [warm, cold, issuing.store] { store.close() }
+        try? FileManager.default.removeItem(at: root)
+    }
+
+    private static func backup(_ store: CredentialStore, to path: String) throws {
+        try store.backup(toFile: path)
+    }
+}
+
+/// Why there is nothing to measure.
+public struct MeasuringFault: Error, CustomStringConvertible {
+    public let description: String
+
+    init(_ description: String) {
+        self.description = description
+    }
+}
+
+/// Credentials as they are presented, one behind the other: read in order, so that what is measured is the look-up of
+/// random ids and not that of their texts.
+public struct PresentedTexts: Sendable {
+    let bytes: [UInt8]
+    /// Bytes of each.
+    let stride: Int
+    public let count: Int
+
+    init(_ texts: [[UInt8]]) {
+        bytes = Array(texts.joined())
+        count = texts.count
+        stride = count == 0 ? 0 : bytes.count / count
+    }
+}
