@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 
 /// Seconds since the Unix epoch (CLOCK_REALTIME).
@@ -55,6 +56,9 @@ static inline int cs_forbid_dumps(void) {
     int failed = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     return setrlimit(RLIMIT_CORE, &none) | failed;
 }
+
+/// Files and sockets that are made from now on are open to their owner only, until they are given more.
+static inline void cs_close_to_others(void) { umask(077); }
 
 /// Zero-filled private memory, asking for huge pages; NULL when there is none.
 static inline void *cs_map_words(uint64_t bytes) {

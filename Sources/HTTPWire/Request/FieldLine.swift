@@ -11,7 +11,9 @@ struct FieldLine {
     mutating func parse(_ bytes: RawSpan, _ start: Int, _ end: Int) -> LineOutcome {
         var index = bytes.findNonToken(from: start, to: end)
         guard index < end else { return .partial }
-        guard bytes.byte(index) == UInt8(ascii: ":"), index > start else { return withoutName(bytes, start, index, end) }
+        guard bytes.byte(index) == UInt8(ascii: ":"), index > start else {
+            return withoutName(bytes, start, index, end)
+        }
         nameStart = start
         nameEnd = index
         index &+= 1
@@ -20,7 +22,7 @@ struct FieldLine {
         index = bytes.findControl(from: index, to: end)
         guard index &+ 1 < end else {
             // A CR may be the last byte there is; anything else is judged once the line has ended.
-            return index < end && bytes.byte(index) == UInt8(ascii: "\n") ? .bad(.bareLineFeed, index) : .partial
+            return index < end && bytes.byte(index) == UInt8(ascii: "\n") ? .bad(.controlByte, index) : .partial
         }
         guard bytes.byte(index) == UInt8(ascii: "\r"), bytes.byte(index &+ 1) == UInt8(ascii: "\n") else {
             return Self.strayControl(bytes, index)

@@ -38,6 +38,7 @@ extension RequestParser {
     private mutating func bodyLength(_ bytes: RawSpan) -> Result<Int, WireFault> {
         let lengths = request.count(.contentLength)
         if let coding = request.value(.transferEncoding) {
+            if endsInTab(coding, bytes) { return .failure(.badTransferEncoding) }
             if request.minorVersion == 0 { return .failure(.codingInOldVersion) }
             if lengths > 0 { return .failure(.codingWithLength) }
             if request.count(.transferEncoding) > 1 { return .failure(.badTransferEncoding) }
@@ -49,10 +50,18 @@ extension RequestParser {
         }
         guard let value = request.value(.contentLength) else { return .success(0) }
         if lengths > 1 { return .failure(.repeatedLength) }
-        guard let length = plainNumber(value, bytes) else { return .failure(.badLength) }
+        guard !endsInTab(value, bytes), let length = plainNumber(value, bytes) else { return .failure(.badLength) }
         // No limit comes near to 2^31, and offsets must stay within 32 bits.
         guard length < 1 << 31 else { return .failure(.bodyTooLarge) }
         return .success(length)
+    }
+
+    /// Whether a tab stands between a value and its line end. It may, but llhttp refuses it in the fields that frame a
+    /// message, and there nobody may read more than others do.
+    private func endsInTab(_ value: WireRange, _ bytes: RawSpan) -> Bool {
+        var index = value.end
+        while bytes.byte(index) == UInt8(ascii: " ") { index &+= 1 }
+        return bytes.byte(index) == UInt8(ascii: "\t")
     }
 
     /// Whether `chunked` is the last of several codings: then the framing is clear and only the coding is unknown.

@@ -51,6 +51,7 @@ public struct RequestHead: ~Copyable, Sendable {
     public func index(of field: KnownField, after index: Int? = nil) -> Int? {
         guard seen & field.bit != 0 else { return nil }
         guard let index else { return Int(slots[Int(field.rawValue)].first) }
+        guard index < fieldCount else { return nil }
         var candidate = max(0, index &+ 1)
         while candidate < fieldCount {
             if fields[candidate].known == field { return candidate }

@@ -4,7 +4,9 @@ extension RequestParser {
         let start = position
         let index = bytes.findNonToken(from: start, to: end)
         guard index < end else { return .partial }
-        guard bytes.byte(index) == UInt8(ascii: " "), index > start else { return Self.badLine(bytes, index, .badMethod) }
+        guard bytes.byte(index) == UInt8(ascii: " "), index > start else {
+            return Self.badLine(bytes, index, .badMethod)
+        }
         guard index &- start <= limits.methodBytesMax else { return .bad(.methodTooLong, index) }
         request.methodName = WireRange(start, index)
         request.method = Method.recognise(request.methodName, in: bytes)

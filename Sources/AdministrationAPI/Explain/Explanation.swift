@@ -1,0 +1,54 @@
+/// Body of `POST /v1/explain`: a credential as it was presented, and what it was needed for.
+public struct ExplainRequest: Codable, Equatable, Sendable {
+    public let credential: Secret
+    /// The scope that was needed.
+    public let scope: SpaceSeparated?
+    /// The client that asks; audiences are judged by it.
+    public let clientID: String?
+
+    public init(credential: Secret, scope: SpaceSeparated? = nil, clientID: String? = nil) {
+        self.credential = credential
+        self.scope = scope
+        self.clientID = clientID
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case credential, scope
+        case clientID = "client_id"
+    }
+
+    public init(from decoder: any Decoder) throws {
+        let members = try decoder.strictMembers(CodingKeys.self)
+        credential = try members.decode(Secret.self, forKey: .credential)
+        scope = try members.decodeIfPresent(SpaceSeparated.self, forKey: .scope)
+        clientID = try members.decodeIfPresent(String.self, forKey: .clientID)
+    }
+}
+
+/// Why a credential is accepted or not.
+public struct ExplanationResource: Codable, Equatable, Sendable {
+    public let isActive: Bool
+    /// `valid`, `unknown`, `expired`, `not_yet_valid`, `revoked`, `insufficient_scope`, `wrong_audience`,
+    /// `wrong_network` or `malformed`.
+    public let reason: String
+    /// What the store knows of it, null when it knows nothing.
+    public let credential: CredentialResource?
+
+    public init(isActive: Bool, reason: String, credential: CredentialResource?) {
+        self.isActive = isActive
+        self.reason = reason
+        self.credential = credential
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case isActive = "active"
+        case reason, credential
+    }
+
+    public func encode(to encoder: any Encoder) throws {
+        var container = encoder.container(keyedBy: CodingKeys.self)
+        try container.encode(isActive, forKey: .isActive)
+        try container.encode(reason, forKey: .reason)
+        try container.encode(credential, forKey: .credential)
+    }
+}

@@ -1,0 +1,31 @@
+/// What a merge patch says about a member that can be empty (RFC 7396): absent, `null`, or a value.
+public enum Change<Value: Codable & Equatable & Sendable>: Equatable, Sendable {
+    case leave, clear
+    case set(Value)
+
+    /// The change as the store takes it: nil leaves, some nil clears.
+    public var asOptional: Value?? {
+        switch self {
+        case .leave: nil
+        case .clear: .some(nil)
+        case .set(let value): .some(value)
+        }
+    }
+}
+
+extension KeyedDecodingContainer {
+    func decodeChange<Value>(_ type: Value.Type, forKey key: Key) throws -> Change<Value> {
+        guard contains(key) else { return .leave }
+        return try decodeNil(forKey: key) ? .clear : .set(decode(type, forKey: key))
+    }
+}
+
+extension KeyedEncodingContainer {
+    mutating func encodeChange<Value>(_ change: Change<Value>, forKey key: Key) throws {
+        switch change {
+        case .leave: break
+        case .clear: try encodeNil(forKey: key)
+        case .set(let value): try encode(value, forKey: key)
+        }
+    }
+}

@@ -1,0 +1,59 @@
+public import Foundation
+
+/// Reads and writes the JSON of the administration API.
+///
+/// Requests are read strictly: one spelling of a member, nothing unknown, nothing twice, no other type. A request that
+/// asks for something this version does not know must fail and not do half of it. Answers are read leniently, so that
+/// an older command line understands a newer server.
+public enum StrictJSON {
+    /// Reads a request body.
+    ///
+    /// - Throws: ``MalformedRequest``, which names the member and never holds a value.
+    public static func decode<Request: Decodable>(
+        _ type: Request.Type, from bytes: [UInt8]
+    ) throws(MalformedRequest) -> Request {
+        if let fault = RepeatedMembers.fault(in: bytes) { throw fault }
+        do {
+            return try JSONDecoder().decode(type, from: Data(bytes))
+        } catch let fault as MalformedRequest {
+            throw fault
+        } catch let error as DecodingError {
+            throw MalformedRequest(error)
+        } catch {
+            throw MalformedRequest(.notJSON, member: nil)
+        }
+    }
+
+    /// Reads an answer; members that are not known are passed over.
+    public static func decodeAnswer<Answer: Decodable>(_ type: Answer.Type, from bytes: Data) throws -> Answer {
+        try JSONDecoder().decode(type, from: bytes)
+    }
+
+    /// Writes a value on one line, members in alphabetical order so that equal values are equal bytes.
+    public static func encode(_ value: some Encodable) throws -> Data {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return try encoder.encode(value)
+    }
+}
+
+/// Any member name: used to find the ones that do not belong.
+struct AnyMember: CodingKey {
+    let stringValue: String
+    let intValue: Int? = nil
+
+    init?(stringValue: String) { self.stringValue = stringValue }
+    init?(intValue: Int) { nil }
+}
+
+extension Decoder {
+    /// The members of an object, each of which must be one of `Name`.
+    ///
+    /// - Throws: ``MalformedRequest`` for an unknown member, `DecodingError` when there is no object.
+    func strictMembers<Name: CodingKey>(_ type: Name.Type) throws -> KeyedDecodingContainer<Name> {
+        for member in try container(keyedBy: AnyMember.self).allKeys where Name(stringValue: member.stringValue) == nil {
+            throw MalformedRequest(.unknownMember, path: codingPath + [member])
+        }
+        return try container(keyedBy: Name.self)
+    }
+}

@@ -1,0 +1,71 @@
+/// Body of `POST /v1/keys/revocations` and `POST /v1/tokens/revocations`.
+public struct RevocationRequest: Codable, Equatable, Sendable {
+    public let ids: [String]
+    /// Ends predecessors and successors too.
+    public let chain: Bool
+
+    /// The most ids that one request takes.
+    public static let idsMax = 1_000
+
+    public init(ids: [String], chain: Bool = false) {
+        self.ids = ids
+        self.chain = chain
+    }
+
+    enum CodingKeys: String, CodingKey { case ids, chain }
+
+    public init(from decoder: any Decoder) throws {
+        let members = try decoder.strictMembers(CodingKeys.self)
+        ids = try members.decode([String].self, forKey: .ids)
+        chain = try members.decodeIfPresent(Bool.self, forKey: .chain) ?? false
+    }
+}
+
+/// Answer to a revocation. No reader of this node accepts what is `revoked` any more.
+public struct RevocationResult: Codable, Equatable, Sendable {
+    public let revoked: [String]
+    public let alreadyRevoked: [String]
+    public let unknown: [String]
+    /// Predecessors and successors that still work.
+    public let livingRelatives: [String]
+
+    public init(revoked: [String], alreadyRevoked: [String], unknown: [String], livingRelatives: [String]) {
+        self.revoked = revoked
+        self.alreadyRevoked = alreadyRevoked
+        self.unknown = unknown
+        self.livingRelatives = livingRelatives
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case revoked, unknown
+        case alreadyRevoked = "already_revoked"
+        case livingRelatives = "living_relatives"
+    }
+}
+
+/// Body of the bulk revocations by owner and by client; may be absent.
+public struct BulkRevocationRequest: Codable, Equatable, Sendable {
+    /// Only what was issued before this time, in seconds since the Unix epoch; everything issued so far when absent.
+    public let issuedBefore: Int64?
+
+    public init(issuedBefore: Int64? = nil) {
+        self.issuedBefore = issuedBefore
+    }
+
+    enum CodingKeys: String, CodingKey { case issuedBefore = "issued_before" }
+
+    public init(from decoder: any Decoder) throws {
+        issuedBefore = try decoder.strictMembers(CodingKeys.self).decodeIfPresent(Int64.self, forKey: .issuedBefore)
+    }
+}
+
+/// Answer to a bulk revocation: everything issued under a lower journal number is dead.
+public struct BulkRevocationResult: Codable, Equatable, Sendable {
+    public let journalNumber: UInt64
+
+    public init(journalNumber: UInt64) {
+        self.journalNumber = journalNumber
+    }
+
+    enum CodingKeys: String, CodingKey { case journalNumber = "journal_number" }
+}

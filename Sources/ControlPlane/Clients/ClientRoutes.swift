@@ -1,0 +1,84 @@
+import AdministrationAPI
+import CredentialModel
+import Hummingbird
+import Issuance
+
+/// `/v1/clients`: OAuth clients and their secrets.
+struct ClientRoutes: Sendable {
+    let issuer: Issuer
+    let created: IdempotencyTable
+
+    func list(_ exchange: Exchange) async throws -> Response {
+        let page = try await issuer.clients(after: exchange.query["after"], limit: try exchange.query.pageLimit())
+        return try .json(PageResource(items: page.items.map { ClientResource($0) }, next: page.next))
+    }
+
+    func create(_ exchange: Exchange) async throws -> Response {
+        let asked = try exchange.decode(ClientCreateRequest.self)
+        let request = ClientRequest(
+            name: asked.name, grants: asked.grants ?? [], redirectURIs: asked.redirectURIs ?? [],
+            scope: asked.scope?.words ?? [], audience: asked.audience ?? [], rights: asked.rights ?? [],
+            certificateSAN: asked.certificateSAN, isPublic: asked.isPublic ?? false)
+        return try await issueOnce(exchange) { try await issuer.createClient(request) }
+    }
+
+    func show(_ exchange: Exchange) async throws -> Response {
+        try .json(ClientResource(try await client(try exchange.parameter("client_id"))))
+    }
+
+    func rotateSecret(_ exchange: Exchange) async throws -> Response {
+        let overlapSeconds = try exchange.decode(RotationRequest.self).checkedOverlap()
+        let clientID = try await client(try exchange.parameter("client_id")).clientID
+        return try await issueOnce(exchange) {
+            try await issuer.rotateClientSecret(clientID, overlapSeconds: overlapSeconds)
+        }
+    }
+
+    func revoke(_ exchange: Exchange) async throws -> Response {
+        let report = try await issuer.revokeClient(try exchange.parameter("client_id"))
+        return try .json(BulkRevocationResult(journalNumber: report.journalNumber))
+    }
+
+    func revokeCredentials(_ exchange: Exchange) async throws -> Response {
+        let asked = try exchange.decode(BulkRevocationRequest.self)
+        let issuedBefore = try UnixSeconds.from(asked.issuedBefore, member: "issued_before")
+        let clientID = try exchange.parameter("client_id")
+        let report = try await issuer.revokeClientCredentials(clientID, issuedBefore: issuedBefore)
+        return try .json(BulkRevocationResult(journalNumber: report.journalNumber))
+    }
+
+    private func client(_ clientID: String) async throws -> ClientSummary {
+        guard let summary = try await issuer.client(clientID) else { throw Problem(.unknownClient) }
+        return summary
+    }
+
+    private func issueOnce(
+        _ exchange: Exchange, issue: () async throws -> IssuedClient
+    ) async throws -> Response {
+        try await created.once(exchange) {
+            let issued = try await issue()
+            let answer = ClientIssued(
+                client: ClientResource(issued.summary), clientSecret: issued.secret.map { Secret($0) })
+            return Creation(handles: [issued.summary.clientID], answer: try Self.answer(answer))
+        } again: { handles in
+            guard let clientID = handles.first else { throw Problem(.internalError) }
+            let client = ClientResource(try await client(clientID))
+            return try Self.answer(ClientIssued(client: client, clientSecret: nil))
+        }
+    }
+
+    private static func answer(_ issued: ClientIssued) throws -> Response {
+        try .json(issued, status: .created, location: "/v1/clients/\(issued.client.clientID)")
+    }
+}
+
+extension ClientResource {
+    init(_ summary: ClientSummary) {
+        self.init(
+            clientID: summary.clientID, name: summary.name, grants: summary.grants,
+            redirectURIs: summary.redirectURIs, scope: SpaceSeparated(summary.scope), audience: summary.audience,
+            rights: summary.rights, certificateSAN: summary.certificateSAN, isPublic: summary.isPublic,
+            createdAt: summary.createdAt.rawValue, revokedAt: summary.revokedAt?.rawValue,
+            secrets: summary.secrets.map { SecretState(CredentialResource($0)) })
+    }
+}

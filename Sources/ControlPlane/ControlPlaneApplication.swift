@@ -1,0 +1,79 @@
+import Hummingbird
+import HummingbirdCore
+public import Logging
+import NIOCore
+public import ServiceLifecycle
+
+/// The control plane on a Unix socket, as a service.
+///
+/// The socket file appears with its mode already set and disappears at a graceful shutdown, after the requests that
+/// were accepted are answered. Access is the file's permission: whoever can connect may do everything.
+/// - Parameters:
+///   - mode: permission bits of the socket file.
+///   - group: the group that the file is given to; the process's own when nil.
+///   - onListening: called once, when callers can connect.
+public func controlPlaneApplication(
+    services: ControlPlaneServices, socketPath: String, mode: Int = 0o600, group: String? = nil, logger: Logger,
+    onListening: @escaping @Sendable () async -> Void = {}
+) -> some Service {
+    let routes = openRoutes(services) + administrationRoutes(services, remembering: IdempotencyTable())
+    return SocketListener(
+        routes: routes, access: .socketFile, path: socketPath, mode: mode, group: group, logger: logger,
+        onListening: onListening)
+}
+
+/// Serves routes on one socket file.
+struct SocketListener: Service {
+    let routes: [Route]
+    let access: AccessRule
+    let path: String
+    let mode: Int
+    let group: String?
+    let logger: Logger
+    let onListening: @Sendable () async -> Void
+
+    func run() async throws {
+        let socket = try await PrivateSocket(path: path, mode: mode, group: group)
+        defer { socket.discard() }
+        let (bound, signal) = AsyncStream.makeStream(of: Void.self)
+        // The server's own lines name the place where the socket is born; this service says where it listens.
+        var quiet = logger
+        quiet.logLevel = max(logger.logLevel, .warning)
+        var requests = logger
+        requests[metadataKey: "listener"] = "control"
+        let application = Application(
+            responder: controlPlaneRouter(routes, access: access, logger: requests).buildResponder(),
+            server: .http1(configuration: Self.connections),
+            configuration: ApplicationConfiguration(
+                address: .unixDomainSocket(path: socket.birthplace),
+                availableConnectionsDelegate: MaximumAvailableConnections(ControlPlaneLimits.connectionsMax)),
+            onServerRunning: { _ in signal.yield() }, logger: quiet)
+        try await withThrowingTaskGroup(of: PrivateSocket.Published?.self) { group in
+            group.addTask {
+                defer { signal.finish() }
+                try await application.run()
+                return nil
+            }
+            group.addTask { [path, logger, onListening] in
+                guard await bound.first(where: { true }) != nil else { return nil }
+                let published = try socket.publish()
+                logger.info("control plane listens", metadata: ["socket": .string(path)])
+                await onListening()
+                return published
+            }
+            var published: PrivateSocket.Published?
+            defer { published?.remove() }
+            for try await result in group { published = result ?? published }
+        }
+    }
+
+    private static var connections: HTTP1Channel.Configuration {
+        HTTP1Channel.Configuration(
+            additionalChannelHandlers: [BodyDeadline(.seconds(ControlPlaneLimits.bodyDeadlineSeconds))],
+            idleTimeout: .seconds(ControlPlaneLimits.idleSeconds),
+            httpDecoderConfiguration: .init(
+                maxHeaderFieldSize: ControlPlaneLimits.headBytesMax,
+                maxHeaderListSize: ControlPlaneLimits.headBytesMax,
+                maxHeaderFieldCount: ControlPlaneLimits.fieldsMax))
+    }
+}

@@ -1,0 +1,15 @@
+/// The bounds on everything that comes from outside.
+enum ControlPlaneLimits {
+    static let headBytesMax = 16 * 1_024
+    static let fieldsMax = 64
+    static let bodyBytesMax = 1_024 * 1_024
+    static let importBodyBytesMax = 8 * 1_024 * 1_024
+    static let connectionsMax = 256
+    static let idleSeconds: Int64 = 120
+    /// From the end of the head to the end of the body.
+    static let bodyDeadlineSeconds: Int64 = 10
+    static let idempotencyKeysMax = 10_000
+    static let idempotencyKeepSeconds: Int64 = 86_400
+    static let idempotencyKeyBytesMax = 255
+    static let backupChunkBytes = 256 * 1_024
+}

@@ -1,0 +1,48 @@
+public import CredentialModel
+public import Issuance
+
+/// What the control plane works on. The composition root makes it.
+public struct ControlPlaneServices: Sendable {
+    /// Judges presented bytes for an operator: bytes, needed scope, client that asks.
+    public typealias Explain = @Sendable ([UInt8], [String], String?) async throws(IssuanceError) -> Explanation
+
+    let issuer: Issuer
+    let explain: Explain
+    let readiness: @Sendable () async -> Readiness
+    /// Where the copy of a backup lies while it is made: a folder of its own with mode 0700 is made in it. It has to
+    /// hold as much as the store, and its owner must be trusted with the tags.
+    let backupFolder: String
+
+    public init(
+        issuer: Issuer, explain: @escaping Explain, readiness: @escaping @Sendable () async -> Readiness,
+        backupFolder: String
+    ) {
+        self.issuer = issuer
+        self.explain = explain
+        self.readiness = readiness
+        self.backupFolder = backupFolder
+    }
+}
+
+/// The verdict on a presented credential with its reason. For operators: introspection never tells a reason.
+public struct Explanation: Sendable {
+    /// Why it is not accepted; nil when it is.
+    public let inactive: InactiveReason?
+    /// What the store knows of the credential, nil when it knows nothing.
+    public let summary: CredentialSummary?
+
+    public init(inactive: InactiveReason?, summary: CredentialSummary?) {
+        self.inactive = inactive
+        self.summary = summary
+    }
+
+    /// The stable code of the contract, `valid` when accepted.
+    public var code: String { inactive?.code ?? "valid" }
+}
+
+/// Whether the node takes requests.
+public enum Readiness: Sendable, Equatable {
+    case ready
+    /// Not ready, and why, in a sentence for the operator.
+    case notReady(reason: String)
+}

@@ -1,0 +1,47 @@
+import AdministrationAPI
+import CredentialModel
+import Hummingbird
+
+/// One request with its path parameters, query and body read and bounded.
+struct Exchange: Sendable {
+    let request: Request
+    let parameters: Parameters
+    let query: QueryParameters
+    let body: [UInt8]
+
+    /// The body, read strictly.
+    func decode<Value: Decodable>(_ type: Value.Type) throws(Problem) -> Value {
+        do {
+            return try StrictJSON.decode(type, from: body.isEmpty ? Array("{}".utf8) : body)
+        } catch {
+            throw Problem(error)
+        }
+    }
+
+    /// A path parameter, percent-decoded once.
+    func parameter(_ name: String) throws(Problem) -> String {
+        guard let raw = parameters.get(name), let text = PercentEncoding.decode(raw, plusIsSpace: false), !text.isEmpty
+        else { throw Problem(.notFound) }
+        return text
+    }
+
+    /// The credential in the path. Text that cannot be an id names no credential.
+    func credentialID() throws(Problem) -> CredentialID {
+        guard let id = CredentialID(try parameter("id")) else { throw Problem(.unknownCredential) }
+        return id
+    }
+}
+
+extension UnixSeconds {
+    /// A time from a request; nil stays nil.
+    ///
+    /// - Throws: ``Problem`` outside of 1970 to 9999.
+    static func from(_ seconds: Int64?, member: String) throws(Problem) -> UnixSeconds? {
+        guard let seconds else { return nil }
+        guard (0...UnixSeconds.latest.rawValue).contains(seconds) else {
+            let detail = "'\(member)' must be seconds since 1970, no later than the year 9999."
+            throw Problem(.invalidValue, detail: detail, member: member)
+        }
+        return UnixSeconds(seconds)
+    }
+}

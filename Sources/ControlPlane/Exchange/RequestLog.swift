@@ -1,0 +1,30 @@
+import HTTPTypes
+import Hummingbird
+import Logging
+
+/// One line for each request: method, route and status. The route is the template and not the path, and neither query
+/// nor body is ever written: they may hold credentials and names of people.
+struct RequestLog: RouterMiddleware {
+    typealias Context = BasicRequestContext
+
+    let logger: Logger
+
+    func handle(
+        _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+    ) async throws -> Response {
+        let response = try await next(request, context)
+        logger.info(
+            "control request",
+            metadata: [
+                "method": .string(Self.name(of: request.method)), "route": .string(context.endpointPath ?? "unknown"),
+                "status": .stringConvertible(response.status.code),
+            ])
+        return response
+    }
+
+    /// A method comes from outside too: only the usual ones are written.
+    private static func name(of method: HTTPRequest.Method) -> String {
+        let usual: [HTTPRequest.Method] = [.get, .head, .post, .put, .patch, .delete, .options]
+        return usual.contains(method) ? method.rawValue : "other"
+    }
+}

@@ -1,0 +1,98 @@
+extension OpenAPIDocument {
+    static let keyPaths = #"""
+        "/v1/keys": {
+          "get": {
+            "operationId": "listKeys", "summary": "List keys, a page at a time", "x-right": "countersign:keys:read",
+            "parameters": [
+              {"$ref": "#/components/parameters/OfOwner"}, {"$ref": "#/components/parameters/OfClient"},
+              {"$ref": "#/components/parameters/After"}, {"$ref": "#/components/parameters/Limit"}],
+            "responses": {
+              "200": {
+                "description": "A page of keys.",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/CredentialPage"}}}},
+              "default": {"$ref": "#/components/responses/Problem"}}},
+          "post": {
+            "operationId": "createKeys", "summary": "Make keys", "x-right": "countersign:keys:write",
+            "parameters": [{"$ref": "#/components/parameters/IdempotencyKey"}],
+            "requestBody": {
+              "required": true,
+              "content": {"application/json": {"schema": {"$ref": "#/components/schemas/KeyCreateRequest"}}}},
+            "responses": {
+              "201": {
+                "description": "The keys. This is the only time that they are shown.",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/KeysCreated"}}}},
+              "default": {"$ref": "#/components/responses/Problem"}}}},
+        "/v1/keys/import": {
+          "post": {
+            "operationId": "importKeys", "summary": "Take over keys that were made elsewhere",
+            "description": "At most 1,000 lines and 8 MiB. A line that cannot be taken is refused and the others are taken.",
+            "x-right": "countersign:keys:write",
+            "requestBody": {
+              "required": true,
+              "content": {"application/json": {"schema": {"$ref": "#/components/schemas/KeyImportRequest"}}}},
+            "responses": {
+              "200": {
+                "description": "What was taken and what was not.",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/KeyImportResult"}}}},
+              "default": {"$ref": "#/components/responses/Problem"}}}},
+        "/v1/keys/revocations": {
+          "post": {
+            "operationId": "revokeKeys", "summary": "Revoke keys",
+            "description": "When the answer comes, no reader of this node accepts them any more.",
+            "x-right": "countersign:keys:revoke",
+            "requestBody": {
+              "required": true,
+              "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RevocationRequest"}}}},
+            "responses": {
+              "200": {
+                "description": "What is revoked now.",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RevocationResult"}}}},
+              "default": {"$ref": "#/components/responses/Problem"}}}},
+        "/v1/keys/{id}": {
+          "parameters": [{"$ref": "#/components/parameters/CredentialID"}],
+          "get": {
+            "operationId": "showKey", "summary": "Show a key", "x-right": "countersign:keys:read",
+            "responses": {
+              "200": {
+                "description": "The key without its secret.",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Credential"}}}},
+              "default": {"$ref": "#/components/responses/Problem"}}},
+          "patch": {
+            "operationId": "editKey", "summary": "Change a key (merge patch, RFC 7396)",
+            "x-right": "countersign:keys:write",
+            "requestBody": {
+              "required": true,
+              "content": {
+                "application/json": {"schema": {"$ref": "#/components/schemas/KeyEditRequest"}},
+                "application/merge-patch+json": {"schema": {"$ref": "#/components/schemas/KeyEditRequest"}}}},
+            "responses": {
+              "200": {
+                "description": "The key as it is now.",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Credential"}}}},
+              "default": {"$ref": "#/components/responses/Problem"}}},
+          "delete": {
+            "operationId": "revokeKey", "summary": "Revoke a key", "x-right": "countersign:keys:revoke",
+            "parameters": [
+              {"name": "chain", "in": "query", "schema": {"type": "boolean", "default": false},
+               "description": "Ends predecessors and successors too."}],
+            "responses": {
+              "200": {
+                "description": "What is revoked now.",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RevocationResult"}}}},
+              "default": {"$ref": "#/components/responses/Problem"}}}},
+        "/v1/keys/{id}/rotation": {
+          "parameters": [{"$ref": "#/components/parameters/CredentialID"}],
+          "post": {
+            "operationId": "rotateKey", "summary": "Make a successor with the same rights",
+            "x-right": "countersign:keys:write",
+            "parameters": [{"$ref": "#/components/parameters/IdempotencyKey"}],
+            "requestBody": {
+              "required": false,
+              "content": {"application/json": {"schema": {"$ref": "#/components/schemas/RotationRequest"}}}},
+            "responses": {
+              "201": {
+                "description": "The successor. This is the only time that its key is shown.",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/KeyRotated"}}}},
+              "default": {"$ref": "#/components/responses/Problem"}}}}
+        """#
+}

@@ -1,0 +1,31 @@
+import AdministrationAPI
+import Hummingbird
+import Issuance
+
+/// `/v1/peppers`: the numbers of the peppers, never their bytes.
+struct PepperRoutes: Sendable {
+    let issuer: Issuer
+
+    func list(_ exchange: Exchange) async throws -> Response {
+        try .json(PepperList(items: try await issuer.peppers().map { PepperResource($0) }))
+    }
+
+    func add(_ exchange: Exchange) async throws -> Response {
+        try .json(PepperResource(try await issuer.addPepper()), status: .created)
+    }
+
+    func retire(_ exchange: Exchange) async throws -> Response {
+        let number = Int(try exchange.parameter("number"))
+        guard let number, try await issuer.peppers().contains(where: { $0.number == number }) else {
+            throw Problem(.notFound, detail: "There is no pepper with this number.")
+        }
+        try await issuer.retirePepper(number)
+        return Response(status: .noContent)
+    }
+}
+
+extension PepperResource {
+    init(_ summary: PepperSummary) {
+        self.init(number: summary.number, isNewest: summary.isNewest, records: summary.records)
+    }
+}

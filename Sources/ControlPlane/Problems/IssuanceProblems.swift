@@ -1,0 +1,19 @@
+import AdministrationAPI
+import Issuance
+
+extension Problem {
+    /// The one place where failures of the issuer become statuses of HTTP.
+    init(_ error: IssuanceError) {
+        switch error {
+        case .invalid(let field, let reason):
+            self.init(.invalidValue, detail: "'\(field)': \(reason)", member: field)
+        case .unknownCredential: self.init(.unknownCredential)
+        case .unknownClient: self.init(.unknownClient)
+        case .gone: self.init(.gone, detail: error.message)
+        case .conflict: self.init(.conflict, detail: error.message)
+        case .storeFull: self.init(.storeFull, detail: error.message)
+        case .busy: self.init(.busy, detail: error.message)
+        case .unavailable: self.init(.unavailable, detail: error.message)
+        }
+    }
+}

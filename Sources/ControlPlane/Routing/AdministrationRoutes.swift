@@ -1,0 +1,65 @@
+import Hummingbird
+
+/// The administration API at a glance: every route, the right it needs and what it reads.
+///
+/// `GET /openapi.json` describes the same routes for programs; a test holds the two against each other.
+func administrationRoutes(_ services: ControlPlaneServices, remembering created: IdempotencyTable) -> [Route] {
+    let issuer = services.issuer
+    let keys = KeyRoutes(issuer: issuer, created: created)
+    let clients = ClientRoutes(issuer: issuer, created: created)
+    let tokens = TokenRoutes(issuer: issuer, created: created)
+    let owners = OwnerRoutes(issuer: issuer)
+    let peppers = PepperRoutes(issuer: issuer)
+    let store = StoreRoutes(issuer: issuer, backupFolder: services.backupFolder)
+    let explain = ExplainRoutes(explain: services.explain)
+    let imports = Route.Body.json(bytesMax: ControlPlaneLimits.importBodyBytesMax)
+    let keyFilters = ["owner", "client_id", "after", "limit"]
+    let tokenFilters = ["kind", "owner", "client_id", "after", "limit"]
+    return [
+        Route(.get, "/v1/keys", .keysRead, query: keyFilters, keys.list),
+        Route(.post, "/v1/keys", .keysWrite, body: .json, keys.create),
+        Route(.post, "/v1/keys/import", .keysWrite, body: imports, keys.importLines),
+        Route(.post, "/v1/keys/revocations", .keysRevoke, body: .json, keys.revokeMany),
+        Route(.get, "/v1/keys/{id}", .keysRead, keys.show),
+        Route(.patch, "/v1/keys/{id}", .keysWrite, body: .json, keys.edit),
+        Route(.delete, "/v1/keys/{id}", .keysRevoke, query: ["chain"], keys.revoke),
+        Route(.post, "/v1/keys/{id}/rotation", .keysWrite, body: .optionalJSON, keys.rotate),
+
+        Route(.get, "/v1/clients", .clientsRead, query: ["after", "limit"], clients.list),
+        Route(.post, "/v1/clients", .clientsWrite, body: .json, clients.create),
+        Route(.get, "/v1/clients/{client_id}", .clientsRead, clients.show),
+        Route(.delete, "/v1/clients/{client_id}", .clientsRevoke, clients.revoke),
+        Route(.post, "/v1/clients/{client_id}/secrets", .clientsWrite, body: .optionalJSON, clients.rotateSecret),
+        Route(
+            .post, "/v1/clients/{client_id}/revocations", .clientsRevoke, body: .optionalJSON,
+            clients.revokeCredentials),
+
+        Route(.get, "/v1/tokens", .tokensRead, query: tokenFilters, tokens.list),
+        Route(.post, "/v1/tokens", .tokensIssue, body: .json, tokens.issue),
+        Route(.post, "/v1/tokens/revocations", .tokensRevoke, body: .json, tokens.revokeMany),
+        Route(.get, "/v1/tokens/{id}", .tokensRead, tokens.show),
+        Route(.delete, "/v1/tokens/{id}", .tokensRevoke, tokens.revoke),
+
+        Route(.post, "/v1/owners/{owner}/revocations", .ownersRevoke, body: .optionalJSON, owners.revoke),
+
+        Route(.get, "/v1/peppers", .peppersRead, peppers.list),
+        Route(.post, "/v1/peppers", .peppersWrite, peppers.add),
+        Route(.delete, "/v1/peppers/{number}", .peppersWrite, peppers.retire),
+
+        Route(.get, "/v1/store/statistics", .storeRead, store.statistics),
+        Route(.get, "/v1/store/check", .storeRead, store.check),
+        Route(.post, "/v1/store/backup", .storeBackup, store.backup),
+
+        Route(.post, "/v1/explain", .explain, body: .json, explain.explain),
+    ]
+}
+
+/// Routes that say nothing about credentials: every control listener has them.
+func openRoutes(_ services: ControlPlaneServices) -> [Route] {
+    let health = HealthRoutes(readiness: services.readiness)
+    return [
+        Route(.get, "/livez", nil, health.live),
+        Route(.get, "/readyz", nil, health.ready),
+        Route(.get, "/openapi.json", nil) { _ in Response.json(bytes: OpenAPIDocument.bytes) },
+    ]
+}

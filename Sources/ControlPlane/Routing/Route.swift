@@ -1,0 +1,50 @@
+import AdministrationAPI
+public import HTTPTypes
+public import Hummingbird
+
+/// A request head and body stream, as the HTTP server hands it over.
+public typealias ControlPlaneRequest = Request
+
+/// One line of the route table: what it answers, which right it needs, what it reads.
+public struct Route: Sendable {
+    /// What a route reads from the body.
+    public enum Body: Sendable, Equatable {
+        case none
+        /// JSON is required.
+        case json(bytesMax: Int)
+        /// An absent body counts as `{}`.
+        case optionalJSON
+
+        static let json = Body.json(bytesMax: ControlPlaneLimits.bodyBytesMax)
+    }
+
+    public let method: HTTPRequest.Method
+    /// With captures in braces: `/v1/keys/{id}`.
+    public let path: String
+    /// Nil: open to everyone who reaches the listener.
+    public let right: Right?
+    public let body: Body
+    /// The parameters that the query may hold, each once.
+    public let query: [String]
+    let handle: @Sendable (Exchange) async throws -> Response
+
+    init(
+        _ method: HTTPRequest.Method, _ path: String, _ right: Right?, body: Body = .none, query: [String] = [],
+        _ handle: @escaping @Sendable (Exchange) async throws -> Response
+    ) {
+        self.method = method
+        self.path = path
+        self.right = right
+        self.body = body
+        self.query = query
+        self.handle = handle
+    }
+
+    /// Checks access, reads query and body, and answers.
+    func respond(to request: Request, parameters: Parameters, access: AccessRule) async throws -> Response {
+        if let right { try await access.permit(request, right) }
+        let query = try QueryParameters(request.uri.query, allowed: query)
+        let bytes = try await body.read(from: request)
+        return try await handle(Exchange(request: request, parameters: parameters, query: query, body: bytes))
+    }
+}

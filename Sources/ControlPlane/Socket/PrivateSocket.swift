@@ -1,0 +1,95 @@
+import Foundation
+
+/// Puts a listening socket into place with its permissions already set.
+///
+/// A socket file gets its mode when it is bound, from the process's umask, and listens a moment later: changing the
+/// mode afterwards leaves a moment in which others can connect, and changing the umask concerns every other thread of
+/// the process. So the socket is bound in a new folder that only we can enter, given its mode there, and then renamed
+/// to its place, which is one step. Connections come through the name; the socket does not notice.
+struct PrivateSocket: Sendable {
+    /// Why a socket cannot be put into place.
+    enum Failure: Error, Equatable, CustomStringConvertible {
+        case pathTooLong(path: String, bytesMax: Int)
+        case inUse(path: String)
+        case notASocket(path: String)
+
+        var description: String {
+            switch self {
+            case .pathTooLong(let path, let bytesMax):
+                "The socket path '\(path)' is too long: the system takes \(bytesMax) bytes. Choose a shorter folder."
+            case .inUse(let path): "Another process listens on '\(path)'. Stop it first, or choose another path."
+            case .notASocket(let path): "'\(path)' exists and is not a socket. Move it away, or choose another path."
+            }
+        }
+    }
+
+    /// `sun_path` holds 108 bytes with the closing zero.
+    static let pathBytesMax = 107
+
+    let path: String
+    let mode: Int
+    let group: String?
+    /// Where the socket is bound before it is renamed.
+    let birthplace: String
+    private let folder: String
+
+    /// Makes the folder, and removes what is left of a listener that is gone.
+    ///
+    /// - Throws: ``Failure``, or the system's error.
+    init(path: String, mode: Int, group: String?) async throws {
+        self.path = path
+        self.mode = mode
+        self.group = group
+        let url = URL(fileURLWithPath: path)
+        let name = String(UInt32.random(in: .min ... .max), radix: 36)
+        folder = url.deletingLastPathComponent().appendingPathComponent(".\(name)").path
+        birthplace = folder + "/s"
+        let longest = max(path.utf8.count, birthplace.utf8.count)
+        guard longest <= Self.pathBytesMax else {
+            throw Failure.pathTooLong(path: path, bytesMax: Self.pathBytesMax - (longest - path.utf8.count))
+        }
+        try await Self.clearStale(path)
+        try FileManager.default.createDirectory(
+            atPath: folder, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
+    }
+
+    private static func clearStale(_ path: String) async throws {
+        guard let attributes = try? FileManager.default.attributesOfItem(atPath: path) else { return }
+        guard attributes[.type] as? FileAttributeType == .typeSocket else { throw Failure.notASocket(path: path) }
+        guard try await !SocketProbe.isListening(at: path) else { throw Failure.inUse(path: path) }
+        try FileManager.default.removeItem(atPath: path)
+    }
+
+    /// Gives the bound socket its mode and its place. After this others can connect.
+    func publish() throws -> Published {
+        defer { discard() }
+        var attributes: [FileAttributeKey: Any] = [.posixPermissions: mode]
+        if let group { attributes[.groupOwnerAccountName] = group }
+        try FileManager.default.setAttributes(attributes, ofItemAtPath: birthplace)
+        let inode = Self.inode(birthplace)
+        try FileManager.default.moveItem(atPath: birthplace, toPath: path)
+        return Published(path: path, inode: inode)
+    }
+
+    /// Removes the folder; does nothing after ``publish()``.
+    func discard() {
+        try? FileManager.default.removeItem(atPath: folder)
+    }
+
+    /// A socket in its place.
+    struct Published: Sendable {
+        fileprivate let path: String
+        fileprivate let inode: UInt64?
+
+        /// Removes the file, unless another listener has put its own there.
+        func remove() {
+            guard inode != nil, PrivateSocket.inode(path) == inode else { return }
+            try? FileManager.default.removeItem(atPath: path)
+        }
+    }
+
+    private static func inode(_ path: String) -> UInt64? {
+        let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+        return (attributes?[.systemFileNumber] as? NSNumber)?.uint64Value
+    }
+}

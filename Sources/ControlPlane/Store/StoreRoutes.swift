@@ -1,0 +1,26 @@
+import AdministrationAPI
+import Hummingbird
+import Issuance
+
+/// `/v1/store`: figures, check and backup of the store.
+struct StoreRoutes: Sendable {
+    let issuer: Issuer
+    let backupFolder: String
+
+    func statistics(_ exchange: Exchange) async throws -> Response {
+        let entries = try await issuer.storeStatistics()
+        return try .json(
+            StoreStatistics(items: entries.map { StoreStatistics.Entry(name: $0.name, value: $0.value) }))
+    }
+
+    func check(_ exchange: Exchange) async throws -> Response {
+        try .json(StoreCheck(problems: try await issuer.checkStore()))
+    }
+
+    func backup(_ exchange: Exchange) async throws -> Response {
+        let copy = try await BackupCopy.make(in: backupFolder) { path throws(IssuanceError) in
+            try await issuer.backup(toFile: path)
+        }
+        return copy.response()
+    }
+}

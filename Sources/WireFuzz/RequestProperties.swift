@@ -1,0 +1,123 @@
+import HTTPWire
+
+/// The answer does not depend on how the bytes arrive: at once, cut in two anywhere, or one by one.
+func checkRequests(_ bytes: [UInt8]) {
+    let whole = read(bytes, arriving: [bytes.count])
+    require(whole == read(bytes, arriving: [Int(bytes.first ?? 0), bytes.count]), "a cut changes the answer")
+    let cut = bytes.count > 1 ? Int(bytes[1]) &* 64 &+ Int(bytes[0]) : 0
+    require(whole == read(bytes, arriving: [cut, bytes.count]), "a cut changes the answer")
+    if bytes.count <= 512 {
+        require(whole == read(bytes, arriving: Array(0...bytes.count)), "single bytes change the answer")
+    }
+}
+
+/// Everything that a connection learns from its bytes, requests boiled down to a checksum.
+struct Reading: Equatable {
+    var requests: [UInt64] = []
+    var consumed = 0
+    var fault: WireFault?
+}
+
+/// Reads pipelined requests from bytes of which ever more have arrived.
+func read(_ bytes: [UInt8], arriving: [Int]) -> Reading {
+    var limits = WireLimits()
+    limits.bodyBytesMax = 256
+    limits.headBytesMax = 1_024
+    limits.targetBytesMax = 512
+    limits.chunkLineBytesMax = 64
+    limits.chunkOverheadBytesMax = 128
+    limits.trailerBytesMax = 256
+    limits.limitBody(to: 1_024, under: "/v1/")
+    var parser = RequestParser(limits: limits)
+    var reading = Reading()
+    for arrived in arriving {
+        let end = min(arrived, bytes.count)
+        var wantsMore = false
+        while !wantsMore, reading.fault == nil {
+            let rest = bytes[min(reading.consumed, end)..<end]
+            // SAFETY: plain bytes, all of them initialised.
+            let span = unsafe rest.span.bytes
+            switch parser.parse(span) {
+            case .needMore:
+                wantsMore = true
+            case .continueExpected:
+                require(parser.parse(span) == .needMore, "continue is expected twice")
+                wantsMore = true
+            case .fault(let fault):
+                require((400...505).contains(fault.status), "a fault has no status")
+                reading.fault = fault
+            case .request(let consumed):
+                require(consumed > 0 && consumed <= span.byteCount, "a request consumes what is not there")
+                reading.requests.append(checksum(parser, span, consumed))
+                reading.consumed += consumed
+            }
+        }
+    }
+    return reading
+}
+
+private func checksum(_ parser: borrowing RequestParser, _ bytes: RawSpan, _ consumed: Int) -> UInt64 {
+    var sum = Checksum()
+    add(parser.request, bytes, consumed, to: &sum)
+    parser.withBody(in: bytes) { sum.add($0) }
+    return sum.value
+}
+
+private func add(_ head: borrowing RequestHead, _ bytes: RawSpan, _ consumed: Int, to sum: inout Checksum) {
+    for range in [head.methodName, head.target, head.path, head.query ?? WireRange(), head.bodyRange] {
+        require(range, within: consumed)
+        sum.add(range, in: bytes)
+    }
+    require(!head.path.isEmpty, "a path is empty")
+    require(head.fieldCount <= RequestHead.fieldCapacity, "too many fields")
+    sum.add(head.keepAlive ? 1 : 0)
+    sum.add(head.minorVersion)
+    sum.add(head.method.rawValue)
+    for index in 0..<head.fieldCount {
+        let name = head.name(at: index)
+        let value = head.value(at: index)
+        require(name, within: consumed)
+        require(value, within: consumed)
+        require(!name.isEmpty, "a name is empty")
+        sum.add(name, in: bytes)
+        sum.add(value, in: bytes)
+        sum.add(head.field(at: index).rawValue)
+    }
+    for field in KnownField.allCases { checkLookUp(field, head) }
+}
+
+/// The index of known fields says what a walk over all fields says.
+private func checkLookUp(_ field: KnownField, _ head: borrowing RequestHead) {
+    var indices: [Int] = []
+    for index in 0..<head.fieldCount where head.field(at: index) == field { indices.append(index) }
+    require(head.count(field) == indices.count, "a field is miscounted")
+    require(head.value(field) == indices.first.map { head.value(at: $0) }, "a field is not found")
+    var walked: [Int] = []
+    var next = head.index(of: field)
+    while let index = next {
+        walked.append(index)
+        next = head.index(of: field, after: index)
+    }
+    require(walked == indices, "a walk over equal fields goes astray")
+}
+
+/// FNV-1a.
+struct Checksum {
+    private(set) var value: UInt64 = 0xcbf2_9ce4_8422_2325
+
+    mutating func add(_ byte: UInt8) { value = (value ^ UInt64(byte)) &* 0x100_0000_01b3 }
+
+    mutating func add(_ bytes: RawSpan) {
+        for byte in copy(bytes) { add(byte) }
+        add(0xFF)
+        add(UInt8(truncatingIfNeeded: bytes.byteCount))
+    }
+
+    mutating func add(_ range: WireRange, in bytes: RawSpan) { add(bytes.slice(range)) }
+}
+
+/// The bytes of a span as an array.
+func copy(_ bytes: RawSpan) -> [UInt8] {
+    // SAFETY: the pointer does not leave the closure, and the array copies what it points to.
+    unsafe bytes.withUnsafeBytes { unsafe [UInt8]($0) }
+}

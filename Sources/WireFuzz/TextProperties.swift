@@ -1,0 +1,138 @@
+import HTTPWire
+
+/// The extractor and the general walker see the same form.
+func checkForm(_ bytes: [UInt8]) {
+    // SAFETY: plain bytes, all of them initialised.
+    let body = unsafe bytes.span.bytes
+    var pairs: [(name: [UInt8], value: [UInt8])] = []
+    var fault: FormFault?
+    var fields = FormFields()
+    fields.begin(body)
+    walk: while true {
+        switch fields.next(in: body) {
+        case .end: break walk
+        case .fault(let found):
+            fault = found
+            require(fields.next(in: body) == .end, "something follows a fault")
+            break walk
+        case .pair(let name, let value):
+            pairs.append((fields.withBytes(of: name, in: body, copy), fields.withBytes(of: value, in: body, copy)))
+        }
+    }
+    var form = IntrospectionForm()
+    require(form.parse(body) == fault, "two form parsers disagree on a fault")
+    guard fault == nil else { return }
+    for pair in pairs {
+        require(String(validating: pair.name, as: UTF8.self) != nil, "a name is not UTF-8")
+        require(String(validating: pair.value, as: UTF8.self) != nil, "a value is not UTF-8")
+    }
+    let names: [(IntrospectionForm.Parameter, String)] = [
+        (.token, "token"), (.tokenTypeHint, "token_type_hint"), (.clientID, "client_id"),
+        (.clientSecret, "client_secret"), (.clientIP, "client_ip"), (.scope, "scope"),
+    ]
+    for (parameter, name) in names {
+        let values = pairs.filter { $0.name == Array(name.utf8) }.map(\.value)
+        require(form.count(parameter) == values.count, "a parameter is miscounted")
+        require(form.withValue(parameter, in: body, copy) == values.first, "a parameter has another value")
+    }
+}
+
+/// What is accepted as a credential has the shape of one.
+func checkAuthorization(_ bytes: [UInt8]) {
+    // SAFETY: plain bytes, all of them initialised.
+    let value = unsafe bytes.span.bytes
+    _ = MediaType.parse(value)
+    var basic = BasicCredentials()
+    switch AuthorizationField.parse(value) {
+    case .bearer(let range), .apiKey(let range), .basic(let range):
+        require(range, within: bytes.count)
+        checkCredential(copy(value.slice(range)))
+    case .unsupported:
+        require(bytes.allSatisfy { $0 < 0x80 }, "a foreign scheme holds other bytes than ASCII")
+    case .malformed: break
+    }
+    guard basic.parse(value) else { return }
+    basic.withCredentials { clientID, secret in
+        require(clientID.byteCount > 0, "a client has no identifier")
+        require(copy(clientID).allSatisfy(isText), "an identifier holds a control byte")
+        require(copy(secret).allSatisfy(isText), "a secret holds a control byte")
+    }
+    basic.wipe()
+    basic.withCredentials { require($0.byteCount == 0 && $1.byteCount == 0, "credentials survive a wipe") }
+}
+
+private func isText(_ byte: UInt8) -> Bool { byte >= 0x20 && byte != 0x7F }
+
+private func checkCredential(_ credential: [UInt8]) {
+    require((1...8_192).contains(credential.count), "a credential is too long or empty")
+    require(credential.first != UInt8(ascii: "="), "a credential begins with =")
+    require(
+        credential.allSatisfy { (0x21...0x7E).contains($0) && $0 != UInt8(ascii: ",") && $0 != UInt8(ascii: "\"") },
+        "a credential holds a wrong byte")
+}
+
+/// A URI that was stripped of its credential holds none, and is left alone if it had none.
+func checkQuery(_ bytes: [UInt8]) {
+    // SAFETY: plain bytes, all of them initialised.
+    let uri = unsafe bytes.span.bytes
+    let parts = OriginalURI(uri)
+    require(parts.path, within: bytes.count)
+    require(parts.query ?? WireRange(), within: bytes.count)
+    var finder = QueryCredential()
+    var found = QueryFinding.absent
+    if let query = parts.query {
+        found = finder.find(in: uri.slice(query))
+        if case .one(let text) = found {
+            checkCredential(finder.withBytes(of: text, in: uri.slice(query), copy))
+            require(finder.rawName, within: query.count)
+        }
+    }
+    let stripped = written(capacity: bytes.count) { $0.append(uriWithoutCredential: uri, headerEncoded: false) }
+    guard let stripped else { fatalError("a stripped URI is longer than it was") }
+    if found == .absent { require(stripped == bytes.prefix { $0 != UInt8(ascii: "#") }, "a URI changes") }
+    // SAFETY: plain bytes, all of them initialised.
+    let again = unsafe stripped.span.bytes
+    if let query = OriginalURI(again).query {
+        require(finder.find(in: again.slice(query)) == .absent, "a credential survives stripping")
+    }
+    let encoded = written(capacity: 3 * bytes.count + 3) { $0.append(uriWithoutCredential: uri, headerEncoded: true) }
+    checkHeaderValue(encoded)
+}
+
+/// Escaped text is harmless where it goes, and no writer leaves its memory.
+func checkWriter(_ bytes: [UInt8]) {
+    // SAFETY: plain bytes, all of them initialised.
+    let text = unsafe bytes.span.bytes
+    checkHeaderValue(written(capacity: 3 * bytes.count + 3) { $0.append(headerEncoded: text) })
+    let escaped = written(capacity: 6 * bytes.count) { $0.append(jsonEscaped: text) }
+    guard let escaped, let string = String(validating: escaped, as: UTF8.self) else {
+        fatalError("an escaped string is not UTF-8")
+    }
+    require(string.unicodeScalars.allSatisfy { $0.value >= 0x20 }, "an escaped string holds a control")
+    let capacity = Int(bytes.first ?? 0)
+    let fits = written(capacity: capacity) { $0.append(jsonEscaped: text) }
+    require((fits != nil) == (escaped.count <= capacity), "a writer overflows at the wrong place")
+    if let fits { require(fits == escaped, "a tight writer writes something else") }
+}
+
+private func checkHeaderValue(_ value: [UInt8]?) {
+    guard let value else { fatalError("a header value is longer than it can be") }
+    require(!value.isEmpty && value.allSatisfy { (0x21...0x7E).contains($0) }, "a header value holds a wrong byte")
+}
+
+/// What `write` appends to memory of `capacity` bytes; `nil` if it does not fit. The byte behind must stay as it is.
+private func written(capacity: Int, _ write: (inout ByteWriter) -> Void) -> [UInt8]? {
+    var memory = [UInt8](repeating: 0xA5, count: capacity + 1)
+    var count = 0
+    var overflowed = false
+    // SAFETY: the writer does not leave the closure, and nothing else uses the array meanwhile.
+    unsafe memory.withUnsafeMutableBytes { whole in
+        var writer = unsafe ByteWriter(UnsafeMutableRawBufferPointer(rebasing: whole[..<capacity]))
+        write(&writer)
+        count = writer.written
+        overflowed = writer.overflowed
+    }
+    require(memory[capacity] == 0xA5, "a writer leaves its memory")
+    require(count <= capacity, "a writer miscounts")
+    return overflowed ? nil : Array(memory.prefix(count))
+}

@@ -1,0 +1,115 @@
+import AdministrationAPI
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+import NIOHTTP1
+
+/// Talks to a control plane over its Unix socket.
+struct ControlConnection: Sendable {
+    private let http: HTTPClient
+    private let address: ControlAddress
+
+    /// The longest answer that is read into memory.
+    private static let answerBytesMax = 64 * 1_024 * 1_024
+    /// How often a request is repeated while the write queue is full, a second apart.
+    private static let busyRetriesMax = 5
+
+    static func use(_ address: ControlAddress, _ body: (ControlConnection) async throws -> Void) async throws {
+        var configuration = HTTPClient.Configuration()
+        configuration.timeout.connect = .seconds(5)
+        configuration.redirectConfiguration = .disallow
+        // The socket was tried already: what fails now fails for good.
+        configuration.connectionPool.retryConnectionEstablishment = false
+        let http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+        do {
+            try await body(ControlConnection(http: http, address: address))
+        } catch {
+            try? await http.shutdown()
+            throw error
+        }
+        try await http.shutdown()
+    }
+
+    /// Sends a request without a body and reads the answer.
+    func send<Answer: Decodable>(
+        _ method: HTTPMethod, _ path: String, query: [(name: String, value: String?)] = []
+    ) async throws -> Answer {
+        try Self.decode(try await perform(request(method, path, query)))
+    }
+
+    /// Sends a body as JSON and reads the answer.
+    func send<Answer: Decodable>(_ method: HTTPMethod, _ path: String, body: some Encodable) async throws -> Answer {
+        var request = request(method, path, [])
+        request.headers.add(name: "Content-Type", value: "application/json")
+        request.body = .bytes(ByteBuffer(bytes: try StrictJSON.encode(body)))
+        return try Self.decode(try await perform(request))
+    }
+
+    /// Sends a request whose answer has no body.
+    func sendWithoutAnswer(_ method: HTTPMethod, _ path: String) async throws {
+        _ = try await perform(request(method, path, []))
+    }
+
+    /// Receives a long answer piece by piece.
+    ///
+    /// - Parameter receive: gets a piece and the length of the whole, if it is known.
+    func download(
+        _ method: HTTPMethod, _ path: String, receive: (ByteBuffer, _ byteCount: Int?) async throws -> Void
+    ) async throws {
+        let response = try await execute(request(method, path, []))
+        guard response.status == .ok else { throw try await Self.failure(response).failure }
+        let byteCount = response.headers.first(name: "Content-Length").flatMap { Int($0) }
+        do {
+            for try await piece in response.body { try await receive(piece, byteCount) }
+        } catch let failure as CommandFailure {
+            throw failure
+        } catch {
+            throw CommandFailure("The answer broke off: \(error)")
+        }
+    }
+
+    private func request(
+        _ method: HTTPMethod, _ path: String, _ query: [(name: String, value: String?)]
+    ) -> HTTPClientRequest {
+        var request = HTTPClientRequest(url: address.baseURL + path + URLText.query(query))
+        request.method = method
+        return request
+    }
+
+    private func perform(_ request: HTTPClientRequest) async throws -> ByteBuffer {
+        var retries = 0
+        while true {
+            let response = try await execute(request)
+            if (200..<300).contains(response.status.code) {
+                return try await response.body.collect(upTo: Self.answerBytesMax)
+            }
+            let refused = try await Self.failure(response)
+            guard refused.isBusy, retries < Self.busyRetriesMax else { throw refused.failure }
+            retries += 1
+            try await Task.sleep(for: .seconds(1))
+        }
+    }
+
+    /// No deadline: a check of a large store takes as long as it takes, and the operator can stop it.
+    private func execute(_ request: HTTPClientRequest) async throws -> HTTPClientResponse {
+        do {
+            return try await http.execute(request, deadline: .distantFuture)
+        } catch {
+            throw CommandFailure("The daemon at '\(address.socketPath)' does not answer: \(error)")
+        }
+    }
+
+    private static func decode<Answer: Decodable>(_ buffer: ByteBuffer) throws -> Answer {
+        do {
+            return try StrictJSON.decodeAnswer(Answer.self, from: Data(buffer.readableBytesView))
+        } catch {
+            throw CommandFailure("The daemon's answer is not understood. Is it of the same version as this program?")
+        }
+    }
+
+    private static func failure(_ response: HTTPClientResponse) async throws -> RefusedRequest {
+        let buffer = try await response.body.collect(upTo: answerBytesMax)
+        let problem = try? StrictJSON.decodeAnswer(Problem.self, from: Data(buffer.readableBytesView))
+        return RefusedRequest(problem: problem, statusCode: Int(response.status.code))
+    }
+}

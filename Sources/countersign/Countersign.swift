@@ -1,0 +1,66 @@
+import ArgumentParser
+import Foundation
+
+/// The command line: one verb for each thing an operator does.
+@main
+struct Countersign: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "countersign",
+        abstract: "Issue, verify, rotate and revoke API keys and OAuth tokens.",
+        discussion: """
+            Example:
+              countersign key create --owner acme --scope "orders:read" --expires-in 90d
+
+            All verbs reach the daemon through its control socket. When no daemon runs, they open the store themselves.
+            Exit codes: 0 done, 1 inactive or not found, 2 usage, 3 failed.
+            """,
+        subcommands: [
+            ServeCommand.self, KeyCommand.self, ClientCommand.self, TokenCommand.self, VerifyCommand.self, StoreCommand.self,
+            PepperCommand.self, ConfigCommand.self, HealthCommand.self,
+        ])
+
+    static func main() async {
+        let status = await InProcessControl.$opener.withValue(InProcessControl.openStore) {
+            await run(Array(CommandLine.arguments.dropFirst()))
+        }
+        Foundation.exit(status.rawValue)
+    }
+
+    /// Runs one command and tells how it ended.
+    static func run(_ arguments: [String]) async -> ExitStatus {
+        do {
+            var command = try parseAsRoot(arguments)
+            if var asyncCommand = command as? any AsyncParsableCommand {
+                try await asyncCommand.run()
+            } else {
+                try command.run()
+            }
+            return .done
+        } catch let failure as CommandFailure {
+            Console.error("Error: \(failure.message)")
+            return failure.status
+        } catch let status as ExitStatus {
+            return status
+        } catch {
+            return report(error)
+        }
+    }
+
+    /// Help goes to standard output, complaints about the arguments to standard error.
+    private static func report(_ error: any Error) -> ExitStatus {
+        let code = exitCode(for: error)
+        // The parser repeats arguments that it does not understand: one may be a credential.
+        let message = RedactedText.withoutCredentials(fullMessage(for: error))
+        switch code {
+        case .success:
+            Console.line(message)
+            return .done
+        case .validationFailure:
+            Console.error(message)
+            return .usage
+        default:
+            Console.error(message)
+            return .failed
+        }
+    }
+}

@@ -1,0 +1,24 @@
+import ArgumentParser
+
+/// The ids on a command line. What is no id may be a whole credential, pasted by mistake, and is not printed.
+enum IDArguments {
+    static func check(_ ids: [String]) throws {
+        for (index, id) in ids.enumerated() where !isID(id) {
+            throw ValidationError(
+                "Argument \(index + 1) is not an id. An id is the 11 letters and digits after the first '_' of a key.")
+        }
+    }
+
+    static func isID(_ text: String) -> Bool {
+        text.utf8.count == 11 && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber) }
+    }
+}
+
+/// A scope as one argument: words with spaces between.
+struct ScopeArgument: Equatable, Sendable, ExpressibleByArgument {
+    let words: [String]
+
+    init?(argument: String) {
+        words = argument.split(separator: " ").map(String.init)
+    }
+}

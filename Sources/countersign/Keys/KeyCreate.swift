@@ -1,0 +1,86 @@
+import AdministrationAPI
+import ArgumentParser
+
+struct KeyCreate: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "create", abstract: "Make a key, or several.",
+        discussion: """
+            A key is shown once, when it is made; it is not stored.
+
+            Example:
+              countersign key create --owner acme --scope "a:read a:write" --expires-in 90d
+            """)
+
+    @Option(help: ArgumentHelp("Who the key belongs to.", valueName: "owner"))
+    var owner: String
+
+    @Option(help: ArgumentHelp("What the key is called.", valueName: "name"))
+    var name: String?
+
+    @Option(help: ArgumentHelp("What the key may do: words with spaces between.", valueName: "scope"))
+    var scope: ScopeArgument?
+
+    @Option(help: ArgumentHelp("A service that the key is for. Can be repeated.", valueName: "uri"))
+    var audience: [String] = []
+
+    @Option(help: ArgumentHelp("How long the key lives: 90d, 24h, 15m, 30s.", valueName: "duration"))
+    var expiresIn: DurationArgument?
+
+    @Option(help: ArgumentHelp("When it begins to work: RFC 3339 or Unix seconds.", valueName: "time"))
+    var notBefore: TimeArgument?
+
+    @Option(help: ArgumentHelp("Addresses that it may be used from. Can be repeated.", valueName: "cidr"))
+    var network: [String] = []
+
+    @Option(help: ArgumentHelp("How many keys to make.", valueName: "n"))
+    var count = 1
+
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var control: ControlOptions
+
+    func validate() throws {
+        guard (1...KeyCreateRequest.countMax).contains(count) else {
+            throw ValidationError("--count must be 1 to \(KeyCreateRequest.countMax).")
+        }
+    }
+
+    func run() async throws {
+        let request = KeyCreateRequest(
+            owner: owner, name: name, scope: scope.map { SpaceSeparated($0.words) },
+            audience: audience.isEmpty ? nil : audience, networks: network.isEmpty ? nil : network,
+            expiresIn: expiresIn?.seconds, notBefore: notBefore?.seconds, count: count)
+        try await control.withConnection { connection in
+            let created: KeysCreated = try await connection.send(.POST, "/v1/keys", body: request)
+            try Self.show(created.items, json: output.json)
+        }
+    }
+
+    /// Prints newborn keys: the only time that they can be seen.
+    static func show(_ keys: [KeyCreated], json: Bool) throws {
+        if json {
+            for key in keys { try Console.json(key) }
+            return
+        }
+        if keys.count == 1, let key = keys.first {
+            Console.line(fields(key).render())
+        } else {
+            var table = Table(["ID", "KEY"])
+            for key in keys { table.add([key.id, key.key?.reveal()]) }
+            Console.line(table.render())
+        }
+        Console.error(keys.count == 1 ? "Store the key now: it is not shown again." : "Store the keys now: they are not shown again.")
+    }
+
+    static func fields(_ key: KeyCreated) -> FieldList {
+        var list = FieldList()
+        list.add("id", key.id)
+        list.add("key", key.key?.reveal())
+        list.add("owner", key.owner)
+        list.add("name", key.name)
+        list.add("scope", key.scope.description)
+        list.add("audience", key.audience.joined(separator: " "))
+        list.add("not before", key.notBefore.map(TimeText.utc))
+        list.add("expires", key.expiresAt.map(TimeText.utc) ?? "never")
+        return list
+    }
+}

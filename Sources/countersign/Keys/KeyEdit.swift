@@ -1,0 +1,91 @@
+import AdministrationAPI
+import ArgumentParser
+import Foundation
+
+struct KeyEdit: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "edit", abstract: "Change a key. What is not named stays.",
+        discussion: """
+            The owner of a key never changes: make a new key for another owner.
+
+            Example:
+              countersign key edit 0Fz8kQ2mXbA --scope "orders:read" --expires-in 30d
+            """)
+
+    @Argument(help: "The id of the key.")
+    var id: String
+
+    @Option(help: ArgumentHelp("A new name.", valueName: "name"))
+    var name: String?
+
+    @Flag(help: "Take the name away.")
+    var noName = false
+
+    @Option(help: ArgumentHelp("A new scope; \"\" takes all of it away.", valueName: "scope"))
+    var scope: ScopeArgument?
+
+    @Option(help: ArgumentHelp("The new audiences. Can be repeated.", valueName: "uri"))
+    var audience: [String] = []
+
+    @Flag(help: "Take the audiences away: the key is for every service.")
+    var noAudience = false
+
+    @Option(help: ArgumentHelp("The new networks. Can be repeated.", valueName: "cidr"))
+    var network: [String] = []
+
+    @Flag(help: "Take the networks away: the key works from everywhere.")
+    var noNetwork = false
+
+    @Option(help: ArgumentHelp("Ends so long from now: 90d, 24h, 15m, 30s.", valueName: "duration"))
+    var expiresIn: DurationArgument?
+
+    @Option(help: ArgumentHelp("Ends at this time: RFC 3339 or Unix seconds.", valueName: "time"))
+    var expiresAt: TimeArgument?
+
+    @Flag(help: "Never ends.")
+    var noExpiry = false
+
+    @Option(help: ArgumentHelp("Begins at this time: RFC 3339 or Unix seconds.", valueName: "time"))
+    var notBefore: TimeArgument?
+
+    @Flag(help: "Has begun already.")
+    var noNotBefore = false
+
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var control: ControlOptions
+
+    func validate() throws {
+        try IDArguments.check([id])
+        try Self.atMostOne([name != nil, noName], of: "--name and --no-name")
+        try Self.atMostOne([!audience.isEmpty, noAudience], of: "--audience and --no-audience")
+        try Self.atMostOne([!network.isEmpty, noNetwork], of: "--network and --no-network")
+        try Self.atMostOne(
+            [expiresIn != nil, expiresAt != nil, noExpiry], of: "--expires-in, --expires-at and --no-expiry")
+        try Self.atMostOne([notBefore != nil, noNotBefore], of: "--not-before and --no-not-before")
+        guard !request(now: 0).isEmpty else { throw ValidationError("Say what to change: see --help.") }
+    }
+
+    private static func atMostOne(_ given: [Bool], of names: String) throws {
+        guard given.count(where: \.self) <= 1 else { throw ValidationError("Give at most one of \(names).") }
+    }
+
+    func run() async throws {
+        let request = request(now: Int64(Date().timeIntervalSince1970))
+        try await control.withConnection { connection in
+            let key: CredentialResource = try await connection.send(.PATCH, "/v1/keys/\(id)", body: request)
+            try KeyShow.show(key, json: output.json)
+        }
+    }
+
+    /// - Parameter now: seconds since the Unix epoch.
+    func request(now: Int64) -> KeyEditRequest {
+        var request = KeyEditRequest(scope: scope.map { SpaceSeparated($0.words) })
+        request.name = name.map { .set($0) } ?? (noName ? .clear : .leave)
+        request.audience = audience.isEmpty && !noAudience ? nil : audience
+        request.networks = network.isEmpty && !noNetwork ? nil : network
+        let expiry = expiresAt?.seconds ?? expiresIn.map { now.addingReportingOverflow($0.seconds).partialValue }
+        request.expiresAt = expiry.map { .set($0) } ?? (noExpiry ? .clear : .leave)
+        request.notBefore = notBefore.map { .set($0.seconds) } ?? (noNotBefore ? .clear : .leave)
+        return request
+    }
+}

@@ -1,0 +1,65 @@
+import AdministrationAPI
+import ArgumentParser
+
+struct KeyRevoke: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "revoke", abstract: "Revoke keys, or all that an owner or a client has.",
+        discussion: """
+            When the command returns, no reader of the node accepts them any more.
+
+            Examples:
+              countersign key revoke 0Fz8kQ2mXbA --chain
+              countersign key revoke --owner acme --issued-before 2026-11-01T00:00:00Z
+            """)
+
+    @Argument(help: "The ids of the keys.")
+    var ids: [String] = []
+
+    @Flag(help: "Revoke predecessors and successors too.")
+    var chain = false
+
+    @Option(help: ArgumentHelp("Revoke everything issued to this owner.", valueName: "owner"))
+    var owner: String?
+
+    @Option(help: ArgumentHelp("Revoke everything issued through this client.", valueName: "id"))
+    var client: String?
+
+    @Option(help: ArgumentHelp("Only what was issued before: RFC 3339 or Unix seconds.", valueName: "time"))
+    var issuedBefore: TimeArgument?
+
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var control: ControlOptions
+
+    func validate() throws {
+        guard [!ids.isEmpty, owner != nil, client != nil].count(where: \.self) == 1 else {
+            throw ValidationError("Give ids, or --owner, or --client.")
+        }
+        guard !chain || !ids.isEmpty else { throw ValidationError("--chain goes with ids.") }
+        guard issuedBefore == nil || ids.isEmpty else {
+            throw ValidationError("--issued-before goes with --owner or --client.")
+        }
+        try IDArguments.check(ids)
+    }
+
+    func run() async throws {
+        try await control.withConnection { connection in
+            if let owner {
+                try await bulk(connection, "/v1/owners/\(URLText.encode(owner))/revocations", "the owner '\(owner)'")
+            } else if let client {
+                try await bulk(connection, "/v1/clients/\(URLText.encode(client))/revocations", "the client \(client)")
+            } else {
+                let revocation = Revocation(path: "/v1/keys/revocations", ids: ids, chain: chain)
+                try await revocation.run(connection, json: output.json)
+            }
+        }
+    }
+
+    private func bulk(_ connection: ControlConnection, _ path: String, _ whose: String) async throws {
+        let request = BulkRevocationRequest(issuedBefore: issuedBefore?.seconds)
+        let result: BulkRevocationResult = try await connection.send(.POST, path, body: request)
+        if output.json { return try Console.json(result) }
+        let limit = issuedBefore.map { "before \(TimeText.utc($0.seconds))" } ?? "so far"
+        Console.line(
+            SafeText.visible("Revoked: everything issued to \(whose) \(limit) (journal number \(result.journalNumber))."))
+    }
+}

@@ -1,0 +1,37 @@
+import AdministrationAPI
+
+/// Revokes by id, in as few requests as the API allows, and tells what became of each.
+struct Revocation {
+    let path: String
+    let ids: [String]
+    let chain: Bool
+
+    /// - Throws: ``ExitStatus/negative`` when an id is not known.
+    func run(_ connection: ControlConnection, json: Bool) async throws {
+        var anyUnknown = false
+        for start in stride(from: 0, to: ids.count, by: RevocationRequest.idsMax) {
+            let part = Array(ids[start..<min(start + RevocationRequest.idsMax, ids.count)])
+            let request = RevocationRequest(ids: part, chain: chain)
+            let result: RevocationResult = try await connection.send(.POST, path, body: request)
+            if json { try Console.json(result) } else { Self.show(result) }
+            anyUnknown = anyUnknown || !result.unknown.isEmpty
+        }
+        if anyUnknown { throw ExitStatus.negative }
+    }
+
+    static func show(_ result: RevocationResult) {
+        Console.line(table(result).render(withHeader: false))
+        if !result.livingRelatives.isEmpty {
+            Console.error(
+                "Predecessors or successors still work: \(result.livingRelatives.joined(separator: " ")). --chain ends them.")
+        }
+    }
+
+    static func table(_ result: RevocationResult) -> Table {
+        var table = Table(["ID", "RESULT"])
+        for id in result.revoked { table.add([id, "revoked"]) }
+        for id in result.alreadyRevoked { table.add([id, "was revoked already"]) }
+        for id in result.unknown { table.add([id, "unknown"]) }
+        return table
+    }
+}

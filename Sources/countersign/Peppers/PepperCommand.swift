@@ -1,0 +1,85 @@
+import AdministrationAPI
+import ArgumentParser
+
+struct PepperCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "pepper", abstract: "The keys that credentials are tagged with.",
+        discussion: """
+            A new pepper tags what is issued or used from now on. An old one retires when nothing uses it any more.
+
+            Example:
+              countersign pepper list
+            """,
+        subcommands: [PepperAdd.self, PepperListCommand.self, PepperRetire.self])
+}
+
+struct PepperAdd: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "add", abstract: "Add a pepper; new credentials are tagged with it.",
+        discussion: """
+            Back up the pepper file afterwards: without it no credential can be verified.
+
+            Example:
+              countersign pepper add
+            """)
+
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var control: ControlOptions
+
+    func run() async throws {
+        try await control.withConnection { connection in
+            let pepper: PepperResource = try await connection.send(.POST, "/v1/peppers")
+            if output.json { return try Console.json(pepper) }
+            Console.line("Pepper \(pepper.number) is added and tags new credentials.")
+            Console.error("Back up the pepper file now.")
+        }
+    }
+}
+
+struct PepperListCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "List the peppers by number.",
+        discussion: """
+            Example:
+              countersign pepper list
+            """)
+
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var control: ControlOptions
+
+    func run() async throws {
+        try await control.withConnection { connection in
+            let list: PepperList = try await connection.send(.GET, "/v1/peppers")
+            if output.json {
+                for pepper in list.items { try Console.json(pepper) }
+                return
+            }
+            var table = Table(["NUMBER", "NEWEST", "CREDENTIALS"])
+            for pepper in list.items {
+                table.add([String(pepper.number), pepper.isNewest ? "yes" : "no", String(pepper.records)])
+            }
+            Console.line(table.render())
+        }
+    }
+}
+
+struct PepperRetire: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "retire", abstract: "Retire a pepper that no credential uses any more.",
+        discussion: """
+            Example:
+              countersign pepper retire 1
+            """)
+
+    @Argument(help: ArgumentHelp("The number of the pepper.", valueName: "number"))
+    var number: Int
+
+    @OptionGroup var control: ControlOptions
+
+    func run() async throws {
+        try await control.withConnection { connection in
+            try await connection.sendWithoutAnswer(.DELETE, "/v1/peppers/\(number)")
+            Console.line("Pepper \(number) is retired.")
+        }
+    }
+}

@@ -1,0 +1,49 @@
+import CMachine
+import ControlPlane
+import CredentialStore
+import Dispatch
+import Foundation
+import Issuance
+import Logging
+import ServiceLifecycle
+
+extension InProcessControl {
+    /// Opens the store of a folder under its lock and serves its control plane on a private socket.
+    static let openStore: Opener = { folder in
+        cs_close_to_others()
+        let path = URL(fileURLWithPath: folder).standardizedFileURL.path
+        let pepperPath = ProcessInfo.processInfo.environment[Setting.pepperFile.variable] ?? path + ".pepper"
+        let store = try StoreFolder.openExisting(path, pepperPath: pepperPath)
+        let issuer = Issuer(store: store, pepperPath: pepperPath)
+        let explaining = try StoreFolder.naming { try Explaining(issuer: issuer) }
+        let place = FileManager.default.temporaryDirectory.appendingPathComponent("countersign-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(
+            at: place, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
+        let socket = place.appendingPathComponent("c.sock").path
+        var logger = Logger(label: "countersign")
+        logger.logLevel = .critical
+        let (listening, signal) = AsyncStream.makeStream(of: Void.self)
+        let control = controlPlaneApplication(
+            services: ControlPlaneServices(
+                issuer: issuer,
+                explain: { bytes, scope, client throws(IssuanceError) in
+                    try await explaining.explain(bytes, scope: scope, clientID: client)
+                }, readiness: { .ready }, backupFolder: path),
+            socketPath: socket, logger: logger
+        ) { signal.yield() }
+        let services = ServiceGroup(configuration: ServiceGroupConfiguration(services: [control], logger: logger))
+        let running = Task { try await services.run() }
+        _ = await listening.first { true }
+        return InProcessControl(address: ControlAddress(socketPath: socket)) {
+            await services.triggerGracefulShutdown()
+            try? await running.value
+            await withCheckedContinuation { continuation in
+                DispatchQueue.global().async {
+                    store.close()
+                    continuation.resume()
+                }
+            }
+            try? FileManager.default.removeItem(at: place)
+        }
+    }
+}

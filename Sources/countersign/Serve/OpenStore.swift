@@ -1,0 +1,56 @@
+import CredentialDigest
+import CredentialStore
+import Foundation
+import Issuance
+
+/// Opens or creates a store together with its pepper file.
+enum StoreFolder {
+    /// Opens the store; creates store and pepper file where neither exists.
+    ///
+    /// A pepper is never made beside a store that exists: with a fresh one, every credential in it would be unknown.
+    static func openOrCreate(_ settings: ServeSettings, options: StoreOptions) throws(CommandFailure) -> CredentialStore {
+        if CredentialStore.exists(in: settings.storePath) {
+            return try open(settings.storePath, settings.pepperPath, options, vendor: settings)
+        }
+        let hasPeppers = FileManager.default.fileExists(atPath: settings.pepperPath)
+        return try naming {
+            let peppers =
+                hasPeppers ? try PepperFileOnDisk.read(settings.pepperPath) : try PepperFileOnDisk.create(settings.pepperPath)
+            return try CredentialStore.create(
+                in: settings.storePath, vendor: settings.vendor ?? .iiniit, peppers: peppers, options: options)
+        }
+    }
+
+    private static func open(
+        _ store: String, _ pepper: String, _ options: StoreOptions, vendor settings: ServeSettings
+    ) throws(CommandFailure) -> CredentialStore {
+        try naming {
+            let peppers = try PepperFileOnDisk.read(pepper)
+            return try CredentialStore.open(in: store, vendor: settings.vendor, peppers: peppers, options: options)
+        }
+    }
+
+    /// Opens an existing store for a command, when no daemon holds it.
+    static func openExisting(_ store: String, pepperPath: String) throws(CommandFailure) -> CredentialStore {
+        try naming {
+            guard CredentialStore.exists(in: store) else { throw StoreFailure.noStore(directory: store) }
+            let peppers = try PepperFileOnDisk.read(pepperPath)
+            // The map's size is the store's own; a command needs little cache.
+            return try CredentialStore.open(in: store, peppers: peppers, options: StoreOptions(cacheBytes: 1 << 20))
+        }
+    }
+
+    static func naming<Value>(_ body: () throws -> Value) throws(CommandFailure) -> Value {
+        do {
+            return try body()
+        } catch let failure as StoreFailure {
+            throw CommandFailure("\(failure.description).")
+        } catch let error as IssuanceError {
+            throw CommandFailure("\(error.message).")
+        } catch let failure as CommandFailure {
+            throw failure
+        } catch {
+            throw CommandFailure("An unexpected failure: \(type(of: error)).")
+        }
+    }
+}

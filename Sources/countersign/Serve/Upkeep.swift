@@ -1,0 +1,72 @@
+import CredentialStore
+import Listening
+import Logging
+import ServiceLifecycle
+import UnixSignals
+
+/// What has to be done now and then: the sweep, dead readers, changed certificates.
+struct Upkeep: Service {
+    let store: CredentialStore
+    let identity: TLSIdentity?
+    let logger: Logger
+
+    private static let certificateSeconds = 10
+    /// Certificate rounds between two sweeps: a minute.
+    private static let sweepRounds = 6
+
+    func run() async throws {
+        await withTaskGroup(of: Void.self) { group in
+            group.addTask { await keepUp() }
+            group.addTask { await reloadOnSignal() }
+            // Both end by cancellation only.
+            try? await gracefulShutdown()
+            group.cancelAll()
+        }
+    }
+
+    private func keepUp() async {
+        var round = 0
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .seconds(Self.certificateSeconds))
+            guard !Task.isCancelled else { return }
+            reload { try $0.reloadIfChanged() }
+            round += 1
+            if round % Self.sweepRounds == 0 { await sweep() }
+        }
+    }
+
+    private func reloadOnSignal() async {
+        for await _ in await UnixSignalsSequence(trapping: .sighup) {
+            reload {
+                try $0.reload()
+                return true
+            }
+        }
+    }
+
+    private func reload(_ body: (TLSIdentity) throws -> Bool) {
+        guard let identity else { return }
+        do {
+            if try body(identity) { logger.notice("the certificate was read anew") }
+        } catch {
+            logger.error("the certificate was not read anew; the old one stays in use", metadata: ["reason": "\(error)"])
+        }
+    }
+
+    private func sweep() async {
+        do {
+            let report = try await Sweep.run(on: store)
+            if report.paused {
+                logger.warning("the wall clock is far ahead of the boot clock: the sweep pauses")
+            }
+            let dead = try removeDeadReaders()
+            if dead > 0 { logger.notice("freed the places of dead readers", metadata: ["count": "\(dead)"]) }
+        } catch {
+            logger.error("the sweep failed", metadata: ["reason": "\(error)"])
+        }
+    }
+
+    private func removeDeadReaders() throws -> Int {
+        try store.removeDeadReaders()
+    }
+}

@@ -1,0 +1,149 @@
+import Configuration
+import CredentialModel
+import DataPlane
+import Foundation
+import Issuance
+import Listening
+import Logging
+import NIOCore
+import RecordCache
+import SystemPackage
+
+/// All settings of a daemon, checked. Flag before environment before file.
+struct ServeSettings: Sendable {
+    var storePath: String
+    var mapBytes: Int
+    var cacheBytes: Int
+    var vendor: Vendor?
+    var listeners: [ListenerAddress]
+    var control: ListenerAddress
+    var health: ListenerAddress?
+    var threads: Int
+    var pepperPath: String
+    var identity: TLSIdentity?
+    var dataPlane: DataPlaneSettings
+    var lifetimes: LifetimePolicy
+    var logLevel: Logger.Level
+
+    /// The longest path of a Unix socket that the system takes.
+    private static let mapBytesMin = 1 << 20
+
+    /// Reads all sources.
+    /// - Parameter flags: what stood on the command line, by setting.
+    /// - Throws: ``CommandFailure`` that names the setting and what it should be.
+    static func read(flags: [Setting: ConfigContent], file: String?) async throws -> ServeSettings {
+        try await ServeSettings(SettingsReader(flags: flags, file: file))
+    }
+
+    init(_ reader: SettingsReader) throws {
+        storePath = Self.normalised(try reader.text(.store) ?? "./countersign-data")
+        pepperPath = Self.normalised(try reader.text(.pepperFile) ?? storePath + ".pepper")
+        guard !pepperPath.hasPrefix(storePath + "/") else {
+            throw reader.fault(.pepperFile, "must not lie in the store's folder: a copy of the store would hold it")
+        }
+        mapBytes = try reader.number(.storeMapBytes, from: Self.mapBytesMin) ?? 16 << 30
+        cacheBytes = try reader.number(.cacheBytes, from: RecordCache.bytesMin) ?? Self.cacheBytesDefault
+        vendor = try reader.text(.vendor).map { text in
+            guard let vendor = Vendor(text) else { throw reader.fault(.vendor, "must be two lower-case letters") }
+            return vendor
+        }
+        threads = try reader.number(.threads, from: 1, to: 1_024) ?? System.coreCount
+        listeners = try (try reader.list(.listen) ?? ["http://127.0.0.1:8080"]).map { try Self.listener($0) }
+        for listener in listeners { try Self.naming { () throws(ListenerAddress.Fault) in try listener.requirePrivate() } }
+        control = try Self.control(reader, storePath)
+        health = try reader.text(.healthListen).map { try Self.listener($0) }
+        identity = try Self.identity(reader, listeners)
+        dataPlane = try Self.dataPlane(reader)
+        lifetimes = LifetimePolicy(
+            keySecondsDefault: try reader.number(.keySecondsDefault, from: 1).map(Int64.init),
+            keySecondsMax: try reader.number(.keySecondsMax, from: 1).map(Int64.init),
+            accessTokenSecondsDefault: Int64(try reader.number(.accessTokenSecondsDefault, from: 1) ?? 3_600),
+            accessTokenSecondsMax: Int64(try reader.number(.accessTokenSecondsMax, from: 1) ?? 86_400))
+        logLevel = try reader.text(.logLevel).map { text in
+            guard let level = Logger.Level(rawValue: text) else {
+                let known = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
+                throw reader.fault(.logLevel, "must be one of \(known)")
+            }
+            return level
+        } ?? .info
+        _ = try reader.text(.introspectionURL)
+    }
+
+    /// A sixteenth of the machine's memory, at most 1 GiB.
+    private static var cacheBytesDefault: Int {
+        let memory = Int(clamping: ProcessInfo.processInfo.physicalMemory)
+        return min(max(memory / 16, 16 << 20), 1 << 30)
+    }
+
+    private static func normalised(_ path: String) -> String {
+        URL(fileURLWithPath: path).standardizedFileURL.path
+    }
+
+    private static func listener(_ text: String) throws -> ListenerAddress {
+        try naming { () throws(ListenerAddress.Fault) in try ListenerAddress(text) }
+    }
+
+    private static func naming<Value>(_ body: () throws(ListenerAddress.Fault) -> Value) throws -> Value {
+        do throws(ListenerAddress.Fault) {
+            return try body()
+        } catch {
+            throw CommandFailure("\(error.description).", status: .usage)
+        }
+    }
+
+    private static func control(_ reader: SettingsReader, _ storePath: String) throws -> ListenerAddress {
+        let texts = try reader.list(.controlListen) ?? ["unix:\(storePath)/control.sock"]
+        guard texts.count == 1, let text = texts.first else {
+            throw reader.fault(.controlListen, "must be one Unix socket")
+        }
+        let address = try listener(text)
+        guard case .unix = address.transport else {
+            throw reader.fault(.controlListen, "must be unix:PATH: administration is open to whoever may write that file")
+        }
+        return address
+    }
+
+    private static func identity(_ reader: SettingsReader, _ listeners: [ListenerAddress]) throws -> TLSIdentity? {
+        let certificate = try reader.text(.tlsCertificate)
+        let key = try reader.text(.tlsKey)
+        let authority = try reader.text(.tlsClientCA)
+        guard let certificate, let key else {
+            guard certificate == nil, key == nil, authority == nil else {
+                throw reader.fault(.tlsCertificate, "and tls-key are needed together")
+            }
+            guard !listeners.contains(where: \.isEncrypted) else {
+                throw reader.fault(.tlsCertificate, "and tls-key are needed by an https listener")
+            }
+            return nil
+        }
+        do throws(TLSIdentity.Fault) {
+            return try TLSIdentity(certificatePath: certificate, keyPath: key, clientAuthorityPath: authority)
+        } catch {
+            throw CommandFailure("\(error.description).", status: .usage)
+        }
+    }
+
+    private static func dataPlane(_ reader: SettingsReader) throws -> DataPlaneSettings {
+        var settings = DataPlaneSettings()
+        settings.issuer = try reader.text(.issuer)
+        settings.realm = try reader.text(.realm) ?? settings.realm
+        settings.resourceMetadata = try reader.text(.resourceMetadata)
+        settings.connectionsMax = try reader.number(.connectionsMax, from: 1) ?? settings.connectionsMax
+        settings.drainSeconds = Int64(try reader.number(.drainSeconds) ?? Int(settings.drainSeconds))
+        settings.trustedProxies = try networks(.trustedProxies, reader) ?? settings.trustedProxies
+        settings.verifySources = try networks(.verifySources, reader) ?? settings.verifySources
+        do {
+            try settings.check()
+        } catch {
+            throw CommandFailure("Settings: \(error.reason).", status: .usage)
+        }
+        return settings
+    }
+
+    private static func networks(_ setting: Setting, _ reader: SettingsReader) throws -> [Network]? {
+        try reader.list(setting)?.map { text in
+            guard let network = Network(text) else { throw reader.fault(setting, "holds '\(text)', which is no CIDR block") }
+            return network
+        }
+    }
+}

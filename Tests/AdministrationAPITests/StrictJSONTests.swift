@@ -1,0 +1,96 @@
+import AdministrationAPI
+import Testing
+
+@Suite struct StrictJSONTests {
+    private func read<Value: Decodable & Sendable>(_ type: Value.Type, _ text: String) throws -> Value {
+        try StrictJSON.decode(type, from: Array(text.utf8))
+    }
+
+    @Test func `a complete request is read`() throws {
+        let text = #"""
+            {"owner": "acme", "name": "ci", "scope": "a b", "aud": ["https://x"], "network": ["10.0.0.0/8"],
+             "expires_in": 60, "nbf": 5, "count": 2}
+            """#
+        let expected = KeyCreateRequest(
+            owner: "acme", name: "ci", scope: SpaceSeparated(["a", "b"]), audience: ["https://x"],
+            networks: ["10.0.0.0/8"], expiresIn: 60, notBefore: 5, count: 2)
+        #expect(try read(KeyCreateRequest.self, text) == expected)
+    }
+
+    @Test(arguments: [
+        (#"{"owner": "a", "ownr": 1}"#, MalformedRequest(.unknownMember, member: "ownr")),
+        (#"{"name": "a"}"#, MalformedRequest(.missingMember, member: "owner")),
+        (#"{"owner": 7}"#, MalformedRequest(.wrongType, member: "owner")),
+        (#"{"owner": null}"#, MalformedRequest(.wrongType, member: "owner")),
+        (#"{"owner": "a", "count": "1"}"#, MalformedRequest(.wrongType, member: "count")),
+        (#"{"owner": "a", "count": 1.5}"#, MalformedRequest(.wrongType, member: "count")),
+        (#"{"owner": "a", "count": 1e99}"#, MalformedRequest(.wrongType, member: "count")),
+        (#"{"owner": "a", "aud": ["x", 1]}"#, MalformedRequest(.wrongType, member: "aud.1")),
+        (#"{"owner": "a", "owner": "b"}"#, MalformedRequest(.repeatedMember, member: "owner")),
+        (#"{"owner": "a", "\u006fwner": "b"}"#, MalformedRequest(.unknownMember, member: nil)),
+        (#"["owner"]"#, MalformedRequest(.wrongType, member: nil)),
+        (#"{"owner": "a""#, MalformedRequest(.notJSON, member: nil)),
+        (#"{"owner": "a"} {}"#, MalformedRequest(.notJSON, member: nil)),
+        ("", MalformedRequest(.notJSON, member: nil)),
+    ])
+    func `a malformed request names the member`(text: String, fault: MalformedRequest) {
+        #expect(throws: fault) { try read(KeyCreateRequest.self, text) }
+    }
+
+    @Test func `bytes that are not UTF-8 are not JSON`() {
+        let bytes = Array(#"{"owner": ""#.utf8) + [0xFF] + Array(#""}"#.utf8)
+        #expect(throws: MalformedRequest.self) { try StrictJSON.decode(KeyCreateRequest.self, from: bytes) }
+    }
+
+    @Test func `deep nesting is refused before it is read`() {
+        let text = String(repeating: "[", count: 100_000)
+        #expect(throws: MalformedRequest(.notJSON, member: nil)) { try read(KeyCreateRequest.self, text) }
+    }
+
+    @Test func `quotes and braces inside of strings are no structure`() throws {
+        let request = try read(KeyCreateRequest.self, #"{"owner": "a\"{\\", "name": "owner\": {["}"#)
+        #expect(request.owner == #"a"{\"#)
+        #expect(request.name == #"owner": {["#)
+    }
+
+    @Test func `equal names in different objects are fine`() throws {
+        let text = #"{"lines": [{"key": "k", "owner": "a"}, {"key": "l", "owner": "b"}]}"#
+        #expect(try read(KeyImportRequest.self, text).lines.count == 2)
+    }
+
+    @Test func `a fault in a line names the line`() {
+        #expect(throws: MalformedRequest(.missingMember, member: "lines.1.owner")) {
+            try read(KeyImportRequest.self, #"{"lines": [{"key": "k", "owner": "a"}, {"key": "l"}]}"#)
+        }
+    }
+
+    @Test func `a name that may be a credential is not shown`() {
+        let text = #"{"owner": "a", "iik1_0Fz8kQ2mXbA_0123456789012345678901234567890123456789012345678": 1}"#
+        #expect(throws: MalformedRequest(.unknownMember, member: "…")) { try read(KeyCreateRequest.self, text) }
+        #expect(MalformedRequest.safeName("shortest_imported_20") == nil)
+    }
+
+    @Test func `a merge patch tells absent from null`() throws {
+        let edit = try read(KeyEditRequest.self, #"{"name": null, "exp": 7}"#)
+        #expect(edit == KeyEditRequest(name: .clear, expiresAt: .set(7)))
+        #expect(edit.notBefore == .leave)
+        #expect(try read(KeyEditRequest.self, "{}").isEmpty)
+        #expect(throws: MalformedRequest(.wrongType, member: "scope")) {
+            try read(KeyEditRequest.self, #"{"scope": null}"#)
+        }
+    }
+
+    @Test func `a request that is written is read as the same`() throws {
+        let edit = KeyEditRequest(name: .set("x"), audience: [], expiresAt: .clear)
+        #expect(try StrictJSON.decode(KeyEditRequest.self, from: Array(StrictJSON.encode(edit))) == edit)
+        let issue = TokenIssueRequest(clientID: "c", subject: "s", scope: SpaceSeparated(["a"]), expiresIn: 5)
+        #expect(try StrictJSON.decode(TokenIssueRequest.self, from: Array(StrictJSON.encode(issue))) == issue)
+        let client = ClientCreateRequest(name: "n", grants: ["g"], rights: ["admin"], isPublic: true)
+        #expect(try StrictJSON.decode(ClientCreateRequest.self, from: Array(StrictJSON.encode(client))) == client)
+    }
+
+    @Test func `two spaces in a scope make an empty word`() {
+        #expect(SpaceSeparated(text: "a  b").words == ["a", "", "b"])
+        #expect(SpaceSeparated(text: "").words == [])
+    }
+}

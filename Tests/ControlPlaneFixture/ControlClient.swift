@@ -1,0 +1,84 @@
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+import NIOHTTP1
+
+/// A plain HTTP client of the control plane that judges nothing.
+public struct ControlClient: Sendable {
+    /// An answer, its body as bytes and as JSON.
+    public struct Answer {
+        public let status: Int
+        public let headers: [String: String]
+        public let bytes: [UInt8]
+
+        /// The body as an object; empty when it is none.
+        public var json: [String: Any] {
+            (try? JSONSerialization.jsonObject(with: Data(bytes))) as? [String: Any] ?? [:]
+        }
+
+        public var items: [[String: Any]] { json["items"] as? [[String: Any]] ?? [] }
+        /// The last part of the problem's type.
+        public var problem: String? { (json["type"] as? String)?.split(separator: ":").last.map(String.init) }
+        public func text(_ member: String) -> String? { json[member] as? String }
+        public func number(_ member: String) -> Int? { json[member] as? Int }
+        public func texts(_ member: String) -> [String]? { json[member] as? [String] }
+        public func isNull(_ member: String) -> Bool { json[member] is NSNull }
+    }
+
+    private let socketPath: String
+
+    public init(_ socketPath: String) {
+        self.socketPath = socketPath
+    }
+
+    public func get(_ path: String) async throws -> Answer { try await send("GET", path) }
+    public func delete(_ path: String) async throws -> Answer { try await send("DELETE", path) }
+
+    public func post(_ path: String, _ body: String? = nil, headers: [String: String] = [:]) async throws -> Answer {
+        try await send("POST", path, body: body.map { Array($0.utf8) }, headers: headers)
+    }
+
+    /// Sends a body as JSON unless the headers say something else.
+    public func send(
+        _ method: String, _ path: String, body: [UInt8]? = nil, headers: [String: String] = [:]
+    ) async throws -> Answer {
+        let host = socketPath.replacing("/", with: "%2F")
+        var request = HTTPClientRequest(url: "http+unix://\(host)\(path)")
+        request.method = HTTPMethod(rawValue: method)
+        if let body {
+            request.body = .bytes(ByteBuffer(bytes: body))
+            if headers["Content-Type"] == nil { request.headers.add(name: "Content-Type", value: "application/json") }
+        }
+        for (name, value) in headers where !value.isEmpty { request.headers.add(name: name, value: value) }
+        let http = HTTPClient(eventLoopGroupProvider: .singleton)
+        do {
+            let response = try await http.execute(request, timeout: .seconds(30))
+            let buffer = try await response.body.collect(upTo: 64 * 1_024 * 1_024)
+            try await http.shutdown()
+            let pairs = response.headers.map { ($0.name.lowercased(), $0.value) }
+            return Answer(
+                status: Int(response.status.code), headers: Dictionary(pairs) { first, _ in first },
+                bytes: Array(buffer.readableBytesView))
+        } catch {
+            try? await http.shutdown()
+            throw error
+        }
+    }
+}
+
+extension ControlPlaneFixture {
+    public var client: ControlClient { ControlClient(socketPath) }
+
+    /// Makes a key and returns its id and text.
+    public func makeKey(owner: String = "acme", scope: String = "a:read") async throws -> (id: String, key: String) {
+        let answer = try await client.post("/v1/keys", #"{"owner": "\#(owner)", "scope": "\#(scope)"}"#)
+        let item = answer.items.first ?? [:]
+        return (item["id"] as? String ?? "", item["key"] as? String ?? "")
+    }
+
+    /// Makes a client and returns its id.
+    public func makeClient() async throws -> String {
+        let body = #"{"name": "gateway", "grant_types": ["client_credentials"], "scope": "a:read"}"#
+        return try await client.post("/v1/clients", body).text("client_id") ?? ""
+    }
+}

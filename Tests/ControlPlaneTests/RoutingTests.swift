@@ -1,0 +1,101 @@
+import AdministrationAPI
+@testable import ControlPlane
+import ControlPlaneFixture
+import Hummingbird
+import Issuance
+import Logging
+import NIOEmbedded
+import Synchronization
+import Testing
+
+@Suite struct RoutingTests {
+    @Test(arguments: [
+        (IssuanceError.invalid(field: "scope", reason: "r"), 422, "invalid-value"),
+        (.unknownCredential, 404, "unknown-credential"), (.unknownClient, 404, "unknown-client"),
+        (.gone(reason: "r"), 409, "revoked-or-expired"), (.conflict(reason: "r"), 409, "conflict"),
+        (.storeFull(reason: "r"), 507, "store-full"), (.busy, 503, "busy"),
+        (.unavailable(reason: "r"), 503, "unavailable"),
+    ])
+    func `each failure of the issuer has a status`(error: IssuanceError, status: Int, type: String) {
+        let problem = Problem(failure: error)
+        #expect(problem.status == status)
+        #expect(problem.type.uri.hasSuffix(":" + type))
+        #expect(problem.type.isTransient == (status == 503))
+    }
+
+    @Test func `a right is granted by its own scope and by the one for all`() {
+        #expect(Right.keysRead.isGranted(by: ["countersign:keys:read"]))
+        #expect(Right.keysRead.isGranted(by: ["x", "countersign:admin"]))
+        #expect(!Right.keysWrite.isGranted(by: ["countersign:keys:read", "countersign:keys"]))
+        #expect(!Right.keysWrite.isGranted(by: []))
+    }
+
+    @Test(arguments: ["owner=%zz", "owner=%f", "owner=%", "owner=%ff", "%zz=1"])
+    func `a query that is not percent-encoded UTF-8 is refused`(query: String) {
+        #expect(throws: Problem.self) { try QueryParameters(query, allowed: ["owner"]) }
+    }
+
+    @Test func `a query is decoded once`() throws {
+        let query = try QueryParameters("owner=a%2541+b%C3%B6&&limit=", allowed: ["owner", "limit"])
+        #expect(query["owner"] == "a%41 bö")
+        #expect(query["limit"] == "")
+        #expect(query["after"] == nil)
+    }
+
+    @Test func `without the right nothing is read and nothing is done`() async throws {
+        let route = Route(.post, "/v1/things", .keysWrite, body: .json) { _ in
+            Issue.record("The route was reached.")
+            return try .json(["done": true])
+        }
+        let access = AccessRule { _, right in throw Problem(.forbidden, detail: right.rawValue) }
+        let responder = controlPlaneRouter([route], access: access, logger: Logger(label: "test")).buildResponder()
+        let request = Request(
+            head: .init(method: .post, scheme: nil, authority: nil, path: "/v1/things"), body: .init(buffer: .init()))
+        let source = ApplicationRequestContextSource(channel: EmbeddedChannel(), logger: Logger(label: "test"))
+        let response = try await responder.respond(to: request, context: BasicRequestContext(source: source))
+        #expect(response.status.code == 403)
+    }
+
+    @Test func `the log names the route and never the path, the query or the body`() async throws {
+        let lines = LogLines()
+        let logger = Logger(label: "test", factory: { _ in lines.handler })
+        try await ControlPlaneFixture.serve(logger: logger) { plane async throws in
+            let made = try await plane.makeKey(owner: "owner-of-secrets")
+            _ = try await plane.client.get("/v1/keys?owner=owner-of-secrets")
+            _ = try await plane.client.post("/v1/owners/owner-of-secrets/revocations")
+            _ = try await plane.client.get("/v1/keys/\(made.key)")
+            _ = try await plane.client.get("/secret-path?\(made.key)")
+            _ = try await plane.client.send("MKCOL", "/v1/keys")
+        }
+        let text = lines.text
+        #expect(text.contains("/v1/owners/{owner}/revocations"))
+        #expect(text.contains("201"))
+        for secret in ["owner-of-secrets", "iik1_", "secret-path", "MKCOL"] { #expect(!text.contains(secret)) }
+    }
+
+    /// Collects every line of every logger made from it, whatever the level.
+    private final class LogLines: Sendable {
+        private let lines = Mutex<[String]>([])
+        var text: String { lines.withLock { $0.joined(separator: "\n") } }
+        var handler: Handler { Handler(lines: self) }
+
+        func append(_ line: String) { lines.withLock { $0.append(line) } }
+
+        struct Handler: LogHandler {
+            let lines: LogLines
+            var metadata: Logger.Metadata = [:]
+            var logLevel = Logger.Level.trace
+
+            init(lines: LogLines) { self.lines = lines }
+
+            subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+                get { metadata[key] }
+                set { metadata[key] = newValue }
+            }
+
+            func log(event: LogEvent) {
+                lines.append("\(event.level) \(event.message) \(event.metadata ?? [:])")
+            }
+        }
+    }
+}

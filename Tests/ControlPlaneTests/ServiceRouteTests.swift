@@ -1,0 +1,97 @@
+import ControlPlane
+import ControlPlaneFixture
+import Foundation
+import Synchronization
+import Testing
+
+@Suite struct ServiceRouteTests {
+    @Test func `peppers are listed, added and retired`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let before = try await plane.client.get("/v1/peppers").items
+            let oldest = try #require(before.first?["number"] as? Int)
+            let added = try await plane.client.post("/v1/peppers")
+            #expect(added.status == 201)
+            let number = try #require(added.number("number"))
+            #expect(added.json["newest"] as? Bool == true)
+            #expect(try await plane.client.delete("/v1/peppers/\(number)").status == 409)
+            let retired = try await plane.client.delete("/v1/peppers/\(oldest)")
+            #expect(retired.status == 204)
+            #expect(retired.bytes.isEmpty)
+            #expect(try await plane.client.get("/v1/peppers").items.count == before.count)
+            #expect(try await plane.client.delete("/v1/peppers/99").status == 404)
+            #expect(try await plane.client.delete("/v1/peppers/x").status == 404)
+        }
+    }
+
+    @Test func `the store tells its figures and whether it is sound`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let statistics = try await plane.client.get("/v1/store/statistics")
+            #expect(statistics.items.allSatisfy { $0["name"] is String && $0["value"] is Int })
+            #expect(!statistics.items.isEmpty)
+            let check = try await plane.client.get("/v1/store/check")
+            #expect(check.json["sound"] as? Bool == true)
+            #expect(check.texts("problems") == [])
+        }
+    }
+
+    @Test func `a backup arrives whole and leaves nothing behind`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let before = try FileManager.default.contentsOfDirectory(atPath: plane.folder.path)
+            let copy = try await plane.client.post("/v1/store/backup")
+            #expect(copy.status == 200)
+            #expect(copy.headers["content-type"] == "application/octet-stream")
+            #expect(copy.headers["content-length"] == String(copy.bytes.count))
+            #expect(!copy.bytes.isEmpty)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: plane.folder.path) == before)
+        }
+    }
+
+    @Test func `an explanation has the verdict, the reason and what is known`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let made = try await plane.makeKey()
+            let good = try await plane.client.post("/v1/explain", #"{"credential": "\#(made.key)"}"#)
+            #expect(good.status == 200)
+            #expect(good.json["active"] as? Bool == true)
+            #expect(good.text("reason") == "valid")
+            #expect((good.json["credential"] as? [String: Any])?["id"] as? String == made.id)
+            #expect(!String(decoding: good.bytes, as: UTF8.self).contains(made.key))
+            let scoped = try await plane.client.post(
+                "/v1/explain", #"{"credential": "\#(made.key)", "scope": "a:write", "client_id": "c"}"#)
+            #expect(scoped.text("reason") == "insufficient_scope")
+            let malformed = try await plane.client.post("/v1/explain", #"{"credential": "x"}"#)
+            #expect(malformed.text("reason") == "malformed")
+            #expect(malformed.isNull("credential"))
+        }
+    }
+
+    @Test func `readiness follows the node and liveness does not`() async throws {
+        let readiness = Mutex(Readiness.ready)
+        let shared = Shared(readiness)
+        try await ControlPlaneFixture.serve(readiness: { shared.value }) { plane async throws in
+            #expect(try await plane.client.get("/readyz").text("status") == "ready")
+            shared.set(.notReady(reason: "The store is being opened."))
+            let unready = try await plane.client.get("/readyz")
+            #expect(unready.status == 503)
+            #expect(unready.problem == "not-ready")
+            #expect(unready.text("detail") == "The store is being opened.")
+            #expect(unready.headers["retry-after"] == "1")
+            #expect(try await plane.client.get("/livez").text("status") == "alive")
+        }
+    }
+
+    private final class Shared: Sendable {
+        private let state: Mutex<Readiness>
+        init(_ state: consuming Mutex<Readiness>) { self.state = state }
+        var value: Readiness { state.withLock { $0 } }
+        func set(_ value: Readiness) { state.withLock { $0 = value } }
+    }
+
+    @Test func `HEAD answers like GET without a body`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let head = try await plane.client.send("HEAD", "/v1/keys")
+            #expect(head.status == 200)
+            #expect(head.bytes.isEmpty)
+            #expect(try await plane.client.send("HEAD", "/v1/keys/00000000001").status == 404)
+        }
+    }
+}

@@ -1,0 +1,144 @@
+@testable import countersign
+import AdministrationAPI
+import ArgumentParser
+import Testing
+
+@Suite struct ArgumentTests {
+    @Test(arguments: [("90d", 7_776_000), ("24h", 86_400), ("15m", 900), ("30s", 30), ("0", 0), ("0s", 0)])
+    func `a duration has a unit`(text: String, seconds: Int64) {
+        #expect(DurationArgument(argument: text)?.seconds == seconds)
+    }
+
+    @Test(arguments: [
+        "", "d", "30", "-1d", "1.5h", "1h30m", "9223372036854775807d", "99999999999999999999s", "٣d", "1 d", "1D",
+    ])
+    func `anything else is no duration`(text: String) {
+        #expect(DurationArgument(argument: text) == nil)
+    }
+
+    @Test func `a duration is told in its largest whole unit`() {
+        #expect([0, 30, 90, 900, 5_400, 86_400].map(DurationArgument.text) == ["0", "30s", "90s", "15m", "90m", "1d"])
+    }
+
+    @Test(arguments: [
+        ("1970-01-01T00:00:00Z", 0), ("2000-02-29T12:00:00Z", 951_825_600), ("2026-11-23T22:37:05Z", 1_795_473_425),
+        ("2026-11-23t22:37:05.123z", 1_795_473_425), ("2026-11-23T23:37:05+01:00", 1_795_473_425),
+        ("2026-11-23 17:07:05-05:30", 1_795_473_425), ("9999-12-31T23:59:59Z", 253_402_300_799),
+        ("1700000000", 1_700_000_000),
+    ])
+    func `a time is RFC 3339 or Unix seconds`(text: String, seconds: Int64) {
+        #expect(TimeArgument(argument: text)?.seconds == seconds)
+    }
+
+    @Test(arguments: [
+        "", "tomorrow", "2026-11-23", "2026-11-23T22:37:05", "2026-02-29T00:00:00Z", "2100-02-29T00:00:00Z",
+        "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "2026-11-23T24:00:00Z", "2026-11-23T22:60:00Z",
+        "2026-11-23T22:37:05+0100", "2026-11-23T22:37:05.Z", "2026-11-23T22:37:05Zx", "-5",
+        "99999999999999999999", "2026/11/23T22:37:05Z",
+    ])
+    func `anything else is no time`(text: String) {
+        #expect(TimeArgument(argument: text) == nil)
+    }
+
+    @Test func `a time that is written is read as the same`() {
+        for seconds in stride(from: Int64(-2_208_988_800), through: 253_402_300_799, by: 86_400 * 97 + 12_345) {
+            #expect(TimeText.parse(TimeText.utc(seconds)) == seconds)
+        }
+        #expect(TimeText.utc(951_782_399) == "2000-02-28T23:59:59Z")
+    }
+
+    @Test func `a control address is a Unix socket`() {
+        #expect(ControlAddress(argument: "unix:/run/c.sock")?.socketPath == "/run/c.sock")
+        #expect(ControlAddress(argument: "unix:c d.sock")?.baseURL == "http+unix://c%20d.sock")
+        for text in ["unix:", "/run/c.sock", "http://127.0.0.1:8081", "unix:/a?mode=0600"] {
+            #expect(ControlAddress(argument: text) == nil)
+        }
+    }
+
+    @Test func `the socket is in the store's folder unless told`() throws {
+        #expect(try KeyList.parse([]).control.address.socketPath == "./countersign-data/control.sock")
+        #expect(try KeyList.parse(["--store", "/srv/c/"]).control.address.socketPath == "/srv/c/control.sock")
+        let told = try KeyList.parse(["--store", "/srv/c", "--control", "unix:/x"])
+        #expect(told.control.address.socketPath == "/x")
+    }
+
+    @Test func `key create takes what the contract lists`() throws {
+        let command = try KeyCreate.parse([
+            "--owner", "acme", "--name", "ci", "--scope", "a  b", "--audience", "https://x", "--audience", "https://y",
+            "--expires-in", "90d", "--not-before", "2026-11-23T22:37:05Z", "--network", "10.0.0.0/8", "--count", "3",
+            "--json",
+        ])
+        #expect(command.scope?.words == ["a", "b"])
+        #expect(command.audience == ["https://x", "https://y"])
+        #expect(command.expiresIn?.seconds == 7_776_000)
+        #expect(command.count == 3)
+        #expect(command.output.json)
+    }
+
+    @Test func `client create takes what the contract lists`() throws {
+        let command = try ClientCreate.parse([
+            "--name", "n", "--grant", "authorization_code", "--grant", "refresh_token", "--redirect-uri",
+            "https://x/cb",
+            "--scope", "a", "--audience", "u", "--may", "introspect", "--may", "changes", "--certificate-san", "dns:x",
+            "--public", "--json",
+        ])
+        #expect(command.grant == [.authorizationCode, .refreshToken])
+        #expect(command.redirectURI == ["https://x/cb"])
+        #expect(command.may == [.introspect, .changes])
+        #expect(command.certificateSAN == "dns:x")
+        #expect(command.isPublic)
+    }
+
+    @Test(arguments: [
+        ["key", "revoke"], ["key", "revoke", "00000000001", "--owner", "a"],
+        ["key", "revoke", "--owner", "a", "--chain"],
+        ["key", "revoke", "00000000001", "--issued-before", "5"], ["key", "revoke", "--owner", "a", "--client", "b"],
+        ["key", "revoke", "not-an-id"], ["key", "edit", "00000000001"],
+        ["key", "edit", "00000000001", "--name", "n", "--no-name"],
+        ["key", "edit", "00000000001", "--expires-in", "1d", "--no-expiry"], ["key", "create"],
+        ["key", "create", "--owner", "a", "--count", "0"], ["key", "create", "--owner", "a", "--expires-in", "soon"],
+        ["client", "create", "--name", "n", "--grant", "password"], ["token", "issue"], ["pepper", "retire", "x"],
+        ["key", "list", "--control", "http://x"], ["bogus"], ["key", "rotate", "00000000001", "--overlap", "-1h"],
+    ])
+    func `wrong arguments are a usage error`(arguments: [String]) async {
+        #expect(await Countersign.run(arguments) == .usage)
+    }
+
+    @Test func `an edit says only what changes`() throws {
+        let edit = try KeyEdit.parse(["00000000001", "--no-name", "--expires-in", "1h", "--no-network", "--scope", ""])
+        let request = edit.request(now: 1_000)
+        #expect(
+            request
+                == KeyEditRequest(
+                    name: .clear, scope: SpaceSeparated([]), networks: [], expiresAt: .set(4_600)))
+    }
+
+    @Test func `every verb has an example`() {
+        func check(_ command: any ParsableCommand.Type, _ path: String) {
+            let configuration = command.configuration
+            #expect(configuration.discussion.contains("Example"), "\(path)")
+            #expect(!configuration.abstract.isEmpty, "\(path)")
+            for verb in configuration.subcommands { check(verb, "\(path) \(verb.configuration.commandName ?? "")") }
+        }
+        check(Countersign.self, "countersign")
+    }
+
+    @Test func `the examples in the help are understood`() throws {
+        func check(_ command: any ParsableCommand.Type) throws {
+            for line in command.configuration.discussion.split(separator: "\n") {
+                let words = line.trimmingPrefix { $0 == " " }
+                guard words.hasPrefix("countersign ") else { continue }
+                let shell = words.split { "|<>".contains($0) }.first ?? ""
+                _ = try Countersign.parseAsRoot(Self.shellWords(shell).dropFirst().map(\.self))
+            }
+            for verb in command.configuration.subcommands { try check(verb) }
+        }
+        try check(Countersign.self)
+    }
+
+    private static func shellWords(_ line: Substring) -> [String] {
+        line.split(separator: "\"", omittingEmptySubsequences: false).enumerated().flatMap { index, part in
+            index.isMultiple(of: 2) ? part.split(separator: " ").map(String.init) : [String(part)]
+        }
+    }
+}

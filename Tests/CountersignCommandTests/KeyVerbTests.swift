@@ -1,0 +1,137 @@
+import ControlPlaneFixture
+import Foundation
+import Testing
+
+@Suite struct KeyVerbTests {
+    @Test func `a key is created with one JSON object a line`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let outcome = try await plane.command(
+                "key", "create", "--owner", "acme", "--scope", "a b", "--expires-in", "90d", "--count", "3", "--json")
+            #expect(outcome.status == 0)
+            #expect(outcome.json.count == 3)
+            let first = try #require(outcome.json.first)
+            #expect(Set(first.keys) == ["id", "key", "owner", "name", "scope", "aud", "iat", "nbf", "exp"])
+            #expect(first["scope"] as? String == "a b")
+            #expect(outcome.errors.isEmpty)
+        }
+    }
+
+    @Test func `a key is shown to people once, with a word about it on standard error`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let outcome = try await plane.command("key", "create", "--owner", "acme", "--name", "ci")
+            #expect(outcome.status == 0)
+            #expect(outcome.lines.count == 5)
+            #expect(outcome.output.contains("iik1_"))
+            #expect(outcome.errors == "Store the key now: it is not shown again.\n")
+            let list = try await plane.command("key", "list")
+            #expect(!list.output.contains("iik1_"))
+            #expect(list.lines.first?.hasPrefix("ID           STATE   OWNER") == true)
+            #expect(list.lines.count == 2)
+        }
+    }
+
+    @Test func `a key is shown, edited and listed by owner`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let id = try await plane.makeKey(owner: "acme").id
+            _ = try await plane.makeKey(owner: "other")
+            #expect(try await plane.command("key", "show", id).output.contains("owner    acme"))
+            let edited = try await plane.command("key", "edit", id, "--name", "new", "--expires-at", "4102444800")
+            #expect(edited.status == 0)
+            #expect(edited.output.contains("expires  2100-01-01T00:00:00Z"))
+            let listed = try await plane.command("key", "list", "--owner", "acme", "--json")
+            #expect(listed.json.compactMap { $0["name"] as? String } == ["new"])
+        }
+    }
+
+    @Test func `a list longer than a page is whole`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            for _ in 0..<2 { _ = try await plane.client.post("/v1/keys", #"{"owner": "acme", "count": 1000}"#) }
+            _ = try await plane.makeKey()
+            let listed = try await plane.command("key", "list", "--json")
+            #expect(Set(listed.json.compactMap { $0["id"] as? String }).count == 2_001)
+            #expect(try await plane.command("key", "list").lines.count == 2_002)
+        }
+    }
+
+    @Test func `an unknown key is not found`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let outcome = try await plane.command("key", "show", "00000000001")
+            #expect(outcome.status == 1)
+            #expect(outcome.output.isEmpty)
+            #expect(outcome.errors == "Error: There is no such credential.\n")
+        }
+    }
+
+    @Test func `a key is rotated and the chain revoked`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let old = try await plane.makeKey().id
+            let rotated = try await plane.command("key", "rotate", old, "--overlap", "1h", "--json")
+            let successor = try #require(rotated.json.first?["id"] as? String)
+            #expect(rotated.json.first?["predecessor"] as? String == old)
+            let alone = try await plane.command("key", "revoke", old)
+            #expect(alone.status == 0)
+            #expect(alone.output == "\(old)  revoked\n")
+            #expect(alone.errors.contains(successor))
+            let chain = try await plane.command("key", "revoke", successor, "00000000001", "--chain")
+            #expect(chain.status == 1)
+            #expect(chain.lines == ["\(successor)  revoked", "00000000001  unknown"])
+        }
+    }
+
+    @Test func `an owner is revoked in one step`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let id = try await plane.makeKey(owner: "a/b ö").id
+            let outcome = try await plane.command("key", "revoke", "--owner", "a/b ö")
+            #expect(outcome.status == 0)
+            #expect(outcome.output.hasPrefix("Revoked: everything issued to the owner 'a/b ö' so far"))
+            #expect(try await plane.client.get("/v1/keys/\(id)").text("state") == "revoked")
+            let before = try await plane.command(
+                "key", "revoke", "--owner", "acme", "--issued-before", "2026-01-01T00:00:00Z", "--json")
+            #expect(before.json.first?["journal_number"] is Int)
+        }
+    }
+
+    @Test func `an import reports lines by number and never a key`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let lines = """
+                {"key": "live_8fK2pQ9sVx3LmN7t", "owner": "acme", "scope": "a b"}
+
+                {"key": "tiny_secret", "owner": "acme"}
+                {"key": "live_8fK2pQ9sVx3LmN7u"}
+                {"key": "live_8fK2pQ9sVx3LmN7v", "owner": "acme", "live_x": 1}
+                not json live_8fK2pQ9sVx3LmN7w
+                {"key": "live_8fK2pQ9sVx3LmN7x", "owner": "acme"}
+                """
+            let outcome = try await plane.command("key", "import", "-", input: lines)
+            #expect(outcome.status == 3)
+            #expect(outcome.output == "imported 2, refused 4\n")
+            let numbers = outcome.errors.split(separator: "\n").compactMap { $0.split(separator: ":").first }
+            #expect(Set(numbers) == ["line 3", "line 4", "line 5", "line 6"])
+            for secret in ["8fK2pQ9sVx3LmN7", "tiny_secret"] {
+                #expect(!(outcome.output + outcome.errors).contains(secret))
+            }
+        }
+    }
+
+    @Test func `a large import goes in batches and gives each line its id`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let lines = (0..<2_500).map { #"{"key": "imported_key_\#(1_000_000 + $0)", "owner": "acme"}"# }
+            let file = plane.folder.appendingPathComponent("keys.jsonl")
+            try Data(lines.joined(separator: "\n").utf8).write(to: file)
+            let outcome = try await plane.command("key", "import", file.path, "--json")
+            #expect(outcome.status == 0)
+            #expect(outcome.json.compactMap { $0["line"] as? Int } == Array(1...2_500))
+            #expect(Set(outcome.json.compactMap { $0["id"] as? String }).count == 2_500)
+            let again = try await plane.command("key", "import", file.path)
+            #expect(again.output == "imported 0, refused 2500\n")
+        }
+    }
+
+    @Test func `a file that is not there is a failure that names it`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let outcome = try await plane.command("key", "import", "nothing.jsonl")
+            #expect(outcome.status == 3)
+            #expect(outcome.errors.contains("nothing.jsonl"))
+        }
+    }
+}

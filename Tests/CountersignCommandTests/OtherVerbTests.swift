@@ -1,0 +1,109 @@
+import ControlPlane
+import ControlPlaneFixture
+import Foundation
+import Testing
+
+@Suite struct OtherVerbTests {
+    @Test func `a client lives through all its verbs`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let created = try await plane.command(
+                "client", "create", "--name", "gateway", "--grant", "client_credentials", "--may", "introspect",
+                "--json")
+            let id = try #require(created.json.first?["client_id"] as? String)
+            let secret = try #require(created.json.first?["client_secret"] as? String)
+            let shown = try await plane.command("client", "show", id)
+            #expect(shown.output.contains("may"))
+            #expect(!shown.output.contains(secret))
+            #expect(try await plane.command("client", "list").output.contains("gateway"))
+            let rotated = try await plane.command("client", "rotate", id, "--overlap", "0")
+            #expect(rotated.output.contains("iic1_"))
+            #expect(rotated.errors == "Store the secret now: it is not shown again.\n")
+            #expect(try await plane.command("client", "revoke", id).status == 0)
+            #expect(try await plane.command("client", "show", "nobody").status == 1)
+        }
+    }
+
+    @Test func `a token is issued and revoked`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let clientID = try await plane.makeClient()
+            let issued = try await plane.command(
+                "token", "issue", "--client", clientID, "--subject", "alice", "--scope", "a:read", "--json")
+            let id = try #require(issued.json.first?["id"] as? String)
+            #expect((issued.json.first?["access_token"] as? String)?.hasPrefix("iib1_") == true)
+            #expect(try await plane.command("token", "revoke", id).output == "\(id)  revoked\n")
+            let all = try await plane.command("key", "revoke", "--client", clientID)
+            #expect(all.status == 0)
+        }
+    }
+
+    @Test func `verify explains one credential from standard input`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let made = try await plane.makeKey()
+            let good = try await plane.command("verify", input: made.key + "\n")
+            #expect(good.status == 0)
+            #expect(good.output.hasPrefix("verdict  active\nreason   valid\nid       \(made.id)\n"))
+            let scoped = try await plane.command("verify", "--scope", "a:write", "--as", "c", "--json", input: made.key)
+            #expect(scoped.status == 1)
+            #expect(scoped.json.first?["reason"] as? String == "insufficient_scope")
+            #expect(try await plane.command("verify", input: "nonsense").status == 1)
+            #expect(try await plane.command("verify", input: "").status == 2)
+            #expect(try await plane.command("verify", input: "\(made.key)\n\(made.key)\n").status == 2)
+            for outcome in [good, scoped] { #expect(!(outcome.output + outcome.errors).contains(made.key)) }
+        }
+    }
+
+    @Test func `a credential given as an argument is refused and not repeated`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let key = try await plane.makeKey().key
+            for arguments in [
+                ["verify", key], ["key", "show", key], ["key", "revoke", key], ["token", "revoke", key],
+            ] {
+                let outcome = try await CommandProcess.run(arguments, in: plane.folder)
+                #expect(outcome.status == 2)
+                #expect(!(outcome.output + outcome.errors).contains(key.suffix(40)))
+            }
+        }
+    }
+
+    @Test func `a backup goes to a file of its owner and overwrites nothing`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let file = plane.folder.appendingPathComponent("copy.mdb")
+            let outcome = try await plane.command("store", "backup", file.path)
+            #expect(outcome.status == 0)
+            let attributes = try FileManager.default.attributesOfItem(atPath: file.path)
+            #expect(attributes[.posixPermissions] as? Int == 0o600)
+            #expect(outcome.errors == "Wrote \(try Data(contentsOf: file).count) bytes.\n")
+            let again = try await plane.command("store", "backup", file.path)
+            #expect(again.status == 3)
+            #expect(again.errors.contains("exists already"))
+            let piped = try await plane.command("store", "backup", "-")
+            #expect(piped.output.utf8.count == (try Data(contentsOf: file).count))
+            #expect(try await plane.command("store", "backup", "/nowhere/copy").status == 3)
+            let left = try FileManager.default.contentsOfDirectory(atPath: plane.folder.path)
+            #expect(Set(left) == ["control.sock", "copy.mdb"])
+        }
+    }
+
+    @Test func `the store, the peppers and the health are told`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            #expect(try await plane.command("store", "check").output == "The store is sound.\n")
+            #expect(try await plane.command("store", "stats").status == 0)
+            let added = try await plane.command("pepper", "add", "--json")
+            let number = try #require(added.json.first?["number"] as? Int)
+            let listed = try await plane.command("pepper", "list")
+            #expect(listed.lines.first == "NUMBER  NEWEST  CREDENTIALS")
+            #expect(try await plane.command("pepper", "retire", String(number)).status == 3)
+            #expect(try await plane.command("pepper", "retire", "1").status == 0)
+            #expect(try await plane.command("health").output == "ready\n")
+        }
+    }
+
+    @Test func `a node that is not ready is not healthy, and says why`() async throws {
+        try await ControlPlaneFixture.serve(readiness: { .notReady(reason: "The store is full.") }) {
+            plane async throws in
+            let outcome = try await plane.command("health")
+            #expect(outcome.status == 3)
+            #expect(outcome.errors == "Error: The store is full.\n")
+        }
+    }
+}
