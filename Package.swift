@@ -15,6 +15,10 @@ let administration: [SwiftSetting] = [
 /// Tests may use Foundation and pointers freely; warnings are errors there too.
 let tests: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 
+let core: [Target.Dependency] = [
+    "CredentialModel", "CredentialDigest", "RecordCache", "LMDB", "CredentialStore", "Verification", "Issuance",
+]
+
 let package = Package(
     name: "countersign",
     products: [
@@ -136,17 +140,14 @@ let package = Package(
         .testTarget(name: "LMDBTests", dependencies: ["LMDB", "CLMDB", "LMDBReaderProbe"], swiftSettings: tests),
         .target(
             name: "TestSupport",
-            dependencies: [
-                "CredentialModel", "CredentialDigest", "RecordCache", "LMDB", "CredentialStore", "Verification",
-                "Issuance",
-            ], path: "Tests/TestSupport", swiftSettings: tests),
+            dependencies: core, path: "Tests/TestSupport", swiftSettings: tests),
         .testTarget(name: "CredentialModelTests", dependencies: ["CredentialModel"], swiftSettings: tests),
         .testTarget(
             name: "CredentialDigestTests", dependencies: ["CredentialDigest", "CredentialModel"], swiftSettings: tests),
         .testTarget(name: "RecordCacheTests", dependencies: ["RecordCache", "CredentialModel"], swiftSettings: tests),
-        .testTarget(name: "CredentialStoreTests", dependencies: ["TestSupport"], swiftSettings: tests),
-        .testTarget(name: "VerificationTests", dependencies: ["TestSupport"], swiftSettings: tests),
-        .testTarget(name: "IssuanceTests", dependencies: ["TestSupport"], swiftSettings: tests),
+        .testTarget(name: "CredentialStoreTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
+        .testTarget(name: "VerificationTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
+        .testTarget(name: "IssuanceTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
     ],
     swiftLanguageModes: [.v6]
 )

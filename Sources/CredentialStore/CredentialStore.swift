@@ -58,6 +58,9 @@ public final class CredentialStore: Sendable {
     /// Whether a commit failed with unknown outcome: the process must end.
     public var hasFailed: Bool { commit.hasFailed }
 
+    /// Mutations that wait for the writer thread now.
+    public var waitingMutations: Int { thread.waiting }
+
     /// What the writer thread has done.
     public var commits: CommitCounters { commit.commits }
 

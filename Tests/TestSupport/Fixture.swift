@@ -87,6 +87,32 @@ public final class Fixture: Sendable {
         _ kind: CredentialKind = .apiKey, owner: String = "alice",
         _ change: @escaping @Sendable (inout StoredCredential) -> Void = { _ in }
     ) async throws -> (id: CredentialID, secret: SecretText) {
+        try await plant([born(kind, owner: owner, change)])[0]
+    }
+
+    /// Puts many credentials into the store in one mutation.
+    public func plant(
+        count: Int, owner: (Int) -> String
+    ) async throws -> [(id: CredentialID, secret: SecretText)] {
+        try await plant((0..<count).map { try born(.apiKey, owner: owner($0)) { _ in } })
+    }
+
+    private func plant(
+        _ born: [(credential: StoredCredential, secret: SecretText)]
+    ) async throws -> [(id: CredentialID, secret: SecretText)] {
+        let inserted = try await store.write(creates: true) { writer, transaction in
+            for (credential, _) in born {
+                guard try writer.insert(credential, in: transaction) else { return false }
+            }
+            return true
+        }
+        guard inserted else { throw NotMinted() }
+        return born.map { ($0.credential.record.id, $0.secret) }
+    }
+
+    private func born(
+        _ kind: CredentialKind, owner: String, _ change: (inout StoredCredential) -> Void
+    ) throws -> (credential: StoredCredential, secret: SecretText) {
         let id = CredentialID.random()
         let secret = CredentialFormat.mint(kind: kind, id: id, vendor: store.vendor)
         let place = store.peppers.newest
@@ -97,12 +123,7 @@ public final class Fixture: Sendable {
         var credential = StoredCredential(record: record, owner: Array(owner.utf8), name: nil)
         credential.record.issuedAt = store.clock.now()
         change(&credential)
-        let planted = credential
-        let inserted = try await store.write(creates: true) { writer, transaction in
-            try writer.insert(planted, in: transaction)
-        }
-        guard inserted else { throw NotMinted() }
-        return (id, secret)
+        return (credential, secret)
     }
 
     public struct NotMinted: Error {}

@@ -26,6 +26,7 @@ extension CredentialStore {
             list.append(("oldest_reader_lag", Int64(clamping: statistics.oldestReaderLagTransactions)))
             list.append(("commits", Int64(clamping: commits.commits)))
             list.append(("mutations", Int64(clamping: commits.mutations)))
+            list.append(("waiting_mutations", Int64(waitingMutations)))
             list.append(("cache_capacity", Int64(published.cache.capacity)))
             list.append(("cache_evictions", Int64(clamping: published.cache.evictions)))
             return list

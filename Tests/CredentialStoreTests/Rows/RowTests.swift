@@ -1,0 +1,162 @@
+import CredentialModel
+import RecordCache
+import Testing
+
+@testable import CredentialStore
+
+private func stored(_ row: [UInt8]) -> StoredCredential? {
+    StoredCredential(row: row.octets, id: CredentialID(rawValue: 9))
+}
+
+@Suite struct `A credential's row` {
+    private func full(owner: Int = 255) -> StoredCredential {
+        var record = CredentialRecord(
+            id: CredentialID(rawValue: 9), kind: .refreshToken, tag: Tag(1, 2, 3, 4), pepper: 65_535)
+        record.flags = [.imported, .superseded]
+        record.issuedAt = UnixSeconds(5)
+        record.expiresAt = UnixSeconds(6)
+        record.notBefore = UnixSeconds(7)
+        record.journalNumber = 8
+        record.family = .max
+        record.client = 10
+        record.scopes = 11
+        record.audiences = 12
+        record.networks = .max
+        var credential = StoredCredential(
+            record: record, owner: (0..<owner).map { UInt8(truncatingIfNeeded: $0 + 1) }, name: "näme")
+        credential.predecessor = CredentialID(rawValue: 13)
+        credential.successor = CredentialID(rawValue: 14)
+        credential.revokedAt = UnixSeconds(15)
+        return credential
+    }
+
+    @Test(arguments: [0, 1, 64, 65, 255]) func `gives back every field`(_ owner: Int) throws {
+        let credential = full(owner: owner)
+        let read = try #require(stored(credential.row))
+        #expect(read.row == credential.row)
+        #expect(read.owner == credential.owner && read.name == "näme")
+        #expect(read.predecessor?.rawValue == 13 && read.successor?.rawValue == 14 && read.revokedAt?.rawValue == 15)
+        let record = read.record
+        #expect(record.kind == .refreshToken && record.pepper == 65_535 && record.flags == [.imported, .superseded])
+        #expect(record.issuedAt.rawValue == 5 && record.expiresAt.rawValue == 6 && record.notBefore.rawValue == 7)
+        #expect(record.journalNumber == 8 && record.family == .max && record.client == 10 && record.scopes == 11)
+        #expect(record.audiences == 12 && record.networks == .max && record.tag.bytes == Tag(1, 2, 3, 4).bytes)
+        #expect(Int(record.owner.byteCount) == owner)
+    }
+
+    @Test func `cut off anywhere inside a claim is damaged`() {
+        let row = full(owner: 3).row
+        // The ends of the header and of each claim are where a shorter row is whole.
+        var ends = [80]
+        var offset = 80
+        while offset < row.count {
+            offset += 3 + Int(row[offset + 1]) + Int(row[offset + 2]) << 8
+            ends.append(offset)
+        }
+        for count in 0..<row.count { #expect((stored(Array(row.prefix(count))) != nil) == ends.contains(count)) }
+    }
+
+    @Test func `with a claim of a later version is read, but never accepted if the claim is critical`() throws {
+        let plain = try #require(stored(full().row + [0x70, 1, 0, 9]))
+        #expect(!plain.record.flags.contains(.unintelligible))
+        let critical = try #require(stored(full().row + [0xF0, 1, 0, 9]))
+        #expect(critical.record.flags.contains(.unintelligible))
+        // Known claims of a length that this version does not know as well.
+        for type in [ClaimType.notBefore, ClaimType.family] {
+            #expect(try #require(stored(full().row + [type, 1, 0, 9])).record.flags.contains(.unintelligible))
+        }
+    }
+
+    @Test func `of another form or kind is damaged, and so is an owner longer than any`() {
+        var row = full().row
+        row[0] = 2
+        #expect(stored(row) == nil)
+        row = full().row
+        row[1] = 0x78
+        #expect(stored(row) == nil)
+        #expect(stored(full().row + [ClaimType.owner, 0, 1] + [UInt8](repeating: 1, count: 256)) == nil)
+    }
+
+    @Test func `of random bytes never traps`() {
+        for _ in 0..<5_000 {
+            var row = (0..<Int.random(in: 0...300)).map { _ in UInt8.random(in: 0...255) }
+            if row.count > 1, Bool.random() { (row[0], row[1]) = (1, 0x6B) }
+            _ = stored(row)
+            _ = JournalEntry(row: row.octets, number: 1)
+            _ = ClientDefinition(row: row.octets, number: 1)
+            _ = WatermarkRow.watermark(row.octets)
+            if !row.isEmpty { _ = WatermarkRow.subject(row.octets) }
+        }
+    }
+}
+
+@Suite struct `Other rows` {
+    @Test func `a journal entry gives back every field`() {
+        let entries = [
+            JournalEntry(number: 4, event: .issued, kind: .apiKey, time: UnixSeconds(5), id: CredentialID(rawValue: 6)),
+            JournalEntry(number: 4, event: .ownerRevoked, time: UnixSeconds(5), subject: [1, 2]),
+            JournalEntry(
+                number: 4, event: .clientRevoked, time: UnixSeconds(5), issuedBefore: UnixSeconds(7), subject: [1]),
+        ]
+        for entry in entries {
+            let row = entry.row
+            let read = JournalEntry(row: row.octets, number: 4)
+            #expect(read == entry)
+        }
+    }
+
+    @Test func `a client gives back every field`() {
+        var client = ClientDefinition(
+            number: 3, clientID: "00000000abc", name: "näme", grants: ["a", "b"], redirectURIs: ["https://x/y"],
+            scope: ["s", "t"], audience: ["u"], rights: ["admin"], certificateSAN: "svc.example", isPublic: true,
+            createdAt: UnixSeconds(77))
+        client.revokedAt = UnixSeconds(78)
+        let row = client.row
+        let read = ClientDefinition(row: row.octets, number: 3)
+        #expect(read == client)
+    }
+
+    @Test func `watermark keys lead back to their subjects`() {
+        let subjects: [WatermarkSubject] = [
+            .owner([1]), .owner([UInt8](repeating: 7, count: 255)), .client(5), .client(.max), .family(.max),
+            .family(1),
+        ]
+        for subject in subjects {
+            let key = WatermarkRow.key(subject)
+            let read = WatermarkRow.subject(key.octets)
+            #expect(read == subject)
+        }
+        #expect(Set(subjects.map(WatermarkRow.key)).count == subjects.count)
+    }
+}
+
+@Suite struct `The directory of clients` {
+    private func client(_ number: UInt32, san: String?, revoked: Bool = false) -> ClientDefinition {
+        var client = ClientDefinition(
+            number: number, clientID: "client \(number)", name: "n", grants: [], redirectURIs: [], scope: [],
+            audience: [], rights: [], certificateSAN: san, isPublic: false, createdAt: .always)
+        if revoked { client.revokedAt = UnixSeconds(1) }
+        return client
+    }
+
+    @Test func `finds living clients by the name in their certificate`() {
+        let directory = ClientDirectory()
+        directory.publish(client(1, san: "svc"))
+        #expect(directory.client(certificateSAN: "svc")?.number == 1)
+        directory.publish(client(1, san: "svc", revoked: true))
+        #expect(directory.client(certificateSAN: "svc") == nil)
+        directory.publish(client(2, san: "svc"))
+        // Whatever becomes of the first, the name is the second's now.
+        directory.publish(client(1, san: "svc", revoked: true))
+        #expect(directory.client(certificateSAN: "svc")?.number == 2)
+        #expect(directory.client(id: "client 1")?.revokedAt != nil)
+    }
+
+    @Test func `pages clients in the order of their ids`() {
+        let directory = ClientDirectory()
+        for number in UInt32(1)...9 { directory.publish(client(number, san: nil)) }
+        #expect(directory.clients(after: nil, limit: 4).map(\.number) == [1, 2, 3, 4])
+        #expect(directory.clients(after: "client 4", limit: 9).map(\.number) == [5, 6, 7, 8, 9])
+        #expect(directory.clients(after: "client 9", limit: 9).isEmpty)
+    }
+}

@@ -1,0 +1,177 @@
+import CredentialModel
+import Issuance
+import LMDB
+import TestSupport
+import Testing
+
+@testable import CredentialStore
+
+@Suite struct `The sweep` {
+    private static let week: Int64 = 7 * 86_400
+
+    private func later(_ seconds: Int64, boot: Int64? = nil) -> TrustedClock.Reading {
+        let now = TrustedClock.Reading.current
+        return TrustedClock.Reading(wall: now.wall + seconds, boot: now.boot + (boot ?? seconds))
+    }
+
+    private func expired(
+        _ fixture: Fixture, _ ago: Int64, kind: CredentialKind = .apiKey,
+        _ change: @escaping @Sendable (inout StoredCredential) -> Void = { _ in }
+    ) async throws -> CredentialID {
+        let end = fixture.store.clock.now().adding(-ago)
+        return try await fixture.plant(kind) {
+            $0.record.expiresAt = end
+            change(&$0)
+        }.id
+    }
+
+    @Test func `takes away what expired more than seven days ago and nothing else`() async throws {
+        let fixture = try Fixture()
+        let long = try await expired(fixture, Self.week + 100)
+        let recent = try await expired(fixture, Self.week - 100)
+        let alive = try await expired(fixture, -100)
+        let endless = try await fixture.plant().id
+        let report = try await Sweep.run(on: fixture.store)
+        #expect(report == Sweep.Report(credentials: 1, journalEntries: 0, paused: false))
+        #expect(try fixture.row(long) == nil)
+        for id in [recent, alive, endless] { #expect(try fixture.row(id) != nil) }
+        #expect(try fixture.check().isEmpty)
+        #expect(try fixture.pages(owner: "alice", limit: 10).joined().count == 3)
+        // Not a second earlier.
+        let end = try #require(try fixture.row(recent)).record.expiresAt
+        let now = fixture.store.clock.now()
+        let wait = end.rawValue + Self.week - now.rawValue
+        _ = try await Sweep.run(on: fixture.store, reading: later(wait - 30))
+        #expect(try fixture.row(recent) != nil)
+        _ = try await Sweep.run(on: fixture.store, reading: later(wait + 30))
+        #expect(try fixture.row(recent) == nil)
+    }
+
+    @Test func `reads the row again: an edit gave it a later end`() async throws {
+        let fixture = try Fixture()
+        let id = try await expired(fixture, Self.week + 100)
+        try await fixture.store.write(creates: false) { writer, transaction in
+            let old = try #require(try writer.credential(id, in: transaction))
+            var new = old
+            new.record.expiresAt = writer.now.adding(1_000)
+            try writer.replace(old, by: new, event: .edited, in: transaction)
+            // The entry of the old end, as if the edit had come between the sweep's look and its deletion.
+            try writer.put(
+                fixture.store.schema.expiry, TableKey.expiry(old.record.expiresAt, id), [], in: transaction)
+        }
+        let report = try await Sweep.run(on: fixture.store)
+        #expect(report.credentials == 0)
+        #expect(try fixture.row(id) != nil)
+        #expect(try fixture.statistic("expiry") == 1)
+        #expect(try fixture.check().isEmpty)
+    }
+
+    @Test func `of many thousand takes all`() async throws {
+        let fixture = try Fixture()
+        let end = fixture.store.clock.now().adding(-Self.week - 10)
+        try await fixture.store.write(creates: true) { writer, transaction in
+            for _ in 0..<2_500 {
+                var record = CredentialRecord(
+                    id: .random(), kind: .accessToken, tag: Tag(1, 1, 1, 1), pepper: fixture.store.peppers.newest.number
+                )
+                record.expiresAt = end
+                _ = try writer.insert(StoredCredential(record: record, owner: [0x61], name: nil), in: transaction)
+            }
+        }
+        #expect(try await Sweep.run(on: fixture.store).credentials == 2_500)
+        for table in ["credentials", "owners", "expiry"] { #expect(try fixture.statistic(table) == 0) }
+    }
+
+    @Test func `keeps used codes and refresh tokens of a family, which show theft`() async throws {
+        let fixture = try Fixture()
+        let token = try await expired(fixture, Self.week + 100, kind: .refreshToken) { $0.record.family = 5 }
+        let code = try await expired(fixture, Self.week + 100, kind: .authorizationCode) { $0.record.family = 5 }
+        let access = try await expired(fixture, Self.week + 100, kind: .accessToken) { $0.record.family = 5 }
+        let alone = try await expired(fixture, Self.week + 100, kind: .refreshToken)
+        #expect(try await Sweep.run(on: fixture.store).credentials == 2)
+        #expect(try fixture.row(token) != nil && fixture.row(code) != nil)
+        #expect(try fixture.row(access) == nil && fixture.row(alone) == nil)
+        #expect(try fixture.check().isEmpty)
+    }
+
+    @Test func `keeps revoked imports, so that a revoked key is not imported anew`() async throws {
+        let fixture = try Fixture()
+        let revoked = try await expired(fixture, Self.week + 100) { $0.record.flags = [.imported, .revoked] }
+        let ended = try await expired(fixture, Self.week + 100) { $0.record.flags = .imported }
+        #expect(try await Sweep.run(on: fixture.store).credentials == 1)
+        #expect(try fixture.row(revoked) != nil)
+        #expect(try fixture.row(ended) == nil)
+        #expect(try fixture.check().isEmpty)
+    }
+
+    @Test func `pauses while the wall clock stands far ahead, and does not remember that time`() async throws {
+        let fixture = try Fixture()
+        let id = try await expired(fixture, 10)
+        _ = try await Sweep.run(on: fixture.store)
+        let report = try await Sweep.run(on: fixture.store, reading: later(30 * 86_400, boot: 0))
+        #expect(report == Sweep.Report(credentials: 0, journalEntries: 0, paused: true))
+        #expect(try fixture.row(id) != nil)
+        let before = TrustedClock.Reading.current.wall
+        let again = try fixture.reopened()
+        #expect(again.store.clock.now().rawValue <= before + 120)
+        // The same time, honestly passed, is believed.
+        #expect(try await Sweep.run(on: again.store, reading: later(30 * 86_400)).credentials == 1)
+    }
+
+    @Test func `remembers the time it had come to, for a restart with a clock set back`() async throws {
+        let fixture = try Fixture()
+        _ = try await Sweep.run(on: fixture.store, reading: later(5 * 86_400))
+        let again = try fixture.reopened()
+        #expect(again.store.clock.now().rawValue >= TrustedClock.Reading.current.wall + 5 * 86_400 - 10)
+    }
+
+    @Test func `forgets journal entries after seven days and goes on counting`() async throws {
+        let fixture = try Fixture()
+        for _ in 0..<5 { try await fixture.plant() }
+        #expect(try await Sweep.run(on: fixture.store, reading: later(Self.week - 100)).journalEntries == 0)
+        #expect(try fixture.journal().count == 5)
+        #expect(try await Sweep.run(on: fixture.store, reading: later(Self.week + 100)).journalEntries == 5)
+        #expect(try fixture.journal().isEmpty)
+        #expect(try fixture.check().isEmpty)
+        try await fixture.plant()
+        #expect(try fixture.journal().map(\.number) == [6])
+        let again = try fixture.reopened()
+        try await again.plant()
+        #expect(try again.journal().map(\.number) == [6, 7])
+    }
+
+    @Test func `keeps the journal below a tenth of the map`() async throws {
+        let fixture = try Fixture(options: StoreOptions(mapBytes: 2 << 20, cacheBytes: 1 << 20, readersMax: 16))
+        let entriesMax = (2 << 20) / 100 * Sweep.journalPercentMax / 48
+        for _ in 0..<6 {
+            try await fixture.store.write(creates: false) { writer, transaction in
+                for _ in 0..<1_000 {
+                    _ = try writer.raiseWatermark(of: .family(1), issuedBefore: nil, in: transaction)
+                }
+            }
+        }
+        #expect(try await Sweep.run(on: fixture.store).journalEntries == 6_000 - entriesMax)
+        let journal = try fixture.journal()
+        #expect(journal.first?.number == UInt64(6_000 - entriesMax + 1))
+        #expect(journal.last?.number == 6_000)
+        #expect(try fixture.check().isEmpty)
+    }
+
+    @Test func `beside edits never takes what an edit has kept`() async throws {
+        let fixture = try Fixture()
+        for _ in 0..<40 {
+            let id = try await expired(fixture, Self.week + 100)
+            async let swept = Sweep.run(on: fixture.store)
+            async let kept = fixture.store.write(creates: false) { writer, transaction -> Bool in
+                guard let old = try writer.credential(id, in: transaction) else { return false }
+                var new = old
+                new.record.expiresAt = writer.now.adding(1_000)
+                try writer.replace(old, by: new, event: .edited, in: transaction)
+                return true
+            }
+            _ = try await swept
+            #expect(try await kept == (fixture.row(id) != nil))
+        }
+        #expect(try fixture.check().isEmpty)
+    }
+}

@@ -1,0 +1,56 @@
+import CredentialModel
+import Testing
+
+@testable import CredentialStore
+
+@Suite struct `The trusted clock` {
+    private func at(_ wall: Int64, _ boot: Int64) -> TrustedClock.Reading {
+        TrustedClock.Reading(wall: wall, boot: boot)
+    }
+
+    @Test func `goes with the wall clock while nobody sets it`() {
+        let clock = TrustedClock(reading: at(1_000, 10))
+        for second in Int64(0)..<100 { #expect(clock.now(at(1_000 + second, 10 + second)).rawValue == 1_000 + second) }
+    }
+
+    @Test func `goes on when the wall clock is set back, so that what expired stays expired`() {
+        let clock = TrustedClock(reading: at(1_000, 10))
+        #expect(clock.now(at(1_100, 110)).rawValue == 1_100)
+        #expect(clock.now(at(500, 111)).rawValue == 1_101)
+        #expect(clock.now(at(600, 211)).rawValue == 1_201)
+        #expect(clock.mark(at(600, 211)).rawValue == 1_201)
+    }
+
+    @Test func `takes over a correction of up to a minute and keeps it`() {
+        let clock = TrustedClock(reading: at(1_000, 10))
+        #expect(clock.now(at(1_060, 10)).rawValue == 1_060)
+        #expect(!clock.isAhead(at(1_060, 10)))
+        #expect(clock.now(at(1_000, 10)).rawValue == 1_060)
+    }
+
+    @Test func `follows a further step ahead only while it lasts`() {
+        let clock = TrustedClock(reading: at(1_000, 10))
+        let ahead = at(1_061, 10)
+        #expect(clock.isAhead(ahead))
+        #expect(clock.now(ahead).rawValue == 1_061)
+        #expect(clock.mark(ahead).rawValue == 1_000)
+        // Set right again: time is what it was.
+        #expect(clock.now(at(1_001, 11)).rawValue == 1_001)
+        #expect(!clock.isAhead(at(1_001, 11)))
+    }
+
+    @Test func `starts where an earlier run had come to, if the wall clock lies behind`() {
+        let clock = TrustedClock(mark: UnixSeconds(5_000), reading: at(1_000, 10))
+        #expect(clock.now(at(1_001, 11)).rawValue == 5_001)
+        #expect(TrustedClock(mark: UnixSeconds(500), reading: at(1_000, 10)).now(at(1_000, 10)).rawValue == 1_000)
+    }
+
+    @Test func `does not trap on marks that no clock shows`() {
+        for mark in [UnixSeconds.never, .latest, UnixSeconds(.min)] {
+            let clock = TrustedClock(mark: mark, reading: at(1_000, 10))
+            _ = clock.now(at(1_000, .max))
+            _ = clock.isAhead(at(.max, 10))
+            _ = clock.mark(at(.min, 10))
+        }
+    }
+}

@@ -1,0 +1,121 @@
+import CredentialModel
+import LMDB
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import CredentialStore
+
+@Suite struct `A full map` {
+    private func revoke(_ id: CredentialID, _ fixture: Fixture) async throws {
+        try await fixture.store.write(creates: false) { writer, transaction in
+            let old = try #require(try writer.credential(id, in: transaction))
+            var new = old
+            new.record.flags.insert(.revoked)
+            try writer.replace(old, by: new, event: .revoked, in: transaction)
+        }
+    }
+
+    /// Plants credentials, some in each mutation, until the store refuses.
+    private func fill(_ fixture: Fixture) async throws -> [(id: CredentialID, secret: SecretText)] {
+        var planted: [(id: CredentialID, secret: SecretText)] = []
+        do {
+            while planted.count < 20_000 {
+                planted += try await fixture.plant(count: 20) { [count = planted.count] in "owner \(count + $0)" }
+            }
+        } catch StoreFailure.full(let percent) {
+            #expect(StoreFailure.full(usedPercent: percent).description.contains("store.map-bytes"))
+        }
+        return planted
+    }
+
+    @Test func `takes no more credentials, revokes every one and loses nothing that was acknowledged`() async throws {
+        let fixture = try Fixture(options: StoreOptions(mapBytes: 1 << 20, cacheBytes: 1 << 20, readersMax: 32))
+        let planted = try await fill(fixture)
+        #expect(planted.count > 500 && planted.count < 20_000)
+        let now = fixture.store.clock.now()
+        let lanes = 16
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for lane in 0..<lanes {
+                group.addTask {
+                    let verifier = try fixture.verifier()
+                    for (id, secret) in stride(from: lane, to: planted.count, by: lanes).map({ planted[$0] }) {
+                        #expect(try verifier.verdict(secret.revealBytes(), at: now).isActive)
+                        try await revoke(id, fixture)
+                        #expect(try verifier.verdict(secret.revealBytes(), at: now).reason == .revoked)
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect(try fixture.check().isEmpty)
+        let again = try fixture.reopened()
+        for (id, _) in planted { #expect(try again.row(id)?.record.flags.contains(.revoked) == true) }
+        #expect(try again.journal().count == 2 * planted.count)
+        #expect(try again.check().isEmpty)
+    }
+
+    @Test func `takes revocations by owner and client as well`() async throws {
+        let fixture = try Fixture(options: StoreOptions(mapBytes: 1 << 20, cacheBytes: 1 << 20, readersMax: 32))
+        let planted = try await fill(fixture)
+        for number in 0..<100 {
+            try await fixture.store.write(creates: false) { writer, transaction in
+                _ = try writer.raiseWatermark(
+                    of: .owner(Array("owner \(number)".utf8)), issuedBefore: nil, in: transaction)
+            }
+        }
+        for (_, secret) in planted.prefix(100) { #expect(try fixture.verdict(secret).reason == .revoked) }
+    }
+
+    @Test func `in the middle of a batch refuses what creates and commits what revokes`() async throws {
+        let fixture = try Fixture(options: StoreOptions(mapBytes: 1 << 20, cacheBytes: 1 << 20, readersMax: 32))
+        let (id, secret) = try await fixture.plant()
+        let gate = WriterGate(fixture.store)
+        // 3,000 credentials in one batch do not fit, though the map was empty when it began.
+        let refused = Atomic<Int>(0)
+        let peppers = fixture.store.peppers
+        for _ in 0..<3_000 {
+            fixture.store.submit(creates: true) { writer, transaction in
+                let record = CredentialRecord(
+                    id: .random(), kind: .apiKey, tag: Tag(1, 2, 3, 4), pepper: peppers.newest.number)
+                let owner = [UInt8](repeating: 0x6F, count: 200)
+                return try writer.insert(StoredCredential(record: record, owner: owner, name: nil), in: transaction)
+            } completion: { result in
+                if case .failure(StoreFailure.full) = result { refused.add(1, ordering: .relaxed) }
+            }
+        }
+        async let revoked: Void = revoke(id, fixture)
+        try await gate.waitUntilQueued(3_001)
+        gate.open()
+        try await revoked
+        #expect(refused.load(ordering: .relaxed) == 3_000)
+        #expect(try fixture.verdict(secret).reason == .revoked)
+        #expect(try fixture.check().isEmpty)
+        // Nothing of them is left, so there is room again.
+        try await fixture.plant()
+        #expect(try fixture.journal().map(\.number) == [1, 2, 3])
+    }
+
+    @Test func `takes a batch of revocations in parts that fit`() async throws {
+        let fixture = try Fixture(options: StoreOptions(mapBytes: 1 << 20, cacheBytes: 1 << 20, readersMax: 32))
+        let planted = try await fill(fixture)
+        let gate = WriterGate(fixture.store)
+        let outcomes = Mutex<[Bool]>([])
+        for (id, _) in planted {
+            fixture.store.submit(creates: false) { writer, transaction in
+                guard let old = try writer.credential(id, in: transaction) else { throw Refusal() }
+                var new = old
+                new.record.flags.insert(.revoked)
+                try writer.replace(old, by: new, event: .revoked, in: transaction)
+            } completion: { result in
+                outcomes.withLock { outcomes in
+                    if case .success = result { outcomes.append(true) } else { outcomes.append(false) }
+                }
+            }
+        }
+        gate.open()
+        #expect(try await eventually { outcomes.withLock { $0.count } == planted.count })
+        #expect(outcomes.withLock { $0.allSatisfy { $0 } })
+        for (id, _) in planted { #expect(try fixture.row(id)?.record.flags.contains(.revoked) == true) }
+    }
+}

@@ -1,0 +1,41 @@
+public import CredentialModel
+public import CredentialStore
+
+/// Reads that block, for tests that are asynchronous for another reason.
+extension Fixture {
+    public func close() { store.close() }
+
+    public func journal(after number: UInt64 = 0, limit: Int = .max) throws -> [JournalEntry] {
+        try store.journal(after: number, limit: limit)
+    }
+
+    public func check() throws -> [String] { try store.check() }
+
+    public func row(_ id: CredentialID) throws -> StoredCredential? { try store.credential(id) }
+
+    public func statistic(_ name: String) throws -> Int64? {
+        try store.statistics().first { $0.name == name }?.value
+    }
+
+    public func recordsByPepper() throws -> [UInt16: Int] { try store.countByPepper() }
+
+    public func backup(toFile path: String) throws { try store.backup(toFile: path) }
+
+    /// All ids in pages of `limit`, each page after the last one's cursor.
+    public func pages(owner: String? = nil, limit: Int, matches: (StoredCredential) -> Bool = { _ in true }) throws
+        -> [[CredentialID]]
+    {
+        var pages: [[CredentialID]] = []
+        var after: CredentialID?
+        repeat {
+            let page = try store.credentials(
+                owner: owner.map { Array($0.utf8) }, after: after, limit: limit, matches: matches)
+            pages.append(page.rows.map(\.record.id))
+            after = page.next
+        } while after != nil
+        return pages
+    }
+}
+
+/// Closes a store that no fixture holds.
+public func close(_ store: CredentialStore) { store.close() }
