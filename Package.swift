@@ -148,6 +148,58 @@ let package = Package(
         .testTarget(name: "CredentialStoreTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
         .testTarget(name: "VerificationTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
         .testTarget(name: "IssuanceTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
+        .target(name: "WireFuzz", dependencies: ["HTTPWire"], swiftSettings: administration),
+        .executableTarget(
+            name: "WireDifferential",
+            dependencies: [
+                "HTTPWire",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+            ],
+            swiftSettings: administration),
+        .testTarget(
+            name: "HTTPWireTests", dependencies: ["HTTPWire", "WireDifferential", "WireFuzz"], swiftSettings: tests),
+        .testTarget(name: "ListeningTests", dependencies: ["Listening"], swiftSettings: tests),
+        .testTarget(
+            name: "DataPlaneTests",
+            dependencies: [
+                "DataPlane", "Listening", "TestSupport", "Issuance",
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: tests),
+        .testTarget(name: "AdministrationAPITests", dependencies: ["AdministrationAPI"], swiftSettings: tests),
+        .target(
+            name: "ControlPlaneFixture",
+            dependencies: [
+                "ControlPlane", "CredentialModel", "Issuance", "TestSupport",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            path: "Tests/ControlPlaneFixture", swiftSettings: tests),
+        .testTarget(
+            name: "ControlPlaneTests",
+            dependencies: [
+                "AdministrationAPI", "ControlPlane", "ControlPlaneFixture", "Issuance", "TestSupport",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+            ],
+            swiftSettings: tests),
+        .testTarget(
+            name: "CountersignCommandTests",
+            dependencies: [
+                "AdministrationAPI", "ControlPlaneFixture", "Issuance", "countersign", "TestSupport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ],
+            swiftSettings: tests),
     ],
     swiftLanguageModes: [.v6]
 )

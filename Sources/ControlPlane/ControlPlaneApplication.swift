@@ -57,7 +57,7 @@ struct SocketListener: Service {
             group.addTask { [path, logger, onListening] in
                 guard await bound.first(where: { true }) != nil else { return nil }
                 let published = try socket.publish()
-                logger.info("control plane listens", metadata: ["socket": .string(path)])
+                logger.debug("control plane listens", metadata: ["socket": .string(path)])
                 await onListening()
                 return published
             }

@@ -27,7 +27,7 @@ struct Countersign: AsyncParsableCommand {
     }
 
     /// Runs one command and tells how it ended.
-    static func run(_ arguments: [String]) async -> ExitStatus {
+    static func run(_ arguments: [String]) async -> CommandStatus {
         do {
             var command = try parseAsRoot(arguments)
             if var asyncCommand = command as? any AsyncParsableCommand {
@@ -39,7 +39,7 @@ struct Countersign: AsyncParsableCommand {
         } catch let failure as CommandFailure {
             Console.error("Error: \(failure.message)")
             return failure.status
-        } catch let status as ExitStatus {
+        } catch let status as CommandStatus {
             return status
         } catch {
             return report(error)
@@ -47,7 +47,7 @@ struct Countersign: AsyncParsableCommand {
     }
 
     /// Help goes to standard output, complaints about the arguments to standard error.
-    private static func report(_ error: any Error) -> ExitStatus {
+    private static func report(_ error: any Error) -> CommandStatus {
         let code = exitCode(for: error)
         // The parser repeats arguments that it does not understand: one may be a credential.
         let message = RedactedText.withoutCredentials(fullMessage(for: error))

@@ -14,9 +14,14 @@ public enum Change<Value: Codable & Equatable & Sendable>: Equatable, Sendable {
 }
 
 extension KeyedDecodingContainer {
-    func decodeChange<Value>(_ type: Value.Type, forKey key: Key) throws -> Change<Value> {
+    func decodeChange(_ type: String.Type, forKey key: Key) throws -> Change<String> {
         guard contains(key) else { return .leave }
-        return try decodeNil(forKey: key) ? .clear : .set(decode(type, forKey: key))
+        return try decodeIfPresent(type, forKey: key).map { .set($0) } ?? .clear
+    }
+
+    func decodeChange(_ type: Int64.Type, forKey key: Key) throws -> Change<Int64> {
+        guard contains(key) else { return .leave }
+        return try decodeWhole(forKey: key).map { .set($0) } ?? .clear
     }
 }
 

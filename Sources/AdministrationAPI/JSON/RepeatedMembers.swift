@@ -22,9 +22,11 @@ enum RepeatedMembers {
             case UInt8(ascii: "\""):
                 let (content, next) = string(in: bytes, from: index + 1)
                 index = next
-                guard let depth = open.indices.last, open[depth] != nil, isName(in: bytes, after: next) else { continue }
-                guard !content.contains(UInt8(ascii: "\\")) else { return MalformedRequest(.unknownMember, member: nil) }
-                guard open[depth]?.insert(content).inserted == true else {
+                guard let depth = open.indices.last, open[depth] != nil, isName(in: bytes, after: next) else {
+                    continue
+                }
+                if content.contains(UInt8(ascii: "\\")) { return MalformedRequest(.unknownMember, member: nil) }
+                if open[depth]?.insert(content).inserted == false {
                     let name = String(decoding: content, as: UTF8.self)
                     return MalformedRequest(.repeatedMember, member: MalformedRequest.safeName(name))
                 }

@@ -51,9 +51,26 @@ extension Decoder {
     ///
     /// - Throws: ``MalformedRequest`` for an unknown member, `DecodingError` when there is no object.
     func strictMembers<Name: CodingKey>(_ type: Name.Type) throws -> KeyedDecodingContainer<Name> {
-        for member in try container(keyedBy: AnyMember.self).allKeys where Name(stringValue: member.stringValue) == nil {
+        for member in try container(keyedBy: AnyMember.self).allKeys where Name(stringValue: member.stringValue) == nil
+        {
             throw MalformedRequest(.unknownMember, path: codingPath + [member])
         }
         return try container(keyedBy: Name.self)
+    }
+}
+
+extension KeyedDecodingContainer {
+    /// A whole number; absent and `null` are nil.
+    ///
+    /// Of 1.5 and of 1e99 `JSONDecoder` says in the end only that the data is not JSON, since the error it throws inside
+    /// is none of `DecodingError`: here the member is named.
+    func decodeWhole(forKey key: Key) throws -> Int64? {
+        do {
+            return try decodeIfPresent(Int64.self, forKey: key)
+        } catch let error as DecodingError {
+            throw error
+        } catch {
+            throw MalformedRequest(.wrongType, path: codingPath + [key])
+        }
     }
 }

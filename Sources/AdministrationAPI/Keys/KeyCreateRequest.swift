@@ -45,8 +45,8 @@ public struct KeyCreateRequest: Codable, Equatable, Sendable {
         scope = try members.decodeIfPresent(SpaceSeparated.self, forKey: .scope)
         audience = try members.decodeIfPresent([String].self, forKey: .audience)
         networks = try members.decodeIfPresent([String].self, forKey: .networks)
-        expiresIn = try members.decodeIfPresent(Int64.self, forKey: .expiresIn)
-        notBefore = try members.decodeIfPresent(Int64.self, forKey: .notBefore)
-        count = try members.decodeIfPresent(Int.self, forKey: .count)
+        expiresIn = try members.decodeWhole(forKey: .expiresIn)
+        notBefore = try members.decodeWhole(forKey: .notBefore)
+        count = try members.decodeWhole(forKey: .count).map { Int(clamping: $0) }
     }
 }

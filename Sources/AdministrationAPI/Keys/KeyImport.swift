@@ -42,8 +42,8 @@ public struct KeyImportLine: Codable, Equatable, Sendable {
         scope = try members.decodeIfPresent(SpaceSeparated.self, forKey: .scope)
         audience = try members.decodeIfPresent([String].self, forKey: .audience)
         networks = try members.decodeIfPresent([String].self, forKey: .networks)
-        expiresIn = try members.decodeIfPresent(Int64.self, forKey: .expiresIn)
-        notBefore = try members.decodeIfPresent(Int64.self, forKey: .notBefore)
+        expiresIn = try members.decodeWhole(forKey: .expiresIn)
+        notBefore = try members.decodeWhole(forKey: .notBefore)
     }
 }
 

@@ -15,7 +15,7 @@ public struct RotationRequest: Codable, Equatable, Sendable {
     public init(from decoder: any Decoder) throws {
         let members = try decoder.strictMembers(CodingKeys.self)
         overlapSeconds =
-            try members.decodeIfPresent(Int64.self, forKey: .overlapSeconds) ?? Self.overlapSecondsDefault
+            try members.decodeWhole(forKey: .overlapSeconds) ?? Self.overlapSecondsDefault
     }
 }
 

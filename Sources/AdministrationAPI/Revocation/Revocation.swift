@@ -55,7 +55,7 @@ public struct BulkRevocationRequest: Codable, Equatable, Sendable {
     enum CodingKeys: String, CodingKey { case issuedBefore = "issued_before" }
 
     public init(from decoder: any Decoder) throws {
-        issuedBefore = try decoder.strictMembers(CodingKeys.self).decodeIfPresent(Int64.self, forKey: .issuedBefore)
+        issuedBefore = try decoder.strictMembers(CodingKeys.self).decodeWhole(forKey: .issuedBefore)
     }
 }
 

@@ -32,7 +32,7 @@ public struct TokenIssueRequest: Codable, Equatable, Sendable {
         subject = try members.decodeIfPresent(String.self, forKey: .subject)
         scope = try members.decodeIfPresent(SpaceSeparated.self, forKey: .scope)
         audience = try members.decodeIfPresent([String].self, forKey: .audience)
-        expiresIn = try members.decodeIfPresent(Int64.self, forKey: .expiresIn)
+        expiresIn = try members.decodeWhole(forKey: .expiresIn)
     }
 }
 

@@ -1,8 +1,7 @@
 import AdministrationAPI
 
 extension OpenAPIDocument {
-    static let serviceSchemas =
-        #"""
+    static let serviceSchemas = #"""
         "Pepper": {
           "type": "object", "required": ["number", "newest", "records"],
           "properties": {
@@ -45,9 +44,7 @@ extension OpenAPIDocument {
         "Problem": {
           "type": "object", "required": ["type", "title", "status"],
           "properties": {
-            "type": {"type": "string", "format": "uri", "enum": [
-        """# + problemTypes + #"""
-        ]},
+            "type": {"type": "string", "format": "uri", "enum": [\#(problemTypes)]},
             "title": {"type": "string"},
             "status": {"type": "integer"},
             "detail": {"type": "string"},

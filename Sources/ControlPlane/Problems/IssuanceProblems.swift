@@ -3,7 +3,7 @@ import Issuance
 
 extension Problem {
     /// The one place where failures of the issuer become statuses of HTTP.
-    init(_ error: IssuanceError) {
+    init(failure error: IssuanceError) {
         switch error {
         case .invalid(let field, let reason):
             self.init(.invalidValue, detail: "'\(field)': \(reason)", member: field)

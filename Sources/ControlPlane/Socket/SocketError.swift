@@ -1,9 +1,7 @@
 import Glibc
 
-/// The two errors of `connect` that mean: nobody listens here.
+/// What the errors of `connect` on a socket file mean.
 enum SocketError {
-    /// There is a file, but nobody behind it.
-    static let refused = ECONNREFUSED
-    /// There is no file.
-    static let absent = ENOENT
+    /// There is no file, or there is one and nobody behind it.
+    static let nobodyListens: Set<CInt> = [ENOENT, ECONNREFUSED]
 }

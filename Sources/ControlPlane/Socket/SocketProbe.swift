@@ -11,7 +11,7 @@ enum SocketProbe {
                 .connect(unixDomainSocketPath: path).get()
             try? await channel.close()
             return true
-        } catch let error as IOError where error.errnoCode == SocketError.refused || error.errnoCode == SocketError.absent {
+        } catch let error as IOError where SocketError.nobodyListens.contains(error.errnoCode) {
             return false
         }
     }

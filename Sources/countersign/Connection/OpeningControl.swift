@@ -12,7 +12,7 @@ extension ControlOptions {
         // "DIR/." is there only when DIR is a folder.
         guard FileManager.default.fileExists(atPath: store + "/.") else {
             throw CommandFailure(
-                "There is no store in '\(store)'. Name its folder with --store; only 'countersign serve' makes a new one.")
+                "There is no store in '\(store)'. Name its folder with --store; only 'countersign serve' makes one.")
         }
         let control = try await opener(store)
         do {

@@ -11,7 +11,7 @@ struct RefusedRequest {
 
     var failure: CommandFailure {
         guard let problem else { return CommandFailure("The daemon answered with status \(statusCode).") }
-        let status: ExitStatus =
+        let status: CommandStatus =
             switch problem.type {
             case .unknownCredential, .unknownClient, .notFound: .negative
             case .invalidValue: .usage

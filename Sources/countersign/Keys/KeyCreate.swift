@@ -68,7 +68,9 @@ struct KeyCreate: AsyncParsableCommand {
             for key in keys { table.add([key.id, key.key?.reveal()]) }
             Console.line(table.render())
         }
-        Console.error(keys.count == 1 ? "Store the key now: it is not shown again." : "Store the keys now: they are not shown again.")
+        Console.error(
+            keys.count == 1
+                ? "Store the key now: it is not shown again." : "Store the keys now: they are not shown again.")
     }
 
     static func fields(_ key: KeyCreated) -> FieldList {

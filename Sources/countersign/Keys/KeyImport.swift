@@ -31,7 +31,7 @@ struct KeyImport: AsyncParsableCommand {
             var job = ImportJob(connection: connection, json: output.json, byteCount: byteCount)
             try await job.run(LineReader(input))
             if !output.json { Console.line("imported \(job.importedCount), refused \(job.refusedCount)") }
-            if job.refusedCount > 0 { throw ExitStatus.failed }
+            if job.refusedCount > 0 { throw CommandStatus.failed }
         }
     }
 }

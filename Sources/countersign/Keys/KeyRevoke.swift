@@ -59,7 +59,7 @@ struct KeyRevoke: AsyncParsableCommand {
         let result: BulkRevocationResult = try await connection.send(.POST, path, body: request)
         if output.json { return try Console.json(result) }
         let limit = issuedBefore.map { "before \(TimeText.utc($0.seconds))" } ?? "so far"
-        Console.line(
-            SafeText.visible("Revoked: everything issued to \(whose) \(limit) (journal number \(result.journalNumber))."))
+        let text = "Revoked: everything issued to \(whose) \(limit) (journal number \(result.journalNumber))."
+        Console.line(SafeText.visible(text))
     }
 }

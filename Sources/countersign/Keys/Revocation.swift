@@ -6,7 +6,7 @@ struct Revocation {
     let ids: [String]
     let chain: Bool
 
-    /// - Throws: ``ExitStatus/negative`` when an id is not known.
+    /// - Throws: ``CommandStatus/negative`` when an id is not known.
     func run(_ connection: ControlConnection, json: Bool) async throws {
         var anyUnknown = false
         for start in stride(from: 0, to: ids.count, by: RevocationRequest.idsMax) {
@@ -16,14 +16,14 @@ struct Revocation {
             if json { try Console.json(result) } else { Self.show(result) }
             anyUnknown = anyUnknown || !result.unknown.isEmpty
         }
-        if anyUnknown { throw ExitStatus.negative }
+        if anyUnknown { throw CommandStatus.negative }
     }
 
     static func show(_ result: RevocationResult) {
         Console.line(table(result).render(withHeader: false))
         if !result.livingRelatives.isEmpty {
-            Console.error(
-                "Predecessors or successors still work: \(result.livingRelatives.joined(separator: " ")). --chain ends them.")
+            let ids = result.livingRelatives.joined(separator: " ")
+            Console.error("Predecessors or successors still work: \(ids). --chain ends them.")
         }
     }
 

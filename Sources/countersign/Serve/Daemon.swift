@@ -46,7 +46,7 @@ struct Daemon: Sendable {
             readiness.become(.failed)
             logger.critical("the store has failed", metadata: ["reason": .string(failure.description)])
             DispatchQueue.global().asyncAfter(deadline: .now() + Self.fatalDelaySeconds) {
-                exit(ExitStatus.failed.rawValue)
+                exit(CommandStatus.failed.rawValue)
             }
         }
     }

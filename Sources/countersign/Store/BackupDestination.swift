@@ -14,7 +14,7 @@ struct BackupDestination {
     init(_ file: String) throws {
         guard file != "-" else {
             guard !Console.outputIsTerminal else {
-                throw CommandFailure("Standard output is a terminal. Name a file, or send the copy on.", status: .usage)
+                throw CommandFailure("Standard output is a terminal: name a file.", status: .usage)
             }
             path = nil
             folder = ""
@@ -25,7 +25,8 @@ struct BackupDestination {
             throw CommandFailure("'\(file)' exists already. Name another file, or remove it first.")
         }
         path = file
-        folder = URL(fileURLWithPath: file).deletingLastPathComponent()
+        folder =
+            URL(fileURLWithPath: file).deletingLastPathComponent()
             .appendingPathComponent(".countersign-backup-\(UUID().uuidString)").path
         do {
             try FileManager.default.createDirectory(
@@ -33,9 +34,12 @@ struct BackupDestination {
         } catch {
             throw CommandFailure("'\(file)' cannot be written: is its folder there, and is it yours?")
         }
-        guard FileManager.default.createFile(atPath: folder + "/copy", contents: nil, attributes: [.posixPermissions: 0o600]),
-            let handle = FileHandle(forWritingAtPath: folder + "/copy")
-        else { throw CommandFailure("'\(file)' cannot be written.") }
+        let copy = folder + "/copy"
+        let isMade = FileManager.default.createFile(
+            atPath: copy, contents: nil, attributes: [.posixPermissions: 0o600])
+        guard isMade, let handle = FileHandle(forWritingAtPath: copy) else {
+            throw CommandFailure("'\(file)' cannot be written.")
+        }
         self.handle = handle
     }
 

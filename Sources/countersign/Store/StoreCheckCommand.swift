@@ -24,7 +24,7 @@ struct StoreCheckCommand: AsyncParsableCommand {
             } else {
                 for problem in check.problems { Console.line(SafeText.visible(problem)) }
             }
-            if !check.isSound { throw ExitStatus.failed }
+            if !check.isSound { throw CommandStatus.failed }
         }
     }
 }

@@ -29,7 +29,7 @@ struct VerifyCommand: AsyncParsableCommand {
         try await control.withConnection { connection in
             let explanation: ExplanationResource = try await connection.send(.POST, "/v1/explain", body: request)
             if output.json { try Console.json(explanation) } else { Console.line(Self.text(explanation)) }
-            if !explanation.isActive { throw ExitStatus.negative }
+            if !explanation.isActive { throw CommandStatus.negative }
         }
     }
 

@@ -1,5 +1,5 @@
 /// How a command ends, for scripts. Thrown to end with nothing more to say.
-enum ExitStatus: Int32, Error, Equatable {
+enum CommandStatus: Int32, Error, Equatable {
     case done = 0
     /// The credential is inactive, or what was asked for does not exist.
     case negative = 1
@@ -11,9 +11,9 @@ enum ExitStatus: Int32, Error, Equatable {
 /// Why a command failed, in words that say what to do.
 struct CommandFailure: Error, Equatable {
     let message: String
-    let status: ExitStatus
+    let status: CommandStatus
 
-    init(_ message: String, status: ExitStatus = .failed) {
+    init(_ message: String, status: CommandStatus = .failed) {
         self.message = message
         self.status = status
     }
