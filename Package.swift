@@ -104,7 +104,7 @@ let package = Package(
         .target(
             name: "ControlPlane",
             dependencies: [
-                "AdministrationAPI", "CredentialModel", "CredentialDigest", "Issuance",
+                "AdministrationAPI", "CredentialModel", "CredentialDigest", "CredentialStore", "Issuance", "Verification",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),

@@ -4,10 +4,12 @@ public import Foundation
 public import Issuance
 public import Logging
 import ServiceLifecycle
+import TestSupport
 
 /// A control plane on a real Unix socket in a folder of its own.
 public struct ControlPlaneFixture: Sendable {
-    public let issuer: Issuer
+    public var issuer: Issuer { fixture.issuer }
+    private let fixture: Fixture
     public let folder: URL
     public let socketPath: String
 
@@ -20,7 +22,7 @@ public struct ControlPlaneFixture: Sendable {
         let folder = try makeFolder()
         defer { try? FileManager.default.removeItem(at: folder) }
         let fixture = ControlPlaneFixture(
-            issuer: Issuer(), folder: folder, socketPath: socketPath ?? folder.path + "/control.sock")
+            fixture: try Fixture(), folder: folder, socketPath: socketPath ?? folder.path + "/control.sock")
         return try await fixture.serve(readiness: readiness, mode: mode, logger: logger, body)
     }
 
@@ -28,8 +30,12 @@ public struct ControlPlaneFixture: Sendable {
         readiness: @escaping @Sendable () async -> Readiness, mode: Int, logger: Logger,
         _ body: @escaping @Sendable (ControlPlaneFixture) async throws -> Result
     ) async throws -> Result {
+        let explaining = try Explaining(issuer: issuer)
         let services = ControlPlaneServices(
-            issuer: issuer, explain: explain, readiness: readiness, backupFolder: folder.path)
+            issuer: issuer,
+            explain: { bytes, scope, client throws(IssuanceError) in
+                try await explaining.explain(bytes, scope: scope, clientID: client)
+            }, readiness: readiness, backupFolder: folder.path)
         let (listening, signal) = AsyncStream.makeStream(of: Void.self)
         let service = controlPlaneApplication(
             services: services, socketPath: socketPath, mode: mode, logger: logger, onListening: { signal.yield() })
@@ -59,23 +65,6 @@ public struct ControlPlaneFixture: Sendable {
     }
 
     struct NeverListened: Error {}
-
-    /// Judges by the public part of a credential alone: enough to see that questions and answers pass.
-    private var explain: ControlPlaneServices.Explain {
-        { [issuer] bytes, scope, _ throws(IssuanceError) in
-            guard bytes.count == 66, let id = CredentialID(String(decoding: bytes[5..<16], as: UTF8.self)) else {
-                return Explanation(inactive: .malformed, summary: nil)
-            }
-            guard let summary = try await issuer.credential(id) else {
-                return Explanation(inactive: .unknown, summary: nil)
-            }
-            guard summary.state == .active else { return Explanation(inactive: .revoked, summary: summary) }
-            guard Set(scope).isSubset(of: summary.scope) else {
-                return Explanation(inactive: .insufficientScope, summary: summary)
-            }
-            return Explanation(inactive: nil, summary: summary)
-        }
-    }
 
     /// A new folder with a path short enough for a socket.
     public static func makeFolder() throws -> URL {

@@ -4,6 +4,7 @@ import Foundation
 import Hummingbird
 import Issuance
 import Logging
+import TestSupport
 import Testing
 
 @Suite struct OpenAPITests {
@@ -12,9 +13,10 @@ import Testing
         return try #require(json as? [String: Any])
     }
 
-    private var routes: [Route] {
+    private func routes() throws -> [Route] {
         let services = ControlPlaneServices(
-            issuer: Issuer(), explain: { _, _, _ throws(IssuanceError) in Explanation(inactive: nil, summary: nil) },
+            issuer: try Fixture().issuer,
+            explain: { _, _, _ throws(IssuanceError) in Explanation(inactive: nil, summary: nil) },
             readiness: { .ready }, backupFolder: "/nowhere")
         return openRoutes(services) + administrationRoutes(services, remembering: IdempotencyTable())
     }

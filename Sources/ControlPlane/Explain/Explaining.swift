@@ -1,21 +1,22 @@
-import ControlPlane
 import CredentialModel
-import CredentialStore
-import Issuance
+public import CredentialStore
+public import Issuance
 import Synchronization
 import Verification
 
 /// Judges one credential for an operator and says why.
-final class Explaining: Sendable {
+public final class Explaining: Sendable {
     private let verifier: Mutex<Verifier>
     private let issuer: Issuer
 
-    init(issuer: Issuer) throws {
+    public init(issuer: Issuer) throws(StoreFailure) {
         verifier = Mutex(try Verifier(store: issuer.store))
         self.issuer = issuer
     }
 
-    func explain(
+    /// The verdict with its reason, and the row if the presented secret was right.
+    /// - Throws: ``IssuanceError/unknownClient`` when nobody is called `clientID`.
+    public func explain(
         _ presented: [UInt8], scope: [String], clientID: String?
     ) async throws(IssuanceError) -> Explanation {
         let store = issuer.store
