@@ -1,5 +1,6 @@
 public import CredentialModel
 public import CredentialStore
+import LMDB
 
 /// Reads that block, for tests that are asynchronous for another reason.
 extension Fixture {
@@ -39,3 +40,10 @@ extension Fixture {
 
 /// Closes a store that no fixture holds.
 public func close(_ store: CredentialStore) { store.close() }
+
+/// A secret file, written as an operator would.
+public enum FixtureFile {
+    public static func replace(_ path: String, _ bytes: [UInt8]) throws {
+        try SecretFile.replace(path: path, bytes: bytes)
+    }
+}

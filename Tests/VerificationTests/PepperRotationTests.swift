@@ -161,7 +161,9 @@ import Verification
         }
         #expect(try fixture.check().isEmpty)
         let again = try fixture.reopened()
-        for secret in [single.secret, bulk.secret, long.secret] { #expect(try again.verdict(secret).reason == .unknown) }
+        for secret in [single.secret, bulk.secret, long.secret] {
+            #expect(try again.verdict(secret).reason == .unknown)
+        }
     }
 
     @Test func `that is missing for a living record is an error and never inactive`() async throws {

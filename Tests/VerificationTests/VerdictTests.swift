@@ -73,7 +73,8 @@ import Testing
         }
         let verifier = try fixture.verifier()
         let expected: [(Int64, InactiveReason?)] = [
-            (1_005, nil), (999, .notYetValid), (1_000, nil), (1_009, nil), (1_010, .expired), (1_011, .expired), (1_009, nil),
+            (1_005, nil), (999, .notYetValid), (1_000, nil), (1_009, nil), (1_010, .expired), (1_011, .expired),
+            (1_009, nil),
             (0, .notYetValid),
         ]
         for (second, reason) in expected {
@@ -165,7 +166,9 @@ import Testing
             _ = try transaction.put(fixture.store.schema.credentials, key: id.rawValue, value: longer.octets)
         }
         let verifier = try fixture.verifier()
-        for _ in 0..<2 { #expect(try verifier.verdict(secret.revealBytes(), at: UnixSeconds(1_000)).reason == .unknown) }
+        for _ in 0..<2 {
+            #expect(try verifier.verdict(secret.revealBytes(), at: UnixSeconds(1_000)).reason == .unknown)
+        }
         // Such a row can be ended, and stays ended.
         _ = try await fixture.issuer.revoke([id], chain: false)
         #expect(try verifier.verdict(secret.revealBytes(), at: UnixSeconds(1_000)).reason == .revoked)

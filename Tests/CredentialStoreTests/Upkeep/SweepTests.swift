@@ -120,9 +120,10 @@ import Testing
 
     @Test func `remembers the time it had come to, for a restart with a clock set back`() async throws {
         let fixture = try Fixture()
-        _ = try await Sweep.run(on: fixture.store, reading: later(5 * 86_400))
+        let reading = later(5 * 86_400)
+        _ = try await Sweep.run(on: fixture.store, reading: reading)
         let again = try fixture.reopened()
-        #expect(again.store.clock.now().rawValue >= TrustedClock.Reading.current.wall + 5 * 86_400 - 10)
+        #expect(again.store.clock.now().rawValue >= reading.wall)
     }
 
     @Test func `forgets journal entries after seven days and goes on counting`() async throws {

@@ -1,0 +1,170 @@
+import CredentialDigest
+import CredentialModel
+import CredentialStore
+import Issuance
+import TestSupport
+import Testing
+import Verification
+
+@Suite struct `Importing keys` {
+    private func line(_ key: String, _ request: KeyRequest = KeyRequest(owner: "carol")) -> ImportLine {
+        ImportLine(key: SecretText(Array(key.utf8)), request: request)
+    }
+
+    private let key = "legacy_4f6e8a1b2c3d4e5f"
+
+    @Test func `takes what can be taken and names the lines of the rest, never their keys`() async throws {
+        let fixture = try Fixture()
+        let own = try await fixture.key().secret.reveal()
+        let lines = [
+            line(key), line("short"), line(key), line("has a space 0123456789"), line("comma,0123456789abcdef"),
+            line(own), line(key + "2", KeyRequest(owner: "")), line(key + "3", KeyRequest(owner: "x", scope: ["é"])),
+            line(key + "4", KeyRequest(owner: "x", expiresInSeconds: -1)),
+            line(key + "5", KeyRequest(owner: "x", expiresInSeconds: 5, notBefore: .latest)),
+            line(key + "6", KeyRequest(owner: "dora", scope: ["read"], networks: ["::1"], expiresInSeconds: 100)),
+        ]
+        let report = try await fixture.issuer.importKeys(lines)
+        #expect(report.imported.count == 2)
+        #expect(report.refused.map(\.line) == [2, 3, 4, 5, 6, 7, 8, 9, 10])
+        #expect(report.refused.first { $0.line == 3 }?.reason == "was imported before")
+        for refusal in report.refused { #expect(!refusal.reason.contains("legacy") && !refusal.reason.contains(own)) }
+        let summary = try #require(try await fixture.issuer.credential(report.imported[1]))
+        #expect(summary.owner == "dora" && summary.imported && summary.scope == ["read"] && summary.expiresAt != nil)
+        #expect(try fixture.verifier().verdict(key + "6", at: fixture.store.clock.now()).isActive)
+        #expect(try fixture.check().isEmpty)
+    }
+
+    @Test func `never takes a key twice, not even a revoked one`() async throws {
+        let fixture = try Fixture()
+        let id = try await fixture.issuer.importKeys([line(key)]).imported[0]
+        _ = try await fixture.issuer.revoke([id], chain: false)
+        #expect(try await fixture.issuer.importKeys([line(key)]).refused.map(\.reason) == ["was imported before"])
+        let again = try fixture.reopened()
+        #expect(try await again.issuer.importKeys([line(key)]).imported.isEmpty)
+        #expect(try again.verifier().verdict(key, at: UnixSeconds(1)).reason == .revoked)
+    }
+
+    @Test func `of one key twice at the same time takes it once`() async throws {
+        let fixture = try Fixture()
+        let gate = WriterGate(fixture.store)
+        async let first = fixture.issuer.importKeys([line(key)])
+        async let second = fixture.issuer.importKeys([line(key)])
+        try await gate.waitUntilQueued(2)
+        gate.open()
+        let reports = try await [first, second]
+        #expect(reports.map(\.imported.count).sorted() == [0, 1])
+    }
+
+    @Test func `is bounded in lines`() async throws {
+        let fixture = try Fixture()
+        #expect(await refusedField { try await fixture.issuer.importKeys([]) } == "lines")
+        let many = (0..<1_001).map { line("legacy_key_number_\($0)_xx") }
+        #expect(await refusedField { try await fixture.issuer.importKeys(many) } == "lines")
+        #expect(try await fixture.issuer.importKeys(Array(many.prefix(1_000))).imported.count == 1_000)
+    }
+}
+
+@Suite struct `Listing credentials` {
+    @Test func `filters by kind, owner and client, in pages`() async throws {
+        let fixture = try Fixture()
+        let client = try await fixture.client().summary.clientID
+        for number in 0..<6 {
+            _ = try await fixture.key(owner: number < 4 ? "a" : "b")
+            _ = try await fixture.issuer.issueToken(TokenRequest(clientID: client, subject: "a"))
+        }
+        func count(
+            kind: CredentialKind? = nil, owner: String? = nil, client: String? = nil, limit: Int = 2
+        ) async throws -> Int {
+            var ids: [CredentialID] = []
+            var after: CredentialID?
+            repeat {
+                let page = try await fixture.issuer.credentials(
+                    kind: kind, owner: owner, clientID: client, after: after, limit: limit)
+                #expect(page.items.count <= limit)
+                ids += page.items.map(\.id)
+                after = page.next
+            } while after != nil
+            #expect(ids == ids.sorted() && Set(ids).count == ids.count)
+            return ids.count
+        }
+        #expect(try await count() == 13)
+        #expect(try await count(kind: .apiKey) == 6)
+        #expect(try await count(kind: .clientSecret) == 1)
+        #expect(try await count(owner: "a") == 10)
+        #expect(try await count(owner: "b") == 2)
+        #expect(try await count(owner: "c") == 0)
+        #expect(try await count(client: client) == 7)
+        #expect(try await count(kind: .accessToken, owner: "a", client: client) == 6)
+        #expect(try await count(kind: .apiKey, owner: "a", limit: 1_000) == 4)
+        for limit in [0, 1_001] {
+            #expect(
+                await refusedField {
+                    try await fixture.issuer.credentials(kind: nil, owner: nil, clientID: nil, after: nil, limit: limit)
+                } == "limit")
+        }
+        #expect(
+            await failure {
+                try await fixture.issuer.credentials(kind: nil, owner: nil, clientID: "no", after: nil, limit: 5)
+            } == .unknownClient)
+        #expect(try await fixture.issuer.credential(.random()) == nil)
+    }
+}
+
+@Suite struct `Peppers` {
+    @Test func `cannot be added or retired without the right to write their file`() async throws {
+        let fixture = try Fixture()
+        let reader = Issuer(store: fixture.store)
+        for error in [
+            await failure({ try await reader.addPepper() }), await failure({ try await reader.retirePepper(1) }),
+        ] {
+            guard case .conflict = error else {
+                Issue.record("\(String(describing: error))")
+                return
+            }
+        }
+    }
+
+    @Test func `the newest, an unknown and an impossible one cannot be retired`() async throws {
+        let fixture = try Fixture()
+        guard case .conflict = await failure({ try await fixture.issuer.retirePepper(1) }) else {
+            Issue.record("retired the newest")
+            return
+        }
+        for number in [0, 2, -1, 65_536, Int.max] {
+            #expect(await refusedField { try await fixture.issuer.retirePepper(number) } == "number")
+        }
+    }
+
+    @Test func `two added at the same time are one, or two in order`() async throws {
+        let fixture = try Fixture()
+        let gate = WriterGate(fixture.store)
+        async let first = failure { try await fixture.issuer.addPepper() }
+        async let second = failure { try await fixture.issuer.addPepper() }
+        try await gate.waitUntilQueued(2)
+        gate.open()
+        #expect(await [first, second].compactMap { $0 } == [.conflict(reason: "another pepper is being added")])
+        #expect(try await fixture.issuer.addPepper().number == 3)
+        #expect(try PepperFileOnDisk.read(fixture.pepperPath).peppers.map(\.number) == [1, 2, 3])
+        #expect(try fixture.reopened().store.peppers.numbers == [1, 2, 3])
+    }
+
+    @Test func `at most sixteen live at once`() async throws {
+        let fixture = try Fixture()
+        for number in 2...16 { #expect(try await fixture.issuer.addPepper().number == number) }
+        guard case .conflict = await failure({ try await fixture.issuer.addPepper() }) else {
+            Issue.record("a seventeenth")
+            return
+        }
+        try await fixture.issuer.retirePepper(3)
+        #expect(try await fixture.issuer.addPepper().number == 17)
+        #expect(try fixture.reopened().store.peppers.numbers.count == 16)
+    }
+
+    @Test func `one that was drawn but never committed is taken up by the next try`() async throws {
+        let fixture = try Fixture()
+        let file = try #require(PepperFileOnDisk.read(fixture.pepperPath).addingPepper(above: 1))
+        try FixtureFile.replace(fixture.pepperPath, file.serialized())
+        #expect(try await fixture.issuer.addPepper().number == 2)
+        #expect(try PepperFileOnDisk.read(fixture.pepperPath).serialized() == file.serialized())
+    }
+}

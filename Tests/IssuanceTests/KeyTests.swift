@@ -1,0 +1,184 @@
+import CredentialModel
+import CredentialStore
+import Issuance
+import TestSupport
+import Testing
+import Verification
+
+/// The field that a request was refused for; nil when it was not refused.
+func refusedField<Value>(_ body: () async throws -> Value) async -> String? {
+    do {
+        _ = try await body()
+        return nil
+    } catch IssuanceError.invalid(let field, _) {
+        return field
+    } catch {
+        return "\(error)"
+    }
+}
+
+/// What a request failed with.
+func failure<Value>(_ body: () async throws -> Value) async -> IssuanceError? {
+    do {
+        _ = try await body()
+        return nil
+    } catch {
+        return error as? IssuanceError
+    }
+}
+
+@Suite struct `Creating keys` {
+    @Test func `gives each its own id and secret, and the same rights`() async throws {
+        let fixture = try Fixture()
+        let before = fixture.store.clock.now()
+        let issued = try await fixture.issuer.createKeys(
+            KeyRequest(
+                owner: "älice", name: "näme", scope: ["w", "r", "w"], audience: ["https://a"], networks: ["10.0.0.0/8"],
+                expiresInSeconds: 1_000, notBefore: UnixSeconds(500), count: 5))
+        #expect(Set(issued.map(\.summary.id)).count == 5)
+        #expect(Set(issued.map { $0.secret.reveal() }).count == 5)
+        for key in issued {
+            let summary = key.summary
+            #expect(summary.owner == "älice" && summary.name == "näme" && summary.scope == ["w", "r"])
+            #expect(summary.audience == ["https://a"] && summary.networks == ["10.0.0.0/8"])
+            #expect(summary.kind == .apiKey && summary.state == .active && !summary.imported)
+            #expect(summary.notBefore == UnixSeconds(500) && summary.revokedAt == nil && summary.sunset == nil)
+            #expect(summary.expiresAt == summary.issuedAt.adding(1_000) && summary.issuedAt >= before)
+            #expect(try await fixture.issuer.credential(summary.id)?.id == summary.id)
+            #expect(try fixture.verdict(key.secret).isActive)
+        }
+        #expect(try fixture.journal().count == 5)
+    }
+
+    @Test func `without a life makes keys that do not expire`() async throws {
+        let fixture = try Fixture()
+        let key = try await fixture.key()
+        #expect(key.summary.expiresAt == nil)
+        #expect(try fixture.verdict(key.secret, at: .latest).isActive)
+    }
+
+    @Test func `in the end of time does not trap`() async throws {
+        let fixture = try Fixture()
+        let key = try await fixture.issuer.createKeys(KeyRequest(owner: "a", expiresInSeconds: .max))[0]
+        #expect(key.summary.expiresAt == .latest)
+    }
+
+    @Test func `refuses what the request has wrong, and makes nothing`() async throws {
+        let fixture = try Fixture()
+        let good = KeyRequest(owner: "a")
+        let faults: [(String, @Sendable (inout KeyRequest) -> Void)] = [
+            ("owner", { $0.owner = "" }), ("owner", { $0.owner = String(repeating: "x", count: 256) }),
+            ("owner", { $0.owner = "a\u{0}b" }), ("owner", { $0.owner = "a\nb" }), ("owner", { $0.owner = "\u{7F}" }),
+            ("name", { $0.name = String(repeating: "ä", count: 128) }), ("name", { $0.name = "a\tb" }),
+            ("scope", { $0.scope = ["a b"] }), ("scope", { $0.scope = [""] }),
+            ("scope", { $0.scope = (0..<129).map { "s\($0)" } }),
+            ("audience", { $0.audience = ["ä"] }), ("audience", { $0.audience = (0..<33).map { "a\($0)" } }),
+            ("network", { $0.networks = ["10.0.0.1/8"] }), ("network", { $0.networks = ["localhost"] }),
+            ("expires_in", { $0.expiresInSeconds = 0 }), ("expires_in", { $0.expiresInSeconds = -1 }),
+            ("expires_in", { $0.expiresInSeconds = .min }),
+            ("nbf", { $0.notBefore = UnixSeconds(-1) }), ("nbf", { $0.notBefore = .never }),
+            ("nbf", { ($0.notBefore, $0.expiresInSeconds) = (.latest, 60) }),
+            ("count", { $0.count = 0 }), ("count", { $0.count = -1 }), ("count", { $0.count = 1_001 }),
+        ]
+        for (field, fault) in faults {
+            var request = good
+            fault(&request)
+            #expect(await refusedField { try await fixture.issuer.createKeys(request) } == field)
+        }
+        #expect(try fixture.journal().isEmpty)
+        #expect(try fixture.statistic("interned") == 0)
+        #expect(try await fixture.issuer.createKeys(KeyRequest(owner: "a", count: 1_000)).count == 1_000)
+        let longest = KeyRequest(owner: String(repeating: "x", count: 255), name: String(repeating: "n", count: 255))
+        #expect(try await fixture.issuer.createKeys(longest)[0].summary.owner.utf8.count == 255)
+    }
+
+    @Test func `keeps to the policy of lives`() async throws {
+        let limited = try Fixture(policy: LifetimePolicy(keySecondsDefault: 100, keySecondsMax: 200))
+        #expect(try await limited.key().summary.expiresAt != nil)
+        let key = try await limited.issuer.createKeys(KeyRequest(owner: "a", expiresInSeconds: 200))[0].summary
+        #expect(key.expiresAt == key.issuedAt.adding(200))
+        #expect(
+            await refusedField {
+                try await limited.issuer.createKeys(KeyRequest(owner: "a", expiresInSeconds: 201))
+            } == "expires_in")
+        let strict = try Fixture(policy: LifetimePolicy(keySecondsMax: 200))
+        #expect(await refusedField { try await strict.key() } == "expires_in")
+        #expect(
+            await refusedField {
+                try await limited.issuer.editKey(key.id, KeyEdit(expiresAt: .some(key.issuedAt.adding(201))))
+            } == "exp")
+        #expect(
+            await refusedField { try await limited.issuer.editKey(key.id, KeyEdit(expiresAt: .some(nil))) } == "exp")
+        _ = try await limited.issuer.editKey(key.id, KeyEdit(expiresAt: .some(key.issuedAt.adding(200))))
+    }
+
+    @Test func `in a full store says so by name`() async throws {
+        let fixture = try Fixture(options: StoreOptions(mapBytes: 1 << 20, cacheBytes: 1 << 20, readersMax: 16))
+        var refusal: IssuanceError?
+        for _ in 0..<100 where refusal == nil {
+            refusal = await failure { try await fixture.issuer.createKeys(KeyRequest(owner: "a", count: 50)) }
+        }
+        guard case .storeFull = refusal else {
+            Issue.record("\(String(describing: refusal))")
+            return
+        }
+    }
+}
+
+@Suite struct `Editing a key` {
+    @Test func `changes what is given and nothing else`() async throws {
+        let fixture = try Fixture()
+        let key = try await fixture.issuer.createKeys(
+            KeyRequest(owner: "a", name: "old", scope: ["r"], audience: ["x"], networks: ["::1"], expiresInSeconds: 900)
+        )[0]
+        let id = key.summary.id
+        let edited = try await fixture.issuer.editKey(id, KeyEdit(name: .some("new")))
+        #expect(edited.name == "new" && edited.scope == ["r"] && edited.networks == key.summary.networks)
+        #expect(edited.expiresAt == key.summary.expiresAt)
+        let cleared = try await fixture.issuer.editKey(
+            id, KeyEdit(name: .some(nil), scope: [], audience: [], networks: [], expiresAt: .some(nil)))
+        #expect(cleared.name == nil && cleared.scope.isEmpty && cleared.networks.isEmpty && cleared.expiresAt == nil)
+        let end = fixture.store.clock.now().adding(50)
+        let narrowed = try await fixture.issuer.editKey(
+            id, KeyEdit(expiresAt: .some(end), notBefore: .some(UnixSeconds(77))))
+        #expect(narrowed.expiresAt == end && narrowed.notBefore == UnixSeconds(77))
+        #expect(try fixture.verdict(key.secret).isActive)
+        #expect(try fixture.verdict(key.secret, at: end).reason == .expired)
+        #expect(try fixture.verdict(key.secret, at: UnixSeconds(76)).reason == .notYetValid)
+        #expect(try fixture.check().isEmpty)
+        #expect(try fixture.journal().map(\.event) == [.issued, .edited, .edited, .edited])
+    }
+
+    @Test func `refuses what is wrong and leaves the key as it was`() async throws {
+        let fixture = try Fixture()
+        let key = try await fixture.key()
+        let now = fixture.store.clock.now()
+        let faults: [(String, KeyEdit)] = [
+            ("exp", KeyEdit(expiresAt: .some(now))), ("exp", KeyEdit(expiresAt: .some(UnixSeconds(-5)))),
+            ("exp", KeyEdit(expiresAt: .some(.never))), ("nbf", KeyEdit(notBefore: .some(UnixSeconds(-1)))),
+            ("nbf", KeyEdit(expiresAt: .some(now.adding(100)), notBefore: .some(now.adding(100)))),
+            ("scope", KeyEdit(scope: ["\""])), ("audience", KeyEdit(audience: [""])),
+            ("network", KeyEdit(networks: ["1.2.3.4/33"])), ("name", KeyEdit(name: .some("a\u{1}"))),
+        ]
+        for (field, edit) in faults {
+            #expect(await refusedField { try await fixture.issuer.editKey(key.summary.id, edit) } == field)
+        }
+        #expect(try fixture.journal().count == 1)
+    }
+
+    @Test func `is refused for what is unknown, another kind, revoked, killed in bulk or expired`() async throws {
+        let fixture = try Fixture()
+        let edit = KeyEdit(name: .some("x"))
+        #expect(await failure { try await fixture.issuer.editKey(.random(), edit) } == .unknownCredential)
+        let token = try await fixture.plant(.accessToken).id
+        #expect(await failure { try await fixture.issuer.editKey(token, edit) } == .unknownCredential)
+        let revoked = try await fixture.key().summary.id
+        _ = try await fixture.issuer.revoke([revoked], chain: false)
+        #expect(await failure { try await fixture.issuer.editKey(revoked, edit) } == .gone(reason: "is revoked"))
+        let bulk = try await fixture.key(owner: "bob").summary.id
+        _ = try await fixture.issuer.revokeOwner("bob", issuedBefore: nil)
+        #expect(await failure { try await fixture.issuer.editKey(bulk, edit) } == .gone(reason: "is revoked"))
+        let expired = try await fixture.plant { $0.record.expiresAt = UnixSeconds(5) }.id
+        #expect(await failure { try await fixture.issuer.editKey(expired, edit) } == .gone(reason: "is expired"))
+    }
+}

@@ -1,0 +1,129 @@
+import CredentialModel
+import Issuance
+import LMDB
+import TestSupport
+import Testing
+import Verification
+
+@testable import CredentialStore
+
+@Suite struct `Rotating a key` {
+    @Test func `makes a linked successor with the same rights and span of life`() async throws {
+        let fixture = try Fixture()
+        let key = try await fixture.issuer.createKeys(
+            KeyRequest(
+                owner: "alice", name: "n", scope: ["r"], audience: ["a"], networks: ["::1"], expiresInSeconds: 5_000))[
+                0]
+        let next = try await fixture.issuer.rotate(key.summary.id, overlapSeconds: 100)
+        let old = try #require(try await fixture.issuer.credential(key.summary.id))
+        #expect(next.summary.predecessor == old.id && old.successor == next.summary.id)
+        #expect(next.summary.owner == "alice" && next.summary.name == "n" && next.summary.scope == ["r"])
+        #expect(next.summary.audience == ["a"] && next.summary.networks == old.networks)
+        #expect(next.summary.expiresAt == next.summary.issuedAt.adding(5_000))
+        #expect(next.summary.sunset == nil)
+        // The old one works until the overlap ends, and says when.
+        let end = try #require(old.sunset)
+        #expect(end <= fixture.store.clock.now().adding(100) && old.expiresAt == end)
+        #expect(try fixture.verdict(key.secret, at: end.adding(-1)).record?.flags.contains(.superseded) == true)
+        #expect(try fixture.verdict(key.secret, at: end).reason == .expired)
+        #expect(try fixture.verdict(next.secret, at: end).isActive)
+        #expect(try fixture.check().isEmpty)
+        #expect(try fixture.journal().map(\.event) == [.issued, .issued, .rotated])
+    }
+
+    @Test func `without overlap ends the old one at once`() async throws {
+        let fixture = try Fixture()
+        let key = try await fixture.key()
+        #expect(try fixture.verdict(key.secret).isActive)
+        let next = try await fixture.issuer.rotate(key.summary.id, overlapSeconds: 0)
+        #expect(try fixture.verdict(key.secret).reason == .revoked)
+        #expect(try fixture.verdict(next.secret).isActive)
+        #expect(try fixture.journal().last?.event == .revoked)
+    }
+
+    @Test func `never lengthens the life of the old one, and its overlap can be ended early`() async throws {
+        let fixture = try Fixture()
+        let key = try await fixture.issuer.createKeys(KeyRequest(owner: "a", expiresInSeconds: 50))[0]
+        _ = try await fixture.issuer.rotate(key.summary.id, overlapSeconds: 86_400)
+        #expect(try await fixture.issuer.credential(key.summary.id)?.expiresAt == key.summary.expiresAt)
+        _ = try await fixture.issuer.revoke([key.summary.id], chain: false)
+        #expect(try fixture.verdict(key.secret).reason == .revoked)
+    }
+
+    @Test func `is done once: a second one names the successor`() async throws {
+        let fixture = try Fixture()
+        let key = try await fixture.key()
+        let next = try await fixture.issuer.rotate(key.summary.id, overlapSeconds: 60)
+        let error = await failure { try await fixture.issuer.rotate(key.summary.id, overlapSeconds: 60) }
+        guard case .conflict(let reason) = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(reason.contains(next.summary.id.description))
+        // Of many at once, one succeeds.
+        let id = next.summary.id
+        let successes = await withTaskGroup(of: Bool.self) { group in
+            for _ in 0..<20 {
+                group.addTask { (try? await fixture.issuer.rotate(id, overlapSeconds: 60)) != nil }
+            }
+            return await group.reduce(0) { $0 + ($1 ? 1 : 0) }
+        }
+        #expect(successes == 1)
+        #expect(try fixture.check().isEmpty)
+    }
+
+    @Test func `is refused for bad overlaps and for what is unknown, dead or of another kind`() async throws {
+        let fixture = try Fixture()
+        let key = try await fixture.key()
+        for overlap in [-1, .min, .max, 90 * 86_400 + 1] as [Int64] {
+            #expect(
+                await refusedField { try await fixture.issuer.rotate(key.summary.id, overlapSeconds: overlap) }
+                    == "overlap_seconds")
+        }
+        #expect(await failure { try await fixture.issuer.rotate(.random(), overlapSeconds: 1) } == .unknownCredential)
+        let token = try await fixture.plant(.accessToken).id
+        #expect(await failure { try await fixture.issuer.rotate(token, overlapSeconds: 1) } == .unknownCredential)
+        let expired = try await fixture.plant { $0.record.expiresAt = UnixSeconds(5) }.id
+        #expect(
+            await failure { try await fixture.issuer.rotate(expired, overlapSeconds: 1) } == .gone(reason: "is expired")
+        )
+        _ = try await fixture.issuer.revoke([key.summary.id], chain: false)
+        #expect(
+            await failure { try await fixture.issuer.rotate(key.summary.id, overlapSeconds: 1) }
+                == .gone(reason: "is revoked"))
+    }
+
+    @Test func `is refused when the key holds a limit of a later version, which the successor would lose`() async throws
+    {
+        let fixture = try Fixture()
+        let id = try await fixture.plant().id
+        try await fixture.store.write(creates: false) { _, transaction in
+            let row = try transaction.get(fixture.store.schema.credentials, key: id.rawValue) { $0.copied() } ?? []
+            let longer = row + [0xF7, 1, 0, 9]
+            _ = try transaction.put(fixture.store.schema.credentials, key: id.rawValue, value: longer.octets)
+        }
+        for overlap in [0, 60] as [Int64] {
+            guard case .conflict = await failure({ try await fixture.issuer.rotate(id, overlapSeconds: overlap) })
+            else {
+                Issue.record("rotated")
+                return
+            }
+        }
+        guard case .conflict = await failure({ try await fixture.issuer.editKey(id, KeyEdit(scope: ["all"])) }) else {
+            Issue.record("edited")
+            return
+        }
+        #expect(try fixture.journal().count == 1)
+    }
+
+    @Test func `of an imported key gives a native successor`() async throws {
+        let fixture = try Fixture()
+        let text = "legacy_4f6e8a1b2c3d4e5f"
+        let line = ImportLine(key: SecretText(Array(text.utf8)), request: KeyRequest(owner: "a", scope: ["r"]))
+        let id = try await fixture.issuer.importKeys([line]).imported[0]
+        let next = try await fixture.issuer.rotate(id, overlapSeconds: 60)
+        #expect(!next.summary.imported && next.summary.scope == ["r"])
+        #expect(try fixture.verdict(next.secret).isActive)
+        #expect(try fixture.verifier().verdict(text, at: fixture.store.clock.now()).isActive)
+    }
+}
