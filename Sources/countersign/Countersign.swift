@@ -53,7 +53,7 @@ struct Countersign: AsyncParsableCommand {
         let message = RedactedText.withoutCredentials(fullMessage(for: error))
         switch code {
         case .success:
-            Console.line(message)
+            try? Console.line(message)
             return .done
         case .validationFailure:
             Console.error(message)

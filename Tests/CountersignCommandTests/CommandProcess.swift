@@ -26,7 +26,7 @@ struct CommandProcess {
     }
 
     static func run(
-        _ arguments: [String], input: String = "", in folder: URL, environment: [String: String] = [:]
+        _ arguments: [String], input: String = "", in folder: URL, writingTo output: String? = nil
     ) async throws -> Outcome {
         let name = UUID().uuidString
         let files = ["in", "out", "err"].map { folder.appendingPathComponent("\(name).\($0)") }
@@ -37,7 +37,7 @@ struct CommandProcess {
         process.arguments = arguments
         process.currentDirectoryURL = folder
         process.standardInput = try FileHandle(forReadingFrom: files[0])
-        process.standardOutput = try FileHandle(forWritingTo: files[1])
+        process.standardOutput = try FileHandle(forWritingTo: output.map { URL(fileURLWithPath: $0) } ?? files[1])
         process.standardError = try FileHandle(forWritingTo: files[2])
         // The control plane runs in this process: waiting must not hold one of the few threads that it runs on.
         let status: Int32 = try await withCheckedThrowingContinuation { continuation in

@@ -127,6 +127,15 @@ import Testing
         }
     }
 
+    @Test func `a key that could not be printed is a failure`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let arguments = ["key", "create", "--owner", "acme", "--control", "unix:\(plane.socketPath)"]
+            let outcome = try await CommandProcess.run(arguments, in: plane.folder, writingTo: "/dev/full")
+            #expect(outcome.status == 3)
+            #expect(outcome.errors == "Error: The result cannot be written to standard output.\n")
+        }
+    }
+
     @Test func `a file that is not there is a failure that names it`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let outcome = try await plane.command("key", "import", "nothing.jsonl")

@@ -25,8 +25,8 @@ import Verification
         ]
         let report = try await fixture.issuer.importKeys(lines)
         #expect(report.imported.count == 2)
-        #expect(report.refused.map(\.line) == [2, 3, 4, 5, 6, 7, 8, 9, 10])
-        #expect(report.refused.first { $0.line == 3 }?.reason == "was imported before")
+        #expect(report.refused.map(\.line) == [1, 2, 3, 4, 5, 6, 7, 8, 9])
+        #expect(report.refused.first { $0.line == 2 }?.reason == "was imported before")
         for refusal in report.refused { #expect(!refusal.reason.contains("legacy") && !refusal.reason.contains(own)) }
         let summary = try #require(try await fixture.issuer.credential(report.imported[1]))
         #expect(summary.owner == "dora" && summary.imported && summary.scope == ["read"] && summary.expiresAt != nil)
@@ -57,7 +57,7 @@ import Verification
 
     @Test func `is bounded in lines`() async throws {
         let fixture = try Fixture()
-        #expect(await refusedField { try await fixture.issuer.importKeys([]) } == "lines")
+        #expect(try await fixture.issuer.importKeys([]).imported.isEmpty)
         let many = (0..<1_001).map { line("legacy_key_number_\($0)_xx") }
         #expect(await refusedField { try await fixture.issuer.importKeys(many) } == "lines")
         #expect(try await fixture.issuer.importKeys(Array(many.prefix(1_000))).imported.count == 1_000)

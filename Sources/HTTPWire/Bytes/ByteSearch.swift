@@ -76,7 +76,7 @@ extension RawSpan {
 
     @inline(__always)
     private func lanes<Test: ByteTest>(_ test: Test, _ offset: Int) -> SIMD2<UInt64> {
-        // SAFETY: callers have seen that sixteen bytes lie behind the offset, and every bit pattern is a vector of them.
+        // SAFETY: callers have seen that sixteen bytes lie behind the offset; any sixteen bytes are a vector of them.
         let bytes = unsafe unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: SIMD16<UInt8>.self)
         // SAFETY: a mask is sixteen bytes of 0x00 or 0xFF, and so are two words.
         return unsafe unsafeBitCast(test.lanes(bytes), to: SIMD2<UInt64>.self)

@@ -81,7 +81,6 @@ extension RequestParser {
         if scanned > 0 {
             let lineFeed = bytes.find(UInt8(ascii: "\n"), from: min(scanned, end), to: end)
             if lineFeed == end { return waitForTrailer(bytes, end) }
-            scanned = 0
         }
         var line = FieldLine()
         while true {

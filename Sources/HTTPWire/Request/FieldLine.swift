@@ -22,7 +22,7 @@ struct FieldLine {
         index = bytes.findControl(from: index, to: end)
         guard index &+ 1 < end else {
             // A CR may be the last byte there is; anything else is judged once the line has ended.
-            return index < end && bytes.byte(index) == UInt8(ascii: "\n") ? .bad(.controlByte, index) : .partial
+            return index < end && bytes.byte(index) == UInt8(ascii: "\n") ? .bad(.bareLineFeed, index) : .partial
         }
         guard bytes.byte(index) == UInt8(ascii: "\r"), bytes.byte(index &+ 1) == UInt8(ascii: "\n") else {
             return Self.strayControl(bytes, index)

@@ -6,7 +6,6 @@ extension RequestParser {
             // The current line had no end when it was looked at. Until its LF has come there is nothing to do.
             let lineFeed = bytes.find(UInt8(ascii: "\n"), from: min(scanned, end), to: end)
             if lineFeed == end { return waitForLine(bytes, end) }
-            scanned = 0
         }
         if phase == .start {
             if let step = skipEmptyLine(bytes, end) { return step }

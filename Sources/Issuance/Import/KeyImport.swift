@@ -18,7 +18,7 @@ public struct ImportLine: Sendable {
 /// What an import did. Refusals name lines, never keys.
 public struct ImportReport: Sendable {
     public struct Refusal: Sendable, Equatable {
-        /// Which of the lines, from 1.
+        /// Which of the lines, from 0.
         public var line: Int
         public var reason: String
 
@@ -43,18 +43,19 @@ extension Issuer {
     /// Each line stands for itself: what can be imported is, the rest is refused with a reason. A key that was imported
     /// before is refused, also if it has been revoked since.
     public func importKeys(_ lines: [ImportLine]) async throws(IssuanceError) -> ImportReport {
-        guard (1...Self.importLinesMax).contains(lines.count) else {
-            throw .invalid(field: "lines", reason: "must be 1 to \(Self.importLinesMax)")
+        guard lines.count <= Self.importLinesMax else {
+            throw .invalid(field: "lines", reason: "must be at most \(Self.importLinesMax)")
         }
         var report = ImportReport()
         var checked: [(line: Int, row: ImportedRow)] = []
         for (index, line) in lines.enumerated() {
             do throws(IssuanceError) {
-                checked.append((index + 1, try ImportedRow(line, issuer: self)))
+                checked.append((index, try ImportedRow(line, issuer: self)))
             } catch {
-                report.refused.append(ImportReport.Refusal(line: index + 1, reason: error.message))
+                report.refused.append(ImportReport.Refusal(line: index, reason: error.message))
             }
         }
+        guard !checked.isEmpty else { return report }
         let outcome = try await insert(checked)
         report.imported = outcome.imported
         report.refused = (report.refused + outcome.refused).sorted { $0.line < $1.line }

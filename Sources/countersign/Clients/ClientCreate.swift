@@ -66,7 +66,7 @@ struct ClientCreate: AsyncParsableCommand {
         list.add("client id", issued.client.clientID)
         list.add("secret", issued.clientSecret?.reveal())
         ClientText.fields(issued.client, into: &list)
-        Console.line(list.render())
+        try Console.line(list.render())
         if issued.clientSecret != nil { Console.error("Store the secret now: it is not shown again.") }
     }
 }

@@ -20,7 +20,7 @@ struct ClientRevoke: AsyncParsableCommand {
             let path = "/v1/clients/\(URLText.encode(id))"
             let result: BulkRevocationResult = try await connection.send(.DELETE, path)
             if output.json { return try Console.json(result) }
-            Console.line(
+            try Console.line(
                 "Revoked: the client and everything issued through it (journal number \(result.journalNumber)).")
         }
     }

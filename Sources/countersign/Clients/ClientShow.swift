@@ -23,7 +23,7 @@ struct ClientShow: AsyncParsableCommand {
             list.add("client id", client.clientID)
             ClientText.fields(client, into: &list)
             for secret in client.secrets { list.add("secret", ClientText.secret(secret)) }
-            Console.line(list.render())
+            try Console.line(list.render())
         }
     }
 }

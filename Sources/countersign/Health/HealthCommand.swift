@@ -17,7 +17,7 @@ struct HealthCommand: AsyncParsableCommand {
     func run() async throws {
         try await control.withDaemon { connection in
             let health: HealthResource = try await connection.send(.GET, "/readyz")
-            if output.json { try Console.json(health) } else { Console.line(health.status) }
+            if output.json { try Console.json(health) } else { try Console.line(health.status) }
         }
     }
 }

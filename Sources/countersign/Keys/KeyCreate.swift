@@ -62,11 +62,11 @@ struct KeyCreate: AsyncParsableCommand {
             return
         }
         if keys.count == 1, let key = keys.first {
-            Console.line(fields(key).render())
+            try Console.line(fields(key).render())
         } else {
             var table = Table(["ID", "KEY"])
             for key in keys { table.add([key.id, key.key?.reveal()]) }
-            Console.line(table.render())
+            try Console.line(table.render())
         }
         Console.error(
             keys.count == 1

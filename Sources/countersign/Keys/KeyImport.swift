@@ -30,7 +30,7 @@ struct KeyImport: AsyncParsableCommand {
         try await control.withConnection { connection in
             var job = ImportJob(connection: connection, json: output.json, byteCount: byteCount)
             try await job.run(LineReader(input))
-            if !output.json { Console.line("imported \(job.importedCount), refused \(job.refusedCount)") }
+            if !output.json { try Console.line("imported \(job.importedCount), refused \(job.refusedCount)") }
             if job.refusedCount > 0 { throw CommandStatus.failed }
         }
     }

@@ -60,6 +60,6 @@ struct KeyRevoke: AsyncParsableCommand {
         if output.json { return try Console.json(result) }
         let limit = issuedBefore.map { "before \(TimeText.utc($0.seconds))" } ?? "so far"
         let text = "Revoked: everything issued to \(whose) \(limit) (journal number \(result.journalNumber))."
-        Console.line(SafeText.visible(text))
+        try Console.line(SafeText.visible(text))
     }
 }

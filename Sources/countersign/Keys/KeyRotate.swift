@@ -30,7 +30,7 @@ struct KeyRotate: AsyncParsableCommand {
             var list = KeyCreate.fields(rotated.created)
             list.add("replaces", rotated.predecessor)
             list.add("which ends", rotated.predecessorSunset.map(TimeText.utc))
-            Console.line(list.render())
+            try Console.line(list.render())
             Console.error("Store the key now: it is not shown again.")
         }
     }

@@ -27,6 +27,6 @@ struct KeyShow: AsyncParsableCommand {
         if json { return try Console.json(key) }
         var list = FieldList()
         CredentialText.fields(key, into: &list)
-        Console.line(list.render())
+        try Console.line(list.render())
     }
 }

@@ -13,14 +13,14 @@ struct Revocation {
             let part = Array(ids[start..<min(start + RevocationRequest.idsMax, ids.count)])
             let request = RevocationRequest(ids: part, chain: chain)
             let result: RevocationResult = try await connection.send(.POST, path, body: request)
-            if json { try Console.json(result) } else { Self.show(result) }
+            if json { try Console.json(result) } else { try Self.show(result) }
             anyUnknown = anyUnknown || !result.unknown.isEmpty
         }
         if anyUnknown { throw CommandStatus.negative }
     }
 
-    static func show(_ result: RevocationResult) {
-        Console.line(table(result).render(withHeader: false))
+    static func show(_ result: RevocationResult) throws {
+        try Console.line(table(result).render(withHeader: false))
         if !result.livingRelatives.isEmpty {
             let ids = result.livingRelatives.joined(separator: " ")
             Console.error("Predecessors or successors still work: \(ids). --chain ends them.")

@@ -3,13 +3,22 @@ import Foundation
 
 /// Standard output for results, standard error for everything else.
 enum Console {
-    static func line(_ text: String) {
-        print(text)
+    /// - Throws: ``CommandFailure`` when it cannot be written: a secret shown nowhere must not look like success.
+    static func line(_ text: String) throws {
+        try write(Data((text + "\n").utf8))
     }
 
     /// One JSON object on one line.
     static func json(_ value: some Encodable) throws {
-        print(String(decoding: try StrictJSON.encode(value), as: UTF8.self))
+        try write(try StrictJSON.encode(value) + Data("\n".utf8))
+    }
+
+    private static func write(_ bytes: Data) throws {
+        do {
+            try FileHandle.standardOutput.write(contentsOf: bytes)
+        } catch {
+            throw CommandFailure("The result cannot be written to standard output.")
+        }
     }
 
     static func error(_ text: String) {

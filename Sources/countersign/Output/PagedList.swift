@@ -18,7 +18,7 @@ struct PagedList<Item: Codable & Sendable> {
             } else if isFirst || !page.items.isEmpty {
                 var table = Table(columns)
                 for item in page.items { table.add(row(item)) }
-                Console.line(table.render(withHeader: isFirst))
+                try Console.line(table.render(withHeader: isFirst))
             }
             isFirst = false
             after = page.next

@@ -30,7 +30,7 @@ struct PepperAdd: AsyncParsableCommand {
         try await control.withConnection { connection in
             let pepper: PepperResource = try await connection.send(.POST, "/v1/peppers")
             if output.json { return try Console.json(pepper) }
-            Console.line("Pepper \(pepper.number) is added and tags new credentials.")
+            try Console.line("Pepper \(pepper.number) is added and tags new credentials.")
             Console.error("Back up the pepper file now.")
         }
     }
@@ -58,7 +58,7 @@ struct PepperListCommand: AsyncParsableCommand {
             for pepper in list.items {
                 table.add([String(pepper.number), pepper.isNewest ? "yes" : "no", String(pepper.records)])
             }
-            Console.line(table.render())
+            try Console.line(table.render())
         }
     }
 }
@@ -79,7 +79,7 @@ struct PepperRetire: AsyncParsableCommand {
     func run() async throws {
         try await control.withConnection { connection in
             try await connection.sendWithoutAnswer(.DELETE, "/v1/peppers/\(number)")
-            Console.line("Pepper \(number) is retired.")
+            try Console.line("Pepper \(number) is retired.")
         }
     }
 }

@@ -20,9 +20,9 @@ struct StoreCheckCommand: AsyncParsableCommand {
             if output.json {
                 try Console.json(check)
             } else if check.isSound {
-                Console.line("The store is sound.")
+                try Console.line("The store is sound.")
             } else {
-                for problem in check.problems { Console.line(SafeText.visible(problem)) }
+                for problem in check.problems { try Console.line(SafeText.visible(problem)) }
             }
             if !check.isSound { throw CommandStatus.failed }
         }

@@ -21,7 +21,7 @@ struct StoreStats: AsyncParsableCommand {
             }
             var list = FieldList()
             for entry in statistics.items { list.add(entry.name, String(entry.value)) }
-            Console.line(list.render())
+            try Console.line(list.render())
         }
     }
 }

@@ -40,7 +40,7 @@ struct TokenIssue: AsyncParsableCommand {
             list.add("subject", token.subject)
             list.add("scope", token.scope.description)
             list.add("expires", token.expiresAt.map(TimeText.utc) ?? "never")
-            Console.line(list.render())
+            try Console.line(list.render())
             Console.error("Store the token now: it is not shown again.")
         }
     }

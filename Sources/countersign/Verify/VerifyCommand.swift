@@ -28,7 +28,7 @@ struct VerifyCommand: AsyncParsableCommand {
             credential: Secret(credential), scope: scope.map { SpaceSeparated($0.words) }, clientID: client)
         try await control.withConnection { connection in
             let explanation: ExplanationResource = try await connection.send(.POST, "/v1/explain", body: request)
-            if output.json { try Console.json(explanation) } else { Console.line(Self.text(explanation)) }
+            if output.json { try Console.json(explanation) } else { try Console.line(Self.text(explanation)) }
             if !explanation.isActive { throw CommandStatus.negative }
         }
     }

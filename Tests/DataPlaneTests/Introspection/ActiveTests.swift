@@ -1,0 +1,147 @@
+import CredentialModel
+import Foundation
+import Issuance
+import TestSupport
+import Testing
+
+/// Rules 1 and 6: what is said of an active credential, key or token alike (RFC 7662 §2.2).
+@Suite(.timeLimit(.minutes(2))) struct `An active credential` {
+    @Test func `that is a key is described with all it has`() async throws {
+        try await withServer(settings: { $0.issuer = "https://id.example" }) { server in
+            let caller = try await server.caller(audience: ["https://api.example"])
+            let start = server.now
+            let key = try await server.key(
+                KeyRequest(
+                    owner: "alice", scope: ["read", "write:all"], audience: ["https://api.example"],
+                    networks: ["10.0.0.0/8"], expiresInSeconds: 600, notBefore: start.adding(-5)))
+            let client = try await server.connect()
+            let answer = try await client.ask(
+                introspection("token=\(key.secret)&client_ip=10.1.2.3", caller.authorization))
+            #expect(answer.isActive)
+            let json = try answer.json()
+            #expect(
+                Set(json.keys) == ["active", "scope", "token_type", "exp", "iat", "nbf", "sub", "aud", "iss", "jti"])
+            #expect(json["active"] as? Bool == true && json["scope"] as? String == "read write:all")
+            #expect(json["token_type"] as? String == "ApiKey" && json["sub"] as? String == "alice")
+            #expect(json["aud"] as? String == "https://api.example" && json["iss"] as? String == "https://id.example")
+            #expect(json["jti"] as? String == key.id.description)
+            let issued = try #require(json["iat"] as? Int64)
+            #expect(issued >= start.rawValue && issued <= server.now.rawValue)
+            #expect(json["exp"] as? Int64 == issued + 600 && json["nbf"] as? Int64 == start.rawValue - 5)
+        }
+    }
+
+    @Test func `that is a token is described with its client`() async throws {
+        try await withServer { server in
+            let caller = try await server.caller(audience: ["urn:b"])
+            let token = try await server.token(scope: ["read"], audience: ["urn:a", "urn:b"], subject: "bob")
+            let json = try await server.connect().ask(introspection("token=\(token.secret)", caller.authorization))
+                .json()
+            #expect(
+                Set(json.keys) == ["active", "scope", "client_id", "token_type", "exp", "iat", "sub", "aud", "jti"])
+            #expect(json["client_id"] as? String == token.clientID && json["token_type"] as? String == "Bearer")
+            #expect(json["aud"] as? [String] == ["urn:a", "urn:b"] && json["sub"] as? String == "bob")
+            #expect(json["jti"] as? String == token.id.description && json["scope"] as? String == "read")
+        }
+    }
+
+    @Test func `says nothing of limits that it does not have`() async throws {
+        try await withServer { server in
+            let caller = try await server.caller()
+            let key = try await server.key()
+            let json = try await server.connect().ask(introspection("token=\(key.secret)", caller.authorization)).json()
+            #expect(Set(json.keys) == ["active", "scope", "token_type", "iat", "sub", "jti"])
+            #expect(json["scope"] as? String == "")
+        }
+    }
+
+    @Test(arguments: [
+        "\"}", "\\", "a\"b\\c", "\\u0041", "\u{85}\u{2028}\u{2029}\u{FEFF}", "ünïcödé", "👩‍👩‍👧", "</script>",
+        "{\"active\":false}", "%22", String(repeating: "\"", count: 255), String(repeating: "\\", count: 255),
+        String(repeating: "ü", count: 127) + "x", String(repeating: "x", count: 63) + "ü",
+        String(repeating: "x", count: 64), String(repeating: "x", count: 65), "-", " ", " a ",
+    ])
+    func `gives back its owner whatever it is called`(_ owner: String) async throws {
+        try await withServer { server in
+            let caller = try await server.caller()
+            let key = try await server.key(KeyRequest(owner: owner))
+            let token = try await server.token(subject: owner)
+            let client = try await server.connect()
+            for secret in [key.secret, token.secret] {
+                // Twice: from the store and from the cache.
+                for _ in 0..<2 {
+                    let answer = try await client.ask(introspection("token=\(secret)", caller.authorization))
+                    #expect(try answer.json()["sub"] as? String == owner)
+                    #expect(!answer.body.contains { $0 < 0x20 })
+                }
+            }
+        }
+    }
+
+    @Test func `is answered as JSON that nobody may store`() async throws {
+        try await withServer { server in
+            let caller = try await server.caller()
+            let key = try await server.key()
+            let answer = try await server.connect().ask(introspection("token=\(key.secret)", caller.authorization))
+            #expect(answer["Content-Type"] == "application/json" && answer["Cache-Control"] == "no-store")
+            #expect(answer["Connection"] == nil && answer.values("Content-Length").count == 1)
+            let date = try #require(answer["Date"])
+            let format = DateFormatter()
+            format.locale = Locale(identifier: "en_US_POSIX")
+            format.timeZone = TimeZone(identifier: "GMT")
+            format.dateFormat = "EEE, dd MMM yyyy HH:mm:ss 'GMT'"
+            let time = try #require(format.date(from: date))
+            #expect(format.string(from: time) == date)
+            #expect(abs(Int64(time.timeIntervalSince1970) - server.now.rawValue) < 60)
+        }
+    }
+
+    @Test func `is the same whatever is said of its type and beside it`() async throws {
+        try await withServer { server in
+            let caller = try await server.caller()
+            let key = try await server.key()
+            let token = try await server.token()
+            let client = try await server.connect()
+            for secret in [key.secret, token.secret] {
+                let plain = try await client.ask(introspection("token=\(secret)", caller.authorization))
+                #expect(plain.isActive)
+                for more in [
+                    "&token_type_hint=access_token", "&token_type_hint=refresh_token", "&token_type_hint=api_key",
+                    "&token_type_hint=%00", "&token_type_hint=", "&token_type_hint=a&token_type_hint=b", "&x=y",
+                    "&&&", "&=", "&TOKEN=other", "&token%20=other", "&resource=https://x&resource=https://y",
+                    "&client_ip=192.0.2.1",
+                ] {
+                    let answer = try await client.ask(introspection("token=\(secret)\(more)", caller.authorization))
+                    #expect(answer.withoutDate == plain.withoutDate, "\(more)")
+                }
+                let encoded = introspection("%74oken=\(percentEncoded(secret))", caller.authorization)
+                #expect(try await client.ask(encoded).withoutDate == plain.withoutDate)
+            }
+        }
+    }
+
+    @Test func `may come from another system or be on its way out`() async throws {
+        try await withServer { server in
+            let caller = try await server.caller()
+            let foreign = "sk_live_51Hxyz0123456789abcdef"
+            let report = try await server.issuer.importKeys([
+                ImportLine(key: SecretText(Array(foreign.utf8)), request: KeyRequest(owner: "carol", scope: ["old"]))
+            ])
+            #expect(report.refused.isEmpty)
+            let client = try await server.connect()
+            for _ in 0..<2 {
+                let json = try await client.ask(introspection("token=\(foreign)", caller.authorization)).json()
+                #expect(json["sub"] as? String == "carol" && json["token_type"] as? String == "ApiKey")
+                #expect(json["jti"] as? String == report.imported.first?.description)
+            }
+            let key = try await server.key()
+            #expect(try await client.ask(introspection("token=\(key.secret)", caller.authorization)).json()["exp"] == nil)
+            let successor = try await server.issuer.rotate(key.id, overlapSeconds: 3_600)
+            let old = try await client.ask(introspection("token=\(key.secret)", caller.authorization)).json()
+            #expect(old["exp"] is Int64)
+            let new = try await client.ask(
+                introspection("token=\(successor.secret.reveal())", caller.authorization)).json()
+            #expect(new["exp"] == nil && new["active"] as? Bool == true)
+        }
+    }
+}

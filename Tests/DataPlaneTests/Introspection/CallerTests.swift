@@ -1,0 +1,225 @@
+import CredentialModel
+import Foundation
+import Issuance
+import TestSupport
+import Testing
+
+private let challenge = "Basic realm=\"countersign\", charset=\"UTF-8\""
+private let invalidClient = "{\"error\":\"invalid_client\"}"
+
+/// Rule 3: who asks is settled before anything is looked up.
+@Suite(.timeLimit(.minutes(2))) struct `A caller of introspection` {
+    @Test func `who says nothing is refused alike for good and bad tokens, and nothing is looked up`() async throws {
+        try await withServer { server in
+            let key = try await server.key()
+            let client = try await server.connect()
+            var answers: Set<String> = []
+            for form in ["token=\(key.secret)", "token=x", "token=", "other=1", "token=a&token=b"] {
+                for field in [nil, "Authorization: Digest username=\"x\"", "Authorization: Negotiate abc"] {
+                    let answer = try await client.ask(introspection(form, field))
+                    #expect(answer.status == 401 && answer.values("WWW-Authenticate") == [challenge])
+                    #expect(answer.text == invalidClient && answer["Cache-Control"] == "no-store")
+                    answers.insert(answer.withoutDate)
+                }
+            }
+            #expect(answers.count == 1 && server.lookUps == 0)
+        }
+    }
+
+    @Test func `who proves nothing is refused, whatever is wrong`() async throws {
+        try await withServer { server in
+            let good = try await server.caller()
+            let other = try await server.caller()
+            let revoked = try await server.caller()
+            let rotated = try await server.caller()
+            _ = try await server.issuer.revokeClient(revoked.id)
+            _ = try await server.issuer.rotateClientSecret(rotated.id, overlapSeconds: 0)
+            let open = try await server.issuer.createClient(
+                ClientRequest(name: "spa", grants: ["authorization_code"], redirectURIs: ["https://x"], isPublic: true))
+            let key = try await server.key(KeyRequest(owner: good.id, scope: ["countersign:introspect"]))
+            let victim = try await server.key()
+            let unknown = CredentialFormat.mint(kind: .clientSecret, id: .random(), vendor: server.fixture.store.vendor)
+            let fields = [
+                basic(good.id, other.secret), basic(other.id, good.secret), basic(good.id, good.secret + "x"),
+                basic(good.id, ""), basic(good.id, unknown.reveal()), basic("nobody", good.secret),
+                basic("", good.secret), basic(good.id.lowercased() + "x", good.secret), basic(revoked.id, revoked.secret),
+                basic(rotated.id, rotated.secret), basic(open.summary.clientID, ""), basic(good.id, key.secret),
+                "Authorization: Basic !!!", "Authorization: Basic \(Data(good.id.utf8).base64EncodedString())",
+                "Authorization: Basic YQ", basic(good.id, good.secret + "\u{0}"), basic(good.id, "%zz"),
+            ]
+            let client = try await server.connect()
+            var answers: Set<String> = []
+            for field in fields {
+                let answer = try await client.ask(introspection("token=\(victim.secret)", field))
+                #expect(answer.status == 401 && answer.values("WWW-Authenticate") == [challenge], "\(field)")
+                #expect(answer.text == invalidClient)
+                answers.insert(answer.withoutDate)
+            }
+            for body in [
+                "client_id=\(good.id)", "client_id=\(good.id)&client_secret=", "client_id=&client_secret=\(good.secret)",
+                "client_id=\(good.id)&client_secret=\(other.secret)", "client_id=\(open.summary.clientID)",
+                revoked.parameters, rotated.parameters,
+            ] {
+                let answer = try await client.ask(introspection("token=\(victim.secret)&\(body)"))
+                #expect(answer.status == 401 && answer.text == invalidClient, "\(body)")
+                answers.insert(answer.withoutDate)
+            }
+            #expect(answers.count == 1)
+            #expect(try await client.ask(introspection("token=\(victim.secret)", good.authorization)).isActive)
+        }
+    }
+
+    @Test func `may send identifier and secret raw, form-encoded, in the body, or twice alike`() async throws {
+        try await withServer { server in
+            let caller = try await server.caller()
+            let key = try await server.key()
+            let token = "token=\(key.secret)"
+            let client = try await server.connect()
+            let requests = [
+                introspection(token, caller.authorization),
+                introspection(token, basic(percentEncoded(caller.id), percentEncoded(caller.secret))),
+                introspection(token, basic(percentEncoded(caller.id).lowercased(), caller.secret)),
+                introspection(token, caller.authorization.replacing("Authorization: Basic", with: "authorization:bAsIc  ")),
+                introspection(token + "&" + caller.parameters), introspection(caller.parameters + "&" + token),
+                introspection("client_id=\(percentEncoded(caller.id))&client%5Fsecret=\(caller.secret)&\(token)"),
+                introspection(token + "&" + caller.parameters, caller.authorization),
+                introspection(token + "&client_id=\(caller.id)", caller.authorization),
+                introspection(token + "&client_secret=\(caller.secret)", caller.authorization),
+            ]
+            for request in requests { #expect(try await client.ask(request).isActive, "\(request)") }
+        }
+    }
+
+    @Test func `who contradicts himself is told so`() async throws {
+        try await withServer { server in
+            let caller = try await server.caller()
+            let other = try await server.caller()
+            let token = "token=\(try await server.key().secret)"
+            let requests = [
+                introspection(token + "&" + other.parameters, caller.authorization),
+                introspection(token + "&client_id=\(other.id)", caller.authorization),
+                introspection(token + "&client_secret=\(other.secret)", caller.authorization),
+                introspection(token + "&client_id=", caller.authorization),
+                introspection(token + "&client_secret=\(caller.secret)"),
+                introspection(token + "&\(caller.parameters)&client_id=\(caller.id)"),
+                introspection(token + "&\(caller.parameters)&client_secret=\(caller.secret)"),
+                introspection(token, caller.authorization, caller.authorization),
+                introspection(token, caller.authorization, "Authorization: Digest x"),
+                introspection(token, "Authorization: Basic"), introspection(token, "Authorization: Bearer "),
+                introspection(token, "Authorization:"), introspection(token, "Authorization: Bearer a, Bearer b"),
+                introspection(token, caller.authorization + ", " + caller.authorization.dropFirst(15)),
+            ]
+            let client = try await server.connect()
+            // After a good one too: who is remembered does not speak for what contradicts him.
+            for remembered in [false, true] {
+                if remembered { #expect(try await client.ask(introspection(token, caller.authorization)).isActive) }
+                for request in requests {
+                    let answer = try await client.ask(request)
+                    #expect(answer.status == 400, "\(request)")
+                    #expect(try answer.json()["error"] as? String == "invalid_request")
+                }
+            }
+        }
+    }
+
+    @Test func `needs the right, by whichever credential he comes`() async throws {
+        try await withServer { server in
+            let none = try await server.caller(rights: [])
+            let other = try await server.caller(rights: ["changes", "admin"])
+            let weak = try await server.key(
+                KeyRequest(owner: "w", scope: ["countersign:introspec", "countersign:introspect:", "introspect", "read"]))
+            let plainToken = try await server.token()
+            let token = "token=\(try await server.key().secret)"
+            let client = try await server.connect()
+            for field in [
+                none.authorization, other.authorization, apiKey(weak.secret), bearer(plainToken.secret),
+            ] {
+                // Twice: the second time the caller is remembered.
+                for _ in 0..<2 {
+                    let answer = try await client.ask(introspection(token, field))
+                    #expect(answer.status == 403, "\(answer.status)")
+                    #expect(answer.text == "{\"error\":\"insufficient_scope\"}")
+                }
+            }
+            #expect(try await client.ask(introspection(token + "&" + none.parameters)).status == 403)
+        }
+    }
+
+    @Test func `may come with a key or token whose scope holds the right`() async throws {
+        try await withServer { server in
+            let key = try await server.key(KeyRequest(owner: "gw", scope: ["a", "countersign:introspect"]))
+            let token = try await server.plant(.accessToken, scope: "countersign:introspect b")
+            let about = "token=\(try await server.key().secret)"
+            let client = try await server.connect()
+            for field in [apiKey(key.secret), bearer(token.secret)] {
+                for _ in 0..<2 { #expect(try await client.ask(introspection(about, field)).isActive) }
+            }
+            // A key is no bearer token, and a token no key; the client's other secrets are neither.
+            let caller = try await server.caller()
+            let limited = try await server.key(
+                KeyRequest(owner: "gw", scope: ["countersign:introspect"], networks: ["127.0.0.0/8"]))
+            let gone = try await server.key(KeyRequest(owner: "gw", scope: ["countersign:introspect"]))
+            _ = try await server.issuer.revoke([gone.id], chain: false)
+            for field in [
+                bearer(key.secret), apiKey(token.secret), bearer("unknown"), apiKey("unknown"), bearer(caller.secret),
+                apiKey(caller.secret), apiKey(limited.secret), apiKey(gone.secret),
+            ] {
+                let answer = try await client.ask(introspection(about, field))
+                #expect(answer.status == 401, "\(field)")
+                #expect(answer["WWW-Authenticate"]?.hasPrefix("Bearer realm=\"countersign\", error=\"invalid_token\"") == true)
+            }
+        }
+    }
+
+    @Test func `who presents the very credential he asks about is nobody`() async throws {
+        try await withServer { server in
+            let key = try await server.key(KeyRequest(owner: "gw", scope: ["countersign:introspect"]))
+            let token = try await server.plant(.accessToken, scope: "countersign:introspect")
+            let client = try await server.connect()
+            for (secret, field) in [(key.secret, apiKey(key.secret)), (token.secret, bearer(token.secret))] {
+                #expect(try await client.ask(introspection("token=\(secret)", field)).status == 401)
+                #expect(try await client.ask(introspection("token=\(percentEncoded(secret))", field)).status == 401)
+                // Also when he is remembered from another question.
+                #expect(try await client.ask(introspection("token=other", field)).isInactive)
+                #expect(try await client.ask(introspection("token=\(secret)", field)).status == 401)
+            }
+        }
+    }
+
+    @Test func `with a key or token sees what is meant for its audience`() async throws {
+        try await withServer { server in
+            let mine = try await server.key(
+                KeyRequest(owner: "gw", scope: ["countersign:introspect"], audience: ["urn:a"]))
+            let unmeant = try await server.key(KeyRequest(owner: "gw", scope: ["countersign:introspect"]))
+            let about = "token=\(try await server.token(audience: ["urn:a"]).secret)"
+            let client = try await server.connect()
+            #expect(try await client.ask(introspection(about, apiKey(mine.secret))).isActive)
+            #expect(try await client.ask(introspection(about, apiKey(unmeant.secret))).isInactive)
+            #expect(try await client.ask(introspection(about, apiKey(mine.secret))).isActive)
+        }
+    }
+
+    @Test func `may be known by the Unix socket, if that was given the right`() async throws {
+        let folder = try TemporaryFolder()
+        let listeners = [
+            "unix:\(folder("a"))?may=introspect", "unix:\(folder("b"))?may=introspect&audience=urn:a",
+            "unix:\(folder("c"))",
+        ]
+        try await withServer(listeners) { server in
+            let plain = "token=\(try await server.key().secret)"
+            let meant = "token=\(try await server.token(audience: ["urn:a"]).secret)"
+            let caller = try await server.caller(rights: [])
+            let open = try await server.connect(0)
+            #expect(try await open.ask(introspection(plain)).isActive)
+            #expect(try await open.ask(introspection(meant)).isInactive)
+            // Who says who he is, is judged by that.
+            #expect(try await open.ask(introspection(plain, caller.authorization)).status == 403)
+            #expect(try await open.ask(introspection(plain, basic(caller.id, "x"))).status == 401)
+            #expect(try await open.ask(introspection(plain + "&client_id=\(caller.id)")).status == 401)
+            let meaning = try await server.connect(1)
+            #expect(try await meaning.ask(introspection(plain)).isActive)
+            #expect(try await meaning.ask(introspection(meant)).isActive)
+            #expect(try await server.connect(2).ask(introspection(plain)).status == 401)
+        }
+    }
+}

@@ -1,0 +1,80 @@
+import CredentialModel
+import Foundation
+import Issuance
+import TestSupport
+import Testing
+
+@testable import CredentialStore
+
+/// Rule 5: an outage is never reported as "inactive".
+@Suite(.timeLimit(.minutes(2))) struct `Trouble inside` {
+    /// A store in which some rows cannot be judged.
+    private func damage(_ id: CredentialID, in store: CredentialStore) async throws {
+        try await store.write(creates: false) { writer, transaction in
+            _ = try transaction.put(store.schema.credentials, key: id.rawValue, value: [1, 2, 3].octets)
+        }
+    }
+
+    private func expectTrouble(_ answer: Answer) throws {
+        #expect(answer.status == 503 && answer["Retry-After"] == "1")
+        #expect(answer["Content-Type"] == "application/problem+json")
+        #expect(!answer.text.contains("active") && answer.values("WWW-Authenticate").isEmpty)
+        #expect(try answer.json()["status"] as? Int == 503)
+        #expect(!answer.fields.contains { $0.name.hasPrefix("X-Auth-") && $0.name != "X-Auth-Status" })
+    }
+
+    @Test func `is 503 for a credential whose pepper is not alive`() async throws {
+        try await withServer { server in
+            let caller = try await server.caller()
+            let lost = try await server.plant(.apiKey) { $0.record.pepper = 999 }
+            let good = try await server.key()
+            let client = try await server.connect()
+            try expectTrouble(try await client.ask(introspection("token=\(lost.secret)", caller.authorization)))
+            try expectTrouble(try await client.ask(verification("", apiKey(lost.secret))))
+            let nginx = try await client.ask(verification("?profile=nginx", apiKey(lost.secret)))
+            try expectTrouble(nginx)
+            #expect(nginx["X-Auth-Status"] == "503")
+            // Others are served, on the same connection.
+            #expect(try await client.ask(introspection("token=\(good.secret)", caller.authorization)).isActive)
+        }
+    }
+
+    @Test func `is 503 for a damaged row`() async throws {
+        try await withServer { server in
+            let caller = try await server.caller()
+            let key = try await server.key()
+            try await damage(key.id, in: server.fixture.store)
+            let client = try await server.connect()
+            try expectTrouble(try await client.ask(introspection("token=\(key.secret)", caller.authorization)))
+            try expectTrouble(try await client.ask(verification("", apiKey(key.secret))))
+            try expectTrouble(try await client.ask(verification("?api_key=\(key.secret)")))
+        }
+    }
+
+    @Test func `is 503 when it is the caller who cannot be judged`() async throws {
+        try await withServer { server in
+            let caller = try await server.caller()
+            let about = "token=\(try await server.key().secret)"
+            let key = try await server.plant(.apiKey, scope: "countersign:introspect") { $0.record.pepper = 999 }
+            let secret = try await server.issuer.client(caller.id)?.secrets.first
+            try await damage(try #require(secret).id, in: server.fixture.store)
+            let client = try await server.connect()
+            try expectTrouble(try await client.ask(introspection(about, caller.authorization)))
+            try expectTrouble(try await client.ask(introspection(about + "&" + caller.parameters)))
+            try expectTrouble(try await client.ask(introspection(about, apiKey(key.secret))))
+        }
+    }
+
+    @Test func `is 503 when the store is gone`() async throws {
+        try await withServer { server in
+            let caller = try await server.caller()
+            let known = try await server.key()
+            let unknown = try await server.key()
+            let client = try await server.connect()
+            #expect(try await client.ask(introspection("token=\(known.secret)", caller.authorization)).isActive)
+            server.fixture.close()
+            try expectTrouble(try await client.ask(introspection("token=\(unknown.secret)", caller.authorization)))
+            try expectTrouble(try await client.ask(verification("", apiKey(unknown.secret))))
+        }
+    }
+}

@@ -1,0 +1,126 @@
+import CredentialModel
+import CredentialStore
+import DataPlane
+import Foundation
+import Issuance
+import Listening
+import Logging
+import NIOPosix
+import NIOSSL
+import TestSupport
+
+/// A data plane over a store of its own, on ports that the system chose.
+struct RunningServer: Sendable {
+    let fixture: Fixture
+    let server: DataPlaneServer
+    let readiness: Readiness
+    /// The listeners in their final form, that for health last.
+    let addresses: [String]
+
+    var issuer: Issuer { fixture.issuer }
+    var now: UnixSeconds { fixture.store.clock.now() }
+
+    /// What has been looked up so far, in the cache or in the store.
+    var lookUps: UInt64 { server.verifications.hits + server.verifications.misses }
+
+    func connect(_ listener: Int = 0, tls: NIOSSLContext? = nil, reads: Bool = true) async throws -> WireClient {
+        try await WireClient.connect(addresses[listener], tls: tls, reads: reads)
+    }
+}
+
+/// The quiet logger of tests.
+let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+
+/// Runs a server, hands it to `body` and ends it.
+func withServer<Value>(
+    _ listeners: [String] = ["http://127.0.0.1:0"], health: String? = nil, identity: TLSIdentity? = nil,
+    fixture given: Fixture? = nil, settings change: (inout DataPlaneSettings) -> Void = { _ in },
+    _ body: (RunningServer) async throws -> Value
+) async throws -> Value {
+    let fixture = try given ?? Fixture()
+    var settings = DataPlaneSettings()
+    change(&settings)
+    try settings.check()
+    let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+    let readiness = Readiness()
+    let (started, continuation) = AsyncStream<[String]>.makeStream()
+    let server = try DataPlaneServer(
+        store: fixture.store, settings: settings, listeners: listeners.map { try ListenerAddress($0) },
+        health: health.map { try ListenerAddress($0) }, identity: identity, group: group, readiness: readiness,
+        logger: quiet
+    ) { continuation.yield($0) }
+    let running = Task {
+        defer { continuation.finish() }
+        try await server.run()
+    }
+    do {
+        guard let addresses = await started.first(where: { _ in true }) else {
+            try await running.value
+            throw CancellationError()
+        }
+        readiness.become(.ready)
+        let value = try await body(
+            RunningServer(fixture: fixture, server: server, readiness: readiness, addresses: addresses))
+        running.cancel()
+        try await running.value
+        try await group.shutdownGracefully()
+        return value
+    } catch {
+        running.cancel()
+        try? await running.value
+        try? await group.shutdownGracefully()
+        throw error
+    }
+}
+
+/// A client of the service and how it says who it is.
+struct CallingClient: Sendable {
+    let id: String
+    let secret: String
+    var authorization: String { basic(id, secret) }
+    /// The same in a form.
+    var parameters: String { "client_id=\(id)&client_secret=\(secret)" }
+}
+
+extension RunningServer {
+    /// A new client that may introspect, unless it is given other rights.
+    func caller(
+        audience: [String] = [], rights: [String] = ["introspect"], san: String? = nil
+    ) async throws -> CallingClient {
+        let client = try await issuer.createClient(
+            ClientRequest(name: "caller", audience: audience, rights: rights, certificateSAN: san))
+        return CallingClient(id: client.summary.clientID, secret: client.secret?.reveal() ?? "")
+    }
+
+    func key(_ request: KeyRequest = KeyRequest(owner: "alice")) async throws -> (id: CredentialID, secret: String) {
+        let key = try await issuer.createKeys(request)[0]
+        return (key.summary.id, key.secret.reveal())
+    }
+
+    /// An access token of a new client.
+    func token(
+        scope: [String] = ["read"], audience: [String] = [], subject: String? = "alice", expiresIn: Int64? = nil
+    ) async throws -> (id: CredentialID, secret: String, clientID: String) {
+        let client = try await issuer.createClient(
+            ClientRequest(name: "app", grants: ["client_credentials"], scope: scope))
+        let token = try await issuer.issueToken(
+            TokenRequest(
+                clientID: client.summary.clientID, subject: subject, scope: scope, audience: audience,
+                expiresInSeconds: expiresIn))
+        return (token.summary.id, token.secret.reveal(), client.summary.clientID)
+    }
+
+    /// A credential that no issuer would make, with these scopes.
+    func plant(
+        _ kind: CredentialKind, scope: String = "", _ change: @escaping @Sendable (inout StoredCredential) -> Void = { _ in }
+    ) async throws -> (id: CredentialID, secret: String) {
+        let number = try await fixture.store.write(creates: true) { writer, transaction in
+            try writer.intern(.scopes, Array(scope.utf8), in: transaction)
+        }
+        let planted = try await fixture.plant(kind) {
+            $0.record.scopes = number
+            change(&$0)
+        }
+        return (planted.id, planted.secret.reveal())
+    }
+}
