@@ -41,6 +41,9 @@ let package = Package(
             dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "CredentialStore", "LMDB"],
             swiftSettings: strict),
 
+        .executableTarget(
+            name: "RaceProof", dependencies: core, path: "Sources/Proofs/RaceProof", swiftSettings: strict),
+
         .target(
             name: "TestSupport",
             dependencies: core, path: "Tests/TestSupport", swiftSettings: tests),
