@@ -134,6 +134,8 @@ let package = Package(
             swiftSettings: administration),
 
         // MARK: Proofs and tests
+        // deploy/proofs/races: verify, fill, evict and revoke against each other, and broken protocols that it must catch.
+        .executableTarget(name: "RaceProof", dependencies: core, path: "Sources/Proofs/RaceProof", swiftSettings: strict),
         // A process that the LMDB tests may kill.
         .executableTarget(name: "LMDBReaderProbe", dependencies: ["LMDB"], swiftSettings: strict),
         .target(name: "AllocationCount", path: "Tests/AllocationCount"),

@@ -8,11 +8,24 @@ import Testing
 
 /// Rule 5: an outage is never reported as "inactive".
 @Suite(.timeLimit(.minutes(2))) struct `Trouble inside` {
-    /// A store in which some rows cannot be judged.
+    /// Overwrites a row with what is none.
     private func damage(_ id: CredentialID, in store: CredentialStore) async throws {
         try await store.write(creates: false) { writer, transaction in
             _ = try transaction.put(store.schema.credentials, key: id.rawValue, value: [1, 2, 3].octets)
         }
+    }
+
+    /// A key whose row names a pepper that this store never had.
+    private func keyWithoutPepper(_ server: RunningServer, scope: String = "") async throws -> String {
+        let key = try await server.key(KeyRequest(owner: "lost", scope: scope.isEmpty ? [] : [scope]))
+        var credential = try #require(try server.fixture.row(key.id))
+        credential.record.pepper = 999
+        let row = credential.row
+        let store = server.fixture.store
+        try await store.write(creates: false) { _, transaction in
+            _ = try transaction.put(store.schema.credentials, key: key.id.rawValue, value: row.octets)
+        }
+        return key.secret
     }
 
     private func expectTrouble(_ answer: Answer) throws {
@@ -26,12 +39,12 @@ import Testing
     @Test func `is 503 for a credential whose pepper is not alive`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
-            let lost = try await server.plant(.apiKey) { $0.record.pepper = 999 }
+            let lost = try await keyWithoutPepper(server)
             let good = try await server.key()
             let client = try await server.connect()
-            try expectTrouble(try await client.ask(introspection("token=\(lost.secret)", caller.authorization)))
-            try expectTrouble(try await client.ask(verification("", apiKey(lost.secret))))
-            let nginx = try await client.ask(verification("?profile=nginx", apiKey(lost.secret)))
+            try expectTrouble(try await client.ask(introspection("token=\(lost)", caller.authorization)))
+            try expectTrouble(try await client.ask(verification("", apiKey(lost))))
+            let nginx = try await client.ask(verification("?profile=nginx", apiKey(lost)))
             try expectTrouble(nginx)
             #expect(nginx["X-Auth-Status"] == "503")
             // Others are served, on the same connection.
@@ -55,13 +68,13 @@ import Testing
         try await withServer { server in
             let caller = try await server.caller()
             let about = "token=\(try await server.key().secret)"
-            let key = try await server.plant(.apiKey, scope: "countersign:introspect") { $0.record.pepper = 999 }
+            let key = try await keyWithoutPepper(server, scope: "countersign:introspect")
             let secret = try await server.issuer.client(caller.id)?.secrets.first
             try await damage(try #require(secret).id, in: server.fixture.store)
             let client = try await server.connect()
             try expectTrouble(try await client.ask(introspection(about, caller.authorization)))
             try expectTrouble(try await client.ask(introspection(about + "&" + caller.parameters)))
-            try expectTrouble(try await client.ask(introspection(about, apiKey(key.secret))))
+            try expectTrouble(try await client.ask(introspection(about, apiKey(key))))
         }
     }
 
