@@ -48,16 +48,18 @@ public final class StoreReader: @unchecked Sendable {
     }
 
     /// The id that an imported credential goes by; nil when it was never imported.
+    /// - Throws: ``StoreFailure/corrupt(table:)`` for a damaged row: that is trouble, not an unknown key.
     public func alias(_ key: RawSpan) throws(StoreFailure) -> CredentialID? {
+        let id: UInt64??
         do {
-            return try reader.read { (transaction) throws(LMDBError) -> CredentialID? in
-                try transaction.get(aliases, key: key) {
-                    $0.byteCount == 8 ? CredentialID(rawValue: $0.word64(at: 0)) : nil
-                }
-                    ?? nil
+            id = try reader.read { (transaction) throws(LMDBError) -> UInt64?? in
+                try transaction.get(aliases, key: key) { $0.byteCount == 8 ? $0.word64(at: 0) : nil }
             }
         } catch {
             throw .lmdb(error)
         }
+        guard let id else { return nil }
+        guard let id else { throw .corrupt(table: "aliases") }
+        return CredentialID(rawValue: id)
     }
 }

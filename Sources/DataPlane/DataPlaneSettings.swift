@@ -45,6 +45,7 @@ public struct DataPlaneSettings: Sendable {
                 throw ListFault(reason: "\(name) must be visible ASCII without quote and backslash")
             }
         }
+        guard drainSeconds <= 3_600 else { throw ListFault(reason: "drain-seconds may be an hour at most") }
         guard connectionsMax > 0, headSeconds > 0, bodySeconds > 0, writeSeconds > 0, idleSeconds > 0, drainSeconds >= 0
         else { throw ListFault(reason: "limits must be above zero") }
     }

@@ -16,7 +16,7 @@ public final class TLSIdentity: Sendable {
 
     private struct Loaded: Sendable {
         var context: NIOSSLContext
-        var changed: [Date?]
+        var changed: [String]
     }
 
     /// Reads PEM files: the certificate with its chain, its key, and the authority that client certificates must be
@@ -54,8 +54,13 @@ public final class TLSIdentity: Sendable {
 
     private var paths: [String] { [certificatePath, keyPath, clientAuthorityPath].compactMap { $0 } }
 
-    private static func changes(_ paths: [String]) -> [Date?] {
-        paths.map { (try? FileManager.default.attributesOfItem(atPath: $0))?[.modificationDate] as? Date }
+    private static func changes(_ paths: [String]) -> [String] {
+        // Links are followed: a mounted secret is a link whose own time never changes.
+        paths.map { path in
+            let file = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
+            let attributes = try? FileManager.default.attributesOfItem(atPath: file)
+            return "\(file) \(attributes?[.systemFileNumber] ?? 0) \(attributes?[.modificationDate] ?? 0)"
+        }
     }
 
     /// TLS 1.2 and 1.3 with forward secrecy and authenticated encryption only (RFC 9325 §4.2).

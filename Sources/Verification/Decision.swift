@@ -31,7 +31,7 @@ public enum Decision {
     public static func isMeant(
         _ record: CredentialRecord, for audience: RawSpan, interned: InternedTable
     ) -> Bool {
-        if record.audiences == 0 || audience.isEmpty { return true }
+        if record.audiences == 0 { return true }
         return interned.withText(.audiences, record.audiences) { AudienceSet.intersect($0, audience) }
     }
 

@@ -53,7 +53,8 @@ public struct Sweep: Sendable {
             }
             report.journalEntries += last
         } while last > 0
-        try await store.write(creates: true) { writer, transaction in
+        // Overwrites eight bytes, so it does not give way when the map is nearly full.
+        try await store.write(creates: false) { writer, transaction in
             try writer.setNumber(.time, UInt64(clamping: mark.rawValue), in: transaction)
         }
         return report

@@ -22,8 +22,10 @@ struct CallerAuthentication {
             if let authorization { return try judge(bytes.slice(authorization), body, &caller) }
             let secret = loop.form.text(.clientSecret)
             if let clientID = loop.form.text(.clientID) {
-                // A public client proves nothing, so an id alone is nobody.
-                guard let secret else { return .invalidClient }
+                guard let secret else {
+                    // RFC 8705 §2: a client with a certificate sends its id as well. Without one, an id proves nothing.
+                    return loop.form.withBytes(of: clientID, in: body) { judgeConnection(caller, named: $0) }
+                }
                 let record = try loop.form.withBytes(of: clientID, in: body) { (clientID) throws(StoreFailure) in
                     try loop.form.withBytes(of: secret, in: body) { (secret) throws(StoreFailure) in
                         try client(clientID, secret)
@@ -32,19 +34,23 @@ struct CallerAuthentication {
                 return record.map(allow) ?? .invalidClient
             }
             if secret != nil { return .badRequest("client_secret needs client_id") }
-            return judgeConnection(caller)
+            return judgeConnection(caller, named: RawSpan())
         } catch {
             return .trouble
         }
     }
 
-    private func judgeConnection(_ caller: Caller) -> CallerOutcome {
+    /// - Parameter clientID: whom the request names; empty when it names nobody.
+    private func judgeConnection(_ caller: Caller, named clientID: RawSpan) -> CallerOutcome {
         for name in caller.certificateNames {
             guard let client = loop.verifier.store.published.clients.client(certificateSAN: name) else { continue }
+            guard clientID.isEmpty || clientID.elementsEqual(Array(client.clientID.utf8).octets) else {
+                return .invalidClient
+            }
             guard client.rights.contains(where: { isRight($0) }) else { return .forbidden }
             return .allowed(.words(Array(client.audience.joined(separator: " ").utf8)))
         }
-        if !caller.certificateNames.isEmpty { return .invalidClient }
+        if !caller.certificateNames.isEmpty || !clientID.isEmpty { return .invalidClient }
         return caller.policy.address.mayIntrospect ? .allowed(.words(caller.policy.audience)) : .unauthenticated
     }
 
@@ -119,7 +125,7 @@ struct CallerAuthentication {
         if let record = caller.recall(authorization, loop) { return allow(record) }
         let floor = floor(of: credential)
         guard case .active(let record) = try loop.verifier.verify(credential, at: loop.now), record.kind == kind,
-            record.networks == 0
+            Decision.allows(record, from: caller.peer, interned: loop.verifier.store.published.interned)
         else { return .invalidToken }
         if let floor { caller.remember(authorization, record, floor: floor) }
         return allow(record)

@@ -14,13 +14,15 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias OutboundOut = ByteBuffer
 
     private enum Phase {
+        /// Nothing has come yet, the TLS handshake included.
+        case fresh
         /// Between requests.
         case idle
         case head
         case body
-        /// The client does not take its answers; nothing is read.
-        case writing
         /// The last answer is on its way.
+        case finishing
+        /// It has been taken; the client is to close its side.
         case closing
     }
 
@@ -31,12 +33,16 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
     private var parser: RequestParser
     private var pending: ByteBuffer?
     private var out: ByteBuffer
-    private var phase = Phase.idle
+    private var phase = Phase.fresh
     private var phaseBegan: Int64
+    /// Since when the client does not take its answers; nothing is read meanwhile, and the phase keeps its own deadline.
+    private var pausedSince: Int64?
     private var context: ChannelHandlerContext?
 
     /// Bytes of answers that may wait before reading stops.
     private static let outBytesMax = 262_144
+    /// Seconds for the first byte of a connection, a TLS handshake included.
+    private static let freshSeconds: Int64 = 10
     /// Seconds to wait for a client to close its side after the last answer.
     private static let lingerSeconds: Int64 = 2
 
@@ -75,9 +81,12 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = Self.unwrapInboundIn(data)
-        if phase == .closing { return }
+        if isEnding { return }
         loop.readClock()
-        if pending != nil {
+        if pausedSince != nil {
+            // Reading has been turned off, but a read loop under way may still bring a few buffers.
+            if pending == nil { pending = bytes } else { pending?.writeBuffer(&bytes) }
+        } else if pending != nil {
             pending?.writeBuffer(&bytes)
             drainPending(context)
         } else {
@@ -88,15 +97,17 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     func channelReadComplete(context: ChannelHandlerContext) {
         flush(context)
+        pauseIfSlow(context)
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        guard phase == .writing, context.channel.isWritable else { return }
-        enter(.idle)
-        _ = context.channel.setOption(.autoRead, value: true)
+        guard pausedSince != nil, !isEnding, context.channel.isWritable else { return }
+        pausedSince = nil
         loop.readClock()
         drainPending(context)
         flush(context)
+        pauseIfSlow(context)
+        if pausedSince == nil { _ = context.channel.setOption(.autoRead, value: true) }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -110,7 +121,7 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
         guard var bytes = pending else { return }
         pending = nil
         process(&bytes, context)
-        guard bytes.readableBytes > 0, phase != .closing else { return }
+        guard bytes.readableBytes > 0, !isEnding else { return }
         bytes.discardReadBytes()
         pending = bytes
     }
@@ -136,7 +147,8 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
                 enter(.idle)
                 if out.readableBytes > Self.outBytesMax {
                     flush(context)
-                    if pauseIfSlow(context) { return }
+                    pauseIfSlow(context)
+                    if pausedSince != nil { return }
                 }
             }
         }
@@ -163,25 +175,29 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
         out.clear()
     }
 
-    private func pauseIfSlow(_ context: ChannelHandlerContext) -> Bool {
-        guard !context.channel.isWritable else { return false }
-        enter(.writing)
+    /// Stops reading while the client has not taken what it was sent: its answers must not pile up here.
+    private func pauseIfSlow(_ context: ChannelHandlerContext) {
+        guard pausedSince == nil, !isEnding, !context.channel.isWritable else { return }
+        pausedSince = loop.ticks
         _ = context.channel.setOption(.autoRead, value: false)
-        return true
     }
 
     /// Sends what is left and closes: first the sending side, so that an answer is not lost to a reset while the client
     /// still sends; then, when the client has closed too or after a moment, all.
     private func finish(_ context: ChannelHandlerContext) {
-        enter(.closing)
+        enter(.finishing)
         pending = nil
         let isEncrypted = router.policy.address.isEncrypted
-        let bound = NIOLoopBound(context, eventLoop: context.eventLoop)
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         context.writeAndFlush(Self.wrapOutboundOut(out)).whenComplete { _ in
-            bound.value.close(mode: isEncrypted ? .all : .output, promise: nil)
+            let (handler, context) = bound.value
+            handler.enter(.closing)
+            context.close(mode: isEncrypted ? .all : .output, promise: nil)
         }
         out.clear()
     }
+
+    private var isEnding: Bool { phase == .finishing || phase == .closing }
 
     private func enter(_ new: Phase) {
         phase = new
@@ -193,13 +209,19 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
         let settings = loop.settings
         let limit =
             switch phase {
+            case .fresh: Self.freshSeconds
             case .idle: settings.idleSeconds
             case .head: settings.headSeconds
             case .body: settings.bodySeconds
-            case .writing: settings.writeSeconds
+            case .finishing: settings.writeSeconds
             case .closing: Self.lingerSeconds
             }
-        guard loop.ticks - phaseBegan > limit, let context else { return }
+        guard let context else { return }
+        if let pausedSince, !isEnding {
+            if loop.ticks - pausedSince > settings.writeSeconds { context.close(promise: nil) }
+            return
+        }
+        guard loop.ticks - phaseBegan > limit else { return }
         if phase == .head || phase == .body {
             let exchange = Exchange(minorVersion: 1, isHead: false, keepAlive: false)
             _ = out.appendAnswer {
@@ -213,7 +235,8 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     /// The service is shutting down: others close with their next answer.
     func closeIfIdle() {
-        if phase == .idle, let context { context.close(promise: nil) }
+        // An answer may still wait in the channel: it goes out first.
+        if phase == .idle || phase == .fresh, let context { finish(context) }
     }
 
     func closeNow() {

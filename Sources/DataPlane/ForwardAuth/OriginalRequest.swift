@@ -50,12 +50,12 @@ struct OriginalRequest {
 
 /// Where a request comes from: the last hop that is not a trusted proxy.
 enum ClientAddress {
-    /// Walks `X-Forwarded-For` from the right, past trusted proxies. Nil when the address is not known or not legible.
+    /// Walks `X-Forwarded-For` from the right, past trusted proxies. Nil when the address is not known or not legible: a
+    /// proxy's own address is never taken for the client's, or a key limited to the proxies' network would work for all.
     /// - Parameter peer: who connected; nil for a Unix socket, whose other side is trusted like a proxy.
     static func find(
         _ request: borrowing RequestHead, _ bytes: RawSpan, peer: IPAddress?, trusted: [Network]
     ) -> IPAddress? {
-        var address = peer
         guard peer == nil || isTrusted(peer, trusted) else { return peer }
         var lines: [WireRange] = []
         var index = request.index(of: .xForwardedFor)
@@ -70,12 +70,11 @@ enum ClientAddress {
                 var start = end
                 while start > 0, text.byte(at: start - 1) != 0x2C { start -= 1 }
                 guard let hop = parse(text.extracting(start..<end)) else { return nil }
-                address = hop
                 guard isTrusted(hop, trusted) else { return hop }
                 end = start - 1
             }
         }
-        return address
+        return nil
     }
 
     private static func isTrusted(_ address: IPAddress?, _ trusted: [Network]) -> Bool {

@@ -137,15 +137,15 @@ public final class DataPlaneServer: Service {
 
     private func accept(_ channel: any Channel, _ policy: ListenerPolicy) -> EventLoopFuture<Void> {
         guard let loop = loopsByEventLoop[ObjectIdentifier(channel.eventLoop)],
-            connectionCount.add(1, ordering: .acquiringAndReleasing).newValue <= settings.connectionsMax
-        else {
-            connectionCount.subtract(1, ordering: .acquiringAndReleasing)
-            return channel.close()
-        }
+            // Without a certificate nothing is served where TLS was promised.
+            !policy.address.isEncrypted || identity != nil,
+            connectionCount.load(ordering: .acquiring) < settings.connectionsMax
+        else { return channel.close() }
         return channel.eventLoop.makeCompletedFuture {
             if policy.address.isEncrypted, let identity {
                 try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: identity.context))
             }
+            connectionCount.add(1, ordering: .acquiringAndReleasing)
             try channel.pipeline.syncOperations.addHandler(
                 ConnectionHandler(loop: loop, policy: policy, allocator: channel.allocator) { [self] in
                     connectionCount.subtract(1, ordering: .acquiringAndReleasing)

@@ -29,6 +29,9 @@ extension Issuer {
                 guard new.record.expiresAt > writer.now else {
                     throw IssuanceError.invalid(field: "exp", reason: "lies in the past: to end a key now, revoke it")
                 }
+                guard !old.record.flags.contains(.superseded) || new.record.expiresAt <= old.record.expiresAt else {
+                    throw IssuanceError.conflict(reason: "was rotated: its overlap can be cut short, not lengthened")
+                }
                 if let most = policy.keySecondsMax, new.record.expiresAt > old.record.issuedAt.adding(most) {
                     throw IssuanceError.invalid(field: "exp", reason: "keys may live \(most) seconds at most")
                 }

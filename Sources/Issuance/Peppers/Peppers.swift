@@ -95,8 +95,10 @@ extension Issuer {
         }
     }
 
+    /// A link is not replaced by a file: whatever manages the link would put it back, without the new pepper, and the store
+    /// could never be opened again.
     private func writablePath() throws(IssuanceError) -> String {
-        guard let pepperPath else {
+        guard let pepperPath, !SecretFile.isLink(path: pepperPath) else {
             throw .conflict(
                 reason: "this process may not write the pepper file: add the pepper to the file and restart")
         }

@@ -8,6 +8,7 @@ public struct TokenRequest: Sendable, Equatable {
     public var subject: String?
     /// Empty: everything that the client is registered for.
     public var scope: [String]
+    /// Empty: all that the client is registered for.
     public var audience: [String]
     public var expiresInSeconds: Int64?
 
@@ -33,8 +34,12 @@ extension Issuer {
         for scope in request.scope where !client.scope.contains(scope) {
             throw .invalid(field: "scope", reason: "the client is not registered for every scope that is asked for")
         }
+        for audience in request.audience where !client.audience.isEmpty && !client.audience.contains(audience) {
+            throw .invalid(field: "audience", reason: "the client is not registered for every audience that is asked for")
+        }
         let grants = try Grants(
-            scope: request.scope.isEmpty ? client.scope : request.scope, audience: request.audience, networks: [])
+            scope: request.scope.isEmpty ? client.scope : request.scope,
+            audience: request.audience.isEmpty ? client.audience : request.audience, networks: [])
         let seconds = try policy.accessTokenSeconds(asked: request.expiresInSeconds)
         let issued = try await issue(kind: .accessToken, owner: subject, name: nil) { writer, transaction, record in
             // Read inside the mutation: a client that was revoked while this waited, or earlier in the same commit,

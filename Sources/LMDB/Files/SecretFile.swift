@@ -51,6 +51,13 @@ public enum SecretFile {
         }
     }
 
+    /// Whether the path is a symlink, which ``replace(path:bytes:mode:)`` would turn into a file.
+    public static func isLink(path: String) -> Bool {
+        var info = stat()
+        // SAFETY: the path is NUL-terminated for the length of the call; `info` is a local out-parameter.
+        return unsafe lstat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFLNK
+    }
+
     /// Puts new content in the place of a file, or makes it: whoever reads finds the old or the new, never a part.
     ///
     /// A symlink is replaced, not followed.

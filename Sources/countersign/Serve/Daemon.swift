@@ -21,10 +21,11 @@ struct Daemon: Sendable {
     func run() async throws {
         // Sockets and files are born closed to others; memory holds peppers, so it is never dumped.
         cs_close_to_others()
-        _ = cs_forbid_dumps()
+        let isDumpable = cs_forbid_dumps() != 0
         let level = settings.logLevel
         LoggingSystem.bootstrap { JSONLogHandler(label: $0, level: level) }
         let logger = Logger(label: "countersign")
+        if isDumpable { logger.warning("the system does not forbid core dumps of this process") }
         let readiness = DataPlane.Readiness()
         let store = try StoreFolder.openOrCreate(settings, options: storeOptions(readiness, logger))
         try await serve(store, readiness, logger)

@@ -8,6 +8,15 @@ import Logging
 import ServiceLifecycle
 
 extension InProcessControl {
+    private static func close(_ store: CredentialStore) async {
+        await withCheckedContinuation { continuation in
+            DispatchQueue.global().async {
+                store.close()
+                continuation.resume()
+            }
+        }
+    }
+
     /// Opens the store of a folder under its lock and serves its control plane on a private socket.
     static let openStore: Opener = { folder in
         cs_close_to_others()
@@ -32,17 +41,20 @@ extension InProcessControl {
             socketPath: socket, logger: logger
         ) { signal.yield() }
         let services = ServiceGroup(configuration: ServiceGroupConfiguration(services: [control], logger: logger))
-        let running = Task { try await services.run() }
-        _ = await listening.first { true }
+        let running = Task {
+            defer { signal.finish() }
+            try await services.run()
+        }
+        guard await listening.first(where: { true }) != nil else {
+            await close(store)
+            try? FileManager.default.removeItem(at: place)
+            try await running.value
+            throw CommandFailure("The store could not be served to this command.")
+        }
         return InProcessControl(address: ControlAddress(socketPath: socket)) {
             await services.triggerGracefulShutdown()
             try? await running.value
-            await withCheckedContinuation { continuation in
-                DispatchQueue.global().async {
-                    store.close()
-                    continuation.resume()
-                }
-            }
+            await close(store)
             try? FileManager.default.removeItem(at: place)
         }
     }

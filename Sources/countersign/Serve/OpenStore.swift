@@ -2,6 +2,7 @@ import CredentialDigest
 import CredentialStore
 import Foundation
 import Issuance
+import Logging
 
 /// Opens or creates a store together with its pepper file.
 enum StoreFolder {
@@ -12,6 +13,8 @@ enum StoreFolder {
         if CredentialStore.exists(in: settings.storePath) {
             return try open(settings.storePath, settings.pepperPath, options, vendor: settings)
         }
+        // Said aloud: where a volume was not mounted, an empty store answers "inactive" to everybody.
+        Logger(label: "countersign").warning("creating a new store", metadata: ["store": .string(settings.storePath)])
         let hasPeppers = FileManager.default.fileExists(atPath: settings.pepperPath)
         return try naming {
             let peppers =
@@ -36,7 +39,7 @@ enum StoreFolder {
             guard CredentialStore.exists(in: store) else { throw StoreFailure.noStore(directory: store) }
             let peppers = try PepperFileOnDisk.read(pepperPath)
             // The map's size is the store's own; a command needs little cache.
-            return try CredentialStore.open(in: store, peppers: peppers, options: StoreOptions(cacheBytes: 1 << 20))
+            return try CredentialStore.open(in: store, peppers: peppers, options: StoreOptions(mapBytes: 0, cacheBytes: 1 << 20))
         }
     }
 

@@ -40,7 +40,7 @@ struct ConfigCheckCommand: AsyncParsableCommand {
 
     func run() async throws {
         let settings = try await options.settings()
-        Console.line("The settings are good. Store: \(settings.storePath), pepper file: \(settings.pepperPath),")
-        Console.line("listeners: \(settings.listeners.map(\.description).joined(separator: ", ")).")
+        try Console.line("The settings are good. Store: \(settings.storePath), pepper file: \(settings.pepperPath),")
+        try Console.line("listeners: \(settings.listeners.map(\.description).joined(separator: ", ")).")
     }
 }

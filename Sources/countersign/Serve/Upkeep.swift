@@ -55,12 +55,17 @@ struct Upkeep: Service {
 
     private func sweep() async {
         do {
+            // First: dead readers pin the pages that everything else needs.
+            let dead = try removeDeadReaders()
+            if dead > 0 { logger.notice("freed the places of dead readers", metadata: ["count": "\(dead)"]) }
+        } catch {
+            logger.error("dead readers were not looked for", metadata: ["reason": "\(error)"])
+        }
+        do {
             let report = try await Sweep.run(on: store)
             if report.paused {
                 logger.warning("the wall clock is far ahead of the boot clock: the sweep pauses")
             }
-            let dead = try removeDeadReaders()
-            if dead > 0 { logger.notice("freed the places of dead readers", metadata: ["count": "\(dead)"]) }
         } catch {
             logger.error("the sweep failed", metadata: ["reason": "\(error)"])
         }

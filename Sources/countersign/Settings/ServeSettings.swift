@@ -52,7 +52,7 @@ struct ServeSettings: Sendable {
         for listener in listeners { try Self.naming { () throws(ListenerAddress.Fault) in try listener.requirePrivate() } }
         control = try Self.control(reader, storePath)
         health = try reader.text(.healthListen).map { try Self.listener($0) }
-        identity = try Self.identity(reader, listeners)
+        identity = try Self.identity(reader, listeners + (health.map { [$0] } ?? []))
         dataPlane = try Self.dataPlane(reader)
         lifetimes = LifetimePolicy(
             keySecondsDefault: try reader.number(.keySecondsDefault, from: 1).map(Int64.init),

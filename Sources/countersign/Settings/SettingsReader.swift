@@ -61,7 +61,7 @@ struct SettingsReader: Sendable {
 
     func fault(_ setting: Setting, _ reason: String) -> CommandFailure {
         CommandFailure(
-            "Setting \(setting.rawValue) (flag --\(setting.rawValue), \(setting.variable), or the file) \(reason).",
+            "Setting \(setting.rawValue) (as a flag where there is one, \(setting.variable), or in the file) \(reason).",
             status: .usage)
     }
 }
