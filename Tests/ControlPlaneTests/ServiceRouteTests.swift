@@ -56,7 +56,7 @@ import Testing
             #expect((good.json["credential"] as? [String: Any])?["id"] as? String == made.id)
             #expect(!String(decoding: good.bytes, as: UTF8.self).contains(made.key))
             let scoped = try await plane.client.post(
-                "/v1/explain", #"{"credential": "\#(made.key)", "scope": "a:write", "client_id": "c"}"#)
+                "/v1/explain", #"{"credential": "\#(made.key)", "scope": "a:write"}"#)
             #expect(scoped.text("reason") == "insufficient_scope")
             let malformed = try await plane.client.post("/v1/explain", #"{"credential": "x"}"#)
             #expect(malformed.text("reason") == "malformed")

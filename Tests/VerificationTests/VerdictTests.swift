@@ -224,7 +224,7 @@ import Testing
         }
         #expect(grants(record, "w r") && grants(record, "") && !grants(record, "x") && !grants(record, "r x"))
         #expect(!grants(limitless, "r") && grants(limitless, ""))
-        #expect(isMeant(record, "https://a") && !isMeant(record, "https://b") && isMeant(record, ""))
+        #expect(isMeant(record, "https://a") && !isMeant(record, "https://b") && !isMeant(record, ""))
         #expect(isMeant(limitless, "https://b"))
         #expect(allows(record, "10.1.2.3") && allows(record, "::ffff:10.1.2.3") && allows(record, "::1"))
         // With a network limit and no known address it may not be used.

@@ -41,8 +41,6 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     /// Bytes of answers that may wait before reading stops.
     private static let outBytesMax = 262_144
-    /// Seconds for the first byte of a connection, a TLS handshake included.
-    private static let freshSeconds: Int64 = 10
     /// Seconds to wait for a client to close its side after the last answer.
     private static let lingerSeconds: Int64 = 2
 
@@ -209,7 +207,7 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
         let settings = loop.settings
         let limit =
             switch phase {
-            case .fresh: Self.freshSeconds
+            case .fresh: settings.freshSeconds
             case .idle: settings.idleSeconds
             case .head: settings.headSeconds
             case .body: settings.bodySeconds

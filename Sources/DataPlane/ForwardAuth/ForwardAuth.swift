@@ -15,12 +15,9 @@ struct ForwardAuth {
     ) {
         var answer = ForwardAuthAnswer(exchange: exchange, loop: loop, isNginx: false)
         let own = bytes.slice(request.query ?? WireRange())
-        let needs: Needs
-        switch Needs.read(own, &loop.scratch) {
-        case .failure(let fault): return answer.refuse(fault.reason, &out)
-        case .success(let read): needs = read
-        }
+        let needs = Needs.read(own, &loop.scratch)
         answer.isNginx = needs.isNginx
+        if let fault = needs.fault { return answer.refuse(fault, &out) }
         guard mayAsk(caller) else { return answer.forbidden("this endpoint is open to local callers only", &out) }
         let original: OriginalRequest
         do throws(OriginalRequest.Fault) {

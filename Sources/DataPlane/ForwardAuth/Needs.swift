@@ -5,36 +5,34 @@ import Verification
 
 /// What a gateway's own query asks of the credential. Forwarded headers never say this: the client could.
 struct Needs {
-    struct Fault: Error {
-        let reason: StaticString
-    }
-
     private(set) var scope: FormText?
     private(set) var audience: FormText?
-    /// Only statuses that nginx passes on.
+    /// Only statuses that nginx passes on. Known also when the rest is at fault, since the refusal must pass as well.
     private(set) var isNginx = false
+    /// Why the query cannot be followed.
+    private(set) var fault: StaticString?
 
     /// Reads the query of the gateway's own request.
-    static func read(_ query: RawSpan, _ scratch: inout FormScratch) -> Result<Needs, Fault> {
+    static func read(_ query: RawSpan, _ scratch: inout FormScratch) -> Needs {
         var needs = Needs()
-        if query.isEmpty { return .success(needs) }
+        if query.isEmpty { return needs }
         scratch.clear()
         switch QueryParameters.find("profile", in: query, scratch: &scratch) {
         case .absent: break
         case .one(let text) where scratch.withBytes(of: text, in: query, { $0.isEqual("nginx") }): needs.isNginx = true
-        default: return .failure(Fault(reason: "profile can only be nginx"))
+        default: needs.fault = "profile can only be nginx"
         }
         switch QueryParameters.find("scope", in: query, scratch: &scratch) {
         case .absent: break
         case .one(let text) where scratch.withBytes(of: text, in: query, isScopeList): needs.scope = text
-        default: return .failure(Fault(reason: "scope must be scopes as RFC 6749 section 3.3 writes them, once"))
+        default: needs.fault = "scope must be scopes as RFC 6749 section 3.3 writes them, once"
         }
         switch QueryParameters.find("audience", in: query, scratch: &scratch) {
         case .absent: break
         case .one(let text) where scratch.withBytes(of: text, in: query, isWord): needs.audience = text
-        default: return .failure(Fault(reason: "audience must be one URI, once"))
+        default: needs.fault = "audience must be one URI, once"
         }
-        return .success(needs)
+        return needs
     }
 
     /// Lends the needed scopes; nothing when none are.

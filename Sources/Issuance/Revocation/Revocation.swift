@@ -40,7 +40,8 @@ extension Issuer {
         return try await mutate(creates: false) { writer, transaction in
             var report = RevocationReport()
             var seen: Set<CredentialID> = []
-            var waiting = ids
+            let asked = Set(ids)
+            var waiting = Array(ids.reversed())
             var relatives: [CredentialID] = []
             while let id = waiting.popLast() {
                 guard seen.insert(id).inserted, seen.count <= Self.chainMax else { continue }
@@ -51,7 +52,7 @@ extension Issuer {
                 let kin = [old.predecessor, old.successor].compactMap { $0 }
                 if chain { waiting.append(contentsOf: kin) } else { relatives.append(contentsOf: kin) }
                 if try writer.isRevoked(old, in: transaction) {
-                    report.alreadyRevoked.append(id)
+                    if asked.contains(id) { report.alreadyRevoked.append(id) }
                     continue
                 }
                 var new = old

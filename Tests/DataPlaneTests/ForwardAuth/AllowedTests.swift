@@ -137,22 +137,22 @@ extension Answer {
     }
 
     @Test(arguments: [
-        ("/", "/"), ("/a?b=c&d=%20e", "/a?b=c&d=%2520e"), ("/a?api_key=KEY", "/a"), ("/a?api_key=KEY&b=1", "/a?b=1"),
-        ("/a?b=1&api_key=KEY", "/a?b=1"), ("/a?b=1&api%5Fkey=KEY&c", "/a?b=1&c"), ("/a?%61pi_key=KEY", "/a"),
-        ("/a?b=\u{FC}&api_key=KEY", "/a?b=%C3%BC"), ("/a b?api_key=KEY", "/a%20b"), ("/-?api_key=KEY", "/-"),
-        ("-?api_key=KEY", "%2D"), ("/a?API_KEY=x&api_key=KEY", "/a?API_KEY=x"), ("/a?b=%&api_key=KEY", "/a?b=%25"),
-        ("http://x/a?api_key=KEY", "http://x/a"), ("/a?x=1;y=2&api_key=KEY", "/a?x=1;y=2"),
-        ("/..%2f../a?api_key=KEY", "/..%252f../a"), ("/a?api_key=KEY#f", "/a"),
+        ("/", "/"), ("/a?b=c&d=%20e", "/a?b=c&d=%2520e"), ("/a?api_key=@@", "/a"), ("/a?api_key=@@&b=1", "/a?b=1"),
+        ("/a?b=1&api_key=@@", "/a?b=1"), ("/a?b=1&api%5Fkey=@@&c", "/a?b=1&c"), ("/a?%61pi_key=@@", "/a"),
+        ("/a?b=\u{FC}&api_key=@@", "/a?b=%C3%BC"), ("/a b?api_key=@@", "/a%20b"), ("/-?api_key=@@", "/-"),
+        ("-?api_key=@@", "%2D"), ("/a?API_KEY=x&api_key=@@", "/a?API_KEY=x"), ("/a?b=%&api_key=@@", "/a?b=%25"),
+        ("http://x/a?api_key=@@", "http://x/a"), ("/a?x=1;y=2&api_key=@@", "/a?x=1;y=2"),
+        ("/..%2f../a?api_key=@@", "/..%252f../a"), ("/a?api_key=@@#f", "/a"),
     ])
     func `in a URI is gone from what the gateway is told`(_ uri: String, _ field: String) async throws {
         try await withServer { server in
             let key = try await server.key()
             let client = try await server.connect()
-            let hasKey = uri.contains("KEY")
+            let hasKey = uri.contains("=KEY")
             for name in ["X-Forwarded-Uri", "X-Original-URI"] {
                 let answer = try await client.ask(
                     verification(
-                        "", "\(name): \(uri.replacing("KEY", with: key.secret))", hasKey ? nil : apiKey(key.secret)))
+                        "", "\(name): \(uri.replacing("=KEY", with: "=\(key.secret)"))", hasKey ? nil : apiKey(key.secret)))
                 #expect(answer.isAllowed && answer["X-Auth-Uri"] == field)
                 #expect(!String(decoding: answer.bytes, as: UTF8.self).contains(key.secret))
             }

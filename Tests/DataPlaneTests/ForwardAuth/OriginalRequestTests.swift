@@ -62,8 +62,7 @@ import Testing
     }
 
     private func addresses(
-        _ listener: String, _ change: (inout [String]) -> Void = { _ in }, trusted: [String]? = nil,
-        _ cases: [([String], Bool)]
+        _ listener: String, trusted: [String]? = nil, _ cases: [([String], Bool)]
     ) async throws {
         let networks = try trusted.map { try $0.map { try #require(Network($0)) } }
         try await withServer([listener], settings: { if let networks { $0.trustedProxies = networks } }) { server in

@@ -157,7 +157,7 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
             // A key is no bearer token, and a token no key; the client's other secrets are neither.
             let caller = try await server.caller()
             let limited = try await server.key(
-                KeyRequest(owner: "gw", scope: ["countersign:introspect"], networks: ["127.0.0.0/8"]))
+                KeyRequest(owner: "gw", scope: ["countersign:introspect"], networks: ["10.0.0.0/8"]))
             let gone = try await server.key(KeyRequest(owner: "gw", scope: ["countersign:introspect"]))
             _ = try await server.issuer.revoke([gone.id], chain: false)
             for field in [

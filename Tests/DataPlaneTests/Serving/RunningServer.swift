@@ -39,6 +39,8 @@ func withServer<Value>(
 ) async throws -> Value {
     let fixture = try given ?? Fixture()
     var settings = DataPlaneSettings()
+    // Tests run beside each other on few processors: a connection may wait long for its first request.
+    settings.freshSeconds = 120
     change(&settings)
     try settings.check()
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
