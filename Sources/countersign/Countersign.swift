@@ -20,9 +20,8 @@ struct Countersign: AsyncParsableCommand {
         ])
 
     static func main() async {
-        let status = await InProcessControl.$opener.withValue(InProcessControl.openStore) {
-            await run(Array(CommandLine.arguments.dropFirst()))
-        }
+        InProcessControl.composed.withLock { $0 = InProcessControl.openStore }
+        let status = await run(Array(CommandLine.arguments.dropFirst()))
         Foundation.exit(status.rawValue)
     }
 

@@ -1,3 +1,5 @@
+import Synchronization
+
 /// A control plane that this process serves to itself because no daemon holds the store.
 ///
 /// The verbs talk HTTP in both cases, so that there is one way through the program and not two.
@@ -12,6 +14,10 @@ struct InProcessControl: Sendable {
     /// - Throws: ``CommandFailure`` when the folder holds no store, another process holds it, or it is not the user's.
     typealias Opener = @Sendable (_ storeFolder: String) async throws -> InProcessControl
 
-    /// The opener that the program was composed with; nil where it cannot open stores. Tests put their own here.
+    /// An opener for the current task: tests put their own here.
     @TaskLocal static var opener: Opener?
+
+    /// The opener that the program was composed with; nil where it cannot open stores. Not the task-local above: pushing
+    /// that one in the program's main task crashes in optimised builds (Swift 6.3).
+    static let composed = Mutex<Opener?>(nil)
 }

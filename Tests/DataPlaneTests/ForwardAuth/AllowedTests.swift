@@ -148,11 +148,11 @@ extension Answer {
         try await withServer { server in
             let key = try await server.key()
             let client = try await server.connect()
-            let hasKey = uri.contains("=KEY")
+            let hasKey = uri.contains("@@")
             for name in ["X-Forwarded-Uri", "X-Original-URI"] {
                 let answer = try await client.ask(
                     verification(
-                        "", "\(name): \(uri.replacing("=KEY", with: "=\(key.secret)"))", hasKey ? nil : apiKey(key.secret)))
+                        "", "\(name): \(uri.replacing("@@", with: key.secret))", hasKey ? nil : apiKey(key.secret)))
                 #expect(answer.isAllowed && answer["X-Auth-Uri"] == field)
                 #expect(!String(decoding: answer.bytes, as: UTF8.self).contains(key.secret))
             }
