@@ -45,9 +45,8 @@ extension RecordCache {
     func rivals(_ count: Int) -> [UInt64] {
         let set = set(of: CredentialID(rawValue: 1))
         var ids: [UInt64] = []
-        var id: UInt64 = 0
         while ids.count < count {
-            id += 1
+            let id = UInt64.random(in: 1...UInt64.max)
             if self.set(of: CredentialID(rawValue: id)) == set { ids.append(id) }
         }
         return ids

@@ -1,6 +1,8 @@
 import CredentialDigest
 import CredentialModel
+import CredentialStore
 import Issuance
+import LMDB
 import TestSupport
 import Testing
 import Verification
@@ -24,6 +26,21 @@ import Verification
         }
         for other in [key + "0", String(key.dropLast()) + "0", key.uppercased(), " " + key] {
             #expect(try verifier.verdict(other, at: UnixSeconds(1)).reason == .malformed)
+        }
+    }
+
+    @Test func `is not found by an alias alone: what is presented must have its tag`() async throws {
+        let fixture = try Fixture()
+        let id = try await importing(fixture, key)
+        let other = Array("another_4f6e8a1b2c3d4e5f".utf8)
+        let alias = ForeignAlias.key(ofRaw: other.octets, lookup: fixture.store.lookup)
+        try await fixture.store.write(creates: true) { writer, transaction in
+            try writer.setAlias(alias, id, in: transaction)
+        }
+        let verifier = try fixture.verifier()
+        for _ in 0..<2 {
+            #expect(try verifier.verdict(other, at: UnixSeconds(1)).reason == .unknown)
+            #expect(try verifier.verdict(key, at: UnixSeconds(1)).isActive)
         }
     }
 

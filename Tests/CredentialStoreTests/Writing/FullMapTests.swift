@@ -58,6 +58,30 @@ import Testing
         #expect(try again.check().isEmpty)
     }
 
+    @Test func `is full to creates while a fifth of it is left`() async throws {
+        let fixture = try Fixture(options: StoreOptions(mapBytes: 8 << 20, cacheBytes: 1 << 20, readersMax: 32))
+        // Large enough that the pages which LMDB keeps back for a commit or two do not count.
+        #expect(HeadRoom().refusal(fixture.store.environment) == nil)
+        let owner = String(repeating: "o", count: 255)
+        for _ in 0..<2_000 {
+            do {
+                _ = try await fixture.plant(count: 10) { _ in owner }
+            } catch StoreFailure.full(let percent) {
+                #expect((80..<90).contains(percent))
+                #expect(HeadRoom().refusal(fixture.store.environment) != nil)
+                // Many revocations in one transaction, with all that they add.
+                try await fixture.store.write(creates: false) { writer, transaction in
+                    for number in 0..<250 {
+                        let owner = Array("\(number)".utf8) + [UInt8](repeating: 0x6F, count: 250)
+                        _ = try writer.raiseWatermark(of: .owner(owner), issuedBefore: nil, in: transaction)
+                    }
+                }
+                return
+            }
+        }
+        Issue.record("20,000 credentials fitted")
+    }
+
     @Test func `takes revocations by owner and client as well`() async throws {
         let fixture = try Fixture(options: StoreOptions(mapBytes: 1 << 20, cacheBytes: 1 << 20, readersMax: 32))
         let planted = try await fill(fixture)
