@@ -28,7 +28,8 @@ let package = Package(
         .library(
             name: "_Measured",
             targets: [
-                "CredentialModel", "CredentialDigest", "RecordCache", "CredentialStore", "Verification", "Issuance", "LMDB",
+                "CredentialModel", "CredentialDigest", "RecordCache", "CredentialStore", "Verification", "Issuance",
+                "LMDB",
                 "AllocationCount",
             ]),
         .executable(name: "countersign", targets: ["countersign"]),
@@ -86,7 +87,8 @@ let package = Package(
 
         // MARK: The service
         .target(
-            name: "Listening", dependencies: [.product(name: "NIOSSL", package: "swift-nio-ssl")], swiftSettings: strict),
+            name: "Listening", dependencies: [.product(name: "NIOSSL", package: "swift-nio-ssl")], swiftSettings: strict
+        ),
         .target(
             name: "DataPlane",
             dependencies: [
@@ -104,7 +106,8 @@ let package = Package(
         .target(
             name: "ControlPlane",
             dependencies: [
-                "AdministrationAPI", "CredentialModel", "CredentialDigest", "CredentialStore", "Issuance", "Verification",
+                "AdministrationAPI", "CredentialModel", "CredentialDigest", "CredentialStore", "Issuance",
+                "Verification",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
@@ -135,7 +138,8 @@ let package = Package(
 
         // MARK: Proofs and tests
         // deploy/proofs/races: verify, fill, evict and revoke against each other, and broken protocols that it must catch.
-        .executableTarget(name: "RaceProof", dependencies: core, path: "Sources/Proofs/RaceProof", swiftSettings: strict),
+        .executableTarget(
+            name: "RaceProof", dependencies: core, path: "Sources/Proofs/RaceProof", swiftSettings: strict),
         // A process that the LMDB tests may kill.
         .executableTarget(name: "LMDBReaderProbe", dependencies: ["LMDB"], swiftSettings: strict),
         .target(name: "AllocationCount", path: "Tests/AllocationCount"),

@@ -42,14 +42,16 @@ public struct DataPlaneSettings: Sendable {
 
     /// - Throws: the reason why these settings cannot be used.
     public func check() throws(ListFault) {
-        for (name, text) in [("issuer", issuer ?? ""), ("realm", realm), ("resource metadata", resourceMetadata ?? "")] {
+        for (name, text) in [("issuer", issuer ?? ""), ("realm", realm), ("resource metadata", resourceMetadata ?? "")]
+        {
             // They stand in quoted strings of headers and in JSON without escapes.
             guard text.utf8.allSatisfy({ (0x20...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C }) else {
                 throw ListFault(reason: "\(name) must be visible ASCII without quote and backslash")
             }
         }
         guard drainSeconds <= 3_600 else { throw ListFault(reason: "drain-seconds may be an hour at most") }
-        guard connectionsMax > 0, freshSeconds > 0, headSeconds > 0, bodySeconds > 0, writeSeconds > 0, idleSeconds > 0, drainSeconds >= 0
+        guard connectionsMax > 0, freshSeconds > 0, headSeconds > 0, bodySeconds > 0, writeSeconds > 0, idleSeconds > 0,
+            drainSeconds >= 0
         else { throw ListFault(reason: "limits must be above zero") }
     }
 }

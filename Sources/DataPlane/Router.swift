@@ -10,7 +10,8 @@ struct Router: Sendable {
 
     /// Writes the answer to one request.
     func answer(
-        _ request: borrowing RequestHead, _ bytes: RawSpan, _ body: RawSpan, _ exchange: Exchange, _ caller: inout Caller,
+        _ request: borrowing RequestHead, _ bytes: RawSpan, _ body: RawSpan, _ exchange: Exchange,
+        _ caller: inout Caller,
         _ loop: LoopState, _ out: inout ByteWriter
     ) {
         let path = bytes.slice(request.path)

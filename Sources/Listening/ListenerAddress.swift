@@ -126,7 +126,8 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
     /// - Throws: ``Fault`` for cleartext that leaves the machine.
     public func requirePrivate() throws(Fault) {
         if case .http(let host, _) = transport, !Self.isLoopback(host) {
-            throw Fault(text: text, reason: "cleartext is served on loopback only: use https://, or unix: for a sidecar")
+            throw Fault(
+                text: text, reason: "cleartext is served on loopback only: use https://, or unix: for a sidecar")
         }
     }
 }

@@ -15,7 +15,8 @@ struct Countersign: AsyncParsableCommand {
             Exit codes: 0 done, 1 inactive or not found, 2 usage, 3 failed.
             """,
         subcommands: [
-            ServeCommand.self, KeyCommand.self, ClientCommand.self, TokenCommand.self, VerifyCommand.self, StoreCommand.self,
+            ServeCommand.self, KeyCommand.self, ClientCommand.self, TokenCommand.self, VerifyCommand.self,
+            StoreCommand.self,
             PepperCommand.self, ConfigCommand.self, HealthCommand.self,
         ])
 

@@ -2,7 +2,9 @@ import Listening
 import Testing
 
 struct ListenerAddressTests {
-    @Test(arguments: ["http://127.0.0.1:8080", "http://localhost:0", "https://0.0.0.0:443", "http://[::1]:80", "unix:/a/b"])
+    @Test(arguments: [
+        "http://127.0.0.1:8080", "http://localhost:0", "https://0.0.0.0:443", "http://[::1]:80", "unix:/a/b",
+    ])
     func `a well-formed listener is read`(text: String) throws {
         let address = try ListenerAddress(text)
         #expect(address.description == text)
@@ -19,7 +21,8 @@ struct ListenerAddressTests {
     }
 
     @Test func `options of a socket are read`() throws {
-        let address = try ListenerAddress("unix:/run/c.sock?mode=0660&group=www&may=introspect&audience=https://a&headers=x-original")
+        let address = try ListenerAddress(
+            "unix:/run/c.sock?mode=0660&group=www&may=introspect&audience=https://a&headers=x-original")
         #expect(address.mode == 0o660)
         #expect(address.group == "www")
         #expect(address.mayIntrospect)

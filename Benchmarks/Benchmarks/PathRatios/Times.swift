@@ -12,7 +12,8 @@ struct Times {
     /// that the one before it has left nothing in the processor's caches that counts.
     init(_ measured: MeasuredStore, rounds: Int, blockCount: Int) throws {
         let paths = [
-            try measured.hmac(), try measured.hit(), measured.bareGet(), try measured.miss(), try measured.wrongSecret(),
+            try measured.hmac(), try measured.hit(), measured.bareGet(), try measured.miss(),
+            try measured.wrongSecret(),
             try measured.unknownID(), try measured.revokedKey(), try measured.importedKey(),
         ]
         var samples = paths.map { _ in [Double]() }

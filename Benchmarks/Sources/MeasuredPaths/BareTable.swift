@@ -7,7 +7,9 @@ import BareLMDB
 
     init(directory: String) throws(MeasuringFault) {
         // SAFETY: the path is NUL-terminated for the length of the call.
-        guard let handle = unsafe bare_lmdb_open(directory) else { throw MeasuringFault("LMDB does not open \(directory)") }
+        guard let handle = unsafe bare_lmdb_open(directory) else {
+            throw MeasuringFault("LMDB does not open \(directory)")
+        }
         unsafe self.handle = handle
     }
 

@@ -22,7 +22,9 @@ public final class MeasuredPath: @unchecked Sendable {
     public func run(_ count: Int) throws {
         let expected = try body(position, count)
         position += count
-        guard expected == count else { throw MeasuringFault("\(name): \(count - expected) of \(count) went another way") }
+        guard expected == count else {
+            throw MeasuringFault("\(name): \(count - expected) of \(count) went another way")
+        }
     }
 
     /// The same, and the allocations that the calling thread made meanwhile.
@@ -45,7 +47,8 @@ extension MeasuredStore {
             var met = 0
             for _ in 0..<count {
                 let offset = index &* texts.stride
-                let verdict = try verifier.verify(texts.bytes.octets.extracting(offset..<offset &+ texts.stride), at: now)
+                let verdict = try verifier.verify(
+                    texts.bytes.octets.extracting(offset..<offset &+ texts.stride), at: now)
                 if expected(verdict) { met &+= 1 }
                 index = index &+ 1 == texts.count ? 0 : index &+ 1
             }

@@ -44,7 +44,9 @@ public final class MeasuredStore: @unchecked Sendable {
         var issued: [IssuedCredential] = []
         for page in 0..<(Self.keyCount + Self.specialCount) / Self.pageCount {
             issued += try await issuer.createKeys(
-                KeyRequest(owner: "service-\(page)", scope: ["read", "write"], expiresInSeconds: 86_400, count: Self.pageCount))
+                KeyRequest(
+                    owner: "service-\(page)", scope: ["read", "write"], expiresInSeconds: 86_400, count: Self.pageCount)
+            )
         }
         let living = issued.prefix(Self.keyCount)
         let ending = issued.suffix(Self.specialCount)

@@ -47,7 +47,8 @@ extension Exchange {
             values.count == 1 && (1...ControlPlaneLimits.idempotencyKeyBytesMax).contains(key.utf8.count)
             && key.utf8.allSatisfy { (0x21...0x7E).contains($0) }
         guard isGood else {
-            let detail = "Send one Idempotency-Key of 1 to \(ControlPlaneLimits.idempotencyKeyBytesMax) visible characters."
+            let detail =
+                "Send one Idempotency-Key of 1 to \(ControlPlaneLimits.idempotencyKeyBytesMax) visible characters."
             throw Problem(.badIdempotencyKey, detail: detail)
         }
         return key

@@ -66,7 +66,9 @@ public struct NetworkSet: Hashable, Sendable {
                     reason: "a network is written ADDRESS/PREFIX with no bits set behind the prefix, as 192.0.2.0/24")
             }
             if !networks.contains(network) { networks.append(network) }
-            guard networks.count <= Self.networksMax else { throw ListFault(reason: "at most \(Self.networksMax) networks") }
+            guard networks.count <= Self.networksMax else {
+                throw ListFault(reason: "at most \(Self.networksMax) networks")
+            }
         }
         self.networks = networks
     }

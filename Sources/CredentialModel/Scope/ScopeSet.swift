@@ -15,7 +15,8 @@ public struct ScopeSet: Hashable, Sendable {
         for token in tokens where !unique.contains(token) {
             let allowed = token.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C }
             guard allowed, !token.isEmpty else {
-                throw ListFault(reason: "a scope is one word of visible ASCII without quote and backslash (RFC 6749 §3.3)")
+                throw ListFault(
+                    reason: "a scope is one word of visible ASCII without quote and backslash (RFC 6749 §3.3)")
             }
             unique.append(token)
             // Here, not after the loop: looking for repeats in a long list would take long.

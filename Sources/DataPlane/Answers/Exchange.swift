@@ -8,7 +8,9 @@ struct Exchange {
     /// Whether the connection stays open behind the answer.
     var keepAlive: Bool
 
-    var connection: ResponseHead.Connection { ResponseHead.Connection(keepAlive: keepAlive, minorVersion: minorVersion) }
+    var connection: ResponseHead.Connection {
+        ResponseHead.Connection(keepAlive: keepAlive, minorVersion: minorVersion)
+    }
 }
 
 extension ByteWriter {
@@ -35,7 +37,8 @@ extension ByteWriter {
 
     /// A whole refusal as RFC 9457 describes problems. Nothing of the request is in it.
     mutating func problem(
-        _ status: UInt16, _ detail: StaticString, _ exchange: Exchange, _ loop: LoopState, fields: (inout ByteWriter) -> Void
+        _ status: UInt16, _ detail: StaticString, _ exchange: Exchange, _ loop: LoopState,
+        fields: (inout ByteWriter) -> Void
     ) {
         let slot = beginUnsized(status, exchange, loop)
         append("Content-Type: application/problem+json\r\nCache-Control: private, no-store\r\n")

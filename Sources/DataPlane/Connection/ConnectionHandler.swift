@@ -44,7 +44,9 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
     /// Seconds to wait for a client to close its side after the last answer.
     private static let lingerSeconds: Int64 = 2
 
-    init(loop: LoopState, policy: ListenerPolicy, allocator: ByteBufferAllocator, onClose: @escaping @Sendable () -> Void) {
+    init(
+        loop: LoopState, policy: ListenerPolicy, allocator: ByteBufferAllocator, onClose: @escaping @Sendable () -> Void
+    ) {
         self.loop = loop
         router = Router(policy: policy)
         caller = Caller(policy: policy)

@@ -16,7 +16,8 @@ struct Introspection {
     }
 
     func answer(_ bytes: RawSpan, _ body: RawSpan, _ caller: inout Caller, _ out: inout ByteWriter) {
-        guard head.contentTypeCount == 1, let type = head.contentType, MediaType.parse(bytes.slice(type)) == .form else {
+        guard head.contentTypeCount == 1, let type = head.contentType, MediaType.parse(bytes.slice(type)) == .form
+        else {
             return out.problem(415, "the body must be application/x-www-form-urlencoded", exchange, loop) { _ in }
         }
         if loop.form.parse(body) != nil {
@@ -50,7 +51,9 @@ struct Introspection {
         }
         var address: IPAddress?
         if let text = loop.form.text(.clientIP) {
-            guard let parsed = loop.form.withBytes(of: text, in: body, { IPAddress($0) }) else { return refuse("client_ip is no IP address", &out) }
+            guard let parsed = loop.form.withBytes(of: text, in: body, { IPAddress($0) }) else {
+                return refuse("client_ip is no IP address", &out)
+            }
             address = parsed
         }
         do throws(StoreFailure) {

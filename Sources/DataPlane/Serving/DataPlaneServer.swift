@@ -116,7 +116,8 @@ public final class DataPlaneServer: Service {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.maxMessagesPerRead, value: 4)
             .childChannelOption(
-                .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 2_048, initial: 4_096, maximum: 65_536))
+                .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 2_048, initial: 4_096, maximum: 65_536)
+            )
             .childChannelInitializer { [self] channel in accept(channel, policy) }
         switch policy.address.transport {
         case .http(let host, let port), .https(let host, let port):

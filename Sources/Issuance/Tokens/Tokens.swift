@@ -35,7 +35,8 @@ extension Issuer {
             throw .invalid(field: "scope", reason: "the client is not registered for every scope that is asked for")
         }
         for audience in request.audience where !client.audience.isEmpty && !client.audience.contains(audience) {
-            throw .invalid(field: "audience", reason: "the client is not registered for every audience that is asked for")
+            throw .invalid(
+                field: "audience", reason: "the client is not registered for every audience that is asked for")
         }
         let grants = try Grants(
             scope: request.scope.isEmpty ? client.scope : request.scope,

@@ -8,7 +8,9 @@ extension ControlOptions {
         if try await SocketProbe.isListening(address.socketPath) {
             return try await ControlConnection.use(address, body)
         }
-        guard control == nil, let opener = InProcessControl.opener ?? InProcessControl.composed.withLock({ $0 }) else { throw nobodyListens }
+        guard control == nil, let opener = InProcessControl.opener ?? InProcessControl.composed.withLock({ $0 }) else {
+            throw nobodyListens
+        }
         // "DIR/." is there only when DIR is a folder.
         guard FileManager.default.fileExists(atPath: store + "/.") else {
             throw CommandFailure(

@@ -19,11 +19,17 @@ final class Announcement: Sendable {
     }
 
     func dataPlane(_ listeners: [String]) {
-        announce(state.withLock { $0.data = listeners; return $0 })
+        announce(
+            state.withLock {
+                $0.data = listeners; return $0
+            })
     }
 
     func controlPlane(_ listener: String) {
-        announce(state.withLock { $0.control = listener; return $0 })
+        announce(
+            state.withLock {
+                $0.control = listener; return $0
+            })
     }
 
     private func announce(_ state: State) {

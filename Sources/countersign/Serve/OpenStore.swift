@@ -9,7 +9,8 @@ enum StoreFolder {
     /// Opens the store; creates store and pepper file where neither exists.
     ///
     /// A pepper is never made beside a store that exists: with a fresh one, every credential in it would be unknown.
-    static func openOrCreate(_ settings: ServeSettings, options: StoreOptions) throws(CommandFailure) -> CredentialStore {
+    static func openOrCreate(_ settings: ServeSettings, options: StoreOptions) throws(CommandFailure) -> CredentialStore
+    {
         if CredentialStore.exists(in: settings.storePath) {
             return try open(settings.storePath, settings.pepperPath, options, vendor: settings)
         }
@@ -18,7 +19,8 @@ enum StoreFolder {
         let hasPeppers = FileManager.default.fileExists(atPath: settings.pepperPath)
         return try naming {
             let peppers =
-                hasPeppers ? try PepperFileOnDisk.read(settings.pepperPath) : try PepperFileOnDisk.create(settings.pepperPath)
+                hasPeppers
+                ? try PepperFileOnDisk.read(settings.pepperPath) : try PepperFileOnDisk.create(settings.pepperPath)
             return try CredentialStore.create(
                 in: settings.storePath, vendor: settings.vendor ?? .iiniit, peppers: peppers, options: options)
         }
@@ -39,7 +41,8 @@ enum StoreFolder {
             guard CredentialStore.exists(in: store) else { throw StoreFailure.noStore(directory: store) }
             let peppers = try PepperFileOnDisk.read(pepperPath)
             // The map's size is the store's own; a command needs little cache.
-            return try CredentialStore.open(in: store, peppers: peppers, options: StoreOptions(mapBytes: 0, cacheBytes: 1 << 20))
+            return try CredentialStore.open(
+                in: store, peppers: peppers, options: StoreOptions(mapBytes: 0, cacheBytes: 1 << 20))
         }
     }
 

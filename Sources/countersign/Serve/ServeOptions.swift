@@ -9,7 +9,8 @@ struct ServeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Folder of the store (default: ./countersign-data).", valueName: "dir"))
     var store: String?
 
-    @Option(help: ArgumentHelp("The two letters that a new store's credentials begin with (default: ii).", valueName: "ii"))
+    @Option(
+        help: ArgumentHelp("The two letters that a new store's credentials begin with (default: ii).", valueName: "ii"))
     var vendor: String?
 
     @Option(

@@ -49,7 +49,8 @@ struct Upkeep: Service {
         do {
             if try body(identity) { logger.notice("the certificate was read anew") }
         } catch {
-            logger.error("the certificate was not read anew; the old one stays in use", metadata: ["reason": "\(error)"])
+            logger.error(
+                "the certificate was not read anew; the old one stays in use", metadata: ["reason": "\(error)"])
         }
     }
 

@@ -49,7 +49,9 @@ struct ServeSettings: Sendable {
         }
         threads = try reader.number(.threads, from: 1, to: 1_024) ?? System.coreCount
         listeners = try (try reader.list(.listen) ?? ["http://127.0.0.1:8080"]).map { try Self.listener($0) }
-        for listener in listeners { try Self.naming { () throws(ListenerAddress.Fault) in try listener.requirePrivate() } }
+        for listener in listeners {
+            try Self.naming { () throws(ListenerAddress.Fault) in try listener.requirePrivate() }
+        }
         control = try Self.control(reader, storePath)
         health = try reader.text(.healthListen).map { try Self.listener($0) }
         identity = try Self.identity(reader, listeners + (health.map { [$0] } ?? []))
@@ -59,13 +61,14 @@ struct ServeSettings: Sendable {
             keySecondsMax: try reader.number(.keySecondsMax, from: 1).map(Int64.init),
             accessTokenSecondsDefault: Int64(try reader.number(.accessTokenSecondsDefault, from: 1) ?? 3_600),
             accessTokenSecondsMax: Int64(try reader.number(.accessTokenSecondsMax, from: 1) ?? 86_400))
-        logLevel = try reader.text(.logLevel).map { text in
-            guard let level = Logger.Level(rawValue: text) else {
-                let known = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
-                throw reader.fault(.logLevel, "must be one of \(known)")
-            }
-            return level
-        } ?? .info
+        logLevel =
+            try reader.text(.logLevel).map { text in
+                guard let level = Logger.Level(rawValue: text) else {
+                    let known = Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")
+                    throw reader.fault(.logLevel, "must be one of \(known)")
+                }
+                return level
+            } ?? .info
         _ = try reader.text(.introspectionURL)
     }
 
@@ -98,7 +101,8 @@ struct ServeSettings: Sendable {
         }
         let address = try listener(text)
         guard case .unix = address.transport else {
-            throw reader.fault(.controlListen, "must be unix:PATH: administration is open to whoever may write that file")
+            throw reader.fault(
+                .controlListen, "must be unix:PATH: administration is open to whoever may write that file")
         }
         return address
     }
@@ -142,7 +146,9 @@ struct ServeSettings: Sendable {
 
     private static func networks(_ setting: Setting, _ reader: SettingsReader) throws -> [Network]? {
         try reader.list(setting)?.map { text in
-            guard let network = Network(text) else { throw reader.fault(setting, "holds '\(text)', which is no CIDR block") }
+            guard let network = Network(text) else {
+                throw reader.fault(setting, "holds '\(text)', which is no CIDR block")
+            }
             return network
         }
     }

@@ -12,9 +12,13 @@ import Testing
             let client = try await server.connect()
             let uri = "/x?api_key=\(key)"
             for fields in [
-                ["X-Forwarded-Uri: \(uri)"], ["X-Original-URI: \(uri)"], ["x-original-uri: \(uri)", "x-FORWARDED-uri: \(uri)"],
+                ["X-Forwarded-Uri: \(uri)"], ["X-Original-URI: \(uri)"],
+                ["x-original-uri: \(uri)", "x-FORWARDED-uri: \(uri)"],
                 ["X-Forwarded-Uri: \(uri)", "X-Forwarded-Method: GET", "X-Original-Method: GET"],
-                ["X-Forwarded-Uri: \(uri)", "X-Original-Method: PUT", "X-Forwarded-Host: a", "X-Forwarded-Proto: https"],
+                [
+                    "X-Forwarded-Uri: \(uri)", "X-Original-Method: PUT", "X-Forwarded-Host: a",
+                    "X-Forwarded-Proto: https",
+                ],
             ] {
                 let answer = try await client.ask(verification(fields: fields))
                 #expect(answer.isAllowed && answer["X-Auth-Uri"] == "/x", "\(fields)")
@@ -24,7 +28,8 @@ import Testing
                 ["X-Forwarded-Uri: \(uri)", "X-Original-URI: \(uri)&"], ["X-Forwarded-Uri: \(uri)", "X-Original-URI:"],
                 ["X-Forwarded-Uri: \(uri)", "X-Forwarded-Method: GET", "X-Original-Method: POST"],
                 ["X-Forwarded-Uri: \(uri)", "X-Forwarded-Method: GET", "X-Original-Method: get"],
-                ["X-Forwarded-Uri: \(uri)", "X-Forwarded-Uri: \(uri)"], ["X-Original-URI: /", "X-Original-URI: \(uri)"],
+                ["X-Forwarded-Uri: \(uri)", "X-Forwarded-Uri: \(uri)"],
+                ["X-Original-URI: /", "X-Original-URI: \(uri)"],
                 ["X-Forwarded-Uri: \(uri)", "X-Forwarded-Host: a", "X-Forwarded-Host: a"],
                 ["X-Forwarded-Uri: \(uri)", "X-Forwarded-Proto: a", "X-Forwarded-Proto: a"],
                 ["X-Forwarded-Uri: \(uri)", "X-Forwarded-Method: A", "X-Forwarded-Method: A"],
@@ -45,7 +50,9 @@ import Testing
                 (0, "X-Forwarded-Uri", "X-Original-URI"), (1, "X-Original-URI", "X-Forwarded-Uri"),
             ] {
                 let client = try await server.connect(listener)
-                func ask(_ fields: String...) async throws -> Answer { try await client.ask(verification(fields: fields)) }
+                func ask(_ fields: String...) async throws -> Answer {
+                    try await client.ask(verification(fields: fields))
+                }
                 #expect(try await ask("\(trusted): \(good)")["X-Auth-Uri"] == "/x")
                 #expect(try await ask("\(trusted): \(good)", "\(other): /y")["X-Auth-Uri"] == "/x")
                 #expect(try await ask("\(trusted): \(good)", "\(other): /y", "\(other): /z").isAllowed)
@@ -88,7 +95,8 @@ import Testing
         (["X-Forwarded-For: ::ffff:203.0.113.9"], true), (["X-Forwarded-For: 2001:db9::7"], false),
         (["X-Forwarded-For: 127.0.0.1"], false), (["X-Forwarded-For: unknown"], false),
         (["X-Forwarded-For: 203.0.113.9, unknown"], false), (["X-Forwarded-For: 203.0.113.9, "], false),
-        (["X-Forwarded-For: "], false), (["X-Forwarded-For: ,203.0.113.9"], true), (["X-Forwarded-For: 203.0.113.9,"], false),
+        (["X-Forwarded-For: "], false), (["X-Forwarded-For: ,203.0.113.9"], true),
+        (["X-Forwarded-For: 203.0.113.9,"], false),
         (["X-Forwarded-For: 203.0.113.9, _hidden"], false), (["X-Forwarded-For: [2001:db8::7"], false),
         (["X-Forwarded-For: [2001:db8::7]x"], false), (["X-Forwarded-For: 203.0.113.999"], false),
         (["X-Forwarded-For: 203.0.113.9/24"], false), (["X-Forwarded-For: \"203.0.113.9\""], false),
@@ -105,10 +113,31 @@ import Testing
         try await addresses("unix:\(folder("s"))", Self.walks)
     }
 
+    @Test func `never comes from a proxy: a key for the proxies' network is not one for all behind them`() async throws
+    {
+        try await withServer { server in
+            let key = try await server.key(KeyRequest(owner: "n", networks: ["127.0.0.0/8", "::1/128"])).secret
+            let client = try await server.connect()
+            for fields in [[], ["X-Forwarded-For: 127.0.0.1"], ["X-Forwarded-For: ::1, 127.0.0.2"]] {
+                #expect(try await client.ask(verification(fields: [apiKey(key)] + fields)).isInvalidToken)
+            }
+        }
+        // The peer's own address counts when it is no proxy.
+        try await withServer(settings: { $0.trustedProxies = [] }) { server in
+            let key = try await server.key(KeyRequest(owner: "n", networks: ["127.0.0.0/8"])).secret
+            let client = try await server.connect()
+            #expect(try await client.ask(verification("", apiKey(key))).isAllowed)
+            #expect(try await client.ask(verification("", apiKey(key), "X-Forwarded-For: 192.0.2.1")).isAllowed)
+        }
+    }
+
     @Test func `comes from the peer itself, if that is no trusted proxy`() async throws {
         try await addresses(
             "http://127.0.0.1:0", trusted: ["10.0.0.0/8"],
-            [(["X-Forwarded-For: 203.0.113.9"], false), ([], false), (["X-Forwarded-For: 203.0.113.9, 10.0.0.1"], false)])
+            [
+                (["X-Forwarded-For: 203.0.113.9"], false), ([], false),
+                (["X-Forwarded-For: 203.0.113.9, 10.0.0.1"], false),
+            ])
         try await addresses(
             "http://127.0.0.1:0", trusted: ["127.0.0.0/8", "198.51.100.0/24"],
             [

@@ -53,7 +53,8 @@ extension Answer {
             }
             #expect(try await client.ask(verification()).isRefusal(401, challenge("")))
             #expect(
-                try await client.ask(verification("", apiKey("x"))).isRefusal(401, challenge(", error=\"invalid_token\"")))
+                try await client.ask(verification("", apiKey("x"))).isRefusal(
+                    401, challenge(", error=\"invalid_token\"")))
             #expect(
                 try await client.ask(verification("?scope=a", apiKey(key.secret)))
                     .isRefusal(403, challenge(", error=\"insufficient_scope\", scope=\"a\"")))
@@ -113,7 +114,8 @@ extension Answer {
                 #expect(try await client.ask(verification(query, apiKey(key.secret))).isInsufficientScope(needed))
             }
             for query in [
-                "?scope=read", "?scope=x+read", "?scope=read+write:all+x", "?scope=read%20read", "?scope=+read+", "", "?",
+                "?scope=read", "?scope=x+read", "?scope=read+write:all+x", "?scope=read%20read", "?scope=+read+", "",
+                "?",
                 "?other=1", "?SCOPE=admin", "?a;scope=admin",
             ] {
                 #expect(try await client.ask(verification(query, apiKey(key.secret))).isAllowed, "\(query)")
@@ -128,11 +130,15 @@ extension Answer {
             let key = try await server.key(KeyRequest(owner: "a", audience: ["urn:a", "https://b.example/x"]))
             let plain = try await server.key()
             let client = try await server.connect()
-            for query in ["?audience=urn:a", "?audience=https%3A%2F%2Fb.example%2Fx", "?audience=https://b.example/x", ""] {
+            for query in [
+                "?audience=urn:a", "?audience=https%3A%2F%2Fb.example%2Fx", "?audience=https://b.example/x", "",
+            ] {
                 #expect(try await client.ask(verification(query, apiKey(key.secret))).isAllowed, "\(query)")
                 #expect(try await client.ask(verification(query, apiKey(plain.secret))).isAllowed, "\(query)")
             }
-            for query in ["?audience=urn:c", "?audience=urn:A", "?audience=urn", "?audience=urn:a/", "?audience=urn:c&scope=z"] {
+            for query in [
+                "?audience=urn:c", "?audience=urn:A", "?audience=urn", "?audience=urn:a/", "?audience=urn:c&scope=z",
+            ] {
                 #expect(try await client.ask(verification(query, apiKey(key.secret))).isInvalidToken, "\(query)")
                 if !query.contains("scope") {
                     #expect(try await client.ask(verification(query, apiKey(plain.secret))).isAllowed)
@@ -143,8 +149,10 @@ extension Answer {
 
     @Test(arguments: [
         "?scope=", "?scope", "?scope=a&scope=a", "?scope=%22", "?scope=a%5C", "?scope=%00", "?scope=%C3%BC", "?scope=%",
-        "?scope=a%0D%0AX-Auth-Subject:%20root", "?audience=", "?audience=a+b", "?audience=a&audience=b", "?audience=%zz",
-        "?audience=%C3%BC", "?profile=envoy", "?profile=", "?profile=NGINX", "?profile=nginx&profile=nginx", "?scope=a%09b",
+        "?scope=a%0D%0AX-Auth-Subject:%20root", "?audience=", "?audience=a+b", "?audience=a&audience=b",
+        "?audience=%zz",
+        "?audience=%C3%BC", "?profile=envoy", "?profile=", "?profile=NGINX", "?profile=nginx&profile=nginx",
+        "?scope=a%09b",
     ])
     func `of a needed scope or audience that is none is 400, good credential or not`(_ query: String) async throws {
         try await withServer { server in

@@ -135,12 +135,14 @@ import Testing
                 #expect(json["jti"] as? String == report.imported.first?.description)
             }
             let key = try await server.key()
-            #expect(try await client.ask(introspection("token=\(key.secret)", caller.authorization)).json()["exp"] == nil)
+            #expect(
+                try await client.ask(introspection("token=\(key.secret)", caller.authorization)).json()["exp"] == nil)
             let successor = try await server.issuer.rotate(key.id, overlapSeconds: 3_600)
             let old = try await client.ask(introspection("token=\(key.secret)", caller.authorization)).json()
             #expect(old["exp"] is Int64)
             let new = try await client.ask(
-                introspection("token=\(successor.secret.reveal())", caller.authorization)).json()
+                introspection("token=\(successor.secret.reveal())", caller.authorization)
+            ).json()
             #expect(new["exp"] == nil && new["active"] as? Bool == true)
         }
     }

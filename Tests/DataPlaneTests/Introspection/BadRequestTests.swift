@@ -12,13 +12,15 @@ import Testing
             let key = try await server.key().secret
             let client = try await server.connect()
             for form in [
-                "", "token", "token=", "other=\(key)", "TOKEN=\(key)", "token=\(key)&token=\(key)", "token=\(key)&token=",
+                "", "token", "token=", "other=\(key)", "TOKEN=\(key)", "token=\(key)&token=\(key)",
+                "token=\(key)&token=",
                 "token&token=\(key)", "token=\(key)&%74oken=x", "token=%", "token=%4", "token=%zz", "token=\(key)%",
                 "token=%FF", "token=%C3", "token=%C0%80", "token=%ED%A0%80", "token=\(key)&x=%", "token=\(key)&%=1",
                 "token=\(key)&x=%FE", "token=\(key)&client_ip=1.2.3", "token=\(key)&client_ip=",
                 "token=\(key)&client_ip=10.0.0.1&client_ip=10.0.0.1", "token=\(key)&client_ip=10.0.0.1:80",
                 "token=\(key)&client_ip=%5B::1%5D", "token=\(key)&client_ip=fe80::1%25eth0",
-                "token=\(key)&client_ip=10.0.0.0/8", "token=\(key)&client_ip=unknown", "token=\(key)&client_ip=010.0.0.1",
+                "token=\(key)&client_ip=10.0.0.0/8", "token=\(key)&client_ip=unknown",
+                "token=\(key)&client_ip=010.0.0.1",
                 "token=\(key)&client_ip=%2010.0.0.1",
             ] {
                 let answer = try await client.ask(introspection(form, caller.authorization))
@@ -121,7 +123,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "/oauth2/introspect/", "/oauth2//introspect", "/oauth2/Introspect", "/oauth2/introspect%20", "/oauth2/introspec%74",
+        "/oauth2/introspect/", "/oauth2//introspect", "/oauth2/Introspect", "/oauth2/introspect%20",
+        "/oauth2/introspec%74",
         "/x/../oauth2/introspect", "/oauth2/introspect;a", "/", "/verify/", "//verify", "/metrics",
     ])
     func `is one to another path: 404`(_ path: String) async throws {

@@ -42,7 +42,8 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
             let fields = [
                 basic(good.id, other.secret), basic(other.id, good.secret), basic(good.id, good.secret + "x"),
                 basic(good.id, ""), basic(good.id, unknown.reveal()), basic("nobody", good.secret),
-                basic("", good.secret), basic(good.id.lowercased() + "x", good.secret), basic(revoked.id, revoked.secret),
+                basic("", good.secret), basic(good.id.lowercased() + "x", good.secret),
+                basic(revoked.id, revoked.secret),
                 basic(rotated.id, rotated.secret), basic(open.summary.clientID, ""), basic(good.id, key.secret),
                 "Authorization: Basic !!!", "Authorization: Basic \(Data(good.id.utf8).base64EncodedString())",
                 "Authorization: Basic YQ", basic(good.id, good.secret + "\u{0}"), basic(good.id, "%zz"),
@@ -56,7 +57,8 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
                 answers.insert(answer.withoutDate)
             }
             for body in [
-                "client_id=\(good.id)", "client_id=\(good.id)&client_secret=", "client_id=&client_secret=\(good.secret)",
+                "client_id=\(good.id)", "client_id=\(good.id)&client_secret=",
+                "client_id=&client_secret=\(good.secret)",
                 "client_id=\(good.id)&client_secret=\(other.secret)", "client_id=\(open.summary.clientID)",
                 revoked.parameters, rotated.parameters,
             ] {
@@ -79,7 +81,8 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
                 introspection(token, caller.authorization),
                 introspection(token, basic(percentEncoded(caller.id), percentEncoded(caller.secret))),
                 introspection(token, basic(percentEncoded(caller.id).lowercased(), caller.secret)),
-                introspection(token, caller.authorization.replacing("Authorization: Basic", with: "authorization:bAsIc  ")),
+                introspection(
+                    token, caller.authorization.replacing("Authorization: Basic", with: "authorization:bAsIc  ")),
                 introspection(token + "&" + caller.parameters), introspection(caller.parameters + "&" + token),
                 introspection("client_id=\(percentEncoded(caller.id))&client%5Fsecret=\(caller.secret)&\(token)"),
                 introspection(token + "&" + caller.parameters, caller.authorization),
@@ -127,7 +130,8 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
             let none = try await server.caller(rights: [])
             let other = try await server.caller(rights: ["changes", "admin"])
             let weak = try await server.key(
-                KeyRequest(owner: "w", scope: ["countersign:introspec", "countersign:introspect:", "introspect", "read"]))
+                KeyRequest(
+                    owner: "w", scope: ["countersign:introspec", "countersign:introspect:", "introspect", "read"]))
             let plainToken = try await server.token()
             let token = "token=\(try await server.key().secret)"
             let client = try await server.connect()
@@ -166,8 +170,25 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
             ] {
                 let answer = try await client.ask(introspection(about, field))
                 #expect(answer.status == 401, "\(field)")
-                #expect(answer["WWW-Authenticate"]?.hasPrefix("Bearer realm=\"countersign\", error=\"invalid_token\"") == true)
+                #expect(
+                    answer["WWW-Authenticate"]?.hasPrefix("Bearer realm=\"countersign\", error=\"invalid_token\"")
+                        == true)
             }
+        }
+    }
+
+    @Test func `with a key for some networks must call from there`() async throws {
+        try await withServer { server in
+            let near = try await server.key(
+                KeyRequest(owner: "gw", scope: ["countersign:introspect"], networks: ["127.0.0.0/8"]))
+            let about = "token=\(try await server.key().secret)"
+            let client = try await server.connect()
+            for _ in 0..<2 { #expect(try await client.ask(introspection(about, apiKey(near.secret))).isActive) }
+            // What the form or a header says of addresses is about somebody else.
+            let far = try await server.key(
+                KeyRequest(owner: "gw", scope: ["countersign:introspect"], networks: ["10.0.0.0/8"]))
+            let forged = introspection(about + "&client_ip=10.0.0.1", apiKey(far.secret), "X-Forwarded-For: 10.0.0.1")
+            #expect(try await client.ask(forged).status == 401)
         }
     }
 

@@ -53,7 +53,8 @@ import Testing
             ("unknown token", minted(.accessToken, .random(), vendor)),
             ("wrong secret", minted(.apiKey, key.id, vendor)), ("wrong kind", minted(.accessToken, key.id, vendor)),
             ("cut", String(key.secret.dropLast())), ("longer", key.secret + "x"), ("space", key.secret + "+"),
-            ("upper", key.secret.uppercased()), ("one letter", "x"), ("bytes", "%00%01%FF".replacing("%FF", with: "%7F")),
+            ("upper", key.secret.uppercased()), ("one letter", "x"),
+            ("bytes", "%00%01%FF".replacing("%FF", with: "%7F")),
             ("unicode", "%C3%BC"), ("long", String(repeating: "k", count: 60_000)),
             ("like another system's", "sk_live_abcdefghijklmnopqrst"),
             ("revoked", revoked.secret), ("owner revoked", ofOwner.secret), ("long owner revoked", ofLongOwner.secret),
@@ -117,7 +118,8 @@ import Testing
             let now = server.now
             let ending = try await server.plant(.accessToken) { $0.record.expiresAt = now.adding(2) }
             let beginning = try await server.key(KeyRequest(owner: "b", notBefore: now.adding(2)))
-            #expect(try await client.ask(introspection("token=\(beginning.secret)", caller.authorization)).status == 200)
+            #expect(
+                try await client.ask(introspection("token=\(beginning.secret)", caller.authorization)).status == 200)
             #expect(
                 try await eventually {
                     try await client.ask(introspection("token=\(ending.secret)", caller.authorization)).isInactive

@@ -114,7 +114,8 @@ extension RunningServer {
 
     /// A credential that no issuer would make, with these scopes.
     func plant(
-        _ kind: CredentialKind, scope: String = "", _ change: @escaping @Sendable (inout StoredCredential) -> Void = { _ in }
+        _ kind: CredentialKind, scope: String = "",
+        _ change: @escaping @Sendable (inout StoredCredential) -> Void = { _ in }
     ) async throws -> (id: CredentialID, secret: String) {
         let number = try await fixture.store.write(creates: true) { writer, transaction in
             try writer.intern(.scopes, Array(scope.utf8), in: transaction)

@@ -1,0 +1,74 @@
+import Foundation
+import Listening
+import NIOSSL
+import TestSupport
+
+/// Certificates of an authority made for one test, by the `openssl` program.
+struct Certificates: Sendable {
+    let folder: TemporaryFolder
+
+    struct Failed: Error {
+        let arguments: [String]
+    }
+
+    init() throws {
+        folder = try TemporaryFolder()
+        try authority("ca")
+    }
+
+    func path(_ name: String) -> String { folder(name + ".pem") }
+    func keyPath(_ name: String) -> String { folder(name + ".key") }
+
+    /// Another authority, which nobody trusts by itself.
+    func authority(_ name: String) throws {
+        try openssl(["-subj", "/CN=\(name)", "-addext", "basicConstraints=critical,CA:TRUE"], name)
+    }
+
+    /// A certificate signed by an authority, with these alternative names, as `DNS:svc.example`.
+    func leaf(_ name: String, _ san: String?, by authority: String = "ca") throws {
+        let names = san.map { ["-addext", "subjectAltName=\($0)"] } ?? []
+        try openssl(
+            ["-subj", "/CN=\(name)", "-CA", path(authority), "-CAkey", keyPath(authority)]
+                + ["-addext", "basicConstraints=critical,CA:FALSE"] + names, name)
+    }
+
+    private func openssl(_ arguments: [String], _ name: String) throws {
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments =
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+            + ["-out", path(name), "-keyout", keyPath(name)] + arguments
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        try process.run()
+        process.waitUntilExit()
+        guard process.terminationStatus == 0 else { throw Failed(arguments: arguments) }
+    }
+
+    /// The identity of a server whose certificate is called `server`.
+    func identity(clientAuthority: String? = nil) throws -> TLSIdentity {
+        if !FileManager.default.fileExists(atPath: path("server")) { try leaf("server", "DNS:localhost,IP:127.0.0.1") }
+        return try TLSIdentity(
+            certificatePath: path("server"), keyPath: keyPath("server"), clientAuthorityPath: clientAuthority.map(path))
+    }
+
+    /// What a client of that server speaks.
+    /// - Parameter leaf: the certificate that it shows.
+    func client(
+        _ leaf: String? = nil, _ versions: (least: TLSVersion, most: TLSVersion) = (.tlsv12, .tlsv13),
+        ciphers: [NIOTLSCipher]? = nil
+    ) throws -> NIOSSLContext {
+        var configuration = TLSConfiguration.makeClientConfiguration()
+        configuration.trustRoots = .file(path("ca"))
+        configuration.certificateVerification = .noHostnameVerification
+        configuration.minimumTLSVersion = versions.least
+        configuration.maximumTLSVersion = versions.most
+        configuration.applicationProtocols = ["http/1.1"]
+        if let ciphers { configuration.cipherSuiteValues = ciphers }
+        if let leaf {
+            configuration.certificateChain = try NIOSSLCertificate.fromPEMFile(path(leaf)).map { .certificate($0) }
+            configuration.privateKey = .privateKey(try NIOSSLPrivateKey(file: keyPath(leaf), format: .pem))
+        }
+        return try NIOSSLContext(configuration: configuration)
+    }
+}
