@@ -7,7 +7,14 @@ public enum UnixSocketFile {
         public let description: String
     }
 
+    /// Somebody listens on this socket: it is not stale.
+    public static func inUse(_ path: String) -> Fault {
+        Fault(description: "another process listens on \(path): stop it first, or choose another path")
+    }
+
     /// Takes a stale socket away, so that it can be bound again. A file that is no socket is never touched.
+    ///
+    /// The caller has made sure that nobody listens on it.
     public static func removeStale(_ path: String) throws(Fault) {
         let manager = FileManager.default
         guard let attributes = try? manager.attributesOfItem(atPath: path) else { return }
@@ -29,6 +36,11 @@ public enum UnixSocketFile {
         if let group { attributes[.groupOwnerAccountName] = group }
         do {
             try FileManager.default.setAttributes(attributes, ofItemAtPath: path)
+            // A group that does not exist is passed over without an error, so what came of it is read back.
+            if let group {
+                let name = try FileManager.default.attributesOfItem(atPath: path)[.groupOwnerAccountName] as? String
+                guard name == group else { throw CocoaError(.fileWriteUnknown) }
+            }
         } catch {
             throw Fault(description: "the socket \(path) cannot be given mode \(String(mode, radix: 8)) and its group")
         }

@@ -124,6 +124,8 @@ public final class DataPlaneServer: Service {
             return try await bootstrap.childChannelOption(.socketOption(.tcp_nodelay), value: 1)
                 .bind(host: host, port: port).get()
         case .unix(let path):
+            // Taking the file from a process that listens would cut its clients off without a word.
+            if await isListening(path) { throw UnixSocketFile.inUse(path) }
             try UnixSocketFile.removeStale(path)
             let channel = try await bootstrap.bind(unixDomainSocketPath: path).get()
             do {
@@ -134,6 +136,14 @@ public final class DataPlaneServer: Service {
             }
             return channel
         }
+    }
+
+    private func isListening(_ path: String) async -> Bool {
+        guard let channel = try? await ClientBootstrap(group: group).connect(unixDomainSocketPath: path).get() else {
+            return false
+        }
+        try? await channel.close()
+        return true
     }
 
     private func accept(_ channel: any Channel, _ policy: ListenerPolicy) -> EventLoopFuture<Void> {

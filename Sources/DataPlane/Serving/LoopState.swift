@@ -59,6 +59,8 @@ final class LoopState: @unchecked Sendable {
     /// Once a second: ends connections whose deadline has passed.
     func tick() {
         ticks += 1
+        // A refusal for lateness has the time of its making, not that of the last request.
+        readClock()
         for connection in connections.values { connection.checkDeadline() }
     }
 

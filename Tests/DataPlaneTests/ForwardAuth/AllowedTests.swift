@@ -19,7 +19,7 @@ extension Answer {
 }
 
 /// Rule 7: a request that may pass, and on whose behalf.
-@Suite(.timeLimit(.minutes(2))) struct `A valid credential` {
+@Suite(.timeLimit(.minutes(10))) struct `A valid credential` {
     @Test func `is answered 200 with every field of its identity`() async throws {
         try await withServer { server in
             let now = server.now

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Rules 9 and 10: where a credential may stand and how it is spelled.
-@Suite(.timeLimit(.minutes(2))) struct `A presented credential` {
+@Suite(.timeLimit(.minutes(10))) struct `A presented credential` {
     private enum Outcome: String {
         case allowed, unchallenged, invalidToken, invalidRequest
     }

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Rule 11: nginx passes on 200, 401 and 403, and makes 500 of all else.
-@Suite(.timeLimit(.minutes(2))) struct `The profile for nginx` {
+@Suite(.timeLimit(.minutes(10))) struct `The profile for nginx` {
     @Test func `has only statuses that nginx passes on, and the real one beside`() async throws {
         try await withServer { server in
             let key = try await server.key().secret

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Which headers describe the request to judge, and where it comes from.
-@Suite(.timeLimit(.minutes(2))) struct `The original request` {
+@Suite(.timeLimit(.minutes(10))) struct `The original request` {
     @Test func `is described by either header set, and by both only if they agree`() async throws {
         try await withServer { server in
             let key = try await server.key().secret

@@ -28,7 +28,7 @@ extension Answer {
 }
 
 /// Rules 8 and 12: refusals that every gateway can pass on (RFC 6750 §3, RFC 9457).
-@Suite(.timeLimit(.minutes(2))) struct `A refusal` {
+@Suite(.timeLimit(.minutes(10))) struct `A refusal` {
     @Test func `without a credential challenges on one line and names no error`() async throws {
         try await withServer { server in
             let client = try await server.connect()

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Rules 1 and 6: what is said of an active credential, key or token alike (RFC 7662 §2.2).
-@Suite(.timeLimit(.minutes(2))) struct `An active credential` {
+@Suite(.timeLimit(.minutes(10))) struct `An active credential` {
     @Test func `that is a key is described with all it has`() async throws {
         try await withServer(settings: { $0.issuer = "https://id.example" }) { server in
             let caller = try await server.caller(audience: ["https://api.example"])
@@ -82,17 +82,12 @@ import Testing
         try await withServer { server in
             let caller = try await server.caller()
             let key = try await server.key()
+            let start = server.now
             let answer = try await server.connect().ask(introspection("token=\(key.secret)", caller.authorization))
             #expect(answer["Content-Type"] == "application/json" && answer["Cache-Control"] == "no-store")
             #expect(answer["Connection"] == nil && answer.values("Content-Length").count == 1)
-            let date = try #require(answer["Date"])
-            let format = DateFormatter()
-            format.locale = Locale(identifier: "en_US_POSIX")
-            format.timeZone = TimeZone(identifier: "GMT")
-            format.dateFormat = "EEE, dd MMM yyyy HH:mm:ss 'GMT'"
-            let time = try #require(format.date(from: date))
-            #expect(format.string(from: time) == date)
-            #expect(abs(Int64(time.timeIntervalSince1970) - server.now.rawValue) < 60)
+            let time = try #require(answer.date)
+            #expect(time >= start && time <= server.now)
         }
     }
 

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Rule 4: what is asked badly is refused, and never taken for "inactive".
-@Suite(.timeLimit(.minutes(2))) struct `A bad question` {
+@Suite(.timeLimit(.minutes(10))) struct `A bad question` {
     @Test func `is answered 400 invalid_request`() async throws {
         try await withServer { server in
             let caller = try await server.caller()

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// A connection remembers who was right last, and each request is judged anew all the same.
-@Suite(.timeLimit(.minutes(2))) struct `A caller on an open connection` {
+@Suite(.timeLimit(.minutes(10))) struct `A caller on an open connection` {
     @Test func `may alternate with others, each with his own rights and audience`() async throws {
         try await withServer { server in
             let a = try await server.caller(audience: ["urn:a"])

@@ -7,7 +7,7 @@ import Testing
 @testable import CredentialStore
 
 /// Rule 5: an outage is never reported as "inactive".
-@Suite(.timeLimit(.minutes(2))) struct `Trouble inside` {
+@Suite(.timeLimit(.minutes(10))) struct `Trouble inside` {
     /// Overwrites a row with what is none.
     private func damage(_ id: CredentialID, in store: CredentialStore) async throws {
         try await store.write(creates: false) { writer, transaction in

@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Listening
 import NIOSSL
 import TestSupport
@@ -33,16 +34,23 @@ struct Certificates: Sendable {
     }
 
     private func openssl(_ arguments: [String], _ name: String) throws {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments =
+        let all =
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
             + ["-out", path(name), "-keyout", keyPath(name)] + arguments
-        process.standardOutput = FileHandle.nullDevice
-        process.standardError = FileHandle.nullDevice
-        try process.run()
-        process.waitUntilExit()
-        guard process.terminationStatus == 0 else { throw Failed(arguments: arguments) }
+        // Not Foundation's Process: it reads the table of open files, which other tests change meanwhile, and can crash.
+        var files = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&files)
+        defer { posix_spawn_file_actions_destroy(&files) }
+        for descriptor in [STDOUT_FILENO, STDERR_FILENO] {
+            posix_spawn_file_actions_addopen(&files, descriptor, "/dev/null", O_WRONLY, 0)
+        }
+        var words = all.map { strdup($0) } + [nil]
+        defer { for word in words { free(word) } }
+        var process = pid_t()
+        guard posix_spawnp(&process, "openssl", &files, nil, &words, environ) == 0 else { throw Failed(arguments: all) }
+        var status: Int32 = -1
+        while waitpid(process, &status, 0) < 0, errno == EINTR {}
+        guard status == 0 else { throw Failed(arguments: all) }
     }
 
     /// The identity of a server whose certificate is called `server`.

@@ -31,11 +31,54 @@ struct RunningServer: Sendable {
 /// The quiet logger of tests.
 let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
+/// Lets a few servers run at once: each has threads and files of its own, and a machine has not so many of them.
+actor Berths {
+    static let shared = Berths(12)
+
+    private var free: Int
+    private var waiting: [CheckedContinuation<Void, Never>] = []
+
+    init(_ count: Int) {
+        free = count
+    }
+
+    func enter() async {
+        guard free == 0 else { return free -= 1 }
+        await withCheckedContinuation { waiting.append($0) }
+    }
+
+    func leave() {
+        if waiting.isEmpty { free += 1 } else { waiting.removeFirst().resume() }
+    }
+
+    /// Runs `body` when there is room for it.
+    nonisolated static func occupy<Value>(_ body: () async throws -> Value) async throws -> Value {
+        await shared.enter()
+        do {
+            let value = try await body()
+            await shared.leave()
+            return value
+        } catch {
+            await shared.leave()
+            throw error
+        }
+    }
+}
+
 /// Runs a server, hands it to `body` and ends it.
 func withServer<Value>(
     _ listeners: [String] = ["http://127.0.0.1:0"], health: String? = nil, identity: TLSIdentity? = nil,
     fixture given: Fixture? = nil, settings change: (inout DataPlaneSettings) -> Void = { _ in },
     _ body: (RunningServer) async throws -> Value
+) async throws -> Value {
+    try await Berths.occupy {
+        try await serve(listeners, health: health, identity: identity, fixture: given, settings: change, body)
+    }
+}
+
+private func serve<Value>(
+    _ listeners: [String], health: String?, identity: TLSIdentity?, fixture given: Fixture?,
+    settings change: (inout DataPlaneSettings) -> Void, _ body: (RunningServer) async throws -> Value
 ) async throws -> Value {
     let fixture = try given ?? Fixture()
     var settings = DataPlaneSettings()

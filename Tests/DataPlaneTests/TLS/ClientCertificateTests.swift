@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Rule 3, by certificate: a caller is the client that his certificate names exactly (RFC 8705 §2.1).
-@Suite(.timeLimit(.minutes(2))) struct `A client certificate` {
+@Suite(.timeLimit(.minutes(10))) struct `A client certificate` {
     private func withCertificates(
         _ leaves: [(name: String, san: String?)], _ body: (RunningServer, Certificates) async throws -> Void
     ) async throws {
@@ -105,7 +105,7 @@ import Testing
 }
 
 /// Who may ask `/verify` on a listener that others can reach.
-@Suite(.timeLimit(.minutes(2))) struct `Forward-auth beyond this machine` {
+@Suite(.timeLimit(.minutes(10))) struct `Forward-auth beyond this machine` {
     @Test func `is closed to callers without a certificate: 403, whatever they ask`() async throws {
         let certificates = try Certificates()
         let identity = try certificates.identity(clientAuthority: "ca")

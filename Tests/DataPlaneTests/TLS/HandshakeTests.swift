@@ -6,7 +6,7 @@ import NIOSSL
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct `A listener with TLS` {
+@Suite(.timeLimit(.minutes(10))) struct `A listener with TLS` {
     @Test func `speaks TLS 1.2 and 1.3, with forward secrecy and authenticated encryption only`() async throws {
         let certificates = try Certificates()
         try await withServer(["https://127.0.0.1:0"], identity: certificates.identity()) { server in
@@ -85,7 +85,7 @@ import Testing
     }
 }
 
-@Suite(.timeLimit(.minutes(2))) struct `A certificate that changes` {
+@Suite(.timeLimit(.minutes(10))) struct `A certificate that changes` {
     private func served(_ client: WireClient) async throws -> NIOSSLCertificate? {
         try await client.channel.nioSSL_peerCertificate().get()
     }

@@ -1,3 +1,4 @@
+import CredentialModel
 import Foundation
 
 /// One HTTP answer, exactly as it came.
@@ -65,6 +66,18 @@ struct Answer: Sendable {
     var withoutDate: String {
         String(decoding: bytes, as: UTF8.self).components(separatedBy: "\r\n")
             .filter { !$0.hasPrefix("Date: ") }.joined(separator: "\r\n")
+    }
+
+    /// Its `Date`, if that is spelled as RFC 9110 §5.6.7 prefers.
+    var date: UnixSeconds? {
+        let format = DateFormatter()
+        format.locale = Locale(identifier: "en_US_POSIX")
+        format.timeZone = TimeZone(identifier: "GMT")
+        format.dateFormat = "EEE, dd MMM yyyy HH:mm:ss 'GMT'"
+        guard let text = self["Date"], let time = format.date(from: text), format.string(from: time) == text else {
+            return nil
+        }
+        return UnixSeconds(Int64(time.timeIntervalSince1970))
     }
 
     /// The body through a JSON parser that is not ours.

@@ -23,6 +23,8 @@ final class WireClient: Sendable {
     ) async throws -> WireClient {
         let eventLoop = MultiThreadedEventLoopGroup.singleton.next()
         let secured = eventLoop.makePromise(of: Void.self)
+        if tls == nil { secured.succeed() }
+        let made = eventLoop.makePromise(of: NIOLoopBound<AnswerReader>.self)
         let bootstrap = ClientBootstrap(group: eventLoop)
             .channelOption(.autoRead, value: reads)
             .channelInitializer { channel in
@@ -31,7 +33,9 @@ final class WireClient: Sendable {
                         try channel.pipeline.syncOperations.addHandler(
                             NIOSSLClientHandler(context: tls, serverHostname: nil))
                     }
-                    try channel.pipeline.syncOperations.addHandler(AnswerReader(secured: secured))
+                    let reader = AnswerReader(secured: secured)
+                    made.succeed(NIOLoopBound(reader, eventLoop: channel.eventLoop))
+                    try channel.pipeline.syncOperations.addHandler(reader)
                 }
             }
         do {
@@ -43,15 +47,11 @@ final class WireClient: Sendable {
                 channel = try await bootstrap.channelOption(.socketOption(.tcp_nodelay), value: 1)
                     .connect(host: "127.0.0.1", port: port).get()
             }
-            if tls == nil { secured.succeed() }
             try await secured.futureResult.get()
-            let reader = try await channel.eventLoop.submit {
-                NIOLoopBound(
-                    try channel.pipeline.syncOperations.handler(type: AnswerReader.self), eventLoop: channel.eventLoop)
-            }.get()
-            return WireClient(channel, reader)
+            return WireClient(channel, try await made.futureResult.get())
         } catch {
             secured.fail(error)
+            made.fail(error)
             throw error
         }
     }

@@ -1,0 +1,202 @@
+import Foundation
+import Issuance
+import NIOCore
+import TestSupport
+import Testing
+
+/// A connection costs something; so each of its states ends, by the client or by the clock.
+@Suite(.timeLimit(.minutes(10))) struct `A slow client` {
+    @Test(arguments: ["G", "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1\r\nHost: a\r\nX: ", "\r\n"])
+    func `that does not end its head is told 408 and closed`(_ head: String) async throws {
+        try await withServer(settings: { $0.headSeconds = 1 }) { server in
+            let client = try await server.connect()
+            let start = server.now
+            try await client.send(head)
+            let answer = try await client.answer()
+            #expect(try #require(answer.date) > start)
+            #expect(answer.status == 408 && answer["Connection"] == "close")
+            #expect(try answer.json()["status"] as? Int == 408)
+            #expect(try await client.rest().isEmpty)
+        }
+    }
+
+    @Test func `that sends its head a byte at a time has no more time for it`() async throws {
+        try await withServer(settings: { $0.headSeconds = 1 }) { server in
+            let client = try await server.connect()
+            let answering = Task { try await client.answer() }
+            try await client.send("GET /livez HTTP/1.1\r\nHost: a\r\nX: ")
+            // Goes on until the connection is closed under it.
+            while true {
+                do { try await client.send("x") } catch { break }
+                if !client.channel.isActive { break }
+                try await Task.sleep(for: .milliseconds(20))
+            }
+            #expect(try await answering.value.status == 408)
+        }
+    }
+
+    @Test(arguments: [
+        "Content-Length: 10\r\n\r\n", "Content-Length: 10\r\n\r\n12345", "Transfer-Encoding: chunked\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n5\r\n123", "Transfer-Encoding: chunked\r\n\r\n0\r\n",
+    ])
+    func `that does not end its body is told 408 and closed`(_ rest: String) async throws {
+        try await withServer(settings: { $0.bodySeconds = 1 }) { server in
+            let client = try await server.connect()
+            try await client.send(request("GET /livez") + "POST /verify HTTP/1.1\r\nHost: a\r\n" + rest)
+            #expect(try await client.answer().status == 200)
+            #expect(try await client.answer().status == 408)
+            #expect(try await client.rest().isEmpty)
+        }
+    }
+
+    @Test func `that waits for 100 Continue and then sends nothing is closed as well`() async throws {
+        try await withServer(settings: { $0.bodySeconds = 1 }) { server in
+            let client = try await server.connect()
+            let interim = try await client.ask(
+                "POST /verify HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n")
+            #expect(interim.status == 100)
+            #expect(try await client.answer().status == 408)
+            try await client.rest()
+        }
+    }
+
+    @Test func `that says nothing is closed without a word, before and between requests`() async throws {
+        try await withServer(settings: { ($0.freshSeconds, $0.idleSeconds) = (1, 1) }) { server in
+            let silent = try await server.connect()
+            let idle = try await server.connect()
+            #expect(try await idle.ask(request("GET /livez")).status == 200)
+            #expect(try await silent.rest().isEmpty)
+            #expect(try await idle.rest().isEmpty)
+        }
+    }
+
+    @Test func `that is silent instead of a TLS hello is closed`() async throws {
+        let certificates = try Certificates()
+        try await withServer(
+            ["https://127.0.0.1:0"], identity: certificates.identity(), settings: { $0.freshSeconds = 1 }
+        ) { server in
+            let silent = try await server.connect()
+            #expect(try await silent.rest().isEmpty)
+        }
+    }
+
+    @Test func `between two requests is not hurried by the deadline of a head`() async throws {
+        try await withServer(settings: { ($0.headSeconds, $0.bodySeconds) = (1, 1) }) { server in
+            let client = try await server.connect()
+            #expect(try await client.ask(request("GET /livez")).status == 200)
+            try await Task.sleep(for: .seconds(4))
+            #expect(try await client.ask(request("GET /livez")).status == 200)
+        }
+    }
+
+    /// Over a Unix socket, whose buffers in the system do not grow.
+    private func flood(
+        _ settings: (writeSeconds: Int64, total: Int),
+        _ body: (WireClient, Int, Task<Void, any Error>) async throws -> Void
+    ) async throws {
+        let folder = try TemporaryFolder()
+        try await withServer(["unix:\(folder("s"))"], settings: { $0.writeSeconds = settings.writeSeconds }) { server in
+            let client = try await server.connect(reads: false)
+            let pair = Array((request("GET /livez") + request("GET /nothing")).utf8)
+            let burst = Array(repeatElement(pair, count: 20).joined())
+            let taken = Counter()
+            let sending = Task {
+                for _ in 0..<settings.total / 40 {
+                    try await client.send(burst)
+                    taken.add(40)
+                }
+            }
+            // Until nothing more is taken: the server has stopped reading.
+            var seen = -1
+            var still = 0
+            while still < 25 {
+                try await Task.sleep(for: .milliseconds(20))
+                still = taken.value == seen ? still + 1 : 0
+                seen = taken.value
+            }
+            try await body(client, seen, sending)
+        }
+    }
+
+    @Test func `that takes no answers is not read any further, and gets them all in order when it does`() async throws {
+        try await flood((writeSeconds: 600, total: 20_000)) { client, taken, sending in
+            #expect(taken < 20_000)
+            try await client.startReading()
+            for index in 0..<20_000 {
+                let status = try await client.answer().status
+                guard status == (index % 2 == 0 ? 200 : 404) else {
+                    Issue.record("answer \(index) is \(status)")
+                    break
+                }
+            }
+            try await sending.value
+            #expect(try await client.ask(request("GET /livez")).status == 200)
+        }
+    }
+
+    @Test func `that takes no answers for too long is closed`() async throws {
+        try await flood((writeSeconds: 1, total: 20_000)) { client, _, sending in
+            // The server goes; what it had sent may still be read, and no more is taken.
+            await #expect(throws: (any Error).self) { try await sending.value }
+        }
+    }
+
+    @Test func `that is slow to take its last answers still gets them`() async throws {
+        let folder = try TemporaryFolder()
+        try await withServer(["unix:\(folder("s"))"], settings: { $0.writeSeconds = 60 }) { server in
+            let client = try await server.connect(reads: false)
+            var text = String(repeating: request("GET /nothing"), count: 5_000)
+            text += request("GET /livez", ["Connection: close"])
+            let whole = text
+            let sending = Task { try await client.send(whole) }
+            // Longer than a client has to close its side behind the last answer.
+            try await Task.sleep(for: .seconds(5))
+            try await client.startReading()
+            for _ in 0..<5_000 { #expect(try await client.answer().status == 404) }
+            #expect(try await client.answer().text == "ok\n")
+            try await sending.value
+            #expect(try await client.rest().isEmpty)
+        }
+    }
+}
+
+@Suite(.timeLimit(.minutes(10))) struct `Connections` {
+    @Test func `beyond the most allowed are closed at once, and one that ends makes room`() async throws {
+        try await withServer(settings: { $0.connectionsMax = 2 }) { server in
+            let first = try await server.connect()
+            let second = try await server.connect()
+            for client in [first, second] { #expect(try await client.ask(request("GET /livez")).status == 200) }
+            for _ in 0..<5 {
+                let third = try await server.connect()
+                #expect(try await third.rest().isEmpty)
+            }
+            #expect(try await first.ask(request("GET /livez")).status == 200)
+            try await second.close()
+            #expect(
+                try await eventually {
+                    let next = try await server.connect()
+                    try? await next.send(request("GET /livez"))
+                    return try await next.nextAnswer()?.status == 200
+                })
+            #expect(try await first.ask(request("GET /livez")).status == 200)
+        }
+    }
+
+    @Test func `in number do not mix up their answers`() async throws {
+        try await withServer { server in
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for index in 0..<60 {
+                    let owner = "owner-\(index)"
+                    let key = try await server.key(KeyRequest(owner: owner)).secret
+                    group.addTask {
+                        let client = try await server.connect()
+                        for _ in 0..<20 {
+                            #expect(try await client.ask(verification("", apiKey(key)))["X-Auth-Subject"] == owner)
+                        }
+                    }
+                }
+                try await group.waitForAll()
+            }
+        }
+    }
+}

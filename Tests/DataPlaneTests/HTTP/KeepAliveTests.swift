@@ -1,0 +1,138 @@
+import Foundation
+import Issuance
+import TestSupport
+import Testing
+
+/// Rule 18: the life of a connection (RFC 9112 §9).
+@Suite(.timeLimit(.minutes(10))) struct `A connection` {
+    @Test func `is kept in HTTP 1.1 until either side says close`() async throws {
+        try await withServer { server in
+            let client = try await server.connect()
+            for _ in 0..<50 {
+                let answer = try await client.ask(request("GET /livez"))
+                #expect(answer.version == "HTTP/1.1" && answer["Connection"] == nil && answer.text == "ok\n")
+            }
+            for option in ["close", "Close", "keep-alive, close", "close, TE", "x,close"] {
+                let client = try await server.connect()
+                let answer = try await client.ask(request("GET /livez", ["Connection: \(option)"]))
+                #expect(answer["Connection"] == "close", "\(option)")
+                #expect(try await client.rest().isEmpty)
+            }
+        }
+    }
+
+    @Test func `is kept in HTTP 1.0 only if that is asked for`() async throws {
+        try await withServer { server in
+            let client = try await server.connect()
+            for option in ["keep-alive", "Keep-Alive", "x, keep-alive"] {
+                let answer = try await client.ask("GET /livez HTTP/1.0\r\nConnection: \(option)\r\n\r\n")
+                #expect(answer["Connection"] == "keep-alive" && answer.status == 200)
+            }
+            for fields in ["", "Connection: x\r\n", "Connection: close, keep-alive\r\n", "Keep-Alive: 5\r\n"] {
+                let client = try await server.connect()
+                let answer = try await client.ask("GET /livez HTTP/1.0\r\n\(fields)\r\n")
+                #expect(answer["Connection"] == "close" && answer.text == "ok\n")
+                #expect(try await client.rest().isEmpty)
+            }
+        }
+    }
+
+    @Test func `carries many requests in one write, and answers them in order`() async throws {
+        try await withServer { server in
+            let caller = try await server.caller()
+            let client = try await server.connect()
+            var owners: [String] = []
+            var many = ""
+            for index in 0..<100 {
+                let owner = "owner-\(index)"
+                let key = try await server.key(KeyRequest(owner: owner)).secret
+                owners.append(owner)
+                switch index % 4 {
+                case 0: many += introspection("token=\(key)", caller.authorization)
+                case 1: many += verification("", apiKey(key))
+                case 2: many += request("GET /nothing") + verification("", method: "HEAD", apiKey(key))
+                default:
+                    many +=
+                        "POST /oauth2/introspect HTTP/1.1\r\nHost: a\r\n\(caller.authorization)\r\n"
+                        + "Content-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n"
+                        + "6\r\ntoken=\r\n\(String(key.utf8.count, radix: 16))\r\n\(key)\r\n0\r\n\r\n"
+                }
+            }
+            try await client.send(many)
+            for (index, owner) in owners.enumerated() {
+                switch index % 4 {
+                case 1: #expect(try await client.answer()["X-Auth-Subject"] == owner)
+                case 2:
+                    #expect(try await client.answer().status == 404)
+                    #expect(try await client.answer(isHead: true)["X-Auth-Subject"] == owner)
+                default: #expect(try await client.answer().json()["sub"] as? String == owner)
+                }
+            }
+        }
+    }
+
+    @Test func `that closes with a request answers those before it and none behind it`() async throws {
+        try await withServer { server in
+            for last in [
+                request("GET /livez", ["Connection: close"]), "GET /livez HTTP/1.0\r\n\r\n", "NOT HTTP\r\n\r\n",
+                "GET / HTTP/1.1\r\n\r\n",
+            ] {
+                let client = try await server.connect()
+                try await client.send(request("GET /livez") + request("GET /x") + last + request("GET /livez"))
+                #expect(try await client.answer().status == 200)
+                #expect(try await client.answer().status == 404)
+                #expect(try await client.answer()["Connection"] == "close")
+                #expect(try await client.rest().isEmpty)
+            }
+        }
+    }
+
+    @Test func `may bring its bytes one by one, and is answered alike`() async throws {
+        try await withServer { server in
+            let caller = try await server.caller()
+            let key = try await server.key().secret
+            let chunked =
+                "POST /oauth2/introspect HTTP/1.1\r\nHost: a\r\n\(caller.authorization)\r\n"
+                + "Content-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\n"
+                + "6;x=y\r\ntoken=\r\n\(String(key.utf8.count, radix: 16))\r\n\(key)\r\n0\r\nX-Trailer: a\r\n\r\n"
+            for text in [
+                introspection("token=\(key)", caller.authorization), chunked, verification("?scope=a", apiKey(key)),
+                request("GET /x"),
+            ] {
+                let whole = try await server.connect().ask(text)
+                let client = try await server.connect()
+                for byte in text.utf8 { try await client.send([byte]) }
+                #expect(try await client.answer().withoutDate == whole.withoutDate)
+                // Cut anywhere, with the next request behind it.
+                for _ in 0..<20 {
+                    let bytes = Array((text + text).utf8)
+                    let cut = Int.random(in: 1..<bytes.count)
+                    try await client.send(Array(bytes[..<cut]))
+                    try await client.send(Array(bytes[cut...]))
+                    for _ in 0..<2 {
+                        #expect(try await client.answer().withoutDate == whole.withoutDate, "cut at \(cut)")
+                    }
+                }
+            }
+        }
+    }
+
+    @Test func `that the client half-closes or drops is let go`() async throws {
+        try await withServer { server in
+            for text in ["", "GET /li", introspection("token=x").dropLast(1) + ""] {
+                let client = try await server.connect()
+                try await client.send(text)
+                try await client.close()
+            }
+            #expect(try await server.connect().ask(request("GET /livez")).status == 200)
+        }
+    }
+
+    @Test func `forgives one empty line before a request`() async throws {
+        try await withServer { server in
+            let client = try await server.connect()
+            #expect(try await client.ask("\r\n" + request("GET /livez")).status == 200)
+            #expect(try await client.ask(request("GET /livez")).status == 200)
+        }
+    }
+}

@@ -1,0 +1,128 @@
+import DataPlane
+import Foundation
+import Issuance
+import Listening
+import NIOPosix
+import ServiceLifecycle
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(10))) struct `A graceful shutdown` {
+    /// Runs a server in a service group, as the daemon does.
+    private func withService(
+        _ listener: String = "http://127.0.0.1:0", drainSeconds: Int64 = 20,
+        _ body: (RunningServer, ServiceGroup, Task<Void, any Error>) async throws -> Void
+    ) async throws {
+        try await Berths.occupy { try await serve(listener, drainSeconds, body) }
+    }
+
+    private func serve(
+        _ listener: String, _ drainSeconds: Int64,
+        _ body: (RunningServer, ServiceGroup, Task<Void, any Error>) async throws -> Void
+    ) async throws {
+        let fixture = try Fixture()
+        var settings = DataPlaneSettings()
+        settings.drainSeconds = drainSeconds
+        (settings.headSeconds, settings.freshSeconds) = (120, 120)
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+        let readiness = Readiness()
+        let (started, continuation) = AsyncStream<[String]>.makeStream()
+        let server = try DataPlaneServer(
+            store: fixture.store, settings: settings, listeners: [ListenerAddress(listener)], health: nil,
+            identity: nil,
+            group: group, readiness: readiness, logger: quiet
+        ) { continuation.yield($0) }
+        let services = ServiceGroup(configuration: .init(services: [.init(service: server)], logger: quiet))
+        let running = Task {
+            defer { continuation.finish() }
+            try await services.run()
+        }
+        let addresses = try #require(await started.first { _ in true })
+        readiness.become(.ready)
+        do {
+            try await body(
+                RunningServer(fixture: fixture, server: server, readiness: readiness, addresses: addresses), services,
+                running)
+            await services.triggerGracefulShutdown()
+            try await running.value
+            try await group.shutdownGracefully()
+        } catch {
+            running.cancel()
+            try? await running.value
+            try? await group.shutdownGracefully()
+            throw error
+        }
+    }
+
+    private func drains(_ server: RunningServer) async throws -> Bool {
+        try await eventually { server.readiness.current == .draining }
+    }
+
+    @Test func `says so in the probe, and answers what is under way with a close`() async throws {
+        try await withService { server, services, running in
+            let key = try await server.key().secret
+            var probe = try await server.connect()
+            let kept = try await server.connect()
+            #expect(try await probe.ask(request("GET /readyz")).status == 200)
+            #expect(try await kept.ask(verification("", apiKey(key)))["Connection"] == nil)
+            // Requests under way: all but their last byte is there.
+            let parts = [request("GET /readyz"), verification("", apiKey(key)), introspection("token=x")]
+            var clients: [WireClient] = []
+            for part in parts {
+                let client = try await server.connect()
+                #expect(try await client.ask(request("GET /livez")).status == 200)
+                try await client.send(String(part.dropLast(1)))
+                clients.append(client)
+            }
+            // Once a request behind them is answered, each has been read.
+            for _ in clients { #expect(try await kept.ask(request("GET /livez")).status == 200) }
+            await services.triggerGracefulShutdown()
+            #expect(try await drains(server))
+            #expect(try await kept.rest().isEmpty)
+            for (index, expected) in [(0, 503), (1, 200), (2, 401)] {
+                let answer = try await clients[index].ask(String(parts[index].suffix(1)))
+                #expect(answer.status == expected && answer["Connection"] == "close")
+                #expect(try await clients[index].rest().isEmpty)
+            }
+            try await running.value
+            // Nobody listens any more.
+            await #expect(throws: (any Error).self) { probe = try await server.connect() }
+        }
+    }
+
+    @Test func `ends when all have their answers, long before the time for it is over`() async throws {
+        try await withService(drainSeconds: 3_600) { server, services, running in
+            let idle = try await server.connect()
+            let busy = try await server.connect()
+            #expect(try await idle.ask(request("GET /livez")).status == 200)
+            #expect(try await busy.ask(request("GET /livez")).status == 200)
+            await services.triggerGracefulShutdown()
+            try await running.value
+            #expect(try await idle.rest().isEmpty)
+            #expect(try await busy.rest().isEmpty)
+        }
+    }
+
+    @Test func `does not wait for a request that never ends`() async throws {
+        try await withService(drainSeconds: 1) { server, services, running in
+            let stuck = try await server.connect()
+            try await stuck.send("GET /livez HTTP/1.1\r\nHost:")
+            #expect(try await server.connect().ask(request("GET /livez")).status == 200)
+            await services.triggerGracefulShutdown()
+            try await running.value
+            #expect(try await stuck.rest().isEmpty)
+        }
+    }
+
+    @Test func `takes the Unix socket's file away`() async throws {
+        let folder = try TemporaryFolder()
+        let path = folder("s")
+        try await withService("unix:\(path)") { server, services, running in
+            #expect(try await server.connect().ask(request("GET /livez")).status == 200)
+            #expect(FileManager.default.fileExists(atPath: path))
+            await services.triggerGracefulShutdown()
+            try await running.value
+            #expect(!FileManager.default.fileExists(atPath: path))
+        }
+    }
+}
