@@ -1,8 +1,9 @@
 #ifndef CLMDB_SHIM_H
 #define CLMDB_SHIM_H
 
-// LMDB, and three calls of the C library that Swift's Glibc module leaves out.
+// LMDB, and four calls of the C library that Swift's Glibc module leaves out.
 
+#include <fcntl.h>
 #include <lmdb.h>
 #include <sys/prctl.h>
 #include <sys/vfs.h>
@@ -17,6 +18,12 @@ static inline long long clmdb_file_system_magic(const char *path) {
 static inline int clmdb_pipe(int ends[2], int flags) {
     extern int pipe2(int ends[2], int flags);
     return pipe2(ends, flags);
+}
+
+/// renameat2(2): each path gets the other's file or folder, in one step.
+static inline int clmdb_exchange(const char *left, const char *right) {
+    extern int renameat2(int from, const char *left, int to, const char *right, unsigned int flags);
+    return renameat2(AT_FDCWD, left, AT_FDCWD, right, 1u << 1);
 }
 
 /// Names the calling thread; the kernel keeps the first 15 bytes.

@@ -13,6 +13,8 @@ public final class CredentialStore: Sendable {
     public let vendor: Vendor
     /// Differs for each life of the data: a restored backup is another incarnation.
     public let incarnation: UInt64
+    /// The first incarnation of the data: what it shares with its backups and with nothing else.
+    public let origin: UInt64
     public let published: Published
     public let peppers: PepperRing
     /// Keys the aliases of imported credentials.
@@ -36,6 +38,7 @@ public final class CredentialStore: Sendable {
         directory = opened.directory
         vendor = opened.vendor
         incarnation = opened.incarnation
+        origin = opened.origin
         published = opened.published
         peppers = opened.peppers
         lookup = opened.lookup
@@ -116,6 +119,8 @@ public final class CredentialStore: Sendable {
     public func close() {
         closed.store(true, ordering: .releasing)
         thread.close()
+        // From here on another process may revoke what this one's readers hold copies of.
+        published.cache.close()
         // Fails only while a transaction of another thread runs; the process's end closes it then.
         try? environment.close()
         lock.release()

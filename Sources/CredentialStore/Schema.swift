@@ -16,7 +16,7 @@ import LMDB
 /// ```
 struct Schema: Sendable {
     /// The version that this code reads and writes.
-    static let version: UInt64 = 1
+    static let version: UInt64 = 2
     static let tableCount = 9
 
     let credentials: Database

@@ -30,6 +30,14 @@ public enum StoreFailure: Error, Equatable, Sendable, CustomStringConvertible {
     case outcomeUnknown(LMDBError)
     /// A row does not have the form that this version writes.
     case corrupt(table: String)
+    /// A file that is to be restored is no store.
+    case notABackup(path: String)
+    /// The file that is to be restored lacks its end.
+    case cutShort
+    /// A list of revocations that another store made.
+    case otherStoresRevocations
+    /// A copy was checked before it took a store's place, and something in it is wrong.
+    case unsound(findings: Int, first: String)
     /// The interned numbers of a kind are used up.
     case internedExhausted
     case lmdb(LMDBError)
@@ -67,6 +75,14 @@ public enum StoreFailure: Error, Equatable, Sendable, CustomStringConvertible {
             "a commit failed (\(error)) and its outcome is unknown: the process must be restarted"
         case .corrupt(let table):
             "a row of table \(table) is damaged: run `countersign store check` and restore a backup"
+        case .notABackup(let path):
+            "\(path) is not a store's backup: name a file that `countersign store backup` wrote"
+        case .cutShort:
+            "the backup is cut short: copy it again, or take another"
+        case .otherStoresRevocations:
+            "the list of revocations was made by another store than the backup: name the right one"
+        case .unsound(let findings, let first):
+            "the copy has \(findings) faults (\(first)): nothing was replaced; take another backup"
         case .internedExhausted:
             "the store has as many distinct scope sets, audiences, networks or clients as it can hold"
         case .lmdb(let error):

@@ -1,3 +1,4 @@
+public import CredentialDigest
 public import CredentialModel
 public import CredentialStore
 import LMDB
@@ -45,5 +46,28 @@ public func close(_ store: CredentialStore) { store.close() }
 public enum FixtureFile {
     public static func replace(_ path: String, _ bytes: [UInt8]) throws {
         try SecretFile.replace(path: path, bytes: bytes)
+    }
+}
+
+extension Fixture {
+    /// What `store revocations` writes.
+    public func exportedRevocations() throws -> [UInt8] {
+        var text: [UInt8] = []
+        try store.exportRevocations { text += $0 }
+        return text
+    }
+}
+
+/// Replaces the folder of a fixture whose store is closed.
+public enum Replacing {
+    public static func restore(
+        _ backup: String, _ fixture: Fixture, _ peppers: PepperFile, _ list: RevocationList?
+    ) throws(StoreFailure) -> Replacement {
+        try CredentialStore.restore(
+            backup: backup, to: fixture.directory, peppers: peppers, revocations: list, options: fixture.options)
+    }
+
+    public static func upgrade(_ fixture: Fixture, _ peppers: PepperFile) throws(StoreFailure) -> UpgradeOutcome {
+        try CredentialStore.upgrade(in: fixture.directory, peppers: peppers, options: fixture.options)
     }
 }

@@ -51,6 +51,15 @@ extension OpenAPIDocument {
                 "description": "The copy. It is whole when its length is the Content-Length.",
                 "content": {"application/octet-stream": {}}},
               "default": {"$ref": "#/components/responses/Problem"}}}},
+        "/v1/store/revocations": {
+          "get": {
+            "operationId": "exportRevocations", "summary": "Export what is revoked, for a backup that is to be restored",
+            "x-right": "countersign:store:backup",
+            "responses": {
+              "200": {
+                "description": "Lines of text. They are whole when the last begins with 'end'.",
+                "content": {"text/plain": {}}},
+              "default": {"$ref": "#/components/responses/Problem"}}}},
         "/v1/explain": {
           "post": {
             "operationId": "explain", "summary": "Tell why a credential is accepted or not",

@@ -49,6 +49,7 @@ func administrationRoutes(_ services: ControlPlaneServices, remembering created:
         Route(.get, "/v1/store/statistics", .storeRead, store.statistics),
         Route(.get, "/v1/store/check", .storeRead, store.check),
         Route(.post, "/v1/store/backup", .storeBackup, store.backup),
+        Route(.get, "/v1/store/revocations", .storeBackup, store.revocations),
 
         Route(.post, "/v1/explain", .explain, body: .json, explain.explain),
     ]

@@ -41,7 +41,7 @@ struct BackupCopy: Sendable {
     }
 
     /// The copy as a body of known length: a caller who gets less knows that it is not whole.
-    func response() -> Response {
+    func response(contentType: String = "application/octet-stream") -> Response {
         let body = ResponseBody(contentLength: byteCount) { writer in
             while true {
                 let chunk = try await NIOThreadPool.singleton.runIfActive {
@@ -52,6 +52,6 @@ struct BackupCopy: Sendable {
             }
             try await writer.finish(nil)
         }
-        return Response(status: .ok, headers: [.contentType: "application/octet-stream"], body: body)
+        return Response(status: .ok, headers: [.contentType: contentType], body: body)
     }
 }

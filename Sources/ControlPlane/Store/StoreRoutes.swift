@@ -23,4 +23,12 @@ struct StoreRoutes: Sendable {
         }
         return copy.response()
     }
+
+    /// All that is revoked, for a backup that is to take this store's place.
+    func revocations(_ exchange: Exchange) async throws -> Response {
+        let copy = try await BackupCopy.make(in: backupFolder) { path throws(IssuanceError) in
+            try await issuer.exportRevocations(toFile: path)
+        }
+        return copy.response(contentType: "text/plain; charset=utf-8")
+    }
 }

@@ -18,6 +18,8 @@ public struct JournalEntry: Sendable, Equatable {
         case clientChanged = 8
         case pepperAdded = 9
         case pepperRetired = 10
+        /// The data is a backup from here on; numbers may be left out before it.
+        case restored = 11
     }
 
     /// Counts up by one with each mutation; never reused within an incarnation of the store.

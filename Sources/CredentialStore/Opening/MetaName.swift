@@ -2,7 +2,7 @@ import RecordCache
 
 /// The names of the `meta` table.
 enum MetaName {
-    case schema, vendor, incarnation, journalNumber, time, pepperHighest, lookupCheck
+    case schema, vendor, origin, incarnation, journalNumber, time, pepperHighest, lookupCheck
     case internedHighest(InternedTable.Kind)
     case pepperCheck(UInt16)
 
@@ -11,6 +11,7 @@ enum MetaName {
             switch self {
             case .schema: "schema"
             case .vendor: "vendor"
+            case .origin: "origin"
             case .incarnation: "incarnation"
             case .journalNumber: "journal-number"
             case .time: "time"

@@ -14,7 +14,9 @@ struct MetaReader {
     ) throws(StoreFailure) {
         try writer.setNumber(.schema, Schema.version, in: transaction)
         try writer.setNumber(.vendor, UInt64(vendor.rawValue), in: transaction)
-        try writer.setNumber(.incarnation, UInt64.random(in: 1...UInt64.max), in: transaction)
+        let incarnation = UInt64.random(in: 1...UInt64.max)
+        try writer.setNumber(.incarnation, incarnation, in: transaction)
+        try writer.setNumber(.origin, incarnation, in: transaction)
         try writer.put(schema.meta, MetaName.lookupCheck.key, Self.check(peppers.lookup), in: transaction)
     }
 

@@ -8,6 +8,7 @@ struct OpenedStore {
     let directory: String
     let vendor: Vendor
     let incarnation: UInt64
+    let origin: UInt64
     let published: Published
     let peppers: PepperRing
     let lookup: TagKey
@@ -29,7 +30,17 @@ extension CredentialStore {
     public static func create(
         in directory: String, vendor: Vendor, peppers: PepperFile, options: StoreOptions = StoreOptions()
     ) throws(StoreFailure) -> CredentialStore {
-        guard !exists(in: directory) else { throw .storeExists(directory: directory) }
+        if exists(in: directory) {
+            // A file without tables is what is left when the process ended between making it and its first commit.
+            do throws(StoreFailure) {
+                try open(directory, birth: nil, asked: nil, peppers: peppers, options: options).close()
+                throw .storeExists(directory: directory)
+            } catch .noStore {
+            } catch .lmdb(.storeAbsent) {
+            } catch {
+                throw .storeExists(directory: directory)
+            }
+        }
         try naming { () throws in _ = try DurableDirectory.create(path: directory) }
         return try open(directory, birth: vendor, asked: vendor, peppers: peppers, options: options)
     }
@@ -44,8 +55,11 @@ extension CredentialStore {
         return try open(directory, birth: nil, asked: vendor, peppers: peppers, options: options)
     }
 
-    private static func open(
-        _ directory: String, birth: Vendor?, asked: Vendor?, peppers: PepperFile, options: StoreOptions
+    /// - Parameter changing: what is changed in the transaction that opens the store, before anything of it is loaded.
+    @available(*, noasync)
+    static func open(
+        _ directory: String, birth: Vendor?, asked: Vendor?, peppers: PepperFile, options: StoreOptions,
+        changing: ((StoreWriter, borrowing WriteTransaction) throws -> Void)? = nil
     ) throws(StoreFailure) -> CredentialStore {
         let lock: DirectoryLock
         do {
@@ -71,10 +85,12 @@ extension CredentialStore {
                 let vendor = try meta.vendor(asked: asked, in: transaction)
                 let alive = try meta.provenPeppers(peppers, in: transaction)
                 let mark = try meta.writer.number(.time, in: transaction)
+                if let changing { try meta.writer.change(in: transaction, changing) }
                 try meta.load(published: published, interning: interning, in: transaction)
                 return OpenedStore(
                     directory: directory, vendor: vendor,
-                    incarnation: try meta.writer.number(.incarnation, in: transaction) ?? 0, published: published,
+                    incarnation: try meta.writer.number(.incarnation, in: transaction) ?? 0,
+                    origin: try meta.writer.number(.origin, in: transaction) ?? 0, published: published,
                     peppers: PepperRing(alive), lookup: peppers.lookup,
                     clock: TrustedClock(mark: mark.map { UnixSeconds(Int64(clamping: $0)) }), environment: environment,
                     schema: schema, interning: interning, lock: lock)

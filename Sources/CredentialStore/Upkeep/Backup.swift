@@ -11,11 +11,13 @@ extension CredentialStore {
     @available(*, noasync)
     public func backup(toFile path: String) throws(StoreFailure) {
         var abortedAt: Int?
+        let before = (try? environment.usage().highestBytes) ?? 0
         do {
             try environment.copyCompacted(toFile: path) { _ in
                 guard let usage = try? self.environment.usage(), usage.mapBytes > 0 else { return false }
                 let percent = usage.highestBytes * 100 / usage.mapBytes
-                if percent >= Self.abortPercent { abortedAt = percent }
+                // Only what has been used since counts: the file of a store that was fuller once does not shrink.
+                if percent >= Self.abortPercent, usage.highestBytes > before { abortedAt = percent }
                 return abortedAt == nil
             }
         } catch {

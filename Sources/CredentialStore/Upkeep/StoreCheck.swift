@@ -77,23 +77,19 @@ extension CredentialStore {
     private func checkIndexes(
         in transaction: borrowing ReadTransaction, into findings: inout [String]
     ) throws {
-        var owners: [(owner: [UInt8], id: UInt64)] = []
         try transaction.scan(schema.owners, from: nil) { key, _ in
-            guard let id = TableKey.lastNumber(key), key.byteCount > 9 else {
+            guard let number = TableKey.lastNumber(key), key.byteCount > 9 else {
                 findings.append("an entry of the owners' index is damaged")
                 return .next
             }
-            owners.append((key.extracting(0..<key.byteCount - 9).copied(), id))
-            return .next
-        }
-        for entry in owners {
-            let owner = try transaction.get(schema.credentials, key: entry.id) { row in
-                StoredCredential(row: row, id: CredentialID(rawValue: entry.id))?.owner
+            let id = CredentialID(rawValue: number)
+            let owner = try transaction.get(schema.credentials, key: number) { row in
+                StoredCredential(row: row, id: id)?.owner
             }
-            if owner != entry.owner {
-                let id = CredentialID(rawValue: entry.id)
+            if owner != key.extracting(0..<key.byteCount - 9).copied() {
                 findings.append("credential \(id): is in the index of an owner that it does not have")
             }
+            return .next
         }
         try transaction.scan(schema.aliases, from: nil) { key, value in
             if key.byteCount != 16 || value.byteCount != 8 { findings.append("an alias is damaged") }
@@ -107,10 +103,11 @@ extension CredentialStore {
     ) throws {
         var last: UInt64?
         try transaction.scan(schema.journal, from: 0) { (number: UInt64, row: RawSpan) in
-            if JournalEntry(row: row, number: number) == nil {
-                findings.append("journal \(number): the row is damaged")
+            let entry = JournalEntry(row: row, number: number)
+            if entry == nil { findings.append("journal \(number): the row is damaged") }
+            if let last, number != last &+ 1, entry?.event != .restored {
+                findings.append("journal \(number): follows \(last)")
             }
-            if let last, number != last &+ 1 { findings.append("journal \(number): follows \(last)") }
             last = number
             return .next
         }

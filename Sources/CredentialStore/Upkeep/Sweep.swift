@@ -65,8 +65,8 @@ extension StoreWriter {
     /// Deletes credentials whose own expiry is their index entry's and lies before `limitTime`.
     ///
     /// The row is read again in this transaction: an edit may have given it a later end since it was indexed. What must
-    /// not be forgotten stays: refresh tokens and codes (reuse shows theft while their family lives) and revoked imports
-    /// (else the same key could be imported anew).
+    /// not be forgotten stays: refresh tokens and codes (reuse shows theft while their family lives) and imports (their
+    /// aliases lead to them, and a revoked one could else be imported anew).
     func removeExpired(
         before limitTime: UnixSeconds, limit: Int, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> (due: Int, removed: Int) {
@@ -123,8 +123,8 @@ extension StoredCredential {
     var mustBeRemembered: Bool {
         switch record.kind {
         case .refreshToken, .authorizationCode: record.family != 0
-        case .apiKey, .accessToken, .clientSecret:
-            record.flags.contains(.imported) && record.flags.contains(.revoked)
+        // Their aliases lead to them: without the row the key would be neither known nor importable.
+        case .apiKey, .accessToken, .clientSecret: record.flags.contains(.imported)
         }
     }
 }

@@ -102,6 +102,10 @@ final class GroupCommit: Sendable {
                     } catch StoreFailure.lmdb(.mapFull) {
                         throw Spoilt.mapFull
                     }
+                    #if COUNTERSIGN_ACKNOWLEDGES_BEFORE_COMMIT
+                        // Broken on purpose: deploy/proofs/crashes must notice.
+                        for (index, mutation) in waiting.enumerated() { mutation.finish(refused[index]) }
+                    #endif
                     return writer.publication
                 }
             }
@@ -109,7 +113,9 @@ final class GroupCommit: Sendable {
             if commit.changed { published.apply(commit.value, transaction: commit.transactionID, peppers: peppers) }
             commits.note(mutations: waiting.count)
             // Readers know by now; only here does a caller learn that it is done.
-            for (index, mutation) in waiting.enumerated() { mutation.finish(refused[index]) }
+            #if !COUNTERSIGN_ACKNOWLEDGES_BEFORE_COMMIT
+                for (index, mutation) in waiting.enumerated() { mutation.finish(refused[index]) }
+            #endif
             return .committed
         } catch Spoilt.by(let index, let error) {
             waiting.remove(at: index).finish(error)

@@ -30,7 +30,7 @@ final class HeadRoom: Sendable {
         let byEnd = used.highestBytes * 100 / used.mapBytes
         guard byEnd >= Self.createPercentMax else { return byEnd }
         return state.withLock { state in
-            if state.batchesUntilCount > 0, state.percent < Self.createPercentMax - 1 {
+            if state.batchesUntilCount > 0 {
                 state.batchesUntilCount -= 1
                 return state.percent
             }

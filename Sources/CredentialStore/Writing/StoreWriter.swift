@@ -39,6 +39,25 @@ public final class StoreWriter {
         if journalNumber != journalNumberAtBegin { try setNumber(.journalNumber, journalNumber, in: transaction) }
     }
 
+    /// Runs a change of its own in a transaction that nobody else writes in.
+    func change(
+        in transaction: borrowing WriteTransaction, _ body: (StoreWriter, borrowing WriteTransaction) throws -> Void
+    ) throws {
+        try begin(now: UnixSeconds(TrustedClock.Reading.current.wall), in: transaction)
+        try body(self, transaction)
+        try end(in: transaction)
+    }
+
+    /// Makes the data another incarnation, since it took the place of a later state: its journal goes on above all numbers
+    /// that this or the other may have given, so that nothing issued from now on falls under an old bulk revocation.
+    func beginIncarnation(
+        above number: UInt64, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
+        try setNumber(.incarnation, UInt64.random(in: 1...UInt64.max), in: transaction)
+        journalNumber = max(journalNumber, number)
+        try journal(.restored, in: transaction)
+    }
+
     // MARK: Credentials
 
     /// The row of a credential; nil when there is none.

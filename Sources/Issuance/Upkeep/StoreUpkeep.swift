@@ -1,4 +1,5 @@
 import CredentialStore
+import LMDB
 
 extension Issuer {
     /// What the store holds and how full it is, as names and numbers in a fixed order.
@@ -14,5 +15,18 @@ extension Issuer {
     /// Writes a compacted copy while the store is in use.
     public func backup(toFile path: String) async throws(IssuanceError) {
         try await offThread { store in try store.backup(toFile: path) }
+    }
+
+    /// Writes the list of everything that is revoked to a new file.
+    public func exportRevocations(toFile path: String) async throws(IssuanceError) {
+        try await offThread { store in
+            do {
+                let file = try NewFile(path: path)
+                try store.exportRevocations { try file.append($0) }
+                try file.finish()
+            } catch let error as FileError {
+                throw StoreFailure.file(error)
+            }
+        }
     }
 }

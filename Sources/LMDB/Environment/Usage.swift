@@ -16,6 +16,16 @@ extension Environment {
         unsafe access(directory + "/data.mdb", F_OK) == 0
     }
 
+    /// Whether the file is as long as its own page says. One that is cut short ends the process with a bus error when
+    /// what is missing is read: ask this of a file that came from elsewhere, before its first transaction.
+    ///
+    /// A store in use may lack the last page if that was given back unwritten; a compacted copy never does.
+    public func isWhole() throws(LMDBError) -> Bool {
+        let highest = try usage().highestBytes
+        guard let file = FileIdentity.of(directory + "/data.mdb") else { throw .storeAbsent }
+        return file.bytes >= highest
+    }
+
     /// Reads the figures from the environment's own page; costs no transaction.
     public func usage() throws(LMDBError) -> Usage {
         try enter()

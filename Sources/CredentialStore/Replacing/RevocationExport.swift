@@ -1,0 +1,122 @@
+import CredentialModel
+import LMDB
+import RecordCache
+
+extension CredentialStore {
+    /// Text that is handed on at once, in bytes.
+    private static let chunkBytes = 1 << 16
+
+    /// Writes down everything that is revoked, as of one snapshot: whatever was acknowledged before the call is in it.
+    ///
+    /// - Parameter emit: takes the text of a ``RevocationList``, piece by piece.
+    /// - Throws: ``StoreFailure``, and what `emit` throws.
+    @available(*, noasync)
+    public func exportRevocations(_ emit: ([UInt8]) throws -> Void) throws {
+        var text = Array(RevocationList.head(vendor: vendor, origin: origin).utf8)
+        var count = 0
+        func add(_ entry: RevocationList.Entry) throws {
+            count += 1
+            text.append(contentsOf: entry.line.utf8)
+            if text.count >= Self.chunkBytes {
+                try emit(text)
+                text.removeAll(keepingCapacity: true)
+            }
+        }
+        let reader = try environment.makeReader()
+        try reader.read { transaction in
+            try transaction.scan(schema.credentials, from: 0) { (key: UInt64, row: RawSpan) in
+                let id = CredentialID(rawValue: key)
+                guard let credential = StoredCredential(row: row, id: id) else {
+                    throw StoreFailure.corrupt(table: "credentials")
+                }
+                let record = credential.record
+                if record.flags.contains(.revoked) {
+                    try add(.revoked(id, at: credential.revokedAt ?? .always))
+                } else if record.flags.contains(.superseded) {
+                    try add(.ends(id, at: record.expiresAt))
+                }
+                return .next
+            }
+            try transaction.scan(schema.watermarks, from: nil) { key, row in
+                guard let subject = WatermarkRow.subject(key), let watermark = WatermarkRow.watermark(row) else {
+                    throw StoreFailure.corrupt(table: "watermarks")
+                }
+                try add(.watermark(subject, watermark))
+                return .next
+            }
+            try transaction.scan(schema.clients, from: 0) { (key: UInt64, row: RawSpan) in
+                guard let client = ClientDefinition(row: row, number: UInt32(truncatingIfNeeded: key)) else {
+                    throw StoreFailure.corrupt(table: "clients")
+                }
+                if let time = client.revokedAt { try add(.clientRevoked(client.number, at: time)) }
+                return .next
+            }
+            let number = try transaction.get(schema.meta, key: MetaName.journalNumber.key.octets) {
+                $0.byteCount == 8 ? $0.word64(at: 0) : 0
+            }
+            text.append(contentsOf: RevocationList.end(entryCount: count, journalNumber: number ?? 0).utf8)
+            try emit(text)
+        }
+    }
+}
+
+/// What became of a list in the store that it was applied to.
+public struct AppliedRevocations: Sendable, Equatable {
+    /// Entries that changed something.
+    public var applied = 0
+    /// Credentials and clients that the store does not know: made after the backup, and lost with it.
+    public var unknown = 0
+}
+
+extension StoreWriter {
+    /// Takes away what the list says was taken away. What is gone already stays gone; nothing is given back.
+    func apply(
+        _ list: RevocationList, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) -> AppliedRevocations {
+        var outcome = AppliedRevocations()
+        for entry in list.entries {
+            switch try apply(entry, in: transaction) {
+            case true?: outcome.applied += 1
+            case false?: break
+            case nil: outcome.unknown += 1
+            }
+        }
+        return outcome
+    }
+
+    /// Nil when what it speaks of is not here; false when it is so already.
+    private func apply(
+        _ entry: RevocationList.Entry, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) -> Bool? {
+        switch entry {
+        case .revoked(let id, let time):
+            guard let old = try credential(id, in: transaction) else { return nil }
+            guard !old.record.flags.contains(.revoked) else { return false }
+            var new = old
+            new.record.flags.insert(.revoked)
+            new.revokedAt = time
+            try replace(old, by: new, event: .revoked, in: transaction)
+        case .ends(let id, let time):
+            guard let old = try credential(id, in: transaction) else { return nil }
+            guard old.record.expiresAt > time else { return false }
+            var new = old
+            new.record.expiresAt = time
+            new.record.flags.insert(.superseded)
+            try replace(old, by: new, event: .edited, in: transaction)
+        case .watermark(let subject, let watermark):
+            let old =
+                try self.watermark(of: subject, in: transaction) ?? Watermark(journalNumber: 0, issuedBefore: .always)
+            let both = Watermark(
+                journalNumber: max(old.journalNumber, watermark.journalNumber),
+                issuedBefore: max(old.issuedBefore, watermark.issuedBefore))
+            guard both != old else { return false }
+            try put(schema.watermarks, WatermarkRow.key(subject), WatermarkRow.row(both), in: transaction)
+        case .clientRevoked(let number, let time):
+            guard var client = try client(number, in: transaction) else { return nil }
+            guard client.revokedAt == nil else { return false }
+            client.revokedAt = time
+            try putClient(client, in: transaction)
+        }
+        return true
+    }
+}

@@ -1,0 +1,172 @@
+public import CredentialModel
+public import RecordCache
+
+// A backup knows nothing of what was revoked after it. So a store can write down what it has taken away, and a backup that
+// takes its place is given that to read before anybody asks it. The list is the whole of it and not what happened since some
+// time: it needs no bookkeeping of which backup is which, and can be applied twice.
+//
+// ```
+// countersign-revocations 1
+// store ii 17316120448112834151              vendor and origin
+// revoked EoDdrWzLqRF 1795478762             a credential, and when
+// ends 3xKq0bT2mZa 1795565162                one that has a successor, and its end
+// owner acme 88 0                            a bulk revocation: journal number, issued before
+// client 3 1795478762                        a client, and when
+// client-watermark 3 88 0
+// family-watermark 77 88 0
+// end 6 93                                   lines since the first two; the highest journal number
+// ```
+//
+// Bytes of an owner outside 0x21...0x7E, and `%`, are percent-encoded. Nothing in it is secret.
+
+/// What a store has taken away, for a backup that is to replace it.
+public struct RevocationList: Sendable {
+    public enum Entry: Sendable, Equatable {
+        case revoked(CredentialID, at: UnixSeconds)
+        case ends(CredentialID, at: UnixSeconds)
+        case watermark(WatermarkSubject, Watermark)
+        /// A client by its number.
+        case clientRevoked(UInt32, at: UnixSeconds)
+    }
+
+    public let vendor: Vendor
+    /// The store's first incarnation, which all its backups share.
+    public let origin: UInt64
+    /// The highest number that its journal had given.
+    public let journalNumber: UInt64
+    public let entries: [Entry]
+
+    /// Reads a whole list.
+    /// - Throws: ``RevocationListError`` that names the line; a list that was cut short is refused.
+    public init(parsing text: [UInt8]) throws(RevocationListError) {
+        var lines = text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
+        guard lines.popLast()?.isEmpty == true, lines.count >= 3 else { throw .cutShort }
+        guard Self.words(lines[0]) == ["countersign-revocations", "1"] else { throw .otherForm }
+        let store = Self.words(lines[1])
+        guard store.count == 3, store[0] == "store", let vendor = Vendor(store[1]), let origin = UInt64(store[2]) else {
+            throw .line(2)
+        }
+        var entries: [Entry] = []
+        entries.reserveCapacity(lines.count)
+        for (index, line) in lines.enumerated().dropFirst(2).dropLast() {
+            guard let entry = Entry(words: Self.words(line)) else { throw .line(index + 1) }
+            entries.append(entry)
+        }
+        let end = Self.words(lines[lines.count - 1])
+        guard end.count == 3, end[0] == "end", let journalNumber = UInt64(end[2]) else { throw .cutShort }
+        guard Int(end[1]) == entries.count else { throw .cutShort }
+        self.vendor = vendor
+        self.origin = origin
+        self.journalNumber = journalNumber
+        self.entries = entries
+    }
+
+    private static func words(_ line: ArraySlice<UInt8>) -> [String] {
+        line.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
+            .map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    static func head(vendor: Vendor, origin: UInt64) -> String {
+        "countersign-revocations 1\nstore \(vendor) \(origin)\n"
+    }
+
+    static func end(entryCount: Int, journalNumber: UInt64) -> String {
+        "end \(entryCount) \(journalNumber)\n"
+    }
+}
+
+extension RevocationList.Entry {
+    var line: String {
+        switch self {
+        case .revoked(let id, let time): "revoked \(id) \(time)\n"
+        case .ends(let id, let time): "ends \(id) \(time)\n"
+        case .clientRevoked(let number, let time): "client \(number) \(time)\n"
+        case .watermark(let subject, let mark):
+            switch subject {
+            case .owner(let owner): "owner \(OwnerWord.encode(owner)) \(mark.journalNumber) \(mark.issuedBefore)\n"
+            case .client(let number): "client-watermark \(number) \(mark.journalNumber) \(mark.issuedBefore)\n"
+            case .family(let number): "family-watermark \(number) \(mark.journalNumber) \(mark.issuedBefore)\n"
+            }
+        }
+    }
+
+    init?(words: [String]) {
+        guard words.count >= 3 else { return nil }
+        switch (words[0], words.count) {
+        case ("revoked", 3), ("ends", 3):
+            guard let id = CredentialID(words[1]), let time = Self.time(words[2]) else { return nil }
+            self = words[0] == "ends" ? .ends(id, at: time) : .revoked(id, at: time)
+        case ("client", 3):
+            guard let number = UInt32(words[1]), let time = Self.time(words[2]) else { return nil }
+            self = .clientRevoked(number, at: time)
+        case ("owner", 4), ("client-watermark", 4), ("family-watermark", 4):
+            guard let subject = Self.subject(words[0], words[1]), let number = UInt64(words[2]),
+                let issuedBefore = Self.time(words[3])
+            else { return nil }
+            self = .watermark(subject, Watermark(journalNumber: number, issuedBefore: issuedBefore))
+        default: return nil
+        }
+    }
+
+    private static func subject(_ kind: String, _ word: String) -> WatermarkSubject? {
+        switch kind {
+        case "owner": OwnerWord.decode(word).map { .owner($0) }
+        case "client-watermark": UInt32(word).map { .client($0) }
+        default: UInt64(word).map { .family($0) }
+        }
+    }
+
+    private static func time(_ word: String) -> UnixSeconds? {
+        Int64(word).flatMap { $0 >= 0 ? UnixSeconds($0) : nil }
+    }
+}
+
+/// An owner as one word of printable ASCII.
+private enum OwnerWord {
+    static func encode(_ owner: [UInt8]) -> String {
+        let digits = Array("0123456789ABCDEF".utf8)
+        var word: [UInt8] = []
+        for byte in owner {
+            if byte > 0x20, byte < 0x7F, byte != UInt8(ascii: "%") {
+                word.append(byte)
+            } else {
+                word += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+            }
+        }
+        return String(decoding: word, as: UTF8.self)
+    }
+
+    static func decode(_ word: String) -> [UInt8]? {
+        let bytes = Array(word.utf8)
+        var owner: [UInt8] = []
+        var index = 0
+        while index < bytes.count {
+            guard bytes[index] == UInt8(ascii: "%") else {
+                owner.append(bytes[index])
+                index += 1
+                continue
+            }
+            guard index + 2 < bytes.count,
+                let byte = UInt8(String(decoding: bytes[index + 1...index + 2], as: UTF8.self), radix: 16)
+            else { return nil }
+            owner.append(byte)
+            index += 3
+        }
+        return owner.isEmpty || owner.contains(0) ? nil : owner
+    }
+}
+
+/// Why a list cannot be taken.
+public enum RevocationListError: Error, Equatable, Sendable, CustomStringConvertible {
+    case otherForm
+    case line(Int)
+    case cutShort
+
+    public var description: String {
+        switch self {
+        case .otherForm: "the file is no list of revocations: make one with `countersign store revocations FILE`"
+        case .line(let number): "line \(number) of the list of revocations is not understood: export it again"
+        case .cutShort: "the list of revocations is cut short: export or copy it again"
+        }
+    }
+}
