@@ -22,7 +22,10 @@ let core: [Target.Dependency] = [
 let package = Package(
     name: "countersign",
     products: [
-        .library(name: "Verification", targets: ["Verification"]),
+        // With the modules that its API is written in.
+        .library(
+            name: "Verification",
+            targets: ["Verification", "CredentialStore", "RecordCache", "CredentialDigest", "CredentialModel"]),
         // For Benchmarks/ only, which measures the parts one by one: an embedding program takes Verification, which
         // cannot mint.
         .library(
@@ -66,11 +69,15 @@ let package = Package(
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
 
         // MARK: The core: none of it imports Foundation or SwiftNIO
-        .target(name: "CredentialModel", swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
+        .target(
+            name: "CredentialModel", dependencies: ["CMachine"],
+            swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
         .target(name: "LMDB", dependencies: ["CLMDB"], swiftSettings: strict),
         .target(
             name: "CredentialDigest", dependencies: ["CredentialModel", "COpenSSL", "CMachine"], swiftSettings: strict),
-        .target(name: "RecordCache", dependencies: ["CredentialModel", "CMachine"], swiftSettings: strict),
+        .target(
+            name: "RecordCache", dependencies: ["CredentialModel", "CMachine"],
+            swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
         .target(
             name: "CredentialStore",
             dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "LMDB", "CMachine"],
@@ -140,6 +147,10 @@ let package = Package(
         // deploy/proofs/races: verify, fill, evict and revoke against each other, and broken protocols that it must catch.
         .executableTarget(
             name: "RaceProof", dependencies: core, path: "Sources/Proofs/RaceProof", swiftSettings: strict),
+        // deploy/proofs/timing: whether a comparison's time tells where it ended, and early exits that it must catch.
+        .executableTarget(
+            name: "TimingProof", dependencies: ["CredentialModel", "CredentialDigest", "CMachine"],
+            path: "Sources/Proofs/TimingProof", swiftSettings: strict),
         // A process that the LMDB tests may kill.
         .executableTarget(name: "LMDBReaderProbe", dependencies: ["LMDB"], swiftSettings: strict),
         .target(name: "AllocationCount", path: "Tests/AllocationCount"),

@@ -9,64 +9,69 @@
 #include <stdint.h>
 #include <string.h>
 
-/// One SHA-256 compression of `block` (64 bytes) into `state` (8 words).
-static inline void cs_sha256_compress(uint32_t *state, const uint8_t *block) {
+/// 32 bytes in memory order: a SHA-256 state as libcrypto keeps it, or a digest.
+typedef struct {
+    uint64_t w0, w1, w2, w3;
+} cs_words4;
+
+// Values go in and out of these functions, no pointers; and they are put into memory in the pieces that SHA-256 reads them
+// in, 16 bytes: a processor stalls when a load spans two stores that are still under way.
+typedef uint64_t cs_pair __attribute__((vector_size(16)));
+
+/// What SHA-256 begins with.
+static inline cs_words4 cs_sha256_initial(void) {
     SHA256_CTX context;
-    memcpy(context.h, state, 32);
-    SHA256_Transform(&context, block);
-    memcpy(state, context.h, 32);
+    cs_words4 state;
+    SHA256_Init(&context);
+    memcpy(&state, context.h, 32);
+    return state;
 }
 
-static inline uint64_t cs_be64(const uint8_t *p) {
-    uint64_t v;
-    memcpy(&v, p, 8);
-    return __builtin_bswap64(v);
+/// One SHA-256 compression of a block of eight words in memory order.
+static inline cs_words4 cs_sha256_compress(cs_words4 state, uint64_t b0, uint64_t b1, uint64_t b2, uint64_t b3, uint64_t b4,
+                                           uint64_t b5, uint64_t b6, uint64_t b7) {
+    SHA256_CTX context;
+    cs_pair halves[2] = {{state.w0, state.w1}, {state.w2, state.w3}};
+    cs_pair block[4] = {{b0, b1}, {b2, b3}, {b4, b5}, {b6, b7}};
+    memcpy(context.h, halves, 32);
+    SHA256_Transform(&context, (const unsigned char *)block);
+    memcpy(&state, context.h, 32);
+    return state;
 }
 
-/// The two compressions of an HMAC-SHA-256 whose message fits one padded block, resumed from saved states.
-/// `block` is that padded block, `tag` takes four words whose memory is the 32 bytes of the code.
-static inline void cs_hmac_one_block(const uint32_t *inner, const uint32_t *outer, const uint8_t *block, uint64_t *tag) {
-    uint32_t state[8];
-    uint8_t second[64];
-    memcpy(state, inner, 32);
-    cs_sha256_compress(state, block);
-    for (int i = 0; i < 8; i++) {
-        uint32_t v = __builtin_bswap32(state[i]);
-        memcpy(second + 4 * i, &v, 4);
-    }
-    memset(second + 32, 0, 32);
-    second[32] = 0x80;
-    second[62] = 0x03;  // (64 + 32) bytes = 768 bits = 0x0300
-    memcpy(state, outer, 32);
-    cs_sha256_compress(state, second);
-    for (int i = 0; i < 8; i++) {
-        uint32_t v = __builtin_bswap32(state[i]);
-        memcpy((uint8_t *)tag + 4 * i, &v, 4);
-    }
+/// Two 32-bit words of a state as the eight bytes of a digest (FIPS 180-4: most significant byte first).
+static inline uint64_t cs_digest_word(uint64_t pair) {
+    uint64_t swapped = __builtin_bswap64(pair);
+    return swapped << 32 | swapped >> 32;
 }
 
-/// HMAC-SHA-256 of a message of any length, resumed from saved states.
-static inline void cs_hmac(const uint32_t *inner, const uint32_t *outer, const uint8_t *message, uint64_t count,
-                           uint64_t *tag) {
+static inline cs_words4 cs_sha256_digest(cs_words4 state) {
+    cs_words4 digest = {cs_digest_word(state.w0), cs_digest_word(state.w1), cs_digest_word(state.w2),
+                        cs_digest_word(state.w3)};
+    return digest;
+}
+
+/// The second half of an HMAC-SHA-256: `inner` is the state after the message, `outer` the one saved after the outer pad.
+static inline cs_words4 cs_hmac_finish(cs_words4 inner, cs_words4 outer) {
+    cs_words4 digest = cs_sha256_digest(inner);
+    // The padding of 64 + 32 bytes: 0x80, and 768 bits.
+    return cs_sha256_digest(cs_sha256_compress(outer, digest.w0, digest.w1, digest.w2, digest.w3, 0x80, 0, 0,
+                                               __builtin_bswap64(768)));
+}
+
+/// The first half for a message of any length: the state after it and its padding, resumed from a saved state.
+static inline cs_words4 cs_hmac_begin(cs_words4 inner, const uint8_t *message, uint64_t count) {
     SHA256_CTX context;
     uint8_t digest[32];
+    cs_words4 state;
     SHA256_Init(&context);
-    memcpy(context.h, inner, 32);
+    memcpy(context.h, &inner, 32);
     context.Nl = 512;
     SHA256_Update(&context, message, count);
     SHA256_Final(digest, &context);
-    SHA256_Init(&context);
-    memcpy(context.h, outer, 32);
-    context.Nl = 512;
-    SHA256_Update(&context, digest, 32);
-    SHA256_Final((uint8_t *)tag, &context);
+    memcpy(&state, digest, 32);
     OPENSSL_cleanse(digest, 32);
-}
-
-static inline void cs_sha256_initial(uint32_t *state) {
-    SHA256_CTX context;
-    SHA256_Init(&context);
-    memcpy(state, context.h, 32);
+    return cs_sha256_digest(state);
 }
 
 static inline void cs_sha256(const uint8_t *message, uint64_t count, uint8_t *digest) {

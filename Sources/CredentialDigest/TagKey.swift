@@ -6,8 +6,8 @@ public import CredentialModel
 /// HMAC (RFC 2104 §4) is `H(K ⊕ opad ‖ H(K ⊕ ipad ‖ message))`. Both pads fill one block each; their states are saved.
 /// The states are as secret as the key: they do not print themselves.
 public struct TagKey: Sendable, CustomStringConvertible, CustomReflectable {
-    private let inner: InlineArray<8, UInt32>
-    private let outer: InlineArray<8, UInt32>
+    private let inner: HashState
+    private let outer: HashState
 
     /// Prepares a key of any length (RFC 2104 §2: a key longer than a block is hashed first).
     public init(_ key: [UInt8]) {
@@ -24,67 +24,37 @@ public struct TagKey: Sendable, CustomStringConvertible, CustomReflectable {
         } else {
             block.replaceSubrange(0..<key.count, with: key)
         }
-        inner = Self.state(after: block, pad: 0x36)
-        outer = Self.state(after: block, pad: 0x5C)
-    }
-
-    private static func state(after block: [UInt8], pad: UInt8) -> InlineArray<8, UInt32> {
-        var state = [UInt32](repeating: 0, count: 8)
-        let padded = block.map { $0 ^ pad }
-        // SAFETY: the calls read 64 bytes of `padded` and write 8 words of `state`, which is what these arrays hold.
-        unsafe cs_sha256_initial(&state)
-        // SAFETY: as above.
-        unsafe cs_sha256_compress(&state, padded)
-        return InlineArray { state[$0] }
+        inner = HashState.initial.compressing(TagBlock(padded: block, 0x36))
+        outer = HashState.initial.compressing(TagBlock(padded: block, 0x5C))
     }
 
     /// The tag of a native credential: one padded block, two compressions, no allocation.
     public func tag(of block: borrowing TagBlock) -> Tag {
-        var tag = Tag(0, 0, 0, 0)
-        // SAFETY: the call reads 8 words of each state and 64 bytes of the block, which is exactly what they hold, and
-        // writes four words, which is exactly what a Tag is; no pointer outlives the call.
-        unsafe withUnsafeBytes(of: block.words) { message in
-            // SAFETY: as above.
-            unsafe withUnsafeBytes(of: inner) { inner in
-                // SAFETY: as above.
-                unsafe withUnsafeBytes(of: outer) { outer in
-                    // SAFETY: as above.
-                    unsafe withUnsafeMutableBytes(of: &tag) { tag in
-                        // SAFETY: as above; an InlineArray and a Tag are aligned for their words.
-                        unsafe cs_hmac_one_block(
-                            inner.baseAddress?.assumingMemoryBound(to: UInt32.self),
-                            outer.baseAddress?.assumingMemoryBound(to: UInt32.self),
-                            message.baseAddress?.assumingMemoryBound(to: UInt8.self),
-                            tag.baseAddress?.assumingMemoryBound(to: UInt64.self))
-                    }
-                }
-            }
-        }
-        return tag
+        finish(begin(block))
+    }
+
+    /// The first compression: the block into the inner state.
+    @inline(__always)
+    func begin(_ block: borrowing TagBlock) -> HashState {
+        inner.compressing(block)
+    }
+
+    /// The second compression: the inner digest into the outer state.
+    @inline(__always)
+    func finish(_ begun: HashState) -> Tag {
+        let code = cs_hmac_finish(begun.words, outer.words)
+        return Tag(code.w0, code.w1, code.w2, code.w3)
     }
 
     /// HMAC-SHA-256 of a message of any length (RFC 2104; FIPS 198-1).
     public func authenticationCode(of message: RawSpan) -> Tag {
-        var tag = Tag(0, 0, 0, 0)
-        // SAFETY: as in `tag(of:)`; the message is read within its own count.
-        unsafe message.withUnsafeBytes { message in
+        // SAFETY: the message is read within its own count; no pointer outlives the call.
+        let begun = unsafe message.withUnsafeBytes { message in
             // SAFETY: as above.
-            unsafe withUnsafeBytes(of: inner) { inner in
-                // SAFETY: as above.
-                unsafe withUnsafeBytes(of: outer) { outer in
-                    // SAFETY: as above.
-                    unsafe withUnsafeMutableBytes(of: &tag) { tag in
-                        // SAFETY: as above.
-                        unsafe cs_hmac(
-                            inner.baseAddress?.assumingMemoryBound(to: UInt32.self),
-                            outer.baseAddress?.assumingMemoryBound(to: UInt32.self),
-                            message.baseAddress?.assumingMemoryBound(to: UInt8.self), UInt64(message.count),
-                            tag.baseAddress?.assumingMemoryBound(to: UInt64.self))
-                    }
-                }
-            }
+            unsafe cs_hmac_begin(
+                inner.words, message.baseAddress?.assumingMemoryBound(to: UInt8.self), UInt64(message.count))
         }
-        return tag
+        return finish(HashState(begun))
     }
 
     public var description: String { "<redacted>" }

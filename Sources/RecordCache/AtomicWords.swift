@@ -5,7 +5,8 @@ import Synchronization
 ///
 /// The tables above are written in terms of word numbers and stay free of pointers; all of this module's memory is
 /// reached through these few lines. Word numbers are checked, so a mistake traps instead of reading foreign memory.
-@safe final class AtomicWords: @unchecked Sendable {
+/// Not copyable, so that reaching a word costs no reference count.
+@safe struct AtomicWords: ~Copyable, @unchecked Sendable {
     let count: Int
     // SAFETY: points to `count` zero-filled words from init to deinit. Zero is a valid Atomic<UInt64>, whose layout is
     // that of the word, so the mapping needs no initialising write and untouched pages cost no memory.
@@ -21,79 +22,29 @@ import Synchronization
     }
 
     deinit {
-        // SAFETY: mapped in init with this length; nobody holds the object any more.
+        // SAFETY: mapped in init with this length; nobody holds the region any more.
         unsafe cs_unmap_words(base, UInt64(count) * 8)
     }
 
-    /// Reads a word whose neighbours another load orders.
-    @inline(__always)
-    func load(_ index: Int) -> UInt64 {
-        precondition(index >= 0 && index < count)
-        // SAFETY: checked against the region's bounds.
-        return unsafe base[index].load(ordering: .relaxed)
+    /// The `count` words that begin at `start`. Checked here once; what is read of them at fixed places is checked by the
+    /// compiler.
+    @inline(__always) @_lifetime(borrow self)
+    func block(at start: Int, count: Int) -> AtomicBlock {
+        precondition(start >= 0 && count >= 0 && start <= self.count &- count)
+        // SAFETY: checked against the region's bounds; the result depends on `self` as declared.
+        let block = unsafe AtomicBlock(base: base + start, count: count)
+        return unsafe _overrideLifetime(block, borrowing: self)
     }
 
-    /// Reads a word and sees everything that was written before it was published.
-    @inline(__always)
-    func acquire(_ index: Int) -> UInt64 {
-        precondition(index >= 0 && index < count)
-        // SAFETY: checked against the region's bounds.
-        return unsafe base[index].load(ordering: .acquiring)
-    }
+    /// One word.
+    @inline(__always) @_lifetime(borrow self)
+    private func word(_ index: Int) -> AtomicBlock { block(at: index, count: 1) }
 
-    /// Writes a word that a later release publishes.
-    @inline(__always)
-    func store(_ index: Int, _ value: UInt64) {
-        precondition(index >= 0 && index < count)
-        // SAFETY: checked against the region's bounds.
-        unsafe base[index].store(value, ordering: .relaxed)
-    }
-
-    /// Writes a word and publishes everything written before it.
-    @inline(__always)
-    func release(_ index: Int, _ value: UInt64) {
-        precondition(index >= 0 && index < count)
-        // SAFETY: checked against the region's bounds.
-        unsafe base[index].store(value, ordering: .releasing)
-    }
-
-    /// Replaces `expected` by `desired`; false when another value is there. Acquires and releases.
-    @inline(__always)
-    func exchange(_ index: Int, expected: UInt64, desired: UInt64) -> Bool {
-        precondition(index >= 0 && index < count)
-        // SAFETY: checked against the region's bounds.
-        return unsafe base[index].compareExchange(
-            expected: expected, desired: desired, ordering: .acquiringAndReleasing
-        )
-        .exchanged
-    }
-
-    /// Raises a word to at least `value`; publishes what was written before.
-    func raise(_ index: Int, to value: UInt64) {
-        precondition(index >= 0 && index < count)
-        // SAFETY: checked against the region's bounds.
-        unsafe base[index].max(value, ordering: .acquiringAndReleasing)
-    }
-
-    /// Sets bits of a word; orders nothing.
-    func setBits(_ index: Int, _ bits: UInt64) {
-        precondition(index >= 0 && index < count)
-        // SAFETY: checked against the region's bounds.
-        unsafe base[index].bitwiseOr(bits, ordering: .relaxed)
-    }
-
-    /// Clears bits of a word; orders nothing.
-    func clearBits(_ index: Int, _ bits: UInt64) {
-        precondition(index >= 0 && index < count)
-        // SAFETY: checked against the region's bounds.
-        unsafe base[index].bitwiseAnd(~bits, ordering: .relaxed)
-    }
-
-    /// Starts loading the cache line of a word and does not wait for it.
-    @inline(__always)
-    func prefetch(_ index: Int) {
-        precondition(index >= 0 && index < count)
-        // SAFETY: checked against the region's bounds; a prefetch reads nothing into the program.
-        unsafe cs_prefetch(base + index)
-    }
+    /// See ``AtomicBlock``, whose operations these are, for words here and there.
+    @inline(__always) func load(_ index: Int) -> UInt64 { word(index).load(0) }
+    @inline(__always) func acquire(_ index: Int) -> UInt64 { word(index).acquire(0) }
+    @inline(__always) func release(_ index: Int, _ value: UInt64) { word(index).release(0, value) }
+    @inline(__always) func raise(_ index: Int, to value: UInt64) { word(index).raise(0, to: value) }
+    @inline(__always) func setBits(_ index: Int, _ bits: UInt64) { word(index).setBits(0, bits) }
+    @inline(__always) func clearBits(_ index: Int, _ bits: UInt64) { word(index).clearBits(0, bits) }
 }

@@ -45,81 +45,61 @@ import Synchronization
 
 /// The records of recently used credentials.
 public final class RecordCache: Sendable {
-    /// Words of a set's header: the floor and seven ids.
-    static let headerWords = 8
-    static let ways = 7
-    static let setWords = headerWords + ways * SlotLayout.wordCount
     /// Bytes of one set with its word of the visited bits.
-    public static let bytesPerSet = (setWords + 1) * 8
+    public static let bytesPerSet = (RecordSets.setWords + 1) * 8
     /// The smallest cache that can be had, in bytes.
     public static let bytesMin = bytesPerSet * 64
 
-    fileprivate let words: AtomicWords
-    /// One word a set: bit w is set when way w was hit lately. Apart from the sets, so that hits leave those lines alone.
-    private let visited: AtomicWords
-    private let setCount: UInt64
-    /// Differs in each process, so that nobody can choose ids that share a set.
-    private let secret: UInt64
-
-    private let evictionCount = Atomic<UInt64>(0)
+    let sets: RecordSets
 
     /// A cache of at most `bytes`, at least ``bytesMin``. Nil when the system does not give the memory.
     public init?(bytes: Int) {
-        let sets = max(64, bytes / Self.bytesPerSet)
-        guard let words = AtomicWords(count: sets * Self.setWords), let visited = AtomicWords(count: sets) else {
-            return nil
-        }
-        self.words = words
-        self.visited = visited
-        setCount = UInt64(sets)
-        var generator = SystemRandomNumberGenerator()
-        secret = generator.next()
+        guard let sets = RecordSets(count: max(64, bytes / Self.bytesPerSet)) else { return nil }
+        self.sets = sets
     }
 
     /// Records that fit.
-    public var capacity: Int { Int(setCount) * Self.ways }
+    public var capacity: Int { sets.capacity }
 
     /// Records that had to make room for others, since the start.
-    public var evictions: UInt64 { evictionCount.load(ordering: .relaxed) }
+    public var evictions: UInt64 { sets.evictions }
 
-    @inline(__always)
-    func set(of id: CredentialID) -> Int {
-        let mixed = (id.rawValue ^ secret) &* 0x9E37_79B9_7F4A_7C15
-        return Int(truncatingIfNeeded: mixed.multipliedFullWidth(by: setCount).high)
+    // A look-up needs a set's header and a slot, which the header names. Both are asked for in advance, so that the memory's
+    // latency passes while the credential is hashed: the header and the slot that is expected before the first compression,
+    // the right slot, if it is another, before the second.
+
+    /// Where an id's record is looked for.
+    public struct Place: Sendable {
+        let id: CredentialID
+        let set: Int
     }
 
-    /// Starts loading the header of the id's set, so that the memory's latency passes while the credential is hashed.
-    @inline(__always)
-    public func prefetch(_ id: CredentialID) {
-        words.prefetch(set(of: id) &* Self.setWords)
+    /// Where the record of `id` is if it is here. Starts loading what a look-up will probably read.
+    public func prefetch(_ id: CredentialID) -> Place {
+        let place = Place(id: id, set: sets.set(of: id))
+        sets.prefetchHome(id, in: place.set)
+        return place
     }
 
-    /// Reads the record of `id` if it is here and counts.
+    /// Some time after ``prefetch(_:)``: starts loading the record if it is elsewhere than expected.
+    public func prefetchRecord(_ place: Place) {
+        sets.prefetchSlot(place.id, in: place.set)
+    }
+
+    /// Reads the record at a place if it is here and counts.
     ///
     /// The result is a copy as of some transaction at or above the floor; its tag is still to be compared.
-    /// - Parameter touch: whether this hit is to be remembered for eviction; a sample of the hits is enough.
+    /// - Parameters:
+    ///   - record: written to also when the result is false.
+    ///   - touch: whether this hit is to be remembered for eviction; a sample of the hits is enough.
     /// - Returns: false when the store has to be asked.
-    @inline(__always)
+    public func lookUp(_ place: Place, into record: inout CredentialRecord, touch: Bool) -> Bool {
+        sets.lookUp(place.id, in: place.set, into: &record, touch: touch)
+    }
+
+    /// The same by id.
     public func lookUp(_ id: CredentialID, into record: inout CredentialRecord, touch: Bool) -> Bool {
-        let set = set(of: id)
-        let header = set &* Self.setWords
-        for way in 0..<Self.ways where words.load(header &+ 1 &+ way) == id.rawValue {
-            let slot = header &+ Self.headerWords &+ way &* SlotLayout.wordCount
-            // Acquire: pairs with the release that ends a fill; the words read below are that fill's or later ones.
-            let before = words.acquire(slot)
-            guard before & 1 == 0, words.read(slot: slot, into: &record) else { continue }
-            let stamp = words.load(slot &+ SlotLayout.stamp)
-            // The fence keeps the loads above before the second load of the version.
-            atomicMemoryFence(ordering: .acquiring)
-            guard words.load(slot) == before, record.id == id else { continue }
-            #if !COUNTERSIGN_WITHOUT_FLOOR_CHECK
-                // Acquire: what the mutation published before it raised the floor is seen as well.
-                guard stamp >= words.acquire(header) else { return false }
-            #endif
-            if touch, visited.load(set) & (1 << UInt64(way)) == 0 { visited.setBits(set, 1 << UInt64(way)) }
-            return true
-        }
-        return false
+        sets.lookUp(id, in: sets.set(of: id), into: &record, touch: touch)
     }
 
     /// Offers a record that was read in the snapshot `stamp` and whose presented secret was right.
@@ -127,66 +107,22 @@ public final class RecordCache: Sendable {
     /// Gives up when the copy is old already, when the slot is busy, and when the record does not fit.
     public func fill(_ record: borrowing CredentialRecord, stamp: UInt64) {
         guard record.owner.isWhole, record.id.rawValue != 0 else { return }
-        let set = set(of: record.id)
-        let header = set &* Self.setWords
-        // Only saves work: what counts is the check on hits.
-        guard stamp >= words.load(header) else { return }
-        let way = chooseWay(for: record.id, set: set)
-        let slot = header &+ Self.headerWords &+ way &* SlotLayout.wordCount
-        let before = words.load(slot)
-        // The exchange acquires the slot; another filler in it means giving up.
-        guard before & 1 == 0, words.exchange(slot, expected: before, desired: before &+ 1) else { return }
-        // Release fence: readers that see any word below also see the odd version.
-        atomicMemoryFence(ordering: .releasing)
-        let previous = words.load(slot &+ SlotLayout.id)
-        if previous == record.id.rawValue, words.load(slot &+ SlotLayout.stamp) > stamp {
-            words.release(slot, before)
-            return
-        }
-        if previous != 0, previous != record.id.rawValue { evictionCount.add(1, ordering: .relaxed) }
-        words.write(record, stamp: stamp, slot: slot)
-        words.store(header &+ 1 &+ way, record.id.rawValue)
-        // Release: publishes the words above with the even version.
-        words.release(slot, before &+ 2)
+        sets.fill(record, stamp: stamp)
     }
 
     /// Makes every copy of `id` older than transaction `transaction` worthless. Between the commit and its acknowledgement.
     public func raiseFloor(of id: CredentialID, to transaction: UInt64) {
-        words.raise(set(of: id) &* Self.setWords, to: transaction)
+        sets.raiseFloor(of: id, to: transaction)
     }
 
-    /// The way that holds `id`, else a free one, else one that was not hit since the last round (CLOCK).
-    private func chooseWay(for id: CredentialID, set: Int) -> Int {
-        let header = set &* Self.setWords
-        var free: Int?
-        for way in 0..<Self.ways {
-            let held = words.load(header &+ 1 &+ way)
-            if held == id.rawValue { return way }
-            if held == 0, free == nil { free = way }
-        }
-        if let free { return free }
-        let floor = words.load(header)
-        // The hand starts where chance, that is the newcomer's id, puts it: no state to share, no way is favoured.
-        let start = Int(truncatingIfNeeded: id.rawValue >> 32 & 0xFF_FFFF) % Self.ways
-        let bits = visited.load(set)
-        var victim: Int?
-        for step in 0..<Self.ways {
-            let way = (start &+ step) % Self.ways
-            let slot = header &+ Self.headerWords &+ way &* SlotLayout.wordCount
-            // A copy below the floor is dead and goes first.
-            if words.load(slot &+ SlotLayout.stamp) < floor { return way }
-            if victim == nil, bits & (1 << UInt64(way)) == 0 { victim = way }
-        }
-        if let victim { return victim }
-        visited.clearBits(set, bits)
-        return start
+    /// Makes every copy worthless for good: the store behind it is no longer this process's.
+    public func close() {
+        sets.raiseAllFloors()
     }
-}
 
-extension RecordCache {
     /// The floor of a credential's set. Whoever remembers a record with the floor from *before* it was verified may use
     /// it again while the floor is the same: every mutation of the record since then would have raised it.
     public func floor(of id: CredentialID) -> UInt64 {
-        words.acquire(set(of: id) &* Self.setWords)
+        sets.floor(of: id)
     }
 }

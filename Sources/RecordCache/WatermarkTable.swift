@@ -64,6 +64,13 @@ public final class WatermarkTable: Sendable {
         }
     }
 
+    /// Whether there are none: then nothing needs to be asked.
+    public var isEmpty: Bool {
+        // Acquire: as in `kills`.
+        ownerCount.load(ordering: .acquiring) | clientCount.load(ordering: .acquiring)
+            | familyCount.load(ordering: .acquiring) == 0
+    }
+
     /// Whether a bulk revocation killed this record. Owners that the record does not hold whole are asked for apart.
     @inline(__always)
     public func kills(_ record: borrowing CredentialRecord) -> Bool {

@@ -7,15 +7,23 @@ public import RecordCache
 public enum Decision {
     /// Whether a record whose secret was right is alive at `now`.
     /// - Returns: nil when it is, else why not.
-    @inline(__always)
     public static func evaluate(
         _ record: CredentialRecord, at now: UnixSeconds, watermarks: WatermarkTable
     ) -> InactiveReason? {
-        if record.flags.contains(.revoked) || watermarks.kills(record) { return .revoked }
+        if watermarks.kills(record) { return .revoked }
+        return evaluate(record.flags, notBefore: record.notBefore, expiresAt: record.expiresAt, at: now)
+    }
+
+    /// The same without bulk revocations.
+    @inline(__always)
+    static func evaluate(
+        _ flags: CredentialFlags, notBefore: UnixSeconds, expiresAt: UnixSeconds, at now: UnixSeconds
+    ) -> InactiveReason? {
+        if flags.contains(.revoked) { return .revoked }
         // A claim that this version cannot read may be a limit: what cannot be judged is not accepted.
-        if record.flags.contains(.unintelligible) { return .unknown }
-        if now >= record.expiresAt { return .expired }
-        if now < record.notBefore { return .notYetValid }
+        if flags.contains(.unintelligible) { return .unknown }
+        if now >= expiresAt { return .expired }
+        if now < notBefore { return .notYetValid }
         return nil
     }
 

@@ -19,6 +19,7 @@ public final class Verifier: @unchecked Sendable {
     private let reader: StoreReader
     private let published: Published
     private let cache: RecordCache
+    private let watermarks: WatermarkTable
     private let peppers: PepperRing
     private let vendor: Vendor
     /// The owner of the record that the last call found, if it has more bytes than a record holds.
@@ -34,6 +35,7 @@ public final class Verifier: @unchecked Sendable {
         reader = try store.makeReader()
         published = store.published
         cache = store.published.cache
+        watermarks = store.published.watermarks
         peppers = store.peppers
         vendor = store.vendor
     }
@@ -48,32 +50,56 @@ public final class Verifier: @unchecked Sendable {
     /// - Throws: ``StoreFailure`` when the store cannot answer. Unknown is a verdict, not an error.
     /// - SeeAlso: RFC 7662 §2.2
     public func verify(_ presented: RawSpan, at now: UnixSeconds) throws(StoreFailure) -> Verdict {
-        guard let credential = NativeCredential(presented, vendor: vendor) else {
-            return try verifyForeign(presented, at: now)
+        var record = CredentialRecord(id: CredentialID(rawValue: 0), kind: .apiKey, tag: Tag(0, 0, 0, 0), pepper: 0)
+        if let reason = try verify(presented, at: now, into: &record) { return .inactive(reason) }
+        return .active(record)
+    }
+
+    /// The same for callers that keep a record to be filled in, which saves copies of it.
+    ///
+    /// - Parameter record: what is known of the credential if it is active; else of no meaning, and not to be looked at.
+    /// - Returns: nil when it is active.
+    public func verify(
+        _ presented: RawSpan, at now: UnixSeconds, into record: inout CredentialRecord
+    ) throws(StoreFailure) -> InactiveReason? {
+        var sought: RecordCache.Place?
+        var begun: BegunTag?
+        // The checks take about as long as the memory does to answer and can be done while the first compression runs.
+        let credential = NativeCredential(presented, vendor: vendor) { id, block in
+            sought = cache.prefetch(id)
+            begun = peppers.begin(block)
         }
-        cache.prefetch(credential.id)
-        let place = peppers.newest
-        let tag = peppers.tag(of: credential.block, at: place)
-        var record = CredentialRecord(id: credential.id, kind: credential.kind, tag: tag, pepper: place.number)
-        let touch = hits % Self.touchInterval == 0
-        if cache.lookUp(credential.id, into: &record, touch: touch) {
-            // A copy whose pepper was retired meanwhile is older than the store's row, which has a newer tag.
-            if let presentedTag = self.tag(of: credential, for: record, made: tag, at: place) {
-                hits &+= 1
-                counters.hits.increment()
-                guard ConstantTime.equal(presentedTag, record.tag) else { return .inactive(.unknown) }
-                return decide(record, at: now, newest: place, tag)
-            }
+        guard let credential, let sought, let begun else {
+            return try verifyForeign(presented, at: now, into: &record)
         }
+        cache.prefetchRecord(sought)
+        let tag = peppers.finish(begun)
+        // A copy whose pepper was retired meanwhile is older than the store's row, which has a newer tag.
+        if cache.lookUp(sought, into: &record, touch: hits % Self.touchInterval == 0),
+            let presentedTag = self.tag(of: credential, for: record, made: tag, at: begun.place)
+        {
+            hits &+= 1
+            counters.hits.increment()
+            guard ConstantTime.equal(presentedTag, record.tag) else { return .unknown }
+            return decide(&record, at: now, newest: begun.place, tag)
+        }
+        return try verifyMissing(credential, tag, at: begun.place, now, into: &record)
+    }
+
+    /// Answers from the store, and lets the cache know what it said.
+    private func verifyMissing(
+        _ credential: borrowing NativeCredential, _ tag: Tag, at place: PepperPlace, _ now: UnixSeconds,
+        into record: inout CredentialRecord
+    ) throws(StoreFailure) -> InactiveReason? {
         counters.misses.increment()
-        guard case .found(let stamp) = try read(credential.id, into: &record) else { return .inactive(.unknown) }
+        guard case .found(let stamp) = try read(credential.id, into: &record) else { return .unknown }
         guard let presentedTag = self.tag(of: credential, for: record, made: tag, at: place) else {
-            return try verdictWithoutPepper(on: record)
+            return try verdictWithoutPepper(on: &record)
         }
-        guard ConstantTime.equal(presentedTag, record.tag) else { return .inactive(.unknown) }
+        guard ConstantTime.equal(presentedTag, record.tag) else { return .unknown }
         // Only now is it sure that the one who asks knows the secret: unknown ids and wrong secrets never fill the cache.
         cache.fill(record, stamp: stamp)
-        return decide(record, at: now, newest: place, tag)
+        return decide(&record, at: now, newest: place, tag)
     }
 
     /// The owner of the record that the last call returned, whole also when it has more than 64 bytes.
@@ -95,65 +121,75 @@ public final class Verifier: @unchecked Sendable {
     private func read(_ id: CredentialID, into record: inout CredentialRecord) throws(StoreFailure)
         -> StoreReader.Outcome
     {
-        let outcome = try reader.read(id, into: &record, longOwner: &longOwner)
+        // A local variable: what lies in an object is guarded against a second access for as long as the read lasts.
+        var owner: [UInt8] = []
+        let outcome = try reader.read(id, into: &record, longOwner: &owner)
+        if !owner.isEmpty { longOwner = owner }
         if case .damaged = outcome { throw .corrupt(table: "credentials") }
         return outcome
     }
 
+    /// Judges a record whose secret was right.
+    /// - Parameter record: not changed; `inout` because what is borrowed is copied first.
     @inline(__always)
     private func decide(
-        _ record: CredentialRecord, at now: UnixSeconds, newest place: PepperPlace, _ tag: Tag
-    ) -> Verdict {
-        if !record.owner.isWhole, published.watermarks.kills(record, longOwner: longOwner.octets) {
-            return .inactive(.revoked)
-        }
-        if let reason = Decision.evaluate(record, at: now, watermarks: published.watermarks) {
-            return .inactive(reason)
+        _ record: inout CredentialRecord, at now: UnixSeconds, newest place: PepperPlace, _ tag: Tag
+    ) -> InactiveReason? {
+        if !watermarks.isEmpty, isRevokedInBulk(&record) { return .revoked }
+        if let reason = Decision.evaluate(
+            record.flags, notBefore: record.notBefore, expiresAt: record.expiresAt, at: now)
+        {
+            return reason
         }
         if record.pepper != place.number { offerRetag(record, to: tag, pepper: place.number) }
-        return .active(record)
+        return nil
     }
 
     /// The verdict on a record whose pepper is not alive. A pepper is retired when only revoked records name it.
-    private func verdictWithoutPepper(on record: CredentialRecord) throws(StoreFailure) -> Verdict {
-        guard isRevoked(record) else { throw .pepperMissing(number: record.pepper) }
+    private func verdictWithoutPepper(on record: inout CredentialRecord) throws(StoreFailure) -> InactiveReason {
+        guard record.flags.contains(.revoked) || isRevokedInBulk(&record) else {
+            throw .pepperMissing(number: record.pepper)
+        }
         // Nobody can tell any more whether the secret is right, so this says no more than to a wrong one.
-        return .inactive(.unknown)
+        return .unknown
     }
 
-    private func isRevoked(_ record: CredentialRecord) -> Bool {
-        if record.flags.contains(.revoked) || published.watermarks.kills(record) { return true }
+    private func isRevokedInBulk(_ record: inout CredentialRecord) -> Bool {
+        if watermarks.kills(record) { return true }
         if record.owner.isWhole { return false }
         let owner = longOwner
-        return published.watermarks.kills(record, longOwner: owner.octets)
+        return watermarks.kills(record, longOwner: owner.octets)
     }
 
     /// Credentials of other systems: found through their alias, then treated alike.
-    private func verifyForeign(_ presented: RawSpan, at now: UnixSeconds) throws(StoreFailure) -> Verdict {
-        guard CredentialFormat.isImportable(presented) else { return .inactive(.malformed) }
-        guard published.hasAliases else { return .inactive(.malformed) }
+    private func verifyForeign(
+        _ presented: RawSpan, at now: UnixSeconds, into record: inout CredentialRecord
+    ) throws(StoreFailure) -> InactiveReason? {
+        guard CredentialFormat.isImportable(presented) else { return .malformed }
+        guard published.hasAliases else { return .malformed }
         let key = ForeignAlias.key(ofRaw: presented, lookup: store.lookup)
-        guard let id = try reader.alias(key.octets) else { return .inactive(.malformed) }
+        guard let id = try reader.alias(key.octets) else { return .malformed }
         let place = peppers.newest
         let newestTag = peppers.tag(ofImported: presented, kind: .apiKey, id: id, at: place)
-        var record = CredentialRecord(id: id, kind: .apiKey, tag: newestTag, pepper: place.number)
         var stamp: UInt64?
         if !cache.lookUp(id, into: &record, touch: true) {
-            guard case .found(let read) = try read(id, into: &record) else { return .inactive(.unknown) }
+            guard case .found(let read) = try read(id, into: &record) else { return .unknown }
             stamp = read
         }
         var tag = newestTag
         if record.pepper != place.number {
-            guard let older = peppers.place(of: record.pepper) else { return try verdictWithoutPepper(on: record) }
+            guard let older = peppers.place(of: record.pepper) else {
+                return try verdictWithoutPepper(on: &record)
+            }
             tag = peppers.tag(ofImported: presented, kind: .apiKey, id: id, at: older)
         }
-        guard ConstantTime.equal(tag, record.tag) else { return .inactive(.unknown) }
+        guard ConstantTime.equal(tag, record.tag) else { return .unknown }
         if let stamp { cache.fill(record, stamp: stamp) }
-        return decide(record, at: now, newest: place, newestTag)
+        return decide(&record, at: now, newest: place, newestTag)
     }
 
     /// Moves a record to the newest pepper, if the writer has time for it.
-    private func offerRetag(_ record: CredentialRecord, to tag: Tag, pepper: UInt16) {
+    private func offerRetag(_ record: borrowing CredentialRecord, to tag: Tag, pepper: UInt16) {
         let id = record.id
         let expected = record.tag
         store.offer { writer, transaction in

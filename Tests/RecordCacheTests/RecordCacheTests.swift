@@ -43,11 +43,11 @@ extension RecordCache {
 
     /// Ids that share a set.
     func rivals(_ count: Int) -> [UInt64] {
-        let set = set(of: CredentialID(rawValue: 1))
+        let set = sets.set(of: CredentialID(rawValue: 1))
         var ids: [UInt64] = []
         while ids.count < count {
             let id = UInt64.random(in: 1...UInt64.max)
-            if self.set(of: CredentialID(rawValue: id)) == set { ids.append(id) }
+            if sets.set(of: CredentialID(rawValue: id)) == set { ids.append(id) }
         }
         return ids
     }
@@ -57,11 +57,11 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
 
 @Suite struct `The cache's layout` {
     @Test func `a set is a header line and seven slots of three lines`() {
-        #expect(RecordCache.headerWords * 8 == 64)
+        #expect(RecordSets.headerWords * 8 == 64)
         #expect(SlotLayout.wordCount * 8 == 3 * 64)
-        #expect(RecordCache.setWords * 8 % 64 == 0)
+        #expect(RecordSets.setWords * 8 % 64 == 0)
         #expect(RecordCache.bytesPerSet == 64 + 7 * 192 + 8)
-        #expect(RecordCache.headerWords == 1 + RecordCache.ways)
+        #expect(RecordSets.headerWords == 1 + RecordSets.wayCount)
     }
 
     @Test func `no two fields of a slot overlap and all lie inside it`() {
@@ -82,7 +82,7 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
 
     @Test func `takes no more memory than it was given, and no less than the smallest`() throws {
         let cache = try #require(RecordCache(bytes: 10 << 20))
-        #expect(cache.capacity / RecordCache.ways * RecordCache.bytesPerSet <= 10 << 20)
+        #expect(cache.capacity / RecordSets.wayCount * RecordCache.bytesPerSet <= 10 << 20)
         #expect(try #require(RecordCache(bytes: 0)).capacity == 64 * 7)
         #expect(try #require(RecordCache(bytes: -5)).capacity == 64 * 7)
     }
@@ -220,8 +220,8 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
         let cache = try #require(RecordCache(bytes: 4 << 20))
         let kept = cache.rivals(7)
         for id in kept { cache.fill(record(id, id), stamp: 1) }
-        let set = cache.set(of: CredentialID(rawValue: 1))
-        for id in UInt64(1_000_000)..<1_020_000 where cache.set(of: CredentialID(rawValue: id)) != set {
+        let set = cache.sets.set(of: CredentialID(rawValue: 1))
+        for id in UInt64(1_000_000)..<1_020_000 where cache.sets.set(of: CredentialID(rawValue: id)) != set {
             cache.fill(record(id, id), stamp: 1)
         }
         for id in kept { #expect(cache.found(id) != nil) }
@@ -231,6 +231,6 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
         let left = try #require(RecordCache(bytes: 4 << 20))
         let right = try #require(RecordCache(bytes: 4 << 20))
         let ids = (1...UInt64(1_000)).map(CredentialID.init(rawValue:))
-        #expect(ids.filter { left.set(of: $0) == right.set(of: $0) }.count < 100)
+        #expect(ids.filter { left.sets.set(of: $0) == right.sets.set(of: $0) }.count < 100)
     }
 }

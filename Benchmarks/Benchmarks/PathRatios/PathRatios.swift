@@ -13,6 +13,12 @@ enum PathRatios {
     static func main() async throws {
         let measured = try await MeasuredStore()
         defer { measured.close() }
+        // For a profiler: `PathRatios --only "verify hit"` runs that path alone.
+        if CommandLine.arguments.count == 3, CommandLine.arguments[1] == "--only" {
+            guard let path = try measured.paths().first(where: { $0.name == CommandLine.arguments[2] }) else { exit(2) }
+            try print(Times.lowest(of: path, rounds: rounds * 5, blockCount: blockCount).rounded(to: 1), "ns")
+            return
+        }
         let times = try Times(measured, rounds: rounds, blockCount: blockCount)
         let hitAllocations = try measured.hit().allocations(blockCount)
         let issuedPerSecond = try await issuances(measured)

@@ -36,20 +36,28 @@ public final class MeasuredPath: @unchecked Sendable {
 }
 
 extension MeasuredStore {
+    /// All of them: HMAC, hit, get and miss first.
+    public func paths() throws -> [MeasuredPath] {
+        [
+            try hmac(), try hit(), bareGet(), try miss(), try wrongSecret(), try unknownID(), try revokedKey(),
+            try importedKey(), parse(), try hitOfFew(8), try hitOfFew(1_000),
+        ]
+    }
+
     /// Verifies texts in turn and counts the verdicts that are as expected.
     private func verifying(
-        _ name: String, _ texts: PresentedTexts, in store: CredentialStore, as expected: @escaping (Verdict) -> Bool
+        _ name: String, _ texts: PresentedTexts, in store: CredentialStore, as expected: InactiveReason?
     ) throws -> MeasuredPath {
         let verifier = try Verifier(store: store)
         return MeasuredPath(name) { first, count in
             let now = store.clock.now()
+            var record = CredentialRecord(id: CredentialID(rawValue: 0), kind: .apiKey, tag: Tag(0, 0, 0, 0), pepper: 0)
             var index = first % texts.count
             var met = 0
             for _ in 0..<count {
                 let offset = index &* texts.stride
-                let verdict = try verifier.verify(
-                    texts.bytes.octets.extracting(offset..<offset &+ texts.stride), at: now)
-                if expected(verdict) { met &+= 1 }
+                let text = texts.bytes.octets.extracting(offset..<offset &+ texts.stride)
+                if try verifier.verify(text, at: now, into: &record) == expected { met &+= 1 }
                 index = index &+ 1 == texts.count ? 0 : index &+ 1
             }
             return met
@@ -58,30 +66,55 @@ extension MeasuredStore {
 
     /// A hit: the record is in the cache, 100,000 of them in turn.
     public func hit() throws -> MeasuredPath {
-        let path = try verifying("verify hit", keys, in: warm) { $0.isActive }
+        let path = try verifying("verify hit", keys, in: warm, as: nil)
         try path.run(keys.count)
+        return path
+    }
+
+    /// A hit of a few keys again and again, whose records stay in the processor's own caches: the work without the waiting.
+    public func hitOfFew(_ count: Int) throws -> MeasuredPath {
+        let path = try verifying("verify hit, \(count) keys", keys.first(count), in: warm, as: nil)
+        try path.run(count)
         return path
     }
 
     /// A miss: the record comes from the store.
     public func miss() throws -> MeasuredPath {
-        try verifying("verify miss", keys, in: cold) { $0.isActive }
+        try verifying("verify miss", keys, in: cold, as: nil)
     }
 
     public func unknownID() throws -> MeasuredPath {
-        try verifying("verify unknown id", unknown, in: warm) { $0.reason == .unknown }
+        try verifying("verify unknown id", unknown, in: warm, as: .unknown)
     }
 
     public func wrongSecret() throws -> MeasuredPath {
-        try verifying("verify wrong secret", forged, in: warm) { $0.reason == .unknown }
+        try verifying("verify wrong secret", forged, in: warm, as: .unknown)
     }
 
     public func revokedKey() throws -> MeasuredPath {
-        try verifying("verify revoked", revoked, in: warm) { $0.reason == .revoked }
+        try verifying("verify revoked", revoked, in: warm, as: .revoked)
     }
 
     public func importedKey() throws -> MeasuredPath {
-        try verifying("verify imported", imported, in: warm) { $0.isActive }
+        try verifying("verify imported", imported, in: warm, as: nil)
+    }
+
+    /// Reading a credential's text, down to the block that is hashed.
+    public func parse() -> MeasuredPath {
+        let keys = keys
+        return MeasuredPath("parse") { first, count in
+            var index = first % keys.count
+            var met = 0
+            for _ in 0..<count {
+                let offset = index &* keys.stride
+                let text = keys.bytes.octets.extracting(offset..<offset &+ keys.stride)
+                if let credential = NativeCredential(text, vendor: .iiniit), credential.block.quarters[3].y != 0 {
+                    met &+= 1
+                }
+                index = index &+ 1 == keys.count ? 0 : index &+ 1
+            }
+            return met
+        }
     }
 
     /// What no verification can do without: the tag of a credential that is parsed already.

@@ -103,6 +103,11 @@ public struct PresentedTexts: Sendable {
     let stride: Int
     public let count: Int
 
+    /// The first `count` of them.
+    func first(_ count: Int) -> PresentedTexts {
+        PresentedTexts((0..<min(count, self.count)).map { Array(bytes[$0 * stride..<($0 + 1) * stride]) })
+    }
+
     init(_ texts: [[UInt8]]) {
         bytes = Array(texts.joined())
         count = texts.count

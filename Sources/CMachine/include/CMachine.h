@@ -1,9 +1,11 @@
 #ifndef COUNTERSIGN_CMACHINE_H
 #define COUNTERSIGN_CMACHINE_H
 
-// What Swift cannot say without a pointer or a macro: the two clocks, a prefetch, a constant-time compare of words and
-// the process's own hardening. Header-only; the values that cross are plain integers wherever that is possible.
+// What Swift cannot say without a pointer, a macro or an instruction of its own: the two clocks, a prefetch, a checksum, a
+// constant-time compare of words and the process's own hardening. The values that cross are plain integers wherever that
+// is possible.
 
+#include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -47,11 +49,24 @@ static inline uint64_t cs_words4_differ(uint64_t a0, uint64_t a1, uint64_t a2, u
     return (d | (0u - d)) >> 63;
 }
 
+/// zlib's CRC-32 of 60 bytes, given as the first four and seven words, all in memory order of a little-endian machine.
+uint32_t cs_crc32_of_60(uint32_t first, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t w5,
+                        uint64_t w6);
+
+/// The same without instructions that not every processor has; for tests too.
+uint32_t cs_crc32_of_60_portable(uint32_t first, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4,
+                                 uint64_t w5, uint64_t w6);
+
 /// Starts loading the cache line at `address` and does not wait for it.
 static inline void cs_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
 
 /// No core dump, no ptrace by the same user: memory holds peppers and, for an instant, credentials. 0 on success.
+///
+/// The Swift runtime's crash reporter goes too: it prints memory around registers, and it cannot read a process that must
+/// not be read, so that a crash would hang in it instead of ending.
 static inline int cs_forbid_dumps(void) {
+    static const int crashes[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGABRT, SIGQUIT};
+    for (unsigned i = 0; i < sizeof crashes / sizeof crashes[0]; i++) { signal(crashes[i], SIG_DFL); }
     struct rlimit none = {0, 0};
     int failed = prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     return setrlimit(RLIMIT_CORE, &none) | failed;

@@ -12,9 +12,12 @@ struct PrivateSocket: Sendable {
         case pathTooLong(path: String, bytesMax: Int)
         case inUse(path: String)
         case notASocket(path: String)
+        case groupRefused(String)
 
         var description: String {
             switch self {
+            case .groupRefused(let group):
+                "The socket cannot be given the group '\(group)'. Name a group that exists and that this user belongs to."
             case .pathTooLong(let path, let bytesMax):
                 "The socket path '\(path)' is too long: the system takes \(bytesMax) bytes. Choose a shorter folder."
             case .inUse(let path): "Another process listens on '\(path)'. Stop it first, or choose another path."
@@ -66,6 +69,11 @@ struct PrivateSocket: Sendable {
         var attributes: [FileAttributeKey: Any] = [.posixPermissions: mode]
         if let group { attributes[.groupOwnerAccountName] = group }
         try FileManager.default.setAttributes(attributes, ofItemAtPath: birthplace)
+        // A group that does not exist is passed over without an error, so what came of it is read back.
+        if let group {
+            let name = try FileManager.default.attributesOfItem(atPath: birthplace)[.groupOwnerAccountName] as? String
+            guard name == group else { throw Failure.groupRefused(group) }
+        }
         let inode = Self.inode(birthplace)
         try FileManager.default.moveItem(atPath: birthplace, toPath: path)
         return Published(path: path, inode: inode)

@@ -1,53 +1,91 @@
 /// Base62 in the order `0-9A-Za-z`, fixed width, zero-padded: one spelling for each value.
+///
+/// Decoding looks digits up instead of comparing them: a random digit is as likely a letter as not, so a branch on it is
+/// mispredicted every other time.
 enum Base62 {
     /// The digits in order of their value.
-    static let alphabet: InlineArray<62, UInt8> = InlineArray { index in
-        switch index {
-        case 0..<10: UInt8(truncatingIfNeeded: 0x30 + index)
-        case 10..<36: UInt8(truncatingIfNeeded: 0x41 + index - 10)
-        default: UInt8(truncatingIfNeeded: 0x61 + index - 36)
-        }
-    }
+    static let alphabet: InlineArray<62, UInt8> = [
+        0x30, 0x31, 0x32, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x39,
+        0x41, 0x42, 0x43, 0x44, 0x45, 0x46, 0x47, 0x48, 0x49, 0x4A, 0x4B, 0x4C, 0x4D,
+        0x4E, 0x4F, 0x50, 0x51, 0x52, 0x53, 0x54, 0x55, 0x56, 0x57, 0x58, 0x59, 0x5A,
+        0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69, 0x6A, 0x6B, 0x6C, 0x6D,
+        0x6E, 0x6F, 0x70, 0x71, 0x72, 0x73, 0x74, 0x75, 0x76, 0x77, 0x78, 0x79, 0x7A,
+    ]
+
+    /// The value of each byte as a digit, ``invalid`` for those that are none. Written out to be a constant.
+    private static let values: InlineArray<256, UInt8> = [
+        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
+        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
+        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
+        0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
+        0x80, 0x0A, 0x0B, 0x0C, 0x0D, 0x0E, 0x0F, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18,
+        0x19, 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F, 0x20, 0x21, 0x22, 0x23, 0x80, 0x80, 0x80, 0x80, 0x80,
+        0x80, 0x24, 0x25, 0x26, 0x27, 0x28, 0x29, 0x2A, 0x2B, 0x2C, 0x2D, 0x2E, 0x2F, 0x30, 0x31, 0x32,
+        0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x39, 0x3A, 0x3B, 0x3C, 0x3D, 0x80, 0x80, 0x80, 0x80, 0x80,
+        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
+        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
+        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
+        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
+        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
+        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
+        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
+        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
+    ]
 
     /// Marks a byte that is no digit; has a bit that no digit's value has, so that many values can be OR-ed first.
-    static let invalid: UInt8 = 0x80
+    private static let invalid: UInt8 = 0x80
+    /// 62^6: what a digit counts that has six behind it.
+    private static let sixDigits: UInt64 = 56_800_235_584
 
-    /// The value of a digit, or a number with bit 7 set.
+    /// Decodes the 11 digits that begin at `offset`; nil for a byte outside the alphabet and for values over 2^64-1.
     @inline(__always)
-    static func value(of byte: UInt8) -> UInt8 {
-        let digit = byte &- 0x30
-        if digit < 10 { return digit }
-        let upper = byte &- 0x41
-        if upper < 26 { return upper &+ 10 }
-        let lower = byte &- 0x61
-        if lower < 26 { return lower &+ 36 }
-        return invalid
+    static func decode11(_ bytes: RawSpan, at offset: Int) -> UInt64? {
+        var seen: UInt8 = 0
+        // Two halves, so that neither waits for the other's multiplications.
+        let high = digits(5, of: bytes, at: offset, &seen)
+        let low = digits(6, of: bytes, at: offset &+ 5, &seen)
+        let (product, productTooLarge) = high.multipliedReportingOverflow(by: sixDigits)
+        let (value, sumTooLarge) = product.addingReportingOverflow(low)
+        return seen & invalid == 0 && !productTooLarge && !sumTooLarge ? value : nil
     }
 
-    /// Decodes `count` digits that begin at `offset`; nil for a byte outside the alphabet and for values over 2^64-1.
-    ///
-    /// The caller keeps `offset + count` within `bytes`.
+    /// Decodes the 6 digits that begin at `offset`; nil for a byte outside the alphabet.
     @inline(__always)
-    static func decode(_ bytes: RawSpan, at offset: Int, count: Int) -> UInt64? {
+    static func decode6(_ bytes: RawSpan, at offset: Int) -> UInt64? {
         var seen: UInt8 = 0
+        let value = digits(6, of: bytes, at: offset, &seen)
+        return seen & invalid == 0 ? value : nil
+    }
+
+    /// At most 10 digits, which stay below 2^60. Their values are OR-ed into `seen`.
+    @inline(__always)
+    private static func digits(_ count: Int, of bytes: RawSpan, at offset: Int, _ seen: inout UInt8) -> UInt64 {
         var result: UInt64 = 0
-        // Ten digits stay below 2^60, so that only an eleventh can overflow.
-        let safe = min(count, 10)
-        for index in 0..<safe {
-            let digit = value(of: bytes.byte(at: offset &+ index))
-            seen |= digit
-            result = result &* 62 &+ UInt64(digit)
-        }
-        guard seen & invalid == 0 else { return nil }
-        for index in safe..<count {
-            let digit = value(of: bytes.byte(at: offset &+ index))
-            guard digit & invalid == 0 else { return nil }
-            let (product, tooLarge) = result.multipliedReportingOverflow(by: 62)
-            let (sum, stillTooLarge) = product.addingReportingOverflow(UInt64(digit))
-            guard !tooLarge, !stillTooLarge else { return nil }
-            result = sum
+        for index in 0..<count {
+            let value = values[Int(bytes.byte(at: offset &+ index))]
+            seen |= value
+            result = result &* 62 &+ UInt64(value)
         }
         return result
+    }
+
+    /// The high bit of each of eight bytes.
+    static let highBits: UInt64 = 0x8080_8080_8080_8080
+
+    /// Sets the high bit of each byte that is a digit, eight at once; the other bits mean nothing.
+    @inline(__always)
+    static func digitBits(_ word: UInt64) -> UInt64 {
+        let low = word & ~highBits
+        // Bit 5 folds upper case onto lower case; `[` to `` ` `` stay outside since 0x7B...0x7F are.
+        let folded = low | 0x2020_2020_2020_2020
+        return (between(0x30, 0x39, low) | between(0x61, 0x7A, folded)) & ~word
+    }
+
+    /// Sets the high bit of each byte from `first` to `last`. All are below 0x80, so no sum reaches the next byte.
+    @inline(__always)
+    private static func between(_ first: UInt64, _ last: UInt64, _ low: UInt64) -> UInt64 {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        return (low &+ (0x80 &- first) &* ones) & ~(low &+ (0x7F &- last) &* ones)
     }
 
     /// Appends `value` as exactly `count` digits; higher digits that do not fit are dropped.

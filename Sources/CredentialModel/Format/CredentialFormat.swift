@@ -10,7 +10,7 @@
 /// The prefix lets a secret scanner find leaks: `ii[kbrac]1_[0-9A-Za-z]{11}_[0-9A-Za-z]{49}`.
 public enum CredentialFormat {
     /// Bytes of a whole credential.
-    public static let byteCount = 66
+    @inlinable public static var byteCount: Int { 66 }
     /// Digits of the public id.
     public static let idCount = 11
     /// Digits of the secret: 43 × log2(62) = 256 bits.

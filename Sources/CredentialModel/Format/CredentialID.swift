@@ -12,7 +12,7 @@ public struct CredentialID: Hashable, Comparable, Sendable, CustomStringConverti
     public init?(_ text: String) {
         let bytes = Array(text.utf8)
         guard bytes.count == CredentialFormat.idCount else { return nil }
-        guard let value = Base62.decode(bytes.octets, at: 0, count: CredentialFormat.idCount) else { return nil }
+        guard let value = Base62.decode11(bytes.octets, at: 0) else { return nil }
         rawValue = value
     }
 

@@ -9,57 +9,88 @@ public struct NativeCredential: Sendable {
     public let block: TagBlock
 
     /// Nil unless `bytes` is exactly one credential of `vendor`. Runs in constant space and never traps.
-    public init?(_ bytes: RawSpan, vendor: Vendor) {
+    ///
+    /// - Parameter meanwhile: called with the id and the block as soon as they are read, before all else is checked: for
+    ///   work without effects, as asking for memory and beginning to hash, that a processor does beside the checks.
+    @inlinable @inline(__always)
+    public init?(
+        _ bytes: RawSpan, vendor: Vendor, meanwhile: (CredentialID, borrowing TagBlock) -> Void = { _, _ in }
+    ) {
+        // Inlined, so that the block is built where it is hashed: processors stall when what was just written in small
+        // pieces is copied in large ones.
+        guard bytes.byteCount == CredentialFormat.byteCount, let id = Self.id(of: bytes) else { return nil }
+        let block = TagBlock(credential: bytes)
+        meanwhile(id, block)
+        guard let kind = Self.kind(ofWellFormed: bytes, vendor: vendor) else { return nil }
+        self.id = id
+        self.kind = kind
+        self.block = block
+    }
+
+    /// The id that bytes of the right length name.
+    @usableFromInline
+    static func id(of bytes: RawSpan) -> CredentialID? {
+        guard bytes.byteCount == CredentialFormat.byteCount,
+            let id = Base62.decode11(bytes, at: CredentialFormat.idOffset)
+        else { return nil }
+        return CredentialID(rawValue: id)
+    }
+
+    /// The kind, if all but the id is right.
+    @usableFromInline
+    static func kind(ofWellFormed bytes: RawSpan, vendor: Vendor) -> CredentialKind? {
         guard bytes.byteCount == CredentialFormat.byteCount,
             bytes.word16(at: 0) == vendor.rawValue,
             bytes.byte(at: CredentialFormat.versionOffset) == CredentialFormat.version,
             bytes.byte(at: CredentialFormat.firstSeparatorOffset) == CredentialFormat.separator,
             bytes.byte(at: CredentialFormat.secondSeparatorOffset) == CredentialFormat.separator,
-            let kind = CredentialKind(rawValue: bytes.byte(at: CredentialFormat.kindOffset)),
-            let id = Base62.decode(bytes, at: CredentialFormat.idOffset, count: CredentialFormat.idCount),
-            let checksum = Base62.decode(
-                bytes, at: CredentialFormat.checksumOffset, count: CredentialFormat.checksumCount),
-            checksum == UInt64(Checksum.crc32(bytes, count: CredentialFormat.checksumOffset)),
-            Self.secretIsBase62(bytes)
+            let checksum = Base62.decode6(bytes, at: CredentialFormat.checksumOffset),
+            checksum == UInt64(Checksum.crc32(bytes)),
+            secretIsBase62(bytes)
         else { return nil }
-        self.id = CredentialID(rawValue: id)
-        self.kind = kind
-        block = TagBlock(credential: bytes)
+        return CredentialKind(rawValue: bytes.byte(at: CredentialFormat.kindOffset))
     }
 
-    /// One pass over the secret's 43 bytes without a branch per byte.
+    /// The secret's 43 bytes as six words, the last of which overlaps the fifth.
     @inline(__always)
     private static func secretIsBase62(_ bytes: RawSpan) -> Bool {
-        var seen: UInt8 = 0
-        for offset in 0..<CredentialFormat.secretCount {
-            let byte = bytes.byte(at: CredentialFormat.secretOffset &+ offset)
-            let isDigit = byte &- 0x30 < 10
-            // Bit 5 folds upper case onto lower case; `[` to `` ` `` stay outside since 0x7B...0x7F are.
-            let isLetter = (byte | 0x20) &- 0x61 < 26
-            seen |= isDigit || isLetter ? 0 : 1
-        }
-        return seen == 0
+        let start = CredentialFormat.secretOffset
+        var digits = Base62.digitBits(bytes.word64(at: CredentialFormat.checksumOffset &- 8))
+        for index in 0..<5 { digits &= Base62.digitBits(bytes.word64(at: start &+ 8 &* index)) }
+        return digits & Base62.highBits == Base62.highBits
     }
 }
 
 /// One SHA-256 block: `kind ‖ id ‖ secret`, then the padding of an HMAC's inner hash over 55 bytes.
 public struct TagBlock: Sendable {
-    /// The 64 bytes as eight native words.
-    public let words: InlineArray<8, UInt64>
+    /// The 64 bytes in memory order, in the pieces of 16 that they are hashed in.
+    public let quarters: InlineArray<4, SIMD2<UInt64>>
+
+    /// The block of an HMAC's pad (RFC 2104 §2): a key of up to 64 bytes and zeros, each byte combined with `pad`.
+    public init(padded key: [UInt8], _ pad: UInt8) {
+        func word(_ index: Int) -> UInt64 {
+            var word: UInt64 = 0
+            for (offset, byte) in key.dropFirst(index * 8).prefix(8).enumerated() {
+                word |= UInt64(byte) << (8 * offset)
+            }
+            return word ^ UInt64(pad) &* 0x0101_0101_0101_0101
+        }
+        quarters = InlineArray { SIMD2(word(2 * $0), word(2 * $0 + 1)) }
+    }
 
     /// Gathers the hashed bytes out of a credential's text: byte 2, bytes 5..15 and bytes 17..59.
-    @inline(__always)
+    @inlinable @inline(__always)
     init(credential bytes: RawSpan) {
-        var words = InlineArray<8, UInt64>(repeating: 0)
-        // Byte 0 is the kind, bytes 1..11 the id, bytes 12..54 the secret: three runs that overlap word borders.
+        // Byte 0 is the kind, bytes 1..11 the id, bytes 12..54 the secret: three runs that overlap word borders. Bytes
+        // 48..54 are the last seven of the secret; then 0x80 and the length in bits, (64 + 55) * 8.
         let idLow = bytes.word64(at: 5)
         let idHigh = UInt64(bytes.word32(at: 12)) >> 8
-        words[0] = UInt64(bytes.byte(at: CredentialFormat.kindOffset)) | idLow << 8
-        words[1] = idLow >> 56 | (idHigh & 0xFF_FFFF) << 8 | UInt64(bytes.word32(at: 17)) << 32
-        for index in 0..<4 { words[2 + index] = bytes.word64(at: 21 + 8 * index) }
-        // Bytes 48..54 of the block are the last seven of the secret; then 0x80 and the length in bits, (64 + 55) * 8.
-        words[6] = bytes.word64(at: 52) >> 8 | 0x80 << 56
-        words[7] = UInt64(0x03B8).byteSwapped
-        self.words = words
+        let first = UInt64(bytes.byte(at: 2)) | idLow << 8
+        let second = idLow >> 56 | (idHigh & 0xFF_FFFF) << 8 | UInt64(bytes.word32(at: 17)) << 32
+        let last = bytes.word64(at: 52) >> 8 | 0x80 << 56
+        quarters = [
+            SIMD2(first, second), SIMD2(bytes.word64(at: 21), bytes.word64(at: 29)),
+            SIMD2(bytes.word64(at: 37), bytes.word64(at: 45)), SIMD2(last, UInt64(0x03B8).byteSwapped),
+        ]
     }
 }

@@ -25,7 +25,8 @@ public struct SecretText: Sendable, CustomStringConvertible, CustomDebugStringCo
 extension CredentialFormat {
     /// Makes the text of a new credential with the system's random generator (`getrandom`).
     ///
-    /// Each digit of the secret is drawn by rejection (`UInt8.random(in:)` has no modulo bias): 256 bits.
+    /// Each digit of the secret is six random bits, drawn again for the two values that are no digit: no bias, 256 bits.
+    /// The bits come ten digits at a time, since each draw is a call into the kernel.
     public static func mint(kind: CredentialKind, id: CredentialID, vendor: Vendor) -> SecretText {
         var generator = SystemRandomNumberGenerator()
         var text: [UInt8] = []
@@ -36,8 +37,14 @@ extension CredentialFormat {
         text.append(separator)
         Base62.append(id.rawValue, count: idCount, to: &text)
         text.append(separator)
-        for _ in 0..<secretCount { text.append(Base62.alphabet[Int.random(in: 0..<62, using: &generator)]) }
-        Base62.append(UInt64(Checksum.crc32(text.octets, count: text.count)), count: checksumCount, to: &text)
+        while text.count < checksumOffset {
+            var bits: UInt64 = generator.next()
+            for _ in 0..<10 where text.count < checksumOffset {
+                if bits & 63 < 62 { text.append(Base62.alphabet[Int(bits & 63)]) }
+                bits >>= 6
+            }
+        }
+        Base62.append(UInt64(Checksum.crc32(text.octets)), count: checksumCount, to: &text)
         return SecretText(text)
     }
 }

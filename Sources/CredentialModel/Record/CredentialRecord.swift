@@ -48,16 +48,17 @@ public struct CredentialRecord: Sendable {
 public struct CredentialFlags: OptionSet, Sendable {
     public let rawValue: UInt16
 
+    @inlinable
     public init(rawValue: UInt16) {
         self.rawValue = rawValue
     }
 
     /// Revoked: never accepted again.
-    public static let revoked = CredentialFlags(rawValue: 1)
+    @inlinable public static var revoked: CredentialFlags { CredentialFlags(rawValue: 1) }
     /// Came from another system in another shape; found through the aliases.
-    public static let imported = CredentialFlags(rawValue: 2)
+    @inlinable public static var imported: CredentialFlags { CredentialFlags(rawValue: 2) }
     /// Has a successor and ends at its expiry, which callers learn as `X-Auth-Sunset`.
-    public static let superseded = CredentialFlags(rawValue: 4)
+    @inlinable public static var superseded: CredentialFlags { CredentialFlags(rawValue: 4) }
     /// Holds a critical claim that this version does not know; never accepted by it.
-    public static let unintelligible = CredentialFlags(rawValue: 8)
+    @inlinable public static var unintelligible: CredentialFlags { CredentialFlags(rawValue: 8) }
 }

@@ -7,6 +7,7 @@ public struct Tag: Sendable {
     public var word2: UInt64
     public var word3: UInt64
 
+    @inlinable
     public init(_ word0: UInt64, _ word1: UInt64, _ word2: UInt64, _ word3: UInt64) {
         self.word0 = word0
         self.word1 = word1
@@ -15,6 +16,7 @@ public struct Tag: Sendable {
     }
 
     /// The 32 bytes that begin at `offset`.
+    @inlinable
     public init(_ bytes: RawSpan, at offset: Int) {
         self.init(
             bytes.word64(at: offset), bytes.word64(at: offset + 8),

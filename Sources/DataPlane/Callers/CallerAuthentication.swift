@@ -120,6 +120,8 @@ struct CallerAuthentication {
         bearing credential: RawSpan, _ kind: CredentialKind, _ authorization: RawSpan, _ body: RawSpan,
         _ caller: inout Caller
     ) throws(StoreFailure) -> CallerOutcome {
+        // RFC 6749 §2.3: one method only.
+        if loop.form.text(.clientSecret) != nil { return .badRequest("client_secret beside another credential") }
         // Whoever presents the very token he asks about proves nothing about himself.
         if let token = loop.form.text(.token), isSame(token, credential, body) { return .invalidToken }
         if let record = caller.recall(authorization, loop) { return allow(record) }

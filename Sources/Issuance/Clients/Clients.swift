@@ -178,10 +178,29 @@ extension Issuer {
         _ clientID: String, overlapSeconds: Int64
     ) async throws(IssuanceError) -> IssuedClient {
         guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
+        guard client.revokedAt == nil else { throw .gone(reason: "the client is revoked") }
+        guard !client.isPublic else { throw .conflict(reason: "a public client has no secret") }
         let newest = try await secrets(of: client).last { $0.successor == nil && $0.state == .active }
-        guard let newest else { throw .gone(reason: "has no living secret") }
+        // A bulk revocation leaves a client without any; it is not the end of the client.
+        guard let newest else { return try await giveSecret(client) }
         let issued = try await rotate(newest.id, kind: .clientSecret, overlapSeconds: overlapSeconds)
         return IssuedClient(summary: try await summary(client), secret: issued.secret)
+    }
+
+    /// Gives a client that has no living secret a new one with its registered rights.
+    private func giveSecret(_ client: ClientDefinition) async throws(IssuanceError) -> IssuedClient {
+        let scope = client.rights.map { ScopeSet.rightPrefix + $0 }
+        let rights = try Grants(scope: scope, audience: client.audience, networks: [])
+        let owner = Array(client.clientID.utf8)
+        let issued = try await issue(kind: .clientSecret, owner: owner, name: nil) { writer, transaction, record in
+            guard let client = try writer.client(client.number, in: transaction), client.revokedAt == nil else {
+                throw IssuanceError.gone(reason: "the client is revoked")
+            }
+            record.client = client.number
+            record.issuedAt = writer.now
+            try writer.set(rights, of: &record, in: transaction)
+        }
+        return IssuedClient(summary: try await summary(client), secret: issued.first?.secret)
     }
 
     /// Ends a client: its secrets and everything issued through it, by one watermark.

@@ -28,15 +28,24 @@ struct Daemon: Sendable {
         if isDumpable { logger.warning("the system does not forbid core dumps of this process") }
         let readiness = DataPlane.Readiness()
         let store = try StoreFolder.openOrCreate(settings, options: storeOptions(readiness, logger))
-        try await serve(store, readiness, logger)
-        // Off the cooperative threads: it waits for the writer thread.
+        do {
+            try await serve(store, readiness, logger)
+        } catch {
+            await close(store)
+            throw error
+        }
+        await close(store)
+        logger.info("ended")
+    }
+
+    /// Off the cooperative threads: it waits for the writer thread.
+    private func close(_ store: CredentialStore) async {
         await withCheckedContinuation { continuation in
             DispatchQueue.global().async {
                 store.close()
                 continuation.resume()
             }
         }
-        logger.info("ended")
     }
 
     private func storeOptions(_ readiness: DataPlane.Readiness, _ logger: Logger) -> StoreOptions {
@@ -47,7 +56,8 @@ struct Daemon: Sendable {
             readiness.become(.failed)
             logger.critical("the store has failed", metadata: ["reason": .string(failure.description)])
             DispatchQueue.global().asyncAfter(deadline: .now() + Self.fatalDelaySeconds) {
-                exit(CommandStatus.failed.rawValue)
+                // No handlers at exit: they would run beside threads that still work.
+                _exit(CommandStatus.failed.rawValue)
             }
         }
     }

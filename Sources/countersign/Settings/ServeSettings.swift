@@ -72,9 +72,15 @@ struct ServeSettings: Sendable {
         _ = try reader.text(.introspectionURL)
     }
 
-    /// A sixteenth of the machine's memory, at most 1 GiB.
+    /// A sixteenth of the memory that this process may use, at most 1 GiB.
     private static var cacheBytesDefault: Int {
-        let memory = Int(clamping: ProcessInfo.processInfo.physicalMemory)
+        var memory = Int(clamping: ProcessInfo.processInfo.physicalMemory)
+        // A container's limit, of cgroups version 2 and 1; "max" is no number.
+        for file in ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"] {
+            let text = try? String(contentsOfFile: file, encoding: .utf8)
+            let limit = text.flatMap { Int($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
+            if let limit, limit > 0 { memory = min(memory, limit) }
+        }
         return min(max(memory / 16, 16 << 20), 1 << 30)
     }
 
