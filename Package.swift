@@ -163,7 +163,8 @@ let package = Package(
             name: "CredentialDigestTests", dependencies: ["CredentialDigest", "CredentialModel"], swiftSettings: tests),
         .testTarget(name: "RecordCacheTests", dependencies: ["RecordCache", "CredentialModel"], swiftSettings: tests),
         .testTarget(name: "CredentialStoreTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
-        .testTarget(name: "VerificationTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
+        .testTarget(
+            name: "VerificationTests", dependencies: core + ["AllocationCount", "TestSupport"], swiftSettings: tests),
         .testTarget(name: "IssuanceTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
         .target(name: "WireFuzz", dependencies: ["HTTPWire"], swiftSettings: administration),
         .executableTarget(

@@ -3,7 +3,6 @@
 
 // LMDB, and four calls of the C library that Swift's Glibc module leaves out.
 
-#include <fcntl.h>
 #include <lmdb.h>
 #include <sys/prctl.h>
 #include <sys/vfs.h>
@@ -23,7 +22,8 @@ static inline int clmdb_pipe(int ends[2], int flags) {
 /// renameat2(2): each path gets the other's file or folder, in one step.
 static inline int clmdb_exchange(const char *left, const char *right) {
     extern int renameat2(int from, const char *left, int to, const char *right, unsigned int flags);
-    return renameat2(AT_FDCWD, left, AT_FDCWD, right, 1u << 1);
+    // AT_FDCWD and RENAME_EXCHANGE. Not <fcntl.h>: `struct stat` would then be this module's and no longer Glibc's.
+    return renameat2(-100, left, -100, right, 1u << 1);
 }
 
 /// Names the calling thread; the kernel keeps the first 15 bytes.

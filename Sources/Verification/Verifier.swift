@@ -50,7 +50,7 @@ public final class Verifier: @unchecked Sendable {
     /// - Throws: ``StoreFailure`` when the store cannot answer. Unknown is a verdict, not an error.
     /// - SeeAlso: RFC 7662 §2.2
     public func verify(_ presented: RawSpan, at now: UnixSeconds) throws(StoreFailure) -> Verdict {
-        var record = CredentialRecord(id: CredentialID(rawValue: 0), kind: .apiKey, tag: Tag(0, 0, 0, 0), pepper: 0)
+        var record = CredentialRecord.blank
         if let reason = try verify(presented, at: now, into: &record) { return .inactive(reason) }
         return .active(record)
     }
@@ -92,14 +92,17 @@ public final class Verifier: @unchecked Sendable {
         into record: inout CredentialRecord
     ) throws(StoreFailure) -> InactiveReason? {
         counters.misses.increment()
-        guard case .found(let stamp) = try read(credential.id, into: &record) else { return .unknown }
-        guard let presentedTag = self.tag(of: credential, for: record, made: tag, at: place) else {
-            return try verdictWithoutPepper(on: &record)
+        // Twice, since a pepper may be retired between the read and the look for it: by then the row has a newer tag.
+        for _ in 0..<2 {
+            guard case .found(let stamp) = try read(credential.id, into: &record) else { return .unknown }
+            guard let presentedTag = self.tag(of: credential, for: record, made: tag, at: place) else { continue }
+            guard ConstantTime.equal(presentedTag, record.tag) else { return .unknown }
+            // Only now is it sure that the one who asks knows the secret: unknown ids and wrong secrets never fill the
+            // cache.
+            cache.fill(record, stamp: stamp)
+            return decide(&record, at: now, newest: place, tag)
         }
-        guard ConstantTime.equal(presentedTag, record.tag) else { return .unknown }
-        // Only now is it sure that the one who asks knows the secret: unknown ids and wrong secrets never fill the cache.
-        cache.fill(record, stamp: stamp)
-        return decide(&record, at: now, newest: place, tag)
+        return try verdictWithoutPepper(on: &record)
     }
 
     /// The owner of the record that the last call returned, whole also when it has more than 64 bytes.
@@ -171,21 +174,25 @@ public final class Verifier: @unchecked Sendable {
         guard let id = try reader.alias(key.octets) else { return .malformed }
         let place = peppers.newest
         let newestTag = peppers.tag(ofImported: presented, kind: .apiKey, id: id, at: place)
-        var stamp: UInt64?
-        if !cache.lookUp(id, into: &record, touch: true) {
-            guard case .found(let read) = try read(id, into: &record) else { return .unknown }
-            stamp = read
-        }
-        var tag = newestTag
-        if record.pepper != place.number {
-            guard let older = peppers.place(of: record.pepper) else {
-                return try verdictWithoutPepper(on: &record)
+        var isCopy = cache.lookUp(id, into: &record, touch: true)
+        // Again where a pepper was retired since: then a copy is older than the row, and the row of a read may be.
+        for _ in 0..<3 {
+            var stamp: UInt64?
+            if !isCopy {
+                guard case .found(let read) = try read(id, into: &record) else { return .unknown }
+                stamp = read
             }
-            tag = peppers.tag(ofImported: presented, kind: .apiKey, id: id, at: older)
+            isCopy = false
+            var tag = newestTag
+            if record.pepper != place.number {
+                guard let older = peppers.place(of: record.pepper) else { continue }
+                tag = peppers.tag(ofImported: presented, kind: .apiKey, id: id, at: older)
+            }
+            guard ConstantTime.equal(tag, record.tag) else { return .unknown }
+            if let stamp { cache.fill(record, stamp: stamp) }
+            return decide(&record, at: now, newest: place, newestTag)
         }
-        guard ConstantTime.equal(tag, record.tag) else { return .unknown }
-        if let stamp { cache.fill(record, stamp: stamp) }
-        return decide(&record, at: now, newest: place, newestTag)
+        return try verdictWithoutPepper(on: &record)
     }
 
     /// Moves a record to the newest pepper, if the writer has time for it.

@@ -37,7 +37,7 @@ func same(_ left: CredentialRecord, _ right: CredentialRecord) -> Bool {
 
 extension RecordCache {
     func found(_ id: UInt64, touch: Bool = false) -> CredentialRecord? {
-        var found = CredentialRecord(id: CredentialID(rawValue: 0), kind: .apiKey, tag: Tag(0, 0, 0, 0), pepper: 0)
+        var found = CredentialRecord.blank
         return lookUp(CredentialID(rawValue: id), into: &found, touch: touch) ? found : nil
     }
 

@@ -51,7 +51,7 @@ extension MeasuredStore {
         let verifier = try Verifier(store: store)
         return MeasuredPath(name) { first, count in
             let now = store.clock.now()
-            var record = CredentialRecord(id: CredentialID(rawValue: 0), kind: .apiKey, tag: Tag(0, 0, 0, 0), pepper: 0)
+            var record = CredentialRecord.blank
             var index = first % texts.count
             var met = 0
             for _ in 0..<count {

@@ -44,14 +44,15 @@ struct PrivateSocket: Sendable {
         self.mode = mode
         self.group = group
         let url = URL(fileURLWithPath: path)
-        let name = String(UInt32.random(in: .min ... .max), radix: 36)
-        folder = url.deletingLastPathComponent().appendingPathComponent(".\(name)").path
+        // Named after the socket, so that the next start finds what one that was killed left behind.
+        folder = url.deletingLastPathComponent().appendingPathComponent(".\(url.lastPathComponent)~").path
         birthplace = folder + "/s"
         let longest = max(path.utf8.count, birthplace.utf8.count)
         guard longest <= Self.pathBytesMax else {
             throw Failure.pathTooLong(path: path, bytesMax: Self.pathBytesMax - (longest - path.utf8.count))
         }
         try await Self.clearStale(path)
+        try? FileManager.default.removeItem(atPath: folder)
         try FileManager.default.createDirectory(
             atPath: folder, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
     }

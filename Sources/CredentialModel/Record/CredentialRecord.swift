@@ -42,6 +42,11 @@ public struct CredentialRecord: Sendable {
         networks = 0
         owner = OwnerText()
     }
+
+    /// A place to read a record into.
+    public static var blank: CredentialRecord {
+        CredentialRecord(id: CredentialID(rawValue: 0), kind: .apiKey, tag: Tag(0, 0, 0, 0), pepper: 0)
+    }
 }
 
 /// Yes-or-no properties of a record.

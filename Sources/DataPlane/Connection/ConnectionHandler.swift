@@ -38,6 +38,8 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
     /// Since when the client does not take its answers; nothing is read meanwhile, and the phase keeps its own deadline.
     private var pausedSince: Int64?
     private var context: ChannelHandlerContext?
+    /// Whether the channel takes more; it says so when that changes, and asking it for each burst costs more.
+    private var isWritable = true
 
     /// Bytes of answers that may wait before reading stops.
     private static let outBytesMax = 262_144
@@ -101,7 +103,8 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        guard pausedSince != nil, !isEnding, context.channel.isWritable else { return }
+        isWritable = context.channel.isWritable
+        guard pausedSince != nil, !isEnding, isWritable else { return }
         pausedSince = nil
         loop.readClock()
         drainPending(context)
@@ -177,7 +180,7 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     /// Stops reading while the client has not taken what it was sent: its answers must not pile up here.
     private func pauseIfSlow(_ context: ChannelHandlerContext) {
-        guard pausedSince == nil, !isEnding, !context.channel.isWritable else { return }
+        guard !isWritable, pausedSince == nil, !isEnding else { return }
         pausedSince = loop.ticks
         _ = context.channel.setOption(.autoRead, value: false)
     }

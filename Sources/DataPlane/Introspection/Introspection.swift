@@ -24,10 +24,8 @@ struct Introspection {
             return refuse("the form is not well encoded", &out)
         }
         guard head.authorizationCount <= 1 else { return refuse("more than one Authorization field", &out) }
-        for parameter in [IntrospectionForm.Parameter.clientID, .clientSecret, .clientIP]
-        where loop.form.count(parameter) > 1 {
-            return refuse("a parameter is there twice", &out)
-        }
+        guard loop.form.count(.clientID) <= 1, loop.form.count(.clientSecret) <= 1, loop.form.count(.clientIP) <= 1
+        else { return refuse("a parameter is there twice", &out) }
         // The caller first: without him, good and bad tokens are answered alike and nothing is looked up.
         let authentication = CallerAuthentication(loop: loop, right: CallerAuthentication.introspect)
         let outcome = authentication.judge(
@@ -57,11 +55,12 @@ struct Introspection {
             address = parsed
         }
         do throws(StoreFailure) {
-            let verdict = try loop.form.withBytes(of: token, in: body) { (token) throws(StoreFailure) in
-                try loop.verifier.verify(token, at: loop.now)
+            var record = CredentialRecord.blank
+            let reason = try loop.form.withBytes(of: token, in: body) { (token) throws(StoreFailure) in
+                try loop.verifier.verify(token, at: loop.now, into: &record)
             }
             let interned = loop.verifier.store.published.interned
-            guard case .active(let record) = verdict, record.kind == .accessToken || record.kind == .apiKey,
+            guard reason == nil, record.kind == .accessToken || record.kind == .apiKey,
                 audience.mayKnow(record, interned), Decision.allows(record, from: address, interned: interned)
             else { return answerInactive(&out) }
             IntrospectionAnswer(record: record, exchange: exchange, loop: loop).write(&out)

@@ -21,6 +21,9 @@ public final class DataPlaneServer: Service {
     private let loops: [LoopState]
     private let loopsByEventLoop: [ObjectIdentifier: LoopState]
     private let connectionCount = Atomic<Int>(0)
+    /// Connections of the health listener, apart: a flood elsewhere must not make the node look dead.
+    private let probeCount = Atomic<Int>(0)
+    private static let probesMax = 256
 
     /// Seconds that listeners stay open after the order to shut down: until whoever balances the load has seen it.
     private static let graceSeconds: Int64 = 1
@@ -103,7 +106,7 @@ public final class DataPlaneServer: Service {
     private func drain() async {
         for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.closeIdle() } }
         var left = settings.drainSeconds * 10
-        while connectionCount.load(ordering: .acquiring) > 0, left > 0 {
+        while connectionCount.load(ordering: .acquiring) + probeCount.load(ordering: .acquiring) > 0, left > 0 {
             left -= 1
             try? await Task.sleep(for: .milliseconds(100))
         }
@@ -150,17 +153,30 @@ public final class DataPlaneServer: Service {
         guard let loop = loopsByEventLoop[ObjectIdentifier(channel.eventLoop)],
             // Without a certificate nothing is served where TLS was promised.
             !policy.address.isEncrypted || identity != nil,
-            connectionCount.load(ordering: .acquiring) < settings.connectionsMax
+            hasRoom(policy)
         else { return channel.close() }
         return channel.eventLoop.makeCompletedFuture {
             if policy.address.isEncrypted, let identity {
                 try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: identity.context))
             }
-            connectionCount.add(1, ordering: .acquiringAndReleasing)
+            count(policy, 1)
             try channel.pipeline.syncOperations.addHandler(
                 ConnectionHandler(loop: loop, policy: policy, allocator: channel.allocator) { [self] in
-                    connectionCount.subtract(1, ordering: .acquiringAndReleasing)
+                    count(policy, -1)
                 })
+        }
+    }
+
+    private func hasRoom(_ policy: ListenerPolicy) -> Bool {
+        if policy.isHealthOnly { return probeCount.load(ordering: .acquiring) < Self.probesMax }
+        return connectionCount.load(ordering: .acquiring) < settings.connectionsMax
+    }
+
+    private func count(_ policy: ListenerPolicy, _ change: Int) {
+        if policy.isHealthOnly {
+            probeCount.add(change, ordering: .acquiringAndReleasing)
+        } else {
+            connectionCount.add(change, ordering: .acquiringAndReleasing)
         }
     }
 

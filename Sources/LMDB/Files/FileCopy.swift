@@ -1,4 +1,3 @@
-internal import CLMDB
 internal import Glibc
 
 /// Copies of files that nobody has open.

@@ -34,18 +34,16 @@ public enum SecretFile {
         }
     }
 
-    /// Writes a file that must not exist yet, and syncs it and its folder.
+    /// Writes a file that must not exist yet, and syncs it and its folder. It appears whole or not at all.
     /// - Throws: ``FileError/exists(path:)``, or what the system reports; then no file is left.
     public static func writeNew(path: String, bytes: [UInt8], mode: UInt32 = 0o400) throws(FileError) {
-        guard let file = FileDescriptor.open(path, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, mode: mode) else {
-            throw FileError(path, errno)
-        }
-        let code = fill(file, bytes, mode)
-        guard code == 0 else {
-            // SAFETY: the path is NUL-terminated for the length of the call; the file is ours, made above.
-            unsafe unlink(path)
-            throw FileError(path, code)
-        }
+        let temporary = try writeBeside(path, bytes, mode)
+        // A link, since a rename would take the place of a file that is there.
+        // SAFETY: both paths are NUL-terminated for the length of the call.
+        let code = unsafe link(temporary, path) == 0 ? 0 : errno
+        // SAFETY: as above; the file is ours, made above.
+        unsafe unlink(temporary)
+        guard code == 0 else { throw FileError(path, code) }
         guard DurableDirectory.sync(path: DurableDirectory.parent(of: path)) else {
             throw .system(path: path, code: EIO)
         }
@@ -62,8 +60,7 @@ public enum SecretFile {
     ///
     /// A symlink is replaced, not followed.
     public static func replace(path: String, bytes: [UInt8], mode: UInt32 = 0o400) throws(FileError) {
-        let temporary = path + ".new-\(getpid())-" + String(UInt64.random(in: .min ... .max), radix: 36)
-        try writeNew(path: temporary, bytes: bytes, mode: mode)
+        let temporary = try writeBeside(path, bytes, mode)
         // SAFETY: both paths are NUL-terminated for the length of the call.
         guard unsafe rename(temporary, path) == 0 else {
             let code = errno
@@ -74,6 +71,21 @@ public enum SecretFile {
         guard DurableDirectory.sync(path: DurableDirectory.parent(of: path)) else {
             throw .system(path: path, code: EIO)
         }
+    }
+
+    /// Writes a file of a name of its own beside `path`, whole and synced.
+    private static func writeBeside(_ path: String, _ bytes: [UInt8], _ mode: UInt32) throws(FileError) -> String {
+        let temporary = path + ".new-\(getpid())-" + String(UInt64.random(in: .min ... .max), radix: 36)
+        guard let file = FileDescriptor.open(temporary, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, mode: mode) else {
+            throw FileError(path, errno)
+        }
+        let code = fill(file, bytes, mode)
+        guard code == 0 else {
+            // SAFETY: the path is NUL-terminated for the length of the call; the file is ours, made above.
+            unsafe unlink(temporary)
+            throw FileError(path, code)
+        }
+        return temporary
     }
 
     /// Fills, sets the mode whatever the umask, syncs and closes. 0 or an errno.

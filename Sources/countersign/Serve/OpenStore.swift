@@ -11,8 +11,10 @@ enum StoreFolder {
     /// A pepper is never made beside a store that exists: with a fresh one, every credential in it would be unknown.
     static func openOrCreate(_ settings: ServeSettings, options: StoreOptions) throws(CommandFailure) -> CredentialStore
     {
-        if CredentialStore.exists(in: settings.storePath) {
-            return try open(settings.storePath, settings.pepperPath, options, vendor: settings)
+        if CredentialStore.exists(in: settings.storePath),
+            let store = try open(settings.storePath, settings.pepperPath, options, vendor: settings)
+        {
+            return store
         }
         // Said aloud: where a volume was not mounted, an empty store answers "inactive" to everybody.
         Logger(label: "countersign").warning("creating a new store", metadata: ["store": .string(settings.storePath)])
@@ -26,12 +28,18 @@ enum StoreFolder {
         }
     }
 
+    /// Nil for a file that holds no table yet: the first start ended before its first commit, so the store is still to be
+    /// made. The pepper file is there by then, and it is the one to be used.
     private static func open(
         _ store: String, _ pepper: String, _ options: StoreOptions, vendor settings: ServeSettings
-    ) throws(CommandFailure) -> CredentialStore {
+    ) throws(CommandFailure) -> CredentialStore? {
         try naming {
             let peppers = try PepperFileOnDisk.read(pepper)
-            return try CredentialStore.open(in: store, vendor: settings.vendor, peppers: peppers, options: options)
+            do throws(StoreFailure) {
+                return try CredentialStore.open(in: store, vendor: settings.vendor, peppers: peppers, options: options)
+            } catch .noStore, .lmdb(.storeAbsent) {
+                return nil
+            }
         }
     }
 
