@@ -106,6 +106,17 @@ def provoke(port, credential, basic):
     return [answer for answer in answers if credential[17:].encode() in answer]
 
 
+def search(secrets):
+    """Every file that is left, with the number of secrets in it."""
+    counts = []
+    for place in sorted(path for path in WORK.rglob("*") if path.is_file()):
+        content = place.read_bytes()
+        count = sum(secret.encode() in content for secret in secrets)
+        if count:
+            counts.append(f"{place.name}: {count}")
+    return counts
+
+
 def main():
     port = free_port()
     daemon = start(port)
@@ -149,13 +160,16 @@ def main():
     (WORK / "printed").write_text("".join(PRINTED))
     secrets = [credential[17:] for credential in [*keys, token, client["client_secret"]]] + foreign
     secrets += [basic]
+    # The search finds what is there.
+    planted = WORK / "planted"
+    planted.write_text("x" * 5000 + secrets[-1] + secrets[0])
+    found = search(secrets)
+    planted.unlink()
     spilled = [f"{len(repeated)} answers"] if repeated else []
-    for place in sorted(path for path in WORK.rglob("*") if path.is_file()):
-        content = place.read_bytes()
-        count = sum(secret.encode() in content for secret in secrets)
-        if count:
-            spilled.append(f"{place.name}: {count}")
+    spilled += search(secrets)
     shutil.rmtree(WORK)
+    if "planted: 2" not in found:
+        sys.exit("the search does not find a secret that was put there")
     if spilled:
         sys.exit("secrets were found in " + ", ".join(spilled))
     print(f"canaries: {len(secrets)} secrets, none left behind")

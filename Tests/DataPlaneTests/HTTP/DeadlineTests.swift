@@ -182,6 +182,27 @@ import Testing
         }
     }
 
+    @Test func `that take all places leave the probes theirs`() async throws {
+        try await withServer(health: "http://127.0.0.1:0", settings: { $0.connectionsMax = 1 }) { server in
+            let only = try await server.connect()
+            #expect(try await only.ask(request("GET /livez")).status == 200)
+            #expect(try await server.connect().rest().isEmpty)
+            for _ in 0..<3 {
+                #expect(try await server.connect(1).ask(request("GET /livez")).status == 200)
+            }
+            // Nor do probes take a place of theirs.
+            try await only.close()
+            let probe = try await server.connect(1)
+            #expect(try await probe.ask(request("GET /livez")).status == 200)
+            #expect(
+                try await eventually {
+                    let next = try await server.connect()
+                    try? await next.send(request("GET /livez"))
+                    return try await next.nextAnswer()?.status == 200
+                })
+        }
+    }
+
     @Test func `in number do not mix up their answers`() async throws {
         try await withServer { server in
             try await withThrowingTaskGroup(of: Void.self) { group in
