@@ -78,6 +78,7 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
         if let event = event as? TLSUserEvent, case .handshakeCompleted = event {
             caller.certificateNames = PeerAddress.certificateNames(context)
         }
+        if let event = event as? ChannelEvent, event == .inputClosed { inputClosed(context) }
         context.fireUserInboundEventTriggered(event)
     }
 
@@ -98,6 +99,19 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
+        guard out.readableBytes > 0 else { return }
+        // Under TLS the end of what the client sends comes without notice and ends the connection: nothing may wait.
+        if router.policy.address.isEncrypted {
+            flush(context)
+            pauseIfSlow(context)
+        } else {
+            loop.flushSoon(self, on: context.eventLoop)
+        }
+    }
+
+    /// Sends what the burst has brought, when all connections that were ready have been read.
+    func flushBurst() {
+        guard let context else { return }
         flush(context)
         pauseIfSlow(context)
     }
@@ -198,6 +212,11 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
             context.close(mode: isEncrypted ? .all : .output, promise: nil)
         }
         out.clear()
+    }
+
+    /// The client sends no more. It gets what it is owed, and the connection ends.
+    private func inputClosed(_ context: ChannelHandlerContext) {
+        if !isEnding { finish(context) }
     }
 
     private var isEnding: Bool { phase == .finishing || phase == .closing }

@@ -118,6 +118,8 @@ public final class DataPlaneServer: Service {
             .serverChannelOption(.backlog, value: 4_096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.maxMessagesPerRead, value: 4)
+            // So that who sends a request and closes his side at once still gets his answer.
+            .childChannelOption(.allowRemoteHalfClosure, value: !policy.address.isEncrypted)
             .childChannelOption(
                 .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 2_048, initial: 4_096, maximum: 65_536)
             )

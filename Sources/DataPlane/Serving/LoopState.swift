@@ -29,6 +29,8 @@ final class LoopState: @unchecked Sendable {
     var scratch = FormScratch()
 
     private var connections: [ObjectIdentifier: ConnectionHandler] = [:]
+    /// Connections with answers that wait for the end of the burst.
+    private var unflushed: [ConnectionHandler] = []
 
     init(store: CredentialStore, settings: DataPlaneSettings, readiness: Readiness) throws(StoreFailure) {
         verifier = try Verifier(store: store)
@@ -52,6 +54,24 @@ final class LoopState: @unchecked Sendable {
 
     func remove(_ connection: ConnectionHandler) {
         connections[ObjectIdentifier(connection)] = nil
+    }
+
+    /// Has a connection flushed when all that are ready by now have been read.
+    ///
+    /// All answers of a burst then leave one behind the other. Sent one by one, each would find a client that has fallen
+    /// asleep meanwhile, and waking it costs the sender more than the answer did.
+    func flushSoon(_ connection: ConnectionHandler, on eventLoop: any EventLoop) {
+        if unflushed.isEmpty { eventLoop.execute { self.flushBurst() } }
+        unflushed.append(connection)
+    }
+
+    private func flushBurst() {
+        var burst: [ConnectionHandler] = []
+        swap(&burst, &unflushed)
+        for connection in burst { connection.flushBurst() }
+        // Keeps its room, unless a flush has brought new ones.
+        burst.removeAll(keepingCapacity: true)
+        if unflushed.isEmpty { swap(&burst, &unflushed) }
     }
 
     var isEmpty: Bool { connections.isEmpty }

@@ -129,6 +129,30 @@ import Testing
         }
     }
 
+    @Test func `that is half-closed behind its requests gets all answers, and ends`() async throws {
+        let folder = try TemporaryFolder()
+        try await withServer(["http://127.0.0.1:0", "unix:\(folder("s"))"]) { server in
+            let caller = try await server.caller()
+            let key = try await server.key().secret
+            for listener in [0, 1] {
+                for count in [1, 3, 40] {
+                    let client = try await server.connect(listener)
+                    let ask = introspection("token=\(key)", caller.authorization)
+                    // In one write with the end behind it, as far as that can be had.
+                    try await client.send(String(repeating: ask, count: count))
+                    try await client.endSending()
+                    for _ in 0..<count { #expect(try await client.answer().isActive) }
+                    #expect(try await client.rest().isEmpty)
+                }
+                // Half a request is owed nothing.
+                let client = try await server.connect(listener)
+                try await client.send("GET /livez HT")
+                try await client.endSending()
+                #expect(try await client.rest().isEmpty)
+            }
+        }
+    }
+
     @Test func `forgives one empty line before a request`() async throws {
         try await withServer { server in
             let client = try await server.connect()

@@ -93,6 +93,9 @@ final class WireClient: Sendable {
         try await channel.setOption(.autoRead, value: true).get()
     }
 
+    /// Closes the sending side only.
+    func endSending() async throws { try await channel.close(mode: .output) }
+
     func close() async throws {
         try? await channel.close()
     }
