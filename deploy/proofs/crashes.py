@@ -37,6 +37,10 @@ class Unproven(Exception):
     """Something that is no lost write went wrong."""
 
 
+class Lost(Exception):
+    """The daemon itself does not know what it has acknowledged."""
+
+
 class Key:
     """A key and the outcomes that would be right: its scope, DEAD, or several while nobody knows what was done."""
 
@@ -109,7 +113,7 @@ class Writer:
                 self.living[key.owner].append(key)
         # Some scopes that the store knows, and one that it has to learn after each kill.
         self.scopes = ["", "orders:read", "orders:read orders:write", f"cycle:{cycle}"]
-        self.touched, self.bulk, self.fault, self.killed = set(), None, None, False
+        self.touched, self.bulk, self.fault, self.lost, self.killed = set(), None, None, None, False
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
@@ -123,6 +127,8 @@ class Writer:
             # What a kill does. The request that was under way may have been done or not.
             if not self.killed:
                 self.fault = f"a writer's connection broke before the kill: {type(error).__name__}"
+        except Lost as loss:
+            self.lost = str(loss)
         except Exception as error:
             self.fault = f"{type(error).__name__}: {error}"
         finally:
@@ -188,6 +194,8 @@ class Writer:
         connection.request(method, path, text, {"Content-Type": "application/json"} if body else {})
         answer = connection.getresponse()
         content = answer.read()
+        if answer.status == 404:
+            raise Lost(f"{path}: an acknowledged key is not found")
         if not 200 <= answer.status < 300:
             raise Unproven(f"{method} {path} was answered with {answer.status}")
         self.unknown -= 1
@@ -262,6 +270,7 @@ def kill_in_the_middle(daemon, writers, cycle):
         writer.thread.join(2 * PATIENCE)
         if writer.thread.is_alive() or writer.fault:
             raise Unproven(writer.fault or "a writer hangs")
+    return [writer.lost for writer in writers if writer.lost]
 
 
 def prove(daemon):
@@ -272,7 +281,9 @@ def prove(daemon):
     slowest = 0.0
     losses = []
     for cycle in range(1, CYCLES + 1):
-        kill_in_the_middle(daemon, writers, cycle)
+        losses = kill_in_the_middle(daemon, writers, cycle)
+        if losses:
+            return [f"before kill {cycle}:", *losses]
         slowest = max(slowest, daemon.start())
         touched = set().union(*(writer.touched for writer in writers))
         older = [key for writer in writers for key in writer.keys if key not in touched]
