@@ -10,6 +10,7 @@ import Synchronization
     /// The caller promises `count` words at `base` and overrides the lifetime.
     @inline(__always) @_lifetime(immortal)
     @unsafe init(base: UnsafeMutablePointer<Atomic<UInt64>>, count: Int) {
+        // SAFETY: only kept; the caller vouches for its words and their life.
         unsafe self.base = base
         self.count = count
     }
