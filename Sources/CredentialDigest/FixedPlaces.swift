@@ -76,18 +76,6 @@ import Synchronization
         unsafe keys[index].tag(of: block)
     }
 
-    @inline(__always)
-    func begin(_ block: borrowing TagBlock, at index: Int) -> HashState {
-        // SAFETY: as above.
-        unsafe keys[index].begin(block)
-    }
-
-    @inline(__always)
-    func finish(_ state: HashState, at index: Int) -> Tag {
-        // SAFETY: as above.
-        unsafe keys[index].finish(state)
-    }
-
     func code(of message: RawSpan, at index: Int) -> Tag {
         // SAFETY: as above.
         unsafe keys[index].authenticationCode(of: message)

@@ -1,34 +1,53 @@
+internal import CMachine
 internal import COpenSSL
 import CredentialModel
 
-/// A SHA-256 state between two compressions (FIPS 180-4 §6.2): eight 32-bit words, two to each word here.
+/// A SHA-256 state between two compressions (FIPS 180-4 §6.2): eight 32-bit words in order, four to each half.
 struct HashState: Sendable {
-    private let word0: UInt64
-    private let word1: UInt64
-    private let word2: UInt64
-    private let word3: UInt64
+    private let first: SIMD2<UInt64>
+    private let second: SIMD2<UInt64>
 
     /// What SHA-256 begins with.
     static var initial: HashState { HashState(cs_sha256_initial()) }
 
-    @inline(__always)
+    /// From libcrypto's.
     init(_ words: cs_words4) {
-        word0 = words.w0
-        word1 = words.w1
-        word2 = words.w2
-        word3 = words.w3
+        first = SIMD2(words.w0, words.w1)
+        second = SIMD2(words.w2, words.w3)
     }
 
     /// As libcrypto takes it.
-    @inline(__always)
-    var words: cs_words4 { cs_words4(w0: word0, w1: word1, w2: word2, w3: word3) }
+    var words: cs_words4 { cs_words4(w0: first.x, w1: first.y, w2: second.x, w3: second.y) }
 
     /// The state after one more block.
-    @inline(__always)
     func compressing(_ block: borrowing TagBlock) -> HashState {
-        HashState(
+        let quarters = block.quarters
+        return HashState(
             cs_sha256_compress(
-                words, block.quarters[0].x, block.quarters[0].y, block.quarters[1].x, block.quarters[1].y,
-                block.quarters[2].x, block.quarters[2].y, block.quarters[3].x, block.quarters[3].y))
+                words, quarters[0].x, quarters[0].y, quarters[1].x, quarters[1].y, quarters[2].x, quarters[2].y,
+                quarters[3].x, quarters[3].y))
+    }
+
+    /// The HMAC of a block, this being the state after the inner pad, `outer` that after the outer one (RFC 2104 §4).
+    ///
+    /// By the processor's instructions where it has them: what libcrypto does, with less around it.
+    @inline(__always)
+    func authenticating(_ block: borrowing TagBlock, _ outer: HashState) -> Tag {
+        guard cs_has_sha256() != 0 else { return authenticatingByLibrary(block, outer) }
+        let quarters = block.quarters
+        let code = cs_hmac_sha256(
+            first, second, outer.first, outer.second, quarters[0], quarters[1], quarters[2], quarters[3])
+        return Tag(code.first.x, code.first.y, code.second.x, code.second.y)
+    }
+
+    /// The same by libcrypto.
+    func authenticatingByLibrary(_ block: borrowing TagBlock, _ outer: HashState) -> Tag {
+        compressing(block).finishing(outer)
+    }
+
+    /// The HMAC of which this is the inner state, after the message and its padding.
+    func finishing(_ outer: HashState) -> Tag {
+        let code = cs_hmac_finish(words, outer.words)
+        return Tag(code.w0, code.w1, code.w2, code.w3)
     }
 }

@@ -81,17 +81,6 @@ public final class PepperRing: Sendable {
         places.tag(of: block, at: place.index)
     }
 
-    /// The first half of a native credential's tag under the newest pepper. Between the halves, memory can be asked for.
-    public func begin(_ block: borrowing TagBlock) -> BegunTag {
-        let place = newest
-        return BegunTag(state: places.begin(block, at: place.index), place: place)
-    }
-
-    /// The second half.
-    public func finish(_ begun: borrowing BegunTag) -> Tag {
-        places.finish(begun.state, at: begun.place.index)
-    }
-
     /// The tag of an imported credential: HMAC over `kind ‖ id ‖ presented bytes`.
     public func tag(ofImported presented: RawSpan, kind: CredentialKind, id: CredentialID, at place: PepperPlace) -> Tag
     {
@@ -107,11 +96,4 @@ public final class PepperRing: Sendable {
 public struct PepperPlace: Sendable {
     let index: Int
     public let number: UInt16
-}
-
-/// A tag of which the first of two compressions is done.
-public struct BegunTag: Sendable {
-    let state: HashState
-    /// The pepper that it is made with.
-    public let place: PepperPlace
 }

@@ -29,21 +29,14 @@ public struct TagKey: Sendable, CustomStringConvertible, CustomReflectable {
     }
 
     /// The tag of a native credential: one padded block, two compressions, no allocation.
+    @inline(__always)
     public func tag(of block: borrowing TagBlock) -> Tag {
-        finish(begin(block))
+        inner.authenticating(block, outer)
     }
 
-    /// The first compression: the block into the inner state.
-    @inline(__always)
-    func begin(_ block: borrowing TagBlock) -> HashState {
-        inner.compressing(block)
-    }
-
-    /// The second compression: the inner digest into the outer state.
-    @inline(__always)
-    func finish(_ begun: HashState) -> Tag {
-        let code = cs_hmac_finish(begun.words, outer.words)
-        return Tag(code.w0, code.w1, code.w2, code.w3)
+    /// The same by libcrypto, whatever this processor has; for tests.
+    func tagByLibrary(of block: borrowing TagBlock) -> Tag {
+        inner.authenticatingByLibrary(block, outer)
     }
 
     /// HMAC-SHA-256 of a message of any length (RFC 2104; FIPS 198-1).
@@ -54,7 +47,7 @@ public struct TagKey: Sendable, CustomStringConvertible, CustomReflectable {
             unsafe cs_hmac_begin(
                 inner.words, message.baseAddress?.assumingMemoryBound(to: UInt8.self), UInt64(message.count))
         }
-        return finish(HashState(begun))
+        return HashState(begun).finishing(outer)
     }
 
     public var description: String { "<redacted>" }

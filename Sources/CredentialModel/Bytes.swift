@@ -31,6 +31,21 @@ extension RawSpan {
         unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self)
     }
 
+    /// Up to eight bytes at `offset` as ``word64(at:)``, with zeros for those behind the end.
+    @inlinable @inline(__always)
+    public func paddedWord64(at offset: Int) -> UInt64 {
+        if offset &+ 8 <= byteCount { return word64(at: offset) }
+        if offset >= byteCount { return 0 }
+        if byteCount >= 8 { return word64(at: byteCount &- 8) >> UInt64(8 &* (offset &+ 8 &- byteCount)) }
+        var word: UInt64 = 0
+        var index = byteCount
+        while index > offset {
+            index &-= 1
+            word = word << 8 | UInt64(byte(at: index))
+        }
+        return word
+    }
+
     /// A copy of the bytes. Allocates: not for the hot path.
     public func copied() -> [UInt8] {
         var copy: [UInt8] = []

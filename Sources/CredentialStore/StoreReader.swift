@@ -34,9 +34,8 @@ public final class StoreReader: @unchecked Sendable {
             return try reader.read { (transaction) throws(LMDBError) -> Outcome in
                 let stamp = transaction.id
                 let intact = try transaction.get(credentials, key: id.rawValue) { row -> Bool in
-                    guard let read = CredentialRecord(row: row, id: id) else { return false }
-                    record = read
-                    if !read.owner.isWhole { longOwner = StoredCredential(row: row, id: id)?.owner ?? [] }
+                    guard record.fillIn(row: row, id: id) else { return false }
+                    if !record.holdsWholeOwner { longOwner = StoredCredential(row: row, id: id)?.owner ?? [] }
                     return true
                 }
                 guard let intact else { return .absent }

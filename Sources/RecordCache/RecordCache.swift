@@ -1,15 +1,15 @@
 public import CredentialModel
 import Synchronization
 
-// A lock-free, set-associative table of whole records, keyed by the public id.
+// A lock-free, set-associative table of whole records, found by the public id as it is written.
 //
 // ## Layout
 //
-// A set is one header line and seven slots. The header holds the set's *floor* and the ids of its slots, so that one
-// cache line answers both "is it here" and "may it count":
+// A set is one header line and seven slots. The header holds the set's *floor* and the keys of its slots, so that one
+// cache line answers both "is it here" and "may it count". A key is a mix of the id's digits and a secret:
 //
 // ```
-// ┌ floor │ id │ id │ id │ id │ id │ id │ id ┐  64 bytes
+// ┌ floor │ key│ key│ key│ key│ key│ key│ key┐  64 bytes
 // ├ slot 0: version, stamp, tag, … ──────────┤ 192 bytes
 // ┊                                          ┊
 // └ slot 6 ──────────────────────────────────┘
@@ -65,54 +65,56 @@ public final class RecordCache: Sendable {
     public var evictions: UInt64 { sets.evictions }
 
     // A look-up needs a set's header and a slot, which the header names. Both are asked for in advance, so that the memory's
-    // latency passes while the credential is hashed: the header and the slot that is expected before the first compression,
-    // the right slot, if it is another, before the second.
+    // latency passes while the credential is hashed; the slot is the one that is expected.
 
-    /// Where an id's record is looked for.
-    public struct Place: Sendable {
-        let id: CredentialID
-        let set: Int
-    }
+    /// Where the record of an id is if it is here.
+    func place(of id: CredentialID) -> RecordPlace { sets.place(of: WrittenID(id)) }
 
     /// Where the record of `id` is if it is here. Starts loading what a look-up will probably read.
-    public func prefetch(_ id: CredentialID) -> Place {
-        let place = Place(id: id, set: sets.set(of: id))
-        sets.prefetchHome(id, in: place.set)
+    public func prefetch(_ id: WrittenID) -> RecordPlace {
+        let place = sets.place(of: id)
+        sets.prefetch(place)
         return place
     }
 
-    /// Some time after ``prefetch(_:)``: starts loading the record if it is elsewhere than expected.
-    public func prefetchRecord(_ place: Place) {
-        sets.prefetchSlot(place.id, in: place.set)
-    }
-
-    /// Reads the record at a place if it is here and counts.
+    /// Reads the record at a place if there is one that counts.
     ///
-    /// The result is a copy as of some transaction at or above the floor; its tag is still to be compared.
+    /// The result is a copy as of some transaction at or above the floor. It is *probably* that of the id: two ids may have
+    /// one place, and a slot may be filled anew meanwhile. Its tag tells, or its id.
     /// - Parameters:
-    ///   - record: written to also when the result is false.
+    ///   - record: written to also when the result is nil.
     ///   - touch: whether this hit is to be remembered for eviction; a sample of the hits is enough.
-    /// - Returns: false when the store has to be asked.
-    public func lookUp(_ place: Place, into record: inout CredentialRecord, touch: Bool) -> Bool {
-        sets.lookUp(place.id, in: place.set, into: &record, touch: touch)
+    /// - Returns: the last six digits of the credential's text; nil when the store has to be asked.
+    @inline(__always)
+    public func lookUp(_ place: RecordPlace, into record: inout CredentialRecord, touch: Bool) -> UInt64? {
+        sets.lookUp(place, into: &record, touch: touch)
     }
 
-    /// The same by id.
+    /// The same by the id, which the record surely has.
     public func lookUp(_ id: CredentialID, into record: inout CredentialRecord, touch: Bool) -> Bool {
-        sets.lookUp(id, in: sets.set(of: id), into: &record, touch: touch)
+        sets.lookUp(place(of: id), into: &record, touch: touch) != nil && record.id == id
+    }
+
+    /// Offers the record of an imported credential.
+    public func fill(_ record: CredentialRecord, stamp: UInt64) {
+        var record = record
+        fill(&record, at: place(of: record.id), stamp: stamp, checksum: 0)
     }
 
     /// Offers a record that was read in the snapshot `stamp` and whose presented secret was right.
     ///
     /// Gives up when the copy is old already, when the slot is busy, and when the record does not fit.
-    public func fill(_ record: borrowing CredentialRecord, stamp: UInt64) {
-        guard record.owner.isWhole, record.id.rawValue != 0 else { return }
-        sets.fill(record, stamp: stamp)
+    /// - Parameters:
+    ///   - record: not changed; `inout` because what is borrowed is copied first.
+    ///   - checksum: the last six digits of the credential's text.
+    public func fill(_ record: inout CredentialRecord, at place: RecordPlace, stamp: UInt64, checksum: UInt64) {
+        guard record.holdsWholeOwner, record.id.rawValue != 0 else { return }
+        sets.fill(&record, at: place, stamp: stamp, checksum: checksum)
     }
 
     /// Makes every copy of `id` older than transaction `transaction` worthless. Between the commit and its acknowledgement.
     public func raiseFloor(of id: CredentialID, to transaction: UInt64) {
-        sets.raiseFloor(of: id, to: transaction)
+        sets.raiseFloor(of: place(of: id), to: transaction)
     }
 
     /// Makes every copy worthless for good: the store behind it is no longer this process's.
@@ -120,9 +122,21 @@ public final class RecordCache: Sendable {
         sets.raiseAllFloors()
     }
 
-    /// The floor of a credential's set. Whoever remembers a record with the floor from *before* it was verified may use
-    /// it again while the floor is the same: every mutation of the record since then would have raised it.
-    public func floor(of id: CredentialID) -> UInt64 {
-        sets.floor(of: id)
+    /// The floor of a credential's set as it is now.
+    public func floor(of id: CredentialID) -> SeenFloor {
+        let place = place(of: id)
+        return SeenFloor(place: place, floor: sets.floor(of: place))
     }
+
+    /// Whether a floor is still what it was. Whoever remembers a record with the floor from *before* it was verified may use
+    /// it again for so long: every mutation of the record since then would have raised it.
+    public func isUnchanged(_ seen: SeenFloor) -> Bool {
+        sets.floor(of: seen.place) == seen.floor
+    }
+}
+
+/// The floor of a set at some time.
+public struct SeenFloor: Sendable {
+    let place: RecordPlace
+    let floor: UInt64
 }

@@ -85,7 +85,7 @@ public final class WatermarkTable: Sendable {
         {
             return true
         }
-        guard ownerCount.load(ordering: .acquiring) > 0, record.owner.isWhole else { return false }
+        guard ownerCount.load(ordering: .acquiring) > 0, record.holdsWholeOwner else { return false }
         let tagged = Kind.owner.rawValue | UInt64(record.owner.byteCount) << 8
         let words = record.owner.words
         let key: InlineArray<9, UInt64> = [

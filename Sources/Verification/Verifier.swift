@@ -62,63 +62,75 @@ public final class Verifier: @unchecked Sendable {
     public func verify(
         _ presented: RawSpan, at now: UnixSeconds, into record: inout CredentialRecord
     ) throws(StoreFailure) -> InactiveReason? {
-        var sought: RecordCache.Place?
-        var begun: BegunTag?
-        // The checks take about as long as the memory does to answer and can be done while the first compression runs.
-        let credential = NativeCredential(presented, vendor: vendor) { id, block in
-            sought = cache.prefetch(id)
-            begun = peppers.begin(block)
-        }
-        guard let credential, let sought, let begun else {
+        guard let claimed = ClaimedCredential(presented, vendor: vendor) else {
             return try verifyForeign(presented, at: now, into: &record)
         }
-        cache.prefetchRecord(sought)
-        let tag = peppers.finish(begun)
+        let place = cache.prefetch(claimed.id)
+        // Hashing takes about as long as the memory does to answer.
+        let newest = peppers.newest
+        let tag = peppers.tag(of: claimed.block, at: newest)
+        // The tag is over kind, id and secret: where it is right, all of them are as issued. So is the checksum, if it is
+        // the issued one's; and nothing was left to read.
+        let checksum = cache.lookUp(place, into: &record, touch: hits % Self.touchInterval == 0)
+        if let checksum, record.pepper == newest.number, ConstantTime.equal(tag, record.tag),
+            checksum == claimed.checksum
+        {
+            hits &+= 1
+            counters.hits.increment()
+            return decide(&record, at: now, newest: newest, tag)
+        }
+        return try verifyInFull(
+            presented, claimed, tag, at: newest, place, isCopy: checksum != nil, now, into: &record)
+    }
+
+    /// Reads the whole of the presented text, then answers from the cache if the pepper is an older one or the secret wrong,
+    /// else from the store, and lets the cache know what that said.
+    @inline(never)
+    private func verifyInFull(
+        _ presented: RawSpan, _ claimed: borrowing ClaimedCredential, _ tag: Tag, at newest: PepperPlace,
+        _ place: RecordPlace, isCopy: Bool, _ now: UnixSeconds, into record: inout CredentialRecord
+    ) throws(StoreFailure) -> InactiveReason? {
+        guard let id = claimed.confirm(presented)?.id else {
+            return try verifyForeign(presented, at: now, into: &record)
+        }
         // A copy whose pepper was retired meanwhile is older than the store's row, which has a newer tag.
-        if cache.lookUp(sought, into: &record, touch: hits % Self.touchInterval == 0),
-            let presentedTag = self.tag(of: credential, for: record, made: tag, at: begun.place)
+        if isCopy, record.id == id,
+            let presentedTag = self.tag(of: claimed.block, under: record.pepper, made: tag, at: newest)
         {
             hits &+= 1
             counters.hits.increment()
             guard ConstantTime.equal(presentedTag, record.tag) else { return .unknown }
-            return decide(&record, at: now, newest: begun.place, tag)
+            return decide(&record, at: now, newest: newest, tag)
         }
-        return try verifyMissing(credential, tag, at: begun.place, now, into: &record)
-    }
-
-    /// Answers from the store, and lets the cache know what it said.
-    private func verifyMissing(
-        _ credential: borrowing NativeCredential, _ tag: Tag, at place: PepperPlace, _ now: UnixSeconds,
-        into record: inout CredentialRecord
-    ) throws(StoreFailure) -> InactiveReason? {
         counters.misses.increment()
         // Twice, since a pepper may be retired between the read and the look for it: by then the row has a newer tag.
         for _ in 0..<2 {
-            guard case .found(let stamp) = try read(credential.id, into: &record) else { return .unknown }
-            guard let presentedTag = self.tag(of: credential, for: record, made: tag, at: place) else { continue }
+            guard case .found(let stamp) = try read(id, into: &record) else { return .unknown }
+            guard let presentedTag = self.tag(of: claimed.block, under: record.pepper, made: tag, at: newest) else {
+                continue
+            }
             guard ConstantTime.equal(presentedTag, record.tag) else { return .unknown }
             // Only now is it sure that the one who asks knows the secret: unknown ids and wrong secrets never fill the
             // cache.
-            cache.fill(record, stamp: stamp)
-            return decide(&record, at: now, newest: place, tag)
+            cache.fill(&record, at: place, stamp: stamp, checksum: claimed.checksum)
+            return decide(&record, at: now, newest: newest, tag)
         }
         return try verdictWithoutPepper(on: &record)
     }
 
     /// The owner of the record that the last call returned, whole also when it has more than 64 bytes.
     public func owner(of record: CredentialRecord) -> [UInt8] {
-        record.owner.isWhole ? record.owner.bytes : longOwner
+        record.holdsWholeOwner ? record.owner.bytes : longOwner
     }
 
-    /// The presented credential's tag under the pepper that the record names; nil when that one is not alive.
+    /// The presented credential's tag under a record's pepper; nil when that one is not alive.
     @inline(__always)
     private func tag(
-        of credential: borrowing NativeCredential, for record: borrowing CredentialRecord, made tag: Tag,
-        at newest: PepperPlace
+        of block: borrowing TagBlock, under pepper: UInt16, made tag: Tag, at newest: PepperPlace
     ) -> Tag? {
-        if record.pepper == newest.number { return tag }
-        guard let place = peppers.place(of: record.pepper) else { return nil }
-        return peppers.tag(of: credential.block, at: place)
+        if pepper == newest.number { return tag }
+        guard let place = peppers.place(of: pepper) else { return nil }
+        return peppers.tag(of: block, at: place)
     }
 
     private func read(_ id: CredentialID, into record: inout CredentialRecord) throws(StoreFailure)
@@ -144,7 +156,7 @@ public final class Verifier: @unchecked Sendable {
         {
             return reason
         }
-        if record.pepper != place.number { offerRetag(record, to: tag, pepper: place.number) }
+        if record.pepper != place.number { offerRetag(&record, to: tag, pepper: place.number) }
         return nil
     }
 
@@ -159,7 +171,7 @@ public final class Verifier: @unchecked Sendable {
 
     private func isRevokedInBulk(_ record: inout CredentialRecord) -> Bool {
         if watermarks.kills(record) { return true }
-        if record.owner.isWhole { return false }
+        if record.holdsWholeOwner { return false }
         let owner = longOwner
         return watermarks.kills(record, longOwner: owner.octets)
     }
@@ -196,7 +208,11 @@ public final class Verifier: @unchecked Sendable {
     }
 
     /// Moves a record to the newest pepper, if the writer has time for it.
-    private func offerRetag(_ record: borrowing CredentialRecord, to tag: Tag, pepper: UInt16) {
+    ///
+    /// - Parameter record: not changed. Copied before the branch to here, it would be read in larger pieces than it was
+    ///   written in a moment ago, for which processors wait until all before is done.
+    @inline(never)
+    private func offerRetag(_ record: inout CredentialRecord, to tag: Tag, pepper: UInt16) {
         let id = record.id
         let expected = record.tag
         store.offer { writer, transaction in

@@ -41,13 +41,15 @@ extension RecordCache {
         return lookUp(CredentialID(rawValue: id), into: &found, touch: touch) ? found : nil
     }
 
+    func set(of id: UInt64) -> Int { place(of: CredentialID(rawValue: id)).set }
+
     /// Ids that share a set.
     func rivals(_ count: Int) -> [UInt64] {
-        let set = sets.set(of: CredentialID(rawValue: 1))
+        let set = self.set(of: 1)
         var ids: [UInt64] = []
         while ids.count < count {
             let id = UInt64.random(in: 1...UInt64.max)
-            if sets.set(of: CredentialID(rawValue: id)) == set { ids.append(id) }
+            if self.set(of: id) == set { ids.append(id) }
         }
         return ids
     }
@@ -64,20 +66,11 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
         #expect(RecordSets.headerWords == 1 + RecordSets.wayCount)
     }
 
-    @Test func `no two fields of a slot overlap and all lie inside it`() {
-        let fields: [(Int, Int)] = [
-            (SlotLayout.version, 1), (SlotLayout.stamp, 1), (SlotLayout.tag, 4), (SlotLayout.kinds, 1),
-            (SlotLayout.issuedAt, 1), (SlotLayout.expiresAt, 1), (SlotLayout.notBefore, 1),
-            (SlotLayout.journalNumber, 1), (SlotLayout.family, 1), (SlotLayout.clientAndScopes, 1),
-            (SlotLayout.audiencesAndNetworks, 1), (SlotLayout.owner, 8), (SlotLayout.id, 1),
-        ]
-        let words = fields.flatMap { Array($0.0..<$0.0 + $0.1) }
-        #expect(Set(words).count == words.count)
-        #expect(words.allSatisfy { $0 < SlotLayout.wordCount })
-    }
-
-    @Test func `what is compared first lies on the slot's first line`() {
-        for word in [SlotLayout.version, SlotLayout.stamp, SlotLayout.tag + 3, SlotLayout.kinds] { #expect(word < 8) }
+    @Test func `a slot is its own three words and the record's`() {
+        let own = [SlotLayout.version, SlotLayout.stamp, SlotLayout.checksum]
+        #expect(own == [0, 1, 2] && SlotLayout.record == 3)
+        #expect(SlotLayout.record + CredentialRecord.wordCount == SlotLayout.wordCount)
+        #expect(record(7, 1).words[SlotLayout.id - SlotLayout.record] == 7)
     }
 
     @Test func `takes no more memory than it was given, and no less than the smallest`() throws {
@@ -220,8 +213,8 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
         let cache = try #require(RecordCache(bytes: 4 << 20))
         let kept = cache.rivals(7)
         for id in kept { cache.fill(record(id, id), stamp: 1) }
-        let set = cache.sets.set(of: CredentialID(rawValue: 1))
-        for id in UInt64(1_000_000)..<1_020_000 where cache.sets.set(of: CredentialID(rawValue: id)) != set {
+        let set = cache.set(of: 1)
+        for id in UInt64(1_000_000)..<1_020_000 where cache.set(of: id) != set {
             cache.fill(record(id, id), stamp: 1)
         }
         for id in kept { #expect(cache.found(id) != nil) }
@@ -230,7 +223,48 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
     @Test func `two caches place ids differently, so nobody can choose ids that share a set`() throws {
         let left = try #require(RecordCache(bytes: 4 << 20))
         let right = try #require(RecordCache(bytes: 4 << 20))
-        let ids = (1...UInt64(1_000)).map(CredentialID.init(rawValue:))
-        #expect(ids.filter { left.sets.set(of: $0) == right.sets.set(of: $0) }.count < 100)
+        #expect((1...UInt64(1_000)).filter { left.set(of: $0) == right.set(of: $0) }.count < 100)
+    }
+
+    @Test(arguments: [true, false]) func `ids spread over the sets, random ones and ones in a row`(
+        _ isRandom: Bool
+    ) throws {
+        let cache = try #require(RecordCache(bytes: 4 << 20))
+        let count = cache.capacity / RecordSets.wayCount
+        var taken = [Int](repeating: 0, count: count)
+        for id in 1...UInt64(count) { taken[cache.set(of: isRandom ? .random(in: 1...UInt64.max) : id)] += 1 }
+        // As many balls into as many boxes: by chance 37 % stay empty, and hardly one takes ten.
+        #expect(taken.filter { $0 == 0 }.count < count * (isRandom ? 41 : 60) / 100)
+        #expect(taken.max() ?? 0 < 14)
+    }
+
+    @Test func `gives back the checksum that was filled in, none for an imported credential`() throws {
+        let cache = try makeCache()
+        var filled = record(9, 1)
+        let place = cache.place(of: filled.id)
+        cache.fill(&filled, at: place, stamp: 1, checksum: 0x3A62_3A62_3A62)
+        var found = CredentialRecord.blank
+        #expect(cache.lookUp(place, into: &found, touch: false) == 0x3A62_3A62_3A62)
+        cache.fill(record(9, 2), stamp: 2)
+        #expect(cache.lookUp(place, into: &found, touch: false) == 0)
+    }
+
+    @Test func `a copy of another id in an id's place is not taken for it`() throws {
+        let cache = try makeCache()
+        var other = record(2, 2)
+        cache.fill(&other, at: cache.place(of: CredentialID(rawValue: 1)), stamp: 1, checksum: 1)
+        #expect(cache.found(1) == nil)
+    }
+
+    @Test func `a floor that was seen tells whether something was taken away since`() throws {
+        let cache = try makeCache()
+        let id = CredentialID(rawValue: 4)
+        let seen = cache.floor(of: id)
+        #expect(cache.isUnchanged(seen))
+        cache.fill(record(4, 1), stamp: 3)
+        #expect(cache.isUnchanged(seen))
+        cache.raiseFloor(of: id, to: 4)
+        #expect(!cache.isUnchanged(seen))
+        #expect(cache.isUnchanged(cache.floor(of: id)))
     }
 }

@@ -34,6 +34,25 @@ import Testing
         #expect(try verifier.verdict([UInt8](repeating: 0xFF, count: 8_192), at: UnixSeconds(1)).reason == .malformed)
     }
 
+    @Test func `of a text with one byte changed is the same whether the right one is cached or not`() async throws {
+        let fixture = try Fixture()
+        let cold = try fixture.verifier()
+        let right = try await fixture.key().secret.revealBytes()
+        var changed: [[UInt8]] = []
+        for place in right.indices {
+            for byte in [UInt8(ascii: "0"), UInt8(ascii: "z"), UInt8(ascii: "_"), 0, 0xFF, right[place] ^ 0x20]
+            where byte != right[place] {
+                changed.append(right)
+                changed[changed.count - 1][place] = byte
+            }
+        }
+        let uncached = try changed.map { try cold.verdict($0, at: UnixSeconds(1)).reason }
+        #expect(!uncached.contains(nil) && uncached.contains(.malformed))
+        #expect(try cold.verdict(right, at: UnixSeconds(1)).isActive)
+        #expect(try changed.map { try cold.verdict($0, at: UnixSeconds(1)).reason } == uncached)
+        #expect(try cold.verdict(right, at: UnixSeconds(1)).isActive)
+    }
+
     @Test func `is unknown for an id that is not there, and such ids never enter the cache`() async throws {
         let fixture = try Fixture()
         let verifier = try fixture.verifier()

@@ -1,4 +1,4 @@
-import BareLMDB
+import BareCalls
 
 /// The `credentials` table as LMDB's own calls read it.
 // SAFETY: `handle` is open from init to deinit. LMDB's reader is for one thread at a time, as is what is measured.

@@ -40,7 +40,7 @@ extension MeasuredStore {
     public func paths() throws -> [MeasuredPath] {
         [
             try hmac(), try hit(), bareGet(), try miss(), try wrongSecret(), try unknownID(), try revokedKey(),
-            try importedKey(), parse(), try hitOfFew(8), try hitOfFew(1_000),
+            try importedKey(), parse(), try tag(), try hitOfFew(8), try hitOfFew(1_000),
         ]
     }
 
@@ -117,15 +117,25 @@ extension MeasuredStore {
         }
     }
 
-    /// What no verification can do without: the tag of a credential that is parsed already.
+    /// What no verification can do without, by libcrypto's own calls: the HMAC of a block from saved states.
     public func hmac() throws -> MeasuredPath {
+        let bare = try BareHMAC()
+        return MeasuredPath("bare HMAC") { _, count in
+            var met = 0
+            for _ in 0..<count where bare.isExpected() { met &+= 1 }
+            return met
+        }
+    }
+
+    /// The same by this project's calls.
+    public func tag() throws -> MeasuredPath {
         let text = Array(keys.bytes.prefix(keys.stride))
         guard let credential = NativeCredential(text.octets, vendor: .iiniit) else {
             throw MeasuringFault("a key is malformed")
         }
         let key = TagKey([UInt8](repeating: 7, count: 32))
         let expected = key.tag(of: credential.block).word0
-        return MeasuredPath("bare HMAC") { _, count in
+        return MeasuredPath("tag of a parsed credential") { _, count in
             var met = 0
             for _ in 0..<count where key.tag(of: credential.block).word0 == expected { met &+= 1 }
             return met

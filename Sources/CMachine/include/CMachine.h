@@ -57,6 +57,23 @@ uint32_t cs_crc32_of_60(uint32_t first, uint64_t w0, uint64_t w1, uint64_t w2, u
 uint32_t cs_crc32_of_60_portable(uint32_t first, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4,
                                  uint64_t w5, uint64_t w6);
 
+/// 16 bytes as they are passed in a vector register.
+typedef uint64_t cs_pair __attribute__((vector_size(16)));
+
+/// A SHA-256 state between two compressions (FIPS 180-4 §6.2), or a digest: eight 32-bit words in order.
+typedef struct {
+    cs_pair first, second;
+} cs_state;
+
+/// Whether this processor has instructions for SHA-256; without them the function below must not be called.
+extern int cs_sha256_is_instruction;
+static inline int cs_has_sha256(void) { return cs_sha256_is_instruction; }
+
+/// HMAC-SHA-256 of a message that fills one block with its padding, from the states after the inner and the outer pad: the
+/// code in memory order.
+cs_state cs_hmac_sha256(cs_pair inner1, cs_pair inner2, cs_pair outer1, cs_pair outer2, cs_pair b0, cs_pair b1, cs_pair b2,
+                        cs_pair b3);
+
 /// Starts loading the cache line at `address` and does not wait for it.
 static inline void cs_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
 

@@ -4,6 +4,7 @@
 public struct CredentialID: Hashable, Comparable, Sendable, CustomStringConvertible {
     public let rawValue: UInt64
 
+    @inlinable
     public init(rawValue: UInt64) {
         self.rawValue = rawValue
     }

@@ -9,46 +9,26 @@ public struct NativeCredential: Sendable {
     public let block: TagBlock
 
     /// Nil unless `bytes` is exactly one credential of `vendor`. Runs in constant space and never traps.
-    ///
-    /// - Parameter meanwhile: called with the id and the block as soon as they are read, before all else is checked: for
-    ///   work without effects, as asking for memory and beginning to hash, that a processor does beside the checks.
-    @inlinable @inline(__always)
-    public init?(
-        _ bytes: RawSpan, vendor: Vendor, meanwhile: (CredentialID, borrowing TagBlock) -> Void = { _, _ in }
-    ) {
-        // Inlined, so that the block is built where it is hashed: processors stall when what was just written in small
-        // pieces is copied in large ones.
-        guard bytes.byteCount == CredentialFormat.byteCount, let id = Self.id(of: bytes) else { return nil }
-        let block = TagBlock(credential: bytes)
-        meanwhile(id, block)
-        guard let kind = Self.kind(ofWellFormed: bytes, vendor: vendor) else { return nil }
+    public init?(_ bytes: RawSpan, vendor: Vendor) {
+        guard let claimed = ClaimedCredential(bytes, vendor: vendor), let (id, kind) = claimed.confirm(bytes) else {
+            return nil
+        }
         self.id = id
         self.kind = kind
-        self.block = block
+        block = claimed.block
     }
+}
 
-    /// The id that bytes of the right length name.
-    @usableFromInline
-    static func id(of bytes: RawSpan) -> CredentialID? {
+extension ClaimedCredential {
+    /// Reads what was left open of the same bytes: nil unless they are exactly one credential.
+    public func confirm(_ bytes: RawSpan) -> (id: CredentialID, kind: CredentialKind)? {
         guard bytes.byteCount == CredentialFormat.byteCount,
-            let id = Base62.decode11(bytes, at: CredentialFormat.idOffset)
-        else { return nil }
-        return CredentialID(rawValue: id)
-    }
-
-    /// The kind, if all but the id is right.
-    @usableFromInline
-    static func kind(ofWellFormed bytes: RawSpan, vendor: Vendor) -> CredentialKind? {
-        guard bytes.byteCount == CredentialFormat.byteCount,
-            bytes.word16(at: 0) == vendor.rawValue,
-            bytes.byte(at: CredentialFormat.versionOffset) == CredentialFormat.version,
-            bytes.byte(at: CredentialFormat.firstSeparatorOffset) == CredentialFormat.separator,
-            bytes.byte(at: CredentialFormat.secondSeparatorOffset) == CredentialFormat.separator,
+            let id = Base62.decode11(bytes, at: CredentialFormat.idOffset),
             let checksum = Base62.decode6(bytes, at: CredentialFormat.checksumOffset),
-            checksum == UInt64(Checksum.crc32(bytes)),
-            secretIsBase62(bytes)
+            checksum == UInt64(Checksum.crc32(bytes)), Self.secretIsBase62(bytes),
+            let kind = CredentialKind(rawValue: bytes.byte(at: CredentialFormat.kindOffset))
         else { return nil }
-        return CredentialKind(rawValue: bytes.byte(at: CredentialFormat.kindOffset))
+        return (CredentialID(rawValue: id), kind)
     }
 
     /// The secret's 43 bytes as six words, the last of which overlaps the fifth.

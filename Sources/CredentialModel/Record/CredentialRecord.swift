@@ -2,50 +2,156 @@
 ///
 /// Clients, scope sets, audience sets and network sets are *interned*: numbers that the store gave out once and never
 /// gives again; 0 means none.
+///
+/// It is words, so that it can be copied out of shared memory word by word as it lies there; the properties are views of
+/// them:
+///
+/// ```
+///  0 id        1..4 tag        5 kind, owner length, pepper, flags     6 issuedAt     7 expiresAt     8 notBefore
+///  9 journal number           10 family                               11 client, scopes             12 audiences, networks
+/// 13..20 owner
+/// ```
 public struct CredentialRecord: Sendable {
-    public var id: CredentialID
-    public var kind: CredentialKind
-    public var flags: CredentialFlags
-    /// The number of the pepper that ``tag`` was made with.
-    public var pepper: UInt16
-    public var tag: Tag
-    public var issuedAt: UnixSeconds
-    /// First second at which it is no longer valid; ``UnixSeconds/never`` when it does not expire.
-    public var expiresAt: UnixSeconds
-    /// First second at which it is valid.
-    public var notBefore: UnixSeconds
-    /// The journal number of its issue: watermarks kill what was issued under a lower number than theirs.
-    public var journalNumber: UInt64
-    /// The number that an authorization's codes, refresh and access tokens share; 0 outside of any family.
-    public var family: UInt64
-    public var client: UInt32
-    public var scopes: UInt32
-    public var audiences: UInt32
-    public var networks: UInt32
-    public var owner: OwnerText
+    /// Words of a record.
+    @inlinable public static var wordCount: Int { 21 }
+
+    /// The words. Whoever fills them in takes them from another record.
+    public var words: InlineArray<21, UInt64>
 
     /// A record with no limits and no grants, to be filled in.
     public init(id: CredentialID, kind: CredentialKind, tag: Tag, pepper: UInt16) {
+        words = InlineArray(repeating: 0)
         self.id = id
         self.kind = kind
         self.tag = tag
         self.pepper = pepper
-        flags = []
         issuedAt = .always
         expiresAt = .never
         notBefore = .always
-        journalNumber = 0
-        family = 0
-        client = 0
-        scopes = 0
-        audiences = 0
-        networks = 0
-        owner = OwnerText()
     }
 
     /// A place to read a record into.
     public static var blank: CredentialRecord {
         CredentialRecord(id: CredentialID(rawValue: 0), kind: .apiKey, tag: Tag(0, 0, 0, 0), pepper: 0)
+    }
+
+    @inlinable @inline(__always) public var id: CredentialID {
+        get { CredentialID(rawValue: words[0]) }
+        set { words[0] = newValue.rawValue }
+    }
+
+    @inlinable @inline(__always) public var tag: Tag {
+        get { Tag(words[1], words[2], words[3], words[4]) }
+        set {
+            words[1] = newValue.word0
+            words[2] = newValue.word1
+            words[3] = newValue.word2
+            words[4] = newValue.word3
+        }
+    }
+
+    @inlinable @inline(__always) public var kind: CredentialKind {
+        // Only a kind is ever put there.
+        get { CredentialKind(rawValue: UInt8(truncatingIfNeeded: words[5])) ?? .apiKey }
+        set { words[5] = words[5] & ~0xFF | UInt64(newValue.rawValue) }
+    }
+
+    /// The number of the pepper that ``tag`` was made with.
+    @inlinable @inline(__always) public var pepper: UInt16 {
+        get { UInt16(truncatingIfNeeded: words[5] >> 16) }
+        set { words[5] = words[5] & ~0xFFFF_0000 | UInt64(newValue) << 16 }
+    }
+
+    @inlinable @inline(__always) public var flags: CredentialFlags {
+        get { CredentialFlags(rawValue: UInt16(truncatingIfNeeded: words[5] >> 32)) }
+        set { words[5] = words[5] & ~0xFFFF_0000_0000 | UInt64(newValue.rawValue) << 32 }
+    }
+
+    @inlinable @inline(__always) public var issuedAt: UnixSeconds {
+        get { UnixSeconds(Int64(bitPattern: words[6])) }
+        set { words[6] = UInt64(bitPattern: newValue.rawValue) }
+    }
+
+    /// First second at which it is no longer valid; ``UnixSeconds/never`` when it does not expire.
+    @inlinable @inline(__always) public var expiresAt: UnixSeconds {
+        get { UnixSeconds(Int64(bitPattern: words[7])) }
+        set { words[7] = UInt64(bitPattern: newValue.rawValue) }
+    }
+
+    /// First second at which it is valid.
+    @inlinable @inline(__always) public var notBefore: UnixSeconds {
+        get { UnixSeconds(Int64(bitPattern: words[8])) }
+        set { words[8] = UInt64(bitPattern: newValue.rawValue) }
+    }
+
+    /// The journal number of its issue: watermarks kill what was issued under a lower number than theirs.
+    @inlinable @inline(__always) public var journalNumber: UInt64 {
+        get { words[9] }
+        set { words[9] = newValue }
+    }
+
+    /// The number that an authorization's codes, refresh and access tokens share; 0 outside of any family.
+    @inlinable @inline(__always) public var family: UInt64 {
+        get { words[10] }
+        set { words[10] = newValue }
+    }
+
+    @inlinable @inline(__always) public var client: UInt32 {
+        get { UInt32(truncatingIfNeeded: words[11]) }
+        set { words[11] = words[11] & ~0xFFFF_FFFF | UInt64(newValue) }
+    }
+
+    @inlinable @inline(__always) public var scopes: UInt32 {
+        get { UInt32(truncatingIfNeeded: words[11] >> 32) }
+        set { words[11] = words[11] & 0xFFFF_FFFF | UInt64(newValue) << 32 }
+    }
+
+    @inlinable @inline(__always) public var audiences: UInt32 {
+        get { UInt32(truncatingIfNeeded: words[12]) }
+        set { words[12] = words[12] & ~0xFFFF_FFFF | UInt64(newValue) }
+    }
+
+    @inlinable @inline(__always) public var networks: UInt32 {
+        get { UInt32(truncatingIfNeeded: words[12] >> 32) }
+        set { words[12] = words[12] & 0xFFFF_FFFF | UInt64(newValue) << 32 }
+    }
+
+    @inlinable @inline(__always) public var owner: OwnerText {
+        get {
+            var owner = OwnerText()
+            owner.byteCount = UInt8(truncatingIfNeeded: words[5] >> 8)
+            for index in 0..<8 { owner.words[index] = words[13 &+ index] }
+            return owner
+        }
+        set {
+            words[5] = words[5] & ~0xFF00 | UInt64(newValue.byteCount) << 8
+            for index in 0..<8 { words[13 &+ index] = newValue.words[index] }
+        }
+    }
+
+    /// Sets what shares a word with others, each word in one step.
+    @inlinable @inline(__always)
+    public mutating func setGrants(client: UInt32, scopes: UInt32, audiences: UInt32, networks: UInt32) {
+        words[11] = UInt64(client) | UInt64(scopes) << 32
+        words[12] = UInt64(audiences) | UInt64(networks) << 32
+    }
+
+    /// The same for the rest. Of the owner, which has at most 255 bytes, the first 64 are taken.
+    @inlinable @inline(__always)
+    public mutating func setTraits(kind: CredentialKind, pepper: UInt16, flags: CredentialFlags, owner: RawSpan) {
+        words[5] =
+            UInt64(kind.rawValue) | UInt64(UInt8(clamping: owner.byteCount)) << 8 | UInt64(pepper) << 16
+            | UInt64(flags.rawValue) << 32
+        var offset = 0
+        for index in 0..<8 {
+            words[13 &+ index] = owner.paddedWord64(at: offset)
+            offset &+= 8
+        }
+    }
+
+    /// Whether the owner's bytes are all here, see ``OwnerText/isWhole``.
+    @inlinable @inline(__always) public var holdsWholeOwner: Bool {
+        UInt8(truncatingIfNeeded: words[5] >> 8) <= OwnerText.inlineBytesMax
     }
 }
 

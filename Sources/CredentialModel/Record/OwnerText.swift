@@ -4,7 +4,7 @@
 /// here are its length and its beginning, and whoever needs the rest reads the store.
 public struct OwnerText: Sendable, Equatable {
     /// Bytes that are held inline.
-    public static let inlineBytesMax = 64
+    @inlinable public static var inlineBytesMax: Int { 64 }
     /// Bytes that an owner may have (OpenID Connect Core §2 limits `sub` to 255).
     public static let bytesMax = 255
 
@@ -14,6 +14,7 @@ public struct OwnerText: Sendable, Equatable {
     public var byteCount: UInt8
 
     /// No owner.
+    @inlinable
     public init() {
         words = InlineArray(repeating: 0)
         byteCount = 0
@@ -23,13 +24,7 @@ public struct OwnerText: Sendable, Equatable {
     public init(_ text: RawSpan) {
         self.init()
         byteCount = UInt8(clamping: text.byteCount)
-        let held = min(text.byteCount, Self.inlineBytesMax)
-        for index in 0..<held / 8 { words[index] = text.word64(at: index &* 8) }
-        var offset = held / 8 &* 8
-        while offset < held {
-            words[offset / 8] |= UInt64(text.byte(at: offset)) << UInt64(offset % 8 &* 8)
-            offset &+= 1
-        }
+        for index in 0..<8 { words[index] = text.paddedWord64(at: index &* 8) }
     }
 
     /// Whether all bytes are held inline.

@@ -2,6 +2,7 @@
 public struct UnixSeconds: Hashable, Comparable, Sendable, CustomStringConvertible {
     public let rawValue: Int64
 
+    @inlinable
     public init(_ rawValue: Int64) {
         self.rawValue = rawValue
     }
@@ -20,6 +21,7 @@ public struct UnixSeconds: Hashable, Comparable, Sendable, CustomStringConvertib
         return UnixSeconds(Swift.min(Swift.max(sum, 0), Self.latest.rawValue))
     }
 
+    @inlinable
     public static func < (left: UnixSeconds, right: UnixSeconds) -> Bool {
         left.rawValue < right.rawValue
     }

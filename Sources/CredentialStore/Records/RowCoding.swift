@@ -41,28 +41,38 @@ enum RowLayout {
 }
 
 extension CredentialRecord {
-    /// Reads a row without allocating; nil when it is damaged. The owner is whole up to 64 bytes.
-    @inline(__always)
+    /// Reads a row; nil when it is damaged. The owner is whole up to 64 bytes.
     init?(row: RawSpan, id: CredentialID) {
+        self = .blank
+        guard fillIn(row: row, id: id) else { return nil }
+    }
+
+    /// Reads a row in place, without allocating; false when it is damaged.
+    ///
+    /// Each word is written once and whole: what is written in pieces and then copied makes a processor wait.
+    @inline(__always)
+    mutating func fillIn(row: RawSpan, id: CredentialID) -> Bool {
         guard row.byteCount >= RowLayout.headerBytes, row.byte(at: 0) == RowLayout.format,
             let kind = CredentialKind(rawValue: row.byte(at: 1))
-        else { return nil }
-        self.init(
-            id: id, kind: kind, tag: Tag(row, at: RowLayout.tag), pepper: row.word16(at: RowLayout.pepper))
-        flags = CredentialFlags(rawValue: row.word16(at: RowLayout.flags))
+        else { return false }
+        self.id = id
+        tag = Tag(row, at: RowLayout.tag)
         issuedAt = UnixSeconds(Int64(bitPattern: row.word64(at: RowLayout.issuedAt)))
         expiresAt = UnixSeconds(Int64(bitPattern: row.word64(at: RowLayout.expiresAt)))
         journalNumber = row.word64(at: RowLayout.journalNumber)
-        client = row.word32(at: RowLayout.client)
-        scopes = row.word32(at: RowLayout.scopes)
-        audiences = row.word32(at: RowLayout.audiences)
-        networks = row.word32(at: RowLayout.networks)
+        setGrants(
+            client: row.word32(at: RowLayout.client), scopes: row.word32(at: RowLayout.scopes),
+            audiences: row.word32(at: RowLayout.audiences), networks: row.word32(at: RowLayout.networks))
+        var flags = CredentialFlags(rawValue: row.word16(at: RowLayout.flags))
+        var notBefore = UnixSeconds.always
+        var family: UInt64 = 0
+        var ownerRange = 0..<0
         var claims = ClaimCursor(row)
         while let (type, range) = claims.next(row) {
             switch type {
             case ClaimType.owner:
-                guard range.count <= OwnerText.bytesMax else { return nil }
-                owner = OwnerText(row.extracting(range))
+                guard range.count <= OwnerText.bytesMax else { return false }
+                ownerRange = range
             case ClaimType.notBefore where range.count == 8:
                 notBefore = UnixSeconds(Int64(bitPattern: row.word64(at: range.lowerBound)))
             case ClaimType.family where range.count == 8:
@@ -71,7 +81,10 @@ extension CredentialRecord {
                 if type & ClaimType.critical != 0 { flags.insert(.unintelligible) }
             }
         }
-        guard claims.isAtEnd(row) else { return nil }
+        self.notBefore = notBefore
+        self.family = family
+        setTraits(kind: kind, pepper: row.word16(at: RowLayout.pepper), flags: flags, owner: row.extracting(ownerRange))
+        return claims.isAtEnd(row)
     }
 }
 

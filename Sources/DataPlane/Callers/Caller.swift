@@ -21,7 +21,7 @@ struct Caller {
         let authorization: [UInt8]
         let record: CredentialRecord
         /// The floor of the record's set from before it was verified: while it is the same, nothing took from the record.
-        let floor: UInt64
+        let floor: SeenFloor
     }
 
     /// Bytes of an Authorization value that are remembered, at most.
@@ -35,14 +35,14 @@ struct Caller {
     func recall(_ authorization: RawSpan, _ loop: LoopState) -> CredentialRecord? {
         guard let remembered, ConstantTime.equal(remembered.authorization.octets, authorization) else { return nil }
         let published = loop.verifier.store.published
-        guard published.cache.floor(of: remembered.record.id) == remembered.floor,
+        guard published.cache.isUnchanged(remembered.floor),
             Decision.evaluate(remembered.record, at: loop.now, watermarks: published.watermarks) == nil
         else { return nil }
         return remembered.record
     }
 
-    mutating func remember(_ authorization: RawSpan, _ record: CredentialRecord, floor: UInt64) {
-        guard authorization.byteCount <= Self.rememberedBytesMax, record.owner.isWhole else { return }
+    mutating func remember(_ authorization: RawSpan, _ record: CredentialRecord, floor: SeenFloor) {
+        guard authorization.byteCount <= Self.rememberedBytesMax, record.holdsWholeOwner else { return }
         remembered = Remembered(authorization: authorization.copied(), record: record, floor: floor)
     }
 }

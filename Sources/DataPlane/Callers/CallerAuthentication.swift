@@ -90,7 +90,7 @@ struct CallerAuthentication {
             isSame(repeatedID, clientID, body) && isSame(repeatedSecret, secret, body)
         }
         guard agrees else { return .badRequest("the credentials in the body differ from the Authorization field") }
-        var floor: UInt64?
+        var floor: SeenFloor?
         let found = try loop.basic.withCredentials { (clientID, secret) throws(StoreFailure) -> CredentialRecord? in
             floor = self.floor(of: secret)
             return try client(clientID, secret)
@@ -140,7 +140,7 @@ struct CallerAuthentication {
     }
 
     /// The floor of a native credential's set as it is now; nil for others, which are not remembered.
-    private func floor(of credential: RawSpan) -> UInt64? {
+    private func floor(of credential: RawSpan) -> SeenFloor? {
         let store = loop.verifier.store
         return NativeCredential(credential, vendor: store.vendor).map { store.published.cache.floor(of: $0.id) }
     }

@@ -17,7 +17,7 @@ struct ForwardAuthAnswer {
         let interned = loop.verifier.store.published.interned
         out.begin(200, length: 0, exchange, loop)
         out.append("Cache-Control: private, no-store\r\nX-Auth-Subject: ")
-        if record.owner.isWhole {
+        if record.holdsWholeOwner {
             record.owner.withBytes { out.append(headerEncoded: $0) }
         } else {
             out.append(headerEncoded: loop.verifier.owner(of: record).octets)

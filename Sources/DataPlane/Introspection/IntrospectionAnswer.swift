@@ -28,7 +28,7 @@ struct IntrospectionAnswer {
         write(",\"iat\":", record.issuedAt, &out)
         if record.notBefore > .always { write(",\"nbf\":", record.notBefore, &out) }
         out.append(",\"sub\":\"")
-        if record.owner.isWhole {
+        if record.holdsWholeOwner {
             record.owner.withBytes { out.append(jsonEscaped: $0) }
         } else {
             out.append(jsonEscaped: loop.verifier.owner(of: record).octets)

@@ -50,6 +50,30 @@ func resealed(_ text: String) -> String {
         #expect(CredentialID(credential.id.description) == credential.id)
     }
 
+    @Test(arguments: vectors) func `an id as it is written stands for the id`(_ vector: Vector) throws {
+        let claimed = try #require(claim(Array(vector.text.utf8)))
+        let written = WrittenID(CredentialID(rawValue: vector.id))
+        #expect(claimed.id.first == written.first && claimed.id.last == written.last)
+    }
+
+    @Test func `a claim needs the fixed bytes, and only a right text confirms it`() throws {
+        let right = Array(Self.vectors[0].text.utf8)
+        for place in right.indices {
+            var changed = right
+            changed[place] = 0x21
+            let fixed = [0, 1, 3, 4, 16].contains(place)
+            #expect((claim(changed) == nil) == fixed)
+            #expect(confirmed(changed) == nil)
+        }
+        #expect(confirmed(right) == CredentialID(rawValue: 1))
+        #expect(claim(Array(right.dropLast())) == nil && claim(right + [0x30]) == nil && claim([]) == nil)
+        #expect(claim(Array("zzk1_".utf8) + right.dropFirst(5)) == nil)
+    }
+
+    private func claim(_ text: [UInt8]) -> ClaimedCredential? { ClaimedCredential(text.octets, vendor: .iiniit) }
+
+    private func confirmed(_ text: [UInt8]) -> CredentialID? { claim(text)?.confirm(text.octets)?.id }
+
     @Test(arguments: CredentialKind.allCases) func `what is minted is read back and matches the scanner's pattern`(
         _ kind: CredentialKind
     ) throws {

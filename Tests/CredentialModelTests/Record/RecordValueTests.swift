@@ -55,6 +55,66 @@ import Testing
     }
 }
 
+@Suite struct `A record` {
+    /// Every property, as a number.
+    private func values(_ record: CredentialRecord) -> [UInt64] {
+        [
+            record.id.rawValue, UInt64(record.kind.rawValue), UInt64(record.flags.rawValue), UInt64(record.pepper),
+            record.tag.word0, record.tag.word1, record.tag.word2, record.tag.word3,
+            UInt64(bitPattern: record.issuedAt.rawValue), UInt64(bitPattern: record.expiresAt.rawValue),
+            UInt64(bitPattern: record.notBefore.rawValue), record.journalNumber, record.family, UInt64(record.client),
+            UInt64(record.scopes), UInt64(record.audiences), UInt64(record.networks), UInt64(record.owner.byteCount),
+        ] + (0..<8).map { record.owner.words[$0] }
+    }
+
+    static let changes: [@Sendable (inout CredentialRecord) -> Void] = [
+        { $0.id = CredentialID(rawValue: .max) }, { $0.kind = .clientSecret }, { $0.flags = [.revoked, .superseded] },
+        { $0.pepper = .max }, { $0.tag = Tag(.max, 2, .max, 4) }, { $0.issuedAt = UnixSeconds(-1) },
+        { $0.expiresAt = UnixSeconds(5) }, { $0.notBefore = UnixSeconds(.max) }, { $0.journalNumber = .max },
+        { $0.family = .max }, { $0.client = .max }, { $0.scopes = .max }, { $0.audiences = .max },
+        { $0.networks = .max }, { $0.owner = OwnerText([UInt8](repeating: 0xFF, count: 255).octets) },
+    ]
+
+    @Test(arguments: changes.indices) func `keeps all other properties when one is set`(_ index: Int) {
+        for filled in [CredentialRecord.blank, Self.changes.reduce(into: .blank) { record, change in change(&record) }]
+        {
+            var record = filled
+            Self.changes[index](&record)
+            let fresh = values(record)
+            var again = CredentialRecord.blank
+            Self.changes[index](&again)
+            // What the change made of a blank record, it made of this one; everything else is as it was.
+            for (position, value) in values(again).enumerated() where value != values(.blank)[position] {
+                #expect(fresh[position] == value)
+            }
+            let touched = zip(values(again), values(.blank)).map { $0 != $1 }
+            for (position, isTouched) in touched.enumerated() where !isTouched {
+                #expect(fresh[position] == values(filled)[position])
+            }
+        }
+    }
+
+    @Test func `set by several properties at once equals one set one by one`() {
+        for count in [0, 1, 7, 8, 9, 20, 63, 64, 65, 255] {
+            let owner = (0..<count).map { UInt8(truncatingIfNeeded: $0 &+ 40) }
+            var together = CredentialRecord.blank
+            together.setTraits(kind: .refreshToken, pepper: 513, flags: .imported, owner: owner.octets)
+            together.setGrants(client: 1, scopes: 2, audiences: .max, networks: 4)
+            var apart = CredentialRecord.blank
+            apart.kind = .refreshToken
+            apart.pepper = 513
+            apart.flags = .imported
+            apart.owner = OwnerText(owner.octets)
+            apart.client = 1
+            apart.scopes = 2
+            apart.audiences = .max
+            apart.networks = 4
+            #expect(values(together) == values(apart))
+            #expect(together.holdsWholeOwner == (count <= 64))
+        }
+    }
+}
+
 @Suite struct `Values of the model` {
     @Test func `a kind's name leads back to it`() {
         for kind in CredentialKind.allCases { #expect(CredentialKind(name: kind.name) == kind) }
