@@ -46,6 +46,37 @@ import Testing
         }
     }
 
+    @Test func `what an idle reader has kept hinders no writer from using pages again`() throws {
+        let store = try TemporaryStore()
+        let reader = try store.environment.makeReader()
+        _ = try store.environment.write { try $0.put(store.numbers, 1, [0]) }
+        #expect(try reader.read { try $0.value(store.numbers, 1) } == [0])
+        let before = try store.environment.statistics().usedBytes
+        for round in 0..<200 as Range<UInt8> {
+            _ = try store.environment.write { try $0.put(store.numbers, 1, [round]) }
+            if round == 100 { #expect(try reader.read { try $0.value(store.numbers, 1) } == [100]) }
+        }
+        // Each commit copies a handful of pages; 200 of them without using any again would take hundreds.
+        #expect(try store.environment.statistics().usedBytes - before < 40 * 4_096)
+    }
+
+    @Test func `reads without a commit between them are of one snapshot, also by turns on two threads`() throws {
+        let store = try TemporaryStore()
+        let reader = try store.environment.makeReader()
+        let first = try reader.read { $0.id }
+        let thread = Thread { _ = try? reader.read { $0.id } }
+        thread.start()
+        while !thread.isFinished { usleep(1_000) }
+        #expect(try reader.read { $0.id } == first)
+        let commit = try store.environment.write { try $0.put(store.numbers, 1, [1]) }
+        #expect(try reader.read { $0.id } == commit.transactionID)
+        try store.environment.resize(mapBytes: 8 << 20)
+        #expect(try reader.read { try $0.value(store.numbers, 1) } == [1])
+        _ = try reader.read { $0.id }
+        try store.environment.close()
+        #expect(throws: LMDBError.closed) { try reader.read { $0.id } }
+    }
+
     @Test func `a reader gives its slot back`() throws {
         let store = try TemporaryStore()
         for _ in 0..<100 { _ = try store.environment.makeReader().read { $0.id } }

@@ -13,15 +13,19 @@ enum PathRatios {
     static func main() async throws {
         let measured = try await MeasuredStore()
         defer { measured.close() }
-        // For a profiler: `PathRatios --only "verify hit"` runs that path alone.
+        // For a profiler: `PathRatios --only "verify hit"` runs that path alone, `--only issuances` the issuing.
         if CommandLine.arguments.count == 3, CommandLine.arguments[1] == "--only" {
+            if CommandLine.arguments[2] == "issuances" {
+                try await print(issuances(measured).rounded(to: 0), "a second")
+                return
+            }
             guard let path = try measured.paths().first(where: { $0.name == CommandLine.arguments[2] }) else { exit(2) }
             try print(Times.lowest(of: path, rounds: rounds * 5, blockCount: blockCount).rounded(to: 1), "ns")
             return
         }
         let times = try Times(measured, rounds: rounds, blockCount: blockCount)
         let hitAllocations = try measured.hit().allocations(blockCount)
-        let issuedPerSecond = CommandLine.arguments.contains("--no-issue") ? 0 : try await issuances(measured)
+        let issuedPerSecond = try await issuances(measured)
         let limits = [
             Limit(name: "verify hit / bare HMAC", value: times.hitRatio, most: 1.5),
             Limit(

@@ -1,7 +1,7 @@
 /// Base62 in the order `0-9A-Za-z`, fixed width, zero-padded: one spelling for each value.
 ///
-/// Decoding looks digits up instead of comparing them: a random digit is as likely a letter as not, so a branch on it is
-/// mispredicted every other time.
+/// Decoding takes eight digits at once and does not branch on them: a random digit is as likely a letter as not, so a branch
+/// is mispredicted every other time.
 enum Base62 {
     /// The digits in order of their value.
     static let alphabet: InlineArray<62, UInt8> = [
@@ -12,61 +12,40 @@ enum Base62 {
         0x6E, 0x6F, 0x70, 0x71, 0x72, 0x73, 0x74, 0x75, 0x76, 0x77, 0x78, 0x79, 0x7A,
     ]
 
-    /// The value of each byte as a digit, ``invalid`` for those that are none. Written out to be a constant.
-    private static let values: InlineArray<256, UInt8> = [
-        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
-        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
-        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
-        0x00, 0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
-        0x80, 0x0A, 0x0B, 0x0C, 0x0D, 0x0E, 0x0F, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18,
-        0x19, 0x1A, 0x1B, 0x1C, 0x1D, 0x1E, 0x1F, 0x20, 0x21, 0x22, 0x23, 0x80, 0x80, 0x80, 0x80, 0x80,
-        0x80, 0x24, 0x25, 0x26, 0x27, 0x28, 0x29, 0x2A, 0x2B, 0x2C, 0x2D, 0x2E, 0x2F, 0x30, 0x31, 0x32,
-        0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x39, 0x3A, 0x3B, 0x3C, 0x3D, 0x80, 0x80, 0x80, 0x80, 0x80,
-        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
-        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
-        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
-        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
-        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
-        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
-        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
-        0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
-    ]
-
-    /// Marks a byte that is no digit; has a bit that no digit's value has, so that many values can be OR-ed first.
-    private static let invalid: UInt8 = 0x80
-    /// 62^6: what a digit counts that has six behind it.
-    private static let sixDigits: UInt64 = 56_800_235_584
+    /// 62^8: what a digit counts that has eight behind it.
+    private static let eightDigits: UInt64 = 218_340_105_584_896
 
     /// Decodes the 11 digits that begin at `offset`; nil for a byte outside the alphabet and for values over 2^64-1.
     @inline(__always)
     static func decode11(_ bytes: RawSpan, at offset: Int) -> UInt64? {
-        var seen: UInt8 = 0
-        // Two halves, so that neither waits for the other's multiplications.
-        let high = digits(5, of: bytes, at: offset, &seen)
-        let low = digits(6, of: bytes, at: offset &+ 5, &seen)
-        let (product, productTooLarge) = high.multipliedReportingOverflow(by: sixDigits)
-        let (value, sumTooLarge) = product.addingReportingOverflow(low)
-        return seen & invalid == 0 && !productTooLarge && !sumTooLarge ? value : nil
+        let high = UInt64(bytes.word32(at: offset)) << 40 | 0x30_3030_3030
+        let low = bytes.word64(at: offset &+ 3)
+        let (product, productTooLarge) = value(of: high).multipliedReportingOverflow(by: eightDigits)
+        let (sum, sumTooLarge) = product.addingReportingOverflow(value(of: low))
+        let areDigits = digitBits(high) & digitBits(low) & highBits == highBits
+        return areDigits && !productTooLarge && !sumTooLarge ? sum : nil
     }
 
-    /// Decodes the 6 digits that begin at `offset`; nil for a byte outside the alphabet.
+    /// Decodes the last 6 of the 8 bytes that begin at `offset`; nil for a byte outside the alphabet.
     @inline(__always)
-    static func decode6(_ bytes: RawSpan, at offset: Int) -> UInt64? {
-        var seen: UInt8 = 0
-        let value = digits(6, of: bytes, at: offset, &seen)
-        return seen & invalid == 0 ? value : nil
+    static func decode6(endOf bytes: RawSpan, at offset: Int) -> UInt64? {
+        let digits = bytes.word64(at: offset) & ~0xFFFF | 0x3030
+        return digitBits(digits) & highBits == highBits ? value(of: digits) : nil
     }
 
-    /// At most 10 digits, which stay below 2^60. Their values are OR-ed into `seen`.
+    /// The value of eight digits, the most significant in the low byte. Of no meaning if one of them is none.
+    ///
+    /// Neighbours are joined into numbers to base 62², 62⁴ and 62⁸.
     @inline(__always)
-    private static func digits(_ count: Int, of bytes: RawSpan, at offset: Int, _ seen: inout UInt8) -> UInt64 {
-        var result: UInt64 = 0
-        for index in 0..<count {
-            let value = values[Int(bytes.byte(at: offset &+ index))]
-            seen |= value
-            result = result &* 62 &+ UInt64(value)
-        }
-        return result
+    private static func value(of digits: UInt64) -> UInt64 {
+        let ones: UInt64 = 0x0101_0101_0101_0101
+        // Letters have bit 6, lower case bit 5 too. `A` is 7 further from `9` than it would be without a gap, `a` 13.
+        let letters = digits >> 6 & ones
+        let lower = letters & digits >> 5
+        let values = digits &- 0x30 &* ones &- letters &* 7 &- lower &* 6
+        let twos = (values & 0x00FF_00FF_00FF_00FF) &* 62 &+ (values >> 8 & 0x00FF_00FF_00FF_00FF)
+        let fours = (twos & 0x0000_FFFF_0000_FFFF) &* 3_844 &+ (twos >> 16 & 0x0000_FFFF_0000_FFFF)
+        return (fours & 0xFFFF_FFFF) &* 14_776_336 &+ fours >> 32
     }
 
     /// The high bit of each of eight bytes.

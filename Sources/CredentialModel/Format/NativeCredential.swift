@@ -24,7 +24,7 @@ extension ClaimedCredential {
     public func confirm(_ bytes: RawSpan) -> (id: CredentialID, kind: CredentialKind)? {
         guard bytes.byteCount == CredentialFormat.byteCount,
             let id = Base62.decode11(bytes, at: CredentialFormat.idOffset),
-            let checksum = Base62.decode6(bytes, at: CredentialFormat.checksumOffset),
+            let checksum = Base62.decode6(endOf: bytes, at: CredentialFormat.checksumOffset &- 2),
             checksum == UInt64(Checksum.crc32(bytes)), Self.secretIsBase62(bytes),
             let kind = CredentialKind(rawValue: bytes.byte(at: CredentialFormat.kindOffset))
         else { return nil }

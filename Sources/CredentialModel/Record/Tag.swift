@@ -16,7 +16,7 @@ public struct Tag: Sendable {
     }
 
     /// The 32 bytes that begin at `offset`.
-    @inlinable
+    @inlinable @inline(__always)
     public init(_ bytes: RawSpan, at offset: Int) {
         self.init(
             bytes.word64(at: offset), bytes.word64(at: offset + 8),

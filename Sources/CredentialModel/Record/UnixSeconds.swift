@@ -8,9 +8,9 @@ public struct UnixSeconds: Hashable, Comparable, Sendable, CustomStringConvertib
     }
 
     /// Later than every time that can be set: "does not expire".
-    public static let never = UnixSeconds(Int64.max)
+    @inlinable public static var never: UnixSeconds { UnixSeconds(Int64.max) }
     /// Earlier than every time that can be set: "valid from the beginning".
-    public static let always = UnixSeconds(0)
+    @inlinable public static var always: UnixSeconds { UnixSeconds(0) }
     /// The last time that can be given: 9999-12-31T23:59:59Z, the end of RFC 3339.
     public static let latest = UnixSeconds(253_402_300_799)
 

@@ -123,6 +123,21 @@ internal import Synchronization
         gate.withLock { slots.append(slot) }
     }
 
+    /// Lets go of the snapshots that readers at rest have kept: before a write transaction begins, so that it may use the
+    /// pages that only those need, and before readers are counted.
+    func letGoOfKeptSnapshots() {
+        gate.withLock { for slot in slots { slot.letGo() } }
+    }
+
+    /// Whether a slot's snapshot holds every commit that has returned, of any process.
+    @usableFromInline func isNewest(_ slot: ReaderSlot) -> Bool {
+        // SAFETY: the slot is claimed, so the environment is open and the transaction live; `info` is a local
+        // out-parameter. LMDB reads the id of the last commit in the map, where each commit writes it before it returns.
+        var info = unsafe MDB_envinfo()
+        let code = unsafe mdb_env_info(handle, &info)
+        return unsafe code == 0 && info.me_last_txnid == mdb_txn_id(slot.handle)
+    }
+
     /// Ends a reader whose owner is gone.
     func retire(_ slot: ReaderSlot) {
         gate.withLock {

@@ -33,6 +33,7 @@ extension Environment {
         var tree = MDB_stat()
         try Self.check(unsafe mdb_env_info(handle, &info))
         try Self.check(unsafe mdb_env_stat(handle, &tree))
+        letGoOfKeptSnapshots()
         // Before our own transaction joins the table.
         // SAFETY: the handle is live as above. `info` holds a pointer, which is not looked at.
         let table = try unsafe ReaderTable(handle)

@@ -30,6 +30,7 @@ extension Environment {
         defer { leave() }
         guard writer.lock() else { throw LMDBError.transactionNested }
         defer { writer.unlock() }
+        letGoOfKeptSnapshots()
         var ledger = WriteLedger()
         // SAFETY: the pointer is used inside this closure only; transactions cannot outlive it.
         return try unsafe withUnsafeMutablePointer(to: &ledger) { ledger throws -> Commit<Value> in

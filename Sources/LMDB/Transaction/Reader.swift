@@ -3,18 +3,23 @@ public import Synchronization
 
 /// A read transaction that is kept between uses: one for each event loop.
 ///
-/// A read renews the snapshot, runs the closure and lets the snapshot go: no system call, no lock, no allocation.
-/// While nothing is read, no page is pinned. Two threads that use one reader at once get
-/// ``LMDBError/readerInUse``, not a race.
+/// A read takes a snapshot and runs the closure: no system call, no lock, no allocation. The snapshot is kept for the next
+/// read, which uses it again if nothing was committed since; so LMDB need not look its databases up anew. A write
+/// transaction of this process lets go of what is kept before it begins, so that an idle reader pins no page that a writer
+/// could use. Where another process writes, that is, in an environment without the right to, nothing is kept.
+/// Two threads that use one reader at once get ``LMDBError/readerInUse``, not a race.
 public final class Reader: Sendable {
     public let environment: Environment
     @usableFromInline let slot: ReaderSlot
     @usableFromInline let number: UInt32
+    /// Whether a snapshot outlives the read that took it.
+    @usableFromInline let keeps: Bool
 
     init(environment: Environment, slot: ReaderSlot) {
         self.environment = environment
         self.slot = slot
         number = environment.number
+        keeps = !environment.isReadOnly
     }
 
     deinit { environment.retire(slot) }
@@ -45,11 +50,14 @@ public final class Reader: Sendable {
 
     @inlinable func begin() throws(LMDBError) {
         // Acquire: pairs with the release in `end`; the last user's writes to the transaction come before ours.
-        if !slot.state.compareExchange(
-            expected: ReaderSlot.State.idle.rawValue, desired: ReaderSlot.State.reading.rawValue,
-            successOrdering: .acquiring, failureOrdering: .relaxed
-        ).exchanged {
-            try slot.claimSlowly(environment)
+        let (claimed, found) = slot.state.compareExchange(
+            expected: ReaderSlot.State.kept.rawValue, desired: ReaderSlot.State.reading.rawValue,
+            successOrdering: .acquiring, failureOrdering: .relaxed)
+        if claimed {
+            if environment.isNewest(slot) { return }
+            slot.reset()
+        } else {
+            try slot.claimSlowly(environment, found: found)
         }
         // SAFETY: the slot is claimed: the transaction belongs to this call alone and is not freed.
         let code = unsafe mdb_txn_renew(slot.handle)
@@ -61,10 +69,11 @@ public final class Reader: Sendable {
     }
 
     @inlinable func end() {
-        // SAFETY: renewed in `begin`; the closure has returned, and no span outlives it.
-        unsafe mdb_txn_reset(slot.handle)
-        // Release: the next user, of whatever thread, sees the transaction as the reset left it.
-        slot.state.store(ReaderSlot.State.idle.rawValue, ordering: .releasing)
+        // The closure has returned, and no span outlives it.
+        if !keeps { slot.reset() }
+        let state = keeps ? ReaderSlot.State.kept : .idle
+        // Release: the next user, of whatever thread, sees the transaction as this one left it.
+        slot.state.store(state.rawValue, ordering: .releasing)
     }
 }
 
@@ -74,6 +83,8 @@ public final class Reader: Sendable {
 @safe @usableFromInline final class ReaderSlot: @unchecked Sendable {
     @usableFromInline enum State: UInt8 {
         case idle, reading
+        /// Nobody reads, and the last snapshot is still there.
+        case kept
         /// The map is being resized: wait.
         case blocked
         /// The environment is closed: for good.
@@ -86,33 +97,59 @@ public final class Reader: Sendable {
     // SAFETY: stored only; the caller gives the transaction away.
     init(handle: OpaquePointer) { unsafe self.handle = handle }
 
-    /// The ways that are not the fast one: in use, closed, or a resize under way.
-    @usableFromInline func claimSlowly(_ environment: Environment) throws(LMDBError) {
+    /// Lets go of the snapshot.
+    @usableFromInline func reset() {
+        // SAFETY: whoever calls has claimed the slot, and the transaction has a snapshot.
+        unsafe mdb_txn_reset(handle)
+    }
+
+    /// Claims a slot that was not found kept, without a snapshot: idle at best, else in use, closed, or being resized.
+    @usableFromInline func claimSlowly(_ environment: Environment, found: UInt8) throws(LMDBError) {
+        var found = found
         while true {
-            // Acquire: as in the fast path.
-            let (claimed, found) = state.compareExchange(
-                expected: State.idle.rawValue, desired: State.reading.rawValue, successOrdering: .acquiring,
-                failureOrdering: .relaxed)
-            if claimed { return }
             switch State(rawValue: found) {
-            case .idle: continue
+            case .idle, .kept:
+                let wasKept = found == State.kept.rawValue
+                // Acquire: as in the fast path.
+                let (claimed, now) = state.compareExchange(
+                    expected: found, desired: State.reading.rawValue, successOrdering: .acquiring,
+                    failureOrdering: .relaxed)
+                if claimed {
+                    if wasKept { reset() }
+                    return
+                }
+                found = now
+                continue
             case .reading: throw .readerInUse
             // The resize holds the gate to its end.
             case .blocked: environment.gate.withLock {}
             case .closed, nil: throw .closed
             }
+            found = state.load(ordering: .relaxed)
         }
     }
 
-    /// Moves all slots from idle to `state`, or none.
+    /// Lets go of the snapshot if it is kept and nobody reads.
+    func letGo() {
+        if claim(from: .kept, to: .blocked) {
+            reset()
+            // Release: the next reader sees the transaction as the reset left it.
+            state.store(State.idle.rawValue, ordering: .releasing)
+        }
+    }
+
+    private func claim(from: State, to: State) -> Bool {
+        // Acquire: pairs with the release at the end of a read.
+        state.compareExchange(
+            expected: from.rawValue, desired: to.rawValue, successOrdering: .acquiring, failureOrdering: .relaxed
+        ).exchanged
+    }
+
+    /// Moves all slots in which nobody reads to `state`, without snapshots, or none.
     static func claim(_ slots: [ReaderSlot], _ state: State) -> Bool {
         for (index, slot) in slots.enumerated() {
-            // Acquire: pairs with the release at the end of a read.
-            let claimed = slot.state.compareExchange(
-                expected: State.idle.rawValue, desired: state.rawValue, successOrdering: .acquiring,
-                failureOrdering: .relaxed
-            ).exchanged
-            guard claimed else {
+            slot.letGo()
+            guard slot.claim(from: .idle, to: state) else {
                 release(Array(slots[..<index]))
                 return false
             }
