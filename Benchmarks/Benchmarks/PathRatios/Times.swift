@@ -7,6 +7,8 @@ struct Times {
     /// The median of the rounds' ratios.
     let missRatio: Double
     let hitRatio: Double
+    /// The same for a set of records that a processor's own caches hold.
+    let hitOfFewRatio: Double
 
     /// Runs a block of each path in turn, `rounds` times. A block of each path goes before the timed one, unmeasured, so
     /// that the one before it has left nothing in the processor's caches that counts.
@@ -21,6 +23,7 @@ struct Times {
         }
         table = zip(paths, samples).map { ($0.name, Self.median($1)) }
         hitRatio = Self.median(zip(samples[1], samples[0]).map { $0 / $1 })
+        hitOfFewRatio = Self.median(zip(samples[samples.count - 1], samples[0]).map { $0 / $1 })
         missRatio = Self.median((0..<rounds).map { samples[3][$0] / (samples[0][$0] + samples[2][$0]) })
     }
 

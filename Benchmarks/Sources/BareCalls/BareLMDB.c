@@ -1,6 +1,7 @@
 #include "BareLMDB.h"
 
 #include <lmdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,4 +52,60 @@ uint64_t bare_lmdb_get(struct bare_lmdb *bare, uint64_t key) {
     if (mdb_get(bare->reader, bare->credentials, &name, &value) == 0) { memcpy(&word, value.mv_data, sizeof word); }
     mdb_txn_reset(bare->reader);
     return word;
+}
+
+/// Xorshift: the ids need only lie anywhere.
+static uint64_t next_random(uint64_t *state) {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+static int issue_group(MDB_txn *writing, const MDB_dbi *table, unsigned rows, uint64_t *random, uint64_t *number) {
+    for (unsigned row = 0; row < rows; row++) {
+        uint64_t id = next_random(random);
+        char record[112] = {1}, entry[48] = {1}, owner[32];
+        // The owner, a zero byte, the id.
+        size_t length = (size_t)snprintf(owner, sizeof owner - 9, "caller-%u", row) + 1;
+        memcpy(owner + length, &id, sizeof id);
+        MDB_val id_key = {sizeof id, &id}, record_value = {sizeof record, record};
+        MDB_val owner_key = {length + sizeof id, owner}, nothing = {0, entry};
+        MDB_val number_key = {sizeof *number, number}, entry_value = {sizeof entry, entry};
+        int code = mdb_put(writing, table[0], &id_key, &record_value, MDB_NOOVERWRITE);
+        if (!code) { code = mdb_put(writing, table[1], &owner_key, &nothing, MDB_NOOVERWRITE); }
+        if (!code) { code = mdb_put(writing, table[2], &number_key, &entry_value, MDB_APPEND); }
+        if (code) { return code; }
+        (*number)++;
+    }
+    return 0;
+}
+
+int bare_lmdb_issue(const char *directory, unsigned turn, unsigned commits, unsigned rows) {
+    static const char *const names[] = {"credentials", "owners", "journal"};
+    MDB_env *environment = NULL;
+    MDB_txn *writing = NULL;
+    MDB_dbi table[3];
+    uint64_t random = 0x9E3779B97F4A7C15 * (turn + 1), number = UINT64_MAX / 2 + ((uint64_t)turn << 32);
+    int code = mdb_env_create(&environment);
+    if (!code) { code = mdb_env_set_maxdbs(environment, 16); }
+    if (!code) { code = mdb_env_set_mapsize(environment, (size_t)1 << 30); }
+    if (!code) { code = mdb_env_open(environment, directory, MDB_NOTLS, 0600); }
+    if (!code) { code = mdb_txn_begin(environment, NULL, 0, &writing); }
+    for (int i = 0; !code && i < 3; i++) { code = mdb_dbi_open(writing, names[i], 0, &table[i]); }
+    if (!code) {
+        code = mdb_txn_commit(writing);
+        writing = NULL;
+    }
+    for (unsigned commit = 0; !code && commit < commits; commit++) {
+        code = mdb_txn_begin(environment, NULL, 0, &writing);
+        if (!code) { code = issue_group(writing, table, rows, &random, &number); }
+        if (!code) {
+            code = mdb_txn_commit(writing);
+            writing = NULL;
+        }
+    }
+    if (writing) { mdb_txn_abort(writing); }
+    if (environment) { mdb_env_close(environment); }
+    return code;
 }

@@ -1,3 +1,5 @@
+import BareCalls
+import Foundation
 import Issuance
 
 extension MeasuredStore {
@@ -15,5 +17,14 @@ extension MeasuredStore {
             }
             try await group.waitForAll()
         }
+    }
+
+    /// Writes as many rows by LMDB's own calls, in groups of ``callerCount``.
+    public func issueByLMDB(turn: Int, groups: Int) throws {
+        // SAFETY: the path is NUL-terminated for the length of the call.
+        let code = unsafe bare_lmdb_issue(
+            root.appendingPathComponent(Self.writtenByLMDB).path, UInt32(turn), UInt32(groups), UInt32(Self.callerCount)
+        )
+        guard code == 0 else { throw MeasuringFault("LMDB's own calls fail with \(code)") }
     }
 }

@@ -6,8 +6,8 @@ public import Issuance
 import LMDB
 import RecordCache
 
-/// A store made for measuring, three times over with the same bytes: one whose cache holds every record, one whose cache
-/// holds next to none, and one that LMDB's own calls read.
+/// A store made for measuring, with copies of the same bytes: one whose cache holds every record, one whose cache holds
+/// next to none, one that LMDB's own calls read, and one that they write to.
 public final class MeasuredStore: @unchecked Sendable {
     /// Keys that are used: the set that hits are spread over.
     public static let keyCount = 100_000
@@ -32,7 +32,10 @@ public final class MeasuredStore: @unchecked Sendable {
     /// The ids of ``keys``, in their order.
     let ids: [UInt64]
 
-    private let root: URL
+    /// The folder of the copy that LMDB's own calls write to.
+    static let writtenByLMDB = "written"
+
+    let root: URL
 
     /// Issues the keys and opens the copies. Takes a few seconds.
     public init(under folder: URL = FileManager.default.temporaryDirectory) async throws {
@@ -54,7 +57,7 @@ public final class MeasuredStore: @unchecked Sendable {
         let foreign = (0..<Self.specialCount).map { _ in SecretText(Array("key_\(UUID().uuidString)".utf8)) }
         _ = try await issuer.importKeys(
             foreign.map { ImportLine(key: $0, request: KeyRequest(owner: "migrated", expiresInSeconds: 86_400)) })
-        for name in ["warm", "cold", "bare"] {
+        for name in ["warm", "cold", "bare", Self.writtenByLMDB] {
             try DurableDirectory.create(path: root.path + "/" + name)
             try Self.backup(source, to: root.path + "/\(name)/data.mdb")
         }
