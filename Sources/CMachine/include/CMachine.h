@@ -2,7 +2,7 @@
 #define COUNTERSIGN_CMACHINE_H
 
 // What Swift cannot say without a pointer, a macro or an instruction of its own: the two clocks, a prefetch, a checksum, a
-// constant-time compare of words and the process's own hardening. The values that cross are plain integers wherever that
+// hash, a constant-time compare of words and the process's own hardening. The values that cross are plain wherever that
 // is possible.
 
 #include <signal.h>
