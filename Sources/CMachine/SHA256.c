@@ -90,14 +90,43 @@ INLINED message message_of(cs_pair b0, cs_pair b1, cs_pair b2, cs_pair b3) {
     return (message){{swapped(b0), swapped(b1), swapped(b2), swapped(b3)}};
 }
 
+INLINED message outer_block(cs_state digest) {
+    // The inner digest, 0x80, and the length of 64 + 32 bytes in bits.
+    return (message){{(__m128i)digest.first, (__m128i)digest.second, _mm_set_epi32(0, 0, 0, (int)0x80000000),
+                      _mm_set_epi32(768, 0, 0, 0)}};
+}
+
+INLINED cs_state in_memory_order(cs_state digest) {
+    return (cs_state){(cs_pair)swapped(digest.first), (cs_pair)swapped(digest.second)};
+}
+
 WITH_SHA cs_state cs_hmac_sha256(cs_pair inner1, cs_pair inner2, cs_pair outer1, cs_pair outer2, cs_pair b0, cs_pair b1,
                                  cs_pair b2, cs_pair b3) {
     cs_state inner = compressed((cs_state){inner1, inner2}, message_of(b0, b1, b2, b3));
-    // The inner digest, 0x80, and the length of 64 + 32 bytes in bits.
-    message block = {{(__m128i)inner.first, (__m128i)inner.second, _mm_set_epi32(0, 0, 0, (int)0x80000000),
-                      _mm_set_epi32(768, 0, 0, 0)}};
-    cs_state outer = compressed((cs_state){outer1, outer2}, block);
-    return (cs_state){(cs_pair)swapped(outer.first), (cs_pair)swapped(outer.second)};
+    return in_memory_order(compressed((cs_state){outer1, outer2}, outer_block(inner)));
+}
+
+/// Both at once: the rounds of one state wait for each other, those of two fill each other's gaps.
+INLINED void compressed_two(const state from, message *m, message *n, cs_state *first, cs_state *second) {
+    state s = from, t = from;
+#pragma clang loop unroll(full)
+    for (int step = 0; step < 16; step++) {
+        step_of(&s, m, step);
+        step_of(&t, n, step);
+    }
+    *first = given(sum(s, from));
+    *second = given(sum(t, from));
+}
+
+WITH_SHA void cs_hmac_sha256_two(const cs_state *inner, const cs_state *outer, const cs_block *blocks, cs_state *codes) {
+    message m = message_of(blocks[0].quarters[0], blocks[0].quarters[1], blocks[0].quarters[2], blocks[0].quarters[3]);
+    message n = message_of(blocks[1].quarters[0], blocks[1].quarters[1], blocks[1].quarters[2], blocks[1].quarters[3]);
+    cs_state first, second;
+    compressed_two(taken(*inner), &m, &n, &first, &second);
+    m = outer_block(first), n = outer_block(second);
+    compressed_two(taken(*outer), &m, &n, &first, &second);
+    codes[0] = in_memory_order(first);
+    codes[1] = in_memory_order(second);
 }
 
 int cs_sha256_is_instruction;
@@ -113,6 +142,10 @@ int cs_sha256_is_instruction;
 
 cs_state cs_hmac_sha256(cs_pair inner1, cs_pair inner2, cs_pair outer1, cs_pair outer2, cs_pair b0, cs_pair b1, cs_pair b2,
                         cs_pair b3) {
+    __builtin_trap();
+}
+
+void cs_hmac_sha256_two(const cs_state *inner, const cs_state *outer, const cs_block *blocks, cs_state *codes) {
     __builtin_trap();
 }
 

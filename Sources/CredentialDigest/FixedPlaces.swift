@@ -76,6 +76,12 @@ import Synchronization
         unsafe keys[index].tag(of: block)
     }
 
+    @inline(__always)
+    func makeTwo(of batch: inout TagBatch, from first: Int, at index: Int) {
+        // SAFETY: as above.
+        unsafe keys[index].makeTwo(of: &batch, from: first)
+    }
+
     func code(of message: RawSpan, at index: Int) -> Tag {
         // SAFETY: as above.
         unsafe keys[index].authenticationCode(of: message)

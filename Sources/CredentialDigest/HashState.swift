@@ -19,6 +19,9 @@ struct HashState: Sendable {
     /// As libcrypto takes it.
     var words: cs_words4 { cs_words4(w0: first.x, w1: first.y, w2: second.x, w3: second.y) }
 
+    /// As the processor's instructions take it.
+    var state: cs_state { cs_state(first: first, second: second) }
+
     /// The state after one more block.
     func compressing(_ block: borrowing TagBlock) -> HashState {
         let quarters = block.quarters

@@ -81,6 +81,11 @@ public final class PepperRing: Sendable {
         places.tag(of: block, at: place.index)
     }
 
+    /// Makes the tags of the two blocks of a batch from `first`, which is even, under the pepper at that place.
+    public func makeTwo(of batch: inout TagBatch, from first: Int, at place: PepperPlace) {
+        places.makeTwo(of: &batch, from: first, at: place.index)
+    }
+
     /// The tag of an imported credential: HMAC over `kind ‖ id ‖ presented bytes`.
     public func tag(ofImported presented: RawSpan, kind: CredentialKind, id: CredentialID, at place: PepperPlace) -> Tag
     {

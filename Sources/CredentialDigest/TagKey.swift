@@ -34,6 +34,12 @@ public struct TagKey: Sendable, CustomStringConvertible, CustomReflectable {
         inner.authenticating(block, outer)
     }
 
+    /// The tags of the two blocks of a batch from `index`, which is even.
+    @inline(__always)
+    public func makeTwo(of batch: inout TagBatch, from index: Int) {
+        batch.makeTwo(from: index, inner, outer)
+    }
+
     /// The same by libcrypto, whatever this processor has; for tests.
     func tagByLibrary(of block: borrowing TagBlock) -> Tag {
         inner.authenticatingByLibrary(block, outer)

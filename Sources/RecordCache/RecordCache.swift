@@ -70,12 +70,13 @@ public final class RecordCache: Sendable {
     /// Where the record of an id is if it is here.
     func place(of id: CredentialID) -> RecordPlace { sets.place(of: WrittenID(id)) }
 
-    /// Where the record of `id` is if it is here. Starts loading what a look-up will probably read.
-    public func prefetch(_ id: WrittenID) -> RecordPlace {
-        let place = sets.place(of: id)
-        sets.prefetch(place)
-        return place
-    }
+    /// The same by the id as it is written.
+    @inline(__always)
+    public func place(of id: WrittenID) -> RecordPlace { sets.place(of: id) }
+
+    /// Starts loading what a look-up there will probably read.
+    @inline(__always)
+    public func prefetch(_ place: RecordPlace) { sets.prefetch(place) }
 
     /// Reads the record at a place if there is one that counts.
     ///

@@ -192,4 +192,7 @@ public struct RecordPlace: Sendable {
     let set: Int
     /// Out of the id and the cache's secret; two ids hardly ever have the same.
     let key: UInt64
+
+    /// A place for a variable to begin with.
+    public static let nowhere = RecordPlace(set: 0, key: 1)
 }

@@ -18,10 +18,10 @@ public final class Verifier: @unchecked Sendable {
 
     private let reader: StoreReader
     private let published: Published
-    private let cache: RecordCache
+    let cache: RecordCache
     private let watermarks: WatermarkTable
-    private let peppers: PepperRing
-    private let vendor: Vendor
+    let peppers: PepperRing
+    let vendor: Vendor
     /// The owner of the record that the last call found, if it has more bytes than a record holds.
     private var longOwner: [UInt8] = []
     private var hits: UInt64 = 0
@@ -65,28 +65,44 @@ public final class Verifier: @unchecked Sendable {
         guard let claimed = ClaimedCredential(presented, vendor: vendor) else {
             return try verifyForeign(presented, at: now, into: &record)
         }
-        let place = cache.prefetch(claimed.id)
+        let place = cache.place(of: claimed.id)
+        cache.prefetch(place)
         // Hashing takes about as long as the memory does to answer.
         let newest = peppers.newest
         let tag = peppers.tag(of: claimed.block, at: newest)
-        // The tag is over kind, id and secret: where it is right, all of them are as issued. So is the checksum, if it is
-        // the issued one's; and nothing was left to read.
-        let checksum = cache.lookUp(place, into: &record, touch: hits % Self.touchInterval == 0)
-        if let checksum, record.pepper == newest.number, ConstantTime.equal(tag, record.tag),
-            checksum == claimed.checksum
-        {
-            hits &+= 1
-            counters.hits.increment()
+        var isCopy = false
+        if isAccepted(tag, claimed.checksum, at: newest, place, into: &record, &isCopy) {
             return decide(&record, at: now, newest: newest, tag)
         }
-        return try verifyInFull(
-            presented, claimed, tag, at: newest, place, isCopy: checksum != nil, now, into: &record)
+        return try verifyInFull(presented, claimed, tag, at: newest, place, isCopy: isCopy, now, into: &record)
+    }
+
+    /// Whether the cache has a record that counts whose tag and checksum are these.
+    ///
+    /// The tag is over kind, id and secret: where it is right, all of them are as issued. So is the checksum, if it is the
+    /// issued one's; and nothing was left to read.
+    /// - Parameter isCopy: whether there is a record, probably of that id, whose tag may be under another pepper.
+    @inline(__always)
+    func isAccepted(
+        _ tag: Tag, _ claimedChecksum: UInt64, at newest: PepperPlace, _ place: RecordPlace,
+        into record: inout CredentialRecord, _ isCopy: inout Bool
+    ) -> Bool {
+        guard let checksum = cache.lookUp(place, into: &record, touch: hits % Self.touchInterval == 0) else {
+            return false
+        }
+        isCopy = true
+        guard record.pepper == newest.number, ConstantTime.equal(tag, record.tag), checksum == claimedChecksum else {
+            return false
+        }
+        hits &+= 1
+        counters.hits.increment()
+        return true
     }
 
     /// Reads the whole of the presented text, then answers from the cache if the pepper is an older one or the secret wrong,
     /// else from the store, and lets the cache know what that said.
     @inline(never)
-    private func verifyInFull(
+    func verifyInFull(
         _ presented: RawSpan, _ claimed: borrowing ClaimedCredential, _ tag: Tag, at newest: PepperPlace,
         _ place: RecordPlace, isCopy: Bool, _ now: UnixSeconds, into record: inout CredentialRecord
     ) throws(StoreFailure) -> InactiveReason? {
@@ -147,7 +163,7 @@ public final class Verifier: @unchecked Sendable {
     /// Judges a record whose secret was right.
     /// - Parameter record: not changed; `inout` because what is borrowed is copied first.
     @inline(__always)
-    private func decide(
+    func decide(
         _ record: inout CredentialRecord, at now: UnixSeconds, newest place: PepperPlace, _ tag: Tag
     ) -> InactiveReason? {
         if !watermarks.isEmpty, isRevokedInBulk(&record) { return .revoked }
@@ -177,7 +193,7 @@ public final class Verifier: @unchecked Sendable {
     }
 
     /// Credentials of other systems: found through their alias, then treated alike.
-    private func verifyForeign(
+    func verifyForeign(
         _ presented: RawSpan, at now: UnixSeconds, into record: inout CredentialRecord
     ) throws(StoreFailure) -> InactiveReason? {
         guard CredentialFormat.isImportable(presented) else { return .malformed }

@@ -40,7 +40,8 @@ extension MeasuredStore {
     public func paths() throws -> [MeasuredPath] {
         [
             try hmac(), try hit(), bareGet(), try miss(), try wrongSecret(), try unknownID(), try revokedKey(),
-            try importedKey(), parse(), try tag(), try hitOfFew(8), try hitOfFew(1_000),
+            try importedKey(), parse(), try tag(), try hitOfFew(8), try batchOfFew(1_000), try batch(),
+            try hitOfFew(1_000),
         ]
     }
 
@@ -62,6 +63,45 @@ extension MeasuredStore {
             }
             return met
         }
+    }
+
+    /// The same in batches as large as there can be.
+    private func verifyingBatches(_ name: String, _ texts: PresentedTexts, in store: CredentialStore) throws
+        -> MeasuredPath
+    {
+        let verifier = try Verifier(store: store)
+        return MeasuredPath(name) { first, count in
+            let now = store.clock.now()
+            var batch = verifier.makeBatch()
+            var index = first % texts.count
+            var met = 0
+            var left = count
+            while left > 0 {
+                batch.removeAll()
+                while left > 0 {
+                    let offset = index &* texts.stride
+                    guard batch.append(texts.bytes.octets.extracting(offset..<offset &+ texts.stride)) else { break }
+                    index = index &+ 1 == texts.count ? 0 : index &+ 1
+                    left &-= 1
+                }
+                try verifier.verify(&batch, at: now) { _, reason, _ in if reason == nil { met &+= 1 } }
+            }
+            return met
+        }
+    }
+
+    /// Hits in batches, 100,000 keys in turn.
+    public func batch() throws -> MeasuredPath {
+        let path = try verifyingBatches("verify hit, in batches", keys, in: warm)
+        try path.run(keys.count)
+        return path
+    }
+
+    /// The same of a few keys.
+    public func batchOfFew(_ count: Int) throws -> MeasuredPath {
+        let path = try verifyingBatches("verify hit, in batches, \(count) keys", keys.first(count), in: warm)
+        try path.run(count)
+        return path
     }
 
     /// A hit: the record is in the cache, 100,000 of them in turn.

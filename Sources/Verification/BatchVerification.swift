@@ -1,0 +1,63 @@
+import CredentialDigest
+public import CredentialModel
+public import CredentialStore
+import RecordCache
+
+extension Verifier {
+    /// Room for credentials that are to be verified together. One serves any number of times.
+    public func makeBatch() -> VerificationBatch { VerificationBatch(vendor: vendor, cache: cache) }
+
+    /// The same for some at once, see ``VerificationBatch``. The batch stays as it is.
+    ///
+    /// - Parameter each: called for each credential in order, with its number, why it is inactive or nil, and its record,
+    ///   which is of a meaning only if the credential is active, and until `each` returns.
+    /// - Throws: ``StoreFailure`` when the store cannot answer for one of them; then `each` is not called any more.
+    public func verify(
+        _ batch: inout VerificationBatch, at now: UnixSeconds,
+        _ each: (_ index: Int, _ reason: InactiveReason?, _ record: inout CredentialRecord) -> Void
+    ) throws(StoreFailure) {
+        var record = CredentialRecord.blank
+        let newest = peppers.newest
+        var first = 0
+        while first < batch.count {
+            peppers.makeTwo(of: &batch.tags, from: first, at: newest)
+            for index in first..<min(first &+ 2, batch.count) {
+                let reason = try verify(batch, index, at: now, newest, into: &record)
+                each(index, reason, &record)
+            }
+            first &+= 2
+        }
+    }
+
+    /// Decides on one of a batch, whose tag has been made if it has the form of our own credentials.
+    @inline(__always)
+    private func verify(
+        _ batch: borrowing VerificationBatch, _ index: Int, at now: UnixSeconds, _ newest: PepperPlace,
+        into record: inout CredentialRecord
+    ) throws(StoreFailure) -> InactiveReason? {
+        let entry = batch.entry(index)
+        var isCopy = false
+        if entry.isNative {
+            let tag = batch.tags.tag(index)
+            if isAccepted(tag, entry.checksum, at: newest, entry.place, into: &record, &isCopy) {
+                return decide(&record, at: now, newest: newest, tag)
+            }
+        }
+        return try verifyInFull(batch, index, isCopy: isCopy, at: now, newest, into: &record)
+    }
+
+    @inline(never)
+    private func verifyInFull(
+        _ batch: borrowing VerificationBatch, _ index: Int, isCopy: Bool, at now: UnixSeconds, _ newest: PepperPlace,
+        into record: inout CredentialRecord
+    ) throws(StoreFailure) -> InactiveReason? {
+        try batch.withText(index) { (text) throws(StoreFailure) in
+            guard let claimed = ClaimedCredential(text, vendor: vendor) else {
+                return try verifyForeign(text, at: now, into: &record)
+            }
+            return try verifyInFull(
+                text, claimed, batch.tags.tag(index), at: newest, batch.entry(index).place, isCopy: isCopy, now,
+                into: &record)
+        }
+    }
+}
