@@ -1,0 +1,9 @@
+"""What ends a run without results."""
+
+
+class Failed(Exception):
+    """A side did not do what it has to, so that its figures would mean nothing. Its text names no secret."""
+
+
+class Skipped(Exception):
+    """A subject cannot be measured with this program; its text says why."""

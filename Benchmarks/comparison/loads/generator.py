@@ -1,0 +1,71 @@
+"""The load generator of this package: Unix sockets, many credentials, unknown ones, batches, and open loops."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..asking import Target
+from ..bench import Bench
+from ..failure import Failed, Skipped
+from ..processes import LOAD_PROCESSOR, pinned, run
+from ..sample import Answered
+
+# The generator may first read and check 670 MB of credentials.
+START_SECONDS_MAX = 120
+
+
+@dataclass(frozen=True)
+class Load:
+    """What to send, and what every answer has to be. Credentials and the caller's own secret stand in files."""
+
+    target: Target
+    credentials: Path
+    authorization: Path
+    expect: str
+    request: str = "introspect"
+    unknown_share: float = 0
+    skew: str = "uniform"
+    rate: float = 0
+    """Requests a second of an open loop; 0 sends as fast as answers come."""
+    pipeline: int = 1
+    batch_size: int = 1
+
+    def arguments(self, connection_count: int, seconds: int) -> list[str]:
+        """No warm-up here: it would be charged to the server and not counted. Rounds are warmed up before."""
+        arguments = [
+            "--target", self.target.url, "--request", self.request, "--credentials", str(self.credentials),
+            "--authorization", str(self.authorization), "--expect", self.expect, "--skew", self.skew,
+            "--unknown-share", f"{self.unknown_share:g}", "--rate", f"{self.rate:g}",
+            "--connections", str(connection_count), "--pipeline", str(self.pipeline),
+            "--seconds", str(seconds), "--warmup", "0", "--json"]
+        if self.request == "batch":
+            arguments += ["--batch-size", str(self.batch_size)]
+        return arguments
+
+    def put(self, bench: Bench, seconds: int) -> Answered:
+        if bench.programs.load is None:
+            raise Skipped("there is no load generator")
+        command = [str(bench.programs.load), *self.arguments(bench.connection_count, seconds)]
+        output = run(pinned(LOAD_PROCESSOR, command), seconds_max=seconds + START_SECONDS_MAX)
+        return parse(output, per_request=self.batch_size if self.request == "batch" else 1)
+
+
+def parse(output: str, per_request: int = 1) -> Answered:
+    """What the generator's last line says.
+
+    - per_request: credentials that one request carries.
+    Raises Failed for a wrong answer, a broken connection, or a run that was interrupted or counted nothing.
+    """
+    lines = output.strip().splitlines()
+    try:
+        report = json.loads(lines[-1] if lines else "")
+    except json.JSONDecodeError as bad:
+        raise Failed("the load generator printed no JSON object") from bad
+    wrong = {name: report[name] for name in ("mismatches", "errors", "interrupted") if report.get(name)}
+    if wrong or report["requests"] < 1:
+        raise Failed(f"the load generator counted {wrong or 'no requests'}")
+    rate = report.get("intended_rate") or None
+    return Answered(
+        requests=report["requests"] * per_request, seconds=report["seconds"], latency_us=report["latency_us"],
+        load_share=report.get("generator_cpu_share"), intended_rate=rate, dropped=report.get("dropped", 0),
+        lateness_us_p99=report["lateness_us"]["p99"] if rate and "lateness_us" in report else None)

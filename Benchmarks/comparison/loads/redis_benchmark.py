@@ -1,0 +1,53 @@
+"""redis-benchmark: Redis's own load generator, with GET of one key."""
+
+import csv
+import io
+import resource
+from dataclasses import dataclass
+
+from ..failure import Failed
+from ..processes import LOAD_PROCESSOR, pinned, run
+from ..sample import Answered
+
+COLUMNS = {"p50": "p50_latency_ms", "p99": "p99_latency_ms", "max": "max_latency_ms", "mean": "avg_latency_ms"}
+CALIBRATION_REQUESTS = 50_000
+
+
+def parse(output: str, requests: int, load_cpu_seconds: float) -> Answered:
+    """The one row of --csv. Raises Failed when there is none: the server then refused."""
+    rows = list(csv.DictReader(io.StringIO(output)))
+    if len(rows) != 1 or None in rows[0].values() or "rps" not in rows[0]:
+        raise Failed("redis-benchmark printed no row of figures")
+    row = rows[0]
+    seconds = requests / float(row["rps"])
+    return Answered(
+        requests=requests, seconds=seconds, load_share=load_cpu_seconds / seconds,
+        latency_us={name: float(row[column]) * 1e3 for name, column in COLUMNS.items()})
+
+
+@dataclass
+class RedisBenchmark:
+    """It runs for a number of requests: a short run first tells how many make up the wanted seconds."""
+
+    where: list[str]
+    key: str
+    connection_count: int
+    pipeline: int
+    requests_per_second: float = 0
+
+    def __call__(self, seconds: int) -> Answered:
+        if not self.requests_per_second:
+            self.requests_per_second = self._get(CALIBRATION_REQUESTS, seconds).requests / self._last_seconds
+        return self._get(int(self.requests_per_second * seconds), seconds)
+
+    def _get(self, requests: int, seconds: int) -> Answered:
+        command = [
+            "redis-benchmark", *self.where, "-c", str(self.connection_count), "--threads", "1", "-P", str(self.pipeline),
+            "-n", str(requests), "--precision", "3", "--csv", "GET", self.key]
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        output = run(pinned(LOAD_PROCESSOR, command), seconds_max=10 * seconds + 60)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        answered = parse(output, requests, used)
+        self._last_seconds = answered.seconds
+        return answered

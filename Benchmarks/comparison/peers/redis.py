@@ -1,0 +1,67 @@
+"""Redis in memory only, with one thread for commands, on TCP and a Unix socket: GET of one value.
+
+It looks one key up in a hash table and copies the value; it checks no caller, no secret, no expiry and no revocation.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..asking import Target
+from ..failure import Failed
+from ..processes import free_ports, server
+
+START_SECONDS_MAX = 10
+
+
+@dataclass(frozen=True)
+class Redis:
+    pid: int
+    tcp: Target
+    unix: Target
+
+    def tcp_arguments(self) -> list[str]:
+        return ["-h", "127.0.0.1", "-p", self.tcp.url.rpartition(":")[2]]
+
+    def unix_arguments(self) -> list[str]:
+        return ["-s", self.unix.url.removeprefix("unix:")]
+
+
+@contextmanager
+def redis(folder: Path) -> Iterator[Redis]:
+    [port] = free_ports(1)
+    path = folder / "redis.sock"
+    command = [
+        "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--unixsocket", str(path), "--unixsocketperm", "600",
+        "--save", "", "--appendonly", "no", "--io-threads", "1", "--daemonize", "no", "--dir", str(folder)]
+    with server(command, folder / "redis.log") as process:
+        running = Redis(process.pid, Target(f"http://127.0.0.1:{port}"), Target(f"unix:{path}"))
+        _wait_until_answering(running)
+        yield running
+
+
+def command(target: Target, *words: str) -> bytes:
+    """Sends one command and returns the value, or the word, that it is answered with. Raises Failed for an error."""
+    parts = [f"*{len(words)}\r\n"] + [f"${len(word)}\r\n{word}\r\n" for word in words]
+    with target.connect() as connection:
+        connection.sendall("".join(parts).encode())
+        stream = connection.makefile("rb")
+        first = stream.readline()
+        if first.startswith(b"$") and first != b"$-1\r\n":
+            return stream.read(int(first[1:]))
+        if first.startswith(b"+"):
+            return first[1:].strip()
+    raise Failed(f"Redis answered {words[0]} with {first[:60]!r}")
+
+
+def _wait_until_answering(running: Redis) -> None:
+    deadline = time.monotonic() + START_SECONDS_MAX
+    while time.monotonic() < deadline:
+        try:
+            if all(command(target, "PING") == b"PONG" for target in (running.tcp, running.unix)):
+                return
+        except OSError:
+            time.sleep(0.02)
+    raise Failed("Redis did not start")

@@ -1,0 +1,17 @@
+"""The plots of a run. Each is left out when its subjects were not measured."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from .latency_plot import draw_latency
+from .work_plots import draw_cpu, draw_rate
+
+
+PLOTS = {"cpu.svg": draw_cpu, "throughput.svg": draw_rate, "latency.svg": draw_latency}
+
+
+def draw(folder: Path, results: dict[str, Any]) -> list[str]:
+    """Draws into the folder and returns the names of the files, in the order to be shown."""
+    subjects: Sequence[dict[str, Any]] = [subject for subject in results["subjects"] if subject.get("rounds")]
+    return [name for name, plot in PLOTS.items() if plot(folder / name, subjects)]

@@ -1,0 +1,19 @@
+"""Files that only this user may read, in a folder that only this user may enter and that goes with the run."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def write_secret(path: Path, text: str) -> Path:
+    """Writes the text with mode 0600 from the first moment on."""
+    return write_secret_lines(path, [text], ending="")
+
+
+def write_secret_lines(path: Path, lines: Iterable[str], ending: str = "\n") -> Path:
+    """Writes the lines one by one: there may be ten million."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "w") as file:
+        for line in lines:
+            file.write(line + ending)
+    return path

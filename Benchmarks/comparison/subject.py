@@ -1,0 +1,65 @@
+"""What is compared, and what came of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from .bench import Bench
+from .comparisons import Comparison, Limit, Question, compare
+from .rounds import Round, Side, interleaved
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A single number that is no ratio of two sides, such as bytes or seconds."""
+
+    name: str
+    value: float
+    unit: str
+    limit: Limit | None = None
+
+    @property
+    def is_kept(self) -> bool | None:
+        return None if self.limit is None else self.limit.is_kept_by(self.value)
+
+    def json(self) -> dict[str, object]:
+        fields: dict[str, object] = {"name": self.name, "value": self.value, "unit": self.unit}
+        if self.limit is not None:
+            fields |= {"limit": self.limit.json(), "kept": self.is_kept}
+        return fields
+
+
+@dataclass
+class Outcome:
+    """What a subject came to. `notes` are whole sentences for the report."""
+
+    rounds: list[Round] = field(default_factory=list)
+    comparisons: list[Comparison] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    skipped: str | None = None
+
+    @property
+    def broken(self) -> list[str]:
+        """What broke its limit, by name."""
+        ratios = [
+            f"{comparison.question.figure} of {comparison.question.of} / {comparison.question.to}"
+            for comparison in self.comparisons if comparison.is_kept is False]
+        return ratios + [figure.name for figure in self.figures if figure.is_kept is False]
+
+
+@dataclass(frozen=True)
+class Subject:
+    name: str
+    """Stable: `--only` takes it, and results of different days are found by it."""
+    title: str
+    about: str
+    """What the two sides do, in a sentence or two."""
+    measure: Callable[[Bench], Outcome]
+    per: str = "request"
+    """What counts as one request."""
+
+
+def outcome(bench: Bench, sides: Sequence[Side], questions: Sequence[Question], notes: Sequence[str] = ()) -> Outcome:
+    """Takes the rounds and answers the questions."""
+    rounds = interleaved(bench, sides)
+    return Outcome(rounds, [compare(question, rounds) for question in questions], notes=list(notes))

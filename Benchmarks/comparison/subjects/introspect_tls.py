@@ -1,0 +1,51 @@
+"""Introspection over TLS 1.3 beside nginx with the same certificate, cipher and body."""
+
+from ..asking import Target
+from ..bench import Bench
+from ..comparisons import CPU, RATE, Limit, Question
+from ..failure import Failed
+from ..loads.wrk import Wrk
+from ..peers.certificate import make_certificate
+from ..peers.countersign import countersign
+from ..peers.nginx import nginx
+from ..rounds import Side
+from ..sample import sampled
+from ..subject import Outcome, Subject, outcome
+from .scene import Scene, active_answer, constant_like, same_answer, sizes
+
+
+def measure(bench: Bench) -> Outcome:
+    folder = bench.fresh_folder("tls")
+    certificate = make_certificate(folder)
+    with countersign(bench, folder, certificate) as ours:
+        if ours.tls is None:
+            raise Failed("countersign was started without TLS")
+        scene = Scene.of(ours, folder)
+        answer = active_answer(ours.tls, scene.introspect())
+        version, cipher = ours.tls.handshake()
+        with nginx(folder, constant_like(answer), certificate=certificate, cipher=cipher) as theirs:
+            constant = same_answer(theirs.target, scene.introspect(), answer.body)
+            same_handshake(ours.tls, theirs.target, (version, cipher))
+            load = Wrk.prepare(folder, ours.tls, scene.introspect(), bench.connection_count)
+            peer_load = Wrk.prepare(folder, theirs.target, scene.introspect(), bench.connection_count)
+            sides = [
+                Side("countersign", lambda seconds: sampled(ours.pid, lambda: load(seconds))),
+                Side("nginx", lambda seconds: sampled(theirs.worker_pid, lambda: peer_load(seconds)))]
+            questions = [
+                Question("countersign", "nginx", CPU, Limit.at_most(1.05)), Question("countersign", "nginx", RATE)]
+            notes = [sizes(answer, constant), f"Both speak {version} with {cipher} and present the same P-256 certificate."]
+            result = outcome(bench, sides, questions, notes)
+            active_answer(ours.tls, scene.introspect())
+    return result
+
+
+def same_handshake(ours: Target, theirs: Target, wanted: tuple[str, str]) -> None:
+    """Raises Failed unless both come to TLS 1.3 and the same cipher with OpenSSL's defaults, which wrk has too."""
+    if wanted[0] != "TLSv1.3" or ours.handshake() != wanted or theirs.handshake() != wanted:
+        raise Failed(f"the two sides do not both speak TLSv1.3 with {wanted[1]}")
+
+
+SUBJECT = Subject(
+    "introspect-tls", "introspection over TLS 1.3",
+    "The same over https, on connections that stay open: what is measured is records, not handshakes. nginx has the same "
+    "certificate and cipher, and a handshake per side is checked before.", measure)
