@@ -1,5 +1,4 @@
 public import CMachine
-internal import COpenSSL
 public import CredentialModel
 
 /// Comparisons whose time does not depend on the data. Written in C: an optimiser turns Swift mask code into branches.
@@ -19,7 +18,7 @@ public enum ConstantTime {
             // SAFETY: as above.
             unsafe right.withUnsafeBytes { right in
                 // SAFETY: as above.
-                unsafe CRYPTO_memcmp(left.baseAddress, right.baseAddress, left.count) == 0
+                unsafe cs_bytes_differ(left.baseAddress, right.baseAddress, UInt64(left.count)) == 0
             }
         }
     }

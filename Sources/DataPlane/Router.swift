@@ -6,20 +6,31 @@ struct Router: Sendable {
     let policy: ListenerPolicy
 
     /// What one request may cost on this plane.
-    static let limits = WireLimits()
+    static let limits = {
+        var limits = WireLimits()
+        limits.limitBody(to: VerifyForm.bodyBytesMax, under: verdictsPath)
+        return limits
+    }()
+
+    private static let verdictsPath: StaticString = "/v1/verify"
 
     /// Writes the answer to one request.
     func answer(
         _ request: borrowing RequestHead, _ bytes: RawSpan, _ body: RawSpan, _ exchange: Exchange,
-        _ caller: inout Caller,
-        _ loop: LoopState, _ out: inout ByteWriter
+        _ caller: inout Caller, _ loop: LoopState, _ scratch: inout RequestScratch, _ out: inout ByteWriter
     ) {
         let path = bytes.slice(request.path)
         if path.isEqual("/oauth2/introspect"), !policy.isHealthOnly {
             guard request.method == .post else { return refuseMethod("POST", exchange, loop, &out) }
-            Introspection(request: request, exchange: exchange, loop: loop).answer(bytes, body, &caller, &out)
+            Introspection(request: request, exchange: exchange, loop: loop)
+                .answer(bytes, body, &caller, &scratch, &out)
         } else if path.isEqual("/verify"), !policy.isHealthOnly {
-            ForwardAuth(policy: policy, exchange: exchange, loop: loop).answer(request, bytes, caller, &out)
+            ForwardAuth(policy: policy, exchange: exchange, loop: loop)
+                .answer(request, bytes, caller, &scratch, &out)
+        } else if path.isEqual(Self.verdictsPath), !policy.isHealthOnly {
+            guard request.method == .post else { return refuseMethod("POST", exchange, loop, &out) }
+            Verdicts(request: request, exchange: exchange, loop: loop)
+                .answer(bytes, body, &caller, &scratch, &out)
         } else if path.isEqual("/livez") {
             guard isRead(request) else { return refuseMethod("GET, HEAD", exchange, loop, &out) }
             out.whole(200, "text/plain", "ok\n", exchange, loop) { _ in }

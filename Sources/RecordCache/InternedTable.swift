@@ -12,20 +12,31 @@ public final class InternedTable: Sendable {
         case client, scopes, audiences, networks
     }
 
-    private let tables: [NumberedTexts]
+    private let clients = NumberedTexts()
+    private let scopes = NumberedTexts()
+    private let audiences = NumberedTexts()
+    private let networks = NumberedTexts()
 
-    public init() {
-        tables = Kind.allCases.map { _ in NumberedTexts() }
+    public init() {}
+
+    @inline(__always)
+    private func texts(_ kind: Kind) -> NumberedTexts {
+        switch kind {
+        case .client: clients
+        case .scopes: scopes
+        case .audiences: audiences
+        case .networks: networks
+        }
     }
 
     /// Publishes the text of a number, before any record that names it is published. The one writer only.
     public func publish(_ kind: Kind, _ number: UInt32, _ text: [UInt8]) {
-        tables[kind.rawValue].publish(number, text)
+        texts(kind).publish(number, text)
     }
 
     /// The text of a number; empty for 0 and for numbers that were never published.
     @inline(__always)
     public func withText<Value>(_ kind: Kind, _ number: UInt32, _ body: (RawSpan) -> Value) -> Value {
-        tables[kind.rawValue].withText(number, body)
+        texts(kind).withText(number, body)
     }
 }

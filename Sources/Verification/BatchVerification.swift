@@ -9,8 +9,8 @@ extension Verifier {
 
     /// The same for some at once, see ``VerificationBatch``. The batch stays as it is.
     ///
-    /// - Parameter each: called for each credential in order, with its number, why it is inactive or nil, and its record,
-    ///   which is of a meaning only if the credential is active, and until `each` returns.
+    /// - Parameter each: called for each credential in order, with its number, why it is inactive or nil, and its record
+    ///   until `each` returns: of a meaning only if the secret was right, that is unless it is unknown or malformed.
     /// - Throws: ``StoreFailure`` when the store cannot answer for one of them; then `each` is not called any more.
     public func verify(
         _ batch: inout VerificationBatch, at now: UnixSeconds,

@@ -10,7 +10,7 @@ public enum Decision {
     public static func evaluate(
         _ record: CredentialRecord, at now: UnixSeconds, watermarks: WatermarkTable
     ) -> InactiveReason? {
-        if watermarks.kills(record) { return .revoked }
+        if !watermarks.isEmpty, watermarks.kills(record) { return .revoked }
         return evaluate(record.flags, notBefore: record.notBefore, expiresAt: record.expiresAt, at: now)
     }
 
@@ -31,16 +31,14 @@ public enum Decision {
     public static func grants(
         _ record: CredentialRecord, scope needed: RawSpan, interned: InternedTable
     ) -> Bool {
-        if needed.isEmpty { return true }
-        return interned.withText(.scopes, record.scopes) { ScopeSet.satisfies($0, needed: needed) }
+        grants(scopes: record.scopes, scope: needed, interned: interned)
     }
 
     /// Whether a record without audiences, or with this one, is meant for `audience`.
     public static func isMeant(
         _ record: CredentialRecord, for audience: RawSpan, interned: InternedTable
     ) -> Bool {
-        if record.audiences == 0 { return true }
-        return interned.withText(.audiences, record.audiences) { AudienceSet.intersect($0, audience) }
+        isMeant(audiences: record.audiences, for: audience, interned: interned)
     }
 
     /// Whether a caller with the interned audience set `caller` may know of a record: one without audiences is for all,
@@ -49,11 +47,35 @@ public enum Decision {
     public static func isMeant(
         _ record: CredentialRecord, forCaller caller: UInt32, interned: InternedTable
     ) -> Bool {
-        if record.audiences == 0 || record.audiences == caller { return true }
+        isMeant(audiences: record.audiences, forCaller: caller, interned: interned)
+    }
+
+    // The same by the interned numbers of a record, which is large to be handed on.
+
+    @inline(__always)
+    public static func isMeant(audiences: UInt32, forCaller caller: UInt32, interned: InternedTable) -> Bool {
+        if audiences == 0 || audiences == caller { return true }
         if caller == 0 { return false }
-        return interned.withText(.audiences, record.audiences) { audiences in
+        return interned.withText(.audiences, audiences) { audiences in
             interned.withText(.audiences, caller) { AudienceSet.intersect(audiences, $0) }
         }
+    }
+
+    public static func isMeant(audiences: UInt32, for audience: RawSpan, interned: InternedTable) -> Bool {
+        if audiences == 0 { return true }
+        return interned.withText(.audiences, audiences) { AudienceSet.intersect($0, audience) }
+    }
+
+    @inline(__always)
+    public static func allows(networks: UInt32, from address: IPAddress?, interned: InternedTable) -> Bool {
+        if networks == 0 { return true }
+        guard let address else { return false }
+        return interned.withText(.networks, networks) { NetworkSet.contains($0, address) }
+    }
+
+    public static func grants(scopes: UInt32, scope needed: RawSpan, interned: InternedTable) -> Bool {
+        if needed.isEmpty { return true }
+        return interned.withText(.scopes, scopes) { ScopeSet.satisfies($0, needed: needed) }
     }
 
     /// Whether a record may be used from `address`. One with a network limit and no known address may not.
@@ -61,8 +83,6 @@ public enum Decision {
     public static func allows(
         _ record: CredentialRecord, from address: IPAddress?, interned: InternedTable
     ) -> Bool {
-        if record.networks == 0 { return true }
-        guard let address else { return false }
-        return interned.withText(.networks, record.networks) { NetworkSet.contains($0, address) }
+        allows(networks: record.networks, from: address, interned: interned)
     }
 }

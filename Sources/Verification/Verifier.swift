@@ -57,7 +57,8 @@ public final class Verifier: @unchecked Sendable {
 
     /// The same for callers that keep a record to be filled in, which saves copies of it.
     ///
-    /// - Parameter record: what is known of the credential if it is active; else of no meaning, and not to be looked at.
+    /// - Parameter record: what is known of the credential if its secret was right, that is unless it is unknown or
+    ///   malformed; else of no meaning, and not to be looked at.
     /// - Returns: nil when it is active.
     public func verify(
         _ presented: RawSpan, at now: UnixSeconds, into record: inout CredentialRecord

@@ -17,11 +17,23 @@ struct Caller {
     var certificateNames: [String] = []
     private var remembered: Remembered?
 
-    private struct Remembered {
+    /// An object, so that its record is looked at where it lies: it is too large to be copied for each request.
+    final class Remembered {
         let authorization: [UInt8]
         let record: CredentialRecord
         /// The floor of the record's set from before it was verified: while it is the same, nothing took from the record.
         let floor: SeenFloor
+
+        init(_ authorization: [UInt8], _ record: CredentialRecord, _ floor: SeenFloor) {
+            self.authorization = authorization
+            self.record = record
+            self.floor = floor
+        }
+
+        func isSaid(in authorization: RawSpan) -> Bool {
+            let own = self.authorization
+            return ConstantTime.equal(own.octets, authorization)
+        }
     }
 
     /// Bytes of an Authorization value that are remembered, at most.
@@ -32,18 +44,33 @@ struct Caller {
     }
 
     /// The remembered record, if these are the same bytes and it still counts.
-    func recall(_ authorization: RawSpan, _ loop: LoopState) -> CredentialRecord? {
-        guard let remembered, ConstantTime.equal(remembered.authorization.octets, authorization) else { return nil }
+    func recall(_ authorization: RawSpan, _ loop: LoopState) -> KnownCaller? {
+        guard let remembered, remembered.isSaid(in: authorization) else { return nil }
         let published = loop.verifier.store.published
         guard published.cache.isUnchanged(remembered.floor),
             Decision.evaluate(remembered.record, at: loop.now, watermarks: published.watermarks) == nil
         else { return nil }
-        return remembered.record
+        return KnownCaller(scopes: remembered.record.scopes, audiences: remembered.record.audiences)
     }
 
     mutating func remember(_ authorization: RawSpan, _ record: CredentialRecord, floor: SeenFloor) {
         guard authorization.byteCount <= Self.rememberedBytesMax, record.holdsWholeOwner else { return }
-        remembered = Remembered(authorization: authorization.copied(), record: record, floor: floor)
+        remembered = Remembered(authorization.copied(), record, floor)
+    }
+}
+
+/// What counts of a caller's own credential, which is alive.
+struct KnownCaller {
+    /// Interned numbers.
+    let scopes, audiences: UInt32
+
+    init(scopes: UInt32, audiences: UInt32) {
+        self.scopes = scopes
+        self.audiences = audiences
+    }
+
+    init(_ record: CredentialRecord) {
+        self.init(scopes: record.scopes, audiences: record.audiences)
     }
 }
 
@@ -68,14 +95,14 @@ enum CallerAudience {
     /// As a list of words.
     case words([UInt8])
 
-    /// Whether such a caller may know of a record.
-    func mayKnow(_ record: CredentialRecord, _ interned: InternedTable) -> Bool {
+    /// Whether such a caller may know of a record with these audiences.
+    func mayKnow(audiences: UInt32, _ interned: InternedTable) -> Bool {
         switch self {
         case .interned(let number):
-            return Decision.isMeant(record, forCaller: number, interned: interned)
+            return Decision.isMeant(audiences: audiences, forCaller: number, interned: interned)
         case .words(let words):
-            return record.audiences == 0
-                || (!words.isEmpty && Decision.isMeant(record, for: words.octets, interned: interned))
+            return audiences == 0
+                || (!words.isEmpty && Decision.isMeant(audiences: audiences, for: words.octets, interned: interned))
         }
     }
 }

@@ -14,24 +14,25 @@ struct CallerAuthentication {
     static let introspect = Array("countersign:introspect".utf8)
 
     /// Judges by the Authorization field, by credentials in the form, by the client certificate, and last by the socket.
-    /// - Parameter body: the form that the loop has parsed last.
+    /// - Parameter body: the form that was parsed last into `scratch`.
     func judge(
-        authorization: WireRange?, _ bytes: RawSpan, _ body: RawSpan, _ caller: inout Caller
+        authorization: WireRange?, _ bytes: RawSpan, _ body: RawSpan, _ caller: inout Caller,
+        _ scratch: inout RequestScratch
     ) -> CallerOutcome {
         do throws(StoreFailure) {
-            if let authorization { return try judge(bytes.slice(authorization), body, &caller) }
-            let secret = loop.form.text(.clientSecret)
-            if let clientID = loop.form.text(.clientID) {
+            if let authorization { return try judge(bytes.slice(authorization), body, &caller, &scratch) }
+            let secret = scratch.form.text(.clientSecret)
+            if let clientID = scratch.form.text(.clientID) {
                 guard let secret else {
                     // RFC 8705 §2: a client with a certificate sends its id as well. Without one, an id proves nothing.
-                    return loop.form.withBytes(of: clientID, in: body) { judgeConnection(caller, named: $0) }
+                    return scratch.form.withBytes(of: clientID, in: body) { judgeConnection(caller, named: $0) }
                 }
-                let record = try loop.form.withBytes(of: clientID, in: body) { (clientID) throws(StoreFailure) in
-                    try loop.form.withBytes(of: secret, in: body) { (secret) throws(StoreFailure) in
+                let record = try scratch.form.withBytes(of: clientID, in: body) { (clientID) throws(StoreFailure) in
+                    try scratch.form.withBytes(of: secret, in: body) { (secret) throws(StoreFailure) in
                         try client(clientID, secret)
                     }
                 }
-                return record.map(allow) ?? .invalidClient
+                return record.map { allow(KnownCaller($0)) } ?? .invalidClient
             }
             if secret != nil { return .badRequest("client_secret needs client_id") }
             return judgeConnection(caller, named: RawSpan())
@@ -51,7 +52,7 @@ struct CallerAuthentication {
             return .allowed(.words(Array(client.audience.joined(separator: " ").utf8)))
         }
         if !caller.certificateNames.isEmpty || !clientID.isEmpty { return .invalidClient }
-        return caller.policy.address.mayIntrospect ? .allowed(.words(caller.policy.audience)) : .unauthenticated
+        return caller.policy.mayIntrospect ? .allowed(.words(caller.policy.audience)) : .unauthenticated
     }
 
     private func isRight(_ name: String) -> Bool {
@@ -59,15 +60,15 @@ struct CallerAuthentication {
     }
 
     private func judge(
-        _ authorization: RawSpan, _ body: RawSpan, _ caller: inout Caller
+        _ authorization: RawSpan, _ body: RawSpan, _ caller: inout Caller, _ scratch: inout RequestScratch
     ) throws(StoreFailure) -> CallerOutcome {
         switch AuthorizationField.parse(authorization) {
         case .basic(let range):
-            return try judge(basic: authorization.slice(range), authorization, body, &caller)
+            return try judge(basic: authorization.slice(range), authorization, body, &caller, &scratch)
         case .bearer(let range):
-            return try judge(bearing: authorization.slice(range), .accessToken, authorization, body, &caller)
+            return try judge(bearing: authorization.slice(range), .accessToken, authorization, body, &caller, &scratch)
         case .apiKey(let range):
-            return try judge(bearing: authorization.slice(range), .apiKey, authorization, body, &caller)
+            return try judge(bearing: authorization.slice(range), .apiKey, authorization, body, &caller, &scratch)
         case .unsupported:
             return .unauthenticated
         case .malformed:
@@ -76,34 +77,37 @@ struct CallerAuthentication {
     }
 
     private func judge(
-        basic encoded: RawSpan, _ authorization: RawSpan, _ body: RawSpan, _ caller: inout Caller
+        basic encoded: RawSpan, _ authorization: RawSpan, _ body: RawSpan, _ caller: inout Caller,
+        _ scratch: inout RequestScratch
     ) throws(StoreFailure) -> CallerOutcome {
-        let repeatedID = loop.form.text(.clientID)
-        let repeatedSecret = loop.form.text(.clientSecret)
-        if repeatedID == nil, repeatedSecret == nil, let record = caller.recall(authorization, loop) {
-            return allow(record)
+        let repeatedID = scratch.form.text(.clientID)
+        let repeatedSecret = scratch.form.text(.clientSecret)
+        if repeatedID == nil, repeatedSecret == nil, let known = caller.recall(authorization, loop) {
+            return allow(known)
         }
-        guard loop.basic.parse(encoded) else { return .invalidClient }
-        defer { loop.basic.wipe() }
+        guard scratch.basic.parse(encoded) else { return .invalidClient }
+        defer { scratch.basic.wipe() }
         // RFC 6749 §2.3: one method only; many clients repeat themselves in the body, which is fine if it agrees.
-        let agrees = loop.basic.withCredentials { clientID, secret in
-            isSame(repeatedID, clientID, body) && isSame(repeatedSecret, secret, body)
+        let agrees = scratch.basic.withCredentials { clientID, secret in
+            isSame(repeatedID, clientID, body, scratch.form) && isSame(repeatedSecret, secret, body, scratch.form)
         }
         guard agrees else { return .badRequest("the credentials in the body differ from the Authorization field") }
         var floor: SeenFloor?
-        let found = try loop.basic.withCredentials { (clientID, secret) throws(StoreFailure) -> CredentialRecord? in
+        let found = try scratch.basic.withCredentials { (clientID, secret) throws(StoreFailure) -> CredentialRecord? in
             floor = self.floor(of: secret)
             return try client(clientID, secret)
         }
         guard let record = found else { return .invalidClient }
         if let floor { caller.remember(authorization, record, floor: floor) }
-        return allow(record)
+        return allow(KnownCaller(record))
     }
 
     /// Whether a parameter, if it was sent, is `bytes`. Both came from the same sender: nothing is given away.
-    private func isSame(_ text: FormText?, _ bytes: RawSpan, _ body: RawSpan) -> Bool {
+    private func isSame(
+        _ text: FormText?, _ bytes: RawSpan, _ body: RawSpan, _ form: borrowing IntrospectionForm
+    ) -> Bool {
         guard let text else { return true }
-        return loop.form.withBytes(of: text, in: body) { $0.elementsEqual(bytes) }
+        return form.withBytes(of: text, in: body) { $0.elementsEqual(bytes) }
     }
 
     /// The record of a client secret that is alive and belongs to the client of that id.
@@ -118,25 +122,27 @@ struct CallerAuthentication {
 
     private func judge(
         bearing credential: RawSpan, _ kind: CredentialKind, _ authorization: RawSpan, _ body: RawSpan,
-        _ caller: inout Caller
+        _ caller: inout Caller, _ scratch: inout RequestScratch
     ) throws(StoreFailure) -> CallerOutcome {
         // RFC 6749 §2.3: one method only.
-        if loop.form.text(.clientSecret) != nil { return .badRequest("client_secret beside another credential") }
+        if scratch.form.text(.clientSecret) != nil { return .badRequest("client_secret beside another credential") }
         // Whoever presents the very token he asks about proves nothing about himself.
-        if let token = loop.form.text(.token), isSame(token, credential, body) { return .invalidToken }
-        if let record = caller.recall(authorization, loop) { return allow(record) }
+        if let token = scratch.form.text(.token), isSame(token, credential, body, scratch.form) { return .invalidToken }
+        if let known = caller.recall(authorization, loop) { return allow(known) }
         let floor = floor(of: credential)
         guard case .active(let record) = try loop.verifier.verify(credential, at: loop.now), record.kind == kind,
             Decision.allows(record, from: caller.peer, interned: loop.verifier.store.published.interned)
         else { return .invalidToken }
         if let floor { caller.remember(authorization, record, floor: floor) }
-        return allow(record)
+        return allow(KnownCaller(record))
     }
 
-    private func allow(_ record: CredentialRecord) -> CallerOutcome {
+    private func allow(_ known: KnownCaller) -> CallerOutcome {
         let published = loop.verifier.store.published
-        guard Decision.grants(record, scope: right.octets, interned: published.interned) else { return .forbidden }
-        return .allowed(.interned(record.audiences))
+        guard Decision.grants(scopes: known.scopes, scope: right.octets, interned: published.interned) else {
+            return .forbidden
+        }
+        return .allowed(.interned(known.audiences))
     }
 
     /// The floor of a native credential's set as it is now; nil for others, which are not remembered.

@@ -7,8 +7,8 @@ import NIOTLS
 
 /// One connection: bytes in, answers out, on its event loop, without a task or a lock.
 ///
-/// The parser says what the bytes are and ``Router`` what the answer is; this class only moves bytes and watches the
-/// clock. All answers of one read burst leave in one write.
+/// ``Conversation`` says what the bytes are and what the answer is; this class only moves bytes and watches the clock. All
+/// answers of one read burst leave in one write.
 final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -27,12 +27,10 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     private let loop: LoopState
-    private let router: Router
-    private var caller: Caller
+    private let policy: ListenerPolicy
     private let onClose: @Sendable () -> Void
-    private var parser: RequestParser
+    private var conversation: Conversation
     private var pending: ByteBuffer?
-    private var out: ByteBuffer
     private var phase = Phase.fresh
     private var phaseBegan: Int64
     /// Since when the client does not take its answers; nothing is read meanwhile, and the phase keeps its own deadline.
@@ -50,11 +48,9 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
         loop: LoopState, policy: ListenerPolicy, allocator: ByteBufferAllocator, onClose: @escaping @Sendable () -> Void
     ) {
         self.loop = loop
-        router = Router(policy: policy)
-        caller = Caller(policy: policy)
+        self.policy = policy
+        conversation = Conversation(policy: policy, allocator: allocator)
         self.onClose = onClose
-        parser = RequestParser(limits: Router.limits)
-        out = allocator.buffer(capacity: 2_048)
         phaseBegan = loop.ticks
     }
 
@@ -70,13 +66,13 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func channelActive(context: ChannelHandlerContext) {
-        caller.peer = context.remoteAddress.flatMap(PeerAddress.ip)
+        conversation.caller.peer = context.remoteAddress.flatMap(PeerAddress.ip)
         context.fireChannelActive()
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if let event = event as? TLSUserEvent, case .handshakeCompleted = event {
-            caller.certificateNames = PeerAddress.certificateNames(context)
+            conversation.caller.certificateNames = PeerAddress.certificateNames(context)
         }
         if let event = event as? ChannelEvent, event == .inputClosed { inputClosed(context) }
         context.fireUserInboundEventTriggered(event)
@@ -99,9 +95,9 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
-        guard out.readableBytes > 0 else { return }
+        guard conversation.out.readableBytes > 0 else { return }
         // Under TLS the end of what the client sends comes without notice and ends the connection: nothing may wait.
-        if router.policy.address.isEncrypted {
+        if policy.isEncrypted {
             flush(context)
             pauseIfSlow(context)
         } else {
@@ -145,24 +141,18 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     private func process(_ bytes: inout ByteBuffer, _ context: ChannelHandlerContext) {
         while bytes.readableBytes > 0 {
-            switch parser.parse(bytes.readableBytesSpan) {
-            case .needMore:
-                let now: Phase = parser.isReadingBody ? .body : .head
+            switch conversation.step(&bytes, loop) {
+            case .needsMore(let isBody):
+                let now: Phase = isBody ? .body : .head
                 if phase != now { enter(now) }
                 return
-            case .continueExpected:
+            case .continued:
                 enter(.body)
-                _ = out.appendAnswer { $0.appendContinue() }
-            case .fault(let fault):
-                _ = out.appendAnswer { router.refuse(fault, loop, &$0) }
+            case .ended:
                 return finish(context)
-            case .request(let count):
-                let keepAlive = parser.request.keepAlive && !loop.isDraining
-                answer(bytes.readableBytesSpan, keepAlive: keepAlive)
-                bytes.moveReaderIndex(forwardBy: count)
-                if !keepAlive { return finish(context) }
+            case .answered:
                 enter(.idle)
-                if out.readableBytes > Self.outBytesMax {
+                if conversation.out.readableBytes > Self.outBytesMax {
                     flush(context)
                     pauseIfSlow(context)
                     if pausedSince != nil { return }
@@ -171,25 +161,12 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
         }
     }
 
-    private func answer(_ bytes: RawSpan, keepAlive: Bool) {
-        let exchange = Exchange(
-            minorVersion: parser.request.minorVersion, isHead: parser.request.method == .head, keepAlive: keepAlive)
-        let fits = out.appendAnswer { writer in
-            parser.withBody(in: bytes) { body in
-                router.answer(parser.request, bytes, body, exchange, &caller, loop, &writer)
-            }
-        }
-        if !fits {
-            _ = out.appendAnswer { $0.problem(503, "the answer is too large", exchange, loop, fields: { _ in }) }
-        }
-    }
-
     // MARK: Output and end
 
     private func flush(_ context: ChannelHandlerContext) {
-        guard out.readableBytes > 0 else { return }
-        context.writeAndFlush(Self.wrapOutboundOut(out), promise: nil)
-        out.clear()
+        guard conversation.out.readableBytes > 0 else { return }
+        context.writeAndFlush(Self.wrapOutboundOut(conversation.out), promise: nil)
+        conversation.out.clearSent()
     }
 
     /// Stops reading while the client has not taken what it was sent: its answers must not pile up here.
@@ -204,14 +181,14 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
     private func finish(_ context: ChannelHandlerContext) {
         enter(.finishing)
         pending = nil
-        let isEncrypted = router.policy.address.isEncrypted
+        let isEncrypted = policy.isEncrypted
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        context.writeAndFlush(Self.wrapOutboundOut(out)).whenComplete { _ in
+        context.writeAndFlush(Self.wrapOutboundOut(conversation.out)).whenComplete { _ in
             let (handler, context) = bound.value
             handler.enter(.closing)
             context.close(mode: isEncrypted ? .all : .output, promise: nil)
         }
-        out.clear()
+        conversation.out.clear()
     }
 
     /// The client sends no more. It gets what it is owed, and the connection ends.
@@ -245,10 +222,7 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
         }
         guard loop.ticks - phaseBegan > limit else { return }
         if phase == .head || phase == .body {
-            let exchange = Exchange(minorVersion: 1, isHead: false, keepAlive: false)
-            _ = out.appendAnswer {
-                $0.problem(408, "the request did not arrive in time", exchange, loop, fields: { _ in })
-            }
+            conversation.refuseLate(loop)
             finish(context)
         } else {
             context.close(promise: nil)

@@ -2,16 +2,27 @@ import CredentialModel
 import Listening
 
 /// What a connection may do because of where it came in.
-struct ListenerPolicy: Sendable {
+///
+/// An object, since each request looks at it, and its texts would have to be counted with every copy.
+final class ListenerPolicy: Sendable {
     let address: ListenerAddress
     /// Serves only `/livez`, `/readyz` and `/metrics`.
     let isHealthOnly: Bool
     /// The audience of whoever may introspect by the socket's permission, as a one-word list.
     let audience: [UInt8]
+    // Of the address, read once.
+    let isEncrypted: Bool
+    let isLocal: Bool
+    let mayIntrospect: Bool
+    let originalHeaders: ListenerAddress.OriginalHeaders?
 
     init(_ address: ListenerAddress, isHealthOnly: Bool) {
         self.address = address
         self.isHealthOnly = isHealthOnly
+        isEncrypted = address.isEncrypted
+        isLocal = address.isLocal
+        mayIntrospect = address.mayIntrospect
+        originalHeaders = address.originalHeaders
         audience = Array((address.audience ?? "").utf8)
     }
 }

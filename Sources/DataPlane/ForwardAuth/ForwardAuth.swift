@@ -11,39 +11,40 @@ struct ForwardAuth {
     let loop: LoopState
 
     func answer(
-        _ request: borrowing RequestHead, _ bytes: RawSpan, _ caller: Caller, _ out: inout ByteWriter
+        _ request: borrowing RequestHead, _ bytes: RawSpan, _ caller: Caller, _ scratch: inout RequestScratch,
+        _ out: inout ByteWriter
     ) {
         var answer = ForwardAuthAnswer(exchange: exchange, loop: loop, isNginx: false)
         let own = bytes.slice(request.query ?? WireRange())
-        let needs = Needs.read(own, &loop.scratch)
+        let needs = Needs.read(own, &scratch.text)
         answer.isNginx = needs.isNginx
         if let fault = needs.fault { return answer.refuse(fault, &out) }
         guard mayAsk(caller) else { return answer.forbidden("this endpoint is open to local callers only", &out) }
         let original: OriginalRequest
         do throws(OriginalRequest.Fault) {
-            original = try OriginalRequest(request, bytes, trusted: policy.address.originalHeaders)
+            original = try OriginalRequest(request, bytes, trusted: policy.originalHeaders)
         } catch {
             return answer.refuse(error.reason, &out)
         }
         let uri = bytes.slice(original.uri ?? WireRange())
         // Without an original URI, a gateway may have kept the client's own query.
         let query = original.uri == nil ? own : uri.slice(OriginalURI(uri).query ?? WireRange())
-        switch PresentedCredential.find(request, bytes, query: query, &loop.query) {
+        switch PresentedCredential.find(request, bytes, query: query, &scratch.query) {
         case .none, .unsupported:
             answer.challenge(&out)
         case .malformed(let reason):
             answer.refuse(reason, &out)
         case .key(.head(let range)):
             let address = clientAddress(request, bytes, caller)
-            judge(bytes.slice(range), .apiKey, needs, own, address, uri, answer, &out)
+            judge(bytes.slice(range), .apiKey, needs, own, address, uri, answer, scratch.text, &out)
         case .key(.query(let text)):
             let address = clientAddress(request, bytes, caller)
-            loop.query.withBytes(of: text, in: query) { key in
-                judge(key, .apiKey, needs, own, address, uri, answer, &out)
+            scratch.query.withBytes(of: text, in: query) { key in
+                judge(key, .apiKey, needs, own, address, uri, answer, scratch.text, &out)
             }
         case .token(.head(let range)):
             let address = clientAddress(request, bytes, caller)
-            judge(bytes.slice(range), .accessToken, needs, own, address, uri, answer, &out)
+            judge(bytes.slice(range), .accessToken, needs, own, address, uri, answer, scratch.text, &out)
         case .token(.query):
             // RFC 6750 §2.3: a token in a URL is logged along the way; it is not looked for.
             answer.challenge(&out)
@@ -52,7 +53,7 @@ struct ForwardAuth {
 
     /// Local callers, callers with a verified certificate, and those from listed networks.
     private func mayAsk(_ caller: Caller) -> Bool {
-        if policy.address.isLocal || !caller.certificateNames.isEmpty { return true }
+        if policy.isLocal || !caller.certificateNames.isEmpty { return true }
         guard let peer = caller.peer else { return false }
         return loop.settings.verifySources.contains { $0.contains(peer) }
     }
@@ -63,18 +64,19 @@ struct ForwardAuth {
 
     private func judge(
         _ credential: RawSpan, _ kind: CredentialKind, _ needs: Needs, _ own: RawSpan, _ address: IPAddress?,
-        _ uri: RawSpan, _ answer: ForwardAuthAnswer, _ out: inout ByteWriter
+        _ uri: RawSpan, _ answer: ForwardAuthAnswer, _ text: borrowing FormScratch, _ out: inout ByteWriter
     ) {
         let interned = loop.verifier.store.published.interned
         do throws(StoreFailure) {
-            guard case .active(let record) = try loop.verifier.verify(credential, at: loop.now), record.kind == kind,
-                Decision.allows(record, from: address, interned: interned),
-                needs.isMeant(record, own, loop.scratch, interned)
+            var record = CredentialRecord.blank
+            guard try loop.verifier.verify(credential, at: loop.now, into: &record) == nil, record.kind == kind,
+                Decision.allows(networks: record.networks, from: address, interned: interned),
+                needs.isMeant(audiences: record.audiences, own, text, interned)
             else { return answer.invalidToken(&out) }
-            guard needs.isGranted(record, own, loop.scratch, interned) else {
-                return needs.withScope(own, loop.scratch) { answer.insufficientScope($0, &out) }
+            guard needs.isGranted(scopes: record.scopes, own, text, interned) else {
+                return needs.withScope(own, text) { answer.insufficientScope($0, &out) }
             }
-            answer.allow(record, uri, &out)
+            answer.allow(&record, uri, &out)
         } catch {
             answer.trouble(&out)
         }

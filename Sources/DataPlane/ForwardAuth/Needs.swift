@@ -44,16 +44,18 @@ struct Needs {
     }
 
     func isGranted(
-        _ record: CredentialRecord, _ query: RawSpan, _ scratch: borrowing FormScratch, _ interned: InternedTable
+        scopes: UInt32, _ query: RawSpan, _ scratch: borrowing FormScratch, _ interned: InternedTable
     ) -> Bool {
-        withScope(query, scratch) { Decision.grants(record, scope: $0, interned: interned) }
+        withScope(query, scratch) { Decision.grants(scopes: scopes, scope: $0, interned: interned) }
     }
 
     func isMeant(
-        _ record: CredentialRecord, _ query: RawSpan, _ scratch: borrowing FormScratch, _ interned: InternedTable
+        audiences: UInt32, _ query: RawSpan, _ scratch: borrowing FormScratch, _ interned: InternedTable
     ) -> Bool {
         guard let audience else { return true }
-        return scratch.withBytes(of: audience, in: query) { Decision.isMeant(record, for: $0, interned: interned) }
+        return scratch.withBytes(of: audience, in: query) {
+            Decision.isMeant(audiences: audiences, for: $0, interned: interned)
+        }
     }
 
     /// Scope tokens parted by spaces. They are repeated in a quoted string of the challenge.

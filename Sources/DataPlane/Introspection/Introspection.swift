@@ -15,23 +15,27 @@ struct Introspection {
         self.loop = loop
     }
 
-    func answer(_ bytes: RawSpan, _ body: RawSpan, _ caller: inout Caller, _ out: inout ByteWriter) {
+    func answer(
+        _ bytes: RawSpan, _ body: RawSpan, _ caller: inout Caller, _ scratch: inout RequestScratch,
+        _ out: inout ByteWriter
+    ) {
         guard head.contentTypeCount == 1, let type = head.contentType, MediaType.parse(bytes.slice(type)) == .form
         else {
             return out.problem(415, "the body must be application/x-www-form-urlencoded", exchange, loop) { _ in }
         }
-        if loop.form.parse(body) != nil {
+        if scratch.form.parse(body) != nil {
             return refuse("the form is not well encoded", &out)
         }
         guard head.authorizationCount <= 1 else { return refuse("more than one Authorization field", &out) }
-        guard loop.form.count(.clientID) <= 1, loop.form.count(.clientSecret) <= 1, loop.form.count(.clientIP) <= 1
+        guard scratch.form.count(.clientID) <= 1, scratch.form.count(.clientSecret) <= 1,
+            scratch.form.count(.clientIP) <= 1
         else { return refuse("a parameter is there twice", &out) }
         // The caller first: without him, good and bad tokens are answered alike and nothing is looked up.
         let authentication = CallerAuthentication(loop: loop, right: CallerAuthentication.introspect)
         let outcome = authentication.judge(
-            authorization: head.authorization, bytes, body, &caller)
+            authorization: head.authorization, bytes, body, &caller, &scratch)
         switch outcome {
-        case .allowed(let audience): introspect(bytes, body, audience, &out)
+        case .allowed(let audience): introspect(bytes, body, audience, &scratch, &out)
         case .unauthenticated, .invalidClient: refuseCaller(401, loop.challenges.basic, &out)
         case .invalidToken: refuseCaller(401, loop.challenges.invalidToken, &out)
         case .forbidden: refuseForbidden(&out)
@@ -40,38 +44,42 @@ struct Introspection {
         }
     }
 
-    private func introspect(_ bytes: RawSpan, _ body: RawSpan, _ audience: CallerAudience, _ out: inout ByteWriter) {
-        if let query = head.query, hasToken(bytes.slice(query)) {
+    private func introspect(
+        _ bytes: RawSpan, _ body: RawSpan, _ audience: CallerAudience, _ scratch: inout RequestScratch,
+        _ out: inout ByteWriter
+    ) {
+        if let query = head.query, hasToken(bytes.slice(query), &scratch.text) {
             return refuse("token must be in the body: a URL is logged", &out)
         }
-        guard loop.form.count(.token) == 1, let token = loop.form.text(.token), !token.isEmpty else {
+        guard scratch.form.count(.token) == 1, let token = scratch.form.text(.token), !token.isEmpty else {
             return refuse("token is required, once", &out)
         }
         var address: IPAddress?
-        if let text = loop.form.text(.clientIP) {
-            guard let parsed = loop.form.withBytes(of: text, in: body, { IPAddress($0) }) else {
+        if let text = scratch.form.text(.clientIP) {
+            guard let parsed = scratch.form.withBytes(of: text, in: body, { IPAddress($0) }) else {
                 return refuse("client_ip is no IP address", &out)
             }
             address = parsed
         }
         do throws(StoreFailure) {
             var record = CredentialRecord.blank
-            let reason = try loop.form.withBytes(of: token, in: body) { (token) throws(StoreFailure) in
+            let reason = try scratch.form.withBytes(of: token, in: body) { (token) throws(StoreFailure) in
                 try loop.verifier.verify(token, at: loop.now, into: &record)
             }
             let interned = loop.verifier.store.published.interned
             guard reason == nil, record.kind == .accessToken || record.kind == .apiKey,
-                audience.mayKnow(record, interned), Decision.allows(record, from: address, interned: interned)
+                audience.mayKnow(audiences: record.audiences, interned),
+                Decision.allows(networks: record.networks, from: address, interned: interned)
             else { return answerInactive(&out) }
-            IntrospectionAnswer(record: record, exchange: exchange, loop: loop).write(&out)
+            IntrospectionAnswer(exchange: exchange, loop: loop).write(&record, &out)
         } catch {
             trouble(&out)
         }
     }
 
-    private func hasToken(_ query: RawSpan) -> Bool {
-        loop.scratch.clear()
-        return QueryParameters.find("token", in: query, scratch: &loop.scratch) != .absent
+    private func hasToken(_ query: RawSpan, _ text: inout FormScratch) -> Bool {
+        text.clear()
+        return QueryParameters.find("token", in: query, scratch: &text) != .absent
     }
 
     /// The same bytes for whatever is not active (RFC 7662 §2.2): the reason is nobody's business.

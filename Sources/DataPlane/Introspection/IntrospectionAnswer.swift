@@ -5,18 +5,31 @@ import RecordCache
 import Verification
 
 /// The answer for an active credential (RFC 7662 §2.2).
+///
+/// Records are handed on as `inout` though nothing changes them: what is borrowed of an `inout` is copied first.
 struct IntrospectionAnswer {
-    let record: CredentialRecord
     let exchange: Exchange
     let loop: LoopState
 
-    func write(_ out: inout ByteWriter) {
-        let interned = loop.verifier.store.published.interned
+    func write(_ record: inout CredentialRecord, _ out: inout ByteWriter) {
         let slot = out.beginUnsized(200, exchange, loop)
         out.append("Content-Type: application/json\r\nCache-Control: no-store\r\n")
         out.endHead()
         let start = out.written
-        out.append("{\"active\":true,\"scope\":\"")
+        out.append("{\"active\":true,")
+        CredentialMembers(loop: loop).write(&record, &out)
+        out.append("}")
+        out.end(slot, from: start, exchange)
+    }
+}
+
+/// What is said of an active credential, as members of a JSON object, the first of which is always there.
+struct CredentialMembers {
+    let loop: LoopState
+
+    func write(_ record: inout CredentialRecord, _ out: inout ByteWriter) {
+        let interned = loop.verifier.store.published.interned
+        out.append("\"scope\":\"")
         // Scopes and client ids hold no character that JSON escapes (RFC 6749 §3.3): checked when they were given.
         interned.withText(.scopes, record.scopes) { out.append($0) }
         if record.client != 0 {
@@ -42,8 +55,7 @@ struct IntrospectionAnswer {
         }
         out.append(",\"jti\":\"")
         out.append(base62: record.id.rawValue)
-        out.append("\"}")
-        out.end(slot, from: start, exchange)
+        out.append("\"")
     }
 
     private func write(_ name: StaticString, _ time: UnixSeconds, _ out: inout ByteWriter) {

@@ -119,7 +119,7 @@ public final class DataPlaneServer: Service {
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.maxMessagesPerRead, value: 4)
             // So that who sends a request and closes his side at once still gets his answer.
-            .childChannelOption(.allowRemoteHalfClosure, value: !policy.address.isEncrypted)
+            .childChannelOption(.allowRemoteHalfClosure, value: !policy.isEncrypted)
             .childChannelOption(
                 .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 2_048, initial: 4_096, maximum: 65_536)
             )
@@ -154,11 +154,11 @@ public final class DataPlaneServer: Service {
     private func accept(_ channel: any Channel, _ policy: ListenerPolicy) -> EventLoopFuture<Void> {
         guard let loop = loopsByEventLoop[ObjectIdentifier(channel.eventLoop)],
             // Without a certificate nothing is served where TLS was promised.
-            !policy.address.isEncrypted || identity != nil,
+            !policy.isEncrypted || identity != nil,
             hasRoom(policy)
         else { return channel.close() }
         return channel.eventLoop.makeCompletedFuture {
-            if policy.address.isEncrypted, let identity {
+            if policy.isEncrypted, let identity {
                 try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: identity.context))
             }
             count(policy, 1)

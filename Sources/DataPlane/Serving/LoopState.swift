@@ -23,10 +23,7 @@ final class LoopState: @unchecked Sendable {
     /// The service is shutting down: answers close their connections.
     private(set) var isDraining = false
 
-    var form = IntrospectionForm()
-    var basic = BasicCredentials()
-    var query = QueryCredential()
-    var scratch = FormScratch()
+    var scratch: RequestScratch
 
     private var connections: [ObjectIdentifier: ConnectionHandler] = [:]
     /// Connections with answers that wait for the end of the burst.
@@ -34,6 +31,7 @@ final class LoopState: @unchecked Sendable {
 
     init(store: CredentialStore, settings: DataPlaneSettings, readiness: Readiness) throws(StoreFailure) {
         verifier = try Verifier(store: store)
+        scratch = RequestScratch(verifier: verifier)
         self.settings = settings
         self.readiness = readiness
         challenges = Challenges(settings)

@@ -40,6 +40,13 @@ extension RawSpan {
         first(FormCoding(), from: from, to: end) < end
     }
 
+    /// Offset of the first byte in `from..<end` that ends a JSON string or is more than itself in one, or `end`: quotes,
+    /// backslashes, controls and bytes above 0x7F (RFC 8259 §7).
+    @inline(__always)
+    func findJSONStop(from: Int, to end: Int) -> Int {
+        first(JSONStop(), from: from, to: end)
+    }
+
     @inline(__always)
     private func first<Test: ByteTest>(_ test: Test, from: Int, to limit: Int) -> Int {
         // Checked once: every offset from here on lies between `from` and the end of the span.
@@ -166,4 +173,14 @@ private struct FormCoding: ByteTest {
     }
     @inline(__always)
     func matches(_ byte: UInt8) -> Bool { byte == UInt8(ascii: "%") || byte == UInt8(ascii: "+") || byte > 0x7F }
+}
+
+private struct JSONStop: ByteTest {
+    @inline(__always)
+    func lanes(_ bytes: SIMD16<UInt8>) -> Lanes {
+        (bytes .== SIMD16(repeating: UInt8(ascii: "\""))) .| (bytes .== SIMD16(repeating: UInt8(ascii: "\\")))
+            .| (bytes &- SIMD16(repeating: 0x20) .> SIMD16(repeating: 0x5F))
+    }
+    @inline(__always)
+    func matches(_ byte: UInt8) -> Bool { !ByteClass.has(byte, ByteClass.plainJSON) }
 }

@@ -39,18 +39,27 @@ struct KeyCreate: AsyncParsableCommand {
     @OptionGroup var control: ControlOptions
 
     func validate() throws {
-        guard (1...KeyCreateRequest.countMax).contains(count) else {
-            throw ValidationError("--count must be 1 to \(KeyCreateRequest.countMax).")
+        guard (1...ManyKeys.countMax).contains(count) else {
+            throw ValidationError("--count must be 1 to \(ManyKeys.countMax).")
+        }
+        guard count <= KeyCreateRequest.countMax || output.json else {
+            throw ValidationError(
+                "--count over \(KeyCreateRequest.countMax) needs --json: one line a key, for a file or a pipe.")
         }
     }
 
     func run() async throws {
-        let request = KeyCreateRequest(
-            owner: owner, name: name, scope: scope.map { SpaceSeparated($0.words) },
-            audience: audience.isEmpty ? nil : audience, networks: network.isEmpty ? nil : network,
-            expiresIn: expiresIn?.seconds, notBefore: notBefore?.seconds, count: count)
+        let request = { @Sendable [self] (count: Int) in
+            KeyCreateRequest(
+                owner: owner, name: name, scope: scope.map { SpaceSeparated($0.words) },
+                audience: audience.isEmpty ? nil : audience, networks: network.isEmpty ? nil : network,
+                expiresIn: expiresIn?.seconds, notBefore: notBefore?.seconds, count: count)
+        }
         try await control.withConnection { connection in
-            let created: KeysCreated = try await connection.send(.POST, "/v1/keys", body: request)
+            guard count <= KeyCreateRequest.countMax else {
+                return try await ManyKeys(connection: connection, count: count, request: request).run()
+            }
+            let created: KeysCreated = try await connection.send(.POST, "/v1/keys", body: request(count))
             try Self.show(created.items, json: output.json)
         }
     }

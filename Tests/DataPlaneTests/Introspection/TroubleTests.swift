@@ -52,6 +52,24 @@ import Testing
         }
     }
 
+    @Test func `is 503 for a batch that holds such a one, and no verdict is given`() async throws {
+        try await withServer { server in
+            let caller = try await server.caller()
+            let lost = try await keyWithoutPepper(server)
+            let keys = try await server.issuer.createKeys(KeyRequest(owner: "alice", count: 40)).map {
+                $0.secret.reveal()
+            }
+            let client = try await server.connect()
+            for place in [0, 1, 15, 16, 39] {
+                var asked = keys
+                asked[place] = lost
+                try expectTrouble(try await client.ask(verdicts(asked, caller.authorization)))
+            }
+            let answer = try await client.ask(verdicts(keys, caller.authorization))
+            #expect(try answer.reasons() == Array(repeating: "valid", count: 40))
+        }
+    }
+
     @Test func `is 503 for a damaged row`() async throws {
         try await withServer { server in
             let caller = try await server.caller()

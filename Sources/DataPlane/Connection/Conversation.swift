@@ -1,0 +1,81 @@
+import HTTPWire
+import NIOCore
+
+/// What one connection says and is told: bytes in, answers out, without a channel or a clock.
+///
+/// One value, so that who touches what is known when this is compiled; see ``RequestScratch``.
+struct Conversation: ~Copyable {
+    /// What some bytes have come to.
+    enum Step {
+        /// The rest of a head or a body is missing.
+        case needsMore(isBody: Bool)
+        /// The client was told to go on with its body.
+        case continued
+        /// A request was answered; the connection goes on.
+        case answered
+        /// The last answer is written.
+        case ended
+    }
+
+    let router: Router
+    var caller: Caller
+    /// Answers that have not been sent.
+    var out: ByteBuffer
+    private var parser = RequestParser(limits: Router.limits)
+
+    init(policy: ListenerPolicy, allocator: ByteBufferAllocator) {
+        router = Router(policy: policy)
+        caller = Caller(policy: policy)
+        out = allocator.buffer(capacity: 2_048)
+    }
+
+    /// Reads at most one request from the front of `bytes` and answers it.
+    mutating func step(_ bytes: inout ByteBuffer, _ loop: LoopState) -> Step {
+        switch parser.parse(bytes.readableBytesSpan) {
+        case .needMore:
+            return .needsMore(isBody: parser.isReadingBody)
+        case .continueExpected:
+            _ = out.appendAnswer { $0.appendContinue() }
+            return .continued
+        case .fault(let fault):
+            _ = out.appendAnswer { router.refuse(fault, loop, &$0) }
+            return .ended
+        case .request(let count):
+            let keepAlive = parser.request.keepAlive && !loop.isDraining
+            answer(bytes.readableBytesSpan, keepAlive: keepAlive, loop, &loop.scratch)
+            bytes.moveReaderIndex(forwardBy: count)
+            return keepAlive ? .answered : .ended
+        }
+    }
+
+    /// The request did not arrive in time.
+    mutating func refuseLate(_ loop: LoopState) {
+        let exchange = Exchange(minorVersion: 1, isHead: false, keepAlive: false)
+        _ = out.appendAnswer {
+            $0.problem(408, "the request did not arrive in time", exchange, loop, fields: { _ in })
+        }
+    }
+
+    private mutating func answer(
+        _ bytes: RawSpan, keepAlive: Bool, _ loop: LoopState, _ scratch: inout RequestScratch
+    ) {
+        let exchange = Exchange(
+            minorVersion: parser.request.minorVersion, isHead: parser.request.method == .head, keepAlive: keepAlive)
+        let fits = Self.answer(bytes, exchange, router, parser, &caller, loop, &scratch, &out)
+        if !fits {
+            _ = out.appendAnswer { $0.problem(503, "the answer is too large", exchange, loop, fields: { _ in }) }
+        }
+    }
+
+    /// By parts: while the answer is appended to one of them, the others are used.
+    private static func answer(
+        _ bytes: RawSpan, _ exchange: Exchange, _ router: Router, _ parser: borrowing RequestParser,
+        _ caller: inout Caller, _ loop: LoopState, _ scratch: inout RequestScratch, _ out: inout ByteBuffer
+    ) -> Bool {
+        out.appendAnswer { writer in
+            parser.withBody(in: bytes) { body in
+                router.answer(parser.request, bytes, body, exchange, &caller, loop, &scratch, &writer)
+            }
+        }
+    }
+}

@@ -1,0 +1,20 @@
+import HTTPWire
+import Verification
+
+/// Room that one request after another uses anew, so that none of them allocates.
+///
+/// It is handed down as one `inout` value: that nothing in it is read while it is changed is then known when this is
+/// compiled, where variables of an object are looked after at run time, each time one of them is touched.
+struct RequestScratch: ~Copyable {
+    var form = IntrospectionForm()
+    var basic = BasicCredentials()
+    var query = QueryCredential()
+    /// Decoded texts.
+    var text = FormScratch()
+    var verdictForm = VerifyForm()
+    var batch: VerificationBatch
+
+    init(verifier: Verifier) {
+        batch = verifier.makeBatch()
+    }
+}
