@@ -182,7 +182,7 @@ let package = Package(
         .testTarget(
             name: "DataPlaneTests",
             dependencies: [
-                "DataPlane", "Listening", "TestSupport", "Issuance",
+                "DataPlane", "Listening", "TestSupport", "Issuance", "AllocationCount",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),

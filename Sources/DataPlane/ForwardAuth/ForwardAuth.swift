@@ -35,16 +35,13 @@ struct ForwardAuth {
         case .malformed(let reason):
             answer.refuse(reason, &out)
         case .key(.head(let range)):
-            let address = clientAddress(request, bytes, caller)
-            judge(bytes.slice(range), .apiKey, needs, own, address, uri, answer, scratch.text, &out)
+            judge(bytes.slice(range), .apiKey, needs, own, request, bytes, caller, uri, answer, scratch.text, &out)
         case .key(.query(let text)):
-            let address = clientAddress(request, bytes, caller)
             scratch.query.withBytes(of: text, in: query) { key in
-                judge(key, .apiKey, needs, own, address, uri, answer, scratch.text, &out)
+                judge(key, .apiKey, needs, own, request, bytes, caller, uri, answer, scratch.text, &out)
             }
         case .token(.head(let range)):
-            let address = clientAddress(request, bytes, caller)
-            judge(bytes.slice(range), .accessToken, needs, own, address, uri, answer, scratch.text, &out)
+            judge(bytes.slice(range), .accessToken, needs, own, request, bytes, caller, uri, answer, scratch.text, &out)
         case .token(.query):
             // RFC 6750 §2.3: a token in a URL is logged along the way; it is not looked for.
             answer.challenge(&out)
@@ -63,14 +60,18 @@ struct ForwardAuth {
     }
 
     private func judge(
-        _ credential: RawSpan, _ kind: CredentialKind, _ needs: Needs, _ own: RawSpan, _ address: IPAddress?,
-        _ uri: RawSpan, _ answer: ForwardAuthAnswer, _ text: borrowing FormScratch, _ out: inout ByteWriter
+        _ credential: RawSpan, _ kind: CredentialKind, _ needs: Needs, _ own: RawSpan,
+        _ request: borrowing RequestHead, _ bytes: RawSpan, _ caller: Caller, _ uri: RawSpan,
+        _ answer: ForwardAuthAnswer, _ text: borrowing FormScratch, _ out: inout ByteWriter
     ) {
         let interned = loop.verifier.store.published.interned
         do throws(StoreFailure) {
             var record = CredentialRecord.blank
             guard try loop.verifier.verify(credential, at: loop.now, into: &record) == nil, record.kind == kind,
-                Decision.allows(networks: record.networks, from: address, interned: interned),
+                // Most credentials have no limit, and need no address.
+                record.networks == 0
+                    || Decision.allows(
+                        networks: record.networks, from: clientAddress(request, bytes, caller), interned: interned),
                 needs.isMeant(audiences: record.audiences, own, text, interned)
             else { return answer.invalidToken(&out) }
             guard needs.isGranted(scopes: record.scopes, own, text, interned) else {

@@ -28,6 +28,8 @@ final class LoopState: @unchecked Sendable {
     private var connections: [ObjectIdentifier: ConnectionHandler] = [:]
     /// Connections with answers that wait for the end of the burst.
     private var unflushed: [ConnectionHandler] = []
+    /// Made once: a closure for each pass of the loop would be an allocation.
+    private var flush: @Sendable () -> Void = {}
 
     init(store: CredentialStore, settings: DataPlaneSettings, readiness: Readiness) throws(StoreFailure) {
         verifier = try Verifier(store: store)
@@ -36,6 +38,7 @@ final class LoopState: @unchecked Sendable {
         self.readiness = readiness
         challenges = Challenges(settings)
         issuer = settings.issuer.map { Array($0.utf8) }
+        flush = { [unowned self] in flushBurst() }
         readClock()
     }
 
@@ -59,7 +62,7 @@ final class LoopState: @unchecked Sendable {
     /// All answers of a burst then leave one behind the other. Sent one by one, each would find a client that has fallen
     /// asleep meanwhile, and waking it costs the sender more than the answer did.
     func flushSoon(_ connection: ConnectionHandler, on eventLoop: any EventLoop) {
-        if unflushed.isEmpty { eventLoop.execute { self.flushBurst() } }
+        if unflushed.isEmpty { eventLoop.execute(flush) }
         unflushed.append(connection)
     }
 
