@@ -8,6 +8,9 @@ struct Exchange {
     /// Whether the connection stays open behind the answer.
     var keepAlive: Bool
 
+    /// Whether answers are framed as ``UsualAnswers`` are.
+    var isUsual: Bool { minorVersion == 1 && keepAlive && !isHead }
+
     var connection: ResponseHead.Connection {
         ResponseHead.Connection(keepAlive: keepAlive, minorVersion: minorVersion)
     }

@@ -46,7 +46,7 @@ struct Caller {
     /// The remembered record, if these are the same bytes and it still counts.
     func recall(_ authorization: RawSpan, _ loop: LoopState) -> KnownCaller? {
         guard let remembered, remembered.isSaid(in: authorization) else { return nil }
-        let published = loop.verifier.store.published
+        let published = loop.published
         guard published.cache.isUnchanged(remembered.floor),
             Decision.evaluate(remembered.record, at: loop.now, watermarks: published.watermarks) == nil
         else { return nil }

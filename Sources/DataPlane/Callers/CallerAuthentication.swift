@@ -8,10 +8,9 @@ import Verification
 /// Finds out who calls an endpoint that only known callers may use (RFC 7662 §2.1, RFC 6749 §2.3.1, RFC 8705 §2).
 struct CallerAuthentication {
     let loop: LoopState
-    /// The scope that the caller's own credential must hold.
-    let right: [UInt8]
 
-    static let introspect = Array("countersign:introspect".utf8)
+    /// The scope that the caller's own credential must hold.
+    private static let right = Array("countersign:introspect".utf8)
 
     /// Judges by the Authorization field, by credentials in the form, by the client certificate, and last by the socket.
     /// - Parameter body: the form that was parsed last into `scratch`.
@@ -44,7 +43,7 @@ struct CallerAuthentication {
     /// - Parameter clientID: whom the request names; empty when it names nobody.
     private func judgeConnection(_ caller: Caller, named clientID: RawSpan) -> CallerOutcome {
         for name in caller.certificateNames {
-            guard let client = loop.verifier.store.published.clients.client(certificateSAN: name) else { continue }
+            guard let client = loop.published.clients.client(certificateSAN: name) else { continue }
             guard clientID.isEmpty || clientID.elementsEqual(Array(client.clientID.utf8).octets) else {
                 return .invalidClient
             }
@@ -56,7 +55,7 @@ struct CallerAuthentication {
     }
 
     private func isRight(_ name: String) -> Bool {
-        Array((ScopeSet.rightPrefix + name).utf8) == right
+        Array((ScopeSet.rightPrefix + name).utf8) == Self.right
     }
 
     private func judge(
@@ -114,7 +113,7 @@ struct CallerAuthentication {
     private func client(_ clientID: RawSpan, _ secret: RawSpan) throws(StoreFailure) -> CredentialRecord? {
         guard case .active(let record) = try loop.verifier.verify(secret, at: loop.now), record.kind == .clientSecret
         else { return nil }
-        let isSame = loop.verifier.store.published.interned.withText(.client, record.client) { text in
+        let isSame = loop.interned.withText(.client, record.client) { text in
             text.elementsEqual(clientID)
         }
         return isSame ? record : nil
@@ -131,16 +130,19 @@ struct CallerAuthentication {
         if let known = caller.recall(authorization, loop) { return allow(known) }
         let floor = floor(of: credential)
         guard case .active(let record) = try loop.verifier.verify(credential, at: loop.now), record.kind == kind,
-            Decision.allows(record, from: caller.peer, interned: loop.verifier.store.published.interned)
+            Decision.allows(record, from: caller.peer, interned: loop.interned)
         else { return .invalidToken }
         if let floor { caller.remember(authorization, record, floor: floor) }
         return allow(KnownCaller(record))
     }
 
     private func allow(_ known: KnownCaller) -> CallerOutcome {
-        let published = loop.verifier.store.published
-        guard Decision.grants(scopes: known.scopes, scope: right.octets, interned: published.interned) else {
-            return .forbidden
+        // The text of a number never changes, nor what it grants.
+        if known.scopes != loop.introspectingScopes || known.scopes == 0 {
+            guard Decision.grants(scopes: known.scopes, scope: Self.right.octets, interned: loop.interned) else {
+                return .forbidden
+            }
+            loop.introspectingScopes = known.scopes
         }
         return .allowed(.interned(known.audiences))
     }

@@ -64,7 +64,7 @@ struct ForwardAuth {
         _ request: borrowing RequestHead, _ bytes: RawSpan, _ caller: Caller, _ uri: RawSpan,
         _ answer: ForwardAuthAnswer, _ text: borrowing FormScratch, _ out: inout ByteWriter
     ) {
-        let interned = loop.verifier.store.published.interned
+        let interned = loop.interned
         do throws(StoreFailure) {
             var record = CredentialRecord.blank
             guard try loop.verifier.verify(credential, at: loop.now, into: &record) == nil, record.kind == kind,

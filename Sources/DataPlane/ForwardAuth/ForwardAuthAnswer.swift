@@ -14,9 +14,14 @@ struct ForwardAuthAnswer {
     /// 200 with the identity. All fields, always, and none empty: a gateway that copies a field which is missing here
     /// would let through the one that the client forged.
     func allow(_ record: inout CredentialRecord, _ uri: RawSpan, _ out: inout ByteWriter) {
-        let interned = loop.verifier.store.published.interned
-        out.begin(200, length: 0, exchange, loop)
-        out.append("Cache-Control: private, no-store\r\nX-Auth-Subject: ")
+        let interned = loop.interned
+        if exchange.isUsual {
+            let usual = loop.usual
+            out.append(usual.allowed.octets)
+        } else {
+            out.begin(200, length: 0, exchange, loop)
+            out.append("Cache-Control: private, no-store\r\nX-Auth-Subject: ")
+        }
         if record.holdsWholeOwner {
             record.owner.withBytes { out.append(headerEncoded: $0) }
         } else {

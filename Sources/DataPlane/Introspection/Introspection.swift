@@ -31,7 +31,7 @@ struct Introspection {
             scratch.form.count(.clientIP) <= 1
         else { return refuse("a parameter is there twice", &out) }
         // The caller first: without him, good and bad tokens are answered alike and nothing is looked up.
-        let authentication = CallerAuthentication(loop: loop, right: CallerAuthentication.introspect)
+        let authentication = CallerAuthentication(loop: loop)
         let outcome = authentication.judge(
             authorization: head.authorization, bytes, body, &caller, &scratch)
         switch outcome {
@@ -66,7 +66,7 @@ struct Introspection {
             let reason = try scratch.form.withBytes(of: token, in: body) { (token) throws(StoreFailure) in
                 try loop.verifier.verify(token, at: loop.now, into: &record)
             }
-            let interned = loop.verifier.store.published.interned
+            let interned = loop.interned
             guard reason == nil, record.kind == .accessToken || record.kind == .apiKey,
                 audience.mayKnow(audiences: record.audiences, interned),
                 Decision.allows(networks: record.networks, from: address, interned: interned)
@@ -84,7 +84,11 @@ struct Introspection {
 
     /// The same bytes for whatever is not active (RFC 7662 §2.2): the reason is nobody's business.
     private func answerInactive(_ out: inout ByteWriter) {
-        out.whole(200, "application/json", "{\"active\":false}", exchange, loop) { _ in }
+        guard exchange.isUsual else {
+            return out.whole(200, "application/json", UsualAnswers.inactiveBody, exchange, loop) { _ in }
+        }
+        let usual = loop.usual
+        out.append(usual.inactive.octets)
     }
 
     private func refuse(_ reason: StaticString, _ out: inout ByteWriter) {

@@ -12,9 +12,7 @@ struct IntrospectionAnswer {
     let loop: LoopState
 
     func write(_ record: inout CredentialRecord, _ out: inout ByteWriter) {
-        let slot = out.beginUnsized(200, exchange, loop)
-        out.append("Content-Type: application/json\r\nCache-Control: no-store\r\n")
-        out.endHead()
+        let slot = begin(&out)
         let start = out.written
         out.append("{\"active\":true,")
         CredentialMembers(loop: loop).write(&record, &out)
@@ -23,12 +21,25 @@ struct IntrospectionAnswer {
     }
 }
 
+extension IntrospectionAnswer {
+    private func begin(_ out: inout ByteWriter) -> LengthSlot {
+        if exchange.isUsual {
+            let usual = loop.usual
+            return out.append(headWithLengthLast: usual.active.octets)
+        }
+        let slot = out.beginUnsized(200, exchange, loop)
+        out.append("Content-Type: application/json\r\nCache-Control: no-store\r\n")
+        out.endHead()
+        return slot
+    }
+}
+
 /// What is said of an active credential, as members of a JSON object, the first of which is always there.
 struct CredentialMembers {
     let loop: LoopState
 
     func write(_ record: inout CredentialRecord, _ out: inout ByteWriter) {
-        let interned = loop.verifier.store.published.interned
+        let interned = loop.interned
         out.append("\"scope\":\"")
         // Scopes and client ids hold no character that JSON escapes (RFC 6749 §3.3): checked when they were given.
         interned.withText(.scopes, record.scopes) { out.append($0) }

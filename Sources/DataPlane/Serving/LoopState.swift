@@ -2,6 +2,7 @@ import CredentialModel
 import CredentialStore
 import HTTPWire
 import NIOCore
+import RecordCache
 import Verification
 
 /// What one event loop has of its own: a verifier, scratch space, the time of the burst and its connections.
@@ -9,6 +10,9 @@ import Verification
 /// Only the loop's own thread touches it; so nothing in it is locked or shared.
 final class LoopState: @unchecked Sendable {
     let verifier: Verifier
+    // The verifier's, to be reached in one step.
+    let published: Published
+    let interned: InternedTable
     let settings: DataPlaneSettings
     let readiness: Readiness
     let challenges: Challenges
@@ -18,12 +22,16 @@ final class LoopState: @unchecked Sendable {
     private(set) var now = UnixSeconds.always
     /// The `Date` field of this second (RFC 9110 §6.6.1), with its name and line end.
     private(set) var dateLine: [UInt8] = []
+    /// What the usual answers of this second begin with.
+    private(set) var usual = UsualAnswers(dateLine: [])
     /// Seconds since the loop began; what deadlines are counted in.
     private(set) var ticks: Int64 = 0
     /// The service is shutting down: answers close their connections.
     private(set) var isDraining = false
 
     var scratch: RequestScratch
+    /// The number of the scope set that was last found to hold the right to introspect; 0 for none.
+    var introspectingScopes: UInt32 = 0
 
     private var connections: [ObjectIdentifier: ConnectionHandler] = [:]
     /// Connections with answers that wait for the end of the burst.
@@ -33,6 +41,8 @@ final class LoopState: @unchecked Sendable {
 
     init(store: CredentialStore, settings: DataPlaneSettings, readiness: Readiness) throws(StoreFailure) {
         verifier = try Verifier(store: store)
+        published = store.published
+        interned = store.published.interned
         scratch = RequestScratch(verifier: verifier)
         self.settings = settings
         self.readiness = readiness
@@ -46,7 +56,9 @@ final class LoopState: @unchecked Sendable {
     func readClock() {
         let previous = now
         now = verifier.store.clock.now()
-        if now != previous { dateLine = Array("Date: \(HTTPDate.text(now))\r\n".utf8) }
+        guard now != previous else { return }
+        dateLine = Array("Date: \(HTTPDate.text(now))\r\n".utf8)
+        usual = UsualAnswers(dateLine: dateLine)
     }
 
     func add(_ connection: ConnectionHandler) {

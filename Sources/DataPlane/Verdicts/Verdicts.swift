@@ -27,7 +27,7 @@ struct Verdicts {
         guard head.authorizationCount <= 1 else { return refuse(400, "more than one Authorization field", &out) }
         // A caller says in the head or by the connection who it is: the body has no parameters for that.
         _ = scratch.form.parse(RawSpan())
-        let authentication = CallerAuthentication(loop: loop, right: CallerAuthentication.introspect)
+        let authentication = CallerAuthentication(loop: loop)
         switch authentication.judge(authorization: head.authorization, bytes, RawSpan(), &caller, &scratch) {
         case .allowed(let audience): judge(bytes, body, audience, &scratch, &out)
         case .unauthenticated, .invalidClient:
@@ -75,7 +75,7 @@ struct Verdicts {
         _ body: RawSpan, _ needs: VerdictNeeds, _ form: borrowing VerifyForm, _ text: inout FormScratch,
         _ batch: inout VerificationBatch, _ out: inout ByteWriter
     ) throws(StoreFailure) {
-        let interned = loop.verifier.store.published.interned
+        let interned = loop.interned
         var first = 0
         while first < form.count {
             batch.removeAll()

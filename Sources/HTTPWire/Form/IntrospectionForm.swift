@@ -10,8 +10,12 @@ public struct IntrospectionForm: ~Copyable, Sendable {
     }
 
     @usableFromInline var fields = FormFields()
-    private var counts = InlineArray<6, UInt32>(repeating: 0)
-    private var firsts = InlineArray<6, FormText>(repeating: FormText(range: WireRange(), isDecoded: false))
+    /// A bit for each parameter that was sent, and for each that was sent again.
+    private var sent: UInt8 = 0
+    private var repeated: UInt8 = 0
+    /// An array and not an InlineArray, of which a read of one element copies all.
+    private var firsts = [FormText](
+        repeating: FormText(range: WireRange(), isDecoded: false), count: Parameter.allCases.count)
 
     /// A form without a body.
     public init() {}
@@ -19,7 +23,8 @@ public struct IntrospectionForm: ~Copyable, Sendable {
     /// Reads a body and forgets the one before.
     /// - Returns: the fault that makes it no form, if there is one.
     public mutating func parse(_ body: RawSpan) -> FormFault? {
-        counts = InlineArray(repeating: 0)
+        sent = 0
+        repeated = 0
         if body.hasFormCoding(from: 0, to: body.byteCount) { return parseEncoded(body) }
         var cursor = PairCursor(WireRange(0, body.byteCount))
         while let pair = cursor.next(in: body) {
@@ -29,14 +34,14 @@ public struct IntrospectionForm: ~Copyable, Sendable {
         return nil
     }
 
-    /// How often a parameter was sent.
+    /// How often a parameter was sent: 0, 1, or 2 for more than once.
     public func count(_ parameter: Parameter) -> Int {
-        Int(counts[Int(parameter.rawValue)])
+        Int(sent >> parameter.rawValue & 1) &+ Int(repeated >> parameter.rawValue & 1)
     }
 
     /// Where the first value of a parameter lies; `nil` if it was not sent.
     public func text(_ parameter: Parameter) -> FormText? {
-        count(parameter) > 0 ? firsts[Int(parameter.rawValue)] : nil
+        sent >> parameter.rawValue & 1 != 0 ? firsts[Int(parameter.rawValue)] : nil
     }
 
     /// Calls `use` with the bytes of a value.
@@ -76,9 +81,13 @@ public struct IntrospectionForm: ~Copyable, Sendable {
 
     @inline(__always)
     private mutating func note(_ parameter: Parameter, _ value: FormText) {
-        let slot = Int(parameter.rawValue)
-        if counts[slot] == 0 { firsts[slot] = value }
-        counts[slot] &+= 1
+        let bit: UInt8 = 1 << parameter.rawValue
+        if sent & bit == 0 {
+            sent |= bit
+            firsts[Int(parameter.rawValue)] = value
+        } else {
+            repeated |= bit
+        }
     }
 }
 

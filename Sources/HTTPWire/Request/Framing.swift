@@ -19,7 +19,10 @@ extension RequestParser {
             phase = .body
             if length > 0, length > limits.bodyMax(for: request.path, in: bytes) { return .bodyTooLarge }
         }
-        return checkExpectation(bytes, hasBody: length > 0 || request.isChunked)
+        if let fault = checkExpectation(bytes, hasBody: length > 0 || request.isChunked) { return fault }
+        // What follows a head must depend on nothing but the head.
+        if !request.isChunked, !owesContinue { lastHead.remember(bytes, count: start) }
+        return nil
     }
 
     private func checkHost(_ bytes: RawSpan) -> WireFault? {

@@ -44,6 +44,7 @@ public struct RequestParser: ~Copyable, Sendable {
     var chunkLeft = 0
     var trailerStart = 0
     var trailerCount = 0
+    var lastHead = RememberedHead()
     @usableFromInline var decoded: [UInt8] = []
     var failure = WireFault.badMethod
 
@@ -58,7 +59,13 @@ public struct RequestParser: ~Copyable, Sendable {
     ///   next call must pass the same bytes again, with more behind them.
     public mutating func parse(_ bytes: RawSpan) -> Step {
         if phase == .failed { return .fault(failure) }
-        if phase == .complete { begin() }
+        if phase == .complete {
+            if lastHead.begins(bytes) {
+                phase = .body
+                return parseSizedBody(bytes)
+            }
+            begin()
+        }
         if phase.rawValue <= Phase.fields.rawValue {
             if let step = parseHead(bytes) { return step }
         }
@@ -83,6 +90,7 @@ public struct RequestParser: ~Copyable, Sendable {
             // One large body must not pin its storage to a connection that may live for days.
             decoded.removeAll(keepingCapacity: decoded.capacity <= limits.bodyBytesMax)
         }
+        lastHead.forget()
         request.clear()
         phase = .start
         position = 0

@@ -38,6 +38,8 @@ extension ResponseHead.Connection {
 /// Room for a Content-Length that is known only after the body is written.
 public struct LengthSlot: Equatable, Sendable {
     static let width = 8
+    /// What stands there until the length is known.
+    public static let blank = "       0"
     fileprivate let offset: Int
 }
 
@@ -78,6 +80,13 @@ extension ByteWriter {
         let slot = LengthSlot(offset: written)
         append("       0\r\n")
         return slot
+    }
+
+    /// Appends a whole head that was made before, whose last field is a Content-Length of ``LengthSlot/blank``.
+    public mutating func append(headWithLengthLast head: RawSpan) -> LengthSlot {
+        append(head)
+        // The slot lies before the ends of its line and of the head.
+        return LengthSlot(offset: written &- 4 &- LengthSlot.width)
     }
 
     /// Writes the length into its slot. Lengths that do not fit, or are negative, set nothing.
