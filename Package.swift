@@ -177,7 +177,8 @@ let package = Package(
             ],
             swiftSettings: administration),
         .testTarget(
-            name: "HTTPWireTests", dependencies: ["HTTPWire", "WireDifferential", "WireFuzz"], swiftSettings: tests),
+            name: "HTTPWireTests", dependencies: ["HTTPWire", "WireDifferential", "WireFuzz", "AllocationCount"],
+            swiftSettings: tests),
         .testTarget(name: "ListeningTests", dependencies: ["Listening"], swiftSettings: tests),
         .testTarget(
             name: "DataPlaneTests",

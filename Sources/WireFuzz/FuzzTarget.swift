@@ -22,6 +22,7 @@ public func checkAll(_ bytes: [UInt8]) {
     checkAuthorization(bytes)
     checkQuery(bytes)
     checkWriter(bytes)
+    checkVerifyForm(bytes)
 }
 
 /// Stops the program unless the property holds.

@@ -109,6 +109,7 @@ func checkWriter(_ bytes: [UInt8]) {
         fatalError("an escaped string is not UTF-8")
     }
     require(string.unicodeScalars.allSatisfy { $0.value >= 0x20 }, "an escaped string holds a control")
+    checkRoundTrip(bytes, escaped: escaped)
     let capacity = Int(bytes.first ?? 0)
     let fits = written(capacity: capacity) { $0.append(jsonEscaped: text) }
     require((fits != nil) == (escaped.count <= capacity), "a writer overflows at the wrong place")

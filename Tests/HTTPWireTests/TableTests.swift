@@ -30,7 +30,7 @@ import Testing
     @Test func `a search finds what a walk finds, at every offset and in every length`() {
         var state: UInt64 = 7
         let letters = Array(
-            "ab=&%+-\u{0}\t\r\n\u{7F} ~\u{E9}Zz_9".unicodeScalars.map { UInt8(truncatingIfNeeded: $0.value) })
+            "ab=&%+-\"\\\u{1F}\u{0}\t\r\n\u{7F} ~\u{E9}Zz_9".unicodeScalars.map { UInt8(truncatingIfNeeded: $0.value) })
         for length in 0...40 {
             for density in [1, 4, 30] {
                 let bytes: [UInt8] = (0..<length).map { _ in
@@ -55,6 +55,7 @@ import Testing
             span.findControl(from: from, to: end),
             span.findInvisible(from: from, to: end),
             span.hasFormCoding(from: from, to: end) ? 1 : 0,
+            span.findJSONStop(from: from, to: end),
         ]
         let expected = [
             walk { $0 == UInt8(ascii: "=") },
@@ -63,6 +64,7 @@ import Testing
             walk { $0 < 0x20 && $0 != 9 || $0 == 0x7F },
             walk { !(0x21...0x7E).contains($0) },
             walk { "%+".utf8.contains($0) || $0 > 0x7F } < end ? 1 : 0,
+            walk { !(0x20...0x7F).contains($0) || "\"\\".utf8.contains($0) },
         ]
         #expect(found == expected)
     }

@@ -19,8 +19,8 @@ public struct FormText: Equatable, Sendable {
     public var isEmpty: Bool { range.isEmpty }
 }
 
-/// Storage for decoded form text, reused from one message to the next: it allocates only when a message needs more
-/// than every one before it, and never for text in which nothing is encoded.
+/// Storage for decoded form text and JSON strings, reused from one message to the next: it allocates only when a message
+/// needs more than every one before it, and never for text in which nothing is encoded.
 public struct FormScratch: ~Copyable, Sendable {
     private static let keptBytesMax = 65_536
     @usableFromInline var storage: [UInt8] = []

@@ -49,7 +49,8 @@ public struct VerifyForm: ~Copyable, Sendable {
     /// - Parameters:
     ///   - index: below ``count``, in the order of the body.
     ///   - body: the one that ``parse(_:)`` was given.
-    ///   - scratch: forgets what it held and takes the credential, up to 8,192 bytes, if it has escapes.
+    ///   - scratch: forgets what it held and takes the credential, up to 8,192 bytes, if it has escapes. `use` must not
+    ///     touch it.
     @inlinable
     public func withCredential<Value: ~Copyable, Failure: Error>(
         at index: Int, in body: RawSpan, scratch: inout FormScratch, _ use: (RawSpan) throws(Failure) -> Value
