@@ -43,7 +43,7 @@ def has_batches(server: Countersign, caller: str, keys: list[str]) -> bool:
     answer = ask(server.http, Request("POST", "/v1/verify", headers, body))
     if answer.status == 404:
         return False
-    if answer.status != 200 or answer.body.count(b'"verdict":"valid"') != len(keys):
+    if answer.status != 200 or answer.body.count(b'"reason":"valid"') != len(keys):
         raise Failed(f"a batch of good keys was answered with {answer.status} and not with a valid verdict for each")
     return True
 
