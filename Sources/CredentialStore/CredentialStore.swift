@@ -121,6 +121,7 @@ public final class CredentialStore: Sendable {
         thread.close()
         // From here on another process may revoke what this one's readers hold copies of.
         published.cache.close()
+        published.liveIDs.close()
         // Fails only while a transaction of another thread runs; the process's end closes it then.
         try? environment.close()
         lock.release()

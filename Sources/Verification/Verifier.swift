@@ -19,6 +19,7 @@ public final class Verifier: @unchecked Sendable {
     private let reader: StoreReader
     private let published: Published
     let cache: RecordCache
+    private let liveIDs: LiveIDs
     private let watermarks: WatermarkTable
     let peppers: PepperRing
     let vendor: Vendor
@@ -35,6 +36,7 @@ public final class Verifier: @unchecked Sendable {
         reader = try store.makeReader()
         published = store.published
         cache = store.published.cache
+        liveIDs = store.published.liveIDs
         watermarks = store.published.watermarks
         peppers = store.peppers
         vendor = store.vendor
@@ -120,6 +122,7 @@ public final class Verifier: @unchecked Sendable {
             return decide(&record, at: now, newest: newest, tag)
         }
         counters.misses.increment()
+        if liveIDs.surelyLacks(id) { return .unknown }
         // Twice, since a pepper may be retired between the read and the look for it: by then the row has a newer tag.
         for _ in 0..<2 {
             guard case .found(let stamp) = try read(id, into: &record) else { return .unknown }

@@ -57,6 +57,12 @@ extension CredentialStore {
 
     /// - Parameter changing: what is changed in the transaction that opens the store, before anything of it is loaded.
     @available(*, noasync)
+    /// Ids that there is room for in a new store.
+    private static let idCapacityMin = 1 << 20
+    /// What a credential takes at least, with its entries in the indexes and the journal.
+    private static let bytesPerCredentialMin = 160
+    private static let bytesIndexedAtOnce = 4 << 20
+
     static func open(
         _ directory: String, birth: Vendor?, asked: Vendor?, peppers: PepperFile, options: StoreOptions,
         changing: ((StoreWriter, borrowing WriteTransaction) throws -> Void)? = nil
@@ -74,8 +80,13 @@ extension CredentialStore {
                     mapBytes: options.mapBytes, databasesMax: Schema.tableCount, readersMax: options.readersMax,
                     readOnly: false, create: birth != nil))
         }
-        guard let published = Published(cacheBytes: options.cacheBytes) else { throw .lmdb(.system(12)) }
+        let usedBytes = try naming { () throws in try environment.usage().highestBytes }
+        guard
+            let published = Published(
+                cacheBytes: options.cacheBytes, idCapacity: max(idCapacityMin, 2 * usedBytes / bytesPerCredentialMin))
+        else { throw .lmdb(.system(12)) }
         let interning = Interning(table: published.interned)
+        var next: CredentialID?
         do {
             let commit = try environment.write { transaction -> OpenedStore in
                 if birth == nil { try requireSchema(of: environment, in: transaction) }
@@ -95,7 +106,10 @@ extension CredentialStore {
                     clock: TrustedClock(mark: mark.map { UnixSeconds(Int64(clamping: $0)) }), environment: environment,
                     schema: schema, interning: interning, lock: lock)
             }
-            return try CredentialStore(opened: commit.value, options: options)
+            let store = try CredentialStore(opened: commit.value, options: options)
+            // A small store is looked through at once; whoever serves a large one does so while it is served.
+            if usedBytes <= bytesIndexedAtOnce { while let last = try store.indexIDs(after: next) { next = last } }
+            return store
         } catch {
             try? environment.close()
             lock.release()

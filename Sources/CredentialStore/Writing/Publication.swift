@@ -7,6 +7,8 @@ import Synchronization
 struct Publication {
     /// Credentials that lost something: older copies must not count.
     var floors: [CredentialID] = []
+    /// Credentials that did not exist before.
+    var born: [CredentialID] = []
     var watermarks: [(WatermarkSubject, Watermark)] = []
     var clients: [ClientDefinition] = []
     /// The first imported credential is in: from now on foreign shapes are looked up.
@@ -21,12 +23,18 @@ public final class Published: Sendable {
     public let watermarks: WatermarkTable
     public let interned: InternedTable
     public let clients: ClientDirectory
+    public let liveIDs: LiveIDs
     private let aliasesExist = Atomic<Bool>(false)
 
-    /// - Parameter cacheBytes: memory for copies of records; ``RecordCache/bytesMin`` at least.
+    /// - Parameters:
+    ///   - cacheBytes: memory for copies of records; ``RecordCache/bytesMin`` at least.
+    ///   - idCapacity: credentials that the store will probably hold.
     /// - Returns: nil when the system does not give the memory.
-    public init?(cacheBytes: Int) {
-        guard let cache = RecordCache(bytes: cacheBytes), let watermarks = WatermarkTable() else { return nil }
+    public init?(cacheBytes: Int, idCapacity: Int) {
+        guard let cache = RecordCache(bytes: cacheBytes), let watermarks = WatermarkTable(),
+            let liveIDs = LiveIDs(capacity: idCapacity)
+        else { return nil }
+        self.liveIDs = liveIDs
         self.cache = cache
         self.watermarks = watermarks
         interned = InternedTable()
@@ -53,6 +61,7 @@ public final class Published: Sendable {
         if publication.hasAliases { noteAliases() }
         for client in publication.clients { clients.publish(client) }
         for id in publication.floors { cache.raiseFloor(of: id, to: transaction) }
+        for id in publication.born { liveIDs.insert(id) }
         for pepper in publication.peppersAdded { _ = peppers.add(pepper) }
         for number in publication.peppersRetired { _ = peppers.retire(number) }
     }

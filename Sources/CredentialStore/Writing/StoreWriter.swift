@@ -93,6 +93,7 @@ public final class StoreWriter {
             try put(schema.owners, TableKey.owner(credential.owner, record.id), [], in: transaction)
         }
         try journal(.issued, kind: record.kind, id: record.id, in: transaction)
+        publication.born.append(record.id)
         return true
     }
 

@@ -1,10 +1,12 @@
+import CredentialModel
 import CredentialStore
 import Listening
 import Logging
+import RecordCache
 import ServiceLifecycle
 import UnixSignals
 
-/// What has to be done now and then: the sweep, dead readers, changed certificates.
+/// What has to be done now and then: the filter of ids at the start, the sweep, dead readers, changed certificates.
 struct Upkeep: Service {
     let store: CredentialStore
     let identity: TLSIdentity?
@@ -16,12 +18,30 @@ struct Upkeep: Service {
 
     func run() async throws {
         await withTaskGroup(of: Void.self) { group in
+            group.addTask { await indexIDs() }
             group.addTask { await keepUp() }
             group.addTask { await reloadOnSignal() }
             // Both end by cancellation only.
             try? await gracefulShutdown()
             group.cancelAll()
         }
+    }
+
+    /// Until it is done, unknown ids are looked up in the store.
+    private func indexIDs() async {
+        do {
+            var next: CredentialID?
+            while let last = try indexPiece(after: next), !Task.isCancelled {
+                next = last
+                await Task.yield()
+            }
+        } catch {
+            logger.error("the ids were not looked through; unknown ones cost more", metadata: ["reason": "\(error)"])
+        }
+    }
+
+    private func indexPiece(after id: CredentialID?) throws -> CredentialID? {
+        store.published.liveIDs.isComplete ? nil : try store.indexIDs(after: id)
     }
 
     private func keepUp() async {
