@@ -90,7 +90,9 @@ let package = Package(
             name: "Issuance",
             dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "CredentialStore", "LMDB"],
             swiftSettings: strict),
-        .target(name: "HTTPWire", dependencies: ["CMachine"], swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
+        .target(
+            name: "HTTPWire", dependencies: ["CMachine"],
+            swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
 
         // MARK: The service
         .target(

@@ -65,6 +65,7 @@ public final class MeasuredStore: @unchecked Sendable {
         warm = try CredentialStore.open(in: root.path + "/warm", peppers: peppers)
         cold = try CredentialStore.open(
             in: root.path + "/cold", peppers: peppers, options: StoreOptions(cacheBytes: RecordCache.bytesMin))
+        try Self.completeFilter(of: warm)
         bare = try BareTable(directory: root.path + "/bare")
         keys = PresentedTexts(living.map { $0.secret.revealBytes() })
         ids = living.map(\.summary.id.rawValue)
@@ -82,6 +83,12 @@ public final class MeasuredStore: @unchecked Sendable {
     public func close() {
         for store in [warm, cold, issuing.store] { store.close() }
         try? FileManager.default.removeItem(at: root)
+    }
+
+    /// What `serve` does beside its work when it starts.
+    private static func completeFilter(of store: CredentialStore) throws {
+        var next: CredentialID?
+        while let last = try store.indexIDs(after: next) { next = last }
     }
 
     private static func backup(_ store: CredentialStore, to path: String) throws {
