@@ -59,10 +59,18 @@ import Synchronization
     }
 
     /// Raises a word to at least `value`; publishes what was written before.
+    ///
+    /// Not by the atomic's own `max`, which in Swift 6.3 compares unsigned numbers as if they had a sign
+    /// (swiftlang/swift#91176): to it, the highest number is the lowest.
     func raise(_ index: Int, to value: UInt64) {
-        precondition(index >= 0 && index < count)
-        // SAFETY: checked against the block's bounds.
-        unsafe base[index].max(value, ordering: .acquiringAndReleasing)
+        var found = load(index)
+        while found < value {
+            // SAFETY: `load` has checked the index against the block's bounds.
+            let outcome = unsafe base[index].weakCompareExchange(
+                expected: found, desired: value, ordering: .acquiringAndReleasing)
+            if outcome.exchanged { return }
+            found = outcome.original
+        }
     }
 
     /// Sets bits of a word; orders nothing.
@@ -77,6 +85,13 @@ import Synchronization
         precondition(index >= 0 && index < count)
         // SAFETY: checked against the block's bounds.
         unsafe base[index].bitwiseAnd(~bits, ordering: .relaxed)
+    }
+
+    /// Changes bits of a word to what they are not; orders nothing.
+    func flipBits(_ index: Int, _ bits: UInt64) {
+        precondition(index >= 0 && index < count)
+        // SAFETY: checked against the block's bounds.
+        unsafe base[index].bitwiseXor(bits, ordering: .relaxed)
     }
 
     /// Starts loading the cache line of a word and does not wait for it.

@@ -26,25 +26,26 @@ import Synchronization
         unsafe cs_unmap_words(base, UInt64(count) * 8)
     }
 
-    /// The `count` words that begin at `start`. Checked here once; what is read of them at fixed places is checked by the
-    /// compiler.
+    /// The block of that number in the region, taken as a row of blocks of `size` words. Checked here once; what is read of
+    /// it at fixed places is checked by the compiler.
     @inline(__always) @_lifetime(borrow self)
-    func block(at start: Int, count: Int) -> AtomicBlock {
-        precondition(start >= 0 && count >= 0 && start <= self.count &- count)
-        // SAFETY: checked against the region's bounds; the result depends on `self` as declared.
-        let block = unsafe AtomicBlock(base: base + start, count: count)
+    func block(_ number: Int, of size: Int) -> AtomicBlock {
+        precondition(UInt(bitPattern: number) < UInt(bitPattern: count) / UInt(bitPattern: size))
+        // SAFETY: checked against the region's bounds, which a negative number is not within either; the result depends on
+        // `self` as declared.
+        let block = unsafe AtomicBlock(base: base + number &* size, count: size)
         return unsafe _overrideLifetime(block, borrowing: self)
     }
 
     /// One word.
     @inline(__always) @_lifetime(borrow self)
-    private func word(_ index: Int) -> AtomicBlock { block(at: index, count: 1) }
+    private func word(_ index: Int) -> AtomicBlock { block(index, of: 1) }
 
     /// See ``AtomicBlock``, whose operations these are, for words here and there.
     @inline(__always) func load(_ index: Int) -> UInt64 { word(index).load(0) }
     @inline(__always) func acquire(_ index: Int) -> UInt64 { word(index).acquire(0) }
     @inline(__always) func release(_ index: Int, _ value: UInt64) { word(index).release(0, value) }
-    @inline(__always) func raise(_ index: Int, to value: UInt64) { word(index).raise(0, to: value) }
     @inline(__always) func setBits(_ index: Int, _ bits: UInt64) { word(index).setBits(0, bits) }
+    @inline(__always) func flipBits(_ index: Int, _ bits: UInt64) { word(index).flipBits(0, bits) }
     @inline(__always) func clearBits(_ index: Int, _ bits: UInt64) { word(index).clearBits(0, bits) }
 }

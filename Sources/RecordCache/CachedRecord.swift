@@ -1,35 +1,273 @@
+internal import CMachine
 import CredentialModel
+import Synchronization
 
-/// How a record lies in the words of a slot: three cache lines of eight words.
-///
-/// ```
-///  0 version        1 stamp        2 checksum        3..23 the record's words
-/// ```
+// A record has 21 words, most of them nearly empty. A slot holds the same in two cache lines, of which the second holds
+// nothing that is needed to refuse. What does not fit is not cached; nothing is ever cut off.
+//
+// ```
+//  0  kind 8 │ owner's length 8 │ pepper 16 │ version 32
+//  1  floor of the set
+//  2  stamp 48 │ flags 5 │ family 30..39 │ 1 with a family
+//  3  checksum 48 │ journal number 24..39
+//  4..7  tag
+// ─── second line
+//  8  id
+//  9  issuedAt 32 │ notBefore 32
+// 10  client 22 │ family 0..9 │ scopes 22 │ family 10..19
+// 11  audiences 22 │ family 20..29 │ networks 22 │ journal number 40..49
+// 12  journal number 0..23 │ expiresAt 40
+// 13..15  owner
+// ```
+//
+// The fields of a word stand from its lowest bit up; `family 0..9` means those bits of it. They lie so that reading takes few
+// steps, since it happens far more often than writing: two times are the halves of a word, four numbers are two words with
+// something else where they are empty. Most records have no family, so that one is in the gaps.
+
+/// Where the words of a slot are.
 enum SlotLayout {
-    static let version = 0
-    static let stamp = 1
+    /// Version and traits: the word that readers compare and fillers take.
+    static let lock = 0
+    /// A copy of the floor of the slot's set. Only ever raised, and never by a fill.
+    static let floor = 1
+    static let stamp = 2
     /// The last six digits of the credential's text, 0 for an imported one.
-    static let checksum = 2
-    static let record = 3
-    /// A record begins with its id.
-    static let id = 3
+    static let checksum = 3
+    static let tag = 4
+    static let id = 8
+    static let beginnings = 9
+    static let clientAndScopes = 10
+    static let audiencesAndNetworks = 11
+    static let end = 12
+    static let owner = 13
     /// Words of a slot.
-    static let wordCount = 24
+    static let wordCount = 16
+
+    /// Words of an owner that a record's own slot has room for, and bytes in them.
+    static let ownerWords = 3
+    static let ownerBytes = UInt64(ownerWords * 8)
+    /// In the slot of an owner's rest, which has lock, floor, stamp and id in the same places.
+    static let rest = 9
+    /// Words of such a rest.
+    static let restWords = 5
+}
+
+/// Bits of the word that is a slot's lock.
+enum SlotLock {
+    /// Added to the version it makes it the next.
+    static let nextVersion: UInt64 = 1 << 32
+    static let version: UInt64 = 0xFFFF_FFFF_0000_0000
+    /// Set while a filler writes: the version is odd.
+    static let isHeld: UInt64 = 1 << 32
+    /// Set when the slot holds a record, whose kind is a letter; not when it is empty or holds the rest of an owner.
+    static let isRecord: UInt64 = 0x40
+    /// Stands for the length of an owner that is the text of a UUID, see ``CompactUUID``.
+    static let uuid: UInt64 = 254
+}
+
+/// What fits into the fields of a slot.
+enum SlotRange {
+    /// Of issuedAt and notBefore: until 2106.
+    static let beginning: UInt64 = bits(32)
+    /// Of expiresAt, beside `never`: beyond every time that can be set.
+    static let end: UInt64 = bits(39)
+    /// Of the numbers of clients and sets: all that the tables of texts have.
+    static let number: UInt64 = bits(22)
+    static let family: UInt64 = bits(40)
+    static let journalNumber: UInt64 = bits(50)
+    static let flags: UInt64 = bits(5)
+    static let stamp: UInt64 = bits(48)
+    static let checksum: UInt64 = bits(48)
+
+    /// Two numbers in the halves of a word.
+    fileprivate static let numbers = number | number << 32
+
+    @inline(__always)
+    fileprivate static func bits(_ count: UInt64) -> UInt64 { (1 << count) - 1 }
+}
+
+/// What is written into a slot beside the record's own id and tag.
+struct PackedRecord {
+    /// The lock without its version.
+    let traits: UInt64
+    let stamp: UInt64
+    let checksum: UInt64
+    let beginnings: UInt64
+    let clientAndScopes: UInt64
+    let audiencesAndNetworks: UInt64
+    let end: UInt64
+    let owner0: UInt64
+    let owner1: UInt64
+    let owner2: UInt64
+
+    /// Whether the owner's bytes from the 24th on need a slot of their own.
+    var hasRest: Bool {
+        let owner = traits >> 8 & 0xFF
+        return owner > SlotLayout.ownerBytes && owner != SlotLock.uuid
+    }
+
+    /// Nil when one of the values does not fit.
+    /// - Parameter record: not changed; `inout` because what is borrowed is copied first.
+    @inline(__always)
+    init?(_ record: inout CredentialRecord, stamp: UInt64, checksum: UInt64) {
+        let flags = record.words[5] >> 32
+        let issuedAt = record.words[6]
+        let expiresAt = record.words[7]
+        let notBefore = record.words[8]
+        let journal = record.words[9]
+        let family = record.words[10]
+        guard issuedAt <= SlotRange.beginning, notBefore <= SlotRange.beginning,
+            expiresAt <= SlotRange.end || expiresAt == UInt64(Int64.max),
+            journal <= SlotRange.journalNumber, family <= SlotRange.family, flags <= SlotRange.flags,
+            (record.words[11] | record.words[12]) & ~SlotRange.numbers == 0,
+            stamp <= SlotRange.stamp, checksum <= SlotRange.checksum, record.holdsWholeOwner
+        else { return nil }
+        var owner = record.words[5] >> 8 & 0xFF
+        if owner == CompactUUID.textBytes, let uuid = CompactUUID(&record) {
+            owner = SlotLock.uuid
+            (owner0, owner1, owner2) = (uuid.word0, uuid.word1, uuid.word2)
+        } else {
+            (owner0, owner1, owner2) = (record.words[13], record.words[14], record.words[15])
+        }
+        traits = record.words[5] & 0xFFFF_00FF | owner << 8
+        self.stamp = stamp | flags << 48 | (family >> 30) << 53 | (family == 0 ? 0 : 1 << 63)
+        self.checksum = checksum | (journal >> 24) << 48
+        beginnings = issuedAt | notBefore << 32
+        clientAndScopes = record.words[11] | (family & 0x3FF) << 22 | (family >> 10 & 0x3FF) << 54
+        audiencesAndNetworks = record.words[12] | (family >> 20 & 0x3FF) << 22 | (journal >> 40) << 54
+        // All ones for `never`.
+        end = journal & 0xFF_FFFF | expiresAt << 24
+    }
 }
 
 extension AtomicBlock {
-    /// Writes a record's words into this slot, whose version must be odd (held by the caller).
+    /// Writes a record's words but the lock into this slot, which is held by the caller.
     /// - Parameter record: not changed; `inout` because what is borrowed is copied first.
     @inline(__always)
-    func write(_ record: inout CredentialRecord, stamp: UInt64, checksum: UInt64) {
-        store(SlotLayout.stamp, stamp)
-        store(SlotLayout.checksum, checksum)
-        for index in 0..<CredentialRecord.wordCount { store(SlotLayout.record &+ index, record.words[index]) }
+    func write(_ packed: borrowing PackedRecord, _ record: inout CredentialRecord) {
+        store(SlotLayout.stamp, packed.stamp)
+        store(SlotLayout.checksum, packed.checksum)
+        for index in 0..<4 { store(SlotLayout.tag &+ index, record.words[1 &+ index]) }
+        store(SlotLayout.id, record.words[0])
+        store(SlotLayout.beginnings, packed.beginnings)
+        store(SlotLayout.clientAndScopes, packed.clientAndScopes)
+        store(SlotLayout.audiencesAndNetworks, packed.audiencesAndNetworks)
+        store(SlotLayout.end, packed.end)
+        store(SlotLayout.owner, packed.owner0)
+        store(SlotLayout.owner &+ 1, packed.owner1)
+        store(SlotLayout.owner &+ 2, packed.owner2)
     }
 
-    /// Reads this slot's words. They belong together only if the slot's version is the same before and after.
+    // Both looks into a slot load its lock, then the other words, and end with `counts`: only then are the words of one fill,
+    // and not older than the floor. Both return the owner's length or what stands for it, and write to `record` also when
+    // they return nil. Of an owner that the slot has not whole, the record gets whatever there is.
+
+    /// Reads this slot if it holds a record with this tag, under this pepper, that counts.
     @inline(__always)
-    func read(into record: inout CredentialRecord) {
-        for index in 0..<CredentialRecord.wordCount { record.words[index] = load(SlotLayout.record &+ index) }
+    func read(_ tag: Tag, _ pepper: UInt16, _ checksum: UInt64, into record: inout CredentialRecord) -> UInt64? {
+        guard let lock = lockOfRecord() else { return nil }
+        let word0 = load(SlotLayout.tag)
+        let word1 = load(SlotLayout.tag &+ 1)
+        let word2 = load(SlotLayout.tag &+ 2)
+        let word3 = load(SlotLayout.tag &+ 3)
+        let checked = load(SlotLayout.checksum)
+        // The tag in constant time. Where it is right, the presented text is known to its bearer.
+        guard cs_words4_differ(tag.word0, tag.word1, tag.word2, tag.word3, word0, word1, word2, word3) == 0,
+            UInt16(truncatingIfNeeded: lock >> 16) == pepper, checked & SlotRange.checksum == checksum
+        else { return nil }
+        record.words[0] = load(SlotLayout.id)
+        record.words[1] = word0
+        record.words[2] = word1
+        record.words[3] = word2
+        record.words[4] = word3
+        return unpack(lock, checked, into: &record) ? lock >> 8 & 0xFF : nil
+    }
+
+    /// Reads this slot if it holds a record of this id that counts.
+    func read(_ id: CredentialID, into record: inout CredentialRecord) -> UInt64? {
+        guard let lock = lockOfRecord(), load(SlotLayout.id) == id.rawValue else { return nil }
+        record.words[0] = id.rawValue
+        for index in 0..<4 { record.words[1 &+ index] = load(SlotLayout.tag &+ index) }
+        return unpack(lock, load(SlotLayout.checksum), into: &record) ? lock >> 8 & 0xFF : nil
+    }
+
+    /// The lock of a slot that holds a record and that nobody writes.
+    @inline(__always)
+    private func lockOfRecord() -> UInt64? {
+        // Acquire: pairs with the release that ends a fill; the words read after it are that fill's or later ones.
+        let lock = acquire(SlotLayout.lock)
+        return lock & (SlotLock.isHeld | SlotLock.isRecord) == SlotLock.isRecord ? lock : nil
+    }
+
+    /// Reads all but id and tag, and whether it counts.
+    @inline(__always)
+    private func unpack(_ lock: UInt64, _ checksum: UInt64, into record: inout CredentialRecord) -> Bool {
+        let stamp = load(SlotLayout.stamp)
+        let beginnings = load(SlotLayout.beginnings)
+        let clientAndScopes = load(SlotLayout.clientAndScopes)
+        let audiencesAndNetworks = load(SlotLayout.audiencesAndNetworks)
+        let end = load(SlotLayout.end)
+        record.words[5] = lock & 0xFFFF_FFFF | stamp >> 16 & 0x1F_0000_0000
+        record.words[6] = beginnings & 0xFFFF_FFFF
+        // Shifted with its sign: all ones become `never`, all others are not changed by the rest.
+        record.words[7] = UInt64(bitPattern: Int64(bitPattern: end) >> 24) & UInt64(Int64.max)
+        record.words[8] = beginnings >> 32
+        record.words[9] = end & 0xFF_FFFF | (checksum >> 48) << 24 | (audiencesAndNetworks >> 54) << 40
+        record.words[10] = 0
+        if Int64(bitPattern: stamp) < 0 {
+            record.words[10] =
+                clientAndScopes >> 22 & 0x3FF | (clientAndScopes >> 54) << 10
+                | (audiencesAndNetworks >> 22 & 0x3FF) << 20 | (stamp >> 53 & 0x3FF) << 30
+        }
+        record.words[11] = clientAndScopes & SlotRange.numbers
+        record.words[12] = audiencesAndNetworks & SlotRange.numbers
+        for index in 0..<SlotLayout.ownerWords { record.words[13 &+ index] = load(SlotLayout.owner &+ index) }
+        for index in SlotLayout.ownerWords..<8 { record.words[13 &+ index] = 0 }
+        return counts(lock, stamp: stamp)
+    }
+
+    /// Whether the words that were read since the lock was are of one fill, and that fill is not older than the floor.
+    @inline(__always)
+    private func counts(_ lock: UInt64, stamp: UInt64) -> Bool {
+        // The fence keeps the loads before it before the second load of the lock.
+        atomicMemoryFence(ordering: .acquiring)
+        guard load(SlotLayout.lock) == lock else { return false }
+        #if !COUNTERSIGN_WITHOUT_FLOOR_CHECK
+            // Acquire: what the mutation published before it raised the floor is seen as well.
+            guard stamp & SlotRange.stamp >= acquire(SlotLayout.floor) else { return false }
+        #endif
+        return true
+    }
+
+    /// The stamp of what is in this slot, for a look at it that decides nothing.
+    @inline(__always)
+    var stamp: UInt64 { load(SlotLayout.stamp) & SlotRange.stamp }
+}
+
+// An owner of 25 to 64 bytes that is no UUID has its first 24 bytes in the record's slot and the rest in another one. Owners
+// never change, so that it does not matter that the two are read one after the other.
+extension AtomicBlock {
+    /// Writes the rest of an owner into this slot, which is held by the caller.
+    /// - Parameter record: not changed.
+    func writeRest(of record: inout CredentialRecord, stamp: UInt64) {
+        store(SlotLayout.stamp, stamp)
+        store(SlotLayout.id, record.words[0])
+        for index in 0..<SlotLayout.restWords {
+            store(SlotLayout.rest &+ index, record.words[13 &+ SlotLayout.ownerWords &+ index])
+        }
+    }
+
+    /// Reads the rest of a record's owner if that is here and counts.
+    func readRest(into record: inout CredentialRecord) -> Bool {
+        // Acquire: as above.
+        let lock = acquire(SlotLayout.lock)
+        guard lock & (SlotLock.isHeld | SlotLock.isRecord) == 0, load(SlotLayout.id) == record.words[0] else {
+            return false
+        }
+        let stamp = load(SlotLayout.stamp)
+        for index in 0..<SlotLayout.restWords {
+            record.words[13 &+ SlotLayout.ownerWords &+ index] = load(SlotLayout.rest &+ index)
+        }
+        return counts(lock, stamp: stamp)
     }
 }

@@ -3,14 +3,11 @@ import Synchronization
 
 /// The sets of ``RecordCache`` in memory, and what readers and fillers do there. Its rules stand beside that.
 struct RecordSets: ~Copyable, Sendable {
-    /// Words of a set's header: the floor and seven keys.
-    static let headerWords = 8
-    static let wayCount = 7
-    static let setWords = headerWords + wayCount * SlotLayout.wordCount
+    static let wayCount = Directory.wayCount
+    static let setWords = wayCount * SlotLayout.wordCount
 
-    private let words: AtomicWords
-    /// One word a set: bit w is set when way w was hit lately. Apart from the sets, so that hits leave those lines alone.
-    private let visited: AtomicWords
+    private let slots: AtomicWords
+    private let directory: Directory
     private let setCount: UInt64
     /// Differ in each process, so that nobody can choose ids that share a set.
     private let firstSecret: UInt64
@@ -20,11 +17,11 @@ struct RecordSets: ~Copyable, Sendable {
 
     /// Nil when the system does not give the memory.
     init?(count: Int) {
-        guard let words = AtomicWords(count: count * Self.setWords), let visited = AtomicWords(count: count) else {
+        guard let slots = AtomicWords(count: count * Self.setWords), let directory = Directory(setCount: count) else {
             return nil
         }
-        self.words = words
-        self.visited = visited
+        self.slots = slots
+        self.directory = directory
         setCount = UInt64(count)
         var generator = SystemRandomNumberGenerator()
         firstSecret = generator.next()
@@ -35,155 +32,185 @@ struct RecordSets: ~Copyable, Sendable {
 
     var evictions: UInt64 { evictionCount.load(ordering: .relaxed) }
 
-    /// Where in a set the header ends and a way's slot begins.
-    @inline(__always)
-    private static func slot(_ way: Int) -> Int { headerWords &+ way &* SlotLayout.wordCount }
+    // MARK: Places
 
     /// Where an id's record is looked for.
     @inline(__always)
     func place(of id: WrittenID) -> RecordPlace {
         let product = (id.first ^ firstSecret).multipliedFullWidth(by: id.last ^ lastSecret)
-        let mixed = product.high ^ product.low
-        let set = Int(truncatingIfNeeded: mixed.multipliedFullWidth(by: setCount).high)
-        // Zero marks an empty way.
-        return RecordPlace(set: set, key: mixed == 0 ? 1 : mixed)
+        let key = product.high ^ product.low
+        return RecordPlace(set: Int(truncatingIfNeeded: key.multipliedFullWidth(by: setCount).high), key: key)
     }
 
-    /// The ways whose header says that they hold `key`, as bits: home if it does, else all that do.
+    /// Where the rest of an owner is looked for whose record is in a set: in the next, so that neither of the two is put in
+    /// the other's way, and a slot's id says which of them it is.
+    private func place(ofRestOf id: CredentialID, in set: Int) -> RecordPlace {
+        let product = (id.rawValue ^ firstSecret).multipliedFullWidth(by: lastSecret | 1)
+        return RecordPlace(set: set &+ 1 < Int(setCount) ? set &+ 1 : 0, key: product.high ^ product.low)
+    }
+
+    @inline(__always) @_lifetime(borrow self)
+    func slot(_ way: Int, of set: Int) -> AtomicBlock { slots.block(set &<< 3 | way, of: SlotLayout.wordCount) }
+
+    // MARK: Reading
+
+    /// The place of an id. Starts loading the slot that the record is probably in, and what tells if it is in another.
     @inline(__always)
-    private func ways(of header: borrowing AtomicBlock, holding key: UInt64) -> UInt64 {
-        let home = Self.home(key)
-        if header.load(1 &+ home) == key { return 1 << UInt64(home) }
-        return waysFromHome(header, key)
-    }
-
-    /// Without a branch per way, which would be mispredicted.
-    @inline(never)
-    private func waysFromHome(_ header: borrowing AtomicBlock, _ key: UInt64) -> UInt64 {
-        var ways: UInt64 = 0
-        for way in 0..<Self.wayCount { ways |= (header.load(1 &+ way) == key ? 1 : 0) << UInt64(way) }
-        return ways
-    }
-
-    /// The way that a key goes to if it can: where a look-up expects it before it has seen the header.
-    @inline(__always)
-    private static func home(_ key: UInt64) -> Int {
-        Int(truncatingIfNeeded: ((key & 0xFFFF_FFFF) &* UInt64(wayCount)) >> 32)
-    }
-
-    /// Starts loading the header of the set, and the slot that the record is probably in.
-    @inline(__always)
-    func prefetch(_ place: RecordPlace) {
-        // One block, so that its bounds are checked once.
-        let set = words.block(at: place.set &* Self.setWords, count: Self.setWords)
-        set.prefetch(0)
-        let slot = Self.slot(Self.home(place.key))
-        for line in 0..<SlotLayout.wordCount / 8 { set.prefetch(slot &+ line &* 8) }
+    func prefetch(_ id: WrittenID) -> RecordPlace {
+        let place = place(of: id)
+        let home = slot(place.home, of: place.set)
+        home.prefetch(0)
+        home.prefetch(8)
+        directory.prefetch(place.set)
+        return place
     }
 
     @inline(__always)
-    func lookUp(_ place: RecordPlace, into record: inout CredentialRecord, touch: Bool) -> UInt64? {
-        let header = words.block(at: place.set &* Self.setWords, count: Self.headerWords)
-        var ways = ways(of: header, holding: place.key)
-        while ways != 0 {
-            let way = ways.trailingZeroBitCount
-            ways &= ways &- 1
-            let slot = words.block(at: place.set &* Self.setWords &+ Self.slot(way), count: SlotLayout.wordCount)
-            // Acquire: pairs with the release that ends a fill; the words read below are that fill's or later ones.
-            let before = slot.acquire(SlotLayout.version)
-            guard before & 1 == 0 else { continue }
-            slot.read(into: &record)
-            let stamp = slot.load(SlotLayout.stamp)
-            let checksum = slot.load(SlotLayout.checksum)
-            // The fence keeps the loads above before the second load of the version.
-            atomicMemoryFence(ordering: .acquiring)
-            guard slot.load(SlotLayout.version) == before else { continue }
-            #if !COUNTERSIGN_WITHOUT_FLOOR_CHECK
-                // Acquire: what the mutation published before it raised the floor is seen as well.
-                guard stamp >= header.acquire(0) else { return nil }
-            #endif
-            if touch, visited.load(place.set) & (1 << UInt64(way)) == 0 {
-                visited.setBits(place.set, 1 << UInt64(way))
-            }
-            return checksum
+    func lookUpAtHome(
+        _ place: RecordPlace, _ tag: Tag, _ pepper: UInt16, _ checksum: UInt64, into record: inout CredentialRecord
+    ) -> Bool {
+        guard let owner = slot(place.home, of: place.set).read(tag, pepper, checksum, into: &record) else { return false }
+        return owner <= SlotLayout.ownerBytes || completeOwner(owner, of: &record, in: place.set)
+    }
+
+    @inline(__always)
+    func noteHitAtHome(_ place: RecordPlace) { directory.noteHit(of: place.home, in: place.set) }
+
+    func lookUpElsewhere(
+        _ place: RecordPlace, _ tag: Tag, _ pepper: UInt16, _ checksum: UInt64, into record: inout CredentialRecord,
+        touch: Bool
+    ) -> Bool {
+        var ways = directory.ways(of: place, marked: place.mark)
+        while let way = ways.next() {
+            guard way != place.home,
+                let owner = slot(way, of: place.set).read(tag, pepper, checksum, into: &record)
+            else { continue }
+            if touch { directory.noteHit(of: way, in: place.set) }
+            return owner <= SlotLayout.ownerBytes || completeOwner(owner, of: &record, in: place.set)
         }
-        return nil
+        return false
     }
+
+    func lookUp(_ id: CredentialID, at place: RecordPlace, into record: inout CredentialRecord, touch: Bool) -> Bool {
+        var ways = directory.ways(of: place, marked: place.mark)
+        while let way = ways.next() {
+            guard let owner = slot(way, of: place.set).read(id, into: &record) else { continue }
+            if touch { directory.noteHit(of: way, in: place.set) }
+            return owner <= SlotLayout.ownerBytes || completeOwner(owner, of: &record, in: place.set)
+        }
+        return false
+    }
+
+    /// Makes an owner whole of which the record's slot has not the text; false when that is not here.
+    @inline(never)
+    private func completeOwner(_ owner: UInt64, of record: inout CredentialRecord, in set: Int) -> Bool {
+        if owner == SlotLock.uuid {
+            CompactUUID(word0: record.words[13], word1: record.words[14], word2: record.words[15]).expand(into: &record)
+            return true
+        }
+        let place = place(ofRestOf: record.id, in: set)
+        var ways = directory.ways(of: place, marked: place.mark)
+        while let way = ways.next() {
+            guard slot(way, of: place.set).readRest(into: &record) else { continue }
+            directory.noteHit(of: way, in: place.set)
+            return true
+        }
+        return false
+    }
+
+    // MARK: Filling
 
     func fill(_ record: inout CredentialRecord, at place: RecordPlace, stamp: UInt64, checksum: UInt64) {
-        let set = place.set
-        let header = words.block(at: set &* Self.setWords, count: Self.headerWords)
+        guard let packed = PackedRecord(&record, stamp: stamp, checksum: checksum) else { return }
+        if packed.hasRest { fillRest(of: &record, at: place, stamp: stamp) }
+        put(record.words[0], at: place, stamp: stamp, traits: packed.traits) { $0.write(packed, &record) }
+    }
+
+    @inline(never)
+    private func fillRest(of record: inout CredentialRecord, at place: RecordPlace, stamp: UInt64) {
+        put(record.words[0], at: self.place(ofRestOf: record.id, in: place.set), stamp: stamp, traits: 0) {
+            $0.writeRest(of: &record, stamp: stamp)
+        }
+    }
+
+    /// Takes a slot for an id, lets `write` write its words, and publishes them.
+    ///
+    /// Gives up when the copy is old already, when the slot is busy, and when it has a newer copy of that id.
+    @inline(__always)
+    func put(_ id: UInt64, at place: RecordPlace, stamp: UInt64, traits: UInt64, _ write: (borrowing AtomicBlock) -> Void)
+    {
+        let way = chooseWay(for: id, at: place)
+        let slot = slot(way, of: place.set)
         // Only saves work: what counts is the check on hits.
-        let floor = header.load(0)
-        guard stamp >= floor else { return }
-        let way = chooseWay(for: place, floor: floor)
-        let slot = words.block(at: set &* Self.setWords &+ Self.slot(way), count: SlotLayout.wordCount)
-        let before = slot.load(SlotLayout.version)
+        guard stamp >= slot.load(SlotLayout.floor) else { return }
+        let before = slot.load(SlotLayout.lock)
         // The exchange acquires the slot; another filler in it means giving up.
-        guard before & 1 == 0, slot.exchange(SlotLayout.version, expected: before, desired: before &+ 1) else { return }
-        // Release fence: readers that see any word below also see the odd version.
+        guard before & SlotLock.isHeld == 0,
+            slot.exchange(SlotLayout.lock, expected: before, desired: before | SlotLock.isHeld)
+        else { return }
+        // Release fence: readers that see any word below also see that the slot is held.
         atomicMemoryFence(ordering: .releasing)
         let previous = slot.load(SlotLayout.id)
-        let id = record.id.rawValue
-        if previous == id, slot.load(SlotLayout.stamp) > stamp {
-            slot.release(SlotLayout.version, before)
+        if previous == id, slot.stamp > stamp {
+            slot.release(SlotLayout.lock, before)
             return
         }
         if previous != 0, previous != id { evictionCount.add(1, ordering: .relaxed) }
-        slot.write(&record, stamp: stamp, checksum: checksum)
-        header.store(1 &+ way, place.key)
-        // Release: publishes the words above with the even version.
-        slot.release(SlotLayout.version, before &+ 2)
+        write(slot)
+        directory.enter(place.mark, of: way, in: place.set)
+        // Release: publishes the words above with the next even version.
+        slot.release(SlotLayout.lock, traits | (before &+ 2 &* SlotLock.nextVersion) & SlotLock.version)
     }
 
-    func floor(of place: RecordPlace) -> UInt64 {
-        words.acquire(place.set &* Self.setWords)
-    }
-
-    func raiseFloor(of place: RecordPlace, to transaction: UInt64) {
-        words.raise(place.set &* Self.setWords, to: transaction)
-    }
-
-    /// To the highest transaction there can be, which no fill reaches.
-    func raiseAllFloors() {
-        for set in 0..<Int(setCount) { words.raise(set &* Self.setWords, to: UInt64.max) }
-    }
-
-    /// The way that holds the key, else a free one, else one that was not hit since the last round (CLOCK). Home first.
+    /// The way that holds the id, else a free one, else one that was not hit since the last round (CLOCK). From home on.
     @inline(__always)
-    private func chooseWay(for place: RecordPlace, floor: UInt64) -> Int {
-        let header = words.block(at: place.set &* Self.setWords, count: Self.headerWords)
-        let home = Self.home(place.key)
-        // The hand starts where chance, that is the newcomer's key, puts it: no state to share, no way is favoured.
-        if header.load(1 &+ home) == 0 { return home }
-        let holding = ways(of: header, holding: place.key)
-        if holding != 0 { return holding.trailingZeroBitCount }
-        let free = waysFromHome(header, 0)
-        if free != 0 { return free.trailingZeroBitCount }
-        // Most sets have no floor, and need no look at each slot.
-        if floor > 0, let dead = deadWay(in: place.set, floor: floor, from: home) { return dead }
-        let bits = visited.load(place.set)
-        let unvisited = ~bits & Self.allWays
-        if unvisited == 0 {
-            visited.clearBits(place.set, bits)
-            return home
+    private func chooseWay(for id: UInt64, at place: RecordPlace) -> Int {
+        var holding = directory.ways(of: place, marked: place.mark)
+        while let way = holding.next() {
+            if slot(way, of: place.set).load(SlotLayout.id) == id { return way }
         }
-        // Turned so that home is bit 0.
-        let turned = unvisited >> UInt64(home) | unvisited << UInt64(Self.wayCount &- home)
-        let way = home &+ turned.trailingZeroBitCount
-        return way < Self.wayCount ? way : way &- Self.wayCount
+        var free = directory.ways(of: place, marked: 0)
+        // The hand starts where chance, that is the newcomer's key, puts it: no state to share, no way is favoured.
+        return free.next() ?? chooseVictim(at: place)
     }
 
-    private static let allWays: UInt64 = (1 << UInt64(wayCount)) - 1
-
-    /// A way whose copy is below the floor: it is worth nothing and goes first.
     @inline(never)
-    private func deadWay(in set: Int, floor: UInt64, from home: Int) -> Int? {
-        for step in 0..<Self.wayCount {
-            let way = (home &+ step) % Self.wayCount
-            if words.load(set &* Self.setWords &+ Self.slot(way) &+ SlotLayout.stamp) < floor { return way }
+    private func chooseVictim(at place: RecordPlace) -> Int {
+        // Most sets have no floor, and need no look at each slot. What is below it is worth nothing and goes first.
+        let home = place.home
+        let floor = slot(home, of: place.set).load(SlotLayout.floor)
+        if floor > 0 {
+            for step in 0..<Self.wayCount {
+                let way = (home &+ step) & 7
+                if slot(way, of: place.set).stamp < floor { return way }
+            }
         }
-        return nil
+        return directory.chooseVictim(at: place)
+    }
+
+    // MARK: Floors
+
+    /// The floor of the set's last slot, which is raised after all others.
+    func floor(of set: Int) -> UInt64 {
+        slot(Self.wayCount &- 1, of: set).acquire(SlotLayout.floor)
+    }
+
+    /// Raises the floors of a set's slots in order. Beside each other in memory, but the memory may be slow: asked for at once.
+    func raiseFloor(of set: Int, to transaction: UInt64) {
+        for way in 0..<Self.wayCount { slot(way, of: set).prefetch(SlotLayout.floor) }
+        for way in 0..<Self.wayCount {
+            #if COUNTERSIGN_RAISES_THE_LAST_FIRST
+                let way = Self.wayCount &- 1 &- way
+            #endif
+            slot(way, of: set).raise(SlotLayout.floor, to: transaction)
+        }
+    }
+
+    /// To the highest transaction there can be, which no fill reaches and below which no raise brings it again.
+    func raiseAllFloors() {
+        for set in 0..<Int(setCount) {
+            for way in 0..<Self.wayCount { slot(way, of: set).release(SlotLayout.floor, UInt64.max) }
+        }
     }
 }
 
@@ -191,8 +218,25 @@ struct RecordSets: ~Copyable, Sendable {
 public struct RecordPlace: Sendable {
     let set: Int
     /// Out of the id and the cache's secret; two ids hardly ever have the same.
-    let key: UInt64
+    private let key: UInt64
+
+    @inline(__always)
+    init(set: Int, key: UInt64) {
+        self.set = set
+        self.key = key
+    }
+
+    /// The way that the record goes to if it can: where it is looked for first.
+    @inline(__always)
+    var home: Int { Int(truncatingIfNeeded: key & 7) }
+
+    /// What the directory says of the record's slot: 1 to 127, since 0 stands for an empty one.
+    @inline(__always)
+    var mark: UInt64 {
+        let bits = key >> 3 & 0x7F
+        return bits == 0 ? 1 : bits
+    }
 
     /// A place for a variable to begin with.
-    public static let nowhere = RecordPlace(set: 0, key: 1)
+    public static let nowhere = RecordPlace(set: 0, key: 0)
 }

@@ -36,19 +36,18 @@ extension Verifier {
         into record: inout CredentialRecord
     ) throws(StoreFailure) -> InactiveReason? {
         let entry = batch.entry(index)
-        var isCopy = false
         if entry.isNative {
             let tag = batch.tags.tag(index)
-            if isAccepted(tag, entry.checksum, at: newest, entry.place, into: &record, &isCopy) {
+            if isAccepted(tag, entry.checksum, at: newest, entry.place, into: &record) {
                 return decide(&record, at: now, newest: newest, tag)
             }
         }
-        return try verifyInFull(batch, index, isCopy: isCopy, at: now, newest, into: &record)
+        return try verifyInFull(batch, index, at: now, newest, into: &record)
     }
 
     @inline(never)
     private func verifyInFull(
-        _ batch: borrowing VerificationBatch, _ index: Int, isCopy: Bool, at now: UnixSeconds, _ newest: PepperPlace,
+        _ batch: borrowing VerificationBatch, _ index: Int, at now: UnixSeconds, _ newest: PepperPlace,
         into record: inout CredentialRecord
     ) throws(StoreFailure) -> InactiveReason? {
         try batch.withText(index) { (text) throws(StoreFailure) in
@@ -56,8 +55,7 @@ extension Verifier {
                 return try verifyForeign(text, at: now, into: &record)
             }
             return try verifyInFull(
-                text, claimed, batch.tags.tag(index), at: newest, batch.entry(index).place, isCopy: isCopy, now,
-                into: &record)
+                text, claimed, batch.tags.tag(index), at: newest, batch.entry(index).place, now, into: &record)
         }
     }
 }

@@ -51,8 +51,7 @@ public struct VerificationBatch: ~Copyable {
             count &+= 1
             return true
         }
-        let place = cache.place(of: claimed.id)
-        cache.prefetch(place)
+        let place = cache.prefetch(claimed.id)
         tags.set(count, claimed.block, of: presented)
         entries[count].checksum = claimed.checksum
         entries[count].place = place

@@ -68,52 +68,53 @@ public final class Verifier: @unchecked Sendable {
         guard let claimed = ClaimedCredential(presented, vendor: vendor) else {
             return try verifyForeign(presented, at: now, into: &record)
         }
-        let place = cache.place(of: claimed.id)
-        cache.prefetch(place)
+        let place = cache.prefetch(claimed.id)
         // Hashing takes about as long as the memory does to answer.
         let newest = peppers.newest
         let tag = peppers.tag(of: claimed.block, at: newest)
-        var isCopy = false
-        if isAccepted(tag, claimed.checksum, at: newest, place, into: &record, &isCopy) {
+        if isAccepted(tag, claimed.checksum, at: newest, place, into: &record) {
             return decide(&record, at: now, newest: newest, tag)
         }
-        return try verifyInFull(presented, claimed, tag, at: newest, place, isCopy: isCopy, now, into: &record)
+        return try verifyInFull(presented, claimed, tag, at: newest, place, now, into: &record)
     }
 
     /// Whether the cache has a record that counts whose tag and checksum are these.
     ///
-    /// The tag is over kind, id and secret: where it is right, all of them are as issued. So is the checksum, if it is the
-    /// issued one's; and nothing was left to read.
-    /// - Parameter isCopy: whether there is a record, probably of that id, whose tag may be under another pepper.
+    /// The tag is over kind, id and secret: where it is right, the record is that of the id, and all of them are as issued. So
+    /// is the checksum, if it is the issued one's; and nothing was left to read.
     @inline(__always)
     func isAccepted(
-        _ tag: Tag, _ claimedChecksum: UInt64, at newest: PepperPlace, _ place: RecordPlace,
-        into record: inout CredentialRecord, _ isCopy: inout Bool
+        _ tag: Tag, _ checksum: UInt64, at newest: PepperPlace, _ place: RecordPlace, into record: inout CredentialRecord
     ) -> Bool {
-        guard let checksum = cache.lookUp(place, into: &record, touch: hits % Self.touchInterval == 0) else {
-            return false
-        }
-        isCopy = true
-        guard record.pepper == newest.number, ConstantTime.equal(tag, record.tag), checksum == claimedChecksum else {
-            return false
+        if cache.lookUpAtHome(place, tag: tag, pepper: newest.number, checksum: checksum, into: &record) {
+            if isTouching { cache.noteHitAtHome(place) }
+        } else {
+            guard
+                cache.lookUpElsewhere(
+                    place, tag: tag, pepper: newest.number, checksum: checksum, into: &record, touch: isTouching)
+            else { return false }
         }
         hits &+= 1
         counters.hits.increment()
         return true
     }
 
+    /// Whether the next hit is to be remembered for eviction.
+    @inline(__always)
+    private var isTouching: Bool { hits % Self.touchInterval == 0 }
+
     /// Reads the whole of the presented text, then answers from the cache if the pepper is an older one or the secret wrong,
     /// else from the store, and lets the cache know what that said.
     @inline(never)
     func verifyInFull(
         _ presented: RawSpan, _ claimed: borrowing ClaimedCredential, _ tag: Tag, at newest: PepperPlace,
-        _ place: RecordPlace, isCopy: Bool, _ now: UnixSeconds, into record: inout CredentialRecord
+        _ place: RecordPlace, _ now: UnixSeconds, into record: inout CredentialRecord
     ) throws(StoreFailure) -> InactiveReason? {
         guard let id = claimed.confirm(presented)?.id else {
             return try verifyForeign(presented, at: now, into: &record)
         }
         // A copy whose pepper was retired meanwhile is older than the store's row, which has a newer tag.
-        if isCopy, record.id == id,
+        if cache.lookUp(id, at: place, into: &record, touch: isTouching),
             let presentedTag = self.tag(of: claimed.block, under: record.pepper, made: tag, at: newest)
         {
             hits &+= 1

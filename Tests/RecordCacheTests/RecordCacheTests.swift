@@ -3,25 +3,30 @@ import Testing
 
 @testable import RecordCache
 
-/// A record each of whose fields follows from two numbers, so that a mix of two records is seen.
+/// A record each of whose fields follows from two numbers, so that a mix of two records is seen. All of them fit.
+///
+/// - Parameter owner: bytes of the owner. One of more than 24 follows from the id alone, since owners never change.
 func record(_ id: UInt64, _ seed: UInt64, owner: Int = 20) -> CredentialRecord {
     let mixed = (seed &+ id) &* 0x9E37_79B9_7F4A_7C15
-    func part(_ number: UInt64) -> UInt64 { (mixed ^ number) &* 0xD6E8_FEB8_6659_FD93 }
+    func part(_ number: UInt64, bits: UInt64 = 64) -> UInt64 {
+        ((mixed ^ number) &* 0xD6E8_FEB8_6659_FD93) >> (64 - bits)
+    }
     let kind = CredentialKind.allCases[Int(mixed % 5)]
     var record = CredentialRecord(
         id: CredentialID(rawValue: id), kind: kind, tag: Tag(part(1), part(2), part(3), part(4)),
-        pepper: UInt16(truncatingIfNeeded: part(5)))
-    record.flags = CredentialFlags(rawValue: UInt16(truncatingIfNeeded: part(6)))
-    record.issuedAt = UnixSeconds(Int64(bitPattern: part(7)))
-    record.expiresAt = UnixSeconds(Int64(bitPattern: part(8)))
-    record.notBefore = UnixSeconds(Int64(bitPattern: part(9)))
-    record.journalNumber = seed
-    record.family = part(10)
-    record.client = UInt32(truncatingIfNeeded: part(11))
-    record.scopes = UInt32(truncatingIfNeeded: part(12))
-    record.audiences = UInt32(truncatingIfNeeded: part(13))
-    record.networks = UInt32(truncatingIfNeeded: part(14))
-    let text = (0..<owner).map { UInt8(truncatingIfNeeded: part(UInt64($0 + 15))) }
+        pepper: UInt16(part(5, bits: 16)))
+    record.flags = CredentialFlags(rawValue: UInt16(part(6, bits: 5)))
+    record.issuedAt = UnixSeconds(Int64(part(7, bits: 32)))
+    record.expiresAt = seed % 3 == 0 ? .never : UnixSeconds(Int64(part(8, bits: 39)))
+    record.notBefore = UnixSeconds(Int64(part(9, bits: 32)))
+    record.journalNumber = seed & SlotRange.journalNumber
+    record.family = seed % 2 == 0 ? 0 : part(10, bits: 40)
+    record.client = UInt32(part(11, bits: 22))
+    record.scopes = UInt32(part(12, bits: 22))
+    record.audiences = UInt32(part(13, bits: 22))
+    record.networks = UInt32(part(14, bits: 22))
+    let start = owner > 24 ? id &* 0xD6E8_FEB8_6659_FD93 : part(15)
+    let text = (0..<owner).map { UInt8(truncatingIfNeeded: start >> UInt64($0 % 50)) }
     record.owner = OwnerText(text.octets)
     return record
 }
@@ -41,15 +46,48 @@ extension RecordCache {
         return lookUp(CredentialID(rawValue: id), into: &found, touch: touch) ? found : nil
     }
 
+    /// The same by the record's tag, as a verification does: at home, else elsewhere in the set.
+    func found(by record: CredentialRecord, checksum: UInt64 = 0) -> CredentialRecord? {
+        let place = prefetch(WrittenID(record.id))
+        var found = CredentialRecord.blank
+        var isFound = lookUpAtHome(place, tag: record.tag, pepper: record.pepper, checksum: checksum, into: &found)
+        if !isFound {
+            isFound = lookUpElsewhere(
+                place, tag: record.tag, pepper: record.pepper, checksum: checksum, into: &found, touch: false)
+        }
+        return isFound ? found : nil
+    }
+
+    /// Whether a record is here, found by its id and by its tag, with every field as it is.
+    func holds(_ record: CredentialRecord, checksum: UInt64 = 0) -> Bool {
+        guard let byID = found(record.id.rawValue), let byTag = found(by: record, checksum: checksum) else {
+            return false
+        }
+        return same(byID, record) && same(byTag, record)
+    }
+
+    /// Whether there is nothing of a record's id, nor of its tag.
+    func lacks(_ record: CredentialRecord, checksum: UInt64 = 0) -> Bool {
+        found(record.id.rawValue) == nil && found(by: record, checksum: checksum) == nil
+    }
+
+    /// Whether a record is at home.
+    func isAtHome(_ record: CredentialRecord) -> Bool {
+        var found = CredentialRecord.blank
+        return lookUpAtHome(
+            place(of: record.id), tag: record.tag, pepper: record.pepper, checksum: 0, into: &found)
+    }
+
     func set(of id: UInt64) -> Int { place(of: CredentialID(rawValue: id)).set }
 
-    /// Ids that share a set.
-    func rivals(_ count: Int) -> [UInt64] {
+    /// Ids that share a set, and whatever else is asked of their places.
+    func rivals(_ count: Int, where isWanted: (RecordPlace) -> Bool = { _ in true }) -> [UInt64] {
         let set = self.set(of: 1)
         var ids: [UInt64] = []
         while ids.count < count {
             let id = UInt64.random(in: 1...UInt64.max)
-            if self.set(of: id) == set { ids.append(id) }
+            let place = place(of: CredentialID(rawValue: id))
+            if place.set == set, isWanted(place) { ids.append(id) }
         }
         return ids
     }
@@ -58,26 +96,38 @@ extension RecordCache {
 func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordCache.bytesMin)) }
 
 @Suite struct `The cache's layout` {
-    @Test func `a set is a header line and seven slots of three lines`() {
-        #expect(RecordSets.headerWords * 8 == 64)
-        #expect(SlotLayout.wordCount * 8 == 3 * 64)
-        #expect(RecordSets.setWords * 8 % 64 == 0)
-        #expect(RecordCache.bytesPerSet == 64 + 7 * 192 + 8)
-        #expect(RecordSets.headerWords == 1 + RecordSets.wayCount)
+    @Test func `a set is eight slots of two lines each, and a word of the directory`() {
+        #expect(SlotLayout.wordCount * 8 == 2 * 64)
+        #expect(RecordSets.wayCount == 8 && RecordSets.setWords * 8 == 1_024)
+        #expect(RecordCache.bytesPerSet == 1_024 + 8)
+        #expect(RecordCache.bytesPerSet / RecordSets.wayCount == 129)
     }
 
-    @Test func `a slot is its own three words and the record's`() {
-        let own = [SlotLayout.version, SlotLayout.stamp, SlotLayout.checksum]
-        #expect(own == [0, 1, 2] && SlotLayout.record == 3)
-        #expect(SlotLayout.record + CredentialRecord.wordCount == SlotLayout.wordCount)
-        #expect(record(7, 1).words[SlotLayout.id - SlotLayout.record] == 7)
+    @Test func `what is needed to refuse a record is in its slot's first line, the rest fills the second`() {
+        let first = [
+            SlotLayout.lock, SlotLayout.floor, SlotLayout.stamp, SlotLayout.checksum, SlotLayout.tag,
+            SlotLayout.tag + 3,
+        ]
+        #expect(first == [0, 1, 2, 3, 4, 7])
+        let second = [
+            SlotLayout.id, SlotLayout.beginnings, SlotLayout.clientAndScopes, SlotLayout.audiencesAndNetworks,
+            SlotLayout.end, SlotLayout.owner,
+        ]
+        #expect(second == [8, 9, 10, 11, 12, 13])
+        #expect(SlotLayout.owner + SlotLayout.ownerWords == SlotLayout.wordCount)
+        #expect(SlotLayout.ownerWords + SlotLayout.restWords == 64 / 8)
+        #expect(SlotLayout.rest > SlotLayout.id && SlotLayout.rest + SlotLayout.restWords <= SlotLayout.wordCount)
+    }
+
+    @Test func `the numbers that fit are all that the tables of texts give`() {
+        #expect(SlotRange.number == UInt64(NumberedTexts.numbersMax) - 1)
     }
 
     @Test func `takes no more memory than it was given, and no less than the smallest`() throws {
         let cache = try #require(RecordCache(bytes: 10 << 20))
         #expect(cache.capacity / RecordSets.wayCount * RecordCache.bytesPerSet <= 10 << 20)
-        #expect(try #require(RecordCache(bytes: 0)).capacity == 64 * 7)
-        #expect(try #require(RecordCache(bytes: -5)).capacity == 64 * 7)
+        #expect(try #require(RecordCache(bytes: 0)).capacity == 64 * 8)
+        #expect(try #require(RecordCache(bytes: -5)).capacity == 64 * 8)
     }
 }
 
@@ -87,8 +137,7 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
         for seed in UInt64(1)...200 {
             let filled = record(seed, seed, owner: Int(seed % 65))
             cache.fill(filled, stamp: seed)
-            let found = try #require(cache.found(seed))
-            #expect(same(found, filled))
+            #expect(cache.holds(filled))
         }
     }
 
@@ -170,48 +219,48 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
     @Test func `a full set keeps what was hit lately`() throws {
         let cache = try makeCache()
         let ids = cache.rivals(30)
-        for id in ids.prefix(7) { cache.fill(record(id, id), stamp: 1) }
+        for id in ids.prefix(8) { cache.fill(record(id, id), stamp: 1) }
         let kept = ids[3]
-        for id in ids.dropFirst(7) {
+        for id in ids.dropFirst(8) {
             #expect(cache.found(kept, touch: true) != nil)
             cache.fill(record(id, id), stamp: 1)
         }
         #expect(cache.found(kept) != nil)
-        #expect(ids.filter { cache.found($0) != nil }.count == 7)
-        #expect(cache.evictions >= 20)
+        #expect(ids.filter { cache.found($0) != nil }.count == 8)
+        #expect(cache.evictions == 22)
     }
 
     @Test func `a set whose copies were all hit still takes a newcomer`() throws {
         let cache = try makeCache()
-        let ids = cache.rivals(8)
-        for id in ids.prefix(7) {
+        let ids = cache.rivals(9)
+        for id in ids.prefix(8) {
             cache.fill(record(id, id), stamp: 1)
             #expect(cache.found(id, touch: true) != nil)
         }
-        cache.fill(record(ids[7], 1), stamp: 1)
-        #expect(cache.found(ids[7]) != nil)
-        #expect(ids.filter { cache.found($0) != nil }.count == 7)
+        cache.fill(record(ids[8], 1), stamp: 1)
+        #expect(cache.found(ids[8]) != nil)
+        #expect(ids.filter { cache.found($0) != nil }.count == 8)
     }
 
     @Test func `copies below the floor make room first`() throws {
         let cache = try makeCache()
-        let ids = cache.rivals(8)
-        for id in ids.prefix(6) { cache.fill(record(id, id), stamp: 10) }
+        let ids = cache.rivals(9)
+        for id in ids.prefix(7) { cache.fill(record(id, id), stamp: 10) }
         cache.raiseFloor(of: CredentialID(rawValue: ids[0]), to: 20)
-        for id in ids.prefix(6) { cache.fill(record(id, id), stamp: 20) }
+        for id in ids.prefix(7) { cache.fill(record(id, id), stamp: 20) }
         #expect(cache.evictions == 0)
         cache.raiseFloor(of: CredentialID(rawValue: ids[0]), to: 30)
-        for id in ids.prefix(5) { cache.fill(record(id, id), stamp: 30) }
-        cache.fill(record(ids[6], 1), stamp: 30)
+        for id in ids.prefix(6) { cache.fill(record(id, id), stamp: 30) }
         cache.fill(record(ids[7], 1), stamp: 30)
-        // ids[5] is dead: the eighth took its place and nobody else's.
-        #expect(cache.found(ids[5]) == nil)
-        for id in ids.prefix(5) + ids.suffix(2) { #expect(cache.found(id) != nil) }
+        cache.fill(record(ids[8], 1), stamp: 30)
+        // ids[6] is dead: the ninth took its place and nobody else's.
+        #expect(cache.found(ids[6]) == nil)
+        for id in ids.prefix(6) + ids.suffix(2) { #expect(cache.found(id) != nil) }
     }
 
     @Test func `a flood of other ids in other sets leaves a set alone`() throws {
         let cache = try #require(RecordCache(bytes: 4 << 20))
-        let kept = cache.rivals(7)
+        let kept = cache.rivals(8)
         for id in kept { cache.fill(record(id, id), stamp: 1) }
         let set = cache.set(of: 1)
         for id in UInt64(1_000_000)..<1_020_000 where cache.set(of: id) != set {
@@ -238,15 +287,51 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
         #expect(taken.max() ?? 0 < 14)
     }
 
-    @Test func `gives back the checksum that was filled in, none for an imported credential`() throws {
+    @Test func `is asked by tag, pepper and checksum, and gives nothing if one of them differs`() throws {
         let cache = try makeCache()
         var filled = record(9, 1)
-        let place = cache.place(of: filled.id)
-        cache.fill(&filled, at: place, stamp: 1, checksum: 0x3A62_3A62_3A62)
-        var found = CredentialRecord.blank
-        #expect(cache.lookUp(place, into: &found, touch: false) == 0x3A62_3A62_3A62)
+        let checksum: UInt64 = 0x3A62_3A62_3A62
+        cache.fill(&filled, at: cache.place(of: filled.id), stamp: 1, checksum: checksum)
+        #expect(cache.holds(filled, checksum: checksum))
+        #expect(cache.found(by: filled, checksum: checksum ^ 1) == nil)
+        for word in 0..<4 {
+            for bit in [0, 31, 63] as [UInt64] {
+                var other = filled
+                other.words[1 + word] ^= 1 << bit
+                #expect(cache.found(by: other, checksum: checksum) == nil)
+            }
+        }
+        var other = filled
+        other.pepper ^= 1
+        #expect(cache.found(by: other, checksum: checksum) == nil)
+        // An imported credential has none.
         cache.fill(record(9, 2), stamp: 2)
-        #expect(cache.lookUp(place, into: &found, touch: false) == 0)
+        #expect(cache.found(by: record(9, 2)) != nil)
+        #expect(cache.found(by: filled, checksum: checksum) == nil)
+    }
+
+    @Test func `records with one home are each found, one of them there`() throws {
+        let cache = try makeCache()
+        let ids = cache.rivals(8) { $0.home == 5 }
+        for id in ids { cache.fill(record(id, id), stamp: 1) }
+        for (order, id) in ids.enumerated() {
+            #expect(cache.holds(record(id, id)))
+            #expect(cache.isAtHome(record(id, id)) == (order == 0))
+        }
+    }
+
+    @Test func `records with one home and one mark are told apart`() throws {
+        let cache = try makeCache()
+        let first = cache.rivals(1)[0]
+        let place = cache.place(of: CredentialID(rawValue: first))
+        let ids = [first] + cache.rivals(2) { $0.home == place.home && $0.mark == place.mark }
+        for id in ids.prefix(2) { cache.fill(record(id, id), stamp: 1) }
+        for id in ids.prefix(2) { #expect(cache.holds(record(id, id))) }
+        #expect(cache.lacks(record(ids[2], ids[2])))
+        // A fill keeps to the slot of its own id.
+        for id in ids.prefix(2) { cache.fill(record(id, 7), stamp: 2) }
+        #expect(cache.evictions == 0)
+        for id in ids.prefix(2) { #expect(cache.holds(record(id, 7))) }
     }
 
     @Test func `a copy of another id in an id's place is not taken for it`() throws {

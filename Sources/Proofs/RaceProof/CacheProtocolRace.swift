@@ -14,8 +14,10 @@ final class Row: Sendable {
 /// The cache's own protocol, at full speed: verify ∥ fill ∥ revoke ∥ evict over a tiny cache.
 ///
 /// One writer commits a new version of a row, raises its floor, acknowledges, and looks itself. Readers note what was
-/// acknowledged, look into the cache, and on a miss read a snapshot and fill. A hit with an older version than the one
-/// that was acknowledged before the look is a violation, and so is a copy whose parts do not belong together.
+/// acknowledged, look into the cache, by the tag as a verification does and by the id, and on a miss read a snapshot and
+/// fill. A hit with an older version than the one that was acknowledged before the look is a violation, and so is a copy
+/// whose parts do not belong together, and a copy that a reader remembers beside the floor of before and takes for current
+/// when the next version has been acknowledged.
 struct CacheProtocolRace: Sendable {
     /// More rows than the cache holds, so that it evicts all the time.
     private static let rowCount = 640
@@ -41,6 +43,7 @@ struct CacheProtocolRace: Sendable {
             counts: [
                 ("hits", shared.hits.load(ordering: .relaxed)), ("fills", shared.fills.load(ordering: .relaxed)),
                 ("evictions", Int(clamping: cache.evictions)),
+                ("remembered", shared.remembered.load(ordering: .relaxed)),
             ])
     }
 
@@ -54,6 +57,7 @@ struct CacheProtocolRace: Sendable {
         let violations = Atomic<Int>(0)
         let hits = Atomic<Int>(0)
         let fills = Atomic<Int>(0)
+        let remembered = Atomic<Int>(0)
 
         init(cache: RecordCache, rows: [Row]) {
             self.cache = cache
@@ -90,9 +94,15 @@ struct CacheProtocolRace: Sendable {
 
     private func read(_ shared: Shared) {
         var jitter = Jitter()
+        var memory: Memory?
         while !shared.isOver.load(ordering: .acquiring) {
             let index = shared.choose(&jitter)
-            if look(index, shared, touch: jitter.next() & 7 == 0) { continue }
+            if let memory { recall(memory, shared) }
+            let floor = shared.cache.floor(of: Self.id(index))
+            if let version = look(index, shared, touch: jitter.next() & 7 == 0, byTag: jitter.next() & 1 == 0) {
+                if index < Self.hotCount { memory = Memory(index: index, version: version, floor: floor) }
+                continue
+            }
             jitter.pause()
             var (version, stamp) = snapshot(index, shared)
             jitter.pause()
@@ -103,17 +113,47 @@ struct CacheProtocolRace: Sendable {
         }
     }
 
-    /// A verification: false on a miss.
+    /// A verification: the version that it found, nil on a miss.
     @discardableResult
-    private func look(_ index: Int, _ shared: Shared, touch: Bool = false) -> Bool {
+    private func look(_ index: Int, _ shared: Shared, touch: Bool = false, byTag: Bool = false) -> UInt64? {
         let required = shared.rows[index].acknowledged.load(ordering: .acquiring)
-        var record = Self.record(0, 0)
-        guard shared.cache.lookUp(Self.id(index), into: &record, touch: touch) else { return false }
+        var record = CredentialRecord.blank
+        let isHit =
+            byTag
+            ? Self.lookUp(Self.tag(index), of: Self.id(index), in: shared.cache, into: &record, touch: touch)
+            : shared.cache.lookUp(Self.id(index), into: &record, touch: touch)
+        guard isHit else { return nil }
         shared.hits.add(1, ordering: .relaxed)
         if record.journalNumber < required || !Self.isWhole(record, index) {
             shared.violations.add(1, ordering: .relaxed)
         }
-        return true
+        return record.journalNumber
+    }
+
+    private static func lookUp(
+        _ tag: Tag, of id: CredentialID, in cache: RecordCache, into record: inout CredentialRecord, touch: Bool
+    ) -> Bool {
+        let place = cache.prefetch(WrittenID(id))
+        if cache.lookUpAtHome(place, tag: tag, pepper: 1, checksum: 0, into: &record) {
+            if touch { cache.noteHitAtHome(place) }
+            return true
+        }
+        return cache.lookUpElsewhere(place, tag: tag, pepper: 1, checksum: 0, into: &record, touch: touch)
+    }
+
+    /// A version that a connection remembers, and the floor from before it was verified.
+    private struct Memory {
+        let index: Int
+        let version: UInt64
+        let floor: SeenFloor
+    }
+
+    /// The next request over that connection.
+    private func recall(_ memory: Memory, _ shared: Shared) {
+        let required = shared.rows[memory.index].acknowledged.load(ordering: .acquiring)
+        guard shared.cache.isUnchanged(memory.floor) else { return }
+        shared.remembered.add(1, ordering: .relaxed)
+        if memory.version < required { shared.violations.add(1, ordering: .relaxed) }
     }
 
     /// A row as one snapshot has it, and the snapshot's transaction, as LMDB would give them.
@@ -130,25 +170,40 @@ struct CacheProtocolRace: Sendable {
 
     private static func id(_ index: Int) -> CredentialID { CredentialID(rawValue: UInt64(index) + 1) }
 
-    /// A record each part of which says which row and version it is of.
+    /// A record each part of which says which row and version it is of, but for tag and owner, which never change.
     private static func record(_ index: Int, _ version: UInt64) -> CredentialRecord {
         let mark = mark(index, version)
-        var record = CredentialRecord(
-            id: id(index), kind: .apiKey, tag: Tag(mark, ~mark, mark &+ 1, mark &- 1), pepper: 1)
+        var record = CredentialRecord(id: id(index), kind: .apiKey, tag: tag(index), pepper: 1)
         record.journalNumber = version
-        record.family = mark
-        record.issuedAt = UnixSeconds(Int64(bitPattern: mark))
-        record.owner.byteCount = 64
-        record.owner.words[7] = mark
+        record.family = index % 2 == 0 ? 0 : mark >> 24
+        record.issuedAt = UnixSeconds(Int64(mark >> 32))
+        record.notBefore = UnixSeconds(Int64(mark & 0xFFFF_FFFF))
+        record.expiresAt = UnixSeconds(Int64(mark >> 25))
+        record.setGrants(
+            client: UInt32(mark >> 42), scopes: UInt32(mark >> 20 & 0x3F_FFFF), audiences: UInt32(mark & 0x3F_FFFF),
+            networks: UInt32(mark >> 10 & 0x3F_FFFF))
+        record.owner = owner(index)
         return record
     }
 
     private static func isWhole(_ record: CredentialRecord, _ index: Int) -> Bool {
-        let mark = mark(index, record.journalNumber)
-        return record.id == id(index) && record.tag.word0 == mark && record.tag.word3 == mark &- 1
-            && record.family == mark && record.issuedAt == UnixSeconds(Int64(bitPattern: mark))
-            && record.owner.words[7] == mark
+        let expected = self.record(index, record.journalNumber)
+        var difference: UInt64 = 0
+        for word in 0..<CredentialRecord.wordCount { difference |= record.words[word] ^ expected.words[word] }
+        return difference == 0
     }
+
+    private static func tag(_ index: Int) -> Tag {
+        let mark = mark(index, 0)
+        return Tag(mark, ~mark, mark &+ 1, mark &- 1)
+    }
+
+    /// In the record's slot, as a UUID in it, or partly in a slot of its own.
+    private static func owner(_ index: Int) -> OwnerText { owners[index % owners.count] }
+
+    private static let owners = [
+        "row", "f81d4fae-7dec-11d0-a765-00a0c91e6bf6", String(repeating: "r", count: 24), String(repeating: "s", count: 64),
+    ].map { OwnerText(Array($0.utf8).octets) }
 
     private static func mark(_ index: Int, _ version: UInt64) -> UInt64 {
         (version &* 1_024 &+ UInt64(index)) &* 0x9E37_79B9_7F4A_7C15
