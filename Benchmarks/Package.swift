@@ -11,8 +11,8 @@ let package = Package(
     name: "countersign-benchmarks",
     dependencies: [
         .package(name: "countersign", path: ".."),
-        // Shows each path by name with percentiles, and compares with baselines. Its interposers are left out: PathRatios
-        // counts allocations itself.
+        // Shows each path by name with percentiles, and holds it against thresholds. Its interposers are left out: what is
+        // measured counts its own allocations.
         .package(url: "https://github.com/ordo-one/benchmark", from: "1.38.1", traits: []),
         // Load: event loop and sockets.
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
@@ -35,6 +35,11 @@ let package = Package(
             path: "Benchmarks/HotPath",
             swiftSettings: strict,
             plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]),
+        // A function for callgrind to find.
+        .target(name: "CountedSection"),
+        .executableTarget(
+            name: "CountedPaths", dependencies: ["CountedSection", "MeasuredPaths"], path: "Benchmarks/CountedPaths",
+            swiftSettings: strict),
         .executableTarget(
             name: "PathRatios",
             dependencies: ["MeasuredPaths", .product(name: "_Measured", package: "countersign")],

@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType
 
+from . import accepted
 from . import arguments as command_line
 from .arguments import Arguments
 from .bench import Bench, progress
@@ -21,6 +22,7 @@ from .self_test import self_test
 from .subject import Outcome, Subject
 from .subjects import SUBJECTS
 
+ACCEPTED = ROOT / "Benchmarks" / "Thresholds" / "accepted.json"
 DONE, BROKEN, FAILED, INTERRUPTED = 0, 1, 3, 130
 # Set for Ctrl-C too: a shell starts what is in the background with it ignored.
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -60,6 +62,7 @@ def compare(arguments: Arguments) -> int:
     chosen = [subject for subject in SUBJECTS if not arguments.only or subject.name in arguments.only]
     if not {0, 1} <= os.sched_getaffinity(0):
         raise Failed("processors 0 and 1 are needed, one for the server and one for the load")
+    misses = accepted.read(ACCEPTED, [subject.name for subject in SUBJECTS])
     built = programs(arguments, {subject.name for subject in chosen})
     # Described before measuring: a missing program ends the run before it has taken an hour.
     described = machine(), versions()
@@ -71,12 +74,14 @@ def compare(arguments: Arguments) -> int:
         shutil.rmtree(folder, ignore_errors=True)
     when = datetime.now(timezone.utc)
     out = arguments.out or new_folder(ROOT / "Benchmarks" / "Results", f"{when:%Y-%m-%d}")
-    write(out, document(outcomes, arguments.public(), when, *described))
+    write(out, document(outcomes, misses, arguments.public(), when, *described))
     progress(f"== Written to {out}")
-    broken = [f"{subject.name}: {name}" for subject, outcome in outcomes for name in outcome.broken]
-    for line in broken:
+    judgement = accepted.judge(outcomes, misses)
+    for line in judgement.missed:
+        progress(f"limit missed: {line}")
+    for line in judgement.broken:
         progress(f"limit broken: {line}")
-    return BROKEN if broken and arguments.check else DONE
+    return BROKEN if judgement.broken and arguments.check else DONE
 
 
 def measured(subject: Subject, bench: Bench) -> Outcome:

@@ -56,10 +56,22 @@ class Comparison:
         return Spread.of(self.ratios)
 
     @property
+    def name(self) -> str:
+        return f"{self.question.figure} of {self.question.of} / {self.question.to}"
+
+    @property
+    def limit(self) -> Limit | None:
+        return self.question.limit
+
+    @property
+    def value(self) -> float:
+        """What is held against the limit: the median, unrounded."""
+        return self.spread.median
+
+    @property
     def is_kept(self) -> bool | None:
-        """Whether the median keeps the limit, unrounded; None without a limit."""
-        limit = self.question.limit
-        return None if limit is None else limit.is_kept_by(self.spread.median)
+        """None without a limit."""
+        return None if self.limit is None else self.limit.is_kept_by(self.value)
 
     def json(self) -> dict[str, object]:
         question = self.question

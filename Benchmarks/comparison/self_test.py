@@ -4,6 +4,8 @@ import sys
 import unittest
 from pathlib import Path
 
+from . import accepted
+from .accepted import Accepted
 from .asking import Request, parse_head
 from .clocks import Reading, Spent, process_ticks, processor_ticks
 from .comparisons import CPU, RATE, Limit, Question, compare
@@ -14,6 +16,8 @@ from .peers.nginx import Constant, configuration
 from .peers.same_size import same_size, total_bytes
 from .rounds import Round, Side, order
 from .sample import Answered, Sample
+from .report import words
+from .subject import Figure, Outcome
 from .subjects import SUBJECTS, in_process
 
 WRK_LINE = (
@@ -78,6 +82,45 @@ class Limits(unittest.TestCase):
         rounds = [taken(1, "a", 1), taken(1, "b", 1)]
         self.assertIsNone(compare(Question("a", "b", RATE), rounds).is_kept)
         self.assertFalse(compare(Question("a", "b", RATE, Limit.at_least(2)), rounds).is_kept)
+
+
+class AcceptedMisses(unittest.TestCase):
+    subject = in_process.SUBJECT
+
+    def judged(self, value: float, **held: float) -> "accepted.Judgement":
+        outcome = Outcome(figures=[Figure("ratio", value, "ratio", Limit.at_most(1.5))])
+        misses = {f"in-process: {name}": Accepted(bound, "slow memory") for name, bound in held.items()}
+        return accepted.judge([(self.subject, outcome)], misses)
+
+    def test_a_miss_within_what_is_accepted_is_named_and_not_broken(self) -> None:
+        judgement = self.judged(2.0, ratio=2.2)
+        self.assertEqual((judgement.broken, len(judgement.missed)), ([], 1))
+        self.assertIn("slow memory", judgement.missed[0])
+
+    def test_worse_than_accepted_is_broken(self) -> None:
+        self.assertEqual(len(self.judged(2.3, ratio=2.2).broken), 1)
+
+    def test_a_miss_that_nobody_accepted_is_broken(self) -> None:
+        self.assertEqual(self.judged(2.0).broken, ["in-process: ratio"])
+
+    def test_what_is_kept_again_or_was_never_missed_is_named(self) -> None:
+        self.assertEqual(len(self.judged(1.4, ratio=2.2).missed), 1)
+        self.assertEqual(self.judged(1.4), accepted.Judgement([], []))
+        self.assertEqual(len(self.judged(1.4, ratio=1.4).broken), 1)
+
+    def test_a_name_of_nothing_is_broken(self) -> None:
+        self.assertEqual(len(self.judged(1.4, rate=2.2).broken), 1)
+
+    def test_least_values_are_accepted_downwards(self) -> None:
+        figure = Figure("rate", 8_000, "per second", Limit.at_least(10_000))
+        misses = {"in-process: rate": Accepted(7_500, "")}
+        self.assertEqual(accepted.judge([(self.subject, Outcome(figures=[figure]))], misses).broken, [])
+        fields = figure.json() | accepted.fields(self.subject, figure, misses)
+        self.assertEqual(words.kept(fields), "no, accepted to 7,500")
+
+    def test_the_committed_file_names_subjects(self) -> None:
+        path = Path(__file__).resolve().parents[1] / "Thresholds" / "accepted.json"
+        accepted.read(path, [subject.name for subject in SUBJECTS])
 
 
 class WrkOutput(unittest.TestCase):

@@ -39,12 +39,9 @@ class Outcome:
     skipped: str | None = None
 
     @property
-    def broken(self) -> list[str]:
-        """What broke its limit, by name."""
-        ratios = [
-            f"{comparison.question.figure} of {comparison.question.of} / {comparison.question.to}"
-            for comparison in self.comparisons if comparison.is_kept is False]
-        return ratios + [figure.name for figure in self.figures if figure.is_kept is False]
+    def judged(self) -> list[Comparison | Figure]:
+        """What has a limit."""
+        return [judged for judged in [*self.comparisons, *self.figures] if judged.limit is not None]
 
 
 @dataclass(frozen=True)

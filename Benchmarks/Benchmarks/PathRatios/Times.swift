@@ -1,4 +1,3 @@
-import Glibc
 import MeasuredPaths
 
 /// What the paths take, in nanoseconds of the thread's CPU time.
@@ -18,7 +17,7 @@ struct Times {
         for _ in 0..<rounds {
             for (index, path) in paths.enumerated() {
                 try path.run(blockCount)
-                samples[index].append(try Self.nanoseconds(path, blockCount))
+                samples[index].append(try path.nanoseconds(blockCount))
             }
         }
         table = zip(paths, samples).map { ($0.name, Self.median($1)) }
@@ -29,24 +28,11 @@ struct Times {
 
     /// The shortest that one path alone takes.
     static func lowest(of path: MeasuredPath, rounds: Int, blockCount: Int) throws -> Double {
-        try (0..<rounds).map { _ in try nanoseconds(path, blockCount) }.min() ?? 0
-    }
-
-    private static func nanoseconds(_ path: MeasuredPath, _ count: Int) throws -> Double {
-        let start = threadNanoseconds
-        try path.run(count)
-        return Double(threadNanoseconds - start) / Double(count)
+        try (0..<rounds).map { _ in try path.nanoseconds(blockCount) }.min() ?? 0
     }
 
     private static func median(_ values: [Double]) -> Double {
         let sorted = values.sorted()
         return sorted.isEmpty ? 0 : sorted[sorted.count / 2]
-    }
-
-    private static var threadNanoseconds: UInt64 {
-        var time = timespec()
-        // SAFETY: `time` is a local out-parameter.
-        unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
-        return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
     }
 }

@@ -9,8 +9,8 @@ import RecordCache
 /// A store made for measuring, with copies of the same bytes: one whose cache holds every record, one whose cache holds
 /// next to none, one that LMDB's own calls read, and one that they write to.
 public final class MeasuredStore: @unchecked Sendable {
-    /// Keys that are used: the set that hits are spread over.
-    public static let keyCount = 100_000
+    /// Keys that are used unless told otherwise: the set that hits are spread over.
+    public static let keyCountDefault = 100_000
     private static let specialCount = 1_000
     private static let pageCount = 1_000
 
@@ -38,20 +38,27 @@ public final class MeasuredStore: @unchecked Sendable {
     let root: URL
 
     /// Issues the keys and opens the copies. Takes a few seconds.
-    public init(under folder: URL = FileManager.default.temporaryDirectory) async throws {
+    /// - Parameter keyCount: a multiple of 1,000.
+    /// - Parameter mapBytes: of address space for each copy.
+    public init(
+        keyCount: Int = keyCountDefault, mapBytes: Int = StoreOptions().mapBytes,
+        under folder: URL = FileManager.default.temporaryDirectory
+    ) async throws {
         root = folder.appendingPathComponent("countersign-measured-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: root, withIntermediateDirectories: true)
         guard let peppers = PepperFile.random() else { throw MeasuringFault("no pepper") }
-        let source = try CredentialStore.create(in: root.path + "/source", vendor: .iiniit, peppers: peppers)
+        let options = StoreOptions(mapBytes: mapBytes)
+        let source = try CredentialStore.create(
+            in: root.path + "/source", vendor: .iiniit, peppers: peppers, options: options)
         let issuer = Issuer(store: source)
         var issued: [IssuedCredential] = []
-        for page in 0..<(Self.keyCount + Self.specialCount) / Self.pageCount {
+        for page in 0..<(keyCount + Self.specialCount) / Self.pageCount {
             issued += try await issuer.createKeys(
                 KeyRequest(
                     owner: "service-\(page)", scope: ["read", "write"], expiresInSeconds: 86_400, count: Self.pageCount)
             )
         }
-        let living = issued.prefix(Self.keyCount)
+        let living = issued.prefix(keyCount)
         let ending = issued.suffix(Self.specialCount)
         _ = try await issuer.revoke(ending.map(\.summary.id), chain: false)
         let foreign = (0..<Self.specialCount).map { _ in SecretText(Array("key_\(UUID().uuidString)".utf8)) }
@@ -62,9 +69,10 @@ public final class MeasuredStore: @unchecked Sendable {
             try Self.backup(source, to: root.path + "/\(name)/data.mdb")
         }
         issuing = issuer
-        warm = try CredentialStore.open(in: root.path + "/warm", peppers: peppers)
+        warm = try CredentialStore.open(in: root.path + "/warm", peppers: peppers, options: options)
         cold = try CredentialStore.open(
-            in: root.path + "/cold", peppers: peppers, options: StoreOptions(cacheBytes: RecordCache.bytesMin))
+            in: root.path + "/cold", peppers: peppers,
+            options: StoreOptions(mapBytes: mapBytes, cacheBytes: RecordCache.bytesMin))
         try Self.completeFilter(of: warm)
         bare = try BareTable(directory: root.path + "/bare")
         keys = PresentedTexts(living.map { $0.secret.revealBytes() })
@@ -74,7 +82,7 @@ public final class MeasuredStore: @unchecked Sendable {
         forged = PresentedTexts(
             living.map { CredentialFormat.mint(kind: .apiKey, id: $0.summary.id, vendor: .iiniit).revealBytes() })
         unknown = PresentedTexts(
-            (0..<Self.keyCount).map { _ in
+            (0..<keyCount).map { _ in
                 CredentialFormat.mint(kind: .apiKey, id: .random(), vendor: .iiniit).revealBytes()
             })
     }
@@ -100,7 +108,7 @@ public final class MeasuredStore: @unchecked Sendable {
 public struct MeasuringFault: Error, CustomStringConvertible {
     public let description: String
 
-    init(_ description: String) {
+    public init(_ description: String) {
         self.description = description
     }
 }

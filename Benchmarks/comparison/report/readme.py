@@ -42,7 +42,13 @@ def limits(subjects: Sequence[dict[str, Any]]) -> str:
         for subject in subjects for figure in subject.get("figures", []) if "limit" in figure]
     if not rows:
         return ""
-    return table("## Limits", ["subject", "figure", "ours", "to", "ratio or value", "limit", "kept"], rows)
+    text = table("## Limits", ["subject", "figure", "ours", "to", "ratio or value", "limit", "kept"], rows)
+    whys = [
+        f"- {subject['title']}, {judged.get('name') or words.figure_name(judged['figure'], subject['per'])}: "
+        f"{judged['accepted']['why']}"
+        for subject in subjects for judged in [*subject.get("comparisons", []), *subject.get("figures", [])]
+        if "accepted" in judged]
+    return text + ("\nMissed and accepted for now:\n\n" + "\n".join(whys) + "\n" if whys else "")
 
 
 def limit_row(subject: dict[str, Any], comparison: dict[str, Any]) -> str:

@@ -1,11 +1,13 @@
 """The document of a run, and the files that are made of it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from .. import accepted
+from ..accepted import Accepted
 from ..median import Spread
 from ..rounds import Round
 from ..subject import Outcome, Subject
@@ -18,22 +20,24 @@ SPREADS = (
 
 
 def document(
-    outcomes: Sequence[tuple[Subject, Outcome]], arguments: dict[str, object], when: datetime,
-    machine: dict[str, object], versions: dict[str, str],
+    outcomes: Sequence[tuple[Subject, Outcome]], misses: Mapping[str, Accepted], arguments: dict[str, object],
+    when: datetime, machine: dict[str, object], versions: dict[str, str],
 ) -> dict[str, Any]:
     return {
         "format": 1, "measured": f"{when:%Y-%m-%dT%H:%MZ}", "arguments": arguments, "machine": machine,
-        "versions": versions, "subjects": [described(subject, outcome) for subject, outcome in outcomes]}
+        "versions": versions, "subjects": [described(subject, outcome, misses) for subject, outcome in outcomes]}
 
 
-def described(subject: Subject, outcome: Outcome) -> dict[str, Any]:
+def described(subject: Subject, outcome: Outcome, misses: Mapping[str, Accepted]) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "name": subject.name, "title": subject.title, "about": subject.about, "per": subject.per}
     if outcome.skipped:
         return fields | {"skipped": outcome.skipped}
+    comparisons, figures = (
+        [judged.json() | accepted.fields(subject, judged, misses) for judged in judgeds]
+        for judgeds in (outcome.comparisons, outcome.figures))
     return fields | {
-        "notes": outcome.notes, "comparisons": [comparison.json() for comparison in outcome.comparisons],
-        "figures": [figure.json() for figure in outcome.figures], "sides": sides(outcome.rounds),
+        "notes": outcome.notes, "comparisons": comparisons, "figures": figures, "sides": sides(outcome.rounds),
         "rounds": [taken.json() for taken in outcome.rounds]}
 
 

@@ -40,6 +40,10 @@ def limit(fields: dict[str, Any]) -> str:
 
 
 def kept(fields: dict[str, Any]) -> str:
+    if "accepted" in fields:
+        accepted = fields["accepted"]
+        value = accepted.get("at_most", accepted.get("at_least"))
+        return f"no, accepted to {value:,g}" if accepted["kept"] else f"**no**, nor the accepted {value:,g}"
     return {True: "yes", False: "**no**"}.get(fields.get("kept"), "–")  # type: ignore[arg-type]
 
 

@@ -1,0 +1,84 @@
+"""Instructions of an introspection over HTTP, on a connection that stays open: the whole server from socket to socket,
+without the kernel."""
+
+import subprocess
+from pathlib import Path
+
+from comparison.asking import Request, Target, parse_head
+from comparison.bench import Bench, Programs
+from comparison.failure import Failed
+from comparison.peers.countersign import countersign
+from comparison.processes import run
+from comparison.subjects.scene import Scene, active_answer
+
+from . import callgrind
+from .counts import Count
+
+NAME = "introspection-over-http"
+WARM_REQUESTS, REQUESTS = 100, 500
+# Less than the default, which callgrind would have to share its address space with.
+MAP_BYTES = 256 << 20
+CONTROL_SECONDS_MAX = 60
+
+
+def http_count(program: Path, folder: Path) -> Count:
+    out = folder / "http"
+    bench = Bench(Programs(under_callgrind(program, folder, out), None, None), folder, 1, 1, 0)
+    with countersign(bench, bench.fresh_folder("h"), map_bytes=MAP_BYTES) as server:
+        scene = Scene.of(server, bench.fresh_folder("scene"))
+        request = scene.introspect()
+        active_answer(server.http, request)
+        ask_in_turn(server.http, request, WARM_REQUESTS)
+        control(server.pid, "--zero")
+        ask_in_turn(server.http, request, REQUESTS)
+        control(server.pid, "--dump")
+    # One file a thread. The event loop's is the largest; what the others do depends on the clock.
+    threads = []
+    for path in folder.glob(f"{out.name}.1-*"):
+        with open(path) as lines:
+            threads.append(callgrind.executed(lines))
+    if not threads:
+        raise Failed("callgrind wrote nothing")
+    return Count.of(max(threads, key=lambda counts: counts.total()), REQUESTS)
+
+
+def under_callgrind(program: Path, folder: Path, out: Path) -> Path:
+    """A script that starts the program so."""
+    library = folder / "sigsuspend.so"
+    source = Path(__file__).with_name("sigsuspend.c")
+    run(["cc", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", str(library), str(source)], seconds_max=60)
+    copy = callgrind.without_debugging(program, folder)
+    script = folder / "under-callgrind"
+    words = callgrind.command(copy, out, "--separate-threads=yes")
+    script.write_text(f"#!/bin/sh\nLD_PRELOAD='{library}' exec {' '.join(words)} \"$@\"\n")
+    script.chmod(0o700)
+    return script
+
+
+def ask_in_turn(target: Target, request: Request, count: int) -> None:
+    """Each request is sent when the one before it has been answered, so that all take the same way."""
+    text = request.text()
+    with target.connect() as connection, connection.makefile("rb") as stream:
+        for _ in range(count):
+            connection.sendall(text)
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                line = stream.readline()
+                if not line:
+                    raise Failed("the connection was closed")
+                head += line
+            status, headers = parse_head(head)
+            length = next(int(value) for name, value in headers if name.lower() == "content-length")
+            if status != 200 or b'"active":true' not in stream.read(length):
+                raise Failed(f"an introspection was answered with {status} or not active")
+
+
+def control(pid: int, option: str) -> None:
+    try:
+        done = subprocess.run(
+            ["callgrind_control", option, str(pid)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=CONTROL_SECONDS_MAX)
+    except subprocess.TimeoutExpired as slow:
+        raise Failed("callgrind does not answer: in a container it needs the capability SYS_PTRACE") from slow
+    if done.returncode != 0 or "OK." not in done.stdout:
+        raise Failed(f"callgrind_control {option}: {(done.stdout + done.stderr).strip()}")

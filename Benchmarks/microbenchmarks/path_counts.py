@@ -1,0 +1,31 @@
+"""Instructions of each path of the verifier, in process."""
+
+from pathlib import Path
+
+from comparison.failure import Failed
+from comparison.processes import run
+
+from . import callgrind
+from .counts import Count
+
+SECTION = "counted_section"
+SECONDS_MAX = 900
+
+
+def path_counts(program: Path, folder: Path) -> dict[str, Count]:
+    """Runs CountedPaths, whose sections callgrind writes to one file each, out.1 and on.
+
+    Raises Failed when a path does not end as it should, which the program finds out itself.
+    """
+    out = folder / "paths"
+    options = (f"--toggle-collect={SECTION}", f"--dump-after={SECTION}")
+    copy = callgrind.without_debugging(program, folder)
+    printed = run(callgrind.command(copy, out, *options), seconds_max=SECONDS_MAX, cwd=folder)
+    counts = {}
+    for number, line in enumerate(printed.splitlines(), 1):
+        name, runs = line.split()
+        with open(f"{out}.{number}") as lines:
+            counts[name] = Count.of(callgrind.executed(lines), int(runs))
+    if not counts or not all(count.ours > 0 for count in counts.values()):
+        raise Failed("callgrind counted nothing")
+    return counts
