@@ -59,9 +59,10 @@ struct Newborn: Sendable {
     var credential: StoredCredential
     let secret: SecretText
 
-    /// Draws an id and a secret and tags them with the newest pepper. Off the writer thread: drawing takes longest.
-    static func mint(kind: CredentialKind, store: CredentialStore, owner: [UInt8], name: String?) -> Newborn? {
-        let id = CredentialID.random()
+    /// Draws a secret, and an id where none is given, and tags them with the newest pepper. Off the writer thread: drawing takes longest.
+    static func mint(
+        _ id: CredentialID = .random(), kind: CredentialKind, store: CredentialStore, owner: [UInt8], name: String?
+    ) -> Newborn? {
         let secret = CredentialFormat.mint(kind: kind, id: id, vendor: store.vendor)
         guard let native = NativeCredential(secret.revealBytes().octets, vendor: store.vendor) else { return nil }
         let place = store.peppers.newest

@@ -26,6 +26,15 @@ import Synchronization
         unsafe cs_unmap_words(base, UInt64(count) * 8)
     }
 
+    /// Asks the system for the memory of some words now, which it else gives, zeroed, at their first use.
+    /// - Parameter words: begins at a page.
+    /// - Returns: whether it did.
+    func populate(_ words: Range<Int>) -> Bool {
+        precondition(words.lowerBound >= 0 && words.upperBound <= count)
+        // SAFETY: within the region by the check above; what is in it does not change.
+        return unsafe cs_populate(base + words.lowerBound, UInt64(words.count) * 8) == 0
+    }
+
     /// The block of that number in the region, taken as a row of blocks of `size` words. Checked here once; what is read of
     /// it at fixed places is checked by the compiler.
     @inline(__always) @_lifetime(borrow self)

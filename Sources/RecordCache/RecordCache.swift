@@ -82,6 +82,12 @@ public final class RecordCache: Sendable {
     /// Records that had to make room for others, since the start.
     public var evictions: UInt64 { sets.evictions }
 
+    /// Has the system give the memory of one piece of the table now and not at its first use, when a verification would wait
+    /// for a huge page to be zeroed. Beside everything else; changes nothing.
+    /// - Parameter number: from 0 on.
+    /// - Returns: false when there is no such piece or the system does not give it: no further one need be asked for.
+    public func populate(piece number: Int) -> Bool { sets.populate(piece: number) }
+
     /// Where the record of an id is if it is here.
     func place(of id: CredentialID) -> RecordPlace { sets.place(of: WrittenID(id)) }
 

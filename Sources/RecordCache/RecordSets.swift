@@ -32,6 +32,16 @@ struct RecordSets: ~Copyable, Sendable {
 
     var evictions: UInt64 { evictionCount.load(ordering: .relaxed) }
 
+    /// Asks for the memory of one piece of the slots; false when there is no such piece or the system does not give it.
+    func populate(piece number: Int) -> Bool {
+        let start = number.multipliedReportingOverflow(by: Self.pieceWords)
+        guard !start.overflow, start.partialValue >= 0, start.partialValue < slots.count else { return false }
+        return slots.populate(start.partialValue..<min(start.partialValue + Self.pieceWords, slots.count))
+    }
+
+    /// 32 MiB: some milliseconds of the kernel's time.
+    private static let pieceWords = 4 << 20
+
     // MARK: Places
 
     /// Where an id's record is looked for.

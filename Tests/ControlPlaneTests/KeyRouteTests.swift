@@ -1,3 +1,4 @@
+import AdministrationAPI
 import ControlPlaneFixture
 import Foundation
 import Testing
@@ -30,6 +31,27 @@ import Testing
             #expect(Set(created.items.compactMap { $0["key"] as? String }).count == 5)
             #expect(try await plane.client.post("/v1/keys", #"{"owner": "acme", "count": 0}"#).status == 422)
             #expect(try await plane.client.post("/v1/keys", #"{"owner": "acme", "count": 1001}"#).status == 422)
+        }
+    }
+
+    @Test func `many keys come as lines; a count outside of the limits makes none`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let made = try await plane.client.post("/v1/keys/bulk", #"{"owner": "acme", "name": "\u0022x", "count": 2001}"#)
+            #expect(made.status == 200)
+            #expect(made.headers["content-type"] == "application/x-ndjson")
+            #expect(made.headers["cache-control"] == "no-store")
+            let lines = made.bytes.split(separator: 0x0A)
+            #expect(lines.count == 2_001)
+            for line in lines {
+                let key = try JSONDecoder().decode(KeyCreated.self, from: Data(line))
+                #expect(key.owner == "acme" && key.name == "\"x" && key.key?.reveal().count == 66)
+            }
+            for count in ["0", "-1", "100000001"] {
+                #expect(try await plane.client.post("/v1/keys/bulk", #"{"owner": "a", "count": \#(count)}"#).status == 422)
+            }
+            #expect(try await plane.client.post("/v1/keys/bulk", #"{"owner": "a"}"#).status == 422)
+            #expect(try await plane.client.post("/v1/keys/bulk", #"{"owner": "", "count": 2}"#).status == 422)
+            #expect(try await plane.client.get("/v1/keys?owner=a").items.isEmpty)
         }
     }
 

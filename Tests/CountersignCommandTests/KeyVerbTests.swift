@@ -16,6 +16,31 @@ import Testing
         }
     }
 
+    @Test func `more keys than one answer holds come line by line, each once and alive`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let outcome = try await plane.command(
+                "key", "create", "--owner", "ac\"me", "--scope", "a b", "--count", "3500", "--json")
+            #expect(outcome.status == 0)
+            #expect(outcome.lines.count == 3_500)
+            let keys = outcome.json
+            #expect(Set(keys.compactMap { $0["id"] as? String }).count == 3_500)
+            #expect(Set(keys.compactMap { $0["key"] as? String }).count == 3_500)
+            #expect(keys.allSatisfy { Set($0.keys) == ["id", "key", "owner", "name", "scope", "aud", "iat", "nbf", "exp"] })
+            #expect(keys.allSatisfy { $0["owner"] as? String == "ac\"me" })
+            for key in [keys.first, keys.last] {
+                let id = try #require(key?["id"] as? String)
+                #expect((key?["key"] as? String)?.hasPrefix("iik1_\(id)_") == true)
+                #expect(try await plane.client.get("/v1/keys/\(id)").text("state") == "active")
+            }
+            let listed = try await plane.command("key", "list", "--json")
+            #expect(Set(listed.json.compactMap { $0["id"] as? String }) == Set(keys.compactMap { $0["id"] as? String }))
+            let refused = try await plane.command(
+                "key", "create", "--owner", "a", "--not-before", "2100-01-01T00:00:00Z", "--expires-in", "1d", "--count",
+                "2000", "--json")
+            #expect(refused.status == 2 && refused.output.isEmpty && !refused.errors.contains("are made"))
+        }
+    }
+
     @Test func `a key is shown to people once, with a word about it on standard error`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let outcome = try await plane.command("key", "create", "--owner", "acme", "--name", "ci")

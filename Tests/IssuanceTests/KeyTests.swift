@@ -182,3 +182,30 @@ func failure<Value>(_ body: () async throws -> Value) async -> IssuanceError? {
         #expect(await failure { try await fixture.issuer.editKey(expired, edit) } == .gone(reason: "is expired"))
     }
 }
+
+@Suite struct `Creating many keys` {
+    @Test func `makes each once, in the order of their ids, with what was asked for`() async throws {
+        let fixture = try Fixture()
+        let creation = try fixture.issuer.bulkCreation(
+            of: KeyRequest(owner: "acme", scope: ["r"], expiresInSeconds: 60, count: 2_500))
+        var ids: [CredentialID] = []
+        try await creation.run { chunk in
+            #expect(chunk.first.owner == "acme" && chunk.first.scope == ["r"])
+            ids += chunk.keys.map(\.id)
+            let (id, secret) = try #require(chunk.keys.last)
+            // Durable and alive when it is handed over.
+            #expect(try fixture.verdict(secret).isActive)
+            #expect(try await fixture.issuer.credential(id)?.scope == ["r"])
+        }
+        #expect(ids.count == 2_500 && Set(ids).count == 2_500 && ids == ids.sorted())
+        #expect(try fixture.journal().count == 2_500)
+    }
+
+    @Test func `ends when nobody receives them any more`() async throws {
+        struct Gone: Error {}
+        let fixture = try Fixture()
+        let creation = try fixture.issuer.bulkCreation(of: KeyRequest(owner: "acme", count: 1_000_000))
+        await #expect(throws: Gone.self) { try await creation.run { _ in throw Gone() } }
+        #expect(try fixture.journal().count <= 2_000)
+    }
+}

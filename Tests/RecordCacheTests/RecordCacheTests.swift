@@ -1,4 +1,5 @@
 import CredentialModel
+import Foundation
 import Testing
 
 @testable import RecordCache
@@ -96,6 +97,25 @@ extension RecordCache {
 func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordCache.bytesMin)) }
 
 @Suite struct `The cache's layout` {
+    @Test func `can have its memory before it is used`() throws {
+        let mebibytes = 256
+        let cache = try #require(RecordCache(bytes: mebibytes << 20))
+        cache.fill(record(1, 1), stamp: 1)
+        let before = try residentMebibytes()
+        var pieces = 0
+        while cache.populate(piece: pieces) { pieces += 1 }
+        #expect(pieces == 8)
+        #expect(!cache.populate(piece: -1) && !cache.populate(piece: .max))
+        // Tests beside this one use and free memory too.
+        #expect(try residentMebibytes() - before > mebibytes / 2)
+        #expect(cache.holds(record(1, 1)))
+    }
+
+    private func residentMebibytes() throws -> Int {
+        let pages = try String(contentsOfFile: "/proc/self/statm", encoding: .utf8).split(separator: " ")
+        return (Int(pages[1]) ?? 0) >> 8
+    }
+
     @Test func `a set is eight slots of two lines each, and a word of the directory`() {
         #expect(SlotLayout.wordCount * 8 == 2 * 64)
         #expect(RecordSets.wayCount == 8 && RecordSets.setWords * 8 == 1_024)

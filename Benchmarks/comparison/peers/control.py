@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..failure import Failed
 
-KEYS_PER_REQUEST_MAX = 1_000
+REVOCATIONS_PER_REQUEST_MAX = 1_000
 PATIENCE_SECONDS = 120
 
 
@@ -36,17 +36,20 @@ class Control:
         self._connection = _Connection(socket_path)
 
     def keys(self, count: int, **members: object) -> Iterator[Key]:
-        """Makes keys, in requests of at most a thousand, and yields each as it is there."""
-        while count > 0:
-            part = min(count, KEYS_PER_REQUEST_MAX)
-            count -= part
-            body = {"owner": "acme", "scope": "orders:read orders:write", "count": part} | members
-            for item in self._post("/v1/keys", body)["items"]:
-                yield Key(item["id"], item["key"])
+        """Makes keys and yields each as it is there."""
+        body = {"owner": "acme", "scope": "orders:read orders:write", "count": count} | members
+        lines = self._answer("/v1/keys/bulk", body)
+        made = 0
+        while line := lines.readline():
+            item = json.loads(line)
+            yield Key(item["id"], item["key"])
+            made += 1
+        if made != count:
+            raise Failed(f"{made} keys were made of {count}")
 
     def revoke(self, keys: list[Key]) -> None:
-        for start in range(0, len(keys), KEYS_PER_REQUEST_MAX):
-            ids = [key.id for key in keys[start:start + KEYS_PER_REQUEST_MAX]]
+        for start in range(0, len(keys), REVOCATIONS_PER_REQUEST_MAX):
+            ids = [key.id for key in keys[start:start + REVOCATIONS_PER_REQUEST_MAX]]
             self._post("/v1/keys/revocations", {"ids": ids})
 
     def caller(self) -> str:
@@ -56,9 +59,13 @@ class Control:
         return "Basic " + base64.b64encode(pair.encode()).decode()
 
     def _post(self, path: str, body: dict[str, object]) -> dict:
+        return json.loads(self._answer(path, body).read())
+
+    def _answer(self, path: str, body: dict[str, object]) -> http.client.HTTPResponse:
+        """Has to be read to its end before the next request."""
         self._connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
         answer = self._connection.getresponse()
-        content = answer.read()
         if not 200 <= answer.status < 300:
+            answer.read()
             raise Failed(f"POST {path} on the control socket was answered with {answer.status}")
-        return json.loads(content)
+        return answer

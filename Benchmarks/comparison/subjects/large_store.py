@@ -20,7 +20,7 @@ from ..subject import Figure, Outcome, Subject
 
 MAP_BYTES = 64 << 30
 SKEWS = {"uniform": "uniform", "zipf": "zipf:0.99"}
-REPORT_EVERY = 100_000
+REPORT_EVERY = 1_000_000
 
 
 @dataclass(frozen=True)

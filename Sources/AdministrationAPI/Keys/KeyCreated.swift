@@ -34,6 +34,11 @@ public struct KeyCreated: Codable, Equatable, Sendable {
         var container = encoder.container(keyedBy: CodingKeys.self)
         try container.encode(id, forKey: .id)
         try container.encode(key, forKey: .key)
+        try encodeAlike(into: &container)
+    }
+
+    /// What keys of one request have in common.
+    func encodeAlike(into container: inout KeyedEncodingContainer<CodingKeys>) throws {
         try container.encode(owner, forKey: .owner)
         try container.encode(name, forKey: .name)
         try container.encode(scope, forKey: .scope)

@@ -127,6 +127,15 @@ static inline void *cs_map_words(uint64_t bytes) {
     return memory;
 }
 
+/// Makes the pages of some memory present without changing it, so that no later access waits for the kernel to zero them.
+/// 0, or -1 where the kernel cannot (before Linux 5.14, or out of memory).
+static inline int cs_populate(void *memory, uint64_t bytes) {
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+    return madvise(memory, bytes, MADV_POPULATE_WRITE);
+}
+
 static inline void cs_unmap_words(void *memory, uint64_t bytes) { munmap(memory, bytes); }
 
 #endif

@@ -19,10 +19,7 @@ struct KeyRoutes: Sendable {
             let detail = "'count' must be 1 to \(KeyCreateRequest.countMax)."
             throw Problem(.invalidValue, detail: detail, member: "count")
         }
-        let request = KeyRequest(
-            owner: asked.owner, name: asked.name, scope: asked.scope?.words ?? [], audience: asked.audience ?? [],
-            networks: asked.networks ?? [], expiresInSeconds: asked.expiresIn,
-            notBefore: try UnixSeconds.from(asked.notBefore, member: "nbf"), count: count)
+        let request = try asked.request(count: count)
         return try await created.once(exchange) {
             let issued = try await issuer.createKeys(request)
             let keys = issued.map { KeyCreated(CredentialResource($0.summary), key: Secret($0.secret)) }
@@ -98,6 +95,14 @@ struct KeyRoutes: Sendable {
             throw Problem(.unknownCredential)
         }
         return CredentialResource(summary)
+    }
+}
+
+extension KeyCreateRequest {
+    func request(count: Int) throws(Problem) -> KeyRequest {
+        KeyRequest(
+            owner: owner, name: name, scope: scope?.words ?? [], audience: audience ?? [], networks: networks ?? [],
+            expiresInSeconds: expiresIn, notBefore: try UnixSeconds.from(notBefore, member: "nbf"), count: count)
     }
 }
 

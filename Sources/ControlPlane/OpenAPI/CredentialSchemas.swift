@@ -50,6 +50,18 @@ extension OpenAPIDocument {
             "expires_in": {"type": "integer", "description": "Life in seconds."},
             "nbf": {"$ref": "#/components/schemas/Time"},
             "count": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 1}}},
+        "KeyBulkRequest": {
+          "description": "As KeyCreateRequest, of more keys.",
+          "type": "object", "additionalProperties": false, "required": ["owner", "count"],
+          "properties": {
+            "owner": {"type": "string"},
+            "name": {"type": "string"},
+            "scope": {"$ref": "#/components/schemas/Scope"},
+            "aud": {"$ref": "#/components/schemas/Texts"},
+            "network": {"$ref": "#/components/schemas/Texts"},
+            "expires_in": {"type": "integer", "description": "Life in seconds."},
+            "nbf": {"$ref": "#/components/schemas/Time"},
+            "count": {"type": "integer", "minimum": 1, "maximum": 100000000}}},
         "KeyCreated": {
           "type": "object", "required": ["id", "key", "owner", "name", "scope", "aud", "iat", "nbf", "exp"],
           "properties": {

@@ -22,6 +22,19 @@ extension OpenAPIDocument {
                 "description": "The keys. This is the only time that they are shown.",
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/KeysCreated"}}}},
               "default": {"$ref": "#/components/responses/Problem"}}}},
+        "/v1/keys/bulk": {
+          "post": {
+            "operationId": "createManyKeys", "summary": "Make many keys alike",
+            "description": "Up to 100,000,000, each sent as a line as soon as it is durable. A body without its end means that not all were made: what was received exists, and up to 2,000 more may. There is no Idempotency-Key here.",
+            "x-right": "countersign:keys:write",
+            "requestBody": {
+              "required": true,
+              "content": {"application/json": {"schema": {"$ref": "#/components/schemas/KeyBulkRequest"}}}},
+            "responses": {
+              "200": {
+                "description": "A key a line, in no order. This is the only time that they are shown.",
+                "content": {"application/x-ndjson": {"schema": {"$ref": "#/components/schemas/KeyCreated"}}}},
+              "default": {"$ref": "#/components/responses/Problem"}}}},
         "/v1/keys/import": {
           "post": {
             "operationId": "importKeys", "summary": "Take over keys that were made elsewhere",

@@ -18,6 +18,7 @@ func administrationRoutes(_ services: ControlPlaneServices, remembering created:
     return [
         Route(.get, "/v1/keys", .keysRead, query: keyFilters, keys.list),
         Route(.post, "/v1/keys", .keysWrite, body: .json, keys.create),
+        Route(.post, "/v1/keys/bulk", .keysWrite, body: .json, keys.createMany),
         Route(.post, "/v1/keys/import", .keysWrite, body: imports, keys.importLines),
         Route(.post, "/v1/keys/revocations", .keysRevoke, body: .json, keys.revokeMany),
         Route(.get, "/v1/keys/{id}", .keysRead, keys.show),

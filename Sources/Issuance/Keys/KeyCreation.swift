@@ -14,22 +14,11 @@ extension Issuer {
         guard (1...Self.keysPerRequestMax).contains(request.count) else {
             throw .invalid(field: "count", reason: "must be 1 to \(Self.keysPerRequestMax)")
         }
-        let owner = try RequestText.owner(request.owner, field: "owner")
-        let name = try RequestText.name(request.name)
-        let grants = try Grants(scope: request.scope, audience: request.audience, networks: request.networks)
-        let seconds = try policy.keySeconds(asked: request.expiresInSeconds)
-        let notBefore = try RequestText.time(request.notBefore ?? .always, field: "nbf")
         let now = store.clock.now()
-        let expiresAt = seconds.map { now.adding($0) } ?? .never
-        guard notBefore < expiresAt else {
-            throw .invalid(field: "nbf", reason: "lies after the end of the key's life")
-        }
-        return try await issue(kind: .apiKey, count: request.count, owner: owner, name: name) {
+        let traits = try KeyTraits(request, policy: policy, now: now)
+        return try await issue(kind: .apiKey, count: request.count, owner: traits.owner, name: traits.name) {
             writer, transaction, record in
-            record.issuedAt = now
-            record.expiresAt = expiresAt
-            record.notBefore = notBefore
-            try writer.set(grants, of: &record, in: transaction)
+            try traits.apply(to: &record, now: now, writer, in: transaction)
         }
     }
 

@@ -39,10 +39,7 @@ struct ControlConnection: Sendable {
 
     /// Sends a body as JSON and reads the answer.
     func send<Answer: Decodable>(_ method: HTTPMethod, _ path: String, body: some Encodable) async throws -> Answer {
-        var request = request(method, path, [])
-        request.headers.add(name: "Content-Type", value: "application/json")
-        request.body = .bytes(ByteBuffer(bytes: try StrictJSON.encode(body)))
-        return try Self.decode(try await perform(request))
+        try Self.decode(try await perform(request(method, path, body: body)))
     }
 
     /// Sends a request whose answer has no body.
@@ -56,7 +53,21 @@ struct ControlConnection: Sendable {
     func download(
         _ method: HTTPMethod, _ path: String, receive: (ByteBuffer, _ byteCount: Int?) async throws -> Void
     ) async throws {
-        let response = try await execute(request(method, path, []))
+        try await self.receive(request(method, path, []), receive)
+    }
+
+    /// The same of what a body asks for.
+    func download(
+        _ method: HTTPMethod, _ path: String, body: some Encodable,
+        receive: (ByteBuffer, _ byteCount: Int?) async throws -> Void
+    ) async throws {
+        try await self.receive(request(method, path, body: body), receive)
+    }
+
+    private func receive(
+        _ request: HTTPClientRequest, _ receive: (ByteBuffer, _ byteCount: Int?) async throws -> Void
+    ) async throws {
+        let response = try await execute(request)
         guard response.status == .ok else { throw try await Self.failure(response).failure }
         let byteCount = response.headers.first(name: "Content-Length").flatMap { Int($0) }
         do {
@@ -73,6 +84,15 @@ struct ControlConnection: Sendable {
     ) -> HTTPClientRequest {
         var request = HTTPClientRequest(url: address.baseURL + path + URLText.query(query))
         request.method = method
+        return request
+    }
+
+    private func request(
+        _ method: HTTPMethod, _ path: String, body: some Encodable
+    ) throws -> HTTPClientRequest {
+        var request = request(method, path, [])
+        request.headers.add(name: "Content-Type", value: "application/json")
+        request.body = .bytes(ByteBuffer(bytes: try StrictJSON.encode(body)))
         return request
     }
 

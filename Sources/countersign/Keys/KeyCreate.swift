@@ -49,17 +49,15 @@ struct KeyCreate: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let request = { @Sendable [self] (count: Int) in
-            KeyCreateRequest(
-                owner: owner, name: name, scope: scope.map { SpaceSeparated($0.words) },
-                audience: audience.isEmpty ? nil : audience, networks: network.isEmpty ? nil : network,
-                expiresIn: expiresIn?.seconds, notBefore: notBefore?.seconds, count: count)
-        }
+        let request = KeyCreateRequest(
+            owner: owner, name: name, scope: scope.map { SpaceSeparated($0.words) },
+            audience: audience.isEmpty ? nil : audience, networks: network.isEmpty ? nil : network,
+            expiresIn: expiresIn?.seconds, notBefore: notBefore?.seconds, count: count)
         try await control.withConnection { connection in
             guard count <= KeyCreateRequest.countMax else {
-                return try await ManyKeys(connection: connection, count: count, request: request).run()
+                return try await ManyKeys(connection: connection, request: request).run()
             }
-            let created: KeysCreated = try await connection.send(.POST, "/v1/keys", body: request(count))
+            let created: KeysCreated = try await connection.send(.POST, "/v1/keys", body: request)
             try Self.show(created.items, json: output.json)
         }
     }

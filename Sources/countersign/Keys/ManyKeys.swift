@@ -1,49 +1,52 @@
 import AdministrationAPI
+import Foundation
+import NIOCore
 
-/// Makes more keys than one request may ask for, by several requests under way at once: those that wait for the store
-/// together share one commit.
+/// Makes more keys than one answer holds, and passes them on line by line as they come.
 struct ManyKeys {
     /// The most that one call makes.
     static let countMax = 100_000_000
-    /// Requests under way. More do not make the store faster.
-    private static let requestsMax = 8
 
     let connection: ControlConnection
-    let count: Int
-    /// The request for so many of them.
-    let request: @Sendable (_ count: Int) -> KeyCreateRequest
+    let request: KeyCreateRequest
 
     /// Prints each key as soon as it is made, one JSON object a line, in no order.
     /// - Throws: ``CommandFailure`` with how many were made: those that were printed exist.
     func run() async throws {
+        let count = request.count ?? 1
         var progress = ProgressBar("creating")
         defer { progress.finish() }
-        var asked = 0
-        var made = 0
+        var lines = WholeLines()
         do {
-            try await withThrowingTaskGroup(of: KeysCreated.self) { group in
-                func ask() {
-                    guard asked < count else { return }
-                    let size = min(KeyCreateRequest.countMax, count - asked)
-                    let request = request(size)
-                    asked += size
-                    group.addTask { [connection, request] in
-                        try await connection.send(.POST, "/v1/keys", body: request)
-                    }
-                }
-                for _ in 0..<Self.requestsMax { ask() }
-                while let created = try await group.next() {
-                    ask()
-                    try Console.jsonLines(created.items)
-                    made += created.items.count
-                    progress.update(done: made, of: count)
-                }
+            try await connection.download(.POST, "/v1/keys/bulk", body: request) { piece, _ in
+                try Console.write(lines.take(piece))
+                progress.update(done: lines.count, of: count)
             }
-        } catch let failure as CommandFailure {
+            guard lines.count == count else { throw CommandFailure("The answer ended too early.") }
+        } catch let failure as CommandFailure where lines.count > 0 {
             throw CommandFailure(
-                "\(failure.message) \(made) of \(count) keys are made and printed; up to \(asked - made) more may have been made, "
+                "\(failure.message) \(lines.count) of \(count) keys are made and printed; some thousand more may have been made, "
                     + "whose texts are lost: list them by their owner and revoke what was not printed.",
                 status: failure.status)
         }
+    }
+}
+
+/// Cuts pieces of a text at its line feeds: what is passed on ends with one, so that no half of a line ever shows.
+struct WholeLines {
+    /// Lines that were passed on.
+    private(set) var count = 0
+    private var rest = Data()
+
+    mutating func take(_ piece: ByteBuffer) -> Data {
+        let bytes = piece.readableBytesView
+        guard let last = bytes.lastIndex(of: 0x0A) else {
+            rest.append(contentsOf: bytes)
+            return Data()
+        }
+        let lines = rest + bytes[...last]
+        rest = Data(bytes[(last + 1)...])
+        count += lines.count { $0 == 0x0A }
+        return lines
     }
 }

@@ -13,17 +13,8 @@ enum Console {
         try write(try StrictJSON.encode(value) + Data("\n".utf8))
     }
 
-    /// One JSON object on each line, all written at once.
-    static func jsonLines(_ values: [some Encodable]) throws {
-        var lines = Data()
-        for value in values {
-            lines.append(try StrictJSON.encode(value))
-            lines.append(0x0A)
-        }
-        try write(lines)
-    }
-
-    private static func write(_ bytes: Data) throws {
+    /// - Throws: as ``line(_:)``.
+    static func write(_ bytes: Data) throws {
         do {
             try FileHandle.standardOutput.write(contentsOf: bytes)
         } catch {

@@ -6,7 +6,8 @@ import RecordCache
 import ServiceLifecycle
 import UnixSignals
 
-/// What has to be done now and then: the filter of ids at the start, the sweep, dead readers, changed certificates.
+/// What has to be done now and then: memory for the cache and the filter of ids at the start, the sweep, dead readers,
+/// changed certificates.
 struct Upkeep: Service {
     let store: CredentialStore
     let identity: TLSIdentity?
@@ -18,12 +19,21 @@ struct Upkeep: Service {
 
     func run() async throws {
         await withTaskGroup(of: Void.self) { group in
+            group.addTask { await populateCache() }
             group.addTask { await indexIDs() }
             group.addTask { await keepUp() }
             group.addTask { await reloadOnSignal() }
             // Both end by cancellation only.
             try? await gracefulShutdown()
             group.cancelAll()
+        }
+    }
+
+    private func populateCache() async {
+        var piece = 0
+        while store.published.cache.populate(piece: piece), !Task.isCancelled {
+            piece += 1
+            await Task.yield()
         }
     }
 

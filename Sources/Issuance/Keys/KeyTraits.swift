@@ -1,0 +1,37 @@
+import CredentialModel
+import CredentialStore
+import LMDB
+
+/// What keys of one request have in common, checked.
+struct KeyTraits: Sendable {
+    let owner: [UInt8]
+    let name: String?
+    private let grants: Grants
+    private let seconds: Int64?
+    private let notBefore: UnixSeconds
+
+    /// - Throws: ``IssuanceError/invalid(field:reason:)`` for what the request has wrong.
+    init(_ request: KeyRequest, policy: LifetimePolicy, now: UnixSeconds) throws(IssuanceError) {
+        owner = try RequestText.owner(request.owner, field: "owner")
+        name = try RequestText.name(request.name)
+        grants = try Grants(scope: request.scope, audience: request.audience, networks: request.networks)
+        seconds = try policy.keySeconds(asked: request.expiresInSeconds)
+        notBefore = try RequestText.time(request.notBefore ?? .always, field: "nbf")
+        guard notBefore < end(from: now) else {
+            throw .invalid(field: "nbf", reason: "lies after the end of the key's life")
+        }
+    }
+
+    /// Gives them to a key that is issued at `now`.
+    func apply(
+        to record: inout CredentialRecord, now: UnixSeconds, _ writer: StoreWriter,
+        in transaction: borrowing WriteTransaction
+    ) throws {
+        record.issuedAt = now
+        record.expiresAt = end(from: now)
+        record.notBefore = notBefore
+        try writer.set(grants, of: &record, in: transaction)
+    }
+
+    private func end(from now: UnixSeconds) -> UnixSeconds { seconds.map { now.adding($0) } ?? .never }
+}
