@@ -120,7 +120,8 @@ public final class RecordCache: Sendable {
     /// - Parameter touch: whether a hit is to be remembered for eviction.
     @inline(never)
     public func lookUpElsewhere(
-        _ place: RecordPlace, tag: Tag, pepper: UInt16, checksum: UInt64, into record: inout CredentialRecord, touch: Bool
+        _ place: RecordPlace, tag: Tag, pepper: UInt16, checksum: UInt64, into record: inout CredentialRecord,
+        touch: Bool
     ) -> Bool {
         sets.lookUpElsewhere(place, tag, pepper, checksum, into: &record, touch: touch)
     }
@@ -129,7 +130,8 @@ public final class RecordCache: Sendable {
     /// - Parameters:
     ///   - record: written to also when the result is false.
     ///   - touch: whether a hit is to be remembered for eviction.
-    public func lookUp(_ id: CredentialID, at place: RecordPlace, into record: inout CredentialRecord, touch: Bool) -> Bool
+    public func lookUp(_ id: CredentialID, at place: RecordPlace, into record: inout CredentialRecord, touch: Bool)
+        -> Bool
     {
         sets.lookUp(id, at: place, into: &record, touch: touch)
     }

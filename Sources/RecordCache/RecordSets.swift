@@ -79,7 +79,9 @@ struct RecordSets: ~Copyable, Sendable {
     func lookUpAtHome(
         _ place: RecordPlace, _ tag: Tag, _ pepper: UInt16, _ checksum: UInt64, into record: inout CredentialRecord
     ) -> Bool {
-        guard let owner = slot(place.home, of: place.set).read(tag, pepper, checksum, into: &record) else { return false }
+        guard let owner = slot(place.home, of: place.set).read(tag, pepper, checksum, into: &record) else {
+            return false
+        }
         return owner <= SlotLayout.ownerBytes || completeOwner(owner, of: &record, in: place.set)
     }
 
@@ -147,8 +149,9 @@ struct RecordSets: ~Copyable, Sendable {
     ///
     /// Gives up when the copy is old already, when the slot is busy, and when it has a newer copy of that id.
     @inline(__always)
-    func put(_ id: UInt64, at place: RecordPlace, stamp: UInt64, traits: UInt64, _ write: (borrowing AtomicBlock) -> Void)
-    {
+    func put(
+        _ id: UInt64, at place: RecordPlace, stamp: UInt64, traits: UInt64, _ write: (borrowing AtomicBlock) -> Void
+    ) {
         let way = chooseWay(for: id, at: place)
         let slot = slot(way, of: place.set)
         // Only saves work: what counts is the check on hits.

@@ -25,7 +25,6 @@ public final class Verifier: @unchecked Sendable {
     let vendor: Vendor
     /// The owner of the record that the last call found, if it has more bytes than a record holds.
     private var longOwner: [UInt8] = []
-    private var hits: UInt64 = 0
 
     /// Hits between two that are remembered for eviction: writing each would make a shared line of it.
     private static let touchInterval: UInt64 = 8
@@ -84,7 +83,8 @@ public final class Verifier: @unchecked Sendable {
     /// is the checksum, if it is the issued one's; and nothing was left to read.
     @inline(__always)
     func isAccepted(
-        _ tag: Tag, _ checksum: UInt64, at newest: PepperPlace, _ place: RecordPlace, into record: inout CredentialRecord
+        _ tag: Tag, _ checksum: UInt64, at newest: PepperPlace, _ place: RecordPlace,
+        into record: inout CredentialRecord
     ) -> Bool {
         if cache.lookUpAtHome(place, tag: tag, pepper: newest.number, checksum: checksum, into: &record) {
             if isTouching { cache.noteHitAtHome(place) }
@@ -94,14 +94,13 @@ public final class Verifier: @unchecked Sendable {
                     place, tag: tag, pepper: newest.number, checksum: checksum, into: &record, touch: isTouching)
             else { return false }
         }
-        hits &+= 1
         counters.hits.increment()
         return true
     }
 
     /// Whether the next hit is to be remembered for eviction.
     @inline(__always)
-    private var isTouching: Bool { hits % Self.touchInterval == 0 }
+    private var isTouching: Bool { counters.hits.value % Self.touchInterval == 0 }
 
     /// Reads the whole of the presented text, then answers from the cache if the pepper is an older one or the secret wrong,
     /// else from the store, and lets the cache know what that said.
@@ -117,7 +116,6 @@ public final class Verifier: @unchecked Sendable {
         if cache.lookUp(id, at: place, into: &record, touch: isTouching),
             let presentedTag = self.tag(of: claimed.block, under: record.pepper, made: tag, at: newest)
         {
-            hits &+= 1
             counters.hits.increment()
             guard ConstantTime.equal(presentedTag, record.tag) else { return .unknown }
             return decide(&record, at: now, newest: newest, tag)

@@ -36,7 +36,8 @@ import Testing
 
     @Test func `many keys come as lines; a count outside of the limits makes none`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
-            let made = try await plane.client.post("/v1/keys/bulk", #"{"owner": "acme", "name": "\u0022x", "count": 2001}"#)
+            let made = try await plane.client.post(
+                "/v1/keys/bulk", #"{"owner": "acme", "name": "\u0022x", "count": 2001}"#)
             #expect(made.status == 200)
             #expect(made.headers["content-type"] == "application/x-ndjson")
             #expect(made.headers["cache-control"] == "no-store")
@@ -47,7 +48,8 @@ import Testing
                 #expect(key.owner == "acme" && key.name == "\"x" && key.key?.reveal().count == 66)
             }
             for count in ["0", "-1", "100000001"] {
-                #expect(try await plane.client.post("/v1/keys/bulk", #"{"owner": "a", "count": \#(count)}"#).status == 422)
+                #expect(
+                    try await plane.client.post("/v1/keys/bulk", #"{"owner": "a", "count": \#(count)}"#).status == 422)
             }
             #expect(try await plane.client.post("/v1/keys/bulk", #"{"owner": "a"}"#).status == 422)
             #expect(try await plane.client.post("/v1/keys/bulk", #"{"owner": "", "count": 2}"#).status == 422)

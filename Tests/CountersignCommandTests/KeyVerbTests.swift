@@ -25,7 +25,8 @@ import Testing
             let keys = outcome.json
             #expect(Set(keys.compactMap { $0["id"] as? String }).count == 3_500)
             #expect(Set(keys.compactMap { $0["key"] as? String }).count == 3_500)
-            #expect(keys.allSatisfy { Set($0.keys) == ["id", "key", "owner", "name", "scope", "aud", "iat", "nbf", "exp"] })
+            #expect(
+                keys.allSatisfy { Set($0.keys) == ["id", "key", "owner", "name", "scope", "aud", "iat", "nbf", "exp"] })
             #expect(keys.allSatisfy { $0["owner"] as? String == "ac\"me" })
             for key in [keys.first, keys.last] {
                 let id = try #require(key?["id"] as? String)
@@ -35,7 +36,8 @@ import Testing
             let listed = try await plane.command("key", "list", "--json")
             #expect(Set(listed.json.compactMap { $0["id"] as? String }) == Set(keys.compactMap { $0["id"] as? String }))
             let refused = try await plane.command(
-                "key", "create", "--owner", "a", "--not-before", "2100-01-01T00:00:00Z", "--expires-in", "1d", "--count",
+                "key", "create", "--owner", "a", "--not-before", "2100-01-01T00:00:00Z", "--expires-in", "1d",
+                "--count",
                 "2000", "--json")
             #expect(refused.status == 2 && refused.output.isEmpty && !refused.errors.contains("are made"))
         }

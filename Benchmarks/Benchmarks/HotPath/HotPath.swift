@@ -50,7 +50,7 @@ private final class Turns {
         let store = try await MeasuredStore()
         self.store = store
         path = try store.path(name)
-        hmac = try store.hmac()
+        hmac = try MeasuredPath.hmac()
     }
 
     func measure(_ benchmark: Benchmark) throws {

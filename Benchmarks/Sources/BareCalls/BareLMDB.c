@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 struct bare_lmdb {
     MDB_env *environment;
@@ -81,7 +82,13 @@ static int issue_group(MDB_txn *writing, const MDB_dbi *table, unsigned rows, ui
     return 0;
 }
 
-int bare_lmdb_issue(const char *directory, unsigned turn, unsigned commits, unsigned rows) {
+static uint64_t now_nanoseconds(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+int bare_lmdb_issue(const char *directory, unsigned turn, unsigned commits, unsigned rows, uint64_t *nanoseconds) {
     static const char *const names[] = {"credentials", "owners", "journal"};
     MDB_env *environment = NULL;
     MDB_txn *writing = NULL;
@@ -98,12 +105,14 @@ int bare_lmdb_issue(const char *directory, unsigned turn, unsigned commits, unsi
         writing = NULL;
     }
     for (unsigned commit = 0; !code && commit < commits; commit++) {
+        uint64_t start = now_nanoseconds();
         code = mdb_txn_begin(environment, NULL, 0, &writing);
         if (!code) { code = issue_group(writing, table, rows, &random, &number); }
         if (!code) {
             code = mdb_txn_commit(writing);
             writing = NULL;
         }
+        if (nanoseconds) { nanoseconds[commit] = now_nanoseconds() - start; }
     }
     if (writing) { mdb_txn_abort(writing); }
     if (environment) { mdb_env_close(environment); }

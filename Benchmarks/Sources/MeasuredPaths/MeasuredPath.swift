@@ -2,6 +2,7 @@ import AllocationCount
 import CredentialDigest
 import CredentialModel
 import CredentialStore
+import Issuance
 import Verification
 
 /// One way through the verifier, or a part of it, that can be run any number of times.
@@ -36,107 +37,70 @@ public final class MeasuredPath: @unchecked Sendable {
 }
 
 extension MeasuredStore {
-    /// All of them: HMAC, hit, get and miss first, the hits of 1,000 keys last.
+    /// All of them: HMAC, hit, get and miss first, hits in batches and hits of 1,000 keys last.
     public func paths() throws -> [MeasuredPath] {
         [
-            try hmac(), try hit(), bareGet(), try miss(), try wrongSecret(), try unknownID(), try revokedKey(),
+            try .hmac(), try hit(), bareGet(), try miss(), try wrongSecret(), try unknownID(), try revokedKey(),
             try importedKey(), parse(), try tag(), try hitOfFew(8), try batchOfFew(1_000), try batch(),
             try hitOfFew(1_000),
         ]
     }
 
-    /// Verifies texts in turn and counts the verdicts that are as expected.
-    private func verifying(
-        _ name: String, _ texts: PresentedTexts, in store: CredentialStore, as expected: InactiveReason?
-    ) throws -> MeasuredPath {
-        let verifier = try Verifier(store: store)
-        return MeasuredPath(name) { first, count in
-            let now = store.clock.now()
-            var record = CredentialRecord.blank
-            var index = first % texts.count
-            var met = 0
-            for _ in 0..<count {
-                let offset = index &* texts.stride
-                let text = texts.bytes.octets.extracting(offset..<offset &+ texts.stride)
-                if try verifier.verify(text, at: now, into: &record) == expected { met &+= 1 }
-                index = index &+ 1 == texts.count ? 0 : index &+ 1
-            }
-            return met
-        }
-    }
-
-    /// The same in batches as large as there can be.
-    private func verifyingBatches(_ name: String, _ texts: PresentedTexts, in store: CredentialStore) throws
-        -> MeasuredPath
-    {
-        let verifier = try Verifier(store: store)
-        return MeasuredPath(name) { first, count in
-            let now = store.clock.now()
-            var batch = verifier.makeBatch()
-            var index = first % texts.count
-            var met = 0
-            var left = count
-            while left > 0 {
-                batch.removeAll()
-                while left > 0 {
-                    let offset = index &* texts.stride
-                    guard batch.append(texts.bytes.octets.extracting(offset..<offset &+ texts.stride)) else { break }
-                    index = index &+ 1 == texts.count ? 0 : index &+ 1
-                    left &-= 1
-                }
-                try verifier.verify(&batch, at: now) { _, reason, _ in if reason == nil { met &+= 1 } }
-            }
-            return met
-        }
-    }
-
     /// Hits in batches, 100,000 keys in turn.
     public func batch() throws -> MeasuredPath {
-        let path = try verifyingBatches("verify hit, in batches", keys, in: warm)
+        let path = try MeasuredPath.verifyingBatches("verify hit, in batches", keys, in: warm)
         try path.run(keys.count)
         return path
     }
 
     /// The same of a few keys.
     public func batchOfFew(_ count: Int) throws -> MeasuredPath {
-        let path = try verifyingBatches("verify hit, in batches, \(count) keys", keys.first(count), in: warm)
+        let path = try MeasuredPath.verifyingBatches(
+            "verify hit, in batches, \(count) keys", keys.first(count), in: warm)
         try path.run(count)
         return path
     }
 
     /// A hit: the record is in the cache, 100,000 of them in turn.
     public func hit() throws -> MeasuredPath {
-        let path = try verifying("verify hit", keys, in: warm, as: nil)
+        let path = try MeasuredPath.verifying("verify hit", keys, in: warm, as: nil)
         try path.run(keys.count)
         return path
     }
 
     /// A hit of a few keys again and again, whose records stay in the processor's own caches: the work without the waiting.
     public func hitOfFew(_ count: Int) throws -> MeasuredPath {
-        let path = try verifying("verify hit, \(count) keys", keys.first(count), in: warm, as: nil)
+        let path = try MeasuredPath.verifying("verify hit, \(count) keys", keys.first(count), in: warm, as: nil)
         try path.run(count)
+        return path
+    }
+
+    /// The same in the store that keys are issued in.
+    public func hitBesideWriter() throws -> MeasuredPath {
+        let path = try MeasuredPath.verifying("verify hit, 1000 keys", keys.first(1_000), in: issuing.store, as: nil)
+        try path.run(1_000)
         return path
     }
 
     /// A miss: the record comes from the store.
     public func miss() throws -> MeasuredPath {
-        try verifying("verify miss", keys, in: cold, as: nil)
+        try MeasuredPath.verifying("verify miss", keys, in: cold, as: nil)
     }
 
     public func unknownID() throws -> MeasuredPath {
-        try verifying("verify unknown id", unknown, in: warm, as: .unknown)
+        try MeasuredPath.verifying("verify unknown id", unknown, in: warm, as: .unknown)
     }
 
     public func wrongSecret() throws -> MeasuredPath {
-        try verifying("verify wrong secret", forged, in: warm, as: .unknown)
+        try MeasuredPath.verifying("verify wrong secret", forged, in: warm, as: .unknown)
     }
 
     public func revokedKey() throws -> MeasuredPath {
-        try verifying("verify revoked", revoked, in: warm, as: .revoked)
+        try MeasuredPath.verifying("verify revoked", revoked, in: warm, as: .revoked)
     }
 
     public func importedKey() throws -> MeasuredPath {
-        try verifying("verify imported", imported, in: warm, as: nil)
+        try MeasuredPath.verifying("verify imported", imported, in: warm, as: nil)
     }
 
     /// Reading a credential's text, down to the block that is hashed.
@@ -157,17 +121,7 @@ extension MeasuredStore {
         }
     }
 
-    /// What no verification can do without, by libcrypto's own calls: the HMAC of a block from saved states.
-    public func hmac() throws -> MeasuredPath {
-        let bare = try BareHMAC()
-        return MeasuredPath("bare HMAC") { _, count in
-            var met = 0
-            for _ in 0..<count where bare.isExpected() { met &+= 1 }
-            return met
-        }
-    }
-
-    /// The same by this project's calls.
+    /// ``MeasuredPath/hmac()`` by this project's calls.
     public func tag() throws -> MeasuredPath {
         let text = Array(keys.bytes.prefix(keys.stride))
         guard let credential = NativeCredential(text.octets, vendor: .iiniit) else {

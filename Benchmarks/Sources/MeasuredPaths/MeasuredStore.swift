@@ -73,7 +73,7 @@ public final class MeasuredStore: @unchecked Sendable {
         cold = try CredentialStore.open(
             in: root.path + "/cold", peppers: peppers,
             options: StoreOptions(mapBytes: mapBytes, cacheBytes: RecordCache.bytesMin))
-        try Self.completeFilter(of: warm)
+        try warm.completeFilter()
         bare = try BareTable(directory: root.path + "/bare")
         keys = PresentedTexts(living.map { $0.secret.revealBytes() })
         ids = living.map(\.summary.id.rawValue)
@@ -94,13 +94,16 @@ public final class MeasuredStore: @unchecked Sendable {
     }
 
     /// What `serve` does beside its work when it starts.
-    private static func completeFilter(of store: CredentialStore) throws {
-        var next: CredentialID?
-        while let last = try store.indexIDs(after: next) { next = last }
-    }
-
     private static func backup(_ store: CredentialStore, to path: String) throws {
         try store.backup(toFile: path)
+    }
+}
+
+extension CredentialStore {
+    /// What `serve` does beside its work when it starts.
+    func completeFilter() throws {
+        var next: CredentialID?
+        while let last = try indexIDs(after: next) { next = last }
     }
 }
 
@@ -124,6 +127,12 @@ public struct PresentedTexts: Sendable {
     /// The first `count` of them.
     func first(_ count: Int) -> PresentedTexts {
         PresentedTexts((0..<min(count, self.count)).map { Array(bytes[$0 * stride..<($0 + 1) * stride]) })
+    }
+
+    init(bytes: [UInt8], stride: Int, count: Int) {
+        self.bytes = bytes
+        self.stride = stride
+        self.count = count
     }
 
     init(_ texts: [[UInt8]]) {

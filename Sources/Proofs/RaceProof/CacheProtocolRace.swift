@@ -202,7 +202,8 @@ struct CacheProtocolRace: Sendable {
     private static func owner(_ index: Int) -> OwnerText { owners[index % owners.count] }
 
     private static let owners = [
-        "row", "f81d4fae-7dec-11d0-a765-00a0c91e6bf6", String(repeating: "r", count: 24), String(repeating: "s", count: 64),
+        "row", "f81d4fae-7dec-11d0-a765-00a0c91e6bf6", String(repeating: "r", count: 24),
+        String(repeating: "s", count: 64),
     ].map { OwnerText(Array($0.utf8).octets) }
 
     private static func mark(_ index: Int, _ version: UInt64) -> UInt64 {
