@@ -12,12 +12,14 @@ import LMDB
 /// interned     kind ‖ number            → text
 /// clients      client number            → definition                   (integer keys)
 /// watermarks   kind ‖ owner or number   → journal number, issued before
+/// consents     subject ‖ 0 ‖ client     → when, and which scopes
+/// audit        its own number           → who did what                 (integer keys)
 /// meta         name                     → value
 /// ```
 struct Schema: Sendable {
     /// The version that this code reads and writes.
-    static let version: UInt64 = 2
-    static let tableCount = 9
+    static let version: UInt64 = 3
+    static let tableCount = 11
 
     let credentials: Database
     let aliases: Database
@@ -27,6 +29,8 @@ struct Schema: Sendable {
     let interned: Database
     let clients: Database
     let watermarks: Database
+    let consents: Database
+    let audit: Database
     let meta: Database
 
     /// The version that a store was written with; 0 when it does not say. Looked at before any other table: another
@@ -53,6 +57,8 @@ struct Schema: Sendable {
         interned = try open("interned", .bytes)
         clients = try open("clients", .integer)
         watermarks = try open("watermarks", .bytes)
+        consents = try open("consents", .bytes)
+        audit = try open("audit", .integer)
         meta = try open("meta", .bytes)
     }
 
@@ -61,6 +67,7 @@ struct Schema: Sendable {
         [
             ("credentials", credentials), ("aliases", aliases), ("journal", journal), ("expiry", expiry),
             ("owners", owners), ("interned", interned), ("clients", clients), ("watermarks", watermarks),
+            ("consents", consents), ("audit", audit),
             ("meta", meta),
         ]
     }

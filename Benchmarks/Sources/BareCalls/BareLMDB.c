@@ -13,7 +13,8 @@ struct bare_lmdb {
 };
 
 static const char *const tables[] = {
-    "credentials", "aliases", "journal", "expiry", "owners", "interned", "clients", "watermarks", "meta",
+    "credentials", "aliases", "journal", "expiry", "owners", "interned", "clients", "watermarks", "consents",
+    "audit", "meta",
 };
 
 struct bare_lmdb *bare_lmdb_open(const char *directory) {

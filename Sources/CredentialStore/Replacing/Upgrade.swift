@@ -59,7 +59,7 @@ enum Migration {
     private typealias Step = @Sendable (Environment, borrowing WriteTransaction) throws -> Void
 
     /// From schema 1 on, in order.
-    private static let steps: [Step] = [addOrigin]
+    private static let steps: [Step] = [addOrigin, addConsentsAndAudit]
 
     /// Brings the store of a staged folder to the present schema.
     @available(*, noasync)
@@ -90,6 +90,14 @@ enum Migration {
             $0.byteCount == 8 ? $0.word64(at: 0) : 0
         }
         try put(.origin, incarnation ?? 0, meta, transaction)
+    }
+
+    /// 2 to 3: what people have agreed to, and who did what.
+    private static func addConsentsAndAudit(
+        _ environment: Environment, _ transaction: borrowing WriteTransaction
+    ) throws {
+        _ = try environment.openDatabase("consents", keys: .bytes, in: transaction, create: true)
+        _ = try environment.openDatabase("audit", keys: .integer, in: transaction, create: true)
     }
 
     private static func put(
