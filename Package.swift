@@ -116,7 +116,8 @@ let package = Package(
             name: "ControlPlane",
             dependencies: [
                 "AdministrationAPI", "CredentialModel", "CredentialDigest", "CredentialStore", "Issuance",
-                "Verification",
+                "Verification", "Listening", "RecordCache",
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),

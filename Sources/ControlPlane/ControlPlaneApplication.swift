@@ -43,7 +43,7 @@ struct SocketListener: Service {
         requests[metadataKey: "listener"] = "control"
         let application = Application(
             responder: controlPlaneRouter(routes, access: access, logger: requests).buildResponder(),
-            server: .http1(configuration: Self.connections),
+            server: .http1(configuration: ControlPlaneLimits.connections),
             configuration: ApplicationConfiguration(
                 address: .unixDomainSocket(path: socket.birthplace),
                 availableConnectionsDelegate: MaximumAvailableConnections(ControlPlaneLimits.connectionsMax)),
@@ -65,15 +65,5 @@ struct SocketListener: Service {
             defer { published?.remove() }
             for try await result in group { published = result ?? published }
         }
-    }
-
-    private static var connections: HTTP1Channel.Configuration {
-        HTTP1Channel.Configuration(
-            additionalChannelHandlers: [BodyDeadline(.seconds(ControlPlaneLimits.bodyDeadlineSeconds))],
-            idleTimeout: .seconds(ControlPlaneLimits.idleSeconds),
-            httpDecoderConfiguration: .init(
-                maxHeaderFieldSize: ControlPlaneLimits.headBytesMax,
-                maxHeaderListSize: ControlPlaneLimits.headBytesMax,
-                maxHeaderFieldCount: ControlPlaneLimits.fieldsMax))
     }
 }

@@ -1,3 +1,6 @@
+import HummingbirdCore
+import NIOCore
+
 /// The bounds on everything that comes from outside.
 enum ControlPlaneLimits {
     static let headBytesMax = 16 * 1_024
@@ -12,4 +15,12 @@ enum ControlPlaneLimits {
     static let idempotencyKeepSeconds: Int64 = 86_400
     static let idempotencyKeyBytesMax = 255
     static let backupChunkBytes = 256 * 1_024
+
+    /// What every connection is held to.
+    static var connections: HTTP1Channel.Configuration {
+        HTTP1Channel.Configuration(
+            additionalChannelHandlers: [BodyDeadline(.seconds(bodyDeadlineSeconds))], idleTimeout: .seconds(idleSeconds),
+            httpDecoderConfiguration: .init(
+                maxHeaderFieldSize: headBytesMax, maxHeaderListSize: headBytesMax, maxHeaderFieldCount: fieldsMax))
+    }
 }

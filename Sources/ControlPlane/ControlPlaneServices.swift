@@ -12,15 +12,18 @@ public struct ControlPlaneServices: Sendable {
     /// Where the copy of a backup lies while it is made: a folder of its own with mode 0700 is made in it. It has to
     /// hold as much as the store, and its owner must be trusted with the tags.
     let backupFolder: String
+    /// The authorization server, where there is one.
+    let oauth: OAuthServer?
 
     public init(
         issuer: Issuer, explain: @escaping Explain, readiness: @escaping @Sendable () async -> Readiness,
-        backupFolder: String
+        backupFolder: String, oauth: OAuthServer? = nil
     ) {
         self.issuer = issuer
         self.explain = explain
         self.readiness = readiness
         self.backupFolder = backupFolder
+        self.oauth = oauth
     }
 }
 

@@ -12,12 +12,17 @@ import LMDB
 public final class Issuer: Sendable {
     public let store: CredentialStore
     public let policy: LifetimePolicy
+    public let grantPolicy: GrantPolicy
     /// Where peppers are added and taken away; nil when the file is not this process's to write.
     let pepperPath: String?
 
-    public init(store: CredentialStore, policy: LifetimePolicy = LifetimePolicy(), pepperPath: String? = nil) {
+    public init(
+        store: CredentialStore, policy: LifetimePolicy = LifetimePolicy(), grantPolicy: GrantPolicy = GrantPolicy(),
+        pepperPath: String? = nil
+    ) {
         self.store = store
         self.policy = policy
+        self.grantPolicy = grantPolicy
         self.pepperPath = pepperPath
     }
 

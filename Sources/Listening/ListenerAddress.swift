@@ -112,6 +112,14 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
+    /// Host and port; nil for a Unix socket.
+    public var hostAndPort: (host: String, port: Int)? {
+        switch transport {
+        case .unix: nil
+        case .http(let host, let port), .https(let host, let port): (host, port)
+        }
+    }
+
     /// Whether it speaks TLS.
     public var isEncrypted: Bool {
         if case .https = transport { true } else { false }

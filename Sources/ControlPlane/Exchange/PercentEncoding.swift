@@ -1,4 +1,4 @@
-/// Percent-decoding (RFC 3986 §2.1), strict: a bad escape or bad UTF-8 is no text at all.
+/// Percent-encoding (RFC 3986 §2.1), read strictly: a bad escape or bad UTF-8 is no text at all.
 enum PercentEncoding {
     static func decode(_ text: some StringProtocol, plusIsSpace: Bool) -> String? {
         var bytes: [UInt8] = []
@@ -14,6 +14,23 @@ enum PercentEncoding {
         }
         return String(validating: bytes, as: UTF8.self)
     }
+
+    /// All but unreserved characters escaped (RFC 3986 §2.3).
+    static func encode(_ text: String) -> String {
+        var encoded: [UInt8] = []
+        for byte in text.utf8 {
+            switch byte {
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F, 0x7E: encoded.append(byte)
+            default:
+                encoded.append(UInt8(ascii: "%"))
+                encoded.append(hex[Int(byte >> 4)])
+                encoded.append(hex[Int(byte & 15)])
+            }
+        }
+        return String(decoding: encoded, as: UTF8.self)
+    }
+
+    private static let hex = Array("0123456789ABCDEF".utf8)
 
     private static func digit(_ byte: UInt8) -> UInt8? {
         switch byte {

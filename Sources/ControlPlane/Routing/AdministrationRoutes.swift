@@ -9,6 +9,8 @@ func administrationRoutes(_ services: ControlPlaneServices, remembering created:
     let clients = ClientRoutes(issuer: issuer, created: created)
     let tokens = TokenRoutes(issuer: issuer, created: created)
     let owners = OwnerRoutes(issuer: issuer)
+    let authorizations = AuthorizationRoutes(server: services.oauth)
+    let consents = ConsentRoutes(issuer: issuer)
     let peppers = PepperRoutes(issuer: issuer)
     let store = StoreRoutes(issuer: issuer, backupFolder: services.backupFolder)
     let explain = ExplainRoutes(explain: services.explain)
@@ -42,6 +44,12 @@ func administrationRoutes(_ services: ControlPlaneServices, remembering created:
         Route(.delete, "/v1/tokens/{id}", .tokensRevoke, tokens.revoke),
 
         Route(.post, "/v1/owners/{owner}/revocations", .ownersRevoke, body: .optionalJSON, owners.revoke),
+
+        Route(.post, "/v1/authorizations/inspection", .authorizationsDecide, body: .json, authorizations.inspect),
+        Route(.post, "/v1/authorizations/acceptance", .authorizationsDecide, body: .json, authorizations.accept),
+        Route(.post, "/v1/authorizations/rejection", .authorizationsDecide, body: .json, authorizations.reject),
+        Route(.get, "/v1/consents", .consentsRead, query: ["sub"], consents.list),
+        Route(.delete, "/v1/consents", .consentsRevoke, query: ["sub", "client_id"], consents.revoke),
 
         Route(.get, "/v1/peppers", .peppersRead, peppers.list),
         Route(.post, "/v1/peppers", .peppersWrite, peppers.add),

@@ -20,6 +20,10 @@ public struct JournalEntry: Sendable, Equatable {
         case pepperRetired = 10
         /// The data is a backup from here on; numbers may be left out before it.
         case restored = 11
+        /// A code or a refresh token was used: it is spent, and its family goes on.
+        case redeemed = 12
+        /// Somebody agreed to what a client asks for, or took that back.
+        case consentChanged = 13
     }
 
     /// Counts up by one with each mutation; never reused within an incarnation of the store.

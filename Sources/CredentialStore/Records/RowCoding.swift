@@ -23,6 +23,9 @@ enum ClaimType {
     static let predecessor: UInt8 = 0x05
     static let successor: UInt8 = 0x06
     static let revokedAt: UInt8 = 0x07
+    static let redirectURI: UInt8 = 0x08
+    static let codeChallenge: UInt8 = 0x09
+    static let grantEndsAt: UInt8 = 0x0A
 }
 
 enum RowLayout {
@@ -124,6 +127,10 @@ extension StoredCredential {
             case ClaimType.successor where range.count == 8: successor = CredentialID(rawValue: value.word64(at: 0))
             case ClaimType.revokedAt where range.count == 8:
                 revokedAt = UnixSeconds(Int64(bitPattern: value.word64(at: 0)))
+            case ClaimType.redirectURI: redirectURI = String(decoding: value.copied(), as: UTF8.self)
+            case ClaimType.codeChallenge: codeChallenge = value.copied()
+            case ClaimType.grantEndsAt where range.count == 8:
+                grantEndsAt = UnixSeconds(Int64(bitPattern: value.word64(at: 0)))
             default: break
             }
         }
@@ -163,6 +170,9 @@ extension StoredCredential {
         if let predecessor { claim(ClaimType.predecessor, number: predecessor.rawValue) }
         if let successor { claim(ClaimType.successor, number: successor.rawValue) }
         if let revokedAt { claim(ClaimType.revokedAt, number: UInt64(bitPattern: revokedAt.rawValue)) }
+        if let redirectURI { claim(ClaimType.redirectURI, Array(redirectURI.utf8)) }
+        if let codeChallenge { claim(ClaimType.codeChallenge, codeChallenge) }
+        if let grantEndsAt { claim(ClaimType.grantEndsAt, number: UInt64(bitPattern: grantEndsAt.rawValue)) }
         return row
     }
 }

@@ -10,6 +10,12 @@ public struct StoredCredential: Sendable {
     public var predecessor: CredentialID?
     public var successor: CredentialID?
     public var revokedAt: UnixSeconds?
+    /// Of an authorization code: where it was sent, if the request named that itself (RFC 6749 §4.1.3).
+    public var redirectURI: String?
+    /// Of an authorization code: the SHA-256 of the verifier that redeems it (RFC 7636 §4.2).
+    public var codeChallenge: [UInt8]?
+    /// Of a code and of refresh tokens: when the grant ends that they belong to, however often it is refreshed.
+    public var grantEndsAt: UnixSeconds?
 
     /// A row for a new record. The owner is 0 to 255 bytes without a zero byte, as issuance has checked.
     public init(record: CredentialRecord, owner: [UInt8], name: String?) {

@@ -64,9 +64,9 @@ public struct Sweep: Sendable {
 extension StoreWriter {
     /// Deletes credentials whose own expiry is their index entry's and lies before `limitTime`.
     ///
-    /// The row is read again in this transaction: an edit may have given it a later end since it was indexed. What must
-    /// not be forgotten stays: refresh tokens and codes (reuse shows theft while their family lives) and imports (their
-    /// aliases lead to them, and a revoked one could else be imported anew).
+    /// The row is read again in this transaction: an edit may have given it a later end since it was indexed. Imports stay:
+    /// their aliases lead to them, and a revoked one could else be imported anew. Used codes and refresh tokens, whose reuse
+    /// shows theft, end with their family: that is the expiry which they are given when they are used.
     func removeExpired(
         before limitTime: UnixSeconds, limit: Int, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> (due: Int, removed: Int) {
@@ -121,10 +121,7 @@ extension StoreWriter {
 extension StoredCredential {
     /// Whether the row outlives its time, and then stands in no expiry index.
     var mustBeRemembered: Bool {
-        switch record.kind {
-        case .refreshToken, .authorizationCode: record.family != 0
         // Their aliases lead to them: without the row the key would be neither known nor importable.
-        case .apiKey, .accessToken, .clientSecret: record.flags.contains(.imported)
-        }
+        record.flags.contains(.imported)
     }
 }

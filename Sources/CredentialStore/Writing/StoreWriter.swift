@@ -25,6 +25,9 @@ public final class StoreWriter {
         self.interning = interning
     }
 
+    /// The number that the next change will get: also a number for a family that nothing else has.
+    public var nextJournalNumber: UInt64 { journalNumber + 1 }
+
     /// Begins a transaction.
     func begin(now: UnixSeconds, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
         self.now = now
@@ -323,7 +326,7 @@ public final class StoreWriter {
     // MARK: The journal
 
     @discardableResult
-    private func journal(
+    func journal(
         _ event: JournalEntry.Event, kind: CredentialKind? = nil, id: CredentialID? = nil,
         issuedBefore: UnixSeconds? = nil, subject: [UInt8] = [],
         in transaction: borrowing WriteTransaction

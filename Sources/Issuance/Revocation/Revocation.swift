@@ -32,6 +32,8 @@ extension Issuer {
     private static let chainMax = 10_000
 
     /// Revokes credentials of any kind. When this returns, no verifier of this process accepts them again.
+    ///
+    /// A code or a refresh token takes everything with it that its grant has given: what it was for is over.
     /// - Parameter chain: whether their predecessors and successors are revoked as well.
     public func revoke(_ ids: [CredentialID], chain: Bool) async throws(IssuanceError) -> RevocationReport {
         guard (1...Self.revocationsPerRequestMax).contains(ids.count) else {
@@ -59,6 +61,9 @@ extension Issuer {
                 new.record.flags.insert(.revoked)
                 new.revokedAt = writer.now
                 try writer.replace(old, by: new, event: .revoked, in: transaction)
+                if [.refreshToken, .authorizationCode].contains(old.record.kind) {
+                    try writer.endFamily(of: old, in: transaction)
+                }
                 report.revoked.append(id)
             }
             for id in relatives where seen.insert(id).inserted {

@@ -64,20 +64,22 @@ struct Daemon: Sendable {
 
     private func serve(_ store: CredentialStore, _ readiness: DataPlane.Readiness, _ logger: Logger) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
-        let issuer = Issuer(store: store, policy: settings.lifetimes, pepperPath: settings.pepperPath)
-        let announcement = Announcement(logger: logger, readiness: readiness)
+        let issuer = Issuer(
+            store: store, policy: settings.lifetimes, grantPolicy: settings.grants, pepperPath: settings.pepperPath)
+        let announcement = Announcement(
+            logger: logger, readiness: readiness, awaits: settings.oauth == nil ? [.data, .control] : [.data, .control, .oauth])
         let dataPlane = try DataPlaneServer(
             store: store, settings: settings.dataPlane, listeners: settings.listeners, health: settings.health,
             identity: settings.identity, group: group, readiness: readiness, logger: logger
         ) { announcement.dataPlane($0) }
-        let control = try controlPlane(issuer, readiness, logger, announcement)
+        let oauth = try settings.oauth.map { try OAuthServer(issuer: issuer, settings: $0.settings) }
+        let control = try controlPlane(issuer, oauth, readiness, logger, announcement)
         let upkeep = Upkeep(store: store, identity: settings.identity, logger: logger)
         let services = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 // Ended in reverse order: the data plane drains before administration goes.
-                services: [
-                    .init(service: upkeep), .init(service: control), .init(service: dataPlane),
-                ],
+                services: [.init(service: upkeep), .init(service: control)]
+                    + authorizationServer(oauth, logger, announcement) + [.init(service: dataPlane)],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         do {
             try await services.run()
@@ -88,8 +90,24 @@ struct Daemon: Sendable {
         try? await group.shutdownGracefully()
     }
 
+    private func authorizationServer(
+        _ oauth: OAuthServer?, _ logger: Logger, _ announcement: Announcement
+    ) -> [ServiceGroupConfiguration.ServiceConfiguration] {
+        guard let oauth, let (of, listener) = settings.oauth else { return [] }
+        if of.login == .demonstration {
+            logger.warning("the demonstration sign-in is on: everybody who reaches it can be anybody")
+        }
+        let service = authorizationServerApplication(
+            oauth, address: listener, identity: settings.identity, logger: logger
+        ) { port in
+            let host = listener.hostAndPort?.host ?? ""
+            announcement.authorizationServer("\(listener.isEncrypted ? "https" : "http")://\(host):\(port)")
+        }
+        return [.init(service: service)]
+    }
+
     private func controlPlane(
-        _ issuer: Issuer, _ readiness: DataPlane.Readiness, _ logger: Logger, _ announcement: Announcement
+        _ issuer: Issuer, _ oauth: OAuthServer?, _ readiness: DataPlane.Readiness, _ logger: Logger, _ announcement: Announcement
     ) throws -> some Service {
         let explaining = try Explaining(issuer: issuer)
         let services = ControlPlaneServices(
@@ -104,7 +122,7 @@ struct Daemon: Sendable {
                 case .draining: .notReady(reason: "the service is shutting down")
                 case .failed: .notReady(reason: "the store has failed and the process is ending")
                 }
-            }, backupFolder: settings.storePath)
+            }, backupFolder: settings.storePath, oauth: oauth)
         let path = if case .unix(let path) = settings.control.transport { path } else { "" }
         return controlPlaneApplication(
             services: services, socketPath: path, mode: Int(settings.control.mode), group: settings.control.group,

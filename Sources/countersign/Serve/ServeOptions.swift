@@ -19,17 +19,27 @@ struct ServeOptions: ParsableArguments {
             valueName: "url"))
     var listen: [String] = []
 
-    @Option(help: ArgumentHelp("Socket of administration (default: unix:DIR/control.sock).", valueName: "url"))
+    @Option(
+        help: ArgumentHelp(
+            "Socket of administration (default: unix:DIR/control.sock); and where the OAuth endpoints are served: http://HOST:PORT on loopback, or https://HOST:PORT. Repeatable.",
+            valueName: "url"))
     var controlListen: [String] = []
 
     @Option(help: ArgumentHelp("Where to serve only probes, in cleartext for anybody.", valueName: "url"))
     var healthListen: String?
 
-    @Option(help: ArgumentHelp("Issuer in answers (iss).", valueName: "url"))
+    @Option(
+        help: ArgumentHelp("Issuer in answers (iss): the address that OAuth clients know this by.", valueName: "url"))
     var issuer: String?
 
     @Option(help: ArgumentHelp("Public address of the introspection endpoint.", valueName: "url"))
     var introspectionURL: String?
+
+    @Option(help: ArgumentHelp("Your application that signs people in and asks for their consent.", valueName: "url"))
+    var loginURL: String?
+
+    @Flag(help: "Serve a sign-in on which everybody can be anybody, to try the flows out (loopback only).")
+    var demoLogin = false
 
     @Option(help: ArgumentHelp("Event loops (default: the processors that may be used).", valueName: "n"))
     var threads: Int?
@@ -51,10 +61,11 @@ struct ServeOptions: ParsableArguments {
         var flags: [Setting: ConfigContent] = [:]
         let texts: [(Setting, String?)] = [
             (.store, store), (.vendor, vendor), (.healthListen, healthListen), (.issuer, issuer),
-            (.introspectionURL, introspectionURL), (.pepperFile, pepperFile), (.tlsCertificate, tlsCertificate),
+            (.introspectionURL, introspectionURL), (.loginURL, loginURL), (.pepperFile, pepperFile), (.tlsCertificate, tlsCertificate),
             (.tlsKey, tlsKey), (.tlsClientCA, tlsClientCA),
         ]
         for (setting, text) in texts { flags[setting] = text.map { .string($0) } }
+        if demoLogin { flags[.demoLogin] = .bool(true) }
         if let threads { flags[.threads] = .int(threads) }
         if !listen.isEmpty { flags[.listen] = .stringArray(listen) }
         if !controlListen.isEmpty { flags[.controlListen] = .stringArray(controlListen) }

@@ -1,4 +1,5 @@
 import Configuration
+import ControlPlane
 import CredentialModel
 import DataPlane
 import Foundation
@@ -17,12 +18,15 @@ struct ServeSettings: Sendable {
     var vendor: Vendor?
     var listeners: [ListenerAddress]
     var control: ListenerAddress
+    /// The authorization server's settings and where it listens; nil: there is none.
+    var oauth: (settings: OAuthSettings, listener: ListenerAddress)?
     var health: ListenerAddress?
     var threads: Int
     var pepperPath: String
     var identity: TLSIdentity?
     var dataPlane: DataPlaneSettings
     var lifetimes: LifetimePolicy
+    var grants: GrantPolicy
     var logLevel: Logger.Level
 
     /// The longest path of a Unix socket that the system takes.
@@ -52,15 +56,21 @@ struct ServeSettings: Sendable {
         for listener in listeners {
             try Self.naming { () throws(ListenerAddress.Fault) in try listener.requirePrivate() }
         }
-        control = try Self.control(reader, storePath)
+        let controls = try Self.controls(reader, storePath)
+        control = controls.socket
+        oauth = try OAuthReading(reader).settings(listener: controls.open)
         health = try reader.text(.healthListen).map { try Self.listener($0) }
-        identity = try Self.identity(reader, listeners + (health.map { [$0] } ?? []))
+        identity = try Self.identity(reader, listeners + [health, controls.open].compactMap { $0 })
         dataPlane = try Self.dataPlane(reader)
         lifetimes = LifetimePolicy(
             keySecondsDefault: try reader.number(.keySecondsDefault, from: 1).map(Int64.init),
             keySecondsMax: try reader.number(.keySecondsMax, from: 1).map(Int64.init),
             accessTokenSecondsDefault: Int64(try reader.number(.accessTokenSecondsDefault, from: 1) ?? 3_600),
             accessTokenSecondsMax: Int64(try reader.number(.accessTokenSecondsMax, from: 1) ?? 86_400))
+        grants = GrantPolicy(
+            refreshIdleSeconds: Int64(try reader.number(.refreshIdleSeconds, from: 1) ?? 30 * 86_400),
+            refreshAbsoluteSeconds: Int64(try reader.number(.refreshAbsoluteSeconds, from: 1) ?? 90 * 86_400),
+            reuseLeewaySeconds: Int64(try reader.number(.refreshReuseLeeway, to: 60) ?? 0))
         logLevel =
             try reader.text(.logLevel).map { text in
                 guard let level = Logger.Level(rawValue: text) else {
@@ -69,7 +79,6 @@ struct ServeSettings: Sendable {
                 }
                 return level
             } ?? .info
-        _ = try reader.text(.introspectionURL)
     }
 
     /// A sixteenth of the memory that this process may use, at most 1 GiB.
@@ -100,17 +109,19 @@ struct ServeSettings: Sendable {
         }
     }
 
-    private static func control(_ reader: SettingsReader, _ storePath: String) throws -> ListenerAddress {
-        let texts = try reader.list(.controlListen) ?? ["unix:\(storePath)/control.sock"]
-        guard texts.count == 1, let text = texts.first else {
-            throw reader.fault(.controlListen, "must be one Unix socket")
-        }
-        let address = try listener(text)
-        guard case .unix = address.transport else {
+    /// Administration on one Unix socket, and at most one address for the public endpoints.
+    private static func controls(
+        _ reader: SettingsReader, _ storePath: String
+    ) throws -> (socket: ListenerAddress, open: ListenerAddress?) {
+        let addresses = try (try reader.list(.controlListen) ?? []).map { try listener($0) }
+        let sockets = addresses.filter { $0.hostAndPort == nil }
+        let open = addresses.filter { $0.hostAndPort != nil }
+        guard sockets.count <= 1, open.count <= 1 else {
             throw reader.fault(
-                .controlListen, "must be unix:PATH: administration is open to whoever may write that file")
+                .controlListen, "must be one unix:PATH for administration and one http(s)://HOST:PORT for OAuth at most")
         }
-        return address
+        for address in open { try naming { () throws(ListenerAddress.Fault) in try address.requirePrivate() } }
+        return (try sockets.first ?? listener("unix:\(storePath)/control.sock"), open.first)
     }
 
     private static func identity(_ reader: SettingsReader, _ listeners: [ListenerAddress]) throws -> TLSIdentity? {

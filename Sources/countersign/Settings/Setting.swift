@@ -10,6 +10,9 @@ enum Setting: String, CaseIterable {
     case healthListen = "health-listen"
     case issuer
     case introspectionURL = "introspection-url"
+    case loginURL = "login-url"
+    case demoLogin = "demo-login"
+    case corsOrigins = "cors-origins"
     case realm
     case resourceMetadata = "resource-metadata"
     case threads
@@ -26,19 +29,25 @@ enum Setting: String, CaseIterable {
     case keySecondsMax = "lifetimes.key-max-seconds"
     case accessTokenSecondsDefault = "lifetimes.access-token-default-seconds"
     case accessTokenSecondsMax = "lifetimes.access-token-max-seconds"
+    case refreshIdleSeconds = "lifetimes.refresh-token-idle-seconds"
+    case refreshAbsoluteSeconds = "lifetimes.refresh-token-absolute-seconds"
+    case refreshReuseLeeway = "refresh.reuse-leeway"
     case logLevel = "log-level"
 
     enum Kind: String {
         case text = "a text"
         case number = "a whole number"
+        case truth = "true or false"
         case list = "a list of texts"
     }
 
     var kind: Kind {
         switch self {
-        case .listen, .controlListen, .trustedProxies, .verifySources: .list
+        case .listen, .controlListen, .trustedProxies, .verifySources, .corsOrigins: .list
+        case .demoLogin: .truth
         case .storeMapBytes, .threads, .cacheBytes, .connectionsMax, .drainSeconds, .keySecondsDefault, .keySecondsMax,
-            .accessTokenSecondsDefault, .accessTokenSecondsMax:
+            .accessTokenSecondsDefault, .accessTokenSecondsMax, .refreshIdleSeconds, .refreshAbsoluteSeconds,
+            .refreshReuseLeeway:
             .number
         default: .text
         }

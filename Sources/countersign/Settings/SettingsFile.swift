@@ -45,6 +45,7 @@ enum SettingsFile {
         switch kind {
         case .text: value is String
         case .number: value is Int
+        case .truth: value is Bool
         case .list: (value as? [Any])?.allSatisfy { $0 is String } ?? false
         }
     }

@@ -41,6 +41,10 @@ struct SettingsReader: Sendable {
         try value(setting) { reader.stringArray(forKey: ConfigKey(stringLiteral: setting.rawValue)) }
     }
 
+    func truth(_ setting: Setting) throws -> Bool? {
+        try value(setting) { reader.bool(forKey: ConfigKey(stringLiteral: setting.rawValue)) }
+    }
+
     func number(_ setting: Setting, from least: Int = 0, to most: Int = Int.max) throws -> Int? {
         let number = try value(setting) { reader.int(forKey: ConfigKey(stringLiteral: setting.rawValue)) }
         guard let number else { return nil }

@@ -1,0 +1,66 @@
+import AdministrationAPI
+import Hummingbird
+import Issuance
+
+/// `/v1/authorizations`: the doors of the application that signs people in (the way Ory Hydra does it).
+struct AuthorizationRoutes: Sendable {
+    /// Nil: this node serves no authorization endpoint.
+    let server: OAuthServer?
+
+    func inspect(_ exchange: Exchange) async throws -> Response {
+        let asked = try exchange.decode(AuthorizationInspectionRequest.self)
+        let server = try served()
+        let challenge = try Self.naming { () throws(OAuthError) in try server.challenge(asked.challenge) }
+        let client = server.store.published.clients.client(id: challenge.clientID)
+        var consented: [String] = []
+        if let subject = asked.subject {
+            consented = try await server.issuer.consents(of: subject)
+                .first { $0.clientID == challenge.clientID }?.scope ?? []
+        }
+        return try .json(
+            AuthorizationInspection(
+                clientID: challenge.clientID, clientName: client?.name ?? "", scope: SpaceSeparated(challenge.scope),
+                audience: challenge.audience, redirectURI: challenge.redirectURI, expiresAt: challenge.endsAt,
+                consentedScope: SpaceSeparated(consented)))
+    }
+
+    func accept(_ exchange: Exchange) async throws -> Response {
+        let asked = try exchange.decode(AuthorizationAcceptance.self)
+        let server = try served()
+        let challenge = try Self.naming { () throws(OAuthError) in try server.challenge(asked.challenge) }
+        do {
+            let address = try await server.accept(
+                asked.challenge, subject: asked.subject, scope: asked.scope?.words ?? challenge.scope,
+                remember: asked.remember)
+            return try .json(AuthorizationDecided(redirectTo: address))
+        } catch let error as OAuthError {
+            throw Problem(.invalidValue, detail: "\(error.reason).")
+        }
+    }
+
+    func reject(_ exchange: Exchange) async throws -> Response {
+        let asked = try exchange.decode(AuthorizationRejection.self)
+        let server = try served()
+        do {
+            let address = try server.reject(asked.challenge, reason: asked.reason ?? "the request was refused")
+            return try .json(AuthorizationDecided(redirectTo: address))
+        } catch let error as OAuthError {
+            throw Problem(.invalidValue, detail: "\(error.reason).", member: "login_challenge")
+        }
+    }
+
+    private func served() throws(Problem) -> OAuthServer {
+        guard let server else {
+            throw Problem(.conflict, detail: "This node serves no authorization endpoint: name an issuer in its settings.")
+        }
+        return server
+    }
+
+    private static func naming<Value>(_ body: () throws(OAuthError) -> Value) throws(Problem) -> Value {
+        do throws(OAuthError) {
+            return try body()
+        } catch {
+            throw Problem(.invalidValue, detail: "\(error.reason).", member: "login_challenge")
+        }
+    }
+}

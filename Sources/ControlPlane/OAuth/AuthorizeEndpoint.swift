@@ -1,0 +1,124 @@
+import CredentialStore
+import Hummingbird
+import Issuance
+
+/// `GET /oauth2/authorize` (RFC 6749 §4.1.1): holds a request against its client and sends the browser to sign in.
+struct AuthorizeEndpoint: Sendable {
+    let server: OAuthServer
+
+    private static let stateBytesMax = 1_024
+    private static let once = [
+        "response_type", "scope", "state", "code_challenge", "code_challenge_method", "response_mode",
+    ]
+
+    func authorize(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+        guard let parameters = FormParameters(request.uri.query ?? "") else {
+            return Page.refusal("The address is not percent-encoded UTF-8.")
+        }
+        // Of these two it must be sure where an answer may go; until then nobody is sent anywhere (RFC 6749 §4.1.2.1).
+        let clientIDs = parameters.all("client_id")
+        let redirectURIs = parameters.all("redirect_uri")
+        guard clientIDs.count == 1, redirectURIs.count <= 1,
+            let client = server.store.published.clients.client(id: clientIDs[0]), client.revokedAt == nil
+        else { return Page.refusal("The application that sent you here is not registered.") }
+        guard let redirectURI = AuthorizationRequest.redirectURI(redirectURIs.first, of: client) else {
+            return Page.refusal("The application wants the answer at an address that it is not registered with.")
+        }
+        let states = parameters.all("state")
+        do throws(OAuthError) {
+            let state = try Self.state(parameters)
+            let asked = try self.request(client, redirectURI, isNamed: !redirectURIs.isEmpty, parameters)
+            return try signIn(asked, state, request)
+        } catch {
+            let state = states.count == 1 && states[0].utf8.count <= Self.stateBytesMax ? states[0] : nil
+            return .seeOther(server.refused(error, redirectURI, state))
+        }
+    }
+
+    private static func state(_ parameters: FormParameters) throws(OAuthError) -> String? {
+        let state = try parameters.one("state")
+        guard state?.utf8.count ?? 0 <= stateBytesMax else {
+            throw OAuthError(.invalidRequest, "state has more than \(stateBytesMax) bytes")
+        }
+        return state
+    }
+
+    private func request(
+        _ client: ClientDefinition, _ redirectURI: String, isNamed: Bool, _ parameters: FormParameters
+    ) throws(OAuthError) -> AuthorizationRequest {
+        try parameters.requireOnce(Self.once)
+        guard try parameters.one("response_mode") ?? "query" == "query" else {
+            throw OAuthError(.invalidRequest, "response_mode can be query only")
+        }
+        var asked = AuthorizationRequest.Parameters()
+        asked.responseType = try parameters.one("response_type")
+        asked.scope = try parameters.one("scope")
+        asked.resources = parameters.all("resource")
+        asked.codeChallenge = try parameters.one("code_challenge")
+        asked.codeChallengeMethod = try parameters.one("code_challenge_method")
+        return try AuthorizationRequest(
+            client: client, redirectURI: redirectURI, namesRedirectURI: isNamed, asked)
+    }
+
+    private func signIn(
+        _ asked: AuthorizationRequest, _ state: String?, _ request: Request
+    ) throws(OAuthError) -> Response {
+        let cookie = server.browsers.cookie(of: request) ?? server.browsers.draw()
+        let challenge = Challenge(
+            asked, state: state, browser: Browsers.mark(cookie), now: server.store.clock.now())
+        guard let text = try? server.seal.close(challenge, .challenge), let login = server.settings.login else {
+            throw OAuthError(.serverError, "nobody can sign in here")
+        }
+        let place =
+            switch login {
+            case .application(let url): url
+            case .demonstration: server.address(OAuthPath.demonstration)
+            }
+        var response = Response.seeOther(WebAddress.adding([("login_challenge", text)], to: place))
+        response.headers[.setCookie] = server.browsers.field(cookie)
+        return response
+    }
+
+    /// `GET /oauth2/authorize/resume`: comes back from the sign-in with a verdict, and goes on to the application.
+    func resume(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+        let texts = FormParameters(request.uri.query ?? "")?.all("verdict") ?? []
+        guard texts.count == 1, let verdict = server.seal.open(SignInVerdict.self, texts[0], .verdict),
+            let asked = verdict.challenge.request
+        else { return Page.refusal("This address is not one that a sign-in ends with.") }
+        let challenge = verdict.challenge
+        guard !challenge.isOver(at: server.store.clock.now()) else {
+            return Page.refusal("The sign-in has taken too long. Begin again at the application.")
+        }
+        guard let cookie = server.browsers.cookie(of: request), Browsers.isSame(cookie, challenge.browser) else {
+            return Page.refusal("This sign-in was begun in another browser. Begin again at the application.")
+        }
+        guard
+            server.used.use(
+                challenge.id, until: .init(challenge.endsAt), now: server.store.clock.now())
+        else { return Page.refusal("This sign-in was used already. Begin again at the application.") }
+        do throws(OAuthError) {
+            guard let subject = verdict.subject else {
+                throw OAuthError(.accessDenied, verdict.refusal ?? "the request was refused")
+            }
+            let code = try await server.issuer.authorize(asked, subject: subject, scope: verdict.scope)
+            // RFC 9207: who answers, so that a client of several servers cannot be made to mix them up.
+            let parameters: [(name: String, value: String?)] = [
+                ("code", code.reveal()), ("state", challenge.state), ("iss", server.settings.issuer),
+            ]
+            return .seeOther(WebAddress.adding(parameters, to: challenge.redirectURI))
+        } catch {
+            return .seeOther(server.refused(error, challenge.redirectURI, challenge.state))
+        }
+    }
+}
+
+extension OAuthServer {
+    /// Where the browser takes a refusal (RFC 6749 §4.1.2.1).
+    func refused(_ error: OAuthError, _ redirectURI: String, _ state: String?) -> String {
+        WebAddress.adding(
+            [
+                ("error", error.code.rawValue), ("error_description", error.reason), ("state", state),
+                ("iss", settings.issuer),
+            ], to: redirectURI)
+    }
+}

@@ -1,0 +1,91 @@
+import CredentialModel
+import CredentialStore
+import Issuance
+
+/// An authorization request on its way through the sign-in.
+struct Challenge: Codable, Sendable {
+    /// Drawn for this request.
+    let id: String
+    let clientID: String
+    let redirectURI: String
+    let namesRedirectURI: Bool
+    let scope: [String]
+    let audience: [String]
+    let codeChallenge: String
+    let state: String?
+    /// Of the browser that began it.
+    let browser: String
+    let endsAt: Int64
+
+    /// How long a sign-in may take, in seconds.
+    static let secondsMax: Int64 = 600
+
+    init(_ request: AuthorizationRequest, state: String?, browser: String, now: UnixSeconds) {
+        id = CredentialID.random().description
+        clientID = request.clientID
+        redirectURI = request.redirectURI
+        namesRedirectURI = request.namesRedirectURI
+        scope = request.scope
+        audience = request.audience
+        codeChallenge = request.challenge.text
+        self.state = state
+        self.browser = browser
+        endsAt = now.adding(Self.secondsMax).rawValue
+    }
+
+    /// Nil when it was made by a version that wrote it otherwise.
+    var request: AuthorizationRequest? {
+        CodeChallenge(codeChallenge).map {
+            AuthorizationRequest(
+                clientID: clientID, redirectURI: redirectURI, namesRedirectURI: namesRedirectURI, scope: scope,
+                audience: audience, challenge: $0)
+        }
+    }
+
+    func isOver(at now: UnixSeconds) -> Bool { now.rawValue >= endsAt }
+}
+
+/// What was decided on a challenge.
+struct SignInVerdict: Codable, Sendable {
+    let challenge: Challenge
+    /// Who agreed; nil when it was refused.
+    let subject: String?
+    let scope: [String]
+    /// Why it was refused, for the client.
+    let refusal: String?
+}
+
+extension OAuthServer {
+    /// - Throws: ``OAuthError`` for what is none, and for one that is over.
+    func challenge(_ text: String) throws(OAuthError) -> Challenge {
+        guard let challenge = seal.open(Challenge.self, text, .challenge) else {
+            throw OAuthError(.invalidRequest, "the challenge is not one of this server's")
+        }
+        guard !challenge.isOver(at: store.clock.now()) else {
+            throw OAuthError(.invalidRequest, "the sign-in has taken too long: begin again at the application")
+        }
+        return challenge
+    }
+
+    /// Where the browser is sent with a decision.
+    func resumption(_ verdict: SignInVerdict) throws -> String {
+        address(OAuthPath.resume) + "?verdict=" + (try seal.close(verdict, .verdict))
+    }
+
+    /// Decides in the name of a subject.
+    /// - Returns: where the browser is to be sent.
+    func accept(_ text: String, subject: String, scope: [String], remember: Bool) async throws -> String {
+        let challenge = try challenge(text)
+        guard scope.allSatisfy(challenge.scope.contains) else {
+            throw OAuthError(.invalidScope, "more is granted than was asked for")
+        }
+        if remember {
+            try await issuer.rememberConsent(subject: subject, clientID: challenge.clientID, scope: scope)
+        }
+        return try resumption(SignInVerdict(challenge: challenge, subject: subject, scope: scope, refusal: nil))
+    }
+
+    func reject(_ text: String, reason: String) throws -> String {
+        try resumption(SignInVerdict(challenge: try challenge(text), subject: nil, scope: [], refusal: reason))
+    }
+}

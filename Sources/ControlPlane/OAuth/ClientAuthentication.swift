@@ -1,0 +1,56 @@
+import CredentialStore
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Issuance
+
+/// Finds out which client sends a request to the token or the revocation endpoint (RFC 6749 §2.3, §3.2.1).
+struct ClientAuthentication: Sendable {
+    let store: CredentialStore
+    let secrets: ClientSecrets
+
+    /// - Throws: `invalid_client` for a secret that is wrong or missing, `invalid_request` for two methods at once.
+    func client(of request: Request, _ parameters: FormParameters) throws(OAuthError) -> ClientDefinition {
+        let clientID = try parameters.one("client_id")
+        let secret = try parameters.one("client_secret")
+        let fields = request.headers[values: .authorization]
+        guard fields.count <= 1 else { throw OAuthError(.invalidRequest, "two Authorization fields") }
+        if let field = fields.first {
+            guard let pair = Self.basic(field) else {
+                throw OAuthError(.invalidClient, "the Authorization field holds no Basic credentials")
+            }
+            // One method only; many clients repeat themselves in the body, which is fine if it agrees.
+            guard clientID ?? pair.clientID == pair.clientID, secret ?? pair.secret == pair.secret else {
+                throw OAuthError(.invalidRequest, "the credentials in the body differ from the Authorization field")
+            }
+            return try confidential(pair.clientID, pair.secret)
+        }
+        guard let clientID else { throw OAuthError(.invalidClient, "no client has identified itself") }
+        if let secret { return try confidential(clientID, secret) }
+        // An id proves nothing; only whoever can keep no secret needs none.
+        guard let client = store.published.clients.client(id: clientID), client.isPublic, client.revokedAt == nil else {
+            throw Self.refusal
+        }
+        return client
+    }
+
+    /// The same words for every cause: whether a client exists is nobody's business.
+    private static let refusal = OAuthError(.invalidClient, "the client or its secret is unknown")
+
+    private func confidential(_ clientID: String, _ secret: String) throws(OAuthError) -> ClientDefinition {
+        guard let client = try secrets.client(clientID, secret: secret) else { throw Self.refusal }
+        return client
+    }
+
+    /// Identifier and secret, form-encoded or as they are: ours hold nothing that could be either.
+    private static func basic(_ field: String) -> (clientID: String, secret: String)? {
+        let parts = field.split(separator: " ", maxSplits: 1)
+        guard parts.count == 2, parts[0].lowercased() == "basic", parts[1].utf8.count <= 1_024,
+            let bytes = Data(base64Encoded: parts[1].drop { $0 == " " }.description),
+            let text = String(validating: bytes, as: UTF8.self), let colon = text.firstIndex(of: ":"),
+            let clientID = PercentEncoding.decode(text[..<colon], plusIsSpace: true),
+            let secret = PercentEncoding.decode(text[text.index(after: colon)...], plusIsSpace: true)
+        else { return nil }
+        return (clientID, secret)
+    }
+}

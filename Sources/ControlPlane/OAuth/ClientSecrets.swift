@@ -1,0 +1,32 @@
+import CredentialStore
+import CredentialModel
+import Issuance
+import Synchronization
+import Verification
+
+/// Tells whether a client's secret is right. Has a verifier, and so a read transaction, of its own.
+final class ClientSecrets: Sendable {
+    private let verifier: Mutex<Verifier>
+    private let store: CredentialStore
+
+    init(store: CredentialStore) throws(StoreFailure) {
+        verifier = Mutex(try Verifier(store: store))
+        self.store = store
+    }
+
+    /// The client of that id if this is a living secret of it.
+    /// - Throws: ``OAuthError`` when the store cannot answer.
+    func client(_ clientID: String, secret: String) throws(OAuthError) -> ClientDefinition? {
+        guard let client = store.published.clients.client(id: clientID), client.revokedAt == nil else { return nil }
+        do throws(StoreFailure) {
+            let verdict = try verifier.withLock { verifier throws(StoreFailure) in
+                try verifier.verify(Array(secret.utf8).octets, at: store.clock.now())
+            }
+            guard case .active(let record) = verdict, record.kind == .clientSecret, record.client == client.number
+            else { return nil }
+            return client
+        } catch {
+            throw OAuthError(.temporarilyUnavailable, error.description)
+        }
+    }
+}

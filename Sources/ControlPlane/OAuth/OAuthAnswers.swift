@@ -1,0 +1,66 @@
+import Foundation
+import HTTPTypes
+import Hummingbird
+import Issuance
+import NIOCore
+
+extension OAuthError {
+    /// RFC 6749 §5.2; trouble is 503 and never a verdict.
+    var status: HTTPResponse.Status {
+        switch code {
+        case .invalidClient: .unauthorized
+        case .temporarilyUnavailable: .serviceUnavailable
+        case .serverError: .internalServerError
+        default: .badRequest
+        }
+    }
+
+    /// The answer of an endpoint that programs call.
+    func response(realm: String) -> Response {
+        var response = Response.oauthJSON(["error": code.rawValue, "error_description": reason], status: status)
+        if code == .invalidClient { response.headers[.wwwAuthenticate] = "Basic realm=\"\(realm)\"" }
+        if code == .temporarilyUnavailable { response.headers[.retryAfter] = "1" }
+        return response
+    }
+}
+
+extension Response {
+    /// A JSON object that no cache keeps (RFC 6749 §5.1).
+    static func oauthJSON(_ members: [String: any Sendable], status: HTTPResponse.Status = .ok) -> Response {
+        let bytes =
+            (try? JSONSerialization.data(
+                withJSONObject: members, options: [.sortedKeys, .withoutEscapingSlashes])) ?? Data("{}".utf8)
+        return Response(
+            status: status, headers: [.contentType: "application/json", .cacheControl: "no-store", .pragma: "no-cache"],
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+    }
+
+    /// Sends a browser somewhere with GET, whatever it came with (RFC 9700 §4.12), and tells nobody where it came from.
+    static func seeOther(_ address: String) -> Response {
+        var response = Response(status: .seeOther, headers: [.location: address])
+        response.headers[.cacheControl] = "no-store"
+        response.headers[.contentSecurityPolicy] = "default-src 'none'; frame-ancestors 'none'"
+        response.headers[.referrerPolicy] = "no-referrer"
+        return response
+    }
+}
+
+extension HTTPField.Name {
+    static let referrerPolicy = Self("Referrer-Policy")!
+    static let pragma = Self("Pragma")!
+    static let xFrameOptions = Self("X-Frame-Options")!
+}
+
+enum WebAddress {
+    /// Adds parameters that have a value to an address, which may have a query already.
+    static func adding(_ parameters: [(name: String, value: String?)], to base: String) -> String {
+        var text = base
+        for (name, value) in parameters {
+            guard let value else { continue }
+            let hasQuery = text.contains("?")
+            if !hasQuery { text += "?" } else if !text.hasSuffix("?"), !text.hasSuffix("&") { text += "&" }
+            text += name + "=" + PercentEncoding.encode(value)
+        }
+        return text
+    }
+}

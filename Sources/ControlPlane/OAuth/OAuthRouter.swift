@@ -1,0 +1,147 @@
+import HTTPTypes
+import Hummingbird
+import Issuance
+import Logging
+import NIOCore
+
+/// The public endpoints of the authorization server.
+func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<BasicRequestContext> {
+    let router = Router(context: BasicRequestContext.self, options: [.autoGenerateHeadEndpoints])
+    router.add(middleware: RequestLog(logger: logger))
+    router.add(middleware: OAuthMethods())
+    let cors = CrossOrigin(allowed: Set(server.settings.corsOrigins))
+    let authorize = AuthorizeEndpoint(server: server)
+    let token = TokenEndpoint(server: server)
+    let revocation = RevocationEndpoint(server: server)
+    let metadata = MetadataEndpoint(server: server)
+    let realm = server.settings.issuer
+
+    /// What programs post: a form in, JSON out, whatever goes wrong.
+    func program(
+        _ path: String, _ handle: @escaping @Sendable (FormParameters, Request) async throws(OAuthError) -> Response
+    ) {
+        router.post(RouterPath(path)) { request, _ in
+            var response: Response
+            do throws(OAuthError) {
+                response = try await handle(try await OAuthForm.read(request), request)
+            } catch {
+                response = error.response(realm: realm)
+            }
+            cors.mark(&response, for: request)
+            return response
+        }
+        router.on(RouterPath(path), method: .options) { request, _ in cors.preflight(request, methods: "POST") }
+    }
+    program(OAuthPath.token) { parameters, request throws(OAuthError) in
+        try await token.answer(parameters, request)
+    }
+    program(OAuthPath.revoke) { parameters, request throws(OAuthError) in
+        try await revocation.answer(parameters, request)
+    }
+
+    func described(
+        _ path: String, _ handle: @escaping @Sendable (Request, BasicRequestContext) async throws -> Response
+    ) {
+        router.get(RouterPath(path)) { request, context in
+            var response = try await handle(request, context)
+            cors.mark(&response, for: request)
+            return response
+        }
+        router.on(RouterPath(path), method: .options) { request, _ in cors.preflight(request, methods: "GET") }
+    }
+    described(OAuthPath.metadata, metadata.authorizationServer)
+    described(OAuthPath.protectedResource, metadata.protectedResource)
+    described(OAuthPath.protectedResource + "/**", metadata.protectedResource)
+
+    if let login = server.settings.login {
+        router.get(RouterPath(OAuthPath.authorize), use: authorize.authorize)
+        router.get(RouterPath(OAuthPath.resume), use: authorize.resume)
+        if login == .demonstration {
+            let demonstration = DemonstrationLogin(server: server)
+            router.get(RouterPath(OAuthPath.demonstration), use: demonstration.show)
+            router.post(RouterPath(OAuthPath.demonstration)) { request, _ in
+                do throws(OAuthError) {
+                    let parameters = try await OAuthForm.read(request)
+                    return await demonstration.decide(parameters, request)
+                } catch {
+                    return Page.refusal(error.reason)
+                }
+            }
+        }
+    }
+    return router
+}
+
+/// Reads the form of a request (RFC 6749 Appendix B).
+enum OAuthForm {
+    private static let bytesMax = 64 * 1_024
+
+    static func read(_ request: Request) async throws(OAuthError) -> FormParameters {
+        let type = request.headers[.contentType]?.lowercased().split(separator: ";").first.map {
+            $0.filter { $0 != " " }
+        }
+        guard type == "application/x-www-form-urlencoded" else {
+            throw OAuthError(.invalidRequest, "send the parameters as application/x-www-form-urlencoded")
+        }
+        guard request.uri.query == nil else {
+            // RFC 6749 §2.3.1: what is secret must not stand in an address.
+            throw OAuthError(.invalidRequest, "parameters belong into the body and not into the address")
+        }
+        let text: String?
+        do {
+            let buffer = try await request.body.collect(upTo: bytesMax)
+            text = String(validating: buffer.readableBytesView, as: UTF8.self)
+        } catch {
+            throw OAuthError(.invalidRequest, "the body has more than \(bytesMax) bytes, or was cut off")
+        }
+        guard let text, let parameters = FormParameters(text) else {
+            throw OAuthError(.invalidRequest, "the body is not percent-encoded UTF-8")
+        }
+        return parameters
+    }
+}
+
+/// Lets pages of registered origins call what programs call (Fetch §3.2). Credentials of the browser are never asked for.
+struct CrossOrigin: Sendable {
+    let allowed: Set<String>
+
+    func mark(_ response: inout Response, for request: Request) {
+        guard !allowed.isEmpty else { return }
+        response.headers[.vary] = "Origin"
+        guard let origin = request.headers[.origin], allowed.contains(origin) else { return }
+        response.headers[.accessControlAllowOrigin] = origin
+    }
+
+    func preflight(_ request: Request, methods: String) -> Response {
+        var response = Response(status: .noContent)
+        mark(&response, for: request)
+        guard response.headers[.accessControlAllowOrigin] != nil else { return response }
+        response.headers[.accessControlAllowMethods] = methods
+        response.headers[.accessControlAllowHeaders] = "Authorization, Content-Type"
+        response.headers[.accessControlMaxAge] = "3600"
+        return response
+    }
+}
+
+/// Says 404 and 405 in the words of the other answers, and keeps trouble from being mistaken for anything else.
+struct OAuthMethods: RouterMiddleware {
+    typealias Context = BasicRequestContext
+
+    func handle(
+        _ request: Request, context: Context, next: (Request, Context) async throws -> Response
+    ) async throws -> Response {
+        do {
+            return try await next(request, context)
+        } catch let error as HTTPError where error.status == .notFound {
+            let posts = [OAuthPath.token, OAuthPath.revoke]
+            guard posts.contains(request.uri.path) else {
+                return .oauthJSON(["error": "not_found"], status: .notFound)
+            }
+            var response = Response.oauthJSON(["error": "method_not_allowed"], status: .methodNotAllowed)
+            response.headers[.allow] = "POST, OPTIONS"
+            return response
+        } catch {
+            return OAuthError(.serverError, "the server failed").response(realm: "")
+        }
+    }
+}

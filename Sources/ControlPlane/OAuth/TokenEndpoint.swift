@@ -1,0 +1,73 @@
+import CredentialModel
+import CredentialStore
+import Hummingbird
+import Issuance
+
+/// `POST /oauth2/token` (RFC 6749 §3.2).
+struct TokenEndpoint: Sendable {
+    let server: OAuthServer
+
+    func answer(_ parameters: FormParameters, _ request: Request) async throws(OAuthError) -> Response {
+        try parameters.requireOnce(["grant_type", "scope", "code", "redirect_uri", "code_verifier", "refresh_token"])
+        let client = try server.authentication.client(of: request, parameters)
+        let grant = try parameters.required("grant_type")
+        guard ["authorization_code", "refresh_token", "client_credentials"].contains(grant) else {
+            throw OAuthError(.unsupportedGrantType, "this server knows no such grant")
+        }
+        guard client.grants.contains(grant) else {
+            throw OAuthError(.unauthorizedClient, "this client is not registered for the grant")
+        }
+        let resources = parameters.all("resource")
+        let answer =
+            switch grant {
+            case "authorization_code":
+                try await server.issuer.redeem(
+                    Issuer.CodeRedemption(
+                        clientID: client.clientID, code: Self.secret(try parameters.required("code")),
+                        redirectURI: try parameters.one("redirect_uri"),
+                        verifier: try parameters.one("code_verifier"), resources: resources))
+            case "refresh_token":
+                try await server.issuer.refresh(
+                    Issuer.Refreshing(
+                        clientID: client.clientID, token: Self.secret(try parameters.required("refresh_token")),
+                        scope: try parameters.one("scope"), resources: resources))
+            default: try await clientCredentials(client, parameters, resources)
+            }
+        return Self.response(answer)
+    }
+
+    private func clientCredentials(
+        _ client: ClientDefinition, _ parameters: FormParameters, _ resources: [String]
+    ) async throws(OAuthError) -> TokenAnswer {
+        // Whoever can keep no secret has proved nothing (RFC 6749 §4.4).
+        guard !client.isPublic else {
+            throw OAuthError(.unauthorizedClient, "a public client has no credentials of its own")
+        }
+        return try await server.issuer.clientCredentials(
+            clientID: client.clientID, scope: try parameters.one("scope"), resources: resources)
+    }
+
+    static func secret(_ text: String) -> SecretText { SecretText(Array(text.utf8)) }
+
+    private static func response(_ answer: TokenAnswer) -> Response {
+        var members: [String: any Sendable] = [
+            "access_token": answer.accessToken.reveal(), "token_type": "Bearer",
+            "expires_in": Int(answer.expiresInSeconds), "scope": answer.scope.joined(separator: " "),
+        ]
+        members["refresh_token"] = answer.refreshToken?.reveal()
+        return .oauthJSON(members)
+    }
+}
+
+/// `POST /oauth2/revoke` (RFC 7009).
+struct RevocationEndpoint: Sendable {
+    let server: OAuthServer
+
+    func answer(_ parameters: FormParameters, _ request: Request) async throws(OAuthError) -> Response {
+        try parameters.requireOnce(["token", "token_type_hint"])
+        let client = try server.authentication.client(of: request, parameters)
+        let token = try parameters.required("token")
+        try await server.issuer.revoke(TokenEndpoint.secret(token), clientID: client.clientID)
+        return Response(status: .ok, headers: [.cacheControl: "no-store"])
+    }
+}

@@ -1,0 +1,114 @@
+public import CredentialStore
+import CredentialModel
+
+/// What a client asks a person for (RFC 6749 §4.1.1), checked.
+public struct AuthorizationRequest: Sendable, Equatable {
+    public let clientID: String
+    /// Where the answer goes.
+    public let redirectURI: String
+    /// Whether the request named it; if not, the client has no other.
+    public let namesRedirectURI: Bool
+    public let scope: [String]
+    public let audience: [String]
+    public let challenge: CodeChallenge
+
+    /// The parameters as they came; of each that may stand once, what it was.
+    public struct Parameters: Sendable {
+        public var responseType: String?
+        public var scope: String?
+        public var resources: [String] = []
+        public var codeChallenge: String?
+        public var codeChallengeMethod: String?
+
+        public init() {}
+    }
+
+    /// Which of a client's redirect URIs a request means: exactly one that is registered, but for the port of a loopback
+    /// address of a public client (RFC 8252 §7.3). Nil: the answer must go nowhere (RFC 6749 §4.1.2.1).
+    public static func redirectURI(_ asked: String?, of client: ClientDefinition) -> String? {
+        guard let asked else { return client.redirectURIs.count == 1 ? client.redirectURIs.first : nil }
+        if client.redirectURIs.contains(asked) { return asked }
+        guard client.isPublic, let loopback = LoopbackURI(asked) else { return nil }
+        return client.redirectURIs.contains { LoopbackURI($0) == loopback } ? asked : nil
+    }
+
+    /// Checks a request whose client and redirect URI are known.
+    /// - Throws: what is to be answered by redirect.
+    public init(
+        client: ClientDefinition, redirectURI: String, namesRedirectURI: Bool, _ parameters: Parameters
+    ) throws(OAuthError) {
+        guard let type = parameters.responseType else { throw OAuthError(.invalidRequest, "response_type is missing") }
+        guard type == "code" else { throw OAuthError(.unsupportedResponseType, "response_type can be code only") }
+        guard client.grants.contains("authorization_code") else {
+            throw OAuthError(.unauthorizedClient, "this client is not registered for authorization codes")
+        }
+        guard let method = parameters.codeChallengeMethod, method == "S256", let text = parameters.codeChallenge else {
+            throw OAuthError(.invalidRequest, "code_challenge with code_challenge_method=S256 is required (RFC 7636)")
+        }
+        guard let challenge = CodeChallenge(text) else {
+            throw OAuthError(.invalidRequest, "code_challenge is no base64url of a SHA-256")
+        }
+        self.challenge = challenge
+        clientID = client.clientID
+        self.redirectURI = redirectURI
+        self.namesRedirectURI = namesRedirectURI
+        scope = try Asked.scope(parameters.scope, within: client.scope)
+        audience = try Asked.resources(parameters.resources, within: client.audience)
+    }
+
+    /// For a request that was checked before and comes back from where it was kept.
+    public init(
+        clientID: String, redirectURI: String, namesRedirectURI: Bool, scope: [String], audience: [String],
+        challenge: CodeChallenge
+    ) {
+        self.clientID = clientID
+        self.redirectURI = redirectURI
+        self.namesRedirectURI = namesRedirectURI
+        self.scope = scope
+        self.audience = audience
+        self.challenge = challenge
+    }
+}
+
+/// What of a grant is asked for.
+enum Asked {
+    /// All of it when nothing is named.
+    static func scope(_ text: String?, within granted: [String]) throws(OAuthError) -> [String] {
+        guard let text else { return granted }
+        guard let asked = try? ScopeSet(text: text) else { throw OAuthError(.invalidScope, "the scope is malformed") }
+        // An empty scope is no scope (RFC 6749 §3.3).
+        guard !asked.tokens.isEmpty else { return granted }
+        guard asked.tokens.allSatisfy(granted.contains) else {
+            throw OAuthError(.invalidScope, "the scope goes beyond what may be granted")
+        }
+        return asked.tokens
+    }
+
+    /// RFC 8707 §2.
+    static func resources(_ asked: [String], within granted: [String]) throws(OAuthError) -> [String] {
+        guard asked.allSatisfy(granted.contains) else { throw OAuthError(.invalidTarget, "a resource is not known here") }
+        return asked.isEmpty ? granted : granted.filter(asked.contains)
+    }
+}
+
+/// A redirect URI on a loopback address in numbers, without its port.
+private struct LoopbackURI: Equatable {
+    let host: Substring
+    let path: Substring
+
+    init?(_ uri: String) {
+        for host in ["http://127.0.0.1", "http://[::1]"] where uri.hasPrefix(host) {
+            var rest = uri.dropFirst(host.count)
+            if rest.first == ":" {
+                let port = rest.dropFirst().prefix { $0.isASCII && $0.isNumber }
+                guard (1...5).contains(port.count), UInt16(port) != nil else { return nil }
+                rest = rest.dropFirst(port.count + 1)
+            }
+            guard rest.isEmpty || rest.first == "/" || rest.first == "?" else { return nil }
+            self.host = uri.prefix(host.count)
+            path = rest
+            return
+        }
+        return nil
+    }
+}

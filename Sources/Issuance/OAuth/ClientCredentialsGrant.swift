@@ -1,0 +1,34 @@
+import CredentialModel
+import CredentialStore
+import LMDB
+
+extension Issuer {
+    /// Gives a client a token of its own (RFC 6749 §4.4); no refresh token, since it can ask again.
+    public func clientCredentials(
+        clientID: String, scope: String?, resources: [String]
+    ) async throws(OAuthError) -> TokenAnswer {
+        guard let known = store.published.clients.client(id: clientID) else {
+            throw OAuthError(.invalidClient, "the client is unknown or revoked")
+        }
+        let scope = try Asked.scope(scope, within: known.scope)
+        let grants = try Self.grants(scope, try Asked.resources(resources, within: known.audience))
+        let owner = Array(known.clientID.utf8)
+        let seconds = min(policy.accessTokenSecondsDefault, policy.accessTokenSecondsMax)
+        let secret = try await flow { store in
+            guard let newborn = Newborn.mint(kind: .accessToken, store: store, owner: owner, name: nil) else {
+                throw DrawAgain()
+            }
+            try await store.write(creates: true) { writer, transaction in
+                let client = try writer.livingClient(clientID, store: store, in: transaction)
+                var row = newborn.credential
+                row.record.client = client.number
+                row.record.issuedAt = writer.now
+                row.record.expiresAt = writer.now.adding(seconds)
+                try writer.set(grants, of: &row.record, in: transaction)
+                try writer.insertNewborn(row, in: transaction)
+            }
+            return newborn.secret
+        }
+        return TokenAnswer(accessToken: secret, expiresInSeconds: seconds, refreshToken: nil, scope: scope)
+    }
+}

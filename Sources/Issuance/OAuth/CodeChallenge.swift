@@ -1,0 +1,85 @@
+import CredentialDigest
+import CredentialModel
+
+/// The proof that whoever redeems a code is whoever asked for it (RFC 7636), by SHA-256 only.
+public struct CodeChallenge: Sendable, Equatable {
+    /// The SHA-256 of the verifier.
+    let digest: [UInt8]
+
+    /// Reads `code_challenge`: 43 characters of base64url, which are 32 bytes. Nil for anything else.
+    public init?(_ text: String) {
+        guard text.utf8.count == 43, let bytes = Base64URL.decode(text), bytes.count == 32 else { return nil }
+        digest = bytes
+    }
+
+    init(digest: [UInt8]) { self.digest = digest }
+
+    /// Whether a `code_verifier` belongs to it: 43 to 128 unreserved characters (RFC 7636 §4.1) with this digest.
+    func isMet(by verifier: String) -> Bool {
+        let bytes = Array(verifier.utf8)
+        guard (43...128).contains(bytes.count), bytes.allSatisfy(Self.isUnreserved) else { return false }
+        return ConstantTime.equal(SHA256Digest.of(bytes.octets).octets, digest.octets)
+    }
+
+    private static func isUnreserved(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F, 0x7E: true
+        default: false
+        }
+    }
+
+    /// As `code_challenge` writes it.
+    public var text: String { Base64URL.encode(digest) }
+}
+
+/// base64url without padding (RFC 4648 §5), strict: one text for each value.
+public enum Base64URL {
+    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+
+    public static func encode(_ bytes: [UInt8]) -> String {
+        var text: [UInt8] = []
+        text.reserveCapacity((bytes.count * 4 + 2) / 3)
+        var bits: UInt32 = 0
+        var count = 0
+        for byte in bytes {
+            bits = bits << 8 | UInt32(byte)
+            count += 8
+            while count >= 6 {
+                count -= 6
+                text.append(alphabet[Int(bits >> UInt32(count)) & 63])
+            }
+        }
+        if count > 0 { text.append(alphabet[Int(bits << UInt32(6 - count)) & 63]) }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    /// Nil for other characters, a length that no value has, and bits behind the end.
+    public static func decode(_ text: String) -> [UInt8]? {
+        guard text.utf8.count % 4 != 1 else { return nil }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.utf8.count * 3 / 4)
+        var bits: UInt32 = 0
+        var count = 0
+        for character in text.utf8 {
+            guard let value = value(character) else { return nil }
+            bits = (bits & 0xFF) << 6 | value
+            count += 6
+            if count >= 8 {
+                count -= 8
+                bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(count)))
+            }
+        }
+        return bits & ((1 << UInt32(count)) - 1) == 0 ? bytes : nil
+    }
+
+    private static func value(_ character: UInt8) -> UInt32? {
+        switch character {
+        case 0x41...0x5A: UInt32(character) - 0x41
+        case 0x61...0x7A: UInt32(character) - 0x61 + 26
+        case 0x30...0x39: UInt32(character) - 0x30 + 52
+        case 0x2D: 62
+        case 0x5F: 63
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,112 @@
+public import CredentialModel
+import CredentialStore
+import LMDB
+import RecordCache
+
+extension Issuer {
+    /// Makes the code that answers an authorization request (RFC 6749 §4.1.2), for what the person has agreed to.
+    ///
+    /// - Parameters:
+    ///   - subject: who agreed.
+    ///   - scope: what was agreed to, within what was asked.
+    /// - Throws: ``OAuthError``.
+    public func authorize(
+        _ request: AuthorizationRequest, subject: String, scope: [String]
+    ) async throws(OAuthError) -> SecretText {
+        let owner: [UInt8]
+        do throws(IssuanceError) {
+            owner = try RequestText.owner(subject, field: "subject")
+        } catch {
+            throw OAuthError(.serverError, error.message)
+        }
+        guard scope.allSatisfy(request.scope.contains) else {
+            throw OAuthError(.invalidScope, "more is granted than was asked for")
+        }
+        let grants = try Self.grants(scope, request.audience)
+        return try await flow { store in
+            guard let newborn = Newborn.mint(kind: .authorizationCode, store: store, owner: owner, name: nil) else {
+                throw DrawAgain()
+            }
+            try await store.write(creates: true) { [grantPolicy] writer, transaction in
+                let client = try writer.livingClient(request.clientID, store: store, in: transaction)
+                var row = newborn.credential
+                row.record.client = client.number
+                row.record.family = writer.nextJournalNumber
+                row.record.issuedAt = writer.now
+                row.record.expiresAt = writer.now.adding(grantPolicy.codeSeconds)
+                row.redirectURI = request.namesRedirectURI ? request.redirectURI : nil
+                row.codeChallenge = request.challenge.digest
+                row.grantEndsAt = writer.now.adding(grantPolicy.refreshAbsoluteSeconds)
+                try writer.set(grants, of: &row.record, in: transaction)
+                try writer.insertNewborn(row, in: transaction)
+            }
+            return newborn.secret
+        }
+    }
+
+    /// A code as it is redeemed (RFC 6749 §4.1.3, RFC 7636 §4.5).
+    public struct CodeRedemption: Sendable {
+        public var clientID: String
+        public var code: SecretText
+        public var redirectURI: String?
+        public var verifier: String?
+        public var resources: [String]
+
+        public init(clientID: String, code: SecretText, redirectURI: String?, verifier: String?, resources: [String]) {
+            self.clientID = clientID
+            self.code = code
+            self.redirectURI = redirectURI
+            self.verifier = verifier
+            self.resources = resources
+        }
+    }
+
+    /// Gives the tokens of a code. Of several that redeem it, one gets them; whoever comes after it ends them.
+    public func redeem(_ redemption: CodeRedemption) async throws(OAuthError) -> TokenAnswer {
+        let outcome = try await flow { store in
+            guard let newborn = NewbornTokens(store: store) else { throw DrawAgain() }
+            return try await store.write(creates: true) { [self] writer, transaction in
+                try writer.redeem(redemption, newborn, issuer: self, in: transaction)
+            }
+        }
+        guard let outcome else {
+            throw OAuthError(.invalidGrant, "the code was used before: everything that it gave is revoked")
+        }
+        return outcome
+    }
+}
+
+extension StoreWriter {
+    /// All that is checked precedes all that is written. Nil: used before, and its family is ended.
+    fileprivate func redeem(
+        _ redemption: Issuer.CodeRedemption, _ newborn: NewbornTokens, issuer: Issuer,
+        in transaction: borrowing WriteTransaction
+    ) throws -> TokenAnswer? {
+        let store = issuer.store
+        let client = try livingClient(redemption.clientID, store: store, in: transaction)
+        guard let code = try row(ofPresented: redemption.code, [.authorizationCode], store: store, in: transaction),
+            code.record.client == client.number
+        else { throw OAuthError(.invalidGrant, "the code is unknown, or another client's") }
+        guard !code.record.flags.contains(.revoked) else {
+            try endFamily(of: code, in: transaction)
+            return nil
+        }
+        guard try !watermarkKills(code, in: transaction), now < code.record.expiresAt else {
+            throw OAuthError(.invalidGrant, "the code is revoked or expired")
+        }
+        let expected = code.redirectURI ?? (redemption.redirectURI == nil ? nil : client.redirectURIs.first)
+        guard redemption.redirectURI == expected else {
+            throw OAuthError(.invalidGrant, "redirect_uri is not that of the authorization request")
+        }
+        guard let digest = code.codeChallenge, let verifier = redemption.verifier,
+            CodeChallenge(digest: digest).isMet(by: verifier)
+        else { throw OAuthError(.invalidGrant, "code_verifier is missing or wrong") }
+        let scope = issuer.words(.scopes, code.record.scopes)
+        let audience = try Asked.resources(redemption.resources, within: issuer.words(.audiences, code.record.audiences))
+        let answer = try giveTokens(
+            of: code, newborn, scope: scope, audience: audience, refreshes: client.grants.contains("refresh_token"),
+            issuer: issuer, in: transaction)
+        try spend(code, successor: nil, in: transaction)
+        return answer
+    }
+}

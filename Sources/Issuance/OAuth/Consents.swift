@@ -1,0 +1,68 @@
+public import CredentialModel
+import CredentialStore
+import LMDB
+
+/// What somebody has agreed that a client may do on their behalf.
+public struct ConsentSummary: Sendable {
+    public var subject: String
+    public var clientID: String
+    public var clientName: String
+    public var scope: [String]
+    public var givenAt: UnixSeconds
+}
+
+extension Issuer {
+    /// Remembers that a subject agreed to these scopes for a client, beside those from before.
+    public func rememberConsent(subject: String, clientID: String, scope: [String]) async throws(IssuanceError) {
+        let owner = try RequestText.owner(subject, field: "subject")
+        guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
+        try await mutate(creates: true) { writer, transaction in
+            let before = try writer.consent(of: owner, to: client.number, in: transaction)?.scope ?? []
+            let all = before + scope.filter { !before.contains($0) }
+            let consent = Consent(subject: owner, client: client.number, scope: all, givenAt: writer.now)
+            try writer.setConsent(consent, in: transaction)
+        }
+    }
+
+    /// What a subject has agreed to.
+    public func consents(of subject: String) async throws(IssuanceError) -> [ConsentSummary] {
+        let owner = try RequestText.owner(subject, field: "subject")
+        let consents = try await offThread { store in try store.consents(of: owner) }
+        return consents.compactMap { consent in
+            store.published.clients.client(number: consent.client).map { client in
+                ConsentSummary(
+                    subject: subject, clientID: client.clientID, clientName: client.name, scope: consent.scope,
+                    givenAt: consent.givenAt)
+            }
+        }
+    }
+
+    /// Takes a consent back, and with it everything alive that the client holds for this subject.
+    ///
+    /// First the consent, then the grants: one that is refreshed in between belongs to its family, which ends as a whole.
+    /// - Returns: whether there was a consent or a grant.
+    public func revokeConsent(subject: String, clientID: String) async throws(IssuanceError) -> Bool {
+        let owner = try RequestText.owner(subject, field: "subject")
+        guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
+        var found = try await mutate(creates: false) { writer, transaction in
+            try writer.removeConsent(of: owner, to: client.number, in: transaction)
+        }
+        var after: CredentialID?
+        repeat {
+            let from = after
+            let page = try await offThread { store in
+                try store.credentials(owner: owner, after: from, limit: Self.revocationsPerRequestMax) { row in
+                    row.record.client == client.number && row.record.kind != .clientSecret
+                        && !store.published.isRevoked(row)
+                }
+            }
+            let ids = page.rows.map(\.record.id)
+            if !ids.isEmpty {
+                found = true
+                _ = try await revoke(ids, chain: false)
+            }
+            after = page.next
+        } while after != nil
+        return found
+    }
+}

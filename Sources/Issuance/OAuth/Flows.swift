@@ -1,0 +1,33 @@
+import CredentialModel
+import CredentialStore
+import RecordCache
+
+extension Issuer {
+    /// Runs a mutation of a flow; draws again in the rare case that must.
+    func flow<Value: Sendable>(_ body: (CredentialStore) async throws -> Value) async throws(OAuthError) -> Value {
+        while true {
+            do {
+                return try await body(store)
+            } catch is DrawAgain {
+                continue
+            } catch {
+                throw OAuthError(error)
+            }
+        }
+    }
+
+    static func grants(_ scope: [String], _ audience: [String]) throws(OAuthError) -> Grants {
+        do throws(IssuanceError) {
+            return try Grants(scope: scope, audience: audience, networks: [])
+        } catch {
+            throw OAuthError(.invalidScope, error.message)
+        }
+    }
+
+    /// The words of an interned set.
+    func words(_ kind: InternedTable.Kind, _ number: UInt32) -> [String] {
+        store.published.interned.withText(kind, number) { text in
+            String(decoding: text.copied(), as: UTF8.self).split(separator: " ").map(String.init)
+        }
+    }
+}

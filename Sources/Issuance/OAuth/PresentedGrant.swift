@@ -1,0 +1,51 @@
+import CredentialDigest
+import CredentialModel
+import CredentialStore
+import LMDB
+import RecordCache
+
+extension StoreWriter {
+    /// The row of a presented native credential whose secret is right, alive or not; nil for all others.
+    ///
+    /// In the transaction that will use it up: of two that present the same, the second sees what the first has done.
+    func row(
+        ofPresented text: SecretText, _ kinds: Set<CredentialKind>, store: CredentialStore,
+        in transaction: borrowing WriteTransaction
+    ) throws -> StoredCredential? {
+        let bytes = text.revealBytes()
+        guard let native = NativeCredential(bytes.octets, vendor: store.vendor), kinds.contains(native.kind),
+            let row = try credential(native.id, in: transaction), row.record.kind == native.kind,
+            let pepper = store.peppers.place(of: row.record.pepper),
+            ConstantTime.equal(store.peppers.tag(of: native.block, at: pepper), row.record.tag)
+        else { return nil }
+        return row
+    }
+
+    /// A client that is registered and not revoked.
+    func livingClient(
+        _ clientID: String, store: CredentialStore, in transaction: borrowing WriteTransaction
+    ) throws -> ClientDefinition {
+        guard let known = store.published.clients.client(id: clientID),
+            let client = try client(known.number, in: transaction), client.revokedAt == nil
+        else { throw OAuthError(.invalidClient, "the client is unknown or revoked") }
+        return client
+    }
+
+    /// Marks a code or a refresh token as used. It stays until its grant is over, so that a second use is noticed.
+    func spend(
+        _ old: StoredCredential, successor: CredentialID?, in transaction: borrowing WriteTransaction
+    ) throws {
+        var spent = old
+        spent.record.flags.insert(.revoked)
+        spent.record.expiresAt = max(old.record.expiresAt, old.grantEndsAt ?? .always)
+        spent.revokedAt = old.revokedAt ?? now
+        spent.successor = successor ?? old.successor
+        try replace(old, by: spent, event: .redeemed, in: transaction)
+    }
+
+    /// Ends everything of a family that was issued so far.
+    func endFamily(of row: StoredCredential, in transaction: borrowing WriteTransaction) throws {
+        guard row.record.family != 0, try !watermarkKills(row, in: transaction) else { return }
+        _ = try raiseWatermark(of: .family(row.record.family), issuedBefore: nil, in: transaction)
+    }
+}

@@ -1,0 +1,114 @@
+public import CredentialModel
+import CredentialStore
+import LMDB
+import RecordCache
+
+extension Issuer {
+    /// A refresh token as it is used (RFC 6749 §6).
+    public struct Refreshing: Sendable {
+        public var clientID: String
+        public var token: SecretText
+        /// What the new access token is narrowed to; nil: all that was granted.
+        public var scope: String?
+        public var resources: [String]
+
+        public init(clientID: String, token: SecretText, scope: String?, resources: [String]) {
+            self.clientID = clientID
+            self.token = token
+            self.scope = scope
+            self.resources = resources
+        }
+    }
+
+    /// Gives new tokens and ends the refresh token. One that was used before is stolen from somebody: its whole family ends
+    /// (RFC 9700 §4.14.2), access tokens too.
+    public func refresh(_ refreshing: Refreshing) async throws(OAuthError) -> TokenAnswer {
+        let outcome = try await flow { store in
+            guard let newborn = NewbornTokens(store: store) else { throw DrawAgain() }
+            return try await store.write(creates: true) { [self] writer, transaction in
+                try writer.refresh(refreshing, newborn, issuer: self, in: transaction)
+            }
+        }
+        guard let outcome else {
+            throw OAuthError(.invalidGrant, "the refresh token was used before: its whole family is revoked")
+        }
+        return outcome
+    }
+}
+
+extension StoreWriter {
+    /// All that is checked precedes all that is written. Nil: used before, and its family is ended.
+    fileprivate func refresh(
+        _ refreshing: Issuer.Refreshing, _ newborn: NewbornTokens, issuer: Issuer,
+        in transaction: borrowing WriteTransaction
+    ) throws -> TokenAnswer? {
+        let store = issuer.store
+        let client = try livingClient(refreshing.clientID, store: store, in: transaction)
+        guard let old = try row(ofPresented: refreshing.token, [.refreshToken], store: store, in: transaction),
+            old.record.client == client.number
+        else { throw OAuthError(.invalidGrant, "the refresh token is unknown, or another client's") }
+        guard try !watermarkKills(old, in: transaction), now < old.record.expiresAt else {
+            throw OAuthError(.invalidGrant, "the refresh token is revoked or expired")
+        }
+        var lost: StoredCredential?
+        if old.record.flags.contains(.revoked) {
+            lost = try unusedSuccessor(of: old, leeway: issuer.grantPolicy.reuseLeewaySeconds, in: transaction)
+            guard lost != nil else {
+                try endFamily(of: old, in: transaction)
+                return nil
+            }
+        }
+        let scope = try Asked.scope(refreshing.scope, within: issuer.words(.scopes, old.record.scopes))
+        let audience = try Asked.resources(refreshing.resources, within: issuer.words(.audiences, old.record.audiences))
+        let answer = try giveTokens(
+            of: old, newborn, scope: scope, audience: audience, refreshes: true, issuer: issuer, in: transaction)
+        if let lost { try spend(lost, successor: nil, in: transaction) }
+        try spend(old, successor: newborn.refresh.credential.record.id, in: transaction)
+        return answer
+    }
+
+    /// What a used refresh token gave, if that was just now and nobody has used it yet: the answer may have been lost.
+    private func unusedSuccessor(
+        of old: StoredCredential, leeway: Int64, in transaction: borrowing WriteTransaction
+    ) throws -> StoredCredential? {
+        guard leeway > 0, let usedAt = old.revokedAt, now <= usedAt.adding(leeway), let id = old.successor,
+            let successor = try credential(id, in: transaction), !successor.record.flags.contains(.revoked)
+        else { return nil }
+        return successor
+    }
+
+    /// Inserts the access token and, if the client may have one, the next refresh token of a grant.
+    func giveTokens(
+        of parent: StoredCredential, _ newborn: NewbornTokens, scope: [String], audience: [String], refreshes: Bool,
+        issuer: Issuer, in transaction: borrowing WriteTransaction
+    ) throws -> TokenAnswer {
+        let grantEndsAt = parent.grantEndsAt ?? parent.record.expiresAt
+        let seconds = min(issuer.policy.accessTokenSecondsDefault, issuer.policy.accessTokenSecondsMax)
+        var access = newborn.access.row(owner: parent.owner) { record in
+            record.client = parent.record.client
+            record.family = parent.record.family
+            record.issuedAt = now
+            record.expiresAt = now.adding(seconds)
+        }
+        try set(try Grants(scope: scope, audience: audience, networks: []), of: &access.record, in: transaction)
+        try insertNewborn(access, in: transaction)
+        if refreshes {
+            var refresh = newborn.refresh.row(owner: parent.owner) { record in
+                record.client = parent.record.client
+                record.family = parent.record.family
+                record.issuedAt = now
+                record.expiresAt = min(now.adding(issuer.grantPolicy.refreshIdleSeconds), grantEndsAt)
+                // All that was granted, whatever the access token is narrowed to.
+                record.setGrants(
+                    client: parent.record.client, scopes: parent.record.scopes, audiences: parent.record.audiences,
+                    networks: 0)
+            }
+            refresh.grantEndsAt = grantEndsAt
+            refresh.predecessor = parent.record.kind == .refreshToken ? parent.record.id : nil
+            try insertNewborn(refresh, in: transaction)
+        }
+        return TokenAnswer(
+            accessToken: newborn.access.secret, expiresInSeconds: seconds,
+            refreshToken: refreshes ? newborn.refresh.secret : nil, scope: scope)
+    }
+}

@@ -1,0 +1,27 @@
+public import CredentialModel
+import CredentialStore
+import LMDB
+
+extension Issuer {
+    /// Ends a token at its client's word (RFC 7009 §2). What is unknown, malformed, dead already or another client's is left
+    /// as it is, and nobody is told which.
+    ///
+    /// A refresh token takes everything with it that its grant has given.
+    public func revoke(_ token: SecretText, clientID: String) async throws(OAuthError) {
+        try await flow { store in
+            try await store.write(creates: false) { writer, transaction in
+                let client = try writer.livingClient(clientID, store: store, in: transaction)
+                let kinds: Set<CredentialKind> = [.accessToken, .refreshToken, .authorizationCode]
+                guard let row = try writer.row(ofPresented: token, kinds, store: store, in: transaction),
+                    row.record.client == client.number
+                else { return }
+                guard row.record.kind == .accessToken else { return try writer.endFamily(of: row, in: transaction) }
+                guard try !writer.isRevoked(row, in: transaction) else { return }
+                var ended = row
+                ended.record.flags.insert(.revoked)
+                ended.revokedAt = writer.now
+                try writer.replace(row, by: ended, event: .revoked, in: transaction)
+            }
+        }
+    }
+}

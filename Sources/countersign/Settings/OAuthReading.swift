@@ -1,0 +1,78 @@
+import ControlPlane
+import Foundation
+import Listening
+
+/// Reads what the authorization server is set to.
+struct OAuthReading {
+    private let reader: SettingsReader
+
+    init(_ reader: SettingsReader) {
+        self.reader = reader
+    }
+
+    /// Nil where nothing asks for one: no address for it, no place to sign in.
+    /// - Parameter listener: the public address of `control-listen`, if there is one.
+    func settings(listener: ListenerAddress?) throws -> (settings: OAuthSettings, listener: ListenerAddress)? {
+        let isDemonstration = try reader.truth(.demoLogin) ?? false
+        let loginURL = try reader.text(.loginURL)
+        let introspectionURL = try reader.text(.introspectionURL).map { try address($0, .introspectionURL) }
+        let corsOrigins = try origins()
+        let asked = try reader.text(.issuer)
+        guard isDemonstration || loginURL != nil || listener != nil else { return nil }
+        guard !isDemonstration || loginURL == nil else {
+            throw reader.fault(.demoLogin, "cannot be set beside login-url: people sign in at one place")
+        }
+        let listener = try listener ?? ListenerAddress("http://127.0.0.1:8081")
+        guard !isDemonstration || listener.isLocal else {
+            throw reader.fault(.demoLogin, "lets everybody be anybody: only for a control-listen on loopback")
+        }
+        let issuer = try asked.map { try self.issuer($0) } ?? Self.loopbackIssuer(listener)
+        guard let issuer else {
+            throw reader.fault(.issuer, "is needed where clients come from other machines: the https address that they use")
+        }
+        let login: OAuthSettings.Login? =
+            try isDemonstration ? .demonstration : loginURL.map { .application(url: try address($0, .loginURL)) }
+        return (
+            OAuthSettings(
+                issuer: issuer, introspectionURL: introspectionURL, login: login, corsOrigins: corsOrigins), listener
+        )
+    }
+
+    /// RFC 8414 §2: https, without query and fragment; http on loopback, for trying out.
+    private func issuer(_ text: String) throws -> String {
+        let url = try address(text, .issuer)
+        guard !url.contains("?"), !url.hasSuffix("/") else {
+            throw reader.fault(.issuer, "must have neither a query nor a slash at its end")
+        }
+        return url
+    }
+
+    private static func loopbackIssuer(_ listener: ListenerAddress) -> String? {
+        guard listener.isLocal, let (host, port) = listener.hostAndPort, port != 0 else { return nil }
+        return "\(listener.isEncrypted ? "https" : "http")://\(host.contains(":") ? "[\(host)]" : host):\(port)"
+    }
+
+    private func address(_ text: String, _ setting: Setting) throws -> String {
+        let isPlain = text.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C }
+        guard isPlain, !text.contains("#"), let url = URL(string: text), let host = url.host(), !host.isEmpty,
+            url.scheme == "https" || (url.scheme == "http" && Self.isLoopback(host))
+        else { throw reader.fault(setting, "must be an https address; http is for loopback only") }
+        return text
+    }
+
+    private static func isLoopback(_ host: String) -> Bool {
+        host == "localhost" || host == "::1" || host.hasPrefix("127.")
+    }
+
+    /// As browsers write them: scheme, host and port, nothing behind it.
+    private func origins() throws -> [String] {
+        let origins = try reader.list(.corsOrigins) ?? []
+        for origin in origins {
+            let parts = origin.split(separator: "/", omittingEmptySubsequences: false)
+            guard parts.count == 3, parts[0] == "https:" || parts[0] == "http:", parts[1].isEmpty, !parts[2].isEmpty,
+                origin == origin.lowercased()
+            else { throw reader.fault(.corsOrigins, "holds '\(origin)'; an origin is as https://app.example") }
+        }
+        return origins
+    }
+}
