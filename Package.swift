@@ -198,7 +198,7 @@ let package = Package(
         .target(
             name: "ControlPlaneFixture",
             dependencies: [
-                "ControlPlane", "CredentialModel", "Issuance", "TestSupport",
+                "ControlPlane", "CredentialModel", "Issuance", "Listening", "TestSupport",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -19,7 +19,8 @@ enum ControlPlaneLimits {
     /// What every connection is held to.
     static var connections: HTTP1Channel.Configuration {
         HTTP1Channel.Configuration(
-            additionalChannelHandlers: [BodyDeadline(.seconds(bodyDeadlineSeconds))], idleTimeout: .seconds(idleSeconds),
+            additionalChannelHandlers: [BodyDeadline(.seconds(bodyDeadlineSeconds))],
+            idleTimeout: .seconds(idleSeconds),
             httpDecoderConfiguration: .init(
                 maxHeaderFieldSize: headBytesMax, maxHeaderListSize: headBytesMax, maxHeaderFieldCount: fieldsMax))
     }

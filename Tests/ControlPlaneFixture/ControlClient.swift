@@ -43,14 +43,23 @@ public struct ControlClient: Sendable {
         _ method: String, _ path: String, body: [UInt8]? = nil, headers: [String: String] = [:]
     ) async throws -> Answer {
         let host = socketPath.replacing("/", with: "%2F")
-        var request = HTTPClientRequest(url: "http+unix://\(host)\(path)")
+        return try await Self.send(method, "http+unix://\(host)\(path)", body: body, headers: headers)
+    }
+
+    /// The same to any address. Redirects are answers too.
+    static func send(
+        _ method: String, _ address: String, body: [UInt8]? = nil, headers: [String: String] = [:]
+    ) async throws -> Answer {
+        var request = HTTPClientRequest(url: address)
         request.method = HTTPMethod(rawValue: method)
         if let body {
             request.body = .bytes(ByteBuffer(bytes: body))
             if headers["Content-Type"] == nil { request.headers.add(name: "Content-Type", value: "application/json") }
         }
         for (name, value) in headers where !value.isEmpty { request.headers.add(name: name, value: value) }
-        let http = HTTPClient(eventLoopGroupProvider: .singleton)
+        var configuration = HTTPClient.Configuration()
+        configuration.redirectConfiguration = .disallow
+        let http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         do {
             let response = try await http.execute(request, timeout: .seconds(30))
             let buffer = try await response.body.collect(upTo: 64 * 1_024 * 1_024)

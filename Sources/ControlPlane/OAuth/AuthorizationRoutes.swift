@@ -14,7 +14,8 @@ struct AuthorizationRoutes: Sendable {
         let client = server.store.published.clients.client(id: challenge.clientID)
         var consented: [String] = []
         if let subject = asked.subject {
-            consented = try await server.issuer.consents(of: subject)
+            consented =
+                try await server.issuer.consents(of: subject)
                 .first { $0.clientID == challenge.clientID }?.scope ?? []
         }
         return try .json(
@@ -51,7 +52,8 @@ struct AuthorizationRoutes: Sendable {
 
     private func served() throws(Problem) -> OAuthServer {
         guard let server else {
-            throw Problem(.conflict, detail: "This node serves no authorization endpoint: name an issuer in its settings.")
+            throw Problem(
+                .conflict, detail: "This node serves no authorization endpoint: name an issuer in its settings.")
         }
         return server
     }

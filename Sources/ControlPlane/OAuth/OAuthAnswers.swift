@@ -31,7 +31,8 @@ extension Response {
             (try? JSONSerialization.data(
                 withJSONObject: members, options: [.sortedKeys, .withoutEscapingSlashes])) ?? Data("{}".utf8)
         return Response(
-            status: status, headers: [.contentType: "application/json", .cacheControl: "no-store", .pragma: "no-cache"],
+            status: status,
+            headers: [.contentType: "application/json", .cacheControl: "no-store", .pragma: "no-cache"],
             body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
     }
 

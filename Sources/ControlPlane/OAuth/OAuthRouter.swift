@@ -53,6 +53,9 @@ func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<BasicRequestCo
     described(OAuthPath.protectedResource, metadata.protectedResource)
     described(OAuthPath.protectedResource + "/**", metadata.protectedResource)
 
+    let leaks = LeakEndpoint(server: server)
+    router.post(RouterPath(OAuthPath.leaks)) { request, _ in await leaks.answer(request) }
+
     if let login = server.settings.login {
         router.get(RouterPath(OAuthPath.authorize), use: authorize.authorize)
         router.get(RouterPath(OAuthPath.resume), use: authorize.resume)
@@ -133,7 +136,7 @@ struct OAuthMethods: RouterMiddleware {
         do {
             return try await next(request, context)
         } catch let error as HTTPError where error.status == .notFound {
-            let posts = [OAuthPath.token, OAuthPath.revoke]
+            let posts = [OAuthPath.token, OAuthPath.revoke, OAuthPath.leaks]
             guard posts.contains(request.uri.path) else {
                 return .oauthJSON(["error": "not_found"], status: .notFound)
             }

@@ -31,6 +31,7 @@ enum OAuthPath {
     static let resume = "/oauth2/authorize/resume"
     static let token = "/oauth2/token"
     static let revoke = "/oauth2/revoke"
+    static let leaks = "/v1/leaks"
     static let metadata = "/.well-known/oauth-authorization-server"
     static let protectedResource = "/.well-known/oauth-protected-resource"
     static let demonstration = "/oauth2/demonstration"

@@ -29,7 +29,8 @@ public struct Consent: Sendable, Equatable {
         guard key.byteCount >= 9, row.byteCount >= 8, let number = TableKey.lastNumber(key) else { return nil }
         self.init(
             subject: key.extracting(0..<key.byteCount - 9).copied(), client: UInt32(truncatingIfNeeded: number),
-            scope: String(decoding: row.extracting(8...).copied(), as: UTF8.self).split(separator: " ").map(String.init),
+            scope: String(decoding: row.extracting(8...).copied(), as: UTF8.self).split(separator: " ").map(
+                String.init),
             givenAt: UnixSeconds(Int64(bitPattern: row.word64(at: 0))))
     }
 

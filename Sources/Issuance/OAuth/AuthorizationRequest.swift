@@ -86,7 +86,9 @@ enum Asked {
 
     /// RFC 8707 §2.
     static func resources(_ asked: [String], within granted: [String]) throws(OAuthError) -> [String] {
-        guard asked.allSatisfy(granted.contains) else { throw OAuthError(.invalidTarget, "a resource is not known here") }
+        guard asked.allSatisfy(granted.contains) else {
+            throw OAuthError(.invalidTarget, "a resource is not known here")
+        }
         return asked.isEmpty ? granted : granted.filter(asked.contains)
     }
 }

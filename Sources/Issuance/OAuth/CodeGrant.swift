@@ -102,7 +102,8 @@ extension StoreWriter {
             CodeChallenge(digest: digest).isMet(by: verifier)
         else { throw OAuthError(.invalidGrant, "code_verifier is missing or wrong") }
         let scope = issuer.words(.scopes, code.record.scopes)
-        let audience = try Asked.resources(redemption.resources, within: issuer.words(.audiences, code.record.audiences))
+        let audience = try Asked.resources(
+            redemption.resources, within: issuer.words(.audiences, code.record.audiences))
         let answer = try giveTokens(
             of: code, newborn, scope: scope, audience: audience, refreshes: client.grants.contains("refresh_token"),
             issuer: issuer, in: transaction)

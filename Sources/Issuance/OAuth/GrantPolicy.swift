@@ -11,7 +11,8 @@ public struct GrantPolicy: Sendable {
     public var reuseLeewaySeconds: Int64
 
     public init(
-        refreshIdleSeconds: Int64 = 30 * 86_400, refreshAbsoluteSeconds: Int64 = 90 * 86_400, reuseLeewaySeconds: Int64 = 0
+        refreshIdleSeconds: Int64 = 30 * 86_400, refreshAbsoluteSeconds: Int64 = 90 * 86_400,
+        reuseLeewaySeconds: Int64 = 0
     ) {
         self.refreshIdleSeconds = refreshIdleSeconds
         self.refreshAbsoluteSeconds = refreshAbsoluteSeconds

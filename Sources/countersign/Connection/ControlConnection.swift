@@ -43,8 +43,10 @@ struct ControlConnection: Sendable {
     }
 
     /// Sends a request whose answer has no body.
-    func sendWithoutAnswer(_ method: HTTPMethod, _ path: String) async throws {
-        _ = try await perform(request(method, path, []))
+    func sendWithoutAnswer(
+        _ method: HTTPMethod, _ path: String, query: [(name: String, value: String?)] = []
+    ) async throws {
+        _ = try await perform(request(method, path, query))
     }
 
     /// Receives a long answer piece by piece.

@@ -67,7 +67,8 @@ struct Daemon: Sendable {
         let issuer = Issuer(
             store: store, policy: settings.lifetimes, grantPolicy: settings.grants, pepperPath: settings.pepperPath)
         let announcement = Announcement(
-            logger: logger, readiness: readiness, awaits: settings.oauth == nil ? [.data, .control] : [.data, .control, .oauth])
+            logger: logger, readiness: readiness,
+            awaits: settings.oauth == nil ? [.data, .control] : [.data, .control, .oauth])
         let dataPlane = try DataPlaneServer(
             store: store, settings: settings.dataPlane, listeners: settings.listeners, health: settings.health,
             identity: settings.identity, group: group, readiness: readiness, logger: logger
@@ -107,7 +108,8 @@ struct Daemon: Sendable {
     }
 
     private func controlPlane(
-        _ issuer: Issuer, _ oauth: OAuthServer?, _ readiness: DataPlane.Readiness, _ logger: Logger, _ announcement: Announcement
+        _ issuer: Issuer, _ oauth: OAuthServer?, _ readiness: DataPlane.Readiness, _ logger: Logger,
+        _ announcement: Announcement
     ) throws -> some Service {
         let explaining = try Explaining(issuer: issuer)
         let services = ControlPlaneServices(

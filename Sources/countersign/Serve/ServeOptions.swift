@@ -61,7 +61,8 @@ struct ServeOptions: ParsableArguments {
         var flags: [Setting: ConfigContent] = [:]
         let texts: [(Setting, String?)] = [
             (.store, store), (.vendor, vendor), (.healthListen, healthListen), (.issuer, issuer),
-            (.introspectionURL, introspectionURL), (.loginURL, loginURL), (.pepperFile, pepperFile), (.tlsCertificate, tlsCertificate),
+            (.introspectionURL, introspectionURL), (.loginURL, loginURL), (.pepperFile, pepperFile),
+            (.tlsCertificate, tlsCertificate),
             (.tlsKey, tlsKey), (.tlsClientCA, tlsClientCA),
         ]
         for (setting, text) in texts { flags[setting] = text.map { .string($0) } }

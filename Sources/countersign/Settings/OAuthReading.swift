@@ -28,7 +28,8 @@ struct OAuthReading {
         }
         let issuer = try asked.map { try self.issuer($0) } ?? Self.loopbackIssuer(listener)
         guard let issuer else {
-            throw reader.fault(.issuer, "is needed where clients come from other machines: the https address that they use")
+            throw reader.fault(
+                .issuer, "is needed where clients come from other machines: the https address that they use")
         }
         let login: OAuthSettings.Login? =
             try isDemonstration ? .demonstration : loginURL.map { .application(url: try address($0, .loginURL)) }

@@ -118,7 +118,8 @@ struct ServeSettings: Sendable {
         let open = addresses.filter { $0.hostAndPort != nil }
         guard sockets.count <= 1, open.count <= 1 else {
             throw reader.fault(
-                .controlListen, "must be one unix:PATH for administration and one http(s)://HOST:PORT for OAuth at most")
+                .controlListen, "must be one unix:PATH for administration and one http(s)://HOST:PORT for OAuth at most"
+            )
         }
         for address in open { try naming { () throws(ListenerAddress.Fault) in try address.requirePrivate() } }
         return (try sockets.first ?? listener("unix:\(storePath)/control.sock"), open.first)

@@ -82,15 +82,20 @@ import Testing
         for table in ["credentials", "owners", "expiry"] { #expect(try fixture.statistic(table) == 0) }
     }
 
-    @Test func `keeps used codes and refresh tokens of a family, which show theft`() async throws {
+    @Test func `keeps used codes and refresh tokens, which show theft, until their grant is over`() async throws {
         let fixture = try Fixture()
-        let token = try await expired(fixture, Self.week + 100, kind: .refreshToken) { $0.record.family = 5 }
-        let code = try await expired(fixture, Self.week + 100, kind: .authorizationCode) { $0.record.family = 5 }
-        let access = try await expired(fixture, Self.week + 100, kind: .accessToken) { $0.record.family = 5 }
-        let alone = try await expired(fixture, Self.week + 100, kind: .refreshToken)
-        #expect(try await Sweep.run(on: fixture.store).credentials == 2)
-        #expect(try fixture.row(token) != nil && fixture.row(code) != nil)
-        #expect(try fixture.row(access) == nil && fixture.row(alone) == nil)
+        let grantEnd = fixture.store.clock.now().adding(1_000)
+        for kind in [CredentialKind.refreshToken, .authorizationCode] {
+            // A used one has its grant's end as its own.
+            let used = try await expired(fixture, -1_000, kind: kind) {
+                $0.record.family = 5
+                $0.record.flags = .revoked
+                $0.grantEndsAt = grantEnd
+            }
+            let over = try await expired(fixture, Self.week + 100, kind: kind) { $0.record.family = 6 }
+            #expect(try await Sweep.run(on: fixture.store).credentials == 1)
+            #expect(try fixture.row(used) != nil && fixture.row(over) == nil)
+        }
         #expect(try fixture.check().isEmpty)
     }
 

@@ -1,0 +1,35 @@
+import AdministrationAPI
+import CredentialModel
+import HTTPTypes
+import Hummingbird
+import Issuance
+import NIOCore
+
+/// `POST /v1/leaks`: whoever has found a key or a token presents it here, and it is revoked. For secret scanners and for people;
+/// nobody has to be known for it, since having the credential would let him do worse.
+///
+/// The answer is 202 in all cases and says nothing of whether there was such a credential.
+struct LeakEndpoint: Sendable {
+    let server: OAuthServer
+
+    private static let bytesMax = 16 * 1_024
+
+    func answer(_ request: Request) async -> Response {
+        let accepted = Response(status: .accepted, headers: [.cacheControl: "no-store"])
+        guard let buffer = try? await request.body.collect(upTo: Self.bytesMax) else {
+            return .oauthJSON(["error": "invalid_request"], status: .contentTooLarge)
+        }
+        guard let report = try? StrictJSON.decode(LeakReport.self, from: Array(buffer.readableBytesView)) else {
+            return .oauthJSON(
+                ["error": "invalid_request", "error_description": #"send {"credential": "…"} as application/json"#],
+                status: .badRequest)
+        }
+        do {
+            _ = try await server.issuer.revokeLeaked(SecretText(Array(report.credential.reveal().utf8)))
+            return accepted
+        } catch {
+            // Trouble is trouble: a finder who is told 202 goes away.
+            return OAuthError(.temporarilyUnavailable, "the report could not be taken; send it again").response(realm: "")
+        }
+    }
+}

@@ -1,0 +1,84 @@
+import CredentialModel
+import CredentialStore
+import Issuance
+import TestSupport
+import Testing
+
+/// A store with a client, and the requests that its flows begin with.
+struct GrantFixture: Sendable {
+    static let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+    static let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+
+    let fixture: Fixture
+    let issuer: Issuer
+    let client: ClientDefinition
+
+    init(
+        grants: [String] = ["authorization_code", "refresh_token", "client_credentials"], isPublic: Bool = true,
+        audience: [String] = [], policy: GrantPolicy = GrantPolicy()
+    ) async throws {
+        fixture = try Fixture()
+        issuer = Issuer(store: fixture.store, grantPolicy: policy)
+        let made = try await issuer.createClient(
+            ClientRequest(
+                name: "shop", grants: grants, redirectURIs: ["https://shop.example/cb"], scope: ["read", "write"],
+                audience: audience, isPublic: isPublic))
+        client = try #require(fixture.store.published.clients.client(id: made.summary.clientID))
+    }
+
+    func request(scope: String? = nil, resources: [String] = [], names: Bool = true) throws -> AuthorizationRequest {
+        var parameters = AuthorizationRequest.Parameters()
+        parameters.responseType = "code"
+        parameters.scope = scope
+        parameters.resources = resources
+        parameters.codeChallenge = Self.challenge
+        parameters.codeChallengeMethod = "S256"
+        return try AuthorizationRequest(
+            client: client, redirectURI: "https://shop.example/cb", namesRedirectURI: names, parameters)
+    }
+
+    func code(scope: String? = nil, names: Bool = true, resources: [String] = []) async throws -> SecretText {
+        let request = try request(scope: scope, resources: resources, names: names)
+        return try await issuer.authorize(request, subject: "alice", scope: request.scope)
+    }
+
+    func redeem(
+        _ code: SecretText, redirectURI: String? = "https://shop.example/cb", verifier: String? = Self.verifier,
+        clientID: String? = nil, resources: [String] = []
+    ) async throws -> TokenAnswer {
+        try await issuer.redeem(
+            Issuer.CodeRedemption(
+                clientID: clientID ?? client.clientID, code: code, redirectURI: redirectURI, verifier: verifier,
+                resources: resources))
+    }
+
+    func refresh(
+        _ token: SecretText?, scope: String? = nil, clientID: String? = nil, resources: [String] = []
+    ) async throws -> TokenAnswer {
+        try await issuer.refresh(
+            Issuer.Refreshing(
+                clientID: clientID ?? client.clientID, token: try #require(token), scope: scope, resources: resources))
+    }
+
+    func tokens(scope: String? = nil) async throws -> TokenAnswer { try await redeem(try await code(scope: scope)) }
+
+    /// The row of a token, alive or not.
+    func row(_ token: SecretText?) throws -> StoredCredential {
+        let bytes = try #require(token).revealBytes()
+        guard let native = NativeCredential(bytes.octets, vendor: .iiniit) else { throw StoreFailure.closed }
+        let row = try fixture.store.credential(native.id)
+        return try #require(row)
+    }
+
+    func isActive(_ token: SecretText?) throws -> Bool { try fixture.verdict(try #require(token)).isActive }
+}
+
+/// What a flow was refused with; nil when it was not.
+func refusal<Value>(_ body: () async throws -> Value) async -> OAuthError.Code? {
+    do {
+        _ = try await body()
+        return nil
+    } catch {
+        return (error as? OAuthError)?.code
+    }
+}
