@@ -80,6 +80,26 @@ import Testing
         }
     }
 
+    @Test func `a scan names what of this store stands in a text, and never prints it`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let alive = try await plane.makeKey()
+            let dead = try await plane.makeKey()
+            _ = try await plane.command("key", "revoke", dead.id)
+            let text = "a = \(dead.key)\nb = \"\(alive.key)\" # \(alive.key)\n"
+            let outcome = try await plane.command("key", "scan", input: text)
+            #expect(outcome.status == 1)
+            #expect(outcome.lines.count == 3)
+            #expect(outcome.lines[1].hasPrefix("1     \(dead.id)  api_key  revoked"))
+            #expect(outcome.lines[2].hasPrefix("2     \(alive.id)  api_key  ACTIVE"))
+            #expect(outcome.errors == "2 credentials found, 1 of them alive.\n")
+            for key in [alive.key, dead.key] { #expect(!outcome.output.contains(key)) }
+            let json = try await plane.command("key", "scan", "--json", input: text)
+            #expect(json.json.map { $0["active"] as? Bool } == [false, true])
+            let clean = try await plane.command("key", "scan", input: "nothing here")
+            #expect(clean.status == 0 && clean.output.isEmpty)
+        }
+    }
+
     @Test func `an unknown key is not found`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let outcome = try await plane.command("key", "show", "00000000001")
