@@ -17,12 +17,11 @@ struct LeakEndpoint: Sendable {
     func answer(_ request: Request) async -> Response {
         let accepted = Response(status: .accepted, headers: [.cacheControl: "no-store"])
         guard let buffer = try? await request.body.collect(upTo: Self.bytesMax) else {
-            return .oauthJSON(["error": "invalid_request"], status: .contentTooLarge)
+            return .error("invalid_request", "the report is too long", status: .contentTooLarge)
         }
         guard let report = try? StrictJSON.decode(LeakReport.self, from: Array(buffer.readableBytesView)) else {
-            return .oauthJSON(
-                ["error": "invalid_request", "error_description": #"send {"credential": "…"} as application/json"#],
-                status: .badRequest)
+            return .error(
+                "invalid_request", #"send {"credential": "…"} as application/json"#, status: .badRequest)
         }
         do {
             _ = try await server.issuer.revokeLeaked(SecretText(Array(report.credential.reveal().utf8)))

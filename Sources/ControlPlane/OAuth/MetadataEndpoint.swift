@@ -1,3 +1,4 @@
+import AdministrationAPI
 import Hummingbird
 
 /// What clients and resource servers can find out by themselves. From the settings alone: what a request says of its host is
@@ -7,29 +8,31 @@ struct MetadataEndpoint: Sendable {
 
     /// RFC 8414.
     func authorizationServer(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
-        var grants = ["client_credentials", "refresh_token"]
-        var members: [String: any Sendable] = [
-            "issuer": server.settings.issuer,
-            "token_endpoint": server.address(OAuthPath.token),
-            "token_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
-            "revocation_endpoint": server.address(OAuthPath.revoke),
-            "revocation_endpoint_auth_methods_supported": ["client_secret_basic", "client_secret_post", "none"],
-            "response_types_supported": [String](),
-        ]
-        if server.settings.login != nil {
-            grants.insert("authorization_code", at: 0)
-            members["authorization_endpoint"] = server.address(OAuthPath.authorize)
-            members["response_types_supported"] = ["code"]
-            members["response_modes_supported"] = ["query"]
-            members["code_challenge_methods_supported"] = ["S256"]
-            members["authorization_response_iss_parameter_supported"] = true
+        let settings = server.settings
+        let secretMethods = ["client_secret_basic", "client_secret_post"]
+        var members = JSONLine()
+        members.add("issuer", settings.issuer)
+        members.add("token_endpoint", server.address(OAuthPath.token))
+        members.add("token_endpoint_auth_methods_supported", secretMethods + ["none"])
+        members.add("revocation_endpoint", server.address(OAuthPath.revoke))
+        members.add("revocation_endpoint_auth_methods_supported", secretMethods + ["none"])
+        let grants = ["client_credentials", "refresh_token"]
+        if settings.login == nil {
+            members.add("grant_types_supported", grants)
+            members.add("response_types_supported", [])
+        } else {
+            members.add("grant_types_supported", ["authorization_code"] + grants)
+            members.add("authorization_endpoint", server.address(OAuthPath.authorize))
+            members.add("response_types_supported", ["code"])
+            members.add("response_modes_supported", ["query"])
+            members.add("code_challenge_methods_supported", ["S256"])
+            members.add("authorization_response_iss_parameter_supported", true)
         }
-        members["grant_types_supported"] = grants
-        if let url = server.settings.introspectionURL {
-            members["introspection_endpoint"] = url
-            members["introspection_endpoint_auth_methods_supported"] = ["client_secret_basic", "client_secret_post"]
+        if let url = settings.introspectionURL {
+            members.add("introspection_endpoint", url)
+            members.add("introspection_endpoint_auth_methods_supported", secretMethods)
         }
-        return .oauthJSON(members)
+        return .oauth(members)
     }
 
     /// RFC 9728: of the resource whose path follows the well-known one, or of the only one that there is.
@@ -39,12 +42,13 @@ struct MetadataEndpoint: Sendable {
         let named = resources.filter { $0.hasPrefix("https://") || $0.hasPrefix("http://") }
         let found = named.filter { Self.path(of: $0) == (path == "/" ? "" : path) }
         guard let resource = found.count == 1 ? found.first : nil else {
-            return .oauthJSON(["error": "not_found"], status: .notFound)
+            return .error("not_found", status: .notFound)
         }
-        return .oauthJSON([
-            "resource": resource, "authorization_servers": [server.settings.issuer],
-            "bearer_methods_supported": ["header"],
-        ])
+        var members = JSONLine()
+        members.add("resource", resource)
+        members.add("authorization_servers", [server.settings.issuer])
+        members.add("bearer_methods_supported", ["header"])
+        return .oauth(members)
     }
 
     private static func path(of uri: String) -> String {

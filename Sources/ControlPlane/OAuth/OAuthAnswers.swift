@@ -1,4 +1,4 @@
-import Foundation
+import AdministrationAPI
 import HTTPTypes
 import Hummingbird
 import Issuance
@@ -17,7 +17,7 @@ extension OAuthError {
 
     /// The answer of an endpoint that programs call.
     func response(realm: String) -> Response {
-        var response = Response.oauthJSON(["error": code.rawValue, "error_description": reason], status: status)
+        var response = Response.error(code.rawValue, reason, status: status)
         if code == .invalidClient { response.headers[.wwwAuthenticate] = "Basic realm=\"\(realm)\"" }
         if code == .temporarilyUnavailable { response.headers[.retryAfter] = "1" }
         return response
@@ -26,14 +26,17 @@ extension OAuthError {
 
 extension Response {
     /// A JSON object that no cache keeps (RFC 6749 §5.1).
-    static func oauthJSON(_ members: [String: any Sendable], status: HTTPResponse.Status = .ok) -> Response {
-        let bytes =
-            (try? JSONSerialization.data(
-                withJSONObject: members, options: [.sortedKeys, .withoutEscapingSlashes])) ?? Data("{}".utf8)
-        return Response(
-            status: status,
-            headers: [.contentType: "application/json", .cacheControl: "no-store", .pragma: "no-cache"],
-            body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
+    static func oauth(_ members: JSONLine, status: HTTPResponse.Status = .ok) -> Response {
+        Response(
+            status: status, headers: [.contentType: "application/json", .cacheControl: "no-store", .pragma: "no-cache"],
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: members.bytes)))
+    }
+
+    static func error(_ code: String, _ reason: String? = nil, status: HTTPResponse.Status) -> Response {
+        var members = JSONLine()
+        members.add("error", code)
+        if let reason { members.add("error_description", reason) }
+        return oauth(members, status: status)
     }
 
     /// Sends a browser somewhere with GET, whatever it came with (RFC 9700 §4.12), and tells nobody where it came from.

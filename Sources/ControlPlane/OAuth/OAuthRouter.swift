@@ -138,9 +138,9 @@ struct OAuthMethods: RouterMiddleware {
         } catch let error as HTTPError where error.status == .notFound {
             let posts = [OAuthPath.token, OAuthPath.revoke, OAuthPath.leaks]
             guard posts.contains(request.uri.path) else {
-                return .oauthJSON(["error": "not_found"], status: .notFound)
+                return .error("not_found", status: .notFound)
             }
-            var response = Response.oauthJSON(["error": "method_not_allowed"], status: .methodNotAllowed)
+            var response = Response.error("method_not_allowed", status: .methodNotAllowed)
             response.headers[.allow] = "POST, OPTIONS"
             return response
         } catch {

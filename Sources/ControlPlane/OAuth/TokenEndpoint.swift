@@ -1,3 +1,4 @@
+import AdministrationAPI
 import CredentialModel
 import CredentialStore
 import Hummingbird
@@ -50,12 +51,13 @@ struct TokenEndpoint: Sendable {
     static func secret(_ text: String) -> SecretText { SecretText(Array(text.utf8)) }
 
     private static func response(_ answer: TokenAnswer) -> Response {
-        var members: [String: any Sendable] = [
-            "access_token": answer.accessToken.reveal(), "token_type": "Bearer",
-            "expires_in": Int(answer.expiresInSeconds), "scope": answer.scope.joined(separator: " "),
-        ]
-        members["refresh_token"] = answer.refreshToken?.reveal()
-        return .oauthJSON(members)
+        var members = JSONLine()
+        members.add("access_token", answer.accessToken.reveal())
+        members.add("expires_in", answer.expiresInSeconds)
+        if let refresh = answer.refreshToken { members.add("refresh_token", refresh.reveal()) }
+        members.add("scope", answer.scope.joined(separator: " "))
+        members.add("token_type", "Bearer")
+        return .oauth(members)
     }
 }
 

@@ -1,3 +1,4 @@
+import AdministrationAPI
 import Foundation
 import Logging
 
@@ -22,14 +23,13 @@ struct JSONLogHandler: LogHandler {
 
     func log(event: LogEvent) {
         var fields = metadata.merging(event.metadata ?? [:]) { $1 }.mapValues { "\($0)" }
-        fields["time"] = Date.now.formatted(.iso8601)
+        fields["time"] = TimeText.utc(Int64(Date.now.timeIntervalSince1970))
         fields["level"] = event.level.rawValue
         fields["message"] = event.message.description
         fields["logger"] = label
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        guard var line = try? encoder.encode(fields) else { return }
-        line.append(0x0A)
+        var members = JSONLine()
+        for (name, value) in fields.sorted(by: { $0.key < $1.key }) { members.add(name, value) }
+        let line = Data(members.bytes + [0x0A])
         // One write a line: lines of several threads do not mix.
         try? FileHandle.standardError.write(contentsOf: line)
     }
