@@ -8,13 +8,15 @@ struct RequestLog: RouterMiddleware {
     typealias Context = BasicRequestContext
 
     let logger: Logger
+    /// Of requests that went well: thousands a second where programs fetch tokens.
+    var successLevel = Logger.Level.info
 
     func handle(
         _ request: Request, context: Context, next: (Request, Context) async throws -> Response
     ) async throws -> Response {
         let response = try await next(request, context)
-        logger.info(
-            "control request",
+        logger.log(
+            level: response.status.code < 400 ? successLevel : .info, "control request",
             metadata: [
                 "method": .string(Self.name(of: request.method)), "route": .string(context.endpointPath ?? "unknown"),
                 "status": .stringConvertible(response.status.code),

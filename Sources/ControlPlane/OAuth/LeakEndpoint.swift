@@ -28,7 +28,8 @@ struct LeakEndpoint: Sendable {
             return accepted
         } catch {
             // Trouble is trouble: a finder who is told 202 goes away.
-            return OAuthError(.temporarilyUnavailable, "the report could not be taken; send it again").response(realm: "")
+            return OAuthError(.temporarilyUnavailable, "the report could not be taken; send it again").response(
+                realm: "")
         }
     }
 }

@@ -28,7 +28,8 @@ extension Response {
     /// A JSON object that no cache keeps (RFC 6749 §5.1).
     static func oauth(_ members: JSONLine, status: HTTPResponse.Status = .ok) -> Response {
         Response(
-            status: status, headers: [.contentType: "application/json", .cacheControl: "no-store", .pragma: "no-cache"],
+            status: status,
+            headers: [.contentType: "application/json", .cacheControl: "no-store", .pragma: "no-cache"],
             body: ResponseBody(byteBuffer: ByteBuffer(bytes: members.bytes)))
     }
 

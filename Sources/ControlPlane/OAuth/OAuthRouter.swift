@@ -7,7 +7,7 @@ import NIOCore
 /// The public endpoints of the authorization server.
 func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<BasicRequestContext> {
     let router = Router(context: BasicRequestContext.self, options: [.autoGenerateHeadEndpoints])
-    router.add(middleware: RequestLog(logger: logger))
+    router.add(middleware: RequestLog(logger: logger, successLevel: .debug))
     router.add(middleware: OAuthMethods())
     let cors = CrossOrigin(allowed: Set(server.settings.corsOrigins))
     let authorize = AuthorizeEndpoint(server: server)

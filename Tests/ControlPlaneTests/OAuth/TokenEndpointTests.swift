@@ -250,7 +250,8 @@ private let machine = #""name": "m", "grant_types": ["client_credentials"], "sco
             let made = try await server.control.post("/v1/keys", #"{"owner": "acme"}"#)
             let key = try #require(made.items.first?["key"] as? String)
             for text in [String(key.dropLast()), key + "x", client.secret, "x", ""] {
-                let answer = try await server.post("/v1/leaks", #"{"credential": "\#(text)"}"#, type: "application/json")
+                let answer = try await server.post(
+                    "/v1/leaks", #"{"credential": "\#(text)"}"#, type: "application/json")
                 #expect(answer.status == 202)
             }
             #expect(try server.isActive(key) && server.isActive(client.secret))
