@@ -20,6 +20,23 @@ public struct JournalEntry: Sendable, Equatable {
         case pepperRetired = 10
         /// The data is a backup from here on; numbers may be left out before it.
         case restored = 11
+
+        /// The name that callers of the change feed are told.
+        public var name: String {
+            switch self {
+            case .issued: "issued"
+            case .edited: "edited"
+            case .rotated: "rotated"
+            case .revoked: "revoked"
+            case .ownerRevoked: "owner_revoked"
+            case .clientRevoked: "client_revoked"
+            case .familyRevoked: "family_revoked"
+            case .clientChanged: "client_changed"
+            case .pepperAdded: "pepper_added"
+            case .pepperRetired: "pepper_retired"
+            case .restored: "restored"
+            }
+        }
     }
 
     /// Counts up by one with each mutation; never reused within an incarnation of the store.
@@ -60,6 +77,9 @@ public struct JournalEntry: Sendable, Equatable {
             id: id == 0 ? nil : CredentialID(rawValue: id), issuedBefore: limit == .always ? nil : limit,
             subject: hasSubject ? row.extracting(26...).copied() : [])
     }
+
+    /// The number that the subject is, if it is one: of a client, a family or a pepper.
+    public var subjectNumber: UInt64? { UInt64(String(decoding: subject, as: UTF8.self)) }
 
     var row: [UInt8] {
         var row: [UInt8] = [event.rawValue, kind?.rawValue ?? 0]

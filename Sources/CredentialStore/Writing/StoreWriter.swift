@@ -336,6 +336,8 @@ public final class StoreWriter {
         _ = try naming { () throws in
             try transaction.put(schema.journal, key: entry.number, value: entry.row.octets, append: true)
         }
+        publication.journalNumber = entry.number
+        if event != .issued { publication.otherNumber = entry.number }
         return entry.number
     }
 
