@@ -14,11 +14,22 @@ public final class Issuer: Sendable {
     public let policy: LifetimePolicy
     /// Where peppers are added and taken away; nil when the file is not this process's to write.
     let pepperPath: String?
+    /// Who is said to have done it in the audit log.
+    public let actor: AuditActor
 
-    public init(store: CredentialStore, policy: LifetimePolicy = LifetimePolicy(), pepperPath: String? = nil) {
+    public init(
+        store: CredentialStore, policy: LifetimePolicy = LifetimePolicy(), pepperPath: String? = nil,
+        actor: AuditActor = .program
+    ) {
         self.store = store
         self.policy = policy
         self.pepperPath = pepperPath
+        self.actor = actor
+    }
+
+    /// The same issuer in the name of somebody else.
+    public func acting(as actor: AuditActor) -> Issuer {
+        Issuer(store: store, policy: policy, pepperPath: pepperPath, actor: actor)
     }
 
     /// Runs a mutation and names its failures.

@@ -17,7 +17,7 @@ struct Countersign: AsyncParsableCommand {
         subcommands: [
             ServeCommand.self, KeyCommand.self, ClientCommand.self, TokenCommand.self, VerifyCommand.self,
             StoreCommand.self,
-            PepperCommand.self, ConfigCommand.self, HealthCommand.self,
+            PepperCommand.self, AuditCommand.self, ConfigCommand.self, HealthCommand.self,
         ])
 
     static func main() async {
