@@ -24,6 +24,7 @@ public final class CredentialStore: Sendable {
     let environment: Environment
     let schema: Schema
     let interning: Interning
+    let auditChain: AuditChain
     private let lock: DirectoryLock
     private let commit: GroupCommit
     private let thread: BatchThread<Mutation>
@@ -46,10 +47,11 @@ public final class CredentialStore: Sendable {
         environment = opened.environment
         schema = opened.schema
         interning = opened.interning
+        auditChain = AuditChain(key: opened.lookup)
         lock = opened.lock
         let commit = GroupCommit(
             environment: environment, schema: schema, published: published, peppers: peppers, interning: interning,
-            clock: clock, headRoom: HeadRoom(), onFatal: options.onFatal)
+            clock: clock, auditChain: auditChain, headRoom: HeadRoom(), onFatal: options.onFatal)
         self.commit = commit
         thread = try naming {
             try BatchThread(name: "store-writer", capacity: Self.queueCapacity, batchMax: Self.batchMax) { batch in

@@ -14,6 +14,8 @@ public struct DataPlaneSettings: Sendable {
     public var verifySources: [Network]
     /// Connections at once, over all listeners.
     public var connectionsMax: Int
+    /// Requests for changes that may wait at once on one event loop.
+    public var waitersMax: Int
     /// Seconds for the first byte of a connection, a TLS handshake included.
     public var freshSeconds: Int64
     /// Seconds for a request head from its first byte.
@@ -32,6 +34,7 @@ public struct DataPlaneSettings: Sendable {
         trustedProxies = [Network("127.0.0.0/8"), Network("::1/128")].compactMap { $0 }
         verifySources = []
         connectionsMax = 10_000
+        waitersMax = 1_000
         freshSeconds = 10
         headSeconds = 5
         bodySeconds = 10
@@ -51,7 +54,7 @@ public struct DataPlaneSettings: Sendable {
         }
         guard drainSeconds <= 3_600 else { throw ListFault(reason: "drain-seconds may be an hour at most") }
         guard connectionsMax > 0, freshSeconds > 0, headSeconds > 0, bodySeconds > 0, writeSeconds > 0, idleSeconds > 0,
-            drainSeconds >= 0
+            drainSeconds >= 0, waitersMax >= 0
         else { throw ListFault(reason: "limits must be above zero") }
     }
 }

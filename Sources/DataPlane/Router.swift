@@ -31,6 +31,9 @@ struct Router: Sendable {
             guard request.method == .post else { return refuseMethod("POST", exchange, loop, &out) }
             Verdicts(request: request, exchange: exchange, loop: loop)
                 .answer(bytes, body, &caller, &scratch, &out)
+        } else if path.isEqual("/v1/changes"), !policy.isHealthOnly {
+            guard request.method == .get else { return refuseMethod("GET", exchange, loop, &out) }
+            Changes(exchange: exchange, loop: loop).answer(request, bytes, &caller, &scratch, &out)
         } else if path.isEqual("/livez") {
             guard isRead(request) else { return refuseMethod("GET, HEAD", exchange, loop, &out) }
             out.whole(200, "text/plain", "ok\n", exchange, loop) { _ in }

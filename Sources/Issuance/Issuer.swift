@@ -15,15 +15,24 @@ public final class Issuer: Sendable {
     public let grantPolicy: GrantPolicy
     /// Where peppers are added and taken away; nil when the file is not this process's to write.
     let pepperPath: String?
+    /// Who is said to have done it in the audit log.
+    public let actor: AuditActor
 
     public init(
         store: CredentialStore, policy: LifetimePolicy = LifetimePolicy(), grantPolicy: GrantPolicy = GrantPolicy(),
-        pepperPath: String? = nil
+        pepperPath: String? = nil, actor: AuditActor = .program
     ) {
         self.store = store
         self.policy = policy
         self.grantPolicy = grantPolicy
         self.pepperPath = pepperPath
+        self.actor = actor
+    }
+
+    /// The same issuer in the name of somebody else.
+    public func acting(as actor: AuditActor) -> Issuer {
+        Issuer(
+            store: store, policy: policy, grantPolicy: grantPolicy, pepperPath: pepperPath, actor: actor)
     }
 
     /// Runs a mutation and names its failures.

@@ -2,7 +2,7 @@
 ///
 /// ```
 /// http://HOST:PORT        https://HOST:PORT        unix:PATH
-/// ?mode=0660  ?group=NAME  ?may=introspect  ?audience=URI  ?headers=x-forwarded|x-original
+/// ?mode=0660  ?group=NAME  ?may=introspect  ?may=changes  ?audience=URI  ?headers=x-forwarded|x-original
 /// ```
 public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
     public enum Transport: Sendable, Equatable {
@@ -32,6 +32,8 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
     public var group: String?
     /// Whether whoever can open this Unix socket may introspect without a credential.
     public var mayIntrospect: Bool
+    /// Whether such a caller may follow the changes.
+    public var mayFollowChanges: Bool
     /// The audience that such a caller has.
     public var audience: String?
     public var originalHeaders: OriginalHeaders?
@@ -62,6 +64,7 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
         }
         mode = 0o600
         mayIntrospect = false
+        mayFollowChanges = false
         for option in parts.count == 2 ? parts[1].split(separator: "&") : [] {
             let pair = option.split(separator: "=", maxSplits: 1).map(String.init)
             guard pair.count == 2 else { throw fault("an option is written name=value") }
@@ -78,8 +81,11 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
         case "group" where isUnix:
             group = value
         case "may" where isUnix:
-            guard value == "introspect" else { throw fault("may can only be introspect") }
-            mayIntrospect = true
+            switch value {
+            case "introspect": mayIntrospect = true
+            case "changes": mayFollowChanges = true
+            default: throw fault("may is introspect or changes")
+            }
         case "audience" where isUnix:
             audience = value
         case "headers":

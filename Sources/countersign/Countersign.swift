@@ -16,7 +16,8 @@ struct Countersign: AsyncParsableCommand {
             """,
         subcommands: [
             ServeCommand.self, KeyCommand.self, ClientCommand.self, TokenCommand.self, VerifyCommand.self,
-            ConsentCommand.self, StoreCommand.self, PepperCommand.self, ConfigCommand.self, HealthCommand.self,
+            ConsentCommand.self, StoreCommand.self, PepperCommand.self, AuditCommand.self, ConfigCommand.self,
+            HealthCommand.self,
         ])
 
     static func main() async {

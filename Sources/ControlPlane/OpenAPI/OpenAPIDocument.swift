@@ -8,11 +8,11 @@ enum OpenAPIDocument {
     private static let text = """
         {"openapi": "3.1.0",
         "info": \(info),
-        "paths": {\([keyPaths, clientPaths, tokenPaths, ownerPaths, authorizationPaths, storePaths, openPaths].joined(separator: ","))},
+        "paths": {\([keyPaths, clientPaths, tokenPaths, ownerPaths, authorizationPaths, storePaths, auditPaths, openPaths].joined(separator: ","))},
         "components": {
         "parameters": \(parameters),
         "responses": \(responses),
-        "schemas": {\([credentialSchemas, clientSchemas, authorizationSchemas, serviceSchemas].joined(separator: ","))}}}
+        "schemas": {\([credentialSchemas, clientSchemas, authorizationSchemas, serviceSchemas, auditSchemas].joined(separator: ","))}}}
         """
 
     private static let info = #"""

@@ -13,6 +13,7 @@ func administrationRoutes(_ services: ControlPlaneServices, remembering created:
     let consents = ConsentRoutes(issuer: issuer)
     let peppers = PepperRoutes(issuer: issuer)
     let store = StoreRoutes(issuer: issuer, backupFolder: services.backupFolder)
+    let audit = AuditRoutes(issuer: issuer)
     let explain = ExplainRoutes(explain: services.explain)
     let imports = Route.Body.json(bytesMax: ControlPlaneLimits.importBodyBytesMax)
     let keyFilters = ["owner", "client_id", "after", "limit"]
@@ -59,6 +60,9 @@ func administrationRoutes(_ services: ControlPlaneServices, remembering created:
         Route(.get, "/v1/store/check", .storeRead, store.check),
         Route(.post, "/v1/store/backup", .storeBackup, store.backup),
         Route(.get, "/v1/store/revocations", .storeBackup, store.revocations),
+
+        Route(.get, "/v1/audit", .auditRead, query: ["after", "limit"], audit.list),
+        Route(.get, "/v1/audit/check", .auditRead, query: ["head"], audit.check),
 
         Route(.post, "/v1/explain", .explain, body: .json, explain.explain),
     ]

@@ -20,6 +20,7 @@ public enum Right: String, Sendable, CaseIterable {
     case peppersWrite = "countersign:peppers:write"
     case storeRead = "countersign:store:read"
     case storeBackup = "countersign:store:backup"
+    case auditRead = "countersign:audit:read"
     case explain = "countersign:explain"
 
     /// The scope that holds every right.

@@ -24,6 +24,29 @@ public struct JournalEntry: Sendable, Equatable {
         case redeemed = 12
         /// Somebody agreed to what a client asks for, or took that back.
         case consentChanged = 13
+
+        /// Whether no answer that somebody may have kept is worth less by it: births, codes and refresh tokens that are used,
+        /// which nobody is answered about, and consents.
+        var endsNothing: Bool { [.issued, .redeemed, .consentChanged].contains(self) }
+
+        /// The name that callers of the change feed are told.
+        public var name: String {
+            switch self {
+            case .issued: "issued"
+            case .edited: "edited"
+            case .rotated: "rotated"
+            case .revoked: "revoked"
+            case .ownerRevoked: "owner_revoked"
+            case .clientRevoked: "client_revoked"
+            case .familyRevoked: "family_revoked"
+            case .clientChanged: "client_changed"
+            case .pepperAdded: "pepper_added"
+            case .pepperRetired: "pepper_retired"
+            case .restored: "restored"
+            case .redeemed: "redeemed"
+            case .consentChanged: "consent_changed"
+            }
+        }
     }
 
     /// Counts up by one with each mutation; never reused within an incarnation of the store.
@@ -64,6 +87,9 @@ public struct JournalEntry: Sendable, Equatable {
             id: id == 0 ? nil : CredentialID(rawValue: id), issuedBefore: limit == .always ? nil : limit,
             subject: hasSubject ? row.extracting(26...).copied() : [])
     }
+
+    /// The number that the subject is, if it is one: of a client, a family or a pepper.
+    public var subjectNumber: UInt64? { UInt64(String(decoding: subject, as: UTF8.self)) }
 
     var row: [UInt8] {
         var row: [UInt8] = [event.rawValue, kind?.rawValue ?? 0]

@@ -2,7 +2,7 @@ import RecordCache
 
 /// The names of the `meta` table.
 enum MetaName {
-    case schema, vendor, origin, incarnation, journalNumber, time, pepperHighest, lookupCheck
+    case schema, vendor, origin, incarnation, journalNumber, time, pepperHighest, lookupCheck, auditHead
     case internedHighest(InternedTable.Kind)
     case pepperCheck(UInt16)
 
@@ -17,6 +17,7 @@ enum MetaName {
             case .time: "time"
             case .pepperHighest: "pepper-highest"
             case .lookupCheck: "lookup-check"
+            case .auditHead: "audit-head"
             case .internedHighest(let kind): "interned-highest-\(kind.rawValue)"
             case .pepperCheck(let number): "pepper-check-\(number)"
             }

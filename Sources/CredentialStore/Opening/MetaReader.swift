@@ -62,6 +62,7 @@ struct MetaReader {
         published: Published, interning: Interning, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
         var damaged = false
+        published.changes.begin(at: try writer.number(.journalNumber, in: transaction) ?? 0)
         for kind in InternedTable.Kind.allCases {
             let highest = try writer.number(.internedHighest(kind), in: transaction) ?? 0
             interning.load(highest: UInt32(truncatingIfNeeded: highest), of: kind)

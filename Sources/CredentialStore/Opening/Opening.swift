@@ -91,7 +91,9 @@ extension CredentialStore {
             let commit = try environment.write { transaction -> OpenedStore in
                 if birth == nil { try requireSchema(of: environment, in: transaction) }
                 let schema = try Schema(environment, create: birth != nil, in: transaction)
-                let meta = MetaReader(schema: schema, writer: StoreWriter(schema: schema, interning: interning))
+                let auditChain = AuditChain(key: peppers.lookup)
+                let meta = MetaReader(
+                    schema: schema, writer: StoreWriter(schema: schema, interning: interning, auditChain: auditChain))
                 if let birth { try meta.initialize(vendor: birth, peppers: peppers, in: transaction) }
                 let vendor = try meta.vendor(asked: asked, in: transaction)
                 let alive = try meta.provenPeppers(peppers, in: transaction)

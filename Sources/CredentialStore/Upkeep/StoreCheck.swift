@@ -4,12 +4,19 @@ import LMDB
 import RecordCache
 
 extension CredentialStore {
-    /// Reads every row of every table in one snapshot and holds the tables against each other.
+    /// Reads every row of every table in one snapshot and holds the tables against each other, and walks the audit log.
     ///
     /// Takes as long as reading the whole file. Credentials, their secrets' hashes and texts are not in the findings.
     /// - Returns: what is wrong, in words; empty when the store is sound.
     @available(*, noasync)
     public func check() throws(StoreFailure) -> [String] {
+        let fault = try verifyAudit().fault
+        return try checkTables() + (fault.map { ["audit \($0.number): \($0.reason)"] } ?? [])
+    }
+
+    /// The same without the audit log, on which nothing else depends.
+    @available(*, noasync)
+    func checkTables() throws(StoreFailure) -> [String] {
         try reading { transaction in
             var findings: [String] = []
             try checkCredentials(in: transaction, into: &findings)

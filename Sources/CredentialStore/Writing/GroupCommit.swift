@@ -33,10 +33,11 @@ final class GroupCommit: Sendable {
 
     init(
         environment: Environment, schema: Schema, published: Published, peppers: PepperRing, interning: Interning,
-        clock: TrustedClock, headRoom: HeadRoom, onFatal: @escaping @Sendable (StoreFailure) -> Void
+        clock: TrustedClock, auditChain: AuditChain, headRoom: HeadRoom,
+        onFatal: @escaping @Sendable (StoreFailure) -> Void
     ) {
         self.environment = environment
-        writer = Mutex(WriterBox(writer: StoreWriter(schema: schema, interning: interning)))
+        writer = Mutex(WriterBox(writer: StoreWriter(schema: schema, interning: interning, auditChain: auditChain)))
         self.published = published
         self.peppers = peppers
         self.interning = interning

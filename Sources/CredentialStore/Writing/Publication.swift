@@ -15,6 +15,10 @@ struct Publication {
     var hasAliases = false
     var peppersAdded: [Pepper] = []
     var peppersRetired: [UInt16] = []
+    /// The highest journal number given; 0 for none.
+    var journalNumber: UInt64 = 0
+    /// The highest that is not about something issued.
+    var otherNumber: UInt64?
 }
 
 /// What all verifying threads share: the copies, the bulk revocations and the texts that records name by number.
@@ -24,6 +28,8 @@ public final class Published: Sendable {
     public let interned: InternedTable
     public let clients: ClientDirectory
     public let liveIDs: LiveIDs
+    /// How far the journal may be told.
+    public let changes = ChangeSignal()
     private let aliasesExist = Atomic<Bool>(false)
 
     /// - Parameters:
@@ -64,5 +70,9 @@ public final class Published: Sendable {
         for id in publication.born { liveIDs.insert(id) }
         for pepper in publication.peppersAdded { _ = peppers.add(pepper) }
         for number in publication.peppersRetired { _ = peppers.retire(number) }
+        // Last: who is told of a change may ask at once, and must not be answered from before it.
+        if publication.journalNumber > 0 {
+            changes.publish(newest: publication.journalNumber, other: publication.otherNumber)
+        }
     }
 }

@@ -10,6 +10,7 @@ public import RecordCache
 public final class StoreWriter {
     let schema: Schema
     let interning: Interning
+    let auditChain: AuditChain
     /// Seconds since the Unix epoch, read once for the batch.
     public internal(set) var now: UnixSeconds = .always
     /// The highest number given out in this transaction.
@@ -20,9 +21,10 @@ public final class StoreWriter {
     /// How often this transaction was written to: an operation that fails after its first write spoils the batch.
     private(set) var changes = 0
 
-    init(schema: Schema, interning: Interning) {
+    init(schema: Schema, interning: Interning, auditChain: AuditChain) {
         self.schema = schema
         self.interning = interning
+        self.auditChain = auditChain
     }
 
     /// The number that the next change will get: also a number for a family that nothing else has.
@@ -339,7 +341,17 @@ public final class StoreWriter {
         _ = try naming { () throws in
             try transaction.put(schema.journal, key: entry.number, value: entry.row.octets, append: true)
         }
+        publication.journalNumber = entry.number
+        if !event.endsNothing { publication.otherNumber = entry.number }
         return entry.number
+    }
+
+    /// Appends to the audit log, whose numbers only go up. Only for ``audit(_:by:in:)``.
+    func putAudit(_ number: UInt64, _ row: [UInt8], in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        changes += 1
+        _ = try naming { () throws in
+            try transaction.put(schema.audit, key: number, value: row.octets, append: true)
+        }
     }
 
     /// Forgets the oldest journal entries up to a number. Only for the sweep.

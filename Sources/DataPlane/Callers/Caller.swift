@@ -74,7 +74,23 @@ struct KnownCaller {
     }
 }
 
-/// Whether somebody may introspect, and what he may know of.
+/// What a caller of this plane may be allowed to do.
+enum CallerRight {
+    case introspect, changes
+
+    /// The scope that the caller's own credential must hold.
+    var scope: [UInt8] {
+        switch self {
+        case .introspect: Self.introspectScope
+        case .changes: Self.changesScope
+        }
+    }
+
+    private static let introspectScope = Array("countersign:introspect".utf8)
+    private static let changesScope = Array("countersign:changes".utf8)
+}
+
+/// Whether somebody may do what he asks for, and what he may know of.
 enum CallerOutcome {
     case allowed(CallerAudience)
     /// He said nothing of who he is.

@@ -8,9 +8,7 @@ import Verification
 /// Finds out who calls an endpoint that only known callers may use (RFC 7662 §2.1, RFC 6749 §2.3.1, RFC 8705 §2).
 struct CallerAuthentication {
     let loop: LoopState
-
-    /// The scope that the caller's own credential must hold.
-    private static let right = Array("countersign:introspect".utf8)
+    var right = CallerRight.introspect
 
     /// Judges by the Authorization field, by credentials in the form, by the client certificate, and last by the socket.
     /// - Parameter body: the form that was parsed last into `scratch`.
@@ -51,11 +49,11 @@ struct CallerAuthentication {
             return .allowed(.words(Array(client.audience.joined(separator: " ").utf8)))
         }
         if !caller.certificateNames.isEmpty || !clientID.isEmpty { return .invalidClient }
-        return caller.policy.mayIntrospect ? .allowed(.words(caller.policy.audience)) : .unauthenticated
+        return caller.policy.may(right) ? .allowed(.words(caller.policy.audience)) : .unauthenticated
     }
 
     private func isRight(_ name: String) -> Bool {
-        Array((ScopeSet.rightPrefix + name).utf8) == Self.right
+        Array((ScopeSet.rightPrefix + name).utf8) == right.scope
     }
 
     private func judge(
@@ -138,11 +136,12 @@ struct CallerAuthentication {
 
     private func allow(_ known: KnownCaller) -> CallerOutcome {
         // The text of a number never changes, nor what it grants.
-        if known.scopes != loop.introspectingScopes || known.scopes == 0 {
-            guard Decision.grants(scopes: known.scopes, scope: Self.right.octets, interned: loop.interned) else {
+        if right != .introspect || known.scopes != loop.introspectingScopes || known.scopes == 0 {
+            let scope = right.scope
+            guard Decision.grants(scopes: known.scopes, scope: scope.octets, interned: loop.interned) else {
                 return .forbidden
             }
-            loop.introspectingScopes = known.scopes
+            if right == .introspect { loop.introspectingScopes = known.scopes }
         }
         return .allowed(.interned(known.audiences))
     }

@@ -20,6 +20,8 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
         case idle
         case head
         case body
+        /// A request for changes waits for one.
+        case waiting
         /// The last answer is on its way.
         case finishing
         /// It has been taken; the client is to close its side.
@@ -36,11 +38,17 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
     /// Since when the client does not take its answers; nothing is read meanwhile, and the phase keeps its own deadline.
     private var pausedSince: Int64?
     private var context: ChannelHandlerContext?
+    /// The request that waits, in that phase only.
+    private var wait: ChangesWait?
+    /// Reading was stopped while a request waits, because the client has sent too much behind it.
+    private var isHeldBack = false
     /// Whether the channel takes more; it says so when that changes, and asking it for each burst costs more.
     private var isWritable = true
 
     /// Bytes of answers that may wait before reading stops.
     private static let outBytesMax = 262_144
+    /// Bytes that a client may send behind a request that waits before reading stops.
+    private static let behindBytesMax = 65_536
     /// Seconds to wait for a client to close its side after the last answer.
     private static let lingerSeconds: Int64 = 2
 
@@ -60,6 +68,7 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
+        endWait()
         loop.remove(self)
         self.context = nil
         onClose()
@@ -82,9 +91,10 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
         var bytes = Self.unwrapInboundIn(data)
         if isEnding { return }
         loop.readClock()
-        if pausedSince != nil {
-            // Reading has been turned off, but a read loop under way may still bring a few buffers.
+        if pausedSince != nil || phase == .waiting {
+            // Reading may have been turned off, but a read loop under way may still bring a few buffers.
             if pending == nil { pending = bytes } else { pending?.writeBuffer(&bytes) }
+            if phase == .waiting { holdBack(context) }
         } else if pending != nil {
             pending?.writeBuffer(&bytes)
             drainPending(context)
@@ -117,10 +127,10 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
         guard pausedSince != nil, !isEnding, isWritable else { return }
         pausedSince = nil
         loop.readClock()
-        drainPending(context)
+        if phase == .waiting { loop.waiters.look(at: self) } else { drainPending(context) }
         flush(context)
         pauseIfSlow(context)
-        if pausedSince == nil { _ = context.channel.setOption(.autoRead, value: true) }
+        if pausedSince == nil, !isHeldBack { _ = context.channel.setOption(.autoRead, value: true) }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
@@ -150,6 +160,11 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
                 enter(.body)
             case .ended:
                 return finish(context)
+            case .waits(let new):
+                wait = new
+                enter(.waiting)
+                new.dueTicks = loop.ticks &+ new.patienceSeconds
+                return loop.waiters.add(self, on: context.eventLoop)
             case .answered:
                 enter(.idle)
                 if conversation.out.readableBytes > Self.outBytesMax {
@@ -159,6 +174,56 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
                 }
             }
         }
+    }
+
+    // MARK: Waiting
+
+    /// Whether the request that waits wants to be told of births.
+    var wantsIssued: Bool { wait?.asked.issued ?? false }
+
+    /// Whether the request that waits has not been looked at up to a journal number.
+    func isBehind(_ number: UInt64) -> Bool { wait.map { $0.next < number } ?? false }
+
+    /// Goes on with the request that waits.
+    /// - Returns: whether it has to be looked at again soon.
+    func goOn(_ occasion: ChangesWait.Occasion) -> Bool {
+        // While the client does not take what it was sent, there is no use in more.
+        guard let context, let wait, pausedSince == nil else { return false }
+        loop.readClock()
+        switch conversation.goOn(wait, occasion, loop) {
+        case .waits:
+            if case .due = occasion { wait.dueTicks = loop.ticks &+ wait.patienceSeconds }
+            flush(context)
+            pauseIfSlow(context)
+            return wait.hasMore && pausedSince == nil
+        case .answered:
+            endWait()
+            enter(.idle)
+            drainPending(context)
+            flush(context)
+            pauseIfSlow(context)
+            if isHeldBack, phase != .waiting, pausedSince == nil, !isEnding {
+                isHeldBack = false
+                _ = context.channel.setOption(.autoRead, value: true)
+            }
+        case .ended, .needsMore, .continued:
+            finish(context)
+        }
+        return false
+    }
+
+    /// Reads no more than a little behind a request that waits. Behind a stream nothing is answered: it is thrown away.
+    private func holdBack(_ context: ChannelHandlerContext) {
+        if wait?.asked.isStream == true { pending = nil }
+        guard !isHeldBack, let pending, pending.readableBytes > Self.behindBytesMax else { return }
+        isHeldBack = true
+        _ = context.channel.setOption(.autoRead, value: false)
+    }
+
+    private func endWait() {
+        guard wait != nil else { return }
+        loop.waiters.remove(self)
+        wait = nil
     }
 
     // MARK: Output and end
@@ -179,6 +244,7 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
     /// Sends what is left and closes: first the sending side, so that an answer is not lost to a reset while the client
     /// still sends; then, when the client has closed too or after a moment, all.
     private func finish(_ context: ChannelHandlerContext) {
+        endWait()
         enter(.finishing)
         pending = nil
         let isEncrypted = policy.isEncrypted
@@ -193,6 +259,7 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     /// The client sends no more. It gets what it is owed, and the connection ends.
     private func inputClosed(_ context: ChannelHandlerContext) {
+        if phase == .waiting { _ = goOn(.ending) }
         if !isEnding { finish(context) }
     }
 
@@ -212,12 +279,18 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
             case .idle: settings.idleSeconds
             case .head: settings.headSeconds
             case .body: settings.bodySeconds
+            case .waiting: Int64.max
             case .finishing: settings.writeSeconds
             case .closing: Self.lingerSeconds
             }
         guard let context else { return }
         if let pausedSince, !isEnding {
             if loop.ticks - pausedSince > settings.writeSeconds { context.close(promise: nil) }
+            return
+        }
+        if let wait {
+            // Each second, so that a caller who has lost the right does not wait any longer.
+            if goOn(loop.ticks >= wait.dueTicks ? .due : .changed) { loop.waiters.look(at: self) }
             return
         }
         guard loop.ticks - phaseBegan > limit else { return }
@@ -231,6 +304,7 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     /// The service is shutting down: others close with their next answer.
     func closeIfIdle() {
+        if phase == .waiting { _ = goOn(.ending) }
         // An answer may still wait in the channel: it goes out first.
         if phase == .idle || phase == .fresh, let context { finish(context) }
     }

@@ -13,6 +13,8 @@ struct Conversation: ~Copyable {
         case continued
         /// A request was answered; the connection goes on.
         case answered
+        /// The answer, or more of it, is to come when there is something to tell.
+        case waits(ChangesWait)
         /// The last answer is written.
         case ended
     }
@@ -42,10 +44,16 @@ struct Conversation: ~Copyable {
             return .ended
         case .request(let count):
             let keepAlive = parser.request.keepAlive && !loop.isDraining
-            answer(bytes.readableBytesSpan, keepAlive: keepAlive, loop, &loop.scratch)
+            let wait = answer(bytes.readableBytesSpan, keepAlive: keepAlive, loop, &loop.scratch)
             bytes.moveReaderIndex(forwardBy: count)
+            if let wait { return .waits(wait) }
             return keepAlive ? .answered : .ended
         }
+    }
+
+    /// Goes on with a request that waits.
+    mutating func goOn(_ wait: ChangesWait, _ occasion: ChangesWait.Occasion, _ loop: LoopState) -> Step {
+        wait.goOn(occasion, &caller, loop, &loop.scratch, &out)
     }
 
     /// The request did not arrive in time.
@@ -58,13 +66,14 @@ struct Conversation: ~Copyable {
 
     private mutating func answer(
         _ bytes: RawSpan, keepAlive: Bool, _ loop: LoopState, _ scratch: inout RequestScratch
-    ) {
+    ) -> ChangesWait? {
         let exchange = Exchange(
             minorVersion: parser.request.minorVersion, isHead: parser.request.method == .head, keepAlive: keepAlive)
         let fits = Self.answer(bytes, exchange, router, parser, &caller, loop, &scratch, &out)
         if !fits {
             _ = out.appendAnswer { $0.problem(503, "the answer is too large", exchange, loop, fields: { _ in }) }
         }
+        return scratch.wait.take()
     }
 
     /// By parts: while the answer is appended to one of them, the others are used.

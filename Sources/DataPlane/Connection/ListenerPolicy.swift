@@ -25,4 +25,12 @@ final class ListenerPolicy: Sendable {
         originalHeaders = address.originalHeaders
         audience = Array((address.audience ?? "").utf8)
     }
+
+    /// Whether whoever can open this Unix socket has a right without a credential.
+    func may(_ right: CallerRight) -> Bool {
+        switch right {
+        case .introspect: mayIntrospect
+        case .changes: address.mayFollowChanges
+        }
+    }
 }

@@ -64,6 +64,12 @@ struct CredentialMembers {
             out.append(issuer.octets)
             out.append("\"")
         }
+        if record.family != 0 {
+            // What a bulk revocation of a family is told by in the change feed.
+            out.append(",\"family\":\"")
+            out.append(base62: record.family)
+            out.append("\"")
+        }
         out.append(",\"jti\":\"")
         out.append(base62: record.id.rawValue)
         out.append("\"")

@@ -33,6 +33,13 @@ final class LoopState: @unchecked Sendable {
     /// The number of the scope set that was last found to hold the right to introspect; 0 for none.
     var introspectingScopes: UInt32 = 0
 
+    /// Connections that wait for changes.
+    let waiters: ChangesWaiters
+    /// Nobody waits any more: the service is about to end.
+    private(set) var endsWaits = false
+    /// Made when changes are first asked for: most nodes never are.
+    private var journal: JournalReader?
+
     private var connections: [ObjectIdentifier: ConnectionHandler] = [:]
     /// Connections with answers that wait for the end of the burst.
     private var unflushed: [ConnectionHandler] = []
@@ -44,6 +51,7 @@ final class LoopState: @unchecked Sendable {
         published = store.published
         interned = store.published.interned
         scratch = RequestScratch(verifier: verifier)
+        waiters = ChangesWaiters(store.published.changes, most: settings.waitersMax)
         self.settings = settings
         self.readiness = readiness
         challenges = Challenges(settings)
@@ -87,6 +95,14 @@ final class LoopState: @unchecked Sendable {
         if unflushed.isEmpty { swap(&burst, &unflushed) }
     }
 
+    /// This loop's way to follow the journal.
+    func journalReader() throws(StoreFailure) -> JournalReader {
+        if let journal { return journal }
+        let reader = try verifier.store.makeJournalReader()
+        journal = reader
+        return reader
+    }
+
     var isEmpty: Bool { connections.isEmpty }
 
     /// Once a second: ends connections whose deadline has passed.
@@ -102,8 +118,9 @@ final class LoopState: @unchecked Sendable {
         isDraining = true
     }
 
-    /// Closes connections that are between requests.
+    /// Closes connections that are between requests or wait for changes.
     func closeIdle() {
+        endsWaits = true
         for connection in connections.values { connection.closeIfIdle() }
     }
 

@@ -13,6 +13,8 @@ struct RequestScratch: ~Copyable {
     var text = FormScratch()
     var verdictForm = VerifyForm()
     var batch: VerificationBatch
+    /// Set by a request whose answer has to wait.
+    var wait: ChangesWait?
 
     init(verifier: Verifier) {
         batch = verifier.makeBatch()

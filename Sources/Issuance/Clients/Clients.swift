@@ -71,7 +71,7 @@ extension Issuer {
         let grants = try Grants(scope: request.scope, audience: request.audience, networks: [])
         let rights = try check(request)
         let rightSet = try Grants(scope: rights.map(\.scope), audience: request.audience, networks: [])
-        let store = store
+        let (store, actor) = (store, actor)
         while true {
             let clientID = CredentialID.random().description
             let owner = Array(clientID.utf8)
@@ -101,6 +101,9 @@ extension Issuer {
                         rights: rights.map(\.rawValue), certificateSAN: request.certificateSAN,
                         isPublic: request.isPublic, createdAt: writer.now)
                     try writer.putClient(client, in: transaction)
+                    let secrets = request.isPublic ? [] : [newborn.credential.record.id]
+                    let deed = AuditDeed(.clientCreated, credentials: secrets, clientID: clientID)
+                    try writer.audit(deed, by: actor, in: transaction)
                     return client
                 }
                 let summary = try await summary(client)
@@ -192,7 +195,9 @@ extension Issuer {
         let scope = client.rights.map { ScopeSet.rightPrefix + $0 }
         let rights = try Grants(scope: scope, audience: client.audience, networks: [])
         let owner = Array(client.clientID.utf8)
-        let issued = try await issue(kind: .clientSecret, owner: owner, name: nil) { writer, transaction, record in
+        let deed = AuditDeed(.clientSecretCreated, clientID: client.clientID)
+        let issued = try await issue(kind: .clientSecret, owner: owner, name: nil, as: deed) {
+            writer, transaction, record in
             guard let client = try writer.client(client.number, in: transaction), client.revokedAt == nil else {
                 throw IssuanceError.gone(reason: "the client is revoked")
             }
@@ -206,6 +211,7 @@ extension Issuer {
     /// Ends a client: its secrets and everything issued through it, by one watermark.
     public func revokeClient(_ clientID: String) async throws(IssuanceError) -> BulkRevocation {
         guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
+        let actor = actor
         return try await mutate(creates: false) { writer, transaction in
             let number = try writer.raiseWatermark(of: .client(client.number), issuedBefore: nil, in: transaction)
             guard var ended = try writer.client(client.number, in: transaction) else {
@@ -213,6 +219,7 @@ extension Issuer {
             }
             ended.revokedAt = ended.revokedAt ?? writer.now
             try writer.putClient(ended, in: transaction)
+            try writer.audit(AuditDeed(.clientRevoked, clientID: clientID), by: actor, in: transaction)
             return BulkRevocation(journalNumber: number)
         }
     }

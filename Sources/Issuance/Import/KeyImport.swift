@@ -63,7 +63,7 @@ extension Issuer {
     }
 
     private func insert(_ rows: [(line: Int, row: ImportedRow)]) async throws(IssuanceError) -> ImportReport {
-        let store = store
+        let (store, actor) = (store, actor)
         while true {
             do {
                 return try await store.write(creates: true) { writer, transaction in
@@ -78,6 +78,10 @@ extension Issuer {
                         try writer.insertNewborn(credential, in: transaction)
                         try writer.setAlias(row.alias, id, in: transaction)
                         report.imported.append(id)
+                    }
+                    if !report.imported.isEmpty {
+                        let deed = AuditDeed(.keysImported, credentials: report.imported)
+                        try writer.audit(deed, by: actor, in: transaction)
                     }
                     return report
                 }

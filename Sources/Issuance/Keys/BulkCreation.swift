@@ -67,7 +67,8 @@ public struct BulkCreation: Sendable {
     /// An id that is taken already is drawn again, all of the chunk with it.
     private func make(_ ids: ArraySlice<CredentialID>) async throws -> Chunk {
         var ids = ids
-        let store = issuer.store
+        let (store, actor) = (issuer.store, issuer.actor)
+        let owner = String(decoding: traits.owner, as: UTF8.self)
         while true {
             let newborns = ids.compactMap {
                 Newborn.mint($0, kind: .apiKey, store: store, owner: traits.owner, name: traits.name)
@@ -82,6 +83,9 @@ public struct BulkCreation: Sendable {
                         try writer.insertNewborn(credential, in: transaction)
                         if first == nil { first = credential }
                     }
+                    let deed = AuditDeed(
+                        .keysCreated, credentials: newborns.map(\.credential.record.id), owner: owner)
+                    try writer.audit(deed, by: actor, in: transaction)
                     return first
                 }
                 guard let first else { throw IssuanceError.unavailable(reason: "no key could be minted") }

@@ -16,18 +16,21 @@ extension Issuer {
         }
         let now = store.clock.now()
         let traits = try KeyTraits(request, policy: policy, now: now)
-        return try await issue(kind: .apiKey, count: request.count, owner: traits.owner, name: traits.name) {
-            writer, transaction, record in
+        return try await issue(
+            kind: .apiKey, count: request.count, owner: traits.owner, name: traits.name,
+            as: AuditDeed(.keysCreated, owner: request.owner)
+        ) { writer, transaction, record in
             try traits.apply(to: &record, now: now, writer, in: transaction)
         }
     }
 
     /// Mints, fills in and inserts `count` credentials in one mutation; draws again in the rare case that must.
+    /// - Parameter deed: what the audit log is told, to which the ids are added; nil for what is routine.
     func issue(
-        kind: CredentialKind, count: Int = 1, owner: [UInt8], name: String?,
+        kind: CredentialKind, count: Int = 1, owner: [UInt8], name: String?, as deed: AuditDeed? = nil,
         _ fill: @escaping @Sendable (StoreWriter, borrowing WriteTransaction, inout CredentialRecord) throws -> Void
     ) async throws(IssuanceError) -> [IssuedCredential] {
-        let store = store
+        let (store, actor) = (store, actor)
         while true {
             // In the order of their ids, as they lie in the tables: many at once then touch fewer pages and split them less.
             let newborns = (0..<count).compactMap { _ in
@@ -41,6 +44,10 @@ extension Issuer {
                         try fill(writer, transaction, &credential.record)
                         try writer.insertNewborn(credential, in: transaction)
                         issued.append((credential, newborn.secret))
+                    }
+                    if var deed {
+                        deed.credentials = issued.map(\.0.record.id)
+                        try writer.audit(deed, by: actor, in: transaction)
                     }
                     return issued
                 }

@@ -16,7 +16,7 @@ extension Issuer {
         let networks = try edit.networks.map { networks throws(IssuanceError) in
             try IssuanceError.list("network") { () throws(ListFault) in try NetworkSet(networks) }
         }
-        let policy = policy
+        let (policy, actor) = (policy, actor)
         let edited = try await mutate(creates: false) { writer, transaction in
             guard let old = try writer.credential(id, in: transaction), old.record.kind == .apiKey else {
                 throw IssuanceError.unknownCredential
@@ -48,8 +48,24 @@ extension Issuer {
             }
             if let networks { new.record.networks = try writer.intern(.networks, networks.bytes, in: transaction) }
             try writer.replace(old, by: new, event: .edited, in: transaction)
+            let deed = AuditDeed(.keyEdited, credentials: [id], changed: edit.changed)
+            try writer.audit(deed, by: actor, in: transaction)
             return new
         }
         return summary(edited)
+    }
+}
+
+extension KeyEdit {
+    /// The names of what it changes, as the administration API has them.
+    fileprivate var changed: [String] {
+        var names: [String] = []
+        if name != nil { names.append("name") }
+        if scope != nil { names.append("scope") }
+        if audience != nil { names.append("aud") }
+        if networks != nil { names.append("network") }
+        if expiresAt != nil { names.append("exp") }
+        if notBefore != nil { names.append("nbf") }
+        return names
     }
 }

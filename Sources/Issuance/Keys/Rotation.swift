@@ -21,7 +21,7 @@ extension Issuer {
         guard (0...Self.overlapSecondsMax).contains(overlapSeconds) else {
             throw .invalid(field: "overlap_seconds", reason: "must be 0 to \(Self.overlapSecondsMax)")
         }
-        let store = store
+        let (store, actor) = (store, actor)
         while true {
             guard let newborn = Newborn.mint(kind: kind, store: store, owner: [], name: nil) else { continue }
             do {
@@ -41,6 +41,8 @@ extension Issuer {
                     ending.end(overlapSeconds: overlapSeconds, at: writer.now)
                     try writer.replace(
                         old, by: ending, event: overlapSeconds == 0 ? .revoked : .rotated, in: transaction)
+                    let deed = AuditDeed(.credentialRotated, credentials: [id, successor.record.id])
+                    try writer.audit(deed, by: actor, in: transaction)
                     return successor
                 }
                 return IssuedCredential(summary: summary(successor), secret: newborn.secret)

@@ -88,7 +88,7 @@ extension StoreWriter {
             code.record.client == client.number
         else { throw OAuthError(.invalidGrant, "the code is unknown, or another client's") }
         guard !code.record.flags.contains(.revoked) else {
-            try endFamily(of: code, in: transaction)
+            try endFamily(of: code, by: .client(client.clientID), in: transaction)
             return nil
         }
         guard try !watermarkKills(code, in: transaction), now < code.record.expiresAt else {

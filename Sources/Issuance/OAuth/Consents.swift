@@ -44,8 +44,12 @@ extension Issuer {
     public func revokeConsent(subject: String, clientID: String) async throws(IssuanceError) -> Bool {
         let owner = try RequestText.owner(subject, field: "subject")
         guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
+        let actor = actor
         var found = try await mutate(creates: false) { writer, transaction in
-            try writer.removeConsent(of: owner, to: client.number, in: transaction)
+            guard try writer.removeConsent(of: owner, to: client.number, in: transaction) else { return false }
+            let deed = AuditDeed(.consentRevoked, clientID: clientID, owner: subject)
+            try writer.audit(deed, by: actor, in: transaction)
+            return true
         }
         var after: CredentialID?
         repeat {

@@ -44,8 +44,9 @@ extension StoreWriter {
     }
 
     /// Ends everything of a family that was issued so far.
-    func endFamily(of row: StoredCredential, in transaction: borrowing WriteTransaction) throws {
+    func endFamily(of row: StoredCredential, by actor: AuditActor, in transaction: borrowing WriteTransaction) throws {
         guard row.record.family != 0, try !watermarkKills(row, in: transaction) else { return }
         _ = try raiseWatermark(of: .family(row.record.family), issuedBefore: nil, in: transaction)
+        try audit(AuditDeed(.familyRevoked, credentials: [row.record.id]), by: actor, in: transaction)
     }
 }

@@ -54,7 +54,7 @@ extension StoreWriter {
         if old.record.flags.contains(.revoked) {
             lost = try unusedSuccessor(of: old, leeway: issuer.grantPolicy.reuseLeewaySeconds, in: transaction)
             guard lost != nil else {
-                try endFamily(of: old, in: transaction)
+                try endFamily(of: old, by: .client(client.clientID), in: transaction)
                 return nil
             }
         }

@@ -15,12 +15,17 @@ extension Issuer {
                 guard let row = try writer.row(ofPresented: token, kinds, store: store, in: transaction),
                     row.record.client == client.number
                 else { return }
-                guard row.record.kind == .accessToken else { return try writer.endFamily(of: row, in: transaction) }
+                let actor = AuditActor.client(clientID)
+                guard row.record.kind == .accessToken else {
+                    return try writer.endFamily(of: row, by: actor, in: transaction)
+                }
                 guard try !writer.isRevoked(row, in: transaction) else { return }
                 var ended = row
                 ended.record.flags.insert(.revoked)
                 ended.revokedAt = writer.now
                 try writer.replace(row, by: ended, event: .revoked, in: transaction)
+                let deed = AuditDeed(.credentialsRevoked, credentials: [row.record.id])
+                try writer.audit(deed, by: actor, in: transaction)
             }
         }
     }

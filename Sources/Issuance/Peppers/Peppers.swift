@@ -34,7 +34,7 @@ extension Issuer {
     /// Credentials that are used move to the new pepper by themselves.
     public func addPepper() async throws(IssuanceError) -> PepperSummary {
         let path = try writablePath()
-        let store = store
+        let (store, actor) = (store, actor)
         let number: UInt16 = try await mutate(creates: false) { writer, transaction in
             guard store.peppers.numbers.count < PepperRing.aliveMax else {
                 throw IssuanceError.conflict(
@@ -60,6 +60,7 @@ extension Issuer {
                 throw IssuanceError.unavailable(reason: "no pepper could be drawn")
             }
             try writer.addPepper(pepper, in: transaction)
+            try writer.audit(AuditDeed(.pepperAdded, pepper: pepper.number), by: actor, in: transaction)
             return pepper.number
         }
         return PepperSummary(number: Int(number), isNewest: true, records: 0)
@@ -82,10 +83,12 @@ extension Issuer {
                 reason: "\(users) credentials still use pepper \(number): they move when they are used; "
                     + "rotate or revoke the rest, and wait a week for what has expired")
         }
+        let actor = actor
         try await mutate(creates: false) { writer, transaction in
             guard try writer.retirePepper(number, in: transaction) else {
                 throw IssuanceError.invalid(field: "number", reason: "no such pepper is alive")
             }
+            try writer.audit(AuditDeed(.pepperRetired, pepper: number), by: actor, in: transaction)
         }
         // Last: a file with one pepper too many can be opened, one with one too few could not.
         do {

@@ -13,13 +13,17 @@ extension Issuer {
             guard let row = try writer.leaked(presented, store: store, in: transaction),
                 try !writer.isRevoked(row, in: transaction)
             else { return false }
+            // Having it is all that the one who reports it has proved.
+            let actor = AuditActor.credential(row.record.id)
             var ended = row
             ended.record.flags.insert(.revoked)
             ended.revokedAt = writer.now
             try writer.replace(row, by: ended, event: .revoked, in: transaction)
             if [.refreshToken, .authorizationCode].contains(row.record.kind) {
-                try writer.endFamily(of: row, in: transaction)
+                try writer.endFamily(of: row, by: actor, in: transaction)
             }
+            let deed = AuditDeed(.credentialsRevoked, credentials: [row.record.id])
+            try writer.audit(deed, by: actor, in: transaction)
             return true
         }
     }

@@ -39,6 +39,7 @@ extension Issuer {
         guard (1...Self.revocationsPerRequestMax).contains(ids.count) else {
             throw .invalid(field: "ids", reason: "must be 1 to \(Self.revocationsPerRequestMax)")
         }
+        let actor = actor
         return try await mutate(creates: false) { writer, transaction in
             var report = RevocationReport()
             var seen: Set<CredentialID> = []
@@ -62,9 +63,13 @@ extension Issuer {
                 new.revokedAt = writer.now
                 try writer.replace(old, by: new, event: .revoked, in: transaction)
                 if [.refreshToken, .authorizationCode].contains(old.record.kind) {
-                    try writer.endFamily(of: old, in: transaction)
+                    try writer.endFamily(of: old, by: actor, in: transaction)
                 }
                 report.revoked.append(id)
+            }
+            if !report.revoked.isEmpty {
+                let deed = AuditDeed(.credentialsRevoked, credentials: report.revoked)
+                try writer.audit(deed, by: actor, in: transaction)
             }
             for id in relatives where seen.insert(id).inserted {
                 guard let relative = try writer.credential(id, in: transaction) else { continue }
@@ -79,8 +84,9 @@ extension Issuer {
     /// Revokes everything that an owner has: keys, and tokens of which it is the subject.
     /// - Parameter issuedBefore: only what was issued before this second; nil for all that was issued up to now.
     public func revokeOwner(_ owner: String, issuedBefore: UnixSeconds?) async throws(IssuanceError) -> BulkRevocation {
-        let owner = try RequestText.owner(owner, field: "owner")
-        return try await raiseWatermark(of: .owner(owner), issuedBefore: issuedBefore)
+        let subject = WatermarkSubject.owner(try RequestText.owner(owner, field: "owner"))
+        return try await raiseWatermark(
+            of: subject, issuedBefore: issuedBefore, as: AuditDeed(.ownerRevoked, owner: owner))
     }
 
     /// Revokes everything that was issued through a client, its secrets included unless they are newer than `issuedBefore`.
@@ -88,11 +94,13 @@ extension Issuer {
         _ clientID: String, issuedBefore: UnixSeconds?
     ) async throws(IssuanceError) -> BulkRevocation {
         guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
-        return try await raiseWatermark(of: .client(client.number), issuedBefore: issuedBefore)
+        return try await raiseWatermark(
+            of: .client(client.number), issuedBefore: issuedBefore,
+            as: AuditDeed(.clientCredentialsRevoked, clientID: clientID))
     }
 
     private func raiseWatermark(
-        of subject: WatermarkSubject, issuedBefore: UnixSeconds?
+        of subject: WatermarkSubject, issuedBefore: UnixSeconds?, as deed: AuditDeed
     ) async throws(IssuanceError) -> BulkRevocation {
         let limit = try issuedBefore.map { limit throws(IssuanceError) in
             try RequestText.time(limit, field: "issued_before")
@@ -100,8 +108,12 @@ extension Issuer {
         if let limit, limit > store.clock.now() {
             throw .invalid(field: "issued_before", reason: "lies in the future")
         }
+        let actor = actor
         return try await mutate(creates: false) { writer, transaction in
             let number = try writer.raiseWatermark(of: subject, issuedBefore: limit, in: transaction)
+            var deed = deed
+            deed.issuedBefore = limit
+            try writer.audit(deed, by: actor, in: transaction)
             return BulkRevocation(journalNumber: number)
         }
     }

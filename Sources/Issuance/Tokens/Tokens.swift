@@ -42,7 +42,10 @@ extension Issuer {
             scope: request.scope.isEmpty ? client.scope : request.scope,
             audience: request.audience.isEmpty ? client.audience : request.audience, networks: [])
         let seconds = try policy.accessTokenSeconds(asked: request.expiresInSeconds)
-        let issued = try await issue(kind: .accessToken, owner: subject, name: nil) { writer, transaction, record in
+        let deed = AuditDeed(
+            .tokenIssued, clientID: client.clientID, owner: String(decoding: subject, as: UTF8.self))
+        let issued = try await issue(kind: .accessToken, owner: subject, name: nil, as: deed) {
+            writer, transaction, record in
             // Read inside the mutation: a client that was revoked while this waited, or earlier in the same commit,
             // gets no token.
             guard let client = try writer.client(client.number, in: transaction), client.revokedAt == nil else {

@@ -1,4 +1,4 @@
-import CredentialStore
+public import CredentialStore
 import LMDB
 
 extension Issuer {
@@ -10,6 +10,21 @@ extension Issuer {
     /// Reads every row and holds the tables against each other; what is wrong, in words.
     public func checkStore() async throws(IssuanceError) -> [String] {
         try await offThread { store in try store.check() }
+    }
+
+    /// Who did what, in order, behind an entry's number.
+    public func auditEntries(
+        after number: UInt64, limit: Int
+    ) async throws(IssuanceError) -> (entries: [AuditEntry], hasMore: Bool) {
+        guard (1...Self.pageMax).contains(limit) else {
+            throw .invalid(field: "limit", reason: "must be 1 to \(Self.pageMax)")
+        }
+        return try await offThread { store in try store.auditEntries(after: number, limit: limit) }
+    }
+
+    /// Walks the audit log's chain. See ``AuditReport``.
+    public func verifyAudit(recorded: AuditHead?) async throws(IssuanceError) -> AuditReport {
+        try await offThread { store in try store.verifyAudit(recorded: recorded) }
     }
 
     /// Writes a compacted copy while the store is in use.

@@ -6,9 +6,11 @@ struct PagedList<Item: Codable & Sendable> {
     let filters: [(name: String, value: String?)]
     let columns: [String]
     let row: (Item) -> [String?]
+    /// Where to begin; nil at the beginning.
+    var start: String?
 
     func print(_ connection: ControlConnection, json: Bool) async throws {
-        var after: String?
+        var after = start
         var isFirst = true
         repeat {
             let query = filters + [("limit", String(PageLimits.itemsMax)), ("after", after)]

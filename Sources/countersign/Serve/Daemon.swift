@@ -113,7 +113,7 @@ struct Daemon: Sendable {
     ) throws -> some Service {
         let explaining = try Explaining(issuer: issuer)
         let services = ControlPlaneServices(
-            issuer: issuer,
+            issuer: issuer.acting(as: .controlSocket),
             explain: { bytes, scope, client throws(IssuanceError) in
                 try await explaining.explain(bytes, scope: scope, clientID: client)
             },

@@ -23,7 +23,7 @@ extension InProcessControl {
         let path = URL(fileURLWithPath: folder).standardizedFileURL.path
         let pepperPath = ProcessInfo.processInfo.environment[Setting.pepperFile.variable] ?? path + ".pepper"
         let store = try StoreFolder.openExisting(path, pepperPath: pepperPath)
-        let issuer = Issuer(store: store, pepperPath: pepperPath)
+        let issuer = Issuer(store: store, pepperPath: pepperPath, actor: .command)
         let explaining = try StoreFolder.naming { try Explaining(issuer: issuer) }
         let place = FileManager.default.temporaryDirectory.appendingPathComponent("countersign-\(UUID().uuidString)")
         try FileManager.default.createDirectory(

@@ -103,6 +103,24 @@ import Testing
         }
     }
 
+    @Test func `answers polls that wait and ends streams, long before the time for it is over`() async throws {
+        try await withService(drainSeconds: 3_600) { server, services, running in
+            let caller = try await server.follower()
+            let poll = try await server.connect()
+            let end = try await server.end(poll, caller)
+            try await poll.send(changes("?after=\(end)&wait=60", caller.authorization))
+            let stream = try await EventStream(
+                try await server.connect(), changes("", caller.authorization, "Accept: text/event-stream"))
+            #expect(try await stream.next().name == "begin")
+            await services.triggerGracefulShutdown()
+            let answer = try await poll.answer()
+            #expect(try answer.changes().isEmpty && answer.next() == end && answer["Connection"] == "close")
+            #expect(try await poll.rest().isEmpty)
+            await #expect(throws: WireClient.Closed.self) { _ = try await stream.next() }
+            try await running.value
+        }
+    }
+
     @Test func `does not wait for a request that never ends`() async throws {
         try await withService(drainSeconds: 1) { server, services, running in
             let stuck = try await server.connect()

@@ -13,6 +13,7 @@ final class AnswerReader: ChannelInboundHandler {
     private var received: [UInt8] = []
     private var isEnded = false
     private var waiting: (isHead: Bool, promise: EventLoopPromise<Answer?>)?
+    private var reading: (mark: [UInt8], promise: EventLoopPromise<String?>)?
     private var ending: EventLoopPromise<[UInt8]>?
     private let secured: EventLoopPromise<Void>
 
@@ -26,6 +27,18 @@ final class AnswerReader: ChannelInboundHandler {
     func next(isHead: Bool, on eventLoop: any EventLoop) -> EventLoopFuture<Answer?> {
         let promise = eventLoop.makePromise(of: Answer?.self)
         waiting = (isHead, promise)
+        let late = eventLoop.assumeIsolated().scheduleTask(in: Self.patience) {
+            promise.fail(NoAnswer(received: String(decoding: self.received, as: UTF8.self)))
+        }
+        promise.futureResult.whenComplete { _ in late.cancel() }
+        serve()
+        return promise.futureResult
+    }
+
+    /// What comes before a mark, which is handed out as well; nil when the other side has closed before that.
+    func text(until mark: String, on eventLoop: any EventLoop) -> EventLoopFuture<String?> {
+        let promise = eventLoop.makePromise(of: String?.self)
+        reading = (Array(mark.utf8), promise)
         let late = eventLoop.assumeIsolated().scheduleTask(in: Self.patience) {
             promise.fail(NoAnswer(received: String(decoding: self.received, as: UTF8.self)))
         }
@@ -83,6 +96,17 @@ final class AnswerReader: ChannelInboundHandler {
             } catch {
                 waiting = nil
                 promise.fail(error)
+            }
+        }
+        if let (mark, promise) = reading {
+            if let end = received.firstRange(of: mark)?.upperBound {
+                reading = nil
+                let text = String(decoding: received[..<(end - mark.count)], as: UTF8.self)
+                received.removeFirst(end)
+                promise.succeed(text)
+            } else if isEnded {
+                reading = nil
+                promise.succeed(nil)
             }
         }
         if isEnded, let promise = ending {

@@ -82,6 +82,14 @@ final class WireClient: Sendable {
         return try await answer(isHead: isHead)
     }
 
+    /// What comes before a mark, which is taken away with it.
+    func text(until mark: String) async throws -> String {
+        let reader = reader
+        let text = try await channel.eventLoop.flatSubmit { reader.value.text(until: mark, on: reader.eventLoop) }.get()
+        guard let text else { throw Closed() }
+        return text
+    }
+
     /// Waits until the other side closes; returns what was not yet handed out.
     @discardableResult
     func rest() async throws -> [UInt8] {

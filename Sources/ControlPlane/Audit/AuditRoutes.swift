@@ -1,0 +1,58 @@
+import AdministrationAPI
+import CredentialStore
+import Hummingbird
+import Issuance
+
+/// `/v1/audit`: who did what.
+struct AuditRoutes: Sendable {
+    let issuer: Issuer
+
+    func list(_ exchange: Exchange) async throws -> Response {
+        let query = exchange.query
+        var after: UInt64 = 0
+        if let text = query["after"] {
+            guard let number = UInt64(text) else {
+                throw Problem(.badQuery, detail: "'after' must be the number of an entry.", member: "after")
+            }
+            after = number
+        }
+        let page = try await issuer.auditEntries(after: after, limit: try query.pageLimit())
+        let next = page.hasMore ? page.entries.last.map { String($0.number) } : nil
+        return try .json(PageResource(items: page.entries.map { AuditEntryResource($0) }, next: next))
+    }
+
+    func check(_ exchange: Exchange) async throws -> Response {
+        let recorded = try exchange.query["head"].map { text throws(Problem) in
+            guard let head = AuditHead(text) else {
+                throw Problem(.badQuery, detail: "'head' must be as a check has told it.", member: "head")
+            }
+            return head
+        }
+        let report = try await issuer.verifyAudit(recorded: recorded)
+        let fault = report.fault.map { AuditCheck.Fault(number: $0.number, reason: $0.reason) }
+        return try .json(AuditCheck(entries: report.entries, head: report.head?.description, fault: fault))
+    }
+}
+
+extension AuditEntryResource {
+    init(_ entry: AuditEntry) {
+        let deed = entry.deed
+        self.init(
+            number: entry.number, time: entry.time.rawValue, actor: Actor(entry.actor), action: deed.action.name,
+            credentials: deed.credentials.map(\.description), clientID: deed.clientID, owner: deed.owner,
+            issuedBefore: deed.issuedBefore?.rawValue, pepper: deed.pepper.map(Int.init), changed: deed.changed,
+            journalNumber: entry.journalNumber, hash: entry.hashText)
+    }
+}
+
+extension AuditEntryResource.Actor {
+    init(_ actor: AuditActor) {
+        let id: String? =
+            switch actor {
+            case .program, .controlSocket, .command: nil
+            case .credential(let id): id.description
+            case .client(let clientID): clientID
+            }
+        self.init(type: actor.name, id: id)
+    }
+}

@@ -1,0 +1,136 @@
+import CredentialModel
+public import LMDB
+
+/// What was found when an audit log was verified.
+public struct AuditReport: Sendable, Equatable {
+    /// The first entry at which the chain does not hold, and why.
+    public struct Fault: Sendable, Equatable {
+        public var number: UInt64
+        public var reason: String
+    }
+
+    /// Entries that hold, from the first on.
+    public var entries: UInt64 = 0
+    /// The last of them; nil for a log without entries.
+    public var head: AuditHead?
+    /// Nil when the whole log holds.
+    public var fault: Fault?
+}
+
+extension StoreWriter {
+    /// Notes who did what, in the transaction in which it is done: one is never there without the other.
+    public func audit(
+        _ deed: AuditDeed, by actor: AuditActor, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
+        let (known, last) = try naming { () throws -> (AuditHead?, UInt64?) in
+            let known = try transaction.get(schema.meta, key: MetaName.auditHead.key.octets) {
+                auditChain.head($0)?.head
+            }
+            return (known ?? nil, try transaction.lastKey(schema.audit))
+        }
+        // By what `meta` says and not by the last row: were that taken away, the gap would be closed again.
+        let head = known ?? AuditHead(number: 0, hash: AuditChain.beginning)
+        let number = max(head.number, last ?? 0) &+ 1
+        let content = AuditRow.content(deed, by: actor, at: now, journalNumber: journalNumber)
+        let hash = auditChain.hash(number: number, content: content.octets, after: head.hash)
+        try putAudit(number, hash + content, in: transaction)
+        let new = AuditHead(number: number, hash: hash)
+        try put(schema.meta, MetaName.auditHead.key, auditChain.headRow(new), in: transaction)
+    }
+}
+
+extension CredentialStore {
+    /// Credentials that the entries of one page name, about: a bulk entry names a thousand and more.
+    private static let idsOnPageMax = 50_000
+
+    /// Entries with numbers above `number`, in order; fewer than `limit` where they name many credentials.
+    /// - Throws: ``StoreFailure/corrupt(table:)`` for an entry that cannot be read.
+    @available(*, noasync)
+    public func auditEntries(
+        after number: UInt64, limit: Int
+    ) throws(StoreFailure) -> (entries: [AuditEntry], hasMore: Bool) {
+        guard number < UInt64.max else { return ([], false) }
+        return try reading { transaction in
+            var entries: [AuditEntry] = []
+            var ids = 0
+            var hasMore = false
+            try transaction.scan(schema.audit, from: number + 1) { (key: UInt64, row: RawSpan) throws -> ScanStep in
+                guard entries.count < limit, ids < Self.idsOnPageMax else {
+                    hasMore = true
+                    return .stop
+                }
+                guard let entry = AuditRow.entry(row, number: key) else {
+                    throw StoreFailure.corrupt(table: "audit")
+                }
+                entries.append(entry)
+                ids += entry.deed.credentials.count
+                return .next
+            }
+            return (entries, hasMore)
+        }
+    }
+
+    /// Walks the chain from its beginning, in one snapshot, and stops where it does not hold.
+    /// - Parameter recorded: an end that the log had once; nil when none was written down.
+    @available(*, noasync)
+    public func verifyAudit(recorded: AuditHead? = nil) throws(StoreFailure) -> AuditReport {
+        try reading { transaction in try verifyAudit(recorded: recorded, in: transaction) }
+    }
+
+    func verifyAudit(recorded: AuditHead?, in transaction: borrowing ReadTransaction) throws -> AuditReport {
+        var report = AuditReport()
+        var last = AuditHead(number: 0, hash: AuditChain.beginning)
+        try transaction.scan(schema.audit, from: 0) { (number: UInt64, row: RawSpan) in
+            let fault = self.fault(of: row, number: number, after: last, recorded: recorded)
+            if let fault {
+                report.fault = fault
+                return .stop
+            }
+            last = AuditHead(number: number, hash: row.extracting(0..<AuditRow.hashBytes).copied())
+            report.entries += 1
+            return .next
+        }
+        if last.number > 0 { report.head = last }
+        if report.fault == nil { report.fault = try faultAtEnd(last, recorded, in: transaction) }
+        return report
+    }
+
+    private func fault(
+        of row: RawSpan, number: UInt64, after last: AuditHead, recorded: AuditHead?
+    ) -> AuditReport.Fault? {
+        func fault(_ number: UInt64, _ reason: String) -> AuditReport.Fault {
+            AuditReport.Fault(number: number, reason: reason)
+        }
+        guard number == last.number &+ 1 else { return fault(last.number &+ 1, "is missing") }
+        guard row.byteCount >= AuditRow.hashBytes else { return fault(number, "is damaged") }
+        let hash = row.extracting(0..<AuditRow.hashBytes).copied()
+        let content = row.extracting(AuditRow.hashBytes...)
+        guard auditChain.hash(number: number, content: content, after: last.hash) == hash else {
+            return fault(number, "is not as it was written")
+        }
+        if let recorded, recorded.number == number, recorded.hash != hash {
+            return fault(number, "is another one than was recorded")
+        }
+        return nil
+    }
+
+    /// What is missing behind the last entry that is there.
+    private func faultAtEnd(
+        _ last: AuditHead, _ recorded: AuditHead?, in transaction: borrowing ReadTransaction
+    ) throws -> AuditReport.Fault? {
+        let next = last.number &+ 1
+        if let recorded, recorded.number > last.number {
+            return AuditReport.Fault(number: next, reason: "is missing, and was there when \(recorded.number) was")
+        }
+        let known = try transaction.get(schema.meta, key: MetaName.auditHead.key.octets) { auditChain.head($0) }
+        guard let known = known ?? nil else {
+            return last.number == 0
+                ? nil : AuditReport.Fault(number: next, reason: "cannot be told: the end is not known")
+        }
+        guard known.isGenuine else {
+            return AuditReport.Fault(number: next, reason: "cannot be told: the end is not as it was written")
+        }
+        guard known.head == last else { return AuditReport.Fault(number: next, reason: "is missing") }
+        return nil
+    }
+}

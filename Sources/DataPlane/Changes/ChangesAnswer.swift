@@ -1,0 +1,142 @@
+import CredentialModel
+import CredentialStore
+import HTTPWire
+import RecordCache
+import Verification
+
+/// The whole answer to a request for changes.
+struct ChangesAnswer {
+    let exchange: Exchange
+    let loop: LoopState
+
+    func write(_ look: ChangesLook, _ out: inout ByteWriter) {
+        switch look {
+        case .piece(let piece): write(piece, &out)
+        case .gone: refuseGone(&out)
+        case .refused(let outcome): refuse(outcome, &out)
+        case .trouble: trouble(&out)
+        }
+    }
+
+    private func write(_ piece: JournalPiece, _ out: inout ByteWriter) {
+        let slot = out.beginUnsized(200, exchange, loop)
+        out.append("Content-Type: application/json\r\nCache-Control: no-store\r\n")
+        out.endHead()
+        let start = out.written
+        out.append("{")
+        writeIncarnation(&out)
+        out.append(",\"changes\":[")
+        let members = ChangeMembers(loop: loop)
+        for (index, entry) in piece.entries.enumerated() {
+            if index > 0 { out.append(byte: UInt8(ascii: ",")) }
+            members.write(entry, &out)
+        }
+        out.append("],\"next\":")
+        out.append(decimal: piece.next)
+        out.append("}")
+        out.end(slot, from: start, exchange)
+    }
+
+    func writeIncarnation(_ out: inout ByteWriter) {
+        // As text: a program that reads numbers as floating point would take two incarnations for one.
+        out.append("\"incarnation\":\"")
+        out.append(decimal: loop.verifier.store.incarnation)
+        out.append("\"")
+    }
+
+    /// What lies behind the number was forgotten, or it was never given in this life of the store. For a caller that is the
+    /// same: drop everything, and begin at `next`.
+    private func refuseGone(_ out: inout ByteWriter) {
+        let slot = out.beginUnsized(410, exchange, loop)
+        out.append("Content-Type: application/problem+json\r\nCache-Control: private, no-store\r\n")
+        out.endHead()
+        let start = out.written
+        out.append("{\"type\":\"about:blank\",\"title\":\"Gone\",\"status\":410,")
+        out.append("\"detail\":\"what lies behind this number is not known here any more: drop everything\",")
+        writeIncarnation(&out)
+        out.append(",\"next\":")
+        out.append(decimal: loop.published.changes.newest)
+        out.append("}")
+        out.end(slot, from: start, exchange)
+    }
+
+    func refuse(_ outcome: CallerOutcome, _ out: inout ByteWriter) {
+        switch outcome {
+        case .allowed, .trouble: trouble(&out)
+        case .unauthenticated, .invalidClient: refuse(401, "the caller is not known", &out, loop.challenges.basic)
+        case .invalidToken:
+            refuse(401, "the caller's credential is not accepted", &out, loop.challenges.invalidToken)
+        case .forbidden: refuse(403, "the caller may not follow the changes", &out)
+        case .badRequest(let reason): refuse(400, reason, &out)
+        }
+    }
+
+    func refuse(_ status: UInt16, _ reason: StaticString, _ out: inout ByteWriter, _ challenge: [UInt8] = []) {
+        out.problem(status, reason, exchange, loop) { $0.append(challenge.octets) }
+    }
+
+    /// The store cannot answer: never "nothing has changed".
+    private func trouble(_ out: inout ByteWriter) {
+        out.problem(503, "the store cannot answer", exchange, loop) { $0.append(field: "Retry-After", "1") }
+    }
+}
+
+/// One change as a JSON object.
+struct ChangeMembers {
+    let loop: LoopState
+
+    func write(_ entry: JournalEntry, _ out: inout ByteWriter) {
+        out.append("{\"number\":")
+        out.append(decimal: entry.number)
+        out.append(",\"event\":\"")
+        out.append(Array(entry.event.name.utf8).octets)
+        out.append("\"")
+        if let id = entry.id {
+            if let kind = entry.kind {
+                out.append(",\"kind\":\"")
+                out.append(Array(kind.name.utf8).octets)
+                out.append("\"")
+            }
+            write(",\"id\":\"", id.rawValue, &out)
+        } else {
+            writeSubject(entry, &out)
+        }
+        if let limit = entry.issuedBefore {
+            out.append(",\"issued_before\":")
+            out.append(decimal: UInt64(clamping: limit.rawValue))
+        }
+        out.append("}")
+    }
+
+    /// What a holder of answers can find them by, or that it cannot.
+    private func writeSubject(_ entry: JournalEntry, _ out: inout ByteWriter) {
+        switch entry.event {
+        case .clientRevoked:
+            guard let number = entry.subjectNumber, let client = UInt32(exactly: number), client != 0 else { break }
+            loop.interned.withText(.client, client) { writeClient($0, &out) }
+            return
+        case .clientChanged:
+            writeClient(entry.subject.octets, &out)
+            return
+        case .familyRevoked:
+            guard let family = entry.subjectNumber else { break }
+            write(",\"family\":\"", family, &out)
+            return
+        case .pepperAdded, .pepperRetired, .consentChanged: return
+        case .issued, .edited, .rotated, .revoked, .ownerRevoked, .restored, .redeemed: break
+        }
+        out.append(",\"flush\":true")
+    }
+
+    private func writeClient(_ clientID: RawSpan, _ out: inout ByteWriter) {
+        out.append(",\"client_id\":\"")
+        out.append(jsonEscaped: clientID)
+        out.append("\"")
+    }
+
+    private func write(_ name: StaticString, _ number: UInt64, _ out: inout ByteWriter) {
+        out.append(name)
+        out.append(base62: number)
+        out.append("\"")
+    }
+}

@@ -1,0 +1,64 @@
+import ControlPlaneFixture
+import Foundation
+import Issuance
+import TestSupport
+import Testing
+
+@testable import CredentialStore
+
+@Suite struct AuditVerbTests {
+    @Test func `audit list tells who did what, for people and for programs`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let made = try await plane.makeKey()
+            _ = try await plane.command("key", "edit", made.id, "--name", "ci")
+            _ = try await plane.command("key", "revoke", "--owner", "acme")
+            let listed = try await plane.command("audit", "list")
+            #expect(listed.status == 0 && listed.lines.count == 4)
+            #expect(listed.lines[0].split(separator: " ") == ["NUMBER", "TIME", "ACTOR", "ACTION", "WHAT"])
+            #expect(listed.lines[1].contains("keys_created") && listed.lines[1].hasSuffix("owner acme \(made.id)"))
+            #expect(listed.lines[2].hasSuffix("\(made.id) (name)"))
+            let later = try await plane.command("audit", "list", "--after", "1", "--json")
+            #expect(later.json.map { $0["action"] as? String } == ["key_edited", "owner_revoked"])
+            #expect(try await plane.command("audit", "list", "--after", "x").status == 2)
+        }
+    }
+
+    @Test func `audit verify tells whether the log is whole, and against what was recorded`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            _ = try await plane.makeKey()
+            let whole = try await plane.command("audit", "verify")
+            #expect(whole.status == 0 && whole.lines.first == "The log is whole: 1 entries.")
+            let head = String(try #require(whole.lines.last).dropFirst(6))
+            #expect(try await plane.command("audit", "verify", "--head", head, "--json").status == 0)
+            let lost = try await plane.command("audit", "verify", "--head", "2:" + head.dropFirst(2))
+            #expect(lost.status == 3 && lost.output.hasPrefix("Entry 2 is missing"))
+        }
+    }
+
+    @Test func `both work without a daemon, and say that a command did it`() async throws {
+        let fixture = try Fixture()
+        _ = try await fixture.key()
+        fixture.close()
+        try FileManager.default.copyItem(atPath: fixture.pepperPath, toPath: fixture.directory + ".pepper")
+        let folder = URL(fileURLWithPath: fixture.folder.path)
+        func command(_ arguments: String...) async throws -> CommandProcess.Outcome {
+            try await CommandProcess.run(arguments + ["--store", fixture.directory], in: folder)
+        }
+        #expect(try await command("key", "create", "--owner", "bob").status == 0)
+        let listed = try await command("audit", "list", "--json")
+        #expect(listed.json.map { ($0["actor"] as? [String: Any])?["type"] as? String } == ["program", "command"])
+        #expect(try await command("audit", "verify").status == 0)
+        // One byte in the file of the store.
+        let again = try fixture.reopened()
+        let schema = again.store.schema
+        try await again.store.write(creates: false) { _, transaction in
+            guard var row = try transaction.get(schema.audit, key: 1, { $0.copied() }) else { return }
+            row[row.count - 1] ^= 1
+            try transaction.put(schema.audit, key: 1, value: row.octets)
+        }
+        again.close()
+        let broken = try await command("audit", "verify", "--json")
+        #expect(broken.status == 3 && (broken.json.first?["fault"] as? [String: Any])?["number"] as? Int == 1)
+        #expect(try await command("store", "check").status == 3)
+    }
+}

@@ -1,0 +1,138 @@
+import CredentialModel
+import Foundation
+import Issuance
+import TestSupport
+import Testing
+
+/// A request whose answer waits costs others nothing, and ends in good order.
+@Suite(.timeLimit(.minutes(10))) struct `A poll that waits` {
+    @Test func `is answered by the next change and not by a birth, unless it asked for those`() async throws {
+        try await withServer { server in
+            let caller = try await server.follower()
+            let (first, second) = (try await server.connect(), try await server.connect())
+            let end = try await server.end(first, caller)
+            try await first.send(changes("?after=\(end)&wait=60", caller.authorization))
+            try await second.send(changes("?after=\(end)&wait=60&issued=true", caller.authorization))
+            let key = try await server.key()
+            #expect(try await second.answer().changes().first?["event"] as? String == "issued")
+            _ = try await server.issuer.revoke([key.id], chain: false)
+            let answer = try await first.answer()
+            #expect(try answer.numbers() == [end + 2] && answer["Connection"] == nil)
+            // The connection goes on.
+            #expect(try await first.ask(request("GET /livez")).status == 200)
+        }
+    }
+
+    @Test func `is answered with nothing when its time is over`() async throws {
+        try await withServer(settings: { $0.idleSeconds = 1 }) { server in
+            let caller = try await server.follower()
+            let client = try await server.connect()
+            let end = try await server.end(client, caller)
+            // Longer than an idle connection may live.
+            let answer = try await client.ask(changes("?after=\(end)&wait=4", caller.authorization))
+            #expect(try answer.status == 200 && answer.changes().isEmpty && answer.next() == end)
+        }
+    }
+
+    @Test func `keeps what is sent behind it waiting, and that is answered in order`() async throws {
+        try await withServer { server in
+            let caller = try await server.follower()
+            let client = try await server.connect()
+            let end = try await server.end(client, caller)
+            try await client.send(
+                changes("?after=\(end)&wait=60", caller.authorization) + request("GET /livez")
+                    + changes("?after=\(end)", caller.authorization))
+            // More than is read behind a request that waits.
+            let flood = Task { try await client.send(String(repeating: request("GET /nothing"), count: 5_000)) }
+            let key = try await server.key()
+            _ = try await server.issuer.revoke([key.id], chain: false)
+            #expect(try await client.answer().numbers() == [end + 2])
+            #expect(try await client.answer().text == "ok\n")
+            #expect(try await client.answer().numbers() == [end + 2])
+            for _ in 0..<5_000 { #expect(try await client.answer().status == 404) }
+            try await flood.value
+            #expect(try await client.ask(request("GET /livez")).status == 200)
+        }
+    }
+
+    @Test func `hears nothing of what came after its caller lost the right`() async throws {
+        try await withServer { server in
+            let caller = try await server.follower()
+            let client = try await server.connect()
+            let end = try await server.end(client, caller)
+            try await client.send(changes("?after=\(end)&wait=60", caller.authorization))
+            _ = try await server.issuer.revokeClient(caller.id)
+            let answer = try await client.answer()
+            #expect(answer.status == 401 && !answer.text.contains("client_revoked"))
+        }
+    }
+
+    @Test func `is one of a bounded number`() async throws {
+        try await withServer(settings: { $0.waitersMax = 1 }) { server in
+            let caller = try await server.follower()
+            let end = try await server.end(try await server.connect(), caller)
+            // Two loops: of three at least one finds no room.
+            let clients = [try await server.connect(), try await server.connect(), try await server.connect()]
+            for client in clients { try await client.send(changes("?after=\(end)&wait=60", caller.authorization)) }
+            let answers = Task {
+                try await withThrowingTaskGroup(of: Int.self) { group in
+                    for client in clients { group.addTask { try await client.answer().status } }
+                    return try await group.reduce(into: []) { $0.append($1) }.sorted()
+                }
+            }
+            try await Task.sleep(for: .milliseconds(200))
+            _ = try await server.issuer.revoke([try await server.key().id], chain: false)
+            let statuses = try await answers.value
+            #expect(statuses.contains(503) && statuses.contains(200))
+            // Who was answered has made room.
+            let after = try await server.end(clients[0], caller)
+            #expect(try await clients[0].ask(changes("?after=\(after)&wait=1", caller.authorization)).status == 200)
+        }
+    }
+
+    @Test func `that its client gives up makes room`() async throws {
+        try await withServer(settings: { $0.waitersMax = 1 }) { server in
+            let caller = try await server.follower()
+            let client = try await server.connect()
+            let end = try await server.end(client, caller)
+            for _ in 0..<20 {
+                let leaving = try await server.connect()
+                try await leaving.send(changes("?after=\(end)&wait=60", caller.authorization))
+                try await leaving.close()
+            }
+            #expect(
+                try await eventually {
+                    let answer = try await client.ask(changes("?after=\(end)&wait=1", caller.authorization))
+                    return answer.status == 200
+                })
+        }
+    }
+
+    @Test func `gets its answer when its client closes its own side`() async throws {
+        try await withServer { server in
+            let caller = try await server.follower()
+            let client = try await server.connect()
+            let end = try await server.end(client, caller)
+            try await client.send(changes("?after=\(end)&wait=60", caller.authorization))
+            try await client.endSending()
+            let answer = try await client.answer()
+            #expect(try answer.changes().isEmpty && answer["Connection"] == "close")
+            #expect(try await client.rest().isEmpty)
+        }
+    }
+
+    @Test func `and hundreds beside it are all told of one change`() async throws {
+        try await withServer { server in
+            let caller = try await server.follower()
+            let end = try await server.end(try await server.connect(), caller)
+            var clients: [WireClient] = []
+            for _ in 0..<200 {
+                let client = try await server.connect()
+                try await client.send(changes("?after=\(end)&wait=60", caller.authorization))
+                clients.append(client)
+            }
+            _ = try await server.issuer.revoke([try await server.key().id], chain: false)
+            for client in clients { #expect(try await client.answer().numbers() == [end + 2]) }
+        }
+    }
+}
