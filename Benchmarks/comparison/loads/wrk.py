@@ -17,7 +17,7 @@ from ..sample import Answered
 from ..secret_files import write_secret
 
 MARK = "summary "
-PLAIN = re.compile(r"[A-Za-z0-9_=+/ .:-]*")
+PLAIN = re.compile(r"[A-Za-z0-9_=&+/ .:-]*")
 
 DONE = """
 done = function(summary, latency)

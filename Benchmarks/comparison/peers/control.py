@@ -58,6 +58,12 @@ class Control:
         pair = f"{client['client_id']}:{client['client_secret']}"
         return "Basic " + base64.b64encode(pair.encode()).decode()
 
+    def machine(self) -> tuple[str, str]:
+        """A client that may ask for tokens of its own: its id and its secret."""
+        body = {"name": "bench", "grant_types": ["client_credentials"], "scope": "orders:read"}
+        client = self._post("/v1/clients", body)
+        return client["client_id"], client["client_secret"]
+
     def _post(self, path: str, body: dict[str, object]) -> dict:
         return json.loads(self._answer(path, body).read())
 

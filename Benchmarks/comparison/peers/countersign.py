@@ -24,6 +24,7 @@ class Countersign:
     http: Target
     tls: Target | None
     unix: Target
+    oauth: Target
     store: Path
     ready_seconds: float
     """From the start of the process to the first 200 of /readyz."""
@@ -37,11 +38,12 @@ def countersign(
     bench: Bench, folder: Path, certificate: Certificate | None = None, map_bytes: int | None = None
 ) -> Iterator[Countersign]:
     """Runs it on the store in that folder, which is made if there is none, until the block ends."""
-    port, tls_port = free_ports(2)
+    port, tls_port, oauth_port = free_ports(3)
     socket, store, log = folder / "data.sock", folder / "store", folder / "countersign.log"
     command = [
         str(bench.programs.countersign), "serve", "--store", str(store), "--threads", "1",
-        "--listen", f"http://127.0.0.1:{port}", "--listen", f"unix:{socket}?mode=0600"]
+        "--listen", f"http://127.0.0.1:{port}", "--listen", f"unix:{socket}?mode=0600",
+        "--control-listen", f"http://127.0.0.1:{oauth_port}"]
     tls = None
     if certificate is not None:
         command += ["--listen", f"https://127.0.0.1:{tls_port}", "--tls-certificate", str(certificate.certificate),
@@ -54,7 +56,8 @@ def countersign(
     with server(command, log, environment) as process:
         http = Target(f"http://127.0.0.1:{port}")
         ready_seconds = _wait_until_ready(process, http, log, began)
-        yield Countersign(process.pid, http, tls, Target(f"unix:{socket}"), store, ready_seconds)
+        oauth = Target(f"http://127.0.0.1:{oauth_port}")
+        yield Countersign(process.pid, http, tls, Target(f"unix:{socket}"), oauth, store, ready_seconds)
 
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", target: Target, log: Path, began: float) -> float:

@@ -1,8 +1,12 @@
 /// Percent-encoding (RFC 3986 §2.1), read strictly: a bad escape or bad UTF-8 is no text at all.
 enum PercentEncoding {
     static func decode(_ text: some StringProtocol, plusIsSpace: Bool) -> String? {
+        decode(bytes: text.utf8, plusIsSpace: plusIsSpace)
+    }
+
+    static func decode(bytes encoded: some Sequence<UInt8>, plusIsSpace: Bool) -> String? {
         var bytes: [UInt8] = []
-        var rest = text.utf8.makeIterator()
+        var rest = encoded.makeIterator()
         while let byte = rest.next() {
             switch byte {
             case UInt8(ascii: "%"):

@@ -15,7 +15,7 @@ struct ServeOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Where to serve: http://HOST:PORT on loopback, https://HOST:PORT, or unix:PATH[?mode=0660&group=G&may=introspect]. Repeatable (default: http://127.0.0.1:8080).",
+            "Where to serve: http://HOST:PORT on loopback, https://HOST:PORT, or unix:PATH[?mode=0660&group=G&may=introspect|changes]. Repeatable (default: http://127.0.0.1:8080).",
             valueName: "url"))
     var listen: [String] = []
 
