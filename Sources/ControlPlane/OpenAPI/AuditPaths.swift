@@ -41,10 +41,10 @@ extension OpenAPIDocument {
             "credentials": {
               "type": "array", "items": {"$ref": "#/components/schemas/ID"},
               "description": "All that it was done to."},
-            "client_id": {"type": "string"},
-            "owner": {"type": "string"},
-            "issued_before": {"type": "integer"},
-            "pepper": {"type": "integer"},
+            "client_id": {"type": ["string", "null"]},
+            "owner": {"type": ["string", "null"]},
+            "issued_before": {"type": ["integer", "null"]},
+            "pepper": {"type": ["integer", "null"]},
             "changed": {"type": "array", "items": {"type": "string"}, "description": "What an edit has changed."},
             "journal_number": {
               "type": "integer", "description": "The highest number of the journal when it was done."},
