@@ -20,6 +20,8 @@ public final class CredentialStore: Sendable {
     /// Keys the aliases of imported credentials.
     public let lookup: TagKey
     public let clock: TrustedClock
+    /// When credentials were last accepted.
+    public let uses = UseLog()
 
     let environment: Environment
     let schema: Schema

@@ -19,7 +19,7 @@ extension KeyRoutes {
                 refused.append(KeyImportResult.Refusal(line: index, reason: error.detail ?? error.title))
             }
         }
-        let report = try await issuer.importKeys(lines.map(\.line))
+        let report = try await exchange.issuer.importKeys(lines.map(\.line))
         for refusal in report.refused where lines.indices.contains(refusal.line) {
             // The issuer counts the lines that it was given.
             refused.append(KeyImportResult.Refusal(line: lines[refusal.line].index, reason: refusal.reason))

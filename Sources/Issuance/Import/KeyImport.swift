@@ -66,7 +66,7 @@ extension Issuer {
         let (store, actor) = (store, actor)
         while true {
             do {
-                return try await store.write(creates: true) { writer, transaction in
+                return try await write(creates: true) { writer, transaction in
                     var report = ImportReport()
                     for (line, row) in rows {
                         if try writer.alias(row.alias, in: transaction) != nil {
@@ -118,7 +118,8 @@ private struct ImportedRow: Sendable {
         owner = try RequestText.owner(line.request.owner, field: "owner")
         name = try RequestText.name(line.request.name)
         grants = try Grants(
-            scope: line.request.scope, audience: line.request.audience, networks: line.request.networks)
+            scope: line.request.scope, audience: line.request.audience, networks: line.request.networks,
+            by: issuer.authority)
         notBefore = try RequestText.time(line.request.notBefore ?? .always, field: "nbf")
         let seconds = try issuer.policy.keySeconds(asked: line.request.expiresInSeconds)
         let now = issuer.store.clock.now()
