@@ -60,6 +60,8 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", from: "2.13.0"),
         // Structured logs with a replaceable back end.
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+        // What parts and packages report of themselves; Exposition is the back end, which Prometheus scrapes.
+        .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
     ],
     targets: [
         // MARK: System libraries and what Swift cannot say without a pointer
@@ -111,6 +113,9 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: strict),
+        .target(
+            name: "Exposition", dependencies: [.product(name: "CoreMetrics", package: "swift-metrics")],
+            swiftSettings: strict),
         .target(name: "AdministrationAPI", swiftSettings: administration),
         .target(
             name: "ControlPlane",
@@ -122,6 +127,7 @@ let package = Package(
                 .product(name: "HummingbirdCore", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
@@ -131,16 +137,18 @@ let package = Package(
         .executableTarget(
             name: "countersign",
             dependencies: [
-                "AdministrationAPI", "ControlPlane", "DataPlane", "Issuance", "Verification", "CredentialStore",
+                "AdministrationAPI", "ControlPlane", "DataPlane", "Exposition", "Issuance", "Verification", "CredentialStore",
                 "CredentialDigest", "CredentialModel", "Listening", "LMDB", "CMachine", "RecordCache",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "Yams", package: "Yams"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
@@ -201,11 +209,15 @@ let package = Package(
                 "ControlPlane", "CredentialModel", "Issuance", "Listening", "TestSupport",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             path: "Tests/ControlPlaneFixture", swiftSettings: tests),
+        .testTarget(
+            name: "ExpositionTests",
+            dependencies: ["Exposition", .product(name: "CoreMetrics", package: "swift-metrics")], swiftSettings: tests),
         .testTarget(
             name: "ControlPlaneTests",
             dependencies: [

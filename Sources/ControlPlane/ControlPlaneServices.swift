@@ -9,6 +9,8 @@ public struct ControlPlaneServices: Sendable {
     public let issuer: Issuer
     let explain: Explain
     let readiness: @Sendable () async -> Readiness
+    /// What `/metrics` says, in the format of Prometheus.
+    let exposition: @Sendable () -> String
     /// Where the copy of a backup lies while it is made: a folder of its own with mode 0700 is made in it. It has to
     /// hold as much as the store, and its owner must be trusted with the tags.
     let backupFolder: String
@@ -17,11 +19,12 @@ public struct ControlPlaneServices: Sendable {
 
     public init(
         issuer: Issuer, explain: @escaping Explain, readiness: @escaping @Sendable () async -> Readiness,
-        backupFolder: String, oauth: OAuthServer? = nil
+        exposition: @escaping @Sendable () -> String = { "" }, backupFolder: String, oauth: OAuthServer? = nil
     ) {
         self.issuer = issuer
         self.explain = explain
         self.readiness = readiness
+        self.exposition = exposition
         self.backupFolder = backupFolder
         self.oauth = oauth
     }

@@ -12,12 +12,13 @@ public import ServiceLifecycle
 /// - Parameters:
 ///   - oauth: nil: this address has no authorization server.
 ///   - administration: nil: this address has no administration.
+///   - hasPage: whether administration has its page for people.
 ///   - address: http on loopback, or https.
 ///   - identity: what an https listener is served with; new connections get the newest.
 ///   - onListening: called once, with the port, when callers can connect.
 public func controlPlaneApplication(
     oauth: OAuthServer?, administration: (services: ControlPlaneServices, callers: AdministrationCallers)?,
-    address: ListenerAddress, identity: TLSIdentity?, logger: Logger,
+    hasPage: Bool = false, address: ListenerAddress, identity: TLSIdentity?, logger: Logger,
     onListening: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
 ) -> some Service {
     var requests = logger
@@ -26,7 +27,8 @@ public func controlPlaneApplication(
     requests[metadataKey: "listener"] = "administration"
     let known = administration.map { services, callers in
         controlPlaneRouter(
-            openRoutes(services) + administrationRoutes(services), issuer: services.issuer,
+            openRoutes(services) + administrationRoutes(services) + (hasPage ? AdministrationPage.routes : []),
+            issuer: services.issuer,
             access: .credentials(callers), logger: requests
         ).buildResponder()
     }

@@ -91,7 +91,7 @@ public final class CredentialStore: Sendable {
         completion: @escaping @Sendable (Result<Value, any Error>) -> Void
     ) {
         let result = ResultBox<Value>()
-        let mutation = Mutation(creates: creates) { writer, transaction in
+        let mutation = Mutation(creates: creates, since: .now) { writer, transaction in
             let value = try body(writer, transaction)
             result.set(value)
         } finish: { error in
@@ -108,7 +108,7 @@ public final class CredentialStore: Sendable {
 
     /// Offers a mutation that may be dropped: nobody waits, and a busy queue does not take it.
     public func offer(_ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Void) {
-        _ = thread.submitIfIdle(Mutation(creates: true, apply: body, finish: { _ in }))
+        _ = thread.submitIfIdle(Mutation(creates: true, since: nil, apply: body, finish: { _ in }))
     }
 
     private var isClosed: Bool { closed.load(ordering: .acquiring) }

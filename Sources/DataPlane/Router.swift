@@ -40,6 +40,9 @@ struct Router: Sendable {
         } else if path.isEqual("/readyz") {
             guard isRead(request) else { return refuseMethod("GET, HEAD", exchange, loop, &out) }
             answerReadiness(exchange, loop, &out)
+        } else if path.isEqual("/metrics"), policy.isHealthOnly {
+            guard isRead(request) else { return refuseMethod("GET, HEAD", exchange, loop, &out) }
+            answerMetrics(exchange, loop, &out)
         } else {
             out.problem(404, "there is nothing at this path", exchange, loop) { _ in }
         }
@@ -59,6 +62,16 @@ struct Router: Sendable {
         _ allowed: StaticString, _ exchange: Exchange, _ loop: LoopState, _ out: inout ByteWriter
     ) {
         out.problem(405, "this path does not take this method", exchange, loop) { $0.append(field: "Allow", allowed) }
+    }
+
+    @inline(never)
+    private func answerMetrics(_ exchange: Exchange, _ loop: LoopState, _ out: inout ByteWriter) {
+        let slot = out.beginUnsized(200, exchange, loop)
+        out.append("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\nCache-Control: no-store\r\n")
+        out.endHead()
+        let start = out.written
+        out.append(Array(loop.exposition().utf8).octets)
+        out.end(slot, from: start, exchange)
     }
 
     private func answerReadiness(_ exchange: Exchange, _ loop: LoopState, _ out: inout ByteWriter) {

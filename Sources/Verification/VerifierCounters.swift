@@ -19,10 +19,12 @@ public final class VerifierCounters: Sendable {
 public struct SingleWriterCounter: ~Copyable, Sendable {
     private let count = Atomic<UInt64>(0)
 
+    public init() {}
+
     public var value: UInt64 { count.load(ordering: .relaxed) }
 
     @inline(__always)
-    func increment() {
+    public func increment() {
         // Relaxed load and store: only this thread writes, and nothing is published by the number.
         count.store(count.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
     }

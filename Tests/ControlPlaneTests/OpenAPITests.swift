@@ -58,7 +58,7 @@ import Testing
         // Two are rights on the data plane.
         #expect(
             Set(try routes().compactMap(\.right))
-                == Set(Right.allCases).subtracting([.introspect, .changes, .metricsRead]))
+                == Set(Right.allCases).subtracting([.introspect, .changes]))
     }
 
     @Test func `the document tells the parameters that the route reads`() throws {

@@ -47,10 +47,15 @@ import Testing
         #expect(TimeText.utc(951_782_399) == "2000-02-28T23:59:59Z")
     }
 
-    @Test func `a control address is a Unix socket`() {
+    @Test func `a control address is a Unix socket, https, or http on loopback`() {
         #expect(ControlAddress(argument: "unix:/run/c.sock")?.socketPath == "/run/c.sock")
         #expect(ControlAddress(argument: "unix:c d.sock")?.baseURL == "http+unix://c%20d.sock")
-        for text in ["unix:", "/run/c.sock", "http://127.0.0.1:8081", "unix:/a?mode=0600"] {
+        #expect(ControlAddress(argument: "https://cs.example:8443/")?.baseURL == "https://cs.example:8443")
+        #expect(ControlAddress(argument: "http://127.0.0.1:8081")?.baseURL == "http://127.0.0.1:8081")
+        for text in [
+            "unix:", "/run/c.sock", "http://cs.example:8081", "unix:/a?mode=0600", "https://", "https://u:p@cs.example",
+            "https://cs.example/v1", "https://cs.example?a=b", "ftp://cs.example",
+        ] {
             #expect(ControlAddress(argument: text) == nil)
         }
     }

@@ -60,6 +60,13 @@ extension OpenAPIDocument {
                 "description": "Lines of text. They are whole when the last begins with 'end'.",
                 "content": {"text/plain": {}}},
               "default": {"$ref": "#/components/responses/Problem"}}}},
+        "/metrics": {
+          "get": {
+            "operationId": "metrics", "summary": "What Prometheus scrapes",
+            "x-right": "countersign:metrics:read",
+            "responses": {
+              "200": {"description": "Text exposition format 0.0.4.", "content": {"text/plain": {"schema": {"type": "string"}}}},
+              "default": {"$ref": "#/components/responses/Problem"}}}},
         "/v1/explain": {
           "post": {
             "operationId": "explain", "summary": "Tell why a credential is accepted or not",

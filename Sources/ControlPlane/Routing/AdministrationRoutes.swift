@@ -1,5 +1,6 @@
 import Hummingbird
 import Issuance
+import NIOCore
 
 /// The administration API at a glance: every route, the right it needs and what it reads.
 ///
@@ -64,6 +65,11 @@ func administrationRoutes(_ services: ControlPlaneServices) -> [Route] {
         Route(.get, "/v1/audit", .auditRead, query: ["after", "limit"], audit.list),
         Route(.get, "/v1/audit/check", .auditRead, query: ["head"], audit.check),
 
+        Route(.get, "/metrics", .metricsRead) { _ in
+            Response(
+                status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
+                body: ResponseBody(byteBuffer: ByteBuffer(string: services.exposition())))
+        },
         Route(.post, "/v1/explain", .explain, body: .json, explain.explain),
     ]
 }

@@ -82,6 +82,7 @@ final class GroupCommit: Sendable {
 
     private func attempt(_ waiting: inout [Mutation], _ postponed: inout [Mutation]) -> Attempt {
         var refused: [Int: any Error] = [:]
+        let begun = ContinuousClock.now
         do {
             let commit = try writer.withLock { box in
                 let writer = box.writer
@@ -111,8 +112,9 @@ final class GroupCommit: Sendable {
                 }
             }
             interning.committed()
+            let durable = ContinuousClock.now
             if commit.changed { published.apply(commit.value, transaction: commit.transactionID, peppers: peppers) }
-            commits.note(mutations: waiting.count)
+            commits.note(waiting, changed: commit.changed, since: begun, durable: durable)
             // Readers know by now; only here does a caller learn that it is done.
             #if !COUNTERSIGN_ACKNOWLEDGES_BEFORE_COMMIT
                 for (index, mutation) in waiting.enumerated() { mutation.finish(refused[index]) }
@@ -177,8 +179,22 @@ public final class CommitCounters: Sendable {
     /// Mutations in them.
     public var mutations: UInt64 { mutationCount.load(ordering: .relaxed) }
 
-    func note(mutations: Int) {
+    /// From the first change of a transaction until it was durable.
+    public let commitTimes = DurationHistogram()
+    /// From the arrival of what takes something away until every reader knew.
+    public let visibleTimes = DurationHistogram()
+
+    func note(
+        _ mutations: [Mutation], changed: Bool, since begun: ContinuousClock.Instant, durable: ContinuousClock.Instant
+    ) {
         commitCount.add(1, ordering: .relaxed)
-        mutationCount.add(UInt64(mutations), ordering: .relaxed)
+        mutationCount.add(UInt64(mutations.count), ordering: .relaxed)
+        // Without changes there was nothing to make durable.
+        guard changed else { return }
+        commitTimes.note(durable - begun)
+        let now = ContinuousClock.now
+        for mutation in mutations where !mutation.creates {
+            if let since = mutation.since { visibleTimes.note(now - since) }
+        }
     }
 }

@@ -4,6 +4,7 @@ import Listening
 import NIOCore
 import NIOSSL
 import NIOTLS
+import Verification
 
 /// One connection: bytes in, answers out, on its event loop, without a task or a lock.
 ///
@@ -81,6 +82,7 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if let event = event as? TLSUserEvent, case .handshakeCompleted = event {
+            loop.counts.handshakes.increment()
             conversation.caller.certificateNames = PeerAddress.certificateNames(context)
         }
         if let event = event as? ChannelEvent, event == .inputClosed { inputClosed(context) }

@@ -67,18 +67,31 @@ struct ForwardAuth {
         let interned = loop.interned
         do throws(StoreFailure) {
             var record = CredentialRecord.blank
-            guard try loop.verifier.verify(credential, at: loop.now, into: &record) == nil, record.kind == kind,
+            if let reason = try loop.verifier.verify(credential, at: loop.now, into: &record) {
+                loop.counts.noteInactive(.forwardAuth, record.kind, reason)
+                return answer.invalidToken(&out)
+            }
+            guard record.kind == kind,
                 // Most credentials have no limit, and need no address.
                 record.networks == 0
                     || Decision.allows(
                         networks: record.networks, from: clientAddress(request, bytes, caller), interned: interned),
                 needs.isMeant(audiences: record.audiences, own, text, interned)
-            else { return answer.invalidToken(&out) }
+            else {
+                let isMeant = needs.isMeant(audiences: record.audiences, own, text, interned)
+                loop.counts.note(
+                    .forwardAuth, record.kind,
+                    record.kind != kind ? .wrongKind : isMeant ? .wrongNetwork : .wrongAudience)
+                return answer.invalidToken(&out)
+            }
             guard needs.isGranted(scopes: record.scopes, own, text, interned) else {
+                loop.counts.note(.forwardAuth, kind, .insufficientScope)
                 return needs.withScope(own, text) { answer.insufficientScope($0, &out) }
             }
+            loop.counts.noteValid(.forwardAuth, kind, record.flags)
             answer.allow(&record, uri, &out)
         } catch {
+            loop.counts.note(.forwardAuth, nil, .trouble)
             answer.trouble(&out)
         }
     }

@@ -70,10 +70,29 @@ struct Introspection {
             guard reason == nil, record.kind == .accessToken || record.kind == .apiKey,
                 audience.mayKnow(audiences: record.audiences, interned),
                 Decision.allows(networks: record.networks, from: address, interned: interned)
-            else { return answerInactive(&out) }
+            else {
+                noteInactive(&record, reason, audience)
+                return answerInactive(&out)
+            }
+            loop.counts.noteValid(.introspection, record.kind, record.flags)
             IntrospectionAnswer(exchange: exchange, loop: loop).write(&record, &out)
         } catch {
+            loop.counts.note(.introspection, nil, .trouble)
             trouble(&out)
+        }
+    }
+
+    /// Which of the reasons it was: for metrics, never for the answer.
+    @inline(never)
+    private func noteInactive(_ record: inout CredentialRecord, _ reason: InactiveReason?, _ audience: CallerAudience) {
+        let kind = record.kind
+        if let reason {
+            loop.counts.noteInactive(.introspection, kind, reason)
+        } else if kind != .accessToken && kind != .apiKey {
+            loop.counts.note(.introspection, kind, .wrongKind)
+        } else {
+            let isKnown = audience.mayKnow(audiences: record.audiences, loop.interned)
+            loop.counts.note(.introspection, kind, isKnown ? .wrongNetwork : .wrongAudience)
         }
     }
 

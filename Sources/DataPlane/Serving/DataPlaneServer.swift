@@ -18,7 +18,7 @@ public final class DataPlaneServer: Service {
     private let readiness: Readiness
     private let logger: Logger
     private let onListening: @Sendable ([String]) -> Void
-    private let loops: [LoopState]
+    let loops: [LoopState]
     private let loopsByEventLoop: [ObjectIdentifier: LoopState]
     private let connectionCount = Atomic<Int>(0)
     /// Connections of the health listener, apart: a flood elsewhere must not make the node look dead.
@@ -32,11 +32,13 @@ public final class DataPlaneServer: Service {
     ///   - listeners: where introspection and forward-auth are served.
     ///   - health: where only the probes are served, in cleartext for anybody.
     ///   - identity: needed by https listeners.
+    ///   - exposition: what `/metrics` of the health listener says, in the format of Prometheus.
     ///   - onListening: told once, with the addresses in their final form, when all listeners accept.
     /// - Throws: ``StoreFailure`` when the store has no readers left.
     public init(
         store: CredentialStore, settings: DataPlaneSettings, listeners: [ListenerAddress], health: ListenerAddress?,
         identity: TLSIdentity?, group: MultiThreadedEventLoopGroup, readiness: Readiness, logger: Logger,
+        exposition: @escaping @Sendable () -> String = { "" },
         onListening: @escaping @Sendable ([String]) -> Void
     ) throws(StoreFailure) {
         self.store = store
@@ -50,7 +52,8 @@ public final class DataPlaneServer: Service {
         var loops: [LoopState] = []
         var byEventLoop: [ObjectIdentifier: LoopState] = [:]
         for eventLoop in group.makeIterator() {
-            let state = try LoopState(store: store, settings: settings, readiness: readiness)
+            let state = try LoopState(
+                store: store, settings: settings, readiness: readiness, exposition: exposition)
             loops.append(state)
             byEventLoop[ObjectIdentifier(eventLoop)] = state
         }
@@ -58,12 +61,7 @@ public final class DataPlaneServer: Service {
         loopsByEventLoop = byEventLoop
     }
 
-    /// Verifications answered from the cache and from the store, since the start.
-    public var verifications: (hits: UInt64, misses: UInt64) {
-        loops.reduce((0, 0)) { sum, loop in
-            (sum.0 + loop.verifier.counters.hits.value, sum.1 + loop.verifier.counters.misses.value)
-        }
-    }
+    var openConnections: Int { connectionCount.load(ordering: .relaxed) }
 
     /// Serves until a graceful shutdown has been asked for and done.
     public func run() async throws {

@@ -17,6 +17,10 @@ final class LoopState: @unchecked Sendable {
     let readiness: Readiness
     let challenges: Challenges
     let issuer: [UInt8]?
+    /// What this loop has verified, for metrics.
+    let counts = VerificationCounts()
+    /// Writes what is scraped.
+    let exposition: @Sendable () -> String
 
     /// The time that this burst's verdicts are made at.
     private(set) var now = UnixSeconds.always
@@ -46,7 +50,10 @@ final class LoopState: @unchecked Sendable {
     /// Made once: a closure for each pass of the loop would be an allocation.
     private var flush: @Sendable () -> Void = {}
 
-    init(store: CredentialStore, settings: DataPlaneSettings, readiness: Readiness) throws(StoreFailure) {
+    init(
+        store: CredentialStore, settings: DataPlaneSettings, readiness: Readiness,
+        exposition: @escaping @Sendable () -> String
+    ) throws(StoreFailure) {
         verifier = try Verifier(store: store)
         published = store.published
         interned = store.published.interned
@@ -54,6 +61,7 @@ final class LoopState: @unchecked Sendable {
         waiters = ChangesWaiters(store.published.changes, most: settings.waitersMax)
         self.settings = settings
         self.readiness = readiness
+        self.exposition = exposition
         challenges = Challenges(settings)
         issuer = settings.issuer.map { Array($0.utf8) }
         flush = { [unowned self] in flushBurst() }

@@ -64,6 +64,7 @@ struct Verdicts {
         do throws(StoreFailure) {
             try writeVerdicts(body, needs, scratch.verdictForm, &scratch.text, &scratch.batch, &out)
         } catch {
+            loop.counts.note(.verdicts, nil, .trouble)
             out.rewind(to: 0)
             return trouble(&out)
         }
@@ -88,6 +89,11 @@ struct Verdicts {
             try loop.verifier.verify(&batch, at: loop.now) { index, reason, record in
                 if first + index > 0 { out.append(byte: UInt8(ascii: ",")) }
                 let reason = needs.judge(reason, &record, body, form, interned)
+                if let reason {
+                    loop.counts.noteInactive(.verdicts, record.kind, reason)
+                } else {
+                    loop.counts.noteValid(.verdicts, record.kind, record.flags)
+                }
                 VerdictAnswer(reason: reason, loop: loop).write(&record, &out)
             }
             first += batch.count

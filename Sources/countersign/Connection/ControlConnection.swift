@@ -3,26 +3,38 @@ import AsyncHTTPClient
 import Foundation
 import NIOCore
 import NIOHTTP1
+import NIOSSL
 
-/// Talks to a control plane over its Unix socket.
+/// Talks to a control plane, over its Unix socket or over a network.
 struct ControlConnection: Sendable {
     private let http: HTTPClient
     private let address: ControlAddress
+    /// The value of the Authorization field; a socket needs none.
+    private let authorization: String?
 
     /// The longest answer that is read into memory.
     private static let answerBytesMax = 64 * 1_024 * 1_024
     /// How often a request is repeated while the write queue is full, a second apart.
     private static let busyRetriesMax = 5
 
-    static func use(_ address: ControlAddress, _ body: (ControlConnection) async throws -> Void) async throws {
+    /// - Parameter authority: file of the certificates that the server's must be signed by; nil: the system's.
+    static func use(
+        _ address: ControlAddress, authorization: String? = nil, authority: String? = nil,
+        _ body: (ControlConnection) async throws -> Void
+    ) async throws {
         var configuration = HTTPClient.Configuration()
+        if let authority {
+            var tls = TLSConfiguration.makeClientConfiguration()
+            tls.trustRoots = .file(authority)
+            configuration.tlsConfiguration = tls
+        }
         configuration.timeout.connect = .seconds(5)
         configuration.redirectConfiguration = .disallow
         // The socket was tried already: what fails now fails for good.
         configuration.connectionPool.retryConnectionEstablishment = false
         let http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         do {
-            try await body(ControlConnection(http: http, address: address))
+            try await body(ControlConnection(http: http, address: address, authorization: authorization))
         } catch {
             try? await http.shutdown()
             throw error
@@ -86,6 +98,7 @@ struct ControlConnection: Sendable {
     ) -> HTTPClientRequest {
         var request = HTTPClientRequest(url: address.baseURL + path + URLText.query(query))
         request.method = method
+        if let authorization { request.headers.add(name: "Authorization", value: authorization) }
         return request
     }
 
@@ -117,7 +130,7 @@ struct ControlConnection: Sendable {
         do {
             return try await http.execute(request, deadline: .distantFuture)
         } catch {
-            throw CommandFailure("The daemon at '\(address.socketPath)' does not answer: \(error)")
+            throw CommandFailure("The daemon at '\(address.text)' does not answer: \(error)")
         }
     }
 

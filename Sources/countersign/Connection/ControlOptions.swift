@@ -7,11 +7,23 @@ struct ControlOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Control socket of the daemon, as unix:PATH (default: control.sock in the store's folder).",
+            "Control plane of the daemon: unix:PATH, or https://HOST:PORT with --control-key-file (default: control.sock in the store's folder).",
             valueName: "url"))
     var control: ControlAddress?
 
-    /// The socket to try.
+    @Option(
+        help: ArgumentHelp(
+            "File with the API key for an https control plane, readable by its owner only (also COUNTERSIGN_CONTROL_KEY_FILE).",
+            valueName: "file"))
+    var controlKeyFile: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Authority that an https control plane's certificate must be signed by, PEM (default: the system's).",
+            valueName: "file"))
+    var controlCA: String?
+
+    /// The address to try.
     var address: ControlAddress {
         control ?? ControlAddress(socketPath: store.hasSuffix("/") ? store + "control.sock" : store + "/control.sock")
     }
@@ -21,23 +33,4 @@ struct ControlOptions: ParsableArguments {
 struct OutputOptions: ParsableArguments {
     @Flag(help: "Print one JSON object a line.")
     var json = false
-}
-
-/// The address of a control plane: `unix:PATH`.
-struct ControlAddress: Equatable, Sendable, ExpressibleByArgument {
-    let socketPath: String
-
-    init(socketPath: String) {
-        self.socketPath = socketPath
-    }
-
-    init?(argument: String) {
-        guard argument.hasPrefix("unix:") else { return nil }
-        let path = argument.dropFirst("unix:".count)
-        guard !path.isEmpty, !path.contains("?") else { return nil }
-        self.init(socketPath: String(path))
-    }
-
-    /// The address as a URL that the HTTP client takes, without a path.
-    var baseURL: String { "http+unix://\(URLText.encode(socketPath))" }
 }

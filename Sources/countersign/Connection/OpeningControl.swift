@@ -5,9 +5,8 @@ extension ControlOptions {
     ///
     /// - Throws: ``CommandFailure``, and what `body` throws.
     func withConnection(_ body: (ControlConnection) async throws -> Void) async throws {
-        if try await SocketProbe.isListening(address.socketPath) {
-            return try await ControlConnection.use(address, body)
-        }
+        guard let path = address.socketPath else { return try await overNetwork(body) }
+        if try await SocketProbe.isListening(path) { return try await ControlConnection.use(address, body) }
         guard control == nil, let opener = InProcessControl.opener ?? InProcessControl.composed.withLock({ $0 }) else {
             throw nobodyListens
         }
@@ -28,14 +27,25 @@ extension ControlOptions {
 
     /// Runs `body` with a connection to a running daemon only.
     func withDaemon(_ body: (ControlConnection) async throws -> Void) async throws {
-        guard try await SocketProbe.isListening(address.socketPath) else { throw nobodyListens }
+        guard let path = address.socketPath else { return try await overNetwork(body) }
+        guard try await SocketProbe.isListening(path) else { throw nobodyListens }
         try await ControlConnection.use(address, body)
+    }
+
+    private func overNetwork(_ body: (ControlConnection) async throws -> Void) async throws {
+        let file = controlKeyFile ?? ProcessInfo.processInfo.environment["COUNTERSIGN_CONTROL_KEY_FILE"]
+        guard let file else {
+            throw CommandFailure(
+                "A control plane on the network wants a key: name its file with --control-key-file.", status: .usage)
+        }
+        let field = try ControlCredential.field(fromFile: file)
+        try await ControlConnection.use(address, authorization: field, authority: controlCA, body)
     }
 
     private var nobodyListens: CommandFailure {
         CommandFailure(
             """
-            No daemon listens on '\(address.socketPath)'. Start 'countersign serve', or name the socket with --control \
+            No daemon listens on '\(address.text)'. Start 'countersign serve', or name the socket with --control \
             or the store's folder with --store.
             """)
     }

@@ -3,7 +3,9 @@ import ControlPlane
 import CredentialStore
 import DataPlane
 import Dispatch
+import Exposition
 import Foundation
+import Metrics
 import Issuance
 import Listening
 import Logging
@@ -24,12 +26,14 @@ struct Daemon: Sendable {
         let isDumpable = cs_forbid_dumps() != 0
         let level = settings.logLevel
         LoggingSystem.bootstrap { JSONLogHandler(label: $0, level: level) }
+        let exposition = Exposition()
+        MetricsSystem.bootstrap(exposition.factory)
         let logger = Logger(label: "countersign")
         if isDumpable { logger.warning("the system does not forbid core dumps of this process") }
         let readiness = DataPlane.Readiness()
         let store = try StoreFolder.openOrCreate(settings, options: storeOptions(readiness, logger))
         do {
-            try await serve(store, readiness, logger)
+            try await serve(store, readiness, exposition, logger)
         } catch {
             await close(store)
             throw error
@@ -62,7 +66,9 @@ struct Daemon: Sendable {
         }
     }
 
-    private func serve(_ store: CredentialStore, _ readiness: DataPlane.Readiness, _ logger: Logger) async throws {
+    private func serve(
+        _ store: CredentialStore, _ readiness: DataPlane.Readiness, _ exposition: Exposition, _ logger: Logger
+    ) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
         let issuer = Issuer(
             store: store, policy: settings.lifetimes, grantPolicy: settings.grants, pepperPath: settings.pepperPath)
@@ -71,10 +77,13 @@ struct Daemon: Sendable {
             networkListeners: settings.controlNetwork.count)
         let dataPlane = try DataPlaneServer(
             store: store, settings: settings.dataPlane, listeners: settings.listeners, health: settings.health,
-            identity: settings.identity, group: group, readiness: readiness, logger: logger
+            identity: settings.identity, group: group, readiness: readiness, logger: logger,
+            exposition: { exposition.render() }
         ) { announcement.dataPlane($0) }
+        exposition.collect { DataPlaneMetrics(figures: { dataPlane.figures }, readiness: readiness).write(to: &$0) }
+        exposition.collect { StoreMetrics(store: store).write(to: &$0) }
         let oauth = try settings.oauth.map { try OAuthServer(issuer: issuer, settings: $0) }
-        let administration = try controlPlaneServices(issuer, oauth, readiness)
+        let administration = try controlPlaneServices(issuer, oauth, readiness, exposition)
         let control = controlSocket(administration, logger, announcement)
         let network = try controlNetwork(administration, logger, announcement)
         let upkeep = Upkeep(
@@ -106,7 +115,8 @@ struct Daemon: Sendable {
         return settings.controlNetwork.map { listener in
             controlPlaneApplication(
                 oauth: listener.only == .administration ? nil : administration.oauth,
-                administration: listener.only == .oauth ? nil : (administration, callers), address: listener,
+                administration: listener.only == .oauth ? nil : (administration, callers),
+                hasPage: settings.hasAdminPage, address: listener,
                 identity: settings.identity, logger: logger
             ) { port in
                 let host = listener.hostAndPort?.host ?? ""
@@ -117,7 +127,8 @@ struct Daemon: Sendable {
     }
 
     private func controlPlaneServices(
-        _ issuer: Issuer, _ oauth: OAuthServer?, _ readiness: DataPlane.Readiness
+        _ issuer: Issuer, _ oauth: OAuthServer?, _ readiness: DataPlane.Readiness,
+        _ exposition: Exposition
     ) throws -> ControlPlaneServices {
         let explaining = try Explaining(issuer: issuer)
         return ControlPlaneServices(
@@ -132,7 +143,7 @@ struct Daemon: Sendable {
                 case .draining: .notReady(reason: "the service is shutting down")
                 case .failed: .notReady(reason: "the store has failed and the process is ending")
                 }
-            }, backupFolder: settings.storePath, oauth: oauth)
+            }, exposition: { exposition.render() }, backupFolder: settings.storePath, oauth: oauth)
     }
 
     private func controlSocket(

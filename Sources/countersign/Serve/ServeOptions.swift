@@ -41,6 +41,9 @@ struct ServeOptions: ParsableArguments {
     @Flag(help: "Serve a sign-in on which everybody can be anybody, to try the flows out (loopback only).")
     var demoLogin = false
 
+    @Flag(help: "Serve the administration page, /admin, on the network addresses of the control plane.")
+    var adminPage = false
+
     @Option(help: ArgumentHelp("Event loops (default: the processors that may be used).", valueName: "n"))
     var threads: Int?
 
@@ -66,6 +69,7 @@ struct ServeOptions: ParsableArguments {
             (.tlsKey, tlsKey), (.tlsClientCA, tlsClientCA),
         ]
         for (setting, text) in texts { flags[setting] = text.map { .string($0) } }
+        if adminPage { flags[.adminPage] = .bool(true) }
         if demoLogin { flags[.demoLogin] = .bool(true) }
         if let threads { flags[.threads] = .int(threads) }
         if !listen.isEmpty { flags[.listen] = .stringArray(listen) }

@@ -20,6 +20,8 @@ struct ServeSettings: Sendable {
     var control: ListenerAddress
     /// Network addresses of the control plane.
     var controlNetwork: [ListenerAddress]
+    /// Whether administration over the network has its page for people.
+    var hasAdminPage: Bool
     /// Nil: there is no authorization server.
     var oauth: OAuthSettings?
     var health: ListenerAddress?
@@ -64,6 +66,10 @@ struct ServeSettings: Sendable {
         let controls = try Self.controls(reader, storePath)
         control = controls.socket
         (oauth, controlNetwork) = try OAuthReading(reader).settings(listeners: controls.network)
+        hasAdminPage = try reader.truth(.adminPage) ?? false
+        guard !hasAdminPage || controlNetwork.contains(where: { $0.only != .oauth }) else {
+            throw reader.fault(.adminPage, "needs a control-listen http(s)://HOST:PORT that it is served on")
+        }
         health = try reader.text(.healthListen).map { try Self.listener($0) }
         identity = try Self.identity(reader, listeners + controlNetwork + [health].compactMap { $0 })
         dataPlane = try Self.dataPlane(reader)

@@ -12,6 +12,7 @@ enum Setting: String, CaseIterable {
     case introspectionURL = "introspection-url"
     case loginURL = "login-url"
     case demoLogin = "demo-login"
+    case adminPage = "admin-page"
     case corsOrigins = "cors-origins"
     case realm
     case resourceMetadata = "resource-metadata"
@@ -45,7 +46,7 @@ enum Setting: String, CaseIterable {
     var kind: Kind {
         switch self {
         case .listen, .controlListen, .trustedProxies, .verifySources, .corsOrigins: .list
-        case .demoLogin: .truth
+        case .demoLogin, .adminPage: .truth
         case .storeMapBytes, .threads, .cacheBytes, .connectionsMax, .drainSeconds, .keySecondsDefault, .keySecondsMax,
             .accessTokenSecondsDefault, .accessTokenSecondsMax, .refreshIdleSeconds, .refreshAbsoluteSeconds,
             .refreshReuseLeeway, .keyWarningSeconds:

@@ -12,7 +12,8 @@ import Testing
 @Suite(.timeLimit(.minutes(10)), .enabled(if: allocation_count_works() == 1)) struct `A warm connection` {
     /// Allocations of this thread while one connection is asked the same a thousand times, without a socket.
     private func allocations(_ fixture: Fixture, _ request: String, expecting status: String) throws -> UInt64 {
-        let loop = try LoopState(store: fixture.store, settings: DataPlaneSettings(), readiness: Readiness())
+        let loop = try LoopState(
+            store: fixture.store, settings: DataPlaneSettings(), readiness: Readiness(), exposition: { "" })
         let policy = ListenerPolicy(try ListenerAddress("http://127.0.0.1:0"), isHealthOnly: false)
         var conversation = Conversation(policy: policy, allocator: ByteBufferAllocator())
         var bytes = ByteBuffer(string: request)

@@ -21,7 +21,7 @@ struct RunningServer: Sendable {
     var now: UnixSeconds { fixture.store.clock.now() }
 
     /// What has been looked up so far, in the cache or in the store.
-    var lookUps: UInt64 { server.verifications.hits + server.verifications.misses }
+    var lookUps: UInt64 { server.figures.cacheHits + server.figures.cacheMisses }
 
     func connect(_ listener: Int = 0, tls: NIOSSLContext? = nil, reads: Bool = true) async throws -> WireClient {
         try await WireClient.connect(addresses[listener], tls: tls, reads: reads)
