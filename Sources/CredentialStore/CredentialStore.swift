@@ -19,6 +19,8 @@ public final class CredentialStore: Sendable {
     public let peppers: PepperRing
     /// Keys the aliases of imported credentials.
     public let lookup: TagKey
+    /// What credentials can be imported by.
+    public let foreignSchemes: ForeignSchemes
     public let clock: TrustedClock
 
     let environment: Environment
@@ -43,6 +45,7 @@ public final class CredentialStore: Sendable {
         published = opened.published
         peppers = opened.peppers
         lookup = opened.lookup
+        foreignSchemes = opened.foreignSchemes
         clock = opened.clock
         environment = opened.environment
         schema = opened.schema
