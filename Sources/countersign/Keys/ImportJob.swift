@@ -1,6 +1,10 @@
 import AdministrationAPI
+import Foundation
 
 /// Sends lines in batches and reports what was refused, by line number and reason, never with the key.
+///
+/// What is done so far is written down nowhere but in the store: run once more from its beginning, an import finds there
+/// what it brought before.
 struct ImportJob {
     /// A line that was read well, with its number in the file from 1.
     private struct Pending {
@@ -11,8 +15,10 @@ struct ImportJob {
     /// One result, as `--json` prints it.
     private struct Result: Encodable {
         let line: Int
-        let id: String?
-        let refused: String?
+        var id: String?
+        /// True where the key was there before.
+        var existing: Bool?
+        var refused: String?
     }
 
     /// Held well under the 8 MiB that the server takes.
@@ -25,13 +31,19 @@ struct ImportJob {
     private var batchBytes = 0
     private var lastSent = 0
     private var progress = ProgressBar("importing")
+    private var refused: RefusedLines
+    private let isRefusalPrinted: Bool
     private(set) var importedCount = 0
-    private(set) var refusedCount = 0
+    private(set) var existingCount = 0
+    var refusedCount: Int { refused.count }
 
-    init(connection: ControlConnection, json: Bool, byteCount: Int?) {
+    /// - Parameter refusedPath: the file that takes what is refused; nil for the console.
+    init(connection: ControlConnection, json: Bool, byteCount: Int?, refusedPath: String?, input: FileHandle) throws {
         self.connection = connection
         self.json = json
         self.byteCount = byteCount
+        refused = try RefusedLines(path: refusedPath, input: input)
+        isRefusalPrinted = refusedPath == nil
     }
 
     mutating func run(_ source: LineReader) async throws {
@@ -67,7 +79,8 @@ struct ImportJob {
                 .POST, "/v1/keys/import", body: KeyImportRequest(lines: batch.map(\.line)))
         } catch let failure as CommandFailure {
             throw CommandFailure(
-                "\(failure.message) Lines up to \(lastSent) are done; go on with the next.", status: failure.status)
+                "\(failure.message) Lines up to \(lastSent) are done. Run the same command again: what is there is passed over.",
+                status: failure.status)
         }
         try report(result)
         lastSent = last.number
@@ -77,24 +90,25 @@ struct ImportJob {
 
     private mutating func report(_ result: KeyImportResult) throws {
         let refused = Dictionary(result.refused.map { ($0.line, $0.reason) }) { first, _ in first }
+        let existing = Dictionary(result.existing.map { ($0.line, $0.id) }) { first, _ in first }
         var imported = result.imported.makeIterator()
         for (index, pending) in batch.enumerated() {
             if let reason = refused[index] {
                 try refuse(pending.number, reason)
+            } else if let id = existing[index] {
+                existingCount += 1
+                if json { try Console.json(Result(line: pending.number, id: id, existing: true)) }
             } else if let id = imported.next() {
                 importedCount += 1
-                if json { try Console.json(Result(line: pending.number, id: id, refused: nil)) }
+                if json { try Console.json(Result(line: pending.number, id: id)) }
             }
         }
     }
 
     private mutating func refuse(_ number: Int, _ reason: String) throws {
-        refusedCount += 1
-        progress.finish()
-        if json {
-            try Console.json(Result(line: number, id: nil, refused: reason))
-        } else {
-            Console.error("line \(number): \(SafeText.visible(reason))")
-        }
+        if json { try Console.json(Result(line: number, refused: reason)) }
+        if isRefusalPrinted { progress.finish() }
+        // With --json, standard output has said it already.
+        if json, isRefusalPrinted { refused.note() } else { try refused.add(number, reason) }
     }
 }
