@@ -48,6 +48,18 @@ extension OpenAPIDocument {
                 "description": "What was taken, what was there already, and what was refused.",
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/KeyImportResult"}}}},
               "default": {"$ref": "#/components/responses/Problem"}}}},
+        "/v1/keys/export": {
+          "get": {
+            "operationId": "exportKeys", "summary": "All keys without their secrets",
+            "description": "Every key that is there from the beginning of the answer to its end stands in it once, in the order of the ids, as it was at some moment between; a key made or changed meanwhile may or may not show it. A body without its end means that some are missing.",
+            "x-right": "countersign:keys:read",
+            "parameters": [
+              {"$ref": "#/components/parameters/OfOwner"}, {"$ref": "#/components/parameters/OfClient"}],
+            "responses": {
+              "200": {
+                "description": "A key a line.",
+                "content": {"application/x-ndjson": {"schema": {"$ref": "#/components/schemas/Credential"}}}},
+              "default": {"$ref": "#/components/responses/Problem"}}}},
         "/v1/keys/revocations": {
           "post": {
             "operationId": "revokeKeys", "summary": "Revoke keys",
