@@ -106,4 +106,33 @@ import Testing
             #expect(wrong.status != 0 && wrong.output.isEmpty)
         }
     }
+
+    @Test func `a scan for imported keys names those of this store, and never prints them`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let lines = [
+                #"{"key": "live_8fK2pQ9sVx3LmN7t", "owner": "acme"}"#, #"{"sha256": "\#(sha256)", "owner": "acme"}"#,
+                #"{"key": "dead_8fK2pQ9sVx3LmN7t", "owner": "acme"}"#,
+            ]
+            let outcome = try await plane.command(
+                "key", "import", try write(lines, "k.jsonl", plane), "--json")
+            let ids = outcome.json.compactMap { $0["id"] as? String }
+            _ = try await plane.command("key", "revoke", ids[2])
+            let text = """
+                KEY=live_8fK2pQ9sVx3LmN7t; curl "https://api.example/v1?api_key=legacy_4f6e8a1b2c3d4e5f&x=1"
+                a_word_that_is_long_enough_but_no_key.
+                We used dead_8fK2pQ9sVx3LmN7t.
+                /v1/live_8fK2pQ9sVx3LmN7t/orders
+                """
+            let plain = try await plane.command("key", "scan", "--json", input: text)
+            #expect(plain.status == 0 && plain.json.isEmpty)
+            let scan = try await plane.command("key", "scan", "--imported", "--json", input: text)
+            #expect(scan.status == 1)
+            let found = scan.json.compactMap { $0["id"] as? String }
+            #expect(Set(found) == Set(ids) && found.count == 3)
+            #expect(scan.json.first { $0["id"] as? String == ids[2] }?["reason"] as? String == "revoked")
+            #expect(scan.json.first { $0["id"] as? String == ids[1] }?["line"] as? Int == 1)
+            #expect(scan.errors.contains("3 credentials found, 2 of them alive."))
+            #expect(!(scan.output + scan.errors).contains("8fK2") && !scan.output.contains("4f6e8a1b"))
+        }
+    }
 }

@@ -184,6 +184,18 @@ extension Fixture {
         #expect(try again.verifier().verdict(key, at: now).record?.id == id)
     }
 
+    @Test(arguments: OtherSystem.hashes)
+    func `is not accepted where the key could not have been imported in the clear`(_ scheme: String) async throws {
+        let fixture = try OtherSystem.fixture()
+        let verifier = try fixture.verifier()
+        let keys = ["nineteen_characters", "with a space 0123456789", "comma,0123456789abcdef", "umlaut_0123456789_ü"]
+        for key in keys + [String(repeating: "a", count: 513)] {
+            _ = try await fixture.importing(key, scheme)
+            #expect(try verifier.verdict(key, at: now).reason == .malformed)
+            #expect(try await !fixture.issuer.revokeLeaked(SecretText(Array(key.utf8))))
+        }
+    }
+
     @Test func `is not found by an alias alone: what is presented must have its tag`() async throws {
         let fixture = try OtherSystem.fixture()
         let id = try await fixture.importing(key, "sha256")
