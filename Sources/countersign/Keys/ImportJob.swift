@@ -28,6 +28,9 @@ struct ImportJob {
     private let json: Bool
     private let byteCount: Int?
     private var batch: [Pending] = []
+    /// The batch that is with the server while the next one is read. One at a time: of a key that stands twice in the file,
+    /// the first line counts.
+    private var sent: (batch: [Pending], answer: Task<KeyImportResult, any Error>)?
     private var batchBytes = 0
     private var lastSent = 0
     private var progress = ProgressBar("importing")
@@ -47,9 +50,21 @@ struct ImportJob {
     }
 
     mutating func run(_ source: LineReader) async throws {
+        defer { progress.finish() }
+        do {
+            try await read(source)
+        } catch {
+            // What is with the server is told of all the same.
+            try await settle()
+            throw error
+        }
+        try await send()
+        try await settle()
+    }
+
+    private mutating func read(_ source: LineReader) async throws {
         var reader = source
         var number = 0
-        defer { progress.finish() }
         while let bytes = try reader.next() {
             number += 1
             guard bytes.contains(where: { $0 != 0x20 && $0 != 0x09 }) else { continue }
@@ -68,27 +83,35 @@ struct ImportJob {
                 }
             }
         }
-        try await send()
     }
 
+    /// Waits for the batch before, and hands this one over.
     private mutating func send() async throws {
-        guard let last = batch.last else { return }
-        let result: KeyImportResult
+        try await settle()
+        guard !batch.isEmpty else { return }
+        let (connection, lines) = (connection, batch.map(\.line))
+        let answer = Task<KeyImportResult, any Error> {
+            try await connection.send(.POST, "/v1/keys/import", body: KeyImportRequest(lines: lines))
+        }
+        sent = (batch, answer)
+        batch = []
+        batchBytes = 0
+    }
+
+    private mutating func settle() async throws {
+        guard let (batch, answer) = sent, let last = batch.last else { return }
+        sent = nil
         do {
-            result = try await connection.send(
-                .POST, "/v1/keys/import", body: KeyImportRequest(lines: batch.map(\.line)))
+            try report(try await answer.value, on: batch)
         } catch let failure as CommandFailure {
             throw CommandFailure(
                 "\(failure.message) Lines up to \(lastSent) are done. Run the same command again: what is there is passed over.",
                 status: failure.status)
         }
-        try report(result)
         lastSent = last.number
-        batch = []
-        batchBytes = 0
     }
 
-    private mutating func report(_ result: KeyImportResult) throws {
+    private mutating func report(_ result: KeyImportResult, on batch: [Pending]) throws {
         let refused = Dictionary(result.refused.map { ($0.line, $0.reason) }) { first, _ in first }
         let existing = Dictionary(result.existing.map { ($0.line, $0.id) }) { first, _ in first }
         var imported = result.imported.makeIterator()
