@@ -11,8 +11,6 @@ enum ControlPlaneLimits {
     static let idleSeconds: Int64 = 120
     /// From the end of the head to the end of the body.
     static let bodyDeadlineSeconds: Int64 = 10
-    static let idempotencyKeysMax = 10_000
-    static let idempotencyKeepSeconds: Int64 = 86_400
     static let idempotencyKeyBytesMax = 255
     static let backupChunkBytes = 256 * 1_024
 

@@ -6,14 +6,14 @@ public struct ControlPlaneServices: Sendable {
     /// Judges presented bytes for an operator: bytes, needed scope, client that asks.
     public typealias Explain = @Sendable ([UInt8], [String], String?) async throws(IssuanceError) -> Explanation
 
-    let issuer: Issuer
+    public let issuer: Issuer
     let explain: Explain
     let readiness: @Sendable () async -> Readiness
     /// Where the copy of a backup lies while it is made: a folder of its own with mode 0700 is made in it. It has to
     /// hold as much as the store, and its owner must be trusted with the tags.
     let backupFolder: String
     /// The authorization server, where there is one.
-    let oauth: OAuthServer?
+    public let oauth: OAuthServer?
 
     public init(
         issuer: Issuer, explain: @escaping Explain, readiness: @escaping @Sendable () async -> Readiness,

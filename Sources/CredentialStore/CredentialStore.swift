@@ -22,6 +22,8 @@ public final class CredentialStore: Sendable {
     /// What credentials can be imported by.
     public let foreignSchemes: ForeignSchemes
     public let clock: TrustedClock
+    /// When credentials were last accepted.
+    public let uses = UseLog()
 
     let environment: Environment
     let schema: Schema

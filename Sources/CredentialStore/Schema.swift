@@ -14,12 +14,14 @@ import LMDB
 /// watermarks   kind ‖ owner or number   → journal number, issued before
 /// consents     subject ‖ 0 ‖ client     → when, and which scopes
 /// audit        its own number           → who did what                 (integer keys)
+/// uses         id                       → when last accepted           (integer keys)
+/// requests     hash of Idempotency-Key  → what the request made
 /// meta         name                     → value
 /// ```
 struct Schema: Sendable {
     /// The version that this code reads and writes.
-    static let version: UInt64 = 3
-    static let tableCount = 11
+    static let version: UInt64 = 4
+    static let tableCount = 13
 
     let credentials: Database
     let aliases: Database
@@ -31,6 +33,8 @@ struct Schema: Sendable {
     let watermarks: Database
     let consents: Database
     let audit: Database
+    let uses: Database
+    let requests: Database
     let meta: Database
 
     /// The version that a store was written with; 0 when it does not say. Looked at before any other table: another
@@ -59,6 +63,8 @@ struct Schema: Sendable {
         watermarks = try open("watermarks", .bytes)
         consents = try open("consents", .bytes)
         audit = try open("audit", .integer)
+        uses = try open("uses", .integer)
+        requests = try open("requests", .bytes)
         meta = try open("meta", .bytes)
     }
 
@@ -67,8 +73,7 @@ struct Schema: Sendable {
         [
             ("credentials", credentials), ("aliases", aliases), ("journal", journal), ("expiry", expiry),
             ("owners", owners), ("interned", interned), ("clients", clients), ("watermarks", watermarks),
-            ("consents", consents), ("audit", audit),
-            ("meta", meta),
+            ("consents", consents), ("audit", audit), ("uses", uses), ("requests", requests), ("meta", meta),
         ]
     }
 }

@@ -29,6 +29,10 @@ public struct CredentialSummary: Sendable {
     public var successor: CredentialID?
     /// When a rotated credential ends, while it still lives.
     public var sunset: UnixSeconds?
+    /// When it was last accepted, exact to ``UseNotes/intervalSeconds``; nil: never, as far as is known.
+    public var lastUsedAt: UnixSeconds?
+    /// Whether it is alive and comes near its end, as the policy has it.
+    public var expiresSoon: Bool
     public var imported: Bool
     public var state: State
 }
@@ -40,7 +44,10 @@ public struct IssuedCredential: Sendable {
 }
 
 extension CredentialSummary {
-    init(_ credential: StoredCredential, published: Published, now: UnixSeconds) {
+    init(
+        _ credential: StoredCredential, published: Published, now: UnixSeconds, policy: LifetimePolicy,
+        lastUsedAt: UnixSeconds?
+    ) {
         let record = credential.record
         func words(_ kind: InternedTable.Kind, _ number: UInt32) -> [String] {
             published.interned.withText(kind, number) { text in
@@ -65,6 +72,7 @@ extension CredentialSummary {
         successor = credential.successor
         sunset = record.flags.contains(.superseded) ? expiresAt : nil
         imported = record.flags.contains(.imported)
+        self.lastUsedAt = lastUsedAt
         state =
             if published.isRevoked(credential) {
                 .revoked
@@ -75,5 +83,8 @@ extension CredentialSummary {
             } else {
                 .active
             }
+        expiresSoon =
+            state == .active && record.kind == .apiKey && sunset == nil
+            && record.expiresAt < now.adding(policy.keyWarningSeconds)
     }
 }

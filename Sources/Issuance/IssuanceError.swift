@@ -1,4 +1,4 @@
-import CredentialModel
+public import CredentialModel
 import CredentialStore
 import LMDB
 
@@ -12,6 +12,12 @@ public enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible {
     case gone(reason: String)
     /// The request contradicts what is there.
     case conflict(reason: String)
+    /// Whoever asks lacks a right that this would give away.
+    case forbidden(reason: String)
+    /// The request was answered before: this is what it made.
+    case repeated(made: [CredentialID])
+    /// The request's Idempotency-Key belongs to another one.
+    case requestKeyReused
     /// The map is too full for what creates.
     case storeFull(reason: String)
     /// More writes wait than the queue holds; try again.
@@ -24,7 +30,11 @@ public enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible {
         case .invalid(let field, let reason): "\(field): \(reason)"
         case .unknownCredential: "there is no credential with this id"
         case .unknownClient: "there is no client with this id"
-        case .gone(let reason), .conflict(let reason), .storeFull(let reason), .unavailable(let reason): reason
+        case .gone(let reason), .conflict(let reason), .forbidden(let reason), .storeFull(let reason),
+            .unavailable(let reason):
+            reason
+        case .repeated: "the request was answered before"
+        case .requestKeyReused: "the Idempotency-Key belongs to another request"
         case .busy: StoreFailure.busy.description
         }
     }
@@ -35,6 +45,8 @@ public enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible {
     init(_ error: any Error) {
         switch error {
         case let error as IssuanceError: self = error
+        case RepeatedRequest.made(let ids): self = .repeated(made: ids)
+        case RepeatedRequest.other: self = .requestKeyReused
         case StoreFailure.busy: self = .busy
         case let error as StoreFailure:
             if case .full = error {

@@ -15,24 +15,36 @@ public final class Issuer: Sendable {
     public let grantPolicy: GrantPolicy
     /// Where peppers are added and taken away; nil when the file is not this process's to write.
     let pepperPath: String?
-    /// Who is said to have done it in the audit log.
-    public let actor: AuditActor
+    /// In whose name everything is done.
+    public let authority: Authority
+    var actor: AuditActor { authority.actor }
+    /// What is being answered, if it may come twice: it makes something only once.
+    let repeatable: RepeatableRequest?
 
     public init(
         store: CredentialStore, policy: LifetimePolicy = LifetimePolicy(), grantPolicy: GrantPolicy = GrantPolicy(),
-        pepperPath: String? = nil, actor: AuditActor = .program
+        pepperPath: String? = nil, authority: Authority = .unlimited(.program), repeatable: RepeatableRequest? = nil
     ) {
         self.store = store
         self.policy = policy
         self.grantPolicy = grantPolicy
         self.pepperPath = pepperPath
-        self.actor = actor
+        self.authority = authority
+        self.repeatable = repeatable
     }
 
     /// The same issuer in the name of somebody else.
-    public func acting(as actor: AuditActor) -> Issuer {
+    public func acting(as authority: Authority) -> Issuer {
         Issuer(
-            store: store, policy: policy, grantPolicy: grantPolicy, pepperPath: pepperPath, actor: actor)
+            store: store, policy: policy, grantPolicy: grantPolicy, pepperPath: pepperPath, authority: authority,
+            repeatable: repeatable)
+    }
+
+    /// The same issuer for a request that may be repeated.
+    public func answering(_ repeatable: RepeatableRequest?) -> Issuer {
+        Issuer(
+            store: store, policy: policy, grantPolicy: grantPolicy, pepperPath: pepperPath, authority: authority,
+            repeatable: repeatable)
     }
 
     /// Runs a mutation and names its failures.
@@ -41,9 +53,21 @@ public final class Issuer: Sendable {
         _ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Value
     ) async throws(IssuanceError) -> Value {
         do {
-            return try await store.write(creates: creates, body)
+            return try await write(creates: creates, body)
         } catch {
             throw IssuanceError(error)
+        }
+    }
+
+    /// Runs a mutation, if whoever asks for it still may when its turn comes.
+    func write<Value: Sendable>(
+        creates: Bool, _ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Value
+    ) async throws -> Value {
+        let (authority, repeatable) = (authority, repeatable)
+        return try await store.write(creates: creates) { writer, transaction in
+            try authority.requireStanding(writer, in: transaction)
+            if let repeatable { try writer.requireNew(repeatable, in: transaction) }
+            return try body(writer, transaction)
         }
     }
 
@@ -63,8 +87,9 @@ public final class Issuer: Sendable {
         }
     }
 
-    func summary(_ credential: StoredCredential) -> CredentialSummary {
-        CredentialSummary(credential, published: store.published, now: store.clock.now())
+    func summary(_ credential: StoredCredential, lastUsedAt: UnixSeconds? = nil) -> CredentialSummary {
+        CredentialSummary(
+            credential, published: store.published, now: store.clock.now(), policy: policy, lastUsedAt: lastUsedAt)
     }
 }
 

@@ -6,15 +6,18 @@ public struct LifetimePolicy: Sendable {
     public var keySecondsMax: Int64?
     public var accessTokenSecondsDefault: Int64
     public var accessTokenSecondsMax: Int64
+    /// How long before its end a key is said to end soon; 0: never.
+    public var keyWarningSeconds: Int64
 
     public init(
         keySecondsDefault: Int64? = nil, keySecondsMax: Int64? = nil, accessTokenSecondsDefault: Int64 = 3_600,
-        accessTokenSecondsMax: Int64 = 86_400
+        accessTokenSecondsMax: Int64 = 86_400, keyWarningSeconds: Int64 = 14 * 86_400
     ) {
         self.keySecondsDefault = keySecondsDefault
         self.keySecondsMax = keySecondsMax
         self.accessTokenSecondsDefault = accessTokenSecondsDefault
         self.accessTokenSecondsMax = accessTokenSecondsMax
+        self.keyWarningSeconds = keyWarningSeconds
     }
 
     /// The life of a key; nil when it does not expire.

@@ -8,36 +8,81 @@ public struct Page<Item: Sendable>: Sendable {
     public var next: CredentialID?
 }
 
+/// Which credentials a list is to have; nil and false ask for nothing.
+public struct CredentialFilter: Sendable {
+    public var kind: CredentialKind?
+    public var owner: String?
+    public var clientID: String?
+    /// Only those that are alive and end before this time.
+    public var expiresBefore: UnixSeconds?
+    /// Only those that have a successor and still work.
+    public var isRotated: Bool
+    /// Only those whose id begins with this, or whose owner or name holds it, whatever its case.
+    public var search: String?
+
+    public init(
+        kind: CredentialKind? = nil, owner: String? = nil, clientID: String? = nil, expiresBefore: UnixSeconds? = nil,
+        isRotated: Bool = false, search: String? = nil
+    ) {
+        self.kind = kind
+        self.owner = owner
+        self.clientID = clientID
+        self.expiresBefore = expiresBefore
+        self.isRotated = isRotated
+        self.search = search
+    }
+
+    /// The parts that can be told from a row.
+    fileprivate func accepts(
+        _ row: StoredCredential, client: UInt32?, in published: Published, at now: UnixSeconds
+    ) -> Bool {
+        if let kind, kind != row.record.kind { return false }
+        if let client, client != row.record.client { return false }
+        if isRotated, !row.record.flags.contains(.superseded) { return false }
+        if let expiresBefore, row.record.expiresAt >= expiresBefore { return false }
+        if isRotated || expiresBefore != nil, row.record.expiresAt <= now || published.isRevoked(row) { return false }
+        guard let search = search?.lowercased(), !search.isEmpty else { return true }
+        return row.record.id.description.lowercased().hasPrefix(search)
+            || String(decoding: row.owner, as: UTF8.self).lowercased().contains(search)
+            || row.name?.lowercased().contains(search) ?? false
+    }
+}
+
 extension Issuer {
     /// Items on one page, at most.
     public static let pageMax = 1_000
 
     /// A credential of any kind, alive or not; nil when there is none.
     public func credential(_ id: CredentialID) async throws(IssuanceError) -> CredentialSummary? {
-        let credential = try await offThread { store in try store.credential(id) }
-        return credential.map(summary)
+        let found = try await offThread { store -> (StoredCredential, UnixSeconds?)? in
+            guard let credential = try store.credential(id) else { return nil }
+            return (credential, try store.lastUse(of: id))
+        }
+        return found.map { summary($0.0, lastUsedAt: $0.1) }
     }
 
-    /// Credentials in the order of their ids.
+    /// Credentials in the order of their ids. A page may have fewer than asked for, even none, and still not be the last.
     public func credentials(
-        kind: CredentialKind?, owner: String?, clientID: String?, after: CredentialID?, limit: Int
+        _ filter: CredentialFilter, after: CredentialID?, limit: Int
     ) async throws(IssuanceError) -> Page<CredentialSummary> {
         guard (1...Self.pageMax).contains(limit) else {
             throw .invalid(field: "limit", reason: "must be 1 to \(Self.pageMax)")
         }
-        let owner = try owner.map { owner throws(IssuanceError) in try RequestText.owner(owner, field: "owner") }
+        let owner = try filter.owner.map { owner throws(IssuanceError) in
+            try RequestText.owner(owner, field: "owner")
+        }
         var client: UInt32?
-        if let clientID {
+        if let clientID = filter.clientID {
             guard let known = store.published.clients.client(id: clientID) else { throw .unknownClient }
             client = known.number
         }
-        let page = try await offThread { [client] store in
-            let page = try store.credentials(owner: owner, after: after, limit: limit) { credential in
-                (kind.map { $0 == credential.record.kind } ?? true)
-                    && (client.map { $0 == credential.record.client } ?? true)
+        let now = store.clock.now()
+        let (rows, next, uses) = try await offThread { [client] store in
+            let page = try store.credentials(owner: owner, after: after, limit: limit) { row in
+                filter.accepts(row, client: client, in: store.published, at: now)
             }
-            return Page(items: page.rows, next: page.next)
+            return (page.rows, page.next, try store.lastUses(of: page.rows.map(\.record.id)))
         }
-        return Page(items: page.items.map(summary), next: page.next)
+        return Page(items: rows.map { summary($0, lastUsedAt: uses[$0.record.id]) }, next: next)
     }
 }

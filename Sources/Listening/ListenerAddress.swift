@@ -3,6 +3,7 @@
 /// ```
 /// http://HOST:PORT        https://HOST:PORT        unix:PATH
 /// ?mode=0660  ?group=NAME  ?may=introspect  ?may=changes  ?audience=URI  ?headers=x-forwarded|x-original
+/// ?only=oauth|administration
 /// ```
 public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
     public enum Transport: Sendable, Equatable {
@@ -15,6 +16,11 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
     public enum OriginalHeaders: String, Sendable {
         case xForwarded = "x-forwarded"
         case xOriginal = "x-original"
+    }
+
+    /// A part of the control plane that an address may be kept for.
+    public enum ControlPlanePart: String, Sendable {
+        case oauth, administration
     }
 
     /// Why a text is no listener, with what it should be.
@@ -37,6 +43,8 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
     /// The audience that such a caller has.
     public var audience: String?
     public var originalHeaders: OriginalHeaders?
+    /// What an address of the control plane serves; nil: everything.
+    public var only: ControlPlanePart?
     private let text: String
 
     public var description: String { text }
@@ -88,6 +96,9 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
             }
         case "audience" where isUnix:
             audience = value
+        case "only" where !isUnix:
+            guard let part = ControlPlanePart(rawValue: value) else { throw fault("only is oauth or administration") }
+            only = part
         case "headers":
             guard let headers = OriginalHeaders(rawValue: value) else {
                 throw fault("headers is x-forwarded or x-original")

@@ -117,12 +117,13 @@ public final class RecordCache: Sendable {
     public func noteHitAtHome(_ place: RecordPlace) { sets.noteHitAtHome(place) }
 
     /// The same in the other slots of the set.
+    /// - Returns: the slot it was found in.
     /// - Parameter touch: whether a hit is to be remembered for eviction.
     @inline(never)
     public func lookUpElsewhere(
         _ place: RecordPlace, tag: Tag, pepper: UInt16, checksum: UInt64, into record: inout CredentialRecord,
         touch: Bool
-    ) -> Bool {
+    ) -> RecordSlot? {
         sets.lookUpElsewhere(place, tag, pepper, checksum, into: &record, touch: touch)
     }
 
@@ -131,13 +132,13 @@ public final class RecordCache: Sendable {
     ///   - record: written to also when the result is false.
     ///   - touch: whether a hit is to be remembered for eviction.
     public func lookUp(_ id: CredentialID, at place: RecordPlace, into record: inout CredentialRecord, touch: Bool)
-        -> Bool
+        -> RecordSlot?
     {
         sets.lookUp(id, at: place, into: &record, touch: touch)
     }
 
     /// The same without a place.
-    public func lookUp(_ id: CredentialID, into record: inout CredentialRecord, touch: Bool) -> Bool {
+    public func lookUp(_ id: CredentialID, into record: inout CredentialRecord, touch: Bool) -> RecordSlot? {
         sets.lookUp(id, at: place(of: id), into: &record, touch: touch)
     }
 

@@ -91,26 +91,30 @@ struct RecordSets: ~Copyable, Sendable {
     func lookUpElsewhere(
         _ place: RecordPlace, _ tag: Tag, _ pepper: UInt16, _ checksum: UInt64, into record: inout CredentialRecord,
         touch: Bool
-    ) -> Bool {
+    ) -> RecordSlot? {
         var ways = directory.ways(of: place, marked: place.mark)
         while let way = ways.next() {
             guard way != place.home,
                 let owner = slot(way, of: place.set).read(tag, pepper, checksum, into: &record)
             else { continue }
             if touch { directory.noteHit(of: way, in: place.set) }
-            return owner <= SlotLayout.ownerBytes || completeOwner(owner, of: &record, in: place.set)
+            guard owner <= SlotLayout.ownerBytes || completeOwner(owner, of: &record, in: place.set) else { return nil }
+            return RecordSlot(way, of: place.set)
         }
-        return false
+        return nil
     }
 
-    func lookUp(_ id: CredentialID, at place: RecordPlace, into record: inout CredentialRecord, touch: Bool) -> Bool {
+    func lookUp(_ id: CredentialID, at place: RecordPlace, into record: inout CredentialRecord, touch: Bool)
+        -> RecordSlot?
+    {
         var ways = directory.ways(of: place, marked: place.mark)
         while let way = ways.next() {
             guard let owner = slot(way, of: place.set).read(id, into: &record) else { continue }
             if touch { directory.noteHit(of: way, in: place.set) }
-            return owner <= SlotLayout.ownerBytes || completeOwner(owner, of: &record, in: place.set)
+            guard owner <= SlotLayout.ownerBytes || completeOwner(owner, of: &record, in: place.set) else { return nil }
+            return RecordSlot(way, of: place.set)
         }
-        return false
+        return nil
     }
 
     /// Makes an owner whole of which the record's slot has not the text; false when that is not here.
@@ -242,6 +246,10 @@ public struct RecordPlace: Sendable {
     /// The way that the record goes to if it can: where it is looked for first.
     @inline(__always)
     var home: Int { Int(truncatingIfNeeded: key & 7) }
+
+    /// The slot of that way.
+    @inline(__always)
+    public var homeSlot: RecordSlot { RecordSlot(home, of: set) }
 
     /// What the directory says of the record's slot: 1 to 127, since 0 stands for an empty one.
     @inline(__always)

@@ -38,8 +38,8 @@ extension Verifier {
         let entry = batch.entry(index)
         if entry.isNative {
             let tag = batch.tags.tag(index)
-            if isAccepted(tag, entry.checksum, at: newest, entry.place, into: &record) {
-                return decide(&record, at: now, newest: newest, tag)
+            if let slot = find(tag, entry.checksum, at: newest, entry.place, into: &record) {
+                return decide(&record, in: slot, at: now, newest: newest, tag)
             }
         }
         return try verifyInFull(batch, index, at: now, newest, into: &record)

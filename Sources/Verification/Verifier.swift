@@ -23,14 +23,17 @@ public final class Verifier: @unchecked Sendable {
     private let watermarks: WatermarkTable
     let peppers: PepperRing
     let vendor: Vendor
+    /// Tells when credentials were last accepted; nil for a verifier whose questions are no uses.
+    private let uses: UseNotes?
     /// The owner of the record that the last call found, if it has more bytes than a record holds.
     private var longOwner: [UInt8] = []
 
     /// Hits between two that are remembered for eviction: writing each would make a shared line of it.
     private static let touchInterval: UInt64 = 8
 
+    /// - Parameter notesUses: whether what is accepted counts as used.
     /// - Throws: ``StoreFailure`` when the store has no reader left.
-    public init(store: CredentialStore) throws(StoreFailure) {
+    public init(store: CredentialStore, notesUses: Bool = true) throws(StoreFailure) {
         self.store = store
         reader = try store.makeReader()
         published = store.published
@@ -39,6 +42,8 @@ public final class Verifier: @unchecked Sendable {
         watermarks = store.published.watermarks
         peppers = store.peppers
         vendor = store.vendor
+        uses = notesUses ? store.published.cache.makeUseNotes() : nil
+        if let uses { store.uses.add(uses) }
     }
 
     /// Decides whether a presented credential is usable now.
@@ -71,31 +76,30 @@ public final class Verifier: @unchecked Sendable {
         // Hashing takes about as long as the memory does to answer.
         let newest = peppers.newest
         let tag = peppers.tag(of: claimed.block, at: newest)
-        if isAccepted(tag, claimed.checksum, at: newest, place, into: &record) {
-            return decide(&record, at: now, newest: newest, tag)
+        if let slot = find(tag, claimed.checksum, at: newest, place, into: &record) {
+            return decide(&record, in: slot, at: now, newest: newest, tag)
         }
         return try verifyInFull(presented, claimed, tag, at: newest, place, now, into: &record)
     }
 
-    /// Whether the cache has a record that counts whose tag and checksum are these.
+    /// Where the cache has a record that counts whose tag and checksum are these.
     ///
     /// The tag is over kind, id and secret: where it is right, the record is that of the id, and all of them are as issued. So
     /// is the checksum, if it is the issued one's; and nothing was left to read.
     @inline(__always)
-    func isAccepted(
+    func find(
         _ tag: Tag, _ checksum: UInt64, at newest: PepperPlace, _ place: RecordPlace,
         into record: inout CredentialRecord
-    ) -> Bool {
+    ) -> RecordSlot? {
         if cache.lookUpAtHome(place, tag: tag, pepper: newest.number, checksum: checksum, into: &record) {
             if isTouching { cache.noteHitAtHome(place) }
-        } else {
-            guard
-                cache.lookUpElsewhere(
-                    place, tag: tag, pepper: newest.number, checksum: checksum, into: &record, touch: isTouching)
-            else { return false }
+            counters.hits.increment()
+            return place.homeSlot
         }
-        counters.hits.increment()
-        return true
+        let slot = cache.lookUpElsewhere(
+            place, tag: tag, pepper: newest.number, checksum: checksum, into: &record, touch: isTouching)
+        if slot != nil { counters.hits.increment() }
+        return slot
     }
 
     /// Whether the next hit is to be remembered for eviction.
@@ -113,12 +117,12 @@ public final class Verifier: @unchecked Sendable {
             return try verifyForeign(presented, at: now, into: &record)
         }
         // A copy whose pepper was retired meanwhile is older than the store's row, which has a newer tag.
-        if cache.lookUp(id, at: place, into: &record, touch: isTouching),
+        if let slot = cache.lookUp(id, at: place, into: &record, touch: isTouching),
             let presentedTag = self.tag(of: claimed.block, under: record.pepper, made: tag, at: newest)
         {
             counters.hits.increment()
             guard ConstantTime.equal(presentedTag, record.tag) else { return .unknown }
-            return decide(&record, at: now, newest: newest, tag)
+            return decide(&record, in: slot, at: now, newest: newest, tag)
         }
         counters.misses.increment()
         if liveIDs.surelyLacks(id) { return .unknown }
@@ -132,7 +136,7 @@ public final class Verifier: @unchecked Sendable {
             // Only now is it sure that the one who asks knows the secret: unknown ids and wrong secrets never fill the
             // cache.
             cache.fill(&record, at: place, stamp: stamp, checksum: claimed.checksum)
-            return decide(&record, at: now, newest: newest, tag)
+            return decide(&record, in: nil, at: now, newest: newest, tag)
         }
         return try verdictWithoutPepper(on: &record)
     }
@@ -164,16 +168,26 @@ public final class Verifier: @unchecked Sendable {
     }
 
     /// Judges a record whose secret was right.
-    /// - Parameter record: not changed; `inout` because what is borrowed is copied first.
+    /// - Parameters:
+    ///   - record: not changed; `inout` because what is borrowed is copied first.
+    ///   - slot: where it was found; nil if the store was asked.
     @inline(__always)
     func decide(
-        _ record: inout CredentialRecord, at now: UnixSeconds, newest place: PepperPlace, _ tag: Tag
+        _ record: inout CredentialRecord, in slot: RecordSlot?, at now: UnixSeconds, newest place: PepperPlace,
+        _ tag: Tag
     ) -> InactiveReason? {
         if !watermarks.isEmpty, isRevokedInBulk(&record) { return .revoked }
         if let reason = Decision.evaluate(
             record.flags, notBefore: record.notBefore, expiresAt: record.expiresAt, at: now)
         {
             return reason
+        }
+        if let uses {
+            if let slot {
+                uses.note(slot, of: record.words[0], at: now)
+            } else {
+                uses.note(id: record.words[0], at: now)
+            }
         }
         if record.pepper != place.number { offerRetag(&record, to: tag, pepper: place.number) }
         return nil
@@ -224,15 +238,16 @@ public final class Verifier: @unchecked Sendable {
     ) throws(StoreFailure) -> InactiveReason? {
         let place = peppers.newest
         let newestTag = peppers.tag(ofImported: form, kind: .apiKey, id: id, at: place)
-        var isCopy = cache.lookUp(id, into: &record, touch: true)
+        var copy = cache.lookUp(id, into: &record, touch: true)
         // Again where a pepper was retired since: then a copy is older than the row, and the row of a read may be.
         for _ in 0..<3 {
             var stamp: UInt64?
-            if !isCopy {
+            let slot = copy
+            if slot == nil {
                 guard case .found(let read) = try read(id, into: &record) else { return .unknown }
                 stamp = read
             }
-            isCopy = false
+            copy = nil
             var tag = newestTag
             if record.pepper != place.number {
                 guard let older = peppers.place(of: record.pepper) else { continue }
@@ -240,7 +255,7 @@ public final class Verifier: @unchecked Sendable {
             }
             guard ConstantTime.equal(tag, record.tag) else { return .unknown }
             if let stamp { cache.fill(record, stamp: stamp) }
-            return decide(&record, at: now, newest: place, newestTag)
+            return decide(&record, in: slot, at: now, newest: place, newestTag)
         }
         return try verdictWithoutPepper(on: &record)
     }

@@ -6,7 +6,8 @@ import Testing
     private let resource = CredentialResource(
         id: "0Fz8kQ2mXbA", kind: "api_key", state: .active, owner: "acme", name: nil, clientID: nil,
         scope: SpaceSeparated(["a", "b"]), audience: [], networks: [], issuedAt: 1, notBefore: nil, expiresAt: nil,
-        revokedAt: nil, predecessor: nil, successor: nil, sunset: nil, isImported: false)
+        revokedAt: nil, predecessor: nil, successor: nil, sunset: nil, lastUsedAt: nil,
+        expiresSoon: false, isImported: false)
 
     private func members(_ value: some Encodable) throws -> [String: Any] {
         try #require(try JSONSerialization.jsonObject(with: StrictJSON.encode(value)) as? [String: Any])

@@ -49,8 +49,10 @@ public struct OAuthFixture: Sendable {
         let socketPath = folder.path + "/control.sock"
         let control = controlPlaneApplication(
             services: services, socketPath: socketPath, logger: logger, onListening: { signal.yield(0) })
-        let oauth = authorizationServerApplication(
-            server, address: try ListenerAddress("http://127.0.0.1:0"), identity: nil, logger: logger
+        let callers = try AdministrationCallers(store: fixture.store, audience: issuerAddress)
+        let oauth = controlPlaneApplication(
+            oauth: server, administration: (services, callers), address: try ListenerAddress("http://127.0.0.1:0"),
+            identity: nil, logger: logger
         ) { signal.yield($0) }
         let group = ServiceGroup(services: [control, oauth], logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { tasks in
@@ -84,6 +86,13 @@ public struct OAuthFixture: Sendable {
 
     public func get(_ path: String, headers: [String: String] = [:]) async throws -> ControlClient.Answer {
         try await ControlClient.send("GET", "http://127.0.0.1:\(port)\(path)", headers: headers)
+    }
+
+    /// To any address.
+    public static func send(
+        _ method: String, _ address: String, body: [UInt8]? = nil, headers: [String: String] = [:]
+    ) async throws -> ControlClient.Answer {
+        try await ControlClient.send(method, address, body: body, headers: headers)
     }
 
     /// Follows an address that the server has given as its own.

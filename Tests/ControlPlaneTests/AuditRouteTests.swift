@@ -14,7 +14,7 @@ import Testing
             #expect(
                 first.items[0]["owner"] as? String == "acme" && first.items[0]["credentials"] as? [String] == [made.id])
             #expect(first.items[1]["client_id"] as? String == client && first.items[1]["owner"] is NSNull)
-            #expect((first.items[0]["actor"] as? [String: Any])?["type"] as? String == "program")
+            #expect((first.items[0]["actor"] as? [String: Any])?["type"] as? String == "control_socket")
             let second = try await plane.client.get("/v1/audit?limit=2&after=2")
             #expect(second.isNull("next"))
             #expect(second.items.map { $0["action"] as? String } == ["credentials_revoked"])

@@ -6,6 +6,7 @@ import Issuance
 import Logging
 import NIOEmbedded
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite struct RoutingTests {
@@ -47,12 +48,15 @@ import Testing
             Issue.record("The route was reached.")
             return try .json(["done": true])
         }
-        let access = AccessRule { _, right in throw Problem(.forbidden, detail: right.rawValue) }
-        let responder = controlPlaneRouter([route], access: access, logger: Logger(label: "test")).buildResponder()
+        let access = AccessRule { _, _, right in throw Problem(.forbidden, detail: right?.rawValue) }
+        let fixture = try Fixture()
+        let responder = controlPlaneRouter(
+            [route], issuer: fixture.issuer, access: access, logger: Logger(label: "test")
+        ).buildResponder()
         let request = Request(
             head: .init(method: .post, scheme: nil, authority: nil, path: "/v1/things"), body: .init(buffer: .init()))
         let source = ApplicationRequestContextSource(channel: EmbeddedChannel(), logger: Logger(label: "test"))
-        let response = try await responder.respond(to: request, context: BasicRequestContext(source: source))
+        let response = try await responder.respond(to: request, context: ControlPlaneContext(source: source))
         #expect(response.status.code == 403)
     }
 

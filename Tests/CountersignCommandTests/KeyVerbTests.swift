@@ -61,10 +61,10 @@ import Testing
         try await ControlPlaneFixture.serve { plane async throws in
             let id = try await plane.makeKey(owner: "acme").id
             _ = try await plane.makeKey(owner: "other")
-            #expect(try await plane.command("key", "show", id).output.contains("owner    acme"))
+            #expect(try await plane.command("key", "show", id).output.contains("owner      acme"))
             let edited = try await plane.command("key", "edit", id, "--name", "new", "--expires-at", "4102444800")
             #expect(edited.status == 0)
-            #expect(edited.output.contains("expires  2100-01-01T00:00:00Z"))
+            #expect(edited.output.contains("expires    2100-01-01T00:00:00Z"))
             let listed = try await plane.command("key", "list", "--owner", "acme", "--json")
             #expect(listed.json.compactMap { $0["name"] as? String } == ["new"])
         }

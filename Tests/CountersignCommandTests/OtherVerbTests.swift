@@ -41,7 +41,7 @@ import Testing
             let made = try await plane.makeKey()
             let good = try await plane.command("verify", input: made.key + "\n")
             #expect(good.status == 0)
-            #expect(good.output.hasPrefix("verdict  active\nreason   valid\nid       \(made.id)\n"))
+            #expect(good.output.hasPrefix("verdict    active\nreason     valid\nid         \(made.id)\n"))
             let scoped = try await plane.command("verify", "--scope", "a:write", "--json", input: made.key)
             #expect(scoped.status == 1)
             #expect(scoped.json.first?["reason"] as? String == "insufficient_scope")

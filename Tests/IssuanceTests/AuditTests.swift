@@ -41,7 +41,7 @@ extension Fixture {
 
     @Test func `has one entry for each mutation, with who, what and to whom`() async throws {
         let fixture = try Fixture()
-        let issuer = fixture.issuer.acting(as: .controlSocket)
+        let issuer = fixture.issuer.acting(as: .unlimited(.controlSocket(user: 1_000)))
         let key = try await issuer.createKeys(KeyRequest(owner: "alice", count: 3)).map(\.summary.id)
         _ = try await issuer.editKey(key[0], KeyEdit(name: "laptop", scope: ["read"]))
         let rotated = try await issuer.rotate(key[0], overlapSeconds: 60)
@@ -50,11 +50,11 @@ extension Fixture {
             ClientRequest(name: "app", grants: ["client_credentials"], scope: ["read"])
         ).summary
         let token = try await issuer.issueToken(TokenRequest(clientID: client.clientID, subject: "bob"))
-        _ = try await issuer.acting(as: .client(client.clientID)).revoke([token.summary.id], chain: false)
+        _ = try await issuer.acting(as: .unlimited(.client(client.clientID))).revoke([token.summary.id], chain: false)
         _ = try await issuer.revokeClientCredentials(client.clientID, issuedBefore: UnixSeconds(1_000))
         _ = try await issuer.revokeClient(client.clientID)
         let id = CredentialID.random()
-        _ = try await issuer.acting(as: .credential(id)).revokeOwner("alice", issuedBefore: nil)
+        _ = try await issuer.acting(as: .unlimited(.credential(id))).revokeOwner("alice", issuedBefore: nil)
         let pepper = try await issuer.addPepper()
         let entries = try fixture.audit()
         #expect(entries.map(\.number) == Array(1...UInt64(entries.count)))
@@ -78,7 +78,7 @@ extension Fixture {
                 switch index {
                 case 6: .client(client.clientID)
                 case 9: .credential(id)
-                default: .controlSocket
+                default: .controlSocket(user: 1_000)
                 }
             #expect(entry.actor == actor)
         }

@@ -95,7 +95,7 @@ import Verification
             var after: CredentialID?
             repeat {
                 let page = try await fixture.issuer.credentials(
-                    kind: kind, owner: owner, clientID: client, after: after, limit: limit)
+                    CredentialFilter(kind: kind, owner: owner, clientID: client), after: after, limit: limit)
                 #expect(page.items.count <= limit)
                 ids += page.items.map(\.id)
                 after = page.next
@@ -115,12 +115,12 @@ import Verification
         for limit in [0, 1_001] {
             #expect(
                 await refusedField {
-                    try await fixture.issuer.credentials(kind: nil, owner: nil, clientID: nil, after: nil, limit: limit)
+                    try await fixture.issuer.credentials(CredentialFilter(), after: nil, limit: limit)
                 } == "limit")
         }
         #expect(
             await failure {
-                try await fixture.issuer.credentials(kind: nil, owner: nil, clientID: "no", after: nil, limit: 5)
+                try await fixture.issuer.credentials(CredentialFilter(clientID: "no"), after: nil, limit: 5)
             } == .unknownClient)
         #expect(try await fixture.issuer.credential(.random()) == nil)
     }

@@ -44,7 +44,7 @@ func same(_ left: CredentialRecord, _ right: CredentialRecord) -> Bool {
 extension RecordCache {
     func found(_ id: UInt64, touch: Bool = false) -> CredentialRecord? {
         var found = CredentialRecord.blank
-        return lookUp(CredentialID(rawValue: id), into: &found, touch: touch) ? found : nil
+        return lookUp(CredentialID(rawValue: id), into: &found, touch: touch) != nil ? found : nil
     }
 
     /// The same by the record's tag, as a verification does: at home, else elsewhere in the set.
@@ -53,8 +53,10 @@ extension RecordCache {
         var found = CredentialRecord.blank
         var isFound = lookUpAtHome(place, tag: record.tag, pepper: record.pepper, checksum: checksum, into: &found)
         if !isFound {
-            isFound = lookUpElsewhere(
-                place, tag: record.tag, pepper: record.pepper, checksum: checksum, into: &found, touch: false)
+            isFound =
+                lookUpElsewhere(
+                    place, tag: record.tag, pepper: record.pepper, checksum: checksum, into: &found, touch: false)
+                != nil
         }
         return isFound ? found : nil
     }

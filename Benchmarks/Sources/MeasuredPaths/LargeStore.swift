@@ -58,7 +58,7 @@ public final class LargeStore: @unchecked Sendable {
             let start = index * keys.stride
             let text = Array(keys.bytes[start..<start + keys.stride])
             guard let credential = NativeCredential(text.octets, vendor: .iiniit) else { continue }
-            if store.published.cache.lookUp(credential.id, into: &record, touch: false) { cached += 1 }
+            if store.published.cache.lookUp(credential.id, into: &record, touch: false) != nil { cached += 1 }
         }
         return Double(cached) / Double(keys.count)
     }

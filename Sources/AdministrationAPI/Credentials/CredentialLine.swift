@@ -19,6 +19,8 @@ extension CredentialResource {
         line.addOptional("predecessor", predecessor)
         line.addOptional("successor", successor)
         line.addOptional("sunset", sunset)
+        line.addOptional("last_used_at", lastUsedAt)
+        line.add("expires_soon", expiresSoon)
         line.add("imported", isImported)
         lines.append(contentsOf: line.bytes)
         lines.append(0x0A)

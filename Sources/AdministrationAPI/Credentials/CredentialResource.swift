@@ -27,6 +27,10 @@ public struct CredentialResource: Codable, Equatable, Sendable {
     public let successor: String?
     /// When a rotated credential stops working.
     public let sunset: Int64?
+    /// When it was last accepted, exact to half a minute; nil: never, as far as is known.
+    public let lastUsedAt: Int64?
+    /// An active key that comes near its end.
+    public let expiresSoon: Bool
     /// True when the key was made elsewhere and imported.
     public let isImported: Bool
 
@@ -34,7 +38,7 @@ public struct CredentialResource: Codable, Equatable, Sendable {
         id: String, kind: String, state: State, owner: String, name: String?, clientID: String?,
         scope: SpaceSeparated, audience: [String], networks: [String], issuedAt: Int64, notBefore: Int64?,
         expiresAt: Int64?, revokedAt: Int64?, predecessor: String?, successor: String?, sunset: Int64?,
-        isImported: Bool
+        lastUsedAt: Int64?, expiresSoon: Bool, isImported: Bool
     ) {
         self.id = id
         self.kind = kind
@@ -52,6 +56,8 @@ public struct CredentialResource: Codable, Equatable, Sendable {
         self.predecessor = predecessor
         self.successor = successor
         self.sunset = sunset
+        self.lastUsedAt = lastUsedAt
+        self.expiresSoon = expiresSoon
         self.isImported = isImported
     }
 
@@ -64,6 +70,8 @@ public struct CredentialResource: Codable, Equatable, Sendable {
         case notBefore = "nbf"
         case expiresAt = "exp"
         case revokedAt = "revoked_at"
+        case lastUsedAt = "last_used_at"
+        case expiresSoon = "expires_soon"
         case isImported = "imported"
     }
 
@@ -86,6 +94,8 @@ public struct CredentialResource: Codable, Equatable, Sendable {
         try container.encode(predecessor, forKey: .predecessor)
         try container.encode(successor, forKey: .successor)
         try container.encode(sunset, forKey: .sunset)
+        try container.encode(lastUsedAt, forKey: .lastUsedAt)
+        try container.encode(expiresSoon, forKey: .expiresSoon)
         try container.encode(isImported, forKey: .isImported)
     }
 }

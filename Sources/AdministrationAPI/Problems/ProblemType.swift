@@ -22,6 +22,7 @@ public struct ProblemType: Hashable, Codable, Sendable {
     public static let wrongType = ProblemType("wrong-type", 400, "A member has the wrong type")
     public static let badQuery = ProblemType("bad-query", 400, "The query is not understood")
     public static let badIdempotencyKey = ProblemType("bad-idempotency-key", 400, "The Idempotency-Key is malformed")
+    public static let unauthenticated = ProblemType("unauthenticated", 401, "A credential is missing or not accepted")
     public static let forbidden = ProblemType("forbidden", 403, "The right for this is missing")
     public static let notFound = ProblemType("not-found", 404, "There is nothing here")
     public static let unknownCredential = ProblemType("unknown-credential", 404, "There is no such credential")
@@ -29,8 +30,6 @@ public struct ProblemType: Hashable, Codable, Sendable {
     public static let methodNotAllowed = ProblemType("method-not-allowed", 405, "The method is not allowed here")
     public static let conflict = ProblemType("conflict", 409, "The present state does not allow this")
     public static let gone = ProblemType("revoked-or-expired", 409, "What this builds on is revoked or expired")
-    public static let requestInProgress = ProblemType(
-        "request-in-progress", 409, "A request with this Idempotency-Key is in progress")
     public static let bodyTooLarge = ProblemType("body-too-large", 413, "The body is too large")
     public static let unsupportedMediaType = ProblemType(
         "unsupported-media-type", 415, "The media type is not supported")
@@ -45,14 +44,15 @@ public struct ProblemType: Hashable, Codable, Sendable {
 
     /// All of them: the documentation lists these.
     public static let all: [ProblemType] = [
-        notJSON, unknownMember, missingMember, repeatedMember, wrongType, badQuery, badIdempotencyKey, forbidden,
-        notFound, unknownCredential, unknownClient, methodNotAllowed, conflict, gone, requestInProgress, bodyTooLarge,
+        notJSON, unknownMember, missingMember, repeatedMember, wrongType, badQuery, badIdempotencyKey, unauthenticated,
+        forbidden,
+        notFound, unknownCredential, unknownClient, methodNotAllowed, conflict, gone, bodyTooLarge,
         unsupportedMediaType, invalidValue, idempotencyKeyReused, internalError, busy, unavailable, notReady,
         storeFull,
     ]
 
     /// Whether a later try may succeed without a change.
-    public var isTransient: Bool { status == 503 || self == .requestInProgress }
+    public var isTransient: Bool { status == 503 }
 
     /// Reads the URI; one that this version does not know is kept, so that a newer server's error can be shown.
     public init(from decoder: any Decoder) throws {

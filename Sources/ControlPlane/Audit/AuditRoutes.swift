@@ -5,8 +5,6 @@ import Issuance
 
 /// `/v1/audit`: who did what.
 struct AuditRoutes: Sendable {
-    let issuer: Issuer
-
     func list(_ exchange: Exchange) async throws -> Response {
         let query = exchange.query
         var after: UInt64 = 0
@@ -16,7 +14,7 @@ struct AuditRoutes: Sendable {
             }
             after = number
         }
-        let page = try await issuer.auditEntries(after: after, limit: try query.pageLimit())
+        let page = try await exchange.issuer.auditEntries(after: after, limit: try query.pageLimit())
         let next = page.hasMore ? page.entries.last.map { String($0.number) } : nil
         return try .json(PageResource(items: page.entries.map { AuditEntryResource($0) }, next: next))
     }
@@ -28,7 +26,7 @@ struct AuditRoutes: Sendable {
             }
             return head
         }
-        let report = try await issuer.verifyAudit(recorded: recorded)
+        let report = try await exchange.issuer.verifyAudit(recorded: recorded)
         let fault = report.fault.map { AuditCheck.Fault(number: $0.number, reason: $0.reason) }
         return try .json(AuditCheck(entries: report.entries, head: report.head?.description, fault: fault))
     }
@@ -49,7 +47,8 @@ extension AuditEntryResource.Actor {
     init(_ actor: AuditActor) {
         let id: String? =
             switch actor {
-            case .program, .controlSocket, .command: nil
+            case .program, .command: nil
+            case .controlSocket(let user): user.map { String($0) }
             case .credential(let id): id.description
             case .client(let clientID): clientID
             }

@@ -5,11 +5,9 @@ import Issuance
 
 /// `/v1/clients`: OAuth clients and their secrets.
 struct ClientRoutes: Sendable {
-    let issuer: Issuer
-    let created: IdempotencyTable
-
     func list(_ exchange: Exchange) async throws -> Response {
-        let page = try await issuer.clients(after: exchange.query["after"], limit: try exchange.query.pageLimit())
+        let page = try await exchange.issuer.clients(
+            search: exchange.query["search"], after: exchange.query["after"], limit: try exchange.query.pageLimit())
         return try .json(PageResource(items: page.items.map { ClientResource($0) }, next: page.next))
     }
 
@@ -19,23 +17,30 @@ struct ClientRoutes: Sendable {
             name: asked.name, grants: asked.grants ?? [], redirectURIs: asked.redirectURIs ?? [],
             scope: asked.scope?.words ?? [], audience: asked.audience ?? [], rights: asked.rights ?? [],
             certificateSAN: asked.certificateSAN, isPublic: asked.isPublic ?? false)
-        return try await issueOnce(exchange) { try await issuer.createClient(request) }
+        return try await exchange.once { issuer in
+            try Self.answer(try await issuer.createClient(request))
+        } again: { ids in
+            guard let id = ids.first else { throw Problem(.internalError) }
+            return try Self.answer(try await client(id.description, exchange))
+        }
     }
 
     func show(_ exchange: Exchange) async throws -> Response {
-        try .json(ClientResource(try await client(try exchange.parameter("client_id"))))
+        try .json(ClientResource(try await client(try exchange.parameter("client_id"), exchange)))
     }
 
     func rotateSecret(_ exchange: Exchange) async throws -> Response {
         let overlapSeconds = try exchange.decode(RotationRequest.self).checkedOverlap()
-        let clientID = try await client(try exchange.parameter("client_id")).clientID
-        return try await issueOnce(exchange) {
-            try await issuer.rotateClientSecret(clientID, overlapSeconds: overlapSeconds)
+        let clientID = try await client(try exchange.parameter("client_id"), exchange).clientID
+        return try await exchange.once { issuer in
+            try Self.answer(try await issuer.rotateClientSecret(clientID, overlapSeconds: overlapSeconds))
+        } again: { _ in
+            try Self.answer(try await client(clientID, exchange))
         }
     }
 
     func revoke(_ exchange: Exchange) async throws -> Response {
-        let report = try await issuer.revokeClient(try exchange.parameter("client_id"))
+        let report = try await exchange.issuer.revokeClient(try exchange.parameter("client_id"))
         return try .json(BulkRevocationResult(journalNumber: report.journalNumber))
     }
 
@@ -43,28 +48,22 @@ struct ClientRoutes: Sendable {
         let asked = try exchange.decode(BulkRevocationRequest.self)
         let issuedBefore = try UnixSeconds.from(asked.issuedBefore, member: "issued_before")
         let clientID = try exchange.parameter("client_id")
-        let report = try await issuer.revokeClientCredentials(clientID, issuedBefore: issuedBefore)
+        let report = try await exchange.issuer.revokeClientCredentials(clientID, issuedBefore: issuedBefore)
         return try .json(BulkRevocationResult(journalNumber: report.journalNumber))
     }
 
-    private func client(_ clientID: String) async throws -> ClientSummary {
-        guard let summary = try await issuer.client(clientID) else { throw Problem(.unknownClient) }
+    private func client(_ clientID: String, _ exchange: Exchange) async throws -> ClientSummary {
+        guard let summary = try await exchange.issuer.client(clientID) else { throw Problem(.unknownClient) }
         return summary
     }
 
-    private func issueOnce(
-        _ exchange: Exchange, issue: () async throws -> IssuedClient
-    ) async throws -> Response {
-        try await created.once(exchange) {
-            let issued = try await issue()
-            let answer = ClientIssued(
-                client: ClientResource(issued.summary), clientSecret: issued.secret.map { Secret($0) })
-            return Creation(handles: [issued.summary.clientID], answer: try Self.answer(answer))
-        } again: { handles in
-            guard let clientID = handles.first else { throw Problem(.internalError) }
-            let client = ClientResource(try await client(clientID))
-            return try Self.answer(ClientIssued(client: client, clientSecret: nil))
-        }
+    private static func answer(_ issued: IssuedClient) throws -> Response {
+        try answer(ClientIssued(client: ClientResource(issued.summary), clientSecret: issued.secret.map { Secret($0) }))
+    }
+
+    /// To a repeated request.
+    private static func answer(_ client: ClientSummary) throws -> Response {
+        try answer(ClientIssued(client: ClientResource(client), clientSecret: nil))
     }
 
     private static func answer(_ issued: ClientIssued) throws -> Response {

@@ -1,6 +1,7 @@
 import AdministrationAPI
 import CredentialModel
 import Hummingbird
+import Issuance
 
 /// One request with its path parameters, query and body read and bounded.
 struct Exchange: Sendable {
@@ -8,6 +9,8 @@ struct Exchange: Sendable {
     let parameters: Parameters
     let query: QueryParameters
     let body: [UInt8]
+    /// In the name of whoever asks.
+    let issuer: Issuer
 
     /// The body, read strictly.
     func decode<Value: Decodable>(_ type: Value.Type) throws(Problem) -> Value {

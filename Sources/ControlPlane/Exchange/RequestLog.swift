@@ -5,7 +5,7 @@ import Logging
 /// One line for each request: method, route and status. The route is the template and not the path, and neither query
 /// nor body is ever written: they may hold credentials and names of people.
 struct RequestLog: RouterMiddleware {
-    typealias Context = BasicRequestContext
+    typealias Context = ControlPlaneContext
 
     let logger: Logger
     /// Of requests that went well: thousands a second where programs fetch tokens.

@@ -10,7 +10,7 @@ public final class Explaining: Sendable {
     private let issuer: Issuer
 
     public init(issuer: Issuer) throws(StoreFailure) {
-        verifier = Mutex(try Verifier(store: issuer.store))
+        verifier = Mutex(try Verifier(store: issuer.store, notesUses: false))
         self.issuer = issuer
     }
 

@@ -13,7 +13,7 @@ extension KeyRoutes {
             let detail = "'count' must be 1 to \(Issuer.keysInBulkMax)."
             throw Problem(.invalidValue, detail: detail, member: "count")
         }
-        let creation = try issuer.bulkCreation(of: try asked.request(count: count))
+        let creation = try exchange.issuer.bulkCreation(of: try asked.request(count: count))
         let body = ResponseBody { writer in
             try await creation.run { chunk in try await writer.write(ByteBuffer(bytes: try Self.lines(chunk))) }
             try await writer.finish(nil)

@@ -9,11 +9,21 @@ struct CredentialList: Sendable {
 
     func answer(_ exchange: Exchange, kind: CredentialKind) async throws -> Response {
         let query = exchange.query
-        let page = try await issuer.credentials(
-            kind: kind, owner: query["owner"], clientID: query["client_id"], after: try Self.cursor(query),
-            limit: try query.pageLimit())
+        let filter = CredentialFilter(
+            kind: kind, owner: query["owner"], clientID: query["client_id"],
+            expiresBefore: try Self.time(query, "expires_before"), isRotated: try query.flag("rotated"),
+            search: query["search"])
+        let page = try await issuer.credentials(filter, after: try Self.cursor(query), limit: try query.pageLimit())
         return try .json(
             PageResource(items: page.items.map { CredentialResource($0) }, next: page.next?.description))
+    }
+
+    private static func time(_ query: QueryParameters, _ name: String) throws(Problem) -> UnixSeconds? {
+        guard let text = query[name] else { return nil }
+        guard let seconds = Int64(text) else {
+            throw Problem(.badQuery, detail: "'\(name)' must be seconds since 1970.", member: name)
+        }
+        return try UnixSeconds.from(seconds, member: name)
     }
 
     private static func cursor(_ query: QueryParameters) throws(Problem) -> CredentialID? {

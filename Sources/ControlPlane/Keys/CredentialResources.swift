@@ -10,7 +10,8 @@ extension CredentialResource {
             audience: summary.audience, networks: summary.networks, issuedAt: summary.issuedAt.rawValue,
             notBefore: summary.notBefore?.rawValue, expiresAt: summary.expiresAt?.rawValue,
             revokedAt: summary.revokedAt?.rawValue, predecessor: summary.predecessor?.description,
-            successor: summary.successor?.description, sunset: summary.sunset?.rawValue, isImported: summary.imported)
+            successor: summary.successor?.description, sunset: summary.sunset?.rawValue,
+            lastUsedAt: summary.lastUsedAt?.rawValue, expiresSoon: summary.expiresSoon, isImported: summary.imported)
     }
 }
 

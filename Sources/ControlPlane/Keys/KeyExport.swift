@@ -11,10 +11,11 @@ extension KeyRoutes {
     /// is there throughout is met exactly once. Trouble on the way cuts the answer off, which a caller sees because the end
     /// of its body is missing.
     func export(_ exchange: Exchange) async throws -> Response {
-        let (issuer, owner, clientID) = (issuer, exchange.query["owner"], exchange.query["client_id"])
+        let issuer = exchange.issuer
+        let filter = CredentialFilter(
+            kind: .apiKey, owner: exchange.query["owner"], clientID: exchange.query["client_id"])
         // Before the answer begins: what is wrong with the request is said with a status.
-        let first = try await issuer.credentials(
-            kind: .apiKey, owner: owner, clientID: clientID, after: nil, limit: Issuer.pageMax)
+        let first = try await issuer.credentials(filter, after: nil, limit: Issuer.pageMax)
         let body = ResponseBody { writer in
             var page = first
             while true {
@@ -22,8 +23,7 @@ extension KeyRoutes {
                 for key in page.items { CredentialResource(key).appendLine(to: &lines) }
                 if !lines.isEmpty { try await writer.write(ByteBuffer(bytes: lines)) }
                 guard let next = page.next else { break }
-                page = try await issuer.credentials(
-                    kind: .apiKey, owner: owner, clientID: clientID, after: next, limit: Issuer.pageMax)
+                page = try await issuer.credentials(filter, after: next, limit: Issuer.pageMax)
             }
             try await writer.finish(nil)
         }

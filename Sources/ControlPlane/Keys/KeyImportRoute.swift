@@ -19,7 +19,7 @@ extension KeyRoutes {
                 refused.append(KeyImportResult.Refusal(line: index, reason: error.detail ?? error.title))
             }
         }
-        let report = try await issuer.importKeys(lines.map(\.line))
+        let report = try await exchange.issuer.importKeys(lines.map(\.line))
         // The issuer counts the lines that it was given.
         let existing = report.existing.filter { lines.indices.contains($0.line) }.map {
             KeyImportResult.Existing(line: lines[$0.line].index, id: $0.id.description)

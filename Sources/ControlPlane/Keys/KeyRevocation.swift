@@ -6,7 +6,7 @@ import Issuance
 extension KeyRoutes {
     func revoke(_ exchange: Exchange) async throws -> Response {
         let id = try exchange.credentialID().description
-        let result = try await CredentialRevocation(issuer: issuer, kinds: [.apiKey])
+        let result = try await CredentialRevocation(issuer: exchange.issuer, kinds: [.apiKey])
             .revoke([id], chain: try exchange.query.flag("chain"))
         guard result.unknown.isEmpty else { throw Problem(.unknownCredential) }
         return try .json(result)
@@ -15,7 +15,8 @@ extension KeyRoutes {
     func revokeMany(_ exchange: Exchange) async throws -> Response {
         let asked = try exchange.decode(RevocationRequest.self)
         return try .json(
-            try await CredentialRevocation(issuer: issuer, kinds: [.apiKey]).revoke(asked.ids, chain: asked.chain))
+            try await CredentialRevocation(issuer: exchange.issuer, kinds: [.apiKey]).revoke(
+                asked.ids, chain: asked.chain))
     }
 }
 

@@ -5,11 +5,8 @@ import Issuance
 
 /// `/v1/keys`: API keys.
 struct KeyRoutes: Sendable {
-    let issuer: Issuer
-    let created: IdempotencyTable
-
     func list(_ exchange: Exchange) async throws -> Response {
-        try await CredentialList(issuer: issuer).answer(exchange, kind: .apiKey)
+        try await CredentialList(issuer: exchange.issuer).answer(exchange, kind: .apiKey)
     }
 
     func create(_ exchange: Exchange) async throws -> Response {
@@ -20,13 +17,13 @@ struct KeyRoutes: Sendable {
             throw Problem(.invalidValue, detail: detail, member: "count")
         }
         let request = try asked.request(count: count)
-        return try await created.once(exchange) {
+        return try await exchange.once { issuer in
             let issued = try await issuer.createKeys(request)
-            let keys = issued.map { KeyCreated(CredentialResource($0.summary), key: Secret($0.secret)) }
-            return Creation(handles: keys.map(\.id), answer: try Self.answer(keys))
-        } again: { handles in
+            return try Self.answer(
+                issued.map { KeyCreated(CredentialResource($0.summary), key: Secret($0.secret)) })
+        } again: { ids in
             var keys: [KeyCreated] = []
-            for handle in handles { keys.append(KeyCreated(try await made(handle), key: nil)) }
+            for id in ids { keys.append(KeyCreated(try await made(id, exchange), key: nil)) }
             return try Self.answer(keys)
         }
     }
@@ -47,7 +44,7 @@ struct KeyRoutes: Sendable {
             networks: asked.networks, expiresAt: try Self.time(asked.expiresAt, member: "exp"),
             notBefore: try Self.time(asked.notBefore, member: "nbf"))
         let key = try await key(exchange)
-        return try .json(CredentialResource(try await issuer.editKey(key.id, edit)))
+        return try .json(CredentialResource(try await exchange.issuer.editKey(key.id, edit)))
     }
 
     private static func time(_ change: Change<Int64>, member: String) throws(Problem) -> UnixSeconds?? {
@@ -61,20 +58,21 @@ struct KeyRoutes: Sendable {
     func rotate(_ exchange: Exchange) async throws -> Response {
         let overlapSeconds = try exchange.decode(RotationRequest.self).checkedOverlap()
         let old = try await key(exchange).id
-        return try await created.once(exchange) {
+        return try await exchange.once { issuer in
             let issued = try await issuer.rotate(old, overlapSeconds: overlapSeconds)
-            let resource = CredentialResource(issued.summary)
-            return Creation(handles: [resource.id], answer: try await rotated(resource, key: Secret(issued.secret)))
-        } again: { handles in
-            guard let handle = handles.first else { throw Problem(.internalError) }
-            return try await rotated(try await made(handle), key: nil)
+            return try await rotated(CredentialResource(issued.summary), key: Secret(issued.secret), exchange)
+        } again: { ids in
+            guard let id = ids.first else { throw Problem(.internalError) }
+            return try await rotated(try await made(id, exchange), key: nil, exchange)
         }
     }
 
-    private func rotated(_ successor: CredentialResource, key: Secret?) async throws -> Response {
+    private func rotated(
+        _ successor: CredentialResource, key: Secret?, _ exchange: Exchange
+    ) async throws -> Response {
         var sunset: Int64?
         if let id = successor.predecessor.flatMap({ CredentialID($0) }) {
-            sunset = try await issuer.credential(id)?.sunset?.rawValue
+            sunset = try await exchange.issuer.credential(id)?.sunset?.rawValue
         }
         let rotation = KeyRotated(
             created: KeyCreated(successor, key: key), predecessor: successor.predecessor, predecessorSunset: sunset)
@@ -83,17 +81,16 @@ struct KeyRoutes: Sendable {
 
     /// The key in the path. The kind of a credential never changes, so that this may be asked before a mutation.
     private func key(_ exchange: Exchange) async throws -> CredentialSummary {
-        guard let summary = try await issuer.credential(try exchange.credentialID()), summary.kind == .apiKey else {
+        guard let summary = try await exchange.issuer.credential(try exchange.credentialID()), summary.kind == .apiKey
+        else {
             throw Problem(.unknownCredential)
         }
         return summary
     }
 
     /// A key that an earlier request with the same Idempotency-Key made.
-    private func made(_ handle: String) async throws -> CredentialResource {
-        guard let id = CredentialID(handle), let summary = try await issuer.credential(id) else {
-            throw Problem(.unknownCredential)
-        }
+    private func made(_ id: CredentialID, _ exchange: Exchange) async throws -> CredentialResource {
+        guard let summary = try await exchange.issuer.credential(id) else { throw Problem(.unknownCredential) }
         return CredentialResource(summary)
     }
 }

@@ -32,7 +32,7 @@ struct AuthorizationRoutes: Sendable {
         do {
             let address = try await server.accept(
                 asked.challenge, subject: asked.subject, scope: asked.scope?.words ?? challenge.scope,
-                remember: asked.remember)
+                remember: asked.remember, by: exchange.issuer)
             return try .json(AuthorizationDecided(redirectTo: address))
         } catch let error as OAuthError {
             throw Problem(.invalidValue, detail: "\(error.reason).")

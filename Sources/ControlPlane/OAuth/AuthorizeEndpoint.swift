@@ -11,7 +11,7 @@ struct AuthorizeEndpoint: Sendable {
         "response_type", "scope", "state", "code_challenge", "code_challenge_method", "response_mode",
     ]
 
-    func authorize(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    func authorize(_ request: Request, _ context: ControlPlaneContext) async throws -> Response {
         guard let parameters = FormParameters(request.uri.query ?? "") else {
             return Page.refusal("The address is not percent-encoded UTF-8.")
         }
@@ -80,7 +80,7 @@ struct AuthorizeEndpoint: Sendable {
     }
 
     /// `GET /oauth2/authorize/resume`: comes back from the sign-in with a verdict, and goes on to the application.
-    func resume(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    func resume(_ request: Request, _ context: ControlPlaneContext) async throws -> Response {
         let texts = FormParameters(request.uri.query ?? "")?.all("verdict") ?? []
         guard texts.count == 1, let verdict = server.seal.open(SignInVerdict.self, texts[0], .verdict),
             let asked = verdict.challenge.request

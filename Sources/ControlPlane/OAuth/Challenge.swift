@@ -74,7 +74,10 @@ extension OAuthServer {
 
     /// Decides in the name of a subject.
     /// - Returns: where the browser is to be sent.
-    func accept(_ text: String, subject: String, scope: [String], remember: Bool) async throws -> String {
+    /// - Parameter issuer: in the name of whoever decides.
+    func accept(
+        _ text: String, subject: String, scope: [String], remember: Bool, by issuer: Issuer
+    ) async throws -> String {
         let challenge = try challenge(text)
         guard scope.allSatisfy(challenge.scope.contains) else {
             throw OAuthError(.invalidScope, "more is granted than was asked for")

@@ -1,5 +1,4 @@
 import CredentialStore
-import Foundation
 import HTTPTypes
 import Hummingbird
 import Issuance
@@ -16,7 +15,7 @@ struct ClientAuthentication: Sendable {
         let fields = request.headers[values: .authorization]
         guard fields.count <= 1 else { throw OAuthError(.invalidRequest, "two Authorization fields") }
         if let field = fields.first {
-            guard let pair = Self.basic(field) else {
+            guard let pair = BasicCredentials(field) else {
                 throw OAuthError(.invalidClient, "the Authorization field holds no Basic credentials")
             }
             // One method only; many clients repeat themselves in the body, which is fine if it agrees.
@@ -40,17 +39,5 @@ struct ClientAuthentication: Sendable {
     private func confidential(_ clientID: String, _ secret: String) throws(OAuthError) -> ClientDefinition {
         guard let client = try secrets.client(clientID, secret: secret) else { throw Self.refusal }
         return client
-    }
-
-    /// Identifier and secret, form-encoded or as they are: ours hold nothing that could be either.
-    private static func basic(_ field: String) -> (clientID: String, secret: String)? {
-        let parts = field.split(separator: " ", maxSplits: 1)
-        guard parts.count == 2, parts[0].lowercased() == "basic", parts[1].utf8.count <= 1_024,
-            let bytes = Data(base64Encoded: parts[1].drop { $0 == " " }.description),
-            let text = String(validating: bytes, as: UTF8.self), let colon = text.firstIndex(of: ":"),
-            let clientID = PercentEncoding.decode(text[..<colon], plusIsSpace: true),
-            let secret = PercentEncoding.decode(text[text.index(after: colon)...], plusIsSpace: true)
-        else { return nil }
-        return (clientID, secret)
     }
 }

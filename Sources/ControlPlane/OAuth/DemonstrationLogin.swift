@@ -9,7 +9,7 @@ import Issuance
 struct DemonstrationLogin: Sendable {
     let server: OAuthServer
 
-    func show(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    func show(_ request: Request, _ context: ControlPlaneContext) async throws -> Response {
         let texts = FormParameters(request.uri.query ?? "")?.all("login_challenge") ?? []
         guard texts.count == 1 else { return Page.refusal("A sign-in begins at an application.") }
         do throws(OAuthError) {
@@ -64,7 +64,8 @@ struct DemonstrationLogin: Sendable {
             }
             guard let subject = try parameters.one("subject") else { return Page.refusal("Say who you are.") }
             return .seeOther(
-                try await server.accept(text, subject: subject, scope: parameters.all("grant"), remember: true))
+                try await server.accept(
+                    text, subject: subject, scope: parameters.all("grant"), remember: true, by: server.issuer))
         } catch let error as OAuthError {
             return Page.refusal(error.reason)
         } catch let error as IssuanceError {

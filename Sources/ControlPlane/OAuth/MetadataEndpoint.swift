@@ -7,7 +7,7 @@ struct MetadataEndpoint: Sendable {
     let server: OAuthServer
 
     /// RFC 8414.
-    func authorizationServer(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    func authorizationServer(_ request: Request, _ context: ControlPlaneContext) async throws -> Response {
         let settings = server.settings
         let secretMethods = ["client_secret_basic", "client_secret_post"]
         var members = JSONLine()
@@ -36,7 +36,7 @@ struct MetadataEndpoint: Sendable {
     }
 
     /// RFC 9728: of the resource whose path follows the well-known one, or of the only one that there is.
-    func protectedResource(_ request: Request, _ context: BasicRequestContext) async throws -> Response {
+    func protectedResource(_ request: Request, _ context: ControlPlaneContext) async throws -> Response {
         let path = String(request.uri.path.dropFirst(OAuthPath.protectedResource.utf8.count))
         let resources = Set(server.store.published.clients.clients(after: nil, limit: 10_000).flatMap(\.audience))
         let named = resources.filter { $0.hasPrefix("https://") || $0.hasPrefix("http://") }

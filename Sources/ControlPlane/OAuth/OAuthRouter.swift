@@ -5,8 +5,8 @@ import Logging
 import NIOCore
 
 /// The public endpoints of the authorization server.
-func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<BasicRequestContext> {
-    let router = Router(context: BasicRequestContext.self, options: [.autoGenerateHeadEndpoints])
+func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<ControlPlaneContext> {
+    let router = Router(context: ControlPlaneContext.self, options: [.autoGenerateHeadEndpoints])
     router.add(middleware: RequestLog(logger: logger, successLevel: .debug))
     router.add(middleware: OAuthMethods())
     let cors = CrossOrigin(allowed: Set(server.settings.corsOrigins))
@@ -40,7 +40,7 @@ func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<BasicRequestCo
     }
 
     func described(
-        _ path: String, _ handle: @escaping @Sendable (Request, BasicRequestContext) async throws -> Response
+        _ path: String, _ handle: @escaping @Sendable (Request, ControlPlaneContext) async throws -> Response
     ) {
         router.get(RouterPath(path)) { request, context in
             var response = try await handle(request, context)
@@ -128,7 +128,7 @@ struct CrossOrigin: Sendable {
 
 /// Says 404 and 405 in the words of the other answers, and keeps trouble from being mistaken for anything else.
 struct OAuthMethods: RouterMiddleware {
-    typealias Context = BasicRequestContext
+    typealias Context = ControlPlaneContext
 
     func handle(
         _ request: Request, context: Context, next: (Request, Context) async throws -> Response

@@ -35,4 +35,9 @@ enum OAuthPath {
     static let metadata = "/.well-known/oauth-authorization-server"
     static let protectedResource = "/.well-known/oauth-protected-resource"
     static let demonstration = "/oauth2/demonstration"
+
+    /// Whether a path is one of the authorization server's.
+    static func owns(_ path: String) -> Bool {
+        path.hasPrefix("/oauth2/") || path.hasPrefix("/.well-known/") || path == leaks
+    }
 }

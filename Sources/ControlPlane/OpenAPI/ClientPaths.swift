@@ -5,6 +5,7 @@ extension OpenAPIDocument {
             "operationId": "listClients", "summary": "List clients, a page at a time",
             "x-right": "countersign:clients:read",
             "parameters": [
+              {"$ref": "#/components/parameters/Search"},
               {"$ref": "#/components/parameters/After"}, {"$ref": "#/components/parameters/Limit"}],
             "responses": {
               "200": {

@@ -12,7 +12,8 @@ extension OpenAPIDocument {
           "type": "object",
           "required": [
             "id", "kind", "state", "owner", "name", "client_id", "scope", "aud", "network", "iat", "nbf", "exp",
-            "revoked_at", "predecessor", "successor", "sunset", "imported"],
+            "revoked_at", "predecessor", "successor", "sunset", "last_used_at",
+            "expires_soon", "imported"],
           "properties": {
             "id": {"$ref": "#/components/schemas/ID"},
             "kind": {
@@ -33,6 +34,10 @@ extension OpenAPIDocument {
             "successor": {"type": ["string", "null"], "description": "The id of what replaces this one."},
             "sunset": {
               "$ref": "#/components/schemas/TimeOrNull", "description": "When a rotated credential stops working."},
+            "last_used_at": {
+              "$ref": "#/components/schemas/TimeOrNull",
+              "description": "When it was last accepted, exact to half a minute; null: never, as far as is known."},
+            "expires_soon": {"type": "boolean", "description": "An active key that comes near its end: rotate it."},
             "imported": {"type": "boolean"}}},
         "CredentialPage": {
           "type": "object", "required": ["items", "next"],

@@ -5,7 +5,11 @@ extension OpenAPIDocument {
             "operationId": "listKeys", "summary": "List keys, a page at a time", "x-right": "countersign:keys:read",
             "parameters": [
               {"$ref": "#/components/parameters/OfOwner"}, {"$ref": "#/components/parameters/OfClient"},
-              {"$ref": "#/components/parameters/After"}, {"$ref": "#/components/parameters/Limit"}],
+              {"name": "expires_before", "in": "query", "description": "Only keys that are alive and end before this time.",
+               "schema": {"$ref": "#/components/schemas/Time"}},
+              {"name": "rotated", "in": "query", "description": "Only keys that have a successor and still work.",
+               "schema": {"type": "boolean", "default": false}},
+              {"$ref": "#/components/parameters/Search"}, {"$ref": "#/components/parameters/After"}, {"$ref": "#/components/parameters/Limit"}],
             "responses": {
               "200": {
                 "description": "A page of keys.",

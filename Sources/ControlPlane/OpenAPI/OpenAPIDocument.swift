@@ -32,6 +32,9 @@ enum OpenAPIDocument {
             "schema": {"$ref": "#/components/schemas/ID"}},
           "ClientID": {
             "name": "client_id", "in": "path", "required": true, "schema": {"type": "string"}},
+          "Search": {
+            "name": "search", "in": "query", "schema": {"type": "string"},
+            "description": "Only those whose id begins with this, or whose owner or name holds it. A page may have few items and still not be the last."},
           "After": {
             "name": "after", "in": "query", "schema": {"type": "string"},
             "description": "The `next` of the page before."},

@@ -10,6 +10,7 @@ extension OpenAPIDocument {
                  "type": "string", "enum": ["access_token", "refresh_token", "authorization_code"],
                  "default": "access_token"}},
               {"$ref": "#/components/parameters/OfOwner"}, {"$ref": "#/components/parameters/OfClient"},
+              {"$ref": "#/components/parameters/Search"},
               {"$ref": "#/components/parameters/After"}, {"$ref": "#/components/parameters/Limit"}],
             "responses": {
               "200": {

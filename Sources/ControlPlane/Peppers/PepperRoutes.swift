@@ -4,22 +4,20 @@ import Issuance
 
 /// `/v1/peppers`: the numbers of the peppers, never their bytes.
 struct PepperRoutes: Sendable {
-    let issuer: Issuer
-
     func list(_ exchange: Exchange) async throws -> Response {
-        try .json(PepperList(items: try await issuer.peppers().map { PepperResource($0) }))
+        try .json(PepperList(items: try await exchange.issuer.peppers().map { PepperResource($0) }))
     }
 
     func add(_ exchange: Exchange) async throws -> Response {
-        try .json(PepperResource(try await issuer.addPepper()), status: .created)
+        try .json(PepperResource(try await exchange.issuer.addPepper()), status: .created)
     }
 
     func retire(_ exchange: Exchange) async throws -> Response {
         let number = Int(try exchange.parameter("number"))
-        guard let number, try await issuer.peppers().contains(where: { $0.number == number }) else {
+        guard let number, try await exchange.issuer.peppers().contains(where: { $0.number == number }) else {
             throw Problem(.notFound, detail: "There is no pepper with this number.")
         }
-        try await issuer.retirePepper(number)
+        try await exchange.issuer.retirePepper(number)
         return Response(status: .noContent)
     }
 }

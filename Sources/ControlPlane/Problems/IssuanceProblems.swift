@@ -11,6 +11,11 @@ extension Problem {
         case .unknownClient: self.init(.unknownClient)
         case .gone: self.init(.gone, detail: error.message)
         case .conflict: self.init(.conflict, detail: error.message)
+        case .forbidden: self.init(.forbidden, detail: error.message)
+        // Answered where the request is: there is no other place that asks for it.
+        case .repeated: self.init(.internalError)
+        case .requestKeyReused:
+            self.init(.idempotencyKeyReused, detail: "Use a new Idempotency-Key for each new request.")
         case .storeFull: self.init(.storeFull, detail: error.message)
         case .busy: self.init(.busy, detail: error.message)
         case .unavailable: self.init(.unavailable, detail: error.message)

@@ -6,7 +6,7 @@ import Logging
 
 /// Turns every error into `application/problem+json` and keeps all answers out of caches.
 struct ProblemAnswers: RouterMiddleware {
-    typealias Context = BasicRequestContext
+    typealias Context = ControlPlaneContext
 
     let methods: AllowedMethods
     let logger: Logger
@@ -43,6 +43,9 @@ struct ProblemAnswers: RouterMiddleware {
     private static func answer(_ problem: Problem) throws -> Response {
         var response = try Response.json(problem, status: HTTPResponse.Status(code: problem.status))
         response.headers[.contentType] = Problem.mediaType
+        if problem.type == .unauthenticated {
+            response.headers[.wwwAuthenticate] = #"Bearer realm="countersign", ApiKey realm="countersign""#
+        }
         if problem.type.isTransient { response.headers[.retryAfter] = "1" }
         return response
     }

@@ -1,23 +1,23 @@
 import Hummingbird
+import Issuance
 
 /// The administration API at a glance: every route, the right it needs and what it reads.
 ///
 /// `GET /openapi.json` describes the same routes for programs; a test holds the two against each other.
-func administrationRoutes(_ services: ControlPlaneServices, remembering created: IdempotencyTable) -> [Route] {
-    let issuer = services.issuer
-    let keys = KeyRoutes(issuer: issuer, created: created)
-    let clients = ClientRoutes(issuer: issuer, created: created)
-    let tokens = TokenRoutes(issuer: issuer, created: created)
-    let owners = OwnerRoutes(issuer: issuer)
+func administrationRoutes(_ services: ControlPlaneServices) -> [Route] {
+    let keys = KeyRoutes()
+    let clients = ClientRoutes()
+    let tokens = TokenRoutes()
+    let owners = OwnerRoutes()
     let authorizations = AuthorizationRoutes(server: services.oauth)
-    let consents = ConsentRoutes(issuer: issuer)
-    let peppers = PepperRoutes(issuer: issuer)
-    let store = StoreRoutes(issuer: issuer, backupFolder: services.backupFolder)
-    let audit = AuditRoutes(issuer: issuer)
+    let consents = ConsentRoutes()
+    let peppers = PepperRoutes()
+    let store = StoreRoutes(backupFolder: services.backupFolder)
+    let audit = AuditRoutes()
     let explain = ExplainRoutes(explain: services.explain)
     let imports = Route.Body.json(bytesMax: ControlPlaneLimits.importBodyBytesMax)
-    let keyFilters = ["owner", "client_id", "after", "limit"]
-    let tokenFilters = ["kind", "owner", "client_id", "after", "limit"]
+    let keyFilters = ["owner", "client_id", "expires_before", "rotated", "search", "after", "limit"]
+    let tokenFilters = ["kind", "owner", "client_id", "search", "after", "limit"]
     return [
         Route(.get, "/v1/keys", .keysRead, query: keyFilters, keys.list),
         Route(.post, "/v1/keys", .keysWrite, body: .json, keys.create),
@@ -30,7 +30,7 @@ func administrationRoutes(_ services: ControlPlaneServices, remembering created:
         Route(.delete, "/v1/keys/{id}", .keysRevoke, query: ["chain"], keys.revoke),
         Route(.post, "/v1/keys/{id}/rotation", .keysWrite, body: .optionalJSON, keys.rotate),
 
-        Route(.get, "/v1/clients", .clientsRead, query: ["after", "limit"], clients.list),
+        Route(.get, "/v1/clients", .clientsRead, query: ["search", "after", "limit"], clients.list),
         Route(.post, "/v1/clients", .clientsWrite, body: .json, clients.create),
         Route(.get, "/v1/clients/{client_id}", .clientsRead, clients.show),
         Route(.delete, "/v1/clients/{client_id}", .clientsRevoke, clients.revoke),

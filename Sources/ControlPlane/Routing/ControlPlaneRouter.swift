@@ -1,18 +1,19 @@
 import HTTPTypes
 import Hummingbird
+import Issuance
 import Logging
 
 /// Builds the router of one listener from its routes. Each listener is a list of routes and a rule of access.
 func controlPlaneRouter(
-    _ routes: [Route], access: AccessRule, logger: Logger
-) -> Router<BasicRequestContext> {
+    _ routes: [Route], issuer: Issuer, access: AccessRule, logger: Logger
+) -> Router<ControlPlaneContext> {
     // HEAD goes with every GET (RFC 9110 §9.3.2).
-    let router = Router(context: BasicRequestContext.self, options: [.autoGenerateHeadEndpoints])
+    let router = Router(context: ControlPlaneContext.self, options: [.autoGenerateHeadEndpoints])
     router.add(middleware: RequestLog(logger: logger))
     router.add(middleware: ProblemAnswers(methods: AllowedMethods(routes), logger: logger))
     for route in routes {
         router.on(RouterPath(route.path), method: route.method) { request, context in
-            try await route.respond(to: request, parameters: context.parameters, access: access)
+            try await route.respond(to: request, context, issuer: issuer, access: access)
         }
     }
     return router

@@ -1,6 +1,7 @@
 import AdministrationAPI
 public import HTTPTypes
 public import Hummingbird
+public import Issuance
 
 /// A request head and body stream, as the HTTP server hands it over.
 public typealias ControlPlaneRequest = Request
@@ -41,10 +42,15 @@ public struct Route: Sendable {
     }
 
     /// Checks access, reads query and body, and answers.
-    func respond(to request: Request, parameters: Parameters, access: AccessRule) async throws -> Response {
-        if let right { try await access.permit(request, right) }
+    func respond(
+        to request: Request, _ context: ControlPlaneContext, issuer: Issuer, access: AccessRule
+    ) async throws -> Response {
+        let authority = try await access.admit(request, context.peer, right)
         let query = try QueryParameters(request.uri.query, allowed: query)
         let bytes = try await body.read(from: request)
-        return try await handle(Exchange(request: request, parameters: parameters, query: query, body: bytes))
+        return try await handle(
+            Exchange(
+                request: request, parameters: context.parameters, query: query, body: bytes,
+                issuer: issuer.acting(as: authority)))
     }
 }

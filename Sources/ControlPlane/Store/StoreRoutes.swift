@@ -4,22 +4,21 @@ import Issuance
 
 /// `/v1/store`: figures, check and backup of the store.
 struct StoreRoutes: Sendable {
-    let issuer: Issuer
     let backupFolder: String
 
     func statistics(_ exchange: Exchange) async throws -> Response {
-        let entries = try await issuer.storeStatistics()
+        let entries = try await exchange.issuer.storeStatistics()
         return try .json(
             StoreStatistics(items: entries.map { StoreStatistics.Entry(name: $0.name, value: $0.value) }))
     }
 
     func check(_ exchange: Exchange) async throws -> Response {
-        try .json(StoreCheck(problems: try await issuer.checkStore()))
+        try .json(StoreCheck(problems: try await exchange.issuer.checkStore()))
     }
 
     func backup(_ exchange: Exchange) async throws -> Response {
         let copy = try await BackupCopy.make(in: backupFolder) { path throws(IssuanceError) in
-            try await issuer.backup(toFile: path)
+            try await exchange.issuer.backup(toFile: path)
         }
         return copy.response()
     }
@@ -27,7 +26,7 @@ struct StoreRoutes: Sendable {
     /// All that is revoked, for a backup that is to take this store's place.
     func revocations(_ exchange: Exchange) async throws -> Response {
         let copy = try await BackupCopy.make(in: backupFolder) { path throws(IssuanceError) in
-            try await issuer.exportRevocations(toFile: path)
+            try await exchange.issuer.exportRevocations(toFile: path)
         }
         return copy.response(contentType: "text/plain; charset=utf-8")
     }

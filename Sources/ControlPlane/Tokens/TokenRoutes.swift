@@ -5,9 +5,6 @@ import Issuance
 
 /// `/v1/tokens`: tokens of OAuth clients.
 struct TokenRoutes: Sendable {
-    let issuer: Issuer
-    let created: IdempotencyTable
-
     /// What counts as a token here. Client secrets are revoked through their client.
     static let kinds: Set<CredentialKind> = [.accessToken, .refreshToken, .authorizationCode]
 
@@ -17,7 +14,7 @@ struct TokenRoutes: Sendable {
             let names = Self.kinds.map(\.name).sorted().joined(separator: ", ")
             throw Problem(.badQuery, detail: "'kind' must be one of \(names).", member: "kind")
         }
-        return try await CredentialList(issuer: issuer).answer(exchange, kind: kind)
+        return try await CredentialList(issuer: exchange.issuer).answer(exchange, kind: kind)
     }
 
     func issue(_ exchange: Exchange) async throws -> Response {
@@ -25,13 +22,14 @@ struct TokenRoutes: Sendable {
         let request = TokenRequest(
             clientID: asked.clientID, subject: asked.subject, scope: asked.scope?.words ?? [],
             audience: asked.audience ?? [], expiresInSeconds: asked.expiresIn)
-        return try await created.once(exchange) {
+        return try await exchange.once { issuer in
             let issued = try await issuer.issueToken(request)
-            let token = TokenIssued(CredentialResource(issued.summary), accessToken: Secret(issued.secret))
-            return Creation(handles: [token.id], answer: try Self.answer(token))
-        } again: { handles in
-            guard let id = handles.first.flatMap({ CredentialID($0) }), let summary = try await issuer.credential(id)
-            else { throw Problem(.unknownCredential) }
+            return try Self.answer(
+                TokenIssued(CredentialResource(issued.summary), accessToken: Secret(issued.secret)))
+        } again: { ids in
+            guard let id = ids.first, let summary = try await exchange.issuer.credential(id) else {
+                throw Problem(.unknownCredential)
+            }
             return try Self.answer(TokenIssued(CredentialResource(summary), accessToken: nil))
         }
     }
@@ -41,14 +39,16 @@ struct TokenRoutes: Sendable {
     }
 
     func show(_ exchange: Exchange) async throws -> Response {
-        guard let summary = try await issuer.credential(try exchange.credentialID()), Self.kinds.contains(summary.kind)
+        guard let summary = try await exchange.issuer.credential(try exchange.credentialID()),
+            Self.kinds.contains(summary.kind)
         else { throw Problem(.unknownCredential) }
         return try .json(CredentialResource(summary))
     }
 
     func revoke(_ exchange: Exchange) async throws -> Response {
         let id = try exchange.credentialID().description
-        let result = try await CredentialRevocation(issuer: issuer, kinds: Self.kinds).revoke([id], chain: false)
+        let result = try await CredentialRevocation(issuer: exchange.issuer, kinds: Self.kinds).revoke(
+            [id], chain: false)
         guard result.unknown.isEmpty else { throw Problem(.unknownCredential) }
         return try .json(result)
     }
@@ -56,6 +56,7 @@ struct TokenRoutes: Sendable {
     func revokeMany(_ exchange: Exchange) async throws -> Response {
         let asked = try exchange.decode(RevocationRequest.self)
         return try .json(
-            try await CredentialRevocation(issuer: issuer, kinds: Self.kinds).revoke(asked.ids, chain: asked.chain))
+            try await CredentialRevocation(issuer: exchange.issuer, kinds: Self.kinds).revoke(
+                asked.ids, chain: asked.chain))
     }
 }

@@ -4,8 +4,9 @@ public import CredentialModel
 public enum AuditActor: Sendable, Equatable {
     /// The program itself, or one that embeds it.
     case program
-    /// Whoever could open the control socket: its file's permission is the authentication.
-    case controlSocket
+    /// Whoever could open the control socket: its file's permission is the authentication. With the number of the system's
+    /// user, where the system told it.
+    case controlSocket(user: UInt32?)
     /// Whoever ran a command that opened the store itself, no daemon being there.
     case command
     /// Whoever proved himself with this credential.

@@ -104,7 +104,8 @@ enum AuditRow {
 
     private static func actorText(_ actor: AuditActor) -> String {
         switch actor {
-        case .program, .controlSocket, .command: actor.name
+        case .program, .command, .controlSocket(nil): actor.name
+        case .controlSocket(let user?): "\(actor.name) \(user)"
         case .credential(let id): "\(actor.name) \(id)"
         case .client(let clientID): "\(actor.name) \(clientID)"
         }
@@ -114,7 +115,8 @@ enum AuditRow {
         let words = text.split(separator: " ", maxSplits: 1).map(String.init)
         switch (words.first, words.count) {
         case ("program", 1): return .program
-        case ("control_socket", 1): return .controlSocket
+        case ("control_socket", 1): return .controlSocket(user: nil)
+        case ("control_socket", 2): return UInt32(words[1]).map { .controlSocket(user: $0) }
         case ("command", 1): return .command
         case ("credential", 2): return CredentialID(words[1]).map { .credential($0) }
         case ("client", 2): return .client(words[1])

@@ -38,10 +38,16 @@ public final class ClientDirectory: Sendable {
     }
 
     /// Clients in the order of their ids, after a given one.
-    public func clients(after id: String?, limit: Int) -> [ClientDefinition] {
-        state.withLock { state in
-            let ids = state.byID.keys.filter { known in id.map { $0 < known } ?? true }.sorted().prefix(limit)
-            return ids.compactMap { state.byID[$0].flatMap { state.byNumber[$0] } }
+    /// - Parameter search: only those whose id begins with it or whose name holds it, whatever its case; nil: all.
+    public func clients(search: String? = nil, after id: String?, limit: Int) -> [ClientDefinition] {
+        let search = search?.lowercased() ?? ""
+        return state.withLock { state in
+            let clients = state.byNumber.values.filter { client in
+                guard id.map({ $0 < client.clientID }) ?? true else { return false }
+                return search.isEmpty || client.clientID.lowercased().hasPrefix(search)
+                    || client.name.lowercased().contains(search)
+            }
+            return Array(clients.sorted { $0.clientID < $1.clientID }.prefix(limit))
         }
     }
 }

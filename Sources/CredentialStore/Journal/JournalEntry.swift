@@ -24,10 +24,12 @@ public struct JournalEntry: Sendable, Equatable {
         case redeemed = 12
         /// Somebody agreed to what a client asks for, or took that back.
         case consentChanged = 13
+        /// A key comes near its end.
+        case expiring = 14
 
         /// Whether no answer that somebody may have kept is worth less by it: births, codes and refresh tokens that are used,
-        /// which nobody is answered about, and consents.
-        var endsNothing: Bool { [.issued, .redeemed, .consentChanged].contains(self) }
+        /// which nobody is answered about, consents, and warnings.
+        var endsNothing: Bool { [.issued, .redeemed, .consentChanged, .expiring].contains(self) }
 
         /// The name that callers of the change feed are told.
         public var name: String {
@@ -45,6 +47,7 @@ public struct JournalEntry: Sendable, Equatable {
             case .restored: "restored"
             case .redeemed: "redeemed"
             case .consentChanged: "consent_changed"
+            case .expiring: "expiring"
             }
         }
     }

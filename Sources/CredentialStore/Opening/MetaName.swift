@@ -2,7 +2,7 @@ import RecordCache
 
 /// The names of the `meta` table.
 enum MetaName {
-    case schema, vendor, origin, incarnation, journalNumber, time, pepperHighest, lookupCheck, auditHead
+    case schema, vendor, origin, incarnation, journalNumber, time, pepperHighest, lookupCheck, auditHead, expiryWarned
     case internedHighest(InternedTable.Kind)
     case pepperCheck(UInt16)
     /// That keys were imported by this scheme.
@@ -15,6 +15,7 @@ enum MetaName {
         let name =
             switch self {
             case .schema: "schema"
+            case .expiryWarned: "expiry-warned"
             case .vendor: "vendor"
             case .origin: "origin"
             case .incarnation: "incarnation"

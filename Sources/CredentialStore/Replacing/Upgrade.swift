@@ -59,7 +59,7 @@ enum Migration {
     private typealias Step = @Sendable (Environment, borrowing WriteTransaction) throws -> Void
 
     /// From schema 1 on, in order.
-    private static let steps: [Step] = [addOrigin, addConsentsAndAudit]
+    private static let steps: [Step] = [addOrigin, addConsentsAndAudit, addUsesAndRequests]
 
     /// Brings the store of a staged folder to the present schema.
     @available(*, noasync)
@@ -98,6 +98,14 @@ enum Migration {
     ) throws {
         _ = try environment.openDatabase("consents", keys: .bytes, in: transaction, create: true)
         _ = try environment.openDatabase("audit", keys: .integer, in: transaction, create: true)
+    }
+
+    /// 3 to 4: when credentials were last accepted, and what repeated requests have made.
+    private static func addUsesAndRequests(
+        _ environment: Environment, _ transaction: borrowing WriteTransaction
+    ) throws {
+        _ = try environment.openDatabase("uses", keys: .integer, in: transaction, create: true)
+        _ = try environment.openDatabase("requests", keys: .bytes, in: transaction, create: true)
     }
 
     private static func put(

@@ -53,6 +53,12 @@ public struct Sweep: Sendable {
             }
             report.journalEntries += last
         } while last > 0
+        repeat {
+            last = try await store.write(creates: false) { writer, transaction in
+                try writer.forgetRequests(
+                    before: now.adding(-RepeatableRequest.keepSeconds), limit: batchMax, in: transaction)
+            }
+        } while last > 0
         // Overwrites eight bytes, so it does not give way when the map is nearly full.
         try await store.write(creates: false) { writer, transaction in
             try writer.setNumber(.time, UInt64(clamping: mark.rawValue), in: transaction)

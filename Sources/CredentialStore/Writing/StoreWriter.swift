@@ -160,6 +160,7 @@ public final class StoreWriter {
         }
         changes += 1
         _ = try naming { () throws in try transaction.delete(schema.credentials, key: record.id.rawValue) }
+        _ = try naming { () throws in try transaction.delete(schema.uses, key: record.id.rawValue) }
         publication.floors.append(record.id)
     }
 
@@ -338,7 +339,7 @@ public final class StoreWriter {
     // MARK: Rows
 
     @discardableResult
-    private func put(
+    func put(
         _ table: Database, key: CredentialID, _ value: [UInt8], overwrite: Bool,
         in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> Bool {

@@ -123,7 +123,7 @@ struct ChangeMembers {
             write(",\"family\":\"", family, &out)
             return
         case .pepperAdded, .pepperRetired, .consentChanged: return
-        case .issued, .edited, .rotated, .revoked, .ownerRevoked, .restored, .redeemed: break
+        case .issued, .edited, .rotated, .revoked, .ownerRevoked, .restored, .redeemed, .expiring: break
         }
         out.append(",\"flush\":true")
     }

@@ -68,18 +68,20 @@ extension Issuer {
         guard let name = try RequestText.name(request.name) else {
             throw .invalid(field: "name", reason: "is required")
         }
-        let grants = try Grants(scope: request.scope, audience: request.audience, networks: [])
+        let grants = try Grants(scope: request.scope, audience: request.audience, networks: [], by: authority)
         let rights = try check(request)
-        let rightSet = try Grants(scope: rights.map(\.scope), audience: request.audience, networks: [])
-        let (store, actor) = (store, actor)
+        let rightSet = try Grants(
+            scope: rights.map(\.scope), audience: request.audience, networks: [], by: authority)
+        let (store, actor, repeatable) = (store, actor, repeatable)
         while true {
-            let clientID = CredentialID.random().description
+            let idNumber = CredentialID.random()
+            let clientID = idNumber.description
             let owner = Array(clientID.utf8)
             guard let newborn = Newborn.mint(kind: .clientSecret, store: store, owner: owner, name: nil) else {
                 continue
             }
             do {
-                let client = try await store.write(creates: true) { writer, transaction in
+                let client = try await write(creates: true) { writer, transaction in
                     // The directory knows the last commit, the writer what came before this in the same one.
                     if let san = request.certificateSAN,
                         store.published.clients.client(certificateSAN: san) != nil
@@ -104,6 +106,7 @@ extension Issuer {
                     let secrets = request.isPublic ? [] : [newborn.credential.record.id]
                     let deed = AuditDeed(.clientCreated, credentials: secrets, clientID: clientID)
                     try writer.audit(deed, by: actor, in: transaction)
+                    if let repeatable { try writer.remember(repeatable, made: [idNumber], in: transaction) }
                     return client
                 }
                 let summary = try await summary(client)
@@ -165,12 +168,12 @@ extension Issuer {
 
     /// Clients in the order of their ids.
     public func clients(
-        after: String?, limit: Int
+        search: String? = nil, after: String?, limit: Int
     ) async throws(IssuanceError) -> (items: [ClientSummary], next: String?) {
         guard (1...Self.pageMax).contains(limit) else {
             throw .invalid(field: "limit", reason: "must be 1 to \(Self.pageMax)")
         }
-        let clients = store.published.clients.clients(after: after, limit: limit)
+        let clients = store.published.clients.clients(search: search, after: after, limit: limit)
         var items: [ClientSummary] = []
         for client in clients { items.append(try await summary(client)) }
         return (items, clients.count == limit ? clients.last?.clientID : nil)
@@ -193,7 +196,7 @@ extension Issuer {
     /// Gives a client that has no living secret a new one with its registered rights.
     private func giveSecret(_ client: ClientDefinition) async throws(IssuanceError) -> IssuedClient {
         let scope = client.rights.map { ScopeSet.rightPrefix + $0 }
-        let rights = try Grants(scope: scope, audience: client.audience, networks: [])
+        let rights = try Grants(scope: scope, audience: client.audience, networks: [], by: authority)
         let owner = Array(client.clientID.utf8)
         let deed = AuditDeed(.clientSecretCreated, clientID: client.clientID)
         let issued = try await issue(kind: .clientSecret, owner: owner, name: nil, as: deed) {
@@ -240,6 +243,6 @@ extension Issuer {
                 credential.record.kind == .clientSecret && credential.record.client == client.number
             }.rows
         }
-        return rows.map(summary).sorted { $0.issuedAt < $1.issuedAt }
+        return rows.map { summary($0) }.sorted { $0.issuedAt < $1.issuedAt }
     }
 }

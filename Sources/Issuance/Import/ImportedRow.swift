@@ -22,7 +22,8 @@ struct ImportedRow: Sendable {
         owner = try RequestText.owner(line.request.owner, field: "owner")
         name = try RequestText.name(line.request.name)
         grants = try Grants(
-            scope: line.request.scope, audience: line.request.audience, networks: line.request.networks)
+            scope: line.request.scope, audience: line.request.audience, networks: line.request.networks,
+            by: issuer.authority)
         notBefore = try RequestText.time(line.request.notBefore ?? .always, field: "nbf")
         let seconds = try issuer.policy.keySeconds(asked: line.request.expiresInSeconds)
         let now = issuer.store.clock.now()

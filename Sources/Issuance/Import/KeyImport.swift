@@ -84,7 +84,7 @@ extension Issuer {
         let (store, actor) = (store, actor)
         while true {
             do {
-                return try await store.write(creates: true) { writer, transaction in
+                return try await write(creates: true) { writer, transaction in
                     var report = ImportReport()
                     for (line, row) in rows {
                         switch try row.insert(store: store, writer: writer, in: transaction) {

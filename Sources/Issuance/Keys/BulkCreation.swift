@@ -12,7 +12,7 @@ extension Issuer {
         guard (1...Self.keysInBulkMax).contains(request.count) else {
             throw .invalid(field: "count", reason: "must be 1 to \(Self.keysInBulkMax)")
         }
-        let traits = try KeyTraits(request, policy: policy, now: store.clock.now())
+        let traits = try KeyTraits(request, issuer: self, now: store.clock.now())
         return BulkCreation(issuer: self, traits: traits, count: request.count)
     }
 }
@@ -75,7 +75,7 @@ public struct BulkCreation: Sendable {
             }
             let now = store.clock.now()
             do {
-                let first = try await store.write(creates: true) { [traits] writer, transaction in
+                let first = try await issuer.write(creates: true) { [traits] writer, transaction in
                     var first: StoredCredential?
                     for newborn in newborns {
                         var credential = newborn.credential

@@ -15,7 +15,7 @@ extension Issuer {
             throw .invalid(field: "count", reason: "must be 1 to \(Self.keysPerRequestMax)")
         }
         let now = store.clock.now()
-        let traits = try KeyTraits(request, policy: policy, now: now)
+        let traits = try KeyTraits(request, issuer: self, now: now)
         return try await issue(
             kind: .apiKey, count: request.count, owner: traits.owner, name: traits.name,
             as: AuditDeed(.keysCreated, owner: request.owner)
@@ -30,14 +30,14 @@ extension Issuer {
         kind: CredentialKind, count: Int = 1, owner: [UInt8], name: String?, as deed: AuditDeed? = nil,
         _ fill: @escaping @Sendable (StoreWriter, borrowing WriteTransaction, inout CredentialRecord) throws -> Void
     ) async throws(IssuanceError) -> [IssuedCredential] {
-        let (store, actor) = (store, actor)
+        let (store, actor, repeatable) = (store, actor, repeatable)
         while true {
             // In the order of their ids, as they lie in the tables: many at once then touch fewer pages and split them less.
             let newborns = (0..<count).compactMap { _ in
                 Newborn.mint(kind: kind, store: store, owner: owner, name: name)
             }.sorted { $0.credential.record.id.rawValue < $1.credential.record.id.rawValue }
             do {
-                let issued = try await store.write(creates: true) { writer, transaction in
+                let issued = try await write(creates: true) { writer, transaction in
                     var issued: [(StoredCredential, SecretText)] = []
                     for newborn in newborns {
                         var credential = newborn.credential
@@ -48,6 +48,9 @@ extension Issuer {
                     if var deed {
                         deed.credentials = issued.map(\.0.record.id)
                         try writer.audit(deed, by: actor, in: transaction)
+                    }
+                    if let repeatable {
+                        try writer.remember(repeatable, made: issued.map(\.0.record.id), in: transaction)
                     }
                     return issued
                 }

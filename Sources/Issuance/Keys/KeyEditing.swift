@@ -16,7 +16,8 @@ extension Issuer {
         let networks = try edit.networks.map { networks throws(IssuanceError) in
             try IssuanceError.list("network") { () throws(ListFault) in try NetworkSet(networks) }
         }
-        let (policy, actor) = (policy, actor)
+        if let scope { try authority.requireMayGrant(scope.tokens) }
+        let (store, policy, authority) = (store, policy, authority)
         let edited = try await mutate(creates: false) { writer, transaction in
             guard let old = try writer.credential(id, in: transaction), old.record.kind == .apiKey else {
                 throw IssuanceError.unknownCredential
@@ -47,9 +48,10 @@ extension Issuer {
                 new.record.audiences = try writer.intern(.audiences, Array(audience.text.utf8), in: transaction)
             }
             if let networks { new.record.networks = try writer.intern(.networks, networks.bytes, in: transaction) }
+            try authority.requireMayGrant(rightsOf: new.record, in: store)
             try writer.replace(old, by: new, event: .edited, in: transaction)
             let deed = AuditDeed(.keyEdited, credentials: [id], changed: edit.changed)
-            try writer.audit(deed, by: actor, in: transaction)
+            try writer.audit(deed, by: authority.actor, in: transaction)
             return new
         }
         return summary(edited)

@@ -92,7 +92,12 @@ struct Grants: Sendable {
     var audience: AudienceSet
     var networks: NetworkSet
 
-    init(scope: [String], audience: [String], networks: [String]) throws(IssuanceError) {
+    /// - Throws: ``IssuanceError/invalid(field:reason:)``; ``IssuanceError/forbidden(reason:)`` for a right that `authority`
+    ///   lacks.
+    init(
+        scope: [String], audience: [String], networks: [String], by authority: Authority
+    ) throws(IssuanceError) {
+        try authority.requireMayGrant(scope)
         self.scope = try IssuanceError.list("scope") { () throws(ListFault) in try ScopeSet(scope) }
         self.audience = try IssuanceError.list("audience") { () throws(ListFault) in try AudienceSet(audience) }
         self.networks = try IssuanceError.list("network") { () throws(ListFault) in try NetworkSet(networks) }

@@ -11,11 +11,12 @@ struct KeyTraits: Sendable {
     private let notBefore: UnixSeconds
 
     /// - Throws: ``IssuanceError/invalid(field:reason:)`` for what the request has wrong.
-    init(_ request: KeyRequest, policy: LifetimePolicy, now: UnixSeconds) throws(IssuanceError) {
+    init(_ request: KeyRequest, issuer: Issuer, now: UnixSeconds) throws(IssuanceError) {
         owner = try RequestText.owner(request.owner, field: "owner")
         name = try RequestText.name(request.name)
-        grants = try Grants(scope: request.scope, audience: request.audience, networks: request.networks)
-        seconds = try policy.keySeconds(asked: request.expiresInSeconds)
+        grants = try Grants(
+            scope: request.scope, audience: request.audience, networks: request.networks, by: issuer.authority)
+        seconds = try issuer.policy.keySeconds(asked: request.expiresInSeconds)
         notBefore = try RequestText.time(request.notBefore ?? .always, field: "nbf")
         guard notBefore < end(from: now) else {
             throw .invalid(field: "nbf", reason: "lies after the end of the key's life")

@@ -21,15 +21,16 @@ extension Issuer {
         guard (0...Self.overlapSecondsMax).contains(overlapSeconds) else {
             throw .invalid(field: "overlap_seconds", reason: "must be 0 to \(Self.overlapSecondsMax)")
         }
-        let (store, actor) = (store, actor)
+        let (store, authority, repeatable) = (store, authority, repeatable)
         while true {
             guard let newborn = Newborn.mint(kind: kind, store: store, owner: [], name: nil) else { continue }
             do {
-                let successor = try await store.write(creates: true) { writer, transaction in
+                let successor = try await write(creates: true) { writer, transaction in
                     // Read inside the mutation: a key that was revoked while this waited has no successor.
                     guard let old = try writer.credential(id, in: transaction), old.record.kind == kind else {
                         throw IssuanceError.unknownCredential
                     }
+                    try authority.requireMayGrant(rightsOf: old.record, in: store)
                     try writer.requireAlive(old, in: transaction)
                     if let successor = old.successor {
                         throw IssuanceError.conflict(reason: "was rotated already: its successor is \(successor)")
@@ -42,7 +43,8 @@ extension Issuer {
                     try writer.replace(
                         old, by: ending, event: overlapSeconds == 0 ? .revoked : .rotated, in: transaction)
                     let deed = AuditDeed(.credentialRotated, credentials: [id, successor.record.id])
-                    try writer.audit(deed, by: actor, in: transaction)
+                    try writer.audit(deed, by: authority.actor, in: transaction)
+                    if let repeatable { try writer.remember(repeatable, made: [successor.record.id], in: transaction) }
                     return successor
                 }
                 return IssuedCredential(summary: summary(successor), secret: newborn.secret)

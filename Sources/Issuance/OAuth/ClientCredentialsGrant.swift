@@ -18,7 +18,7 @@ extension Issuer {
             guard let newborn = Newborn.mint(kind: .accessToken, store: store, owner: owner, name: nil) else {
                 throw DrawAgain()
             }
-            try await store.write(creates: true) { writer, transaction in
+            try await write(creates: true) { writer, transaction in
                 let client = try writer.livingClient(clientID, store: store, in: transaction)
                 var row = newborn.credential
                 row.record.client = client.number

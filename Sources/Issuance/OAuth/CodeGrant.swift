@@ -27,7 +27,7 @@ extension Issuer {
             guard let newborn = Newborn.mint(kind: .authorizationCode, store: store, owner: owner, name: nil) else {
                 throw DrawAgain()
             }
-            try await store.write(creates: true) { [grantPolicy] writer, transaction in
+            try await write(creates: true) { [grantPolicy] writer, transaction in
                 let client = try writer.livingClient(request.clientID, store: store, in: transaction)
                 var row = newborn.credential
                 row.record.client = client.number
@@ -65,7 +65,7 @@ extension Issuer {
     public func redeem(_ redemption: CodeRedemption) async throws(OAuthError) -> TokenAnswer {
         let outcome = try await flow { store in
             guard let newborn = NewbornTokens(store: store) else { throw DrawAgain() }
-            return try await store.write(creates: true) { [self] writer, transaction in
+            return try await write(creates: true) { [self] writer, transaction in
                 try writer.redeem(redemption, newborn, issuer: self, in: transaction)
             }
         }

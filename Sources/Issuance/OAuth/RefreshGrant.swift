@@ -25,7 +25,7 @@ extension Issuer {
     public func refresh(_ refreshing: Refreshing) async throws(OAuthError) -> TokenAnswer {
         let outcome = try await flow { store in
             guard let newborn = NewbornTokens(store: store) else { throw DrawAgain() }
-            return try await store.write(creates: true) { [self] writer, transaction in
+            return try await write(creates: true) { [self] writer, transaction in
                 try writer.refresh(refreshing, newborn, issuer: self, in: transaction)
             }
         }
@@ -90,7 +90,8 @@ extension StoreWriter {
             record.issuedAt = now
             record.expiresAt = now.adding(seconds)
         }
-        try set(try Grants(scope: scope, audience: audience, networks: []), of: &access.record, in: transaction)
+        let grants = try Grants(scope: scope, audience: audience, networks: [], by: .flow)
+        try set(grants, of: &access.record, in: transaction)
         try insertNewborn(access, in: transaction)
         if refreshes {
             var refresh = newborn.refresh.row(owner: parent.owner) { record in

@@ -9,7 +9,7 @@ extension Issuer {
     /// A refresh token takes everything with it that its grant has given.
     public func revoke(_ token: SecretText, clientID: String) async throws(OAuthError) {
         try await flow { store in
-            try await store.write(creates: false) { writer, transaction in
+            try await write(creates: false) { writer, transaction in
                 let client = try writer.livingClient(clientID, store: store, in: transaction)
                 let kinds: Set<CredentialKind> = [.accessToken, .refreshToken, .authorizationCode]
                 guard let row = try writer.row(ofPresented: token, kinds, store: store, in: transaction),

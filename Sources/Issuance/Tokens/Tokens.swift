@@ -40,7 +40,7 @@ extension Issuer {
         }
         let grants = try Grants(
             scope: request.scope.isEmpty ? client.scope : request.scope,
-            audience: request.audience.isEmpty ? client.audience : request.audience, networks: [])
+            audience: request.audience.isEmpty ? client.audience : request.audience, networks: [], by: authority)
         let seconds = try policy.accessTokenSeconds(asked: request.expiresInSeconds)
         let deed = AuditDeed(
             .tokenIssued, clientID: client.clientID, owner: String(decoding: subject, as: UTF8.self))

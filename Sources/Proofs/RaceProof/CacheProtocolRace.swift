@@ -121,7 +121,7 @@ struct CacheProtocolRace: Sendable {
         let isHit =
             byTag
             ? Self.lookUp(Self.tag(index), of: Self.id(index), in: shared.cache, into: &record, touch: touch)
-            : shared.cache.lookUp(Self.id(index), into: &record, touch: touch)
+            : shared.cache.lookUp(Self.id(index), into: &record, touch: touch) != nil
         guard isHit else { return nil }
         shared.hits.add(1, ordering: .relaxed)
         if record.journalNumber < required || !Self.isWhole(record, index) {
@@ -138,7 +138,7 @@ struct CacheProtocolRace: Sendable {
             if touch { cache.noteHitAtHome(place) }
             return true
         }
-        return cache.lookUpElsewhere(place, tag: tag, pepper: 1, checksum: 0, into: &record, touch: touch)
+        return cache.lookUpElsewhere(place, tag: tag, pepper: 1, checksum: 0, into: &record, touch: touch) != nil
     }
 
     /// A version that a connection remembers, and the floor from before it was verified.

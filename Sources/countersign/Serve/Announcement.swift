@@ -4,38 +4,38 @@ import Synchronization
 
 /// The first line of the log: all listeners, when the last of them accepts. From then on the service is ready.
 final class Announcement: Sendable {
-    /// Whom the line names, in this order.
-    enum Plane: String, CaseIterable {
-        case data = "listeners"
-        case control
-        case oauth
+    private struct Known {
+        var data: String?
+        var socket: String?
+        var network: [String] = []
     }
 
-    private let known = Mutex<[Plane: String]>([:])
-    private let awaited: Set<Plane>
+    private let known = Mutex(Known())
+    private let networkListeners: Int
     private let logger: Logger
     private let readiness: DataPlane.Readiness
 
-    init(logger: Logger, readiness: DataPlane.Readiness, awaits: Set<Plane>) {
+    /// - Parameter networkListeners: of the control plane.
+    init(logger: Logger, readiness: DataPlane.Readiness, networkListeners: Int) {
         self.logger = logger
         self.readiness = readiness
-        awaited = awaits
+        self.networkListeners = networkListeners
     }
 
-    func dataPlane(_ listeners: [String]) { announce(.data, listeners.joined(separator: " ")) }
+    func dataPlane(_ listeners: [String]) { announce { $0.data = listeners.joined(separator: " ") } }
 
-    func controlPlane(_ listener: String) { announce(.control, listener) }
+    func controlSocket(_ listener: String) { announce { $0.socket = listener } }
 
-    func authorizationServer(_ listener: String) { announce(.oauth, listener) }
+    func controlNetwork(_ listener: String) { announce { $0.network.append(listener) } }
 
-    private func announce(_ plane: Plane, _ listener: String) {
-        let all = known.withLock { known in
-            known[plane] = listener
+    private func announce(_ change: (inout Known) -> Void) {
+        let known = known.withLock { known in
+            change(&known)
             return known
         }
-        guard awaited.isSubset(of: all.keys) else { return }
+        guard let data = known.data, let socket = known.socket, known.network.count == networkListeners else { return }
         readiness.become(.ready)
-        logger.notice(
-            "ready", metadata: Dictionary(uniqueKeysWithValues: all.map { ($0.key.rawValue, .string($0.value)) }))
+        let control = ([socket] + known.network.sorted()).joined(separator: " ")
+        logger.notice("ready", metadata: ["listeners": .string(data), "control": .string(control)])
     }
 }

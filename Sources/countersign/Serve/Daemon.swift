@@ -68,19 +68,23 @@ struct Daemon: Sendable {
             store: store, policy: settings.lifetimes, grantPolicy: settings.grants, pepperPath: settings.pepperPath)
         let announcement = Announcement(
             logger: logger, readiness: readiness,
-            awaits: settings.oauth == nil ? [.data, .control] : [.data, .control, .oauth])
+            networkListeners: settings.controlNetwork.count)
         let dataPlane = try DataPlaneServer(
             store: store, settings: settings.dataPlane, listeners: settings.listeners, health: settings.health,
             identity: settings.identity, group: group, readiness: readiness, logger: logger
         ) { announcement.dataPlane($0) }
-        let oauth = try settings.oauth.map { try OAuthServer(issuer: issuer, settings: $0.settings) }
-        let control = try controlPlane(issuer, oauth, readiness, logger, announcement)
-        let upkeep = Upkeep(store: store, identity: settings.identity, logger: logger)
+        let oauth = try settings.oauth.map { try OAuthServer(issuer: issuer, settings: $0) }
+        let administration = try controlPlaneServices(issuer, oauth, readiness)
+        let control = controlSocket(administration, logger, announcement)
+        let network = try controlNetwork(administration, logger, announcement)
+        let upkeep = Upkeep(
+            store: store, identity: settings.identity, keyWarningSeconds: settings.lifetimes.keyWarningSeconds,
+            logger: logger)
         let services = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 // Ended in reverse order: the data plane drains before administration goes.
                 services: [.init(service: upkeep), .init(service: control)]
-                    + authorizationServer(oauth, logger, announcement) + [.init(service: dataPlane)],
+                    + network.map { .init(service: $0) } + [.init(service: dataPlane)],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         do {
             try await services.run()
@@ -91,29 +95,33 @@ struct Daemon: Sendable {
         try? await group.shutdownGracefully()
     }
 
-    private func authorizationServer(
-        _ oauth: OAuthServer?, _ logger: Logger, _ announcement: Announcement
-    ) -> [ServiceGroupConfiguration.ServiceConfiguration] {
-        guard let oauth, let (of, listener) = settings.oauth else { return [] }
-        if of.login == .demonstration {
+    private func controlNetwork(
+        _ administration: ControlPlaneServices, _ logger: Logger, _ announcement: Announcement
+    ) throws -> [any Service] {
+        if settings.oauth?.login == .demonstration {
             logger.warning("the demonstration sign-in is on: everybody who reaches it can be anybody")
         }
-        let service = authorizationServerApplication(
-            oauth, address: listener, identity: settings.identity, logger: logger
-        ) { port in
-            let host = listener.hostAndPort?.host ?? ""
-            announcement.authorizationServer("\(listener.isEncrypted ? "https" : "http")://\(host):\(port)")
+        let callers = try AdministrationCallers(
+            store: administration.issuer.store, audience: settings.dataPlane.issuer)
+        return settings.controlNetwork.map { listener in
+            controlPlaneApplication(
+                oauth: listener.only == .administration ? nil : administration.oauth,
+                administration: listener.only == .oauth ? nil : (administration, callers), address: listener,
+                identity: settings.identity, logger: logger
+            ) { port in
+                let host = listener.hostAndPort?.host ?? ""
+                let name = host.contains(":") ? "[\(host)]" : host
+                announcement.controlNetwork("\(listener.isEncrypted ? "https" : "http")://\(name):\(port)")
+            }
         }
-        return [.init(service: service)]
     }
 
-    private func controlPlane(
-        _ issuer: Issuer, _ oauth: OAuthServer?, _ readiness: DataPlane.Readiness, _ logger: Logger,
-        _ announcement: Announcement
-    ) throws -> some Service {
+    private func controlPlaneServices(
+        _ issuer: Issuer, _ oauth: OAuthServer?, _ readiness: DataPlane.Readiness
+    ) throws -> ControlPlaneServices {
         let explaining = try Explaining(issuer: issuer)
-        let services = ControlPlaneServices(
-            issuer: issuer.acting(as: .controlSocket),
+        return ControlPlaneServices(
+            issuer: issuer,
             explain: { bytes, scope, client throws(IssuanceError) in
                 try await explaining.explain(bytes, scope: scope, clientID: client)
             },
@@ -125,10 +133,15 @@ struct Daemon: Sendable {
                 case .failed: .notReady(reason: "the store has failed and the process is ending")
                 }
             }, backupFolder: settings.storePath, oauth: oauth)
+    }
+
+    private func controlSocket(
+        _ services: ControlPlaneServices, _ logger: Logger, _ announcement: Announcement
+    ) -> some Service {
         let path = if case .unix(let path) = settings.control.transport { path } else { "" }
         return controlPlaneApplication(
             services: services, socketPath: path, mode: Int(settings.control.mode), group: settings.control.group,
             logger: logger
-        ) { announcement.controlPlane("unix:\(path)") }
+        ) { announcement.controlSocket("unix:\(path)") }
     }
 }

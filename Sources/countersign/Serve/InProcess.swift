@@ -23,7 +23,7 @@ extension InProcessControl {
         let path = URL(fileURLWithPath: folder).standardizedFileURL.path
         let pepperPath = ProcessInfo.processInfo.environment[Setting.pepperFile.variable] ?? path + ".pepper"
         let store = try StoreFolder.openExisting(path, pepperPath: pepperPath)
-        let issuer = Issuer(store: store, pepperPath: pepperPath, actor: .command)
+        let issuer = Issuer(store: store, pepperPath: pepperPath)
         let explaining = try StoreFolder.naming { try Explaining(issuer: issuer) }
         let place = FileManager.default.temporaryDirectory.appendingPathComponent("countersign-\(UUID().uuidString)")
         try FileManager.default.createDirectory(
@@ -38,7 +38,7 @@ extension InProcessControl {
                 explain: { bytes, scope, client throws(IssuanceError) in
                     try await explaining.explain(bytes, scope: scope, clientID: client)
                 }, readiness: { .ready }, backupFolder: path),
-            socketPath: socket, logger: logger
+            access: .command, socketPath: socket, logger: logger
         ) { signal.yield() }
         let services = ServiceGroup(configuration: ServiceGroupConfiguration(services: [control], logger: logger))
         let running = Task {

@@ -11,9 +11,12 @@ import UnixSignals
 struct Upkeep: Service {
     let store: CredentialStore
     let identity: TLSIdentity?
+    let keyWarningSeconds: Int64
     let logger: Logger
 
     private static let certificateSeconds = 10
+    /// Seconds between two collections of what the verifiers noted.
+    private static let collectSeconds = 2
     /// Certificate rounds between two sweeps: a minute.
     private static let sweepRounds = 6
 
@@ -23,10 +26,13 @@ struct Upkeep: Service {
             group.addTask { await indexIDs() }
             group.addTask { await keepUp() }
             group.addTask { await reloadOnSignal() }
-            // Both end by cancellation only.
+            group.addTask { await collectUses() }
+            // They end by cancellation only.
             try? await gracefulShutdown()
             group.cancelAll()
         }
+        // The planes are down: what they noted last.
+        await writeUses()
     }
 
     private func populateCache() async {
@@ -54,12 +60,29 @@ struct Upkeep: Service {
         store.published.liveIDs.isComplete ? nil : try store.indexIDs(after: id)
     }
 
+    /// The verifiers' notes have room for some ten thousands: more often than they are written.
+    private func collectUses() async {
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .seconds(Self.collectSeconds))
+            store.collectUses()
+        }
+    }
+
+    private func writeUses() async {
+        do {
+            try await store.writeUses()
+        } catch {
+            logger.warning("the times of last use were not written", metadata: ["reason": "\(error)"])
+        }
+    }
+
     private func keepUp() async {
         var round = 0
         while !Task.isCancelled {
             try? await Task.sleep(for: .seconds(Self.certificateSeconds))
             guard !Task.isCancelled else { return }
             reload { try $0.reloadIfChanged() }
+            await writeUses()
             round += 1
             if round % Self.sweepRounds == 0 { await sweep() }
         }
@@ -85,6 +108,11 @@ struct Upkeep: Service {
     }
 
     private func sweep() async {
+        do {
+            try await store.warnOfExpiry(secondsBefore: keyWarningSeconds)
+        } catch {
+            logger.error("keys near their end were not looked for", metadata: ["reason": "\(error)"])
+        }
         do {
             // First: dead readers pin the pages that everything else needs.
             let dead = try removeDeadReaders()

@@ -10,23 +10,25 @@ struct OAuthReading {
         self.reader = reader
     }
 
-    /// Nil where nothing asks for one: no address for it, no place to sign in.
-    /// - Parameter listener: the public address of `control-listen`, if there is one.
-    func settings(listener: ListenerAddress?) throws -> (settings: OAuthSettings, listener: ListenerAddress)? {
+    /// The settings, nil where nothing asks for them: no address for it, no place to sign in.
+    /// - Parameter listeners: the network addresses of `control-listen`.
+    /// - Returns: also the addresses, with the default one where there has to be one.
+    func settings(listeners: [ListenerAddress]) throws -> (OAuthSettings?, [ListenerAddress]) {
         let isDemonstration = try reader.truth(.demoLogin) ?? false
         let loginURL = try reader.text(.loginURL)
         let introspectionURL = try reader.text(.introspectionURL).map { try address($0, .introspectionURL) }
         let corsOrigins = try origins()
         let asked = try reader.text(.issuer)
-        guard isDemonstration || loginURL != nil || listener != nil else { return nil }
+        let serving = listeners.filter { $0.only != .administration }
+        guard isDemonstration || loginURL != nil || !serving.isEmpty else { return (nil, listeners) }
         guard !isDemonstration || loginURL == nil else {
             throw reader.fault(.demoLogin, "cannot be set beside login-url: people sign in at one place")
         }
-        let listener = try listener ?? ListenerAddress("http://127.0.0.1:8081")
-        guard !isDemonstration || listener.isLocal else {
+        let own = try serving.isEmpty ? [ListenerAddress("http://127.0.0.1:8081")] : serving
+        guard !isDemonstration || (own + listeners).allSatisfy(\.isLocal) else {
             throw reader.fault(.demoLogin, "lets everybody be anybody: only for a control-listen on loopback")
         }
-        let issuer = try asked.map { try self.issuer($0) } ?? Self.loopbackIssuer(listener)
+        let issuer = try asked.map { try self.issuer($0) } ?? own.lazy.compactMap { Self.loopbackIssuer($0) }.first
         guard let issuer else {
             throw reader.fault(
                 .issuer, "is needed where clients come from other machines: the https address that they use")
@@ -35,7 +37,8 @@ struct OAuthReading {
             try isDemonstration ? .demonstration : loginURL.map { .application(url: try address($0, .loginURL)) }
         return (
             OAuthSettings(
-                issuer: issuer, introspectionURL: introspectionURL, login: login, corsOrigins: corsOrigins), listener
+                issuer: issuer, introspectionURL: introspectionURL, login: login, corsOrigins: corsOrigins),
+            serving.isEmpty ? listeners + own : listeners
         )
     }
 

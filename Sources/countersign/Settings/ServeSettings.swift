@@ -18,8 +18,10 @@ struct ServeSettings: Sendable {
     var vendor: Vendor?
     var listeners: [ListenerAddress]
     var control: ListenerAddress
-    /// The authorization server's settings and where it listens; nil: there is none.
-    var oauth: (settings: OAuthSettings, listener: ListenerAddress)?
+    /// Network addresses of the control plane.
+    var controlNetwork: [ListenerAddress]
+    /// Nil: there is no authorization server.
+    var oauth: OAuthSettings?
     var health: ListenerAddress?
     var threads: Int
     var pepperPath: String
@@ -54,19 +56,23 @@ struct ServeSettings: Sendable {
         threads = try reader.number(.threads, from: 1, to: 1_024) ?? System.coreCount
         listeners = try (try reader.list(.listen) ?? ["http://127.0.0.1:8080"]).map { try Self.listener($0) }
         for listener in listeners {
+            guard listener.only == nil else {
+                throw reader.fault(.listen, "takes no 'only': that is for control-listen")
+            }
             try Self.naming { () throws(ListenerAddress.Fault) in try listener.requirePrivate() }
         }
         let controls = try Self.controls(reader, storePath)
         control = controls.socket
-        oauth = try OAuthReading(reader).settings(listener: controls.open)
+        (oauth, controlNetwork) = try OAuthReading(reader).settings(listeners: controls.network)
         health = try reader.text(.healthListen).map { try Self.listener($0) }
-        identity = try Self.identity(reader, listeners + [health, controls.open].compactMap { $0 })
+        identity = try Self.identity(reader, listeners + controlNetwork + [health].compactMap { $0 })
         dataPlane = try Self.dataPlane(reader)
         lifetimes = LifetimePolicy(
             keySecondsDefault: try reader.number(.keySecondsDefault, from: 1).map(Int64.init),
             keySecondsMax: try reader.number(.keySecondsMax, from: 1).map(Int64.init),
             accessTokenSecondsDefault: Int64(try reader.number(.accessTokenSecondsDefault, from: 1) ?? 3_600),
-            accessTokenSecondsMax: Int64(try reader.number(.accessTokenSecondsMax, from: 1) ?? 86_400))
+            accessTokenSecondsMax: Int64(try reader.number(.accessTokenSecondsMax, from: 1) ?? 86_400),
+            keyWarningSeconds: Int64(try reader.number(.keyWarningSeconds) ?? 14 * 86_400))
         grants = GrantPolicy(
             refreshIdleSeconds: Int64(try reader.number(.refreshIdleSeconds, from: 1) ?? 30 * 86_400),
             refreshAbsoluteSeconds: Int64(try reader.number(.refreshAbsoluteSeconds, from: 1) ?? 90 * 86_400),
@@ -109,20 +115,16 @@ struct ServeSettings: Sendable {
         }
     }
 
-    /// Administration on one Unix socket, and at most one address for the public endpoints.
+    /// One Unix socket, and any number of network addresses.
     private static func controls(
         _ reader: SettingsReader, _ storePath: String
-    ) throws -> (socket: ListenerAddress, open: ListenerAddress?) {
+    ) throws -> (socket: ListenerAddress, network: [ListenerAddress]) {
         let addresses = try (try reader.list(.controlListen) ?? []).map { try listener($0) }
         let sockets = addresses.filter { $0.hostAndPort == nil }
-        let open = addresses.filter { $0.hostAndPort != nil }
-        guard sockets.count <= 1, open.count <= 1 else {
-            throw reader.fault(
-                .controlListen, "must be one unix:PATH for administration and one http(s)://HOST:PORT for OAuth at most"
-            )
-        }
-        for address in open { try naming { () throws(ListenerAddress.Fault) in try address.requirePrivate() } }
-        return (try sockets.first ?? listener("unix:\(storePath)/control.sock"), open.first)
+        let network = addresses.filter { $0.hostAndPort != nil }
+        guard sockets.count <= 1 else { throw reader.fault(.controlListen, "must name one unix:PATH at most") }
+        for address in network { try naming { () throws(ListenerAddress.Fault) in try address.requirePrivate() } }
+        return (try sockets.first ?? listener("unix:\(storePath)/control.sock"), network)
     }
 
     private static func identity(_ reader: SettingsReader, _ listeners: [ListenerAddress]) throws -> TLSIdentity? {

@@ -29,6 +29,7 @@ enum Setting: String, CaseIterable {
     case keySecondsMax = "lifetimes.key-max-seconds"
     case accessTokenSecondsDefault = "lifetimes.access-token-default-seconds"
     case accessTokenSecondsMax = "lifetimes.access-token-max-seconds"
+    case keyWarningSeconds = "lifetimes.key-warning-seconds"
     case refreshIdleSeconds = "lifetimes.refresh-token-idle-seconds"
     case refreshAbsoluteSeconds = "lifetimes.refresh-token-absolute-seconds"
     case refreshReuseLeeway = "refresh.reuse-leeway"
@@ -47,7 +48,7 @@ enum Setting: String, CaseIterable {
         case .demoLogin: .truth
         case .storeMapBytes, .threads, .cacheBytes, .connectionsMax, .drainSeconds, .keySecondsDefault, .keySecondsMax,
             .accessTokenSecondsDefault, .accessTokenSecondsMax, .refreshIdleSeconds, .refreshAbsoluteSeconds,
-            .refreshReuseLeeway:
+            .refreshReuseLeeway, .keyWarningSeconds:
             .number
         default: .text
         }

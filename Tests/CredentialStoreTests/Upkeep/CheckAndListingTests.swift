@@ -144,7 +144,7 @@ import Verification
         #expect(store.incarnation == fixture.store.incarnation)
         let issuer = Issuer(store: store)
         #expect(try await issuer.checkStore().isEmpty)
-        let rows = try await issuer.credentials(kind: nil, owner: nil, clientID: nil, after: nil, limit: 1_000)
+        let rows = try await issuer.credentials(CredentialFilter(), after: nil, limit: 1_000)
         #expect(rows.items.count == 50)
         let verifier = try Verifier(store: store)
         for (number, secret) in secrets.enumerated() {

@@ -61,7 +61,7 @@ import Testing
     }
 
     @Test func `that says nothing is closed without a word, before and between requests`() async throws {
-        try await withServer(settings: { ($0.freshSeconds, $0.idleSeconds) = (1, 1) }) { server in
+        try await withServer(settings: { ($0.freshSeconds, $0.idleSeconds) = (4, 1) }) { server in
             let silent = try await server.connect()
             let idle = try await server.connect()
             #expect(try await idle.ask(request("GET /livez")).status == 200)

@@ -131,7 +131,7 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
             let other = try await server.caller(rights: ["changes", "admin"])
             let weak = try await server.key(
                 KeyRequest(
-                    owner: "w", scope: ["countersign:introspec", "countersign:introspect:", "introspect", "read"]))
+                    owner: "w", scope: ["countersign:changes", "countersign:keys:read", "introspect", "read"]))
             let plainToken = try await server.token()
             let token = "token=\(try await server.key().secret)"
             let client = try await server.connect()

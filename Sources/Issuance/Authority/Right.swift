@@ -1,8 +1,11 @@
-/// A right over this service, written as a scope. Given by administration only, never by an OAuth flow.
+import CredentialModel
+
+/// A right over this service, written as a scope of a key or of a client's secret.
 ///
-/// Who reaches the Unix socket has them all: the file's permission is the authentication. A listener for keys and
-/// tokens compares them with the scope of the caller.
+/// Given by administration only, never by an OAuth flow, and nobody gives one that he has not (see ``Authority``).
 public enum Right: String, Sendable, CaseIterable {
+    case introspect = "countersign:introspect"
+    case changes = "countersign:changes"
     case keysRead = "countersign:keys:read"
     case keysWrite = "countersign:keys:write"
     case keysRevoke = "countersign:keys:revoke"
@@ -22,25 +25,19 @@ public enum Right: String, Sendable, CaseIterable {
     case storeBackup = "countersign:store:backup"
     case auditRead = "countersign:audit:read"
     case explain = "countersign:explain"
+    case metricsRead = "countersign:metrics:read"
 
     /// The scope that holds every right.
     public static let all = "countersign:admin"
 
-    /// Whether a caller with this scope has the right.
+    /// Whether a credential with these scopes has the right.
     public func isGranted(by scope: some Sequence<String>) -> Bool {
         scope.contains { $0 == rawValue || $0 == Self.all }
     }
-}
 
-/// Who may do what on a listener: decides on each request before its body is read.
-public struct AccessRule: Sendable {
-    let permit: @Sendable (ControlPlaneRequest, Right) async throws -> Void
-
-    /// - Parameter permit: throws an `AdministrationAPI.Problem` to refuse.
-    public init(permit: @escaping @Sendable (ControlPlaneRequest, Right) async throws -> Void) {
-        self.permit = permit
+    /// Whether a scope is a right of this version, or all of them. One that is not would say something to its reader and
+    /// nothing to this service.
+    static func isKnown(_ scope: String) -> Bool {
+        scope == all || Right(rawValue: scope) != nil
     }
-
-    /// Whoever could open the socket file.
-    public static let socketFile = AccessRule { _, _ in }
 }

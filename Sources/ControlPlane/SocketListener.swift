@@ -1,5 +1,6 @@
 import Hummingbird
 import HummingbirdCore
+import Issuance
 public import Logging
 import NIOCore
 public import ServiceLifecycle
@@ -13,18 +14,21 @@ public import ServiceLifecycle
 ///   - group: the group that the file is given to; the process's own when nil.
 ///   - onListening: called once, when callers can connect.
 public func controlPlaneApplication(
-    services: ControlPlaneServices, socketPath: String, mode: Int = 0o600, group: String? = nil, logger: Logger,
+    services: ControlPlaneServices, access: AccessRule = .socketFile, socketPath: String, mode: Int = 0o600,
+    group: String? = nil, logger: Logger,
     onListening: @escaping @Sendable () async -> Void = {}
 ) -> some Service {
-    let routes = openRoutes(services) + administrationRoutes(services, remembering: IdempotencyTable())
+    let routes = openRoutes(services) + administrationRoutes(services)
     return SocketListener(
-        routes: routes, access: .socketFile, path: socketPath, mode: mode, group: group, logger: logger,
+        routes: routes, issuer: services.issuer, access: access, path: socketPath, mode: mode, group: group,
+        logger: logger,
         onListening: onListening)
 }
 
 /// Serves routes on one socket file.
 struct SocketListener: Service {
     let routes: [Route]
+    let issuer: Issuer
     let access: AccessRule
     let path: String
     let mode: Int
@@ -42,7 +46,9 @@ struct SocketListener: Service {
         var requests = logger
         requests[metadataKey: "listener"] = "control"
         let application = Application(
-            responder: controlPlaneRouter(routes, access: access, logger: requests).buildResponder(),
+            responder: controlPlaneRouter(
+                routes, issuer: issuer, access: access, logger: requests
+            ).buildResponder(),
             server: .http1(configuration: ControlPlaneLimits.connections),
             configuration: ApplicationConfiguration(
                 address: .unixDomainSocket(path: socket.birthplace),

@@ -1,0 +1,128 @@
+public import CredentialModel
+import LMDB
+public import RecordCache
+import Synchronization
+
+/// When credentials were last accepted: collected from all verifiers, written in batches, read by administration.
+///
+/// No request writes. Every few seconds ``CredentialStore/collectUses()`` takes what the verifiers have noted, and
+/// ``CredentialStore/writeUses()`` puts it into the table `uses`. What was not written yet when a process is killed is lost:
+/// the last seconds.
+public final class UseLog: Sendable {
+    private struct State {
+        var sources: [UseNotes] = []
+        var waiting: [CredentialID: UnixSeconds] = [:]
+    }
+
+    private let state = Mutex(State())
+    /// Credentials whose use waits to be written, at most: 16 bytes and more each.
+    private static let waitingMax = 1_000_000
+
+    /// From now on, what a verifier notes is collected.
+    public func add(_ source: UseNotes) {
+        state.withLock { $0.sources.append(source) }
+    }
+
+    func collect() {
+        state.withLock { state in
+            for source in state.sources {
+                source.collect { id, time in
+                    if let known = state.waiting[id] {
+                        if time > known { state.waiting[id] = time }
+                    } else if state.waiting.count < Self.waitingMax {
+                        state.waiting[id] = time
+                    }
+                }
+            }
+        }
+    }
+
+    /// Uses that are known and not written yet.
+    func waitingTimes(of ids: [CredentialID]) -> [CredentialID: UnixSeconds] {
+        state.withLock { state in
+            var times: [CredentialID: UnixSeconds] = [:]
+            for id in ids { times[id] = state.waiting[id] }
+            return times
+        }
+    }
+
+    /// Takes what waits, in the order of the ids: as they lie in the table.
+    func take() -> [(id: CredentialID, time: UnixSeconds)] {
+        let waiting = state.withLock { state in
+            defer { state.waiting = [:] }
+            return state.waiting
+        }
+        return waiting.map { ($0.key, $0.value) }.sorted { $0.id.rawValue < $1.id.rawValue }
+    }
+}
+
+extension CredentialStore {
+    /// Rows in one mutation: a revocation that comes meanwhile waits for so many at most.
+    private static let usesPerMutation = 1_000
+
+    /// Takes what the verifiers have noted; cheap, and often enough if every few seconds.
+    public func collectUses() { uses.collect() }
+
+    /// Makes durable what was collected. A store that is nearly full takes none; last use gives way to revocations.
+    /// - Throws: ``StoreFailure``. What was not written then is lost.
+    public func writeUses() async throws {
+        uses.collect()
+        let taken = uses.take()
+        for start in stride(from: 0, to: taken.count, by: Self.usesPerMutation) {
+            let rows = Array(taken[start..<min(start + Self.usesPerMutation, taken.count)])
+            try await write(creates: true) { writer, transaction in
+                for row in rows { try writer.noteUse(of: row.id, at: row.time, in: transaction) }
+            }
+        }
+    }
+
+    /// When a credential was last accepted, as far as is known; nil: never, or before this store kept it.
+    @available(*, noasync)
+    public func lastUse(of id: CredentialID) throws(StoreFailure) -> UnixSeconds? {
+        try lastUses(of: [id])[id]
+    }
+
+    /// The same of many.
+    @available(*, noasync)
+    public func lastUses(of ids: [CredentialID]) throws(StoreFailure) -> [CredentialID: UnixSeconds] {
+        uses.collect()
+        // Before the table is read: what is written meanwhile is found in one of the two.
+        var times = uses.waitingTimes(of: ids)
+        try reading { transaction in
+            for id in ids {
+                let written = try transaction.get(schema.uses, key: id.rawValue) { UseRow.time($0) } ?? nil
+                if let written { times[id] = max(written, times[id] ?? .always) }
+            }
+        }
+        return times
+    }
+}
+
+/// A row of the table `uses`: seconds since the Unix epoch.
+enum UseRow {
+    static func row(_ time: UnixSeconds) -> [UInt8] {
+        var row: [UInt8] = []
+        row.append(word64: UInt64(bitPattern: time.rawValue))
+        return row
+    }
+
+    static func time(_ row: RawSpan) -> UnixSeconds? {
+        row.byteCount == 8 ? UnixSeconds(Int64(bitPattern: row.word64(at: 0))) : nil
+    }
+}
+
+extension StoreWriter {
+    /// Keeps the time of a use if it is the latest. It is no event of the credential's life: no journal entry, no floor.
+    func noteUse(
+        of id: CredentialID, at time: UnixSeconds, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
+        let (known, exists) = try naming { () throws -> (UnixSeconds?, Bool) in
+            (
+                try transaction.get(schema.uses, key: id.rawValue) { UseRow.time($0) } ?? nil,
+                try transaction.contains(schema.credentials, key: id.rawValue)
+            )
+        }
+        guard exists, known.map({ $0 < time }) ?? true else { return }
+        try put(schema.uses, key: id, UseRow.row(time), overwrite: true, in: transaction)
+    }
+}

@@ -1,0 +1,116 @@
+import CredentialModel
+import CredentialStore
+import Issuance
+import TestSupport
+import Testing
+
+/// Nobody grants what he lacks, and nobody acts with what he has lost.
+@Suite struct `An authority` {
+    private func holder(_ fixture: Fixture, _ scope: [String]) async throws -> (Issuer, CredentialID) {
+        let key = try await fixture.issuer.createKeys(KeyRequest(owner: "operator", scope: scope))[0].summary.id
+        let record = try #require(try fixture.row(key)).record
+        return (fixture.issuer.acting(as: .holder(of: record, in: fixture.store)), key)
+    }
+
+    private func isForbidden(_ body: () async throws -> Void) async -> Bool {
+        do {
+            try await body()
+            return false
+        } catch IssuanceError.forbidden {
+            return true
+        } catch {
+            Issue.record("\(error)")
+            return false
+        }
+    }
+
+    @Test(arguments: [["countersign:admin"], ["countersign:clients:write"], ["shop:read", "countersign:introspect"]])
+    func `makes no key with a right that it lacks`(scope: [String]) async throws {
+        let fixture = try Fixture()
+        let (issuer, _) = try await holder(fixture, ["countersign:keys:write"])
+        let request = KeyRequest(owner: "alice", scope: scope)
+        #expect(await isForbidden { _ = try await issuer.createKeys(request) })
+        #expect(await isForbidden { _ = try issuer.bulkCreation(of: request) })
+        let line = ImportLine(key: SecretText(Array("legacy_4f6e8a1b2c3d4e5f".utf8)), request: request)
+        #expect(try await issuer.importKeys([line]).refused.count == 1)
+        #expect(try fixture.pages(owner: "alice", limit: 10).joined().isEmpty)
+    }
+
+    @Test func `makes keys with its own rights and with scopes that are none`() async throws {
+        let fixture = try Fixture()
+        let (issuer, _) = try await holder(fixture, ["countersign:keys:write", "countersign:introspect"])
+        let scope = ["shop:read", "countersign:introspect", "countersign:keys:write"]
+        let made = try await issuer.createKeys(KeyRequest(owner: "alice", scope: scope))[0]
+        #expect(made.summary.scope == scope)
+        let (admin, _) = try await holder(fixture, ["countersign:admin"])
+        _ = try await admin.createKeys(KeyRequest(owner: "bob", scope: ["countersign:admin", "countersign:keys:read"]))
+    }
+
+    @Test func `edits and rotates no key that holds more than it has`() async throws {
+        let fixture = try Fixture()
+        let (issuer, own) = try await holder(fixture, ["countersign:keys:write"])
+        let strong = try await fixture.issuer.createKeys(
+            KeyRequest(owner: "root", scope: ["countersign:admin"], expiresInSeconds: 600))[0].summary.id
+        let weak = try await fixture.key().summary.id
+        #expect(await isForbidden { _ = try await issuer.rotate(strong, overlapSeconds: 60) })
+        #expect(await isForbidden { _ = try await issuer.editKey(strong, KeyEdit(expiresAt: .some(nil))) })
+        #expect(await isForbidden { _ = try await issuer.editKey(weak, KeyEdit(scope: ["countersign:admin"])) })
+        #expect(await isForbidden { _ = try await issuer.editKey(own, KeyEdit(scope: ["countersign:admin"])) })
+        // Taking rights away gives none.
+        _ = try await issuer.editKey(strong, KeyEdit(scope: ["countersign:keys:write"]))
+        _ = try await issuer.rotate(strong, overlapSeconds: 60)
+        _ = try await issuer.rotate(weak, overlapSeconds: 60)
+    }
+
+    @Test func `gives no client and no client's secret a right that it lacks`() async throws {
+        let fixture = try Fixture()
+        let (issuer, _) = try await holder(fixture, ["countersign:clients:write"])
+        #expect(
+            await isForbidden { _ = try await issuer.createClient(ClientRequest(name: "gw", rights: ["introspect"])) })
+        #expect(
+            await isForbidden {
+                _ = try await issuer.createClient(
+                    ClientRequest(name: "gw", rights: ["admin"], certificateSAN: "gw.example", isPublic: true))
+            })
+        let gateway = try await fixture.issuer.createClient(ClientRequest(name: "gw", rights: ["introspect"])).summary
+        #expect(await isForbidden { _ = try await issuer.rotateClientSecret(gateway.clientID, overlapSeconds: 0) })
+        _ = try await fixture.issuer.revokeClientCredentials(gateway.clientID, issuedBefore: nil)
+        // Without a living secret it would be given a new one.
+        #expect(await isForbidden { _ = try await issuer.rotateClientSecret(gateway.clientID, overlapSeconds: 0) })
+        _ = try await issuer.createClient(ClientRequest(name: "plain"))
+    }
+
+    @Test func `does nothing any more once its credential is revoked, also if it was admitted before`() async throws {
+        let fixture = try Fixture()
+        let (issuer, own) = try await holder(fixture, ["countersign:admin"])
+        _ = try await issuer.createKeys(KeyRequest(owner: "alice"))
+        _ = try await fixture.issuer.revoke([own], chain: false)
+        #expect(await isForbidden { _ = try await issuer.createKeys(KeyRequest(owner: "alice")) })
+        let client = try await fixture.client().summary.clientID
+        #expect(await isForbidden { _ = try await issuer.revokeOwner("alice", issuedBefore: nil) })
+        #expect(await isForbidden { _ = try await issuer.issueToken(TokenRequest(clientID: client)) })
+        #expect(await isForbidden { _ = try await issuer.addPepper() })
+        #expect(try fixture.pages(owner: "alice", limit: 10).joined().count == 1)
+    }
+
+    @Test func `does nothing any more once its owner's or client's credentials are revoked in bulk`() async throws {
+        let fixture = try Fixture()
+        let (issuer, _) = try await holder(fixture, ["countersign:admin"])
+        _ = try await fixture.issuer.revokeOwner("operator", issuedBefore: nil)
+        #expect(await isForbidden { _ = try await issuer.createKeys(KeyRequest(owner: "alice")) })
+    }
+
+    @Test func `does nothing any more once its rights were edited`() async throws {
+        let fixture = try Fixture()
+        let (issuer, own) = try await holder(fixture, ["countersign:admin"])
+        _ = try await fixture.issuer.editKey(own, KeyEdit(scope: ["countersign:keys:read"]))
+        #expect(await isForbidden { _ = try await issuer.createKeys(KeyRequest(owner: "alice")) })
+    }
+
+    @Test func `cannot give a right that does not exist`() async throws {
+        let fixture = try Fixture()
+        await #expect(throws: IssuanceError.self) {
+            _ = try await fixture.issuer.createKeys(KeyRequest(owner: "alice", scope: ["countersign:key:read"]))
+        }
+    }
+}
