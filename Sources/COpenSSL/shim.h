@@ -78,4 +78,8 @@ static inline void cs_sha256(const uint8_t *message, uint64_t count, uint8_t *di
     SHA256(message, count, digest);
 }
 
+static inline void cs_sha512(const uint8_t *message, uint64_t count, uint8_t *digest) {
+    SHA512(message, count, digest);
+}
+
 #endif

@@ -1,15 +1,17 @@
 import CredentialModel
 
-/// The contents of a pepper file: the lookup secret and the peppers alive, as lines of text.
+/// The contents of a pepper file: the lookup secret, the peppers alive, and keys of other systems, as lines of text.
 ///
 /// ```
 /// # comment
 /// lookup 64 hex digits
 /// 1 64 hex digits
 /// 2 64 hex digits
+/// hmac billing 2 to 2,048 hex digits
 /// ```
 ///
-/// The lookup secret keys the aliases of imported credentials and never rotates.
+/// The lookup secret keys the aliases of imported credentials and never rotates. A line `hmac` holds a key under which
+/// another system hashed its own, with a name of the operator's choice; it stays for as long as such hashes are imported.
 public struct PepperFile: Sendable, CustomStringConvertible, CustomReflectable {
     /// What is wrong with a pepper file. Never holds any of its bytes.
     public struct Fault: Error, Equatable, Sendable, CustomStringConvertible {
@@ -27,27 +29,44 @@ public struct PepperFile: Sendable, CustomStringConvertible, CustomReflectable {
     private var lookupSecret: [UInt8]
     /// In order of their numbers; never empty.
     public private(set) var peppers: [Pepper]
+    /// In order of their names.
+    public let hmacKeys: [HMACKey]
 
     /// A new file with a lookup secret and pepper 1.
     public static func random() -> PepperFile? {
         guard let first = Pepper.random(number: 1) else { return nil }
-        return PepperFile(lookupSecret: randomSecret(), peppers: [first])
+        return PepperFile(lookupSecret: randomSecret(), peppers: [first], hmacSecrets: [:])
     }
 
-    private init(lookupSecret: [UInt8], peppers: [Pepper]) {
+    private init(lookupSecret: [UInt8], peppers: [Pepper], hmacSecrets: [String: [UInt8]]) {
+        let lookup = TagKey(lookupSecret)
         self.lookupSecret = lookupSecret
         self.peppers = peppers
-        lookup = TagKey(lookupSecret)
+        self.lookup = lookup
+        hmacKeys = hmacSecrets.sorted { $0.key < $1.key }.enumerated().map { place, named in
+            HMACKey(name: named.key, secret: named.value, place: place, lookup: lookup)
+        }
     }
+
+    /// What foreign keys can be imported by.
+    public var foreignSchemes: ForeignSchemes { ForeignSchemes(lookup: lookup, hmacKeys: hmacKeys) }
 
     /// Reads the text form.
     /// - Throws: ``Fault`` with the line that is wrong and what it should be.
     public init(parsing text: [UInt8]) throws(Fault) {
         var lookupSecret: [UInt8]?
         var peppers: [Pepper] = []
+        var hmacSecrets: [String: [UInt8]] = [:]
         for (index, line) in text.split(separator: 0x0A, omittingEmptySubsequences: false).enumerated() {
             let words = line.split(whereSeparator: { $0 == 0x20 || $0 == 0x09 || $0 == 0x0D })
             guard let name = words.first, name.first != 0x23 else { continue }
+            if name.elementsEqual("hmac".utf8) {
+                let key = try Self.hmacLine(words, number: index + 1)
+                guard hmacSecrets.updateValue(key.secret, forKey: key.name) == nil else {
+                    throw Fault(line: index + 1, reason: "a second HMAC key of this name")
+                }
+                continue
+            }
             guard words.count == 2, let secret = Self.hex(words[1]), secret.count == Pepper.byteCount else {
                 throw Fault(line: index + 1, reason: "expected a name and 64 hexadecimal digits")
             }
@@ -72,7 +91,26 @@ public struct PepperFile: Sendable, CustomStringConvertible, CustomReflectable {
         guard peppers.count <= PepperRing.aliveMax else {
             throw Fault(line: 0, reason: "more than \(PepperRing.aliveMax) peppers: retire some")
         }
-        self.init(lookupSecret: lookupSecret, peppers: peppers.sorted { $0.number < $1.number })
+        guard hmacSecrets.count <= HMACKey.countMax else {
+            throw Fault(line: 0, reason: "more than \(HMACKey.countMax) HMAC keys")
+        }
+        self.init(
+            lookupSecret: lookupSecret, peppers: peppers.sorted { $0.number < $1.number }, hmacSecrets: hmacSecrets)
+    }
+
+    private static func hmacLine(
+        _ words: [ArraySlice<UInt8>], number: Int
+    ) throws(Fault) -> (name: String, secret: [UInt8]) {
+        guard words.count == 3, HMACKey.isName(words[1]), let secret = hex(words[2]),
+            (1...HMACKey.byteCountMax).contains(secret.count)
+        else {
+            throw Fault(
+                line: number,
+                reason:
+                    "expected `hmac`, a name of up to \(HMACKey.nameBytesMax) lower-case letters, digits, '-' and '_' "
+                    + "that begins with a letter, and the key in hexadecimal digits")
+        }
+        return (String(decoding: words[1], as: UTF8.self), secret)
     }
 
     /// The text form. Secret: only for the file itself.
@@ -80,6 +118,7 @@ public struct PepperFile: Sendable, CustomStringConvertible, CustomReflectable {
         var text = "# Countersign peppers. Secret: keep this file away from the store and from its backups.\n"
         text += "lookup " + Self.hex(lookupSecret) + "\n"
         for pepper in peppers { text += "\(pepper.number) " + Self.hex(pepper.secret) + "\n" }
+        for key in hmacKeys { text += "hmac \(key.name) " + Self.hex(key.secret) + "\n" }
         return Array(text.utf8)
     }
 
@@ -89,12 +128,18 @@ public struct PepperFile: Sendable, CustomStringConvertible, CustomReflectable {
     public func addingPepper(above knownHighest: UInt16) -> PepperFile? {
         let highest = max(knownHighest, peppers.last?.number ?? 0)
         guard highest < UInt16.max, let pepper = Pepper.random(number: highest + 1) else { return nil }
-        return PepperFile(lookupSecret: lookupSecret, peppers: peppers + [pepper])
+        return with(peppers + [pepper])
     }
 
     /// The same file without the pepper of that number.
     public func removingPepper(_ number: UInt16) -> PepperFile {
-        PepperFile(lookupSecret: lookupSecret, peppers: peppers.filter { $0.number != number })
+        with(peppers.filter { $0.number != number })
+    }
+
+    private func with(_ peppers: [Pepper]) -> PepperFile {
+        var file = self
+        file.peppers = peppers
+        return file
     }
 
     static func randomSecret() -> [UInt8] {

@@ -19,6 +19,8 @@ public final class CredentialStore: Sendable {
     public let peppers: PepperRing
     /// Keys the aliases of imported credentials.
     public let lookup: TagKey
+    /// What credentials can be imported by.
+    public let foreignSchemes: ForeignSchemes
     public let clock: TrustedClock
     /// When credentials were last accepted.
     public let uses = UseLog()
@@ -45,6 +47,7 @@ public final class CredentialStore: Sendable {
         published = opened.published
         peppers = opened.peppers
         lookup = opened.lookup
+        foreignSchemes = opened.foreignSchemes
         clock = opened.clock
         environment = opened.environment
         schema = opened.schema

@@ -20,6 +20,10 @@ public enum StoreFailure: Error, Equatable, Sendable, CustomStringConvertible {
     case pepperDiffers(number: UInt16)
     /// The lookup secret in the file is not the one that aliases were made with.
     case lookupSecretDiffers
+    /// Keys were imported as HMACs under a key that is not in the pepper file.
+    case hmacKeyMissing(name: String)
+    /// The HMAC key of that name in the pepper file is not the one that keys were imported under.
+    case hmacKeyDiffers(name: String)
     /// The map has no room for what creates; revocations still have.
     case full(usedPercent: Int)
     /// More writes wait than the queue may hold.
@@ -65,6 +69,10 @@ public enum StoreFailure: Error, Equatable, Sendable, CustomStringConvertible {
             "pepper \(number) in the pepper file is not the one this store was made with: put the right file back"
         case .lookupSecretDiffers:
             "the lookup secret in the pepper file is not the one this store was made with: put the right file back"
+        case .hmacKeyMissing(let name):
+            "the HMAC key '\(name)' is not in the pepper file, but imported keys need it: put the line `hmac \(name)` back (--pepper-file)"
+        case .hmacKeyDiffers(let name):
+            "the HMAC key '\(name)' in the pepper file is not the one that keys were imported under: put the right one back"
         case .full(let usedPercent):
             "the store's map is \(usedPercent) % full and takes no more credentials; revocations still work: raise store.map-bytes and restart"
         case .busy:

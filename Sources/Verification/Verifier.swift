@@ -209,16 +209,35 @@ public final class Verifier: @unchecked Sendable {
         return watermarks.kills(record, longOwner: owner.octets)
     }
 
-    /// Credentials of other systems: found through their alias, then treated alike.
+    /// Credentials of other systems: found through an alias of what was imported of them, then treated alike.
+    ///
+    /// All schemes are tried that the store has credentials of, since one key may have been imported in two forms, which
+    /// nobody can see of a hash. Such a key is active only while both are: ending either ends it. The records are judged
+    /// from the last scheme to the first, and what is answered is that of the first.
     func verifyForeign(
         _ presented: RawSpan, at now: UnixSeconds, into record: inout CredentialRecord
     ) throws(StoreFailure) -> InactiveReason? {
         guard CredentialFormat.isImportable(presented) else { return .malformed }
-        guard published.hasAliases else { return .malformed }
-        let key = ForeignAlias.key(ofRaw: presented, lookup: store.lookup)
-        guard let id = try reader.alias(key.octets) else { return .malformed }
+        let used = published.foreignSchemes
+        if used.isEmpty { return .malformed }
+        var isKnown = false
+        for scheme in store.foreignSchemes.all.reversed() where used.contains(scheme) {
+            let form = ForeignSchemes.form(of: presented, by: scheme)
+            let alias = store.foreignSchemes.alias(of: form.octets, by: scheme)
+            guard let id = try reader.alias(alias.octets) else { continue }
+            if let reason = try verifyImported(form.octets, id, at: now, into: &record) { return reason }
+            isKnown = true
+        }
+        return isKnown ? nil : .malformed
+    }
+
+    /// Decides on an imported credential whose alias led to an id.
+    /// - Parameter form: what is imported of it: itself, or its hash.
+    private func verifyImported(
+        _ form: RawSpan, _ id: CredentialID, at now: UnixSeconds, into record: inout CredentialRecord
+    ) throws(StoreFailure) -> InactiveReason? {
         let place = peppers.newest
-        let newestTag = peppers.tag(ofImported: presented, kind: .apiKey, id: id, at: place)
+        let newestTag = peppers.tag(ofImported: form, kind: .apiKey, id: id, at: place)
         var copy = cache.lookUp(id, into: &record, touch: true)
         // Again where a pepper was retired since: then a copy is older than the row, and the row of a read may be.
         for _ in 0..<3 {
@@ -232,7 +251,7 @@ public final class Verifier: @unchecked Sendable {
             var tag = newestTag
             if record.pepper != place.number {
                 guard let older = peppers.place(of: record.pepper) else { continue }
-                tag = peppers.tag(ofImported: presented, kind: .apiKey, id: id, at: older)
+                tag = peppers.tag(ofImported: form, kind: .apiKey, id: id, at: older)
             }
             guard ConstantTime.equal(tag, record.tag) else { return .unknown }
             if let stamp { cache.fill(record, stamp: stamp) }

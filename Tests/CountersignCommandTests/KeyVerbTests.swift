@@ -151,7 +151,7 @@ import Testing
                 """
             let outcome = try await plane.command("key", "import", "-", input: lines)
             #expect(outcome.status == 3)
-            #expect(outcome.output == "imported 2, refused 4\n")
+            #expect(outcome.output == "imported 2, already there 0, refused 4\n")
             let numbers = outcome.errors.split(separator: "\n").compactMap { $0.split(separator: ":").first }
             #expect(Set(numbers) == ["line 3", "line 4", "line 5", "line 6"])
             for secret in ["8fK2pQ9sVx3LmN7", "tiny_secret"] {
@@ -169,8 +169,17 @@ import Testing
             #expect(outcome.status == 0)
             #expect(outcome.json.compactMap { $0["line"] as? Int } == Array(1...2_500))
             #expect(Set(outcome.json.compactMap { $0["id"] as? String }).count == 2_500)
+            // As after an import that broke off in the middle of its second batch.
+            let more = lines + (0..<10).map { #"{"key": "imported_key_more_now_\#($0)", "owner": "acme"}"# }
+            try Data(more.joined(separator: "\n").utf8).write(to: file)
             let again = try await plane.command("key", "import", file.path)
-            #expect(again.output == "imported 0, refused 2500\n")
+            #expect(again.status == 0 && again.errors.isEmpty)
+            #expect(again.output == "imported 10, already there 2500, refused 0\n")
+            let third = try await plane.command("key", "import", file.path, "--json")
+            #expect(third.status == 0 && third.json.allSatisfy { $0["existing"] as? Bool == true })
+            #expect(
+                third.json.prefix(2_500).compactMap { $0["id"] as? String }
+                    == outcome.json.compactMap { $0["id"] as? String })
         }
     }
 

@@ -50,6 +50,32 @@ private func refusal(_ text: String) -> PepperFile.Fault? {
         for secret in [hex1, hex2, hex3] { #expect(!fault.description.contains(secret.prefix(8))) }
     }
 
+    @Test func `holds HMAC keys of other systems by name, which stay when peppers come and go`() throws {
+        let text = "hmac old-crm_2 00\nlookup \(hex1)\n1 \(hex2)\nhmac billing 0A\(hex3)\n"
+        let file = try PepperFile(parsing: Array(text.utf8))
+        #expect(file.hmacKeys.map(\.name) == ["billing", "old-crm_2"])
+        #expect(file.hmacKeys.map(\.secret.count) == [33, 1])
+        let other = try #require(file.addingPepper(above: 1)?.removingPepper(1))
+        #expect(try PepperFile(parsing: other.serialized()).hmacKeys.map(\.secret) == file.hmacKeys.map(\.secret))
+        let long = "lookup \(hex1)\n1 \(hex2)\nhmac a \(String(repeating: "00", count: 1_024))\n"
+        #expect(refusal(long) == nil)
+    }
+
+    @Test(arguments: [
+        "hmac", "hmac billing", "hmac 00ff", "hmac billing 0", "hmac billing 0g", "hmac billing 00 00", "hmac B 00",
+        "hmac 1 00", "hmac -a 00", "hmac \(String(repeating: "a", count: 33)) 00", "hmac a:b 00", "hmac é 00",
+        "hmac a \(String(repeating: "00", count: 1_025))", "hmac dup 00",
+    ]) func `with a line of an HMAC key that is wrong is refused`(_ line: String) throws {
+        let fault = try #require(refusal("lookup \(hex1)\nhmac dup 7f7f\n1 \(hex2)\n\(line)\n"))
+        #expect(fault.line == 4 && !fault.reason.contains("7f7f"))
+    }
+
+    @Test func `with more HMAC keys than it may hold is refused`() throws {
+        let text = "lookup \(hex1)\n1 \(hex2)\n" + (0..<8).map { "hmac k\($0) 0\($0)\n" }.joined()
+        #expect(refusal(text) == nil)
+        #expect(refusal(text + "hmac k8 08\n")?.line == 0)
+    }
+
     @Test func `never traps on random bytes`() {
         for _ in 0..<2_000 {
             let bytes = (0..<Int.random(in: 0...200)).map { _ in UInt8.random(in: 0...255) }
@@ -78,9 +104,13 @@ extension TagKey {
 
 @Suite struct `Secrets of the digest` {
     @Test func `print only that they are redacted`() throws {
-        let file = try PepperFile(parsing: Array("lookup \(hex1)\n1 \(hex2)\n".utf8))
+        let file = try PepperFile(parsing: Array("lookup \(hex1)\n1 \(hex2)\nhmac billing \(hex2)\n".utf8))
         let pepper = try #require(file.peppers.first)
-        let secrets: [Any] = [pepper, file, file.lookup, file.peppers as Any, [file.lookup], pepper as Pepper? as Any]
+        let hmacKey = try #require(file.hmacKeys.first)
+        let secrets: [Any] = [
+            hmacKey, file.hmacKeys, file.foreignSchemes,
+            pepper, file, file.lookup, file.peppers as Any, [file.lookup], pepper as Pepper? as Any,
+        ]
         for secret in secrets {
             var dumped = ""
             dump(secret, to: &dumped)

@@ -20,7 +20,7 @@ func native(_ text: [UInt8]) -> NativeCredential? {
 }
 
 func alias(_ key: [UInt8], _ lookup: TagKey) -> [UInt8] {
-    ForeignAlias.key(ofRaw: key.octets, lookup: lookup)
+    ForeignSchemes(lookup: lookup, hmacKeys: []).alias(of: key.octets, by: .raw)
 }
 
 func code(_ key: [UInt8], _ message: [UInt8]) -> [UInt8] {
@@ -124,7 +124,7 @@ func code(_ key: [UInt8], _ message: [UInt8]) -> [UInt8] {
         let lookup = TagKey(PepperFile.randomSecret())
         let key = Array("legacy-key-0123456789".utf8)
         let first = alias(key, lookup)
-        #expect(first.count == ForeignAlias.byteCount)
+        #expect(first.count == ForeignSchemes.aliasByteCount)
         for place in key.indices {
             var other = key
             other[place] ^= 1

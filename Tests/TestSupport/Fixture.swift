@@ -39,10 +39,16 @@ public final class Fixture: Sendable {
 
     /// Makes a new store.
     public convenience init(
-        options: StoreOptions = smallOptions, policy: LifetimePolicy = LifetimePolicy(), vendor: Vendor = .iiniit
+        options: StoreOptions = smallOptions, policy: LifetimePolicy = LifetimePolicy(), vendor: Vendor = .iiniit,
+        pepperLines: [String] = []
     ) throws {
         let folder = try TemporaryFolder()
-        let peppers = try PepperFileOnDisk.create(folder("peppers"))
+        var peppers = try PepperFileOnDisk.create(folder("peppers"))
+        if !pepperLines.isEmpty {
+            let text = peppers.serialized() + Array(pepperLines.map { $0 + "\n" }.joined().utf8)
+            try FixtureFile.replace(folder("peppers"), text)
+            peppers = try PepperFileOnDisk.read(folder("peppers"))
+        }
         let store = try CredentialStore.create(
             in: folder("store"), vendor: vendor, peppers: peppers, options: options)
         self.init(folder: folder, store: store, options: options, policy: policy)

@@ -33,7 +33,7 @@ import Verification
         let fixture = try Fixture()
         let id = try await importing(fixture, key)
         let other = Array("another_4f6e8a1b2c3d4e5f".utf8)
-        let alias = ForeignAlias.key(ofRaw: other.octets, lookup: fixture.store.lookup)
+        let alias = fixture.store.foreignSchemes.alias(of: other.octets, by: .raw)
         try await fixture.store.write(creates: true) { writer, transaction in
             try writer.setAlias(alias, id, in: transaction)
         }

@@ -30,6 +30,20 @@ public struct JSONLine: Sendable {
         text.append(UInt8(ascii: "]"))
     }
 
+    /// Nil stands as `null`.
+    public mutating func addOptional(_ name: String, _ value: String?) {
+        if let value { add(name, value) } else { addNull(name) }
+    }
+
+    public mutating func addOptional(_ name: String, _ value: Int64?) {
+        if let value { add(name, value) } else { addNull(name) }
+    }
+
+    private mutating func addNull(_ name: String) {
+        begin(name)
+        text.append(contentsOf: "null".utf8)
+    }
+
     /// The whole object.
     public var bytes: [UInt8] { text + [UInt8(ascii: "}")] }
 

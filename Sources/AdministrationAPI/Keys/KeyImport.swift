@@ -1,7 +1,15 @@
-/// One key that was made elsewhere. As a line of JSON it is also the format of `countersign key import`.
+/// One key that was made elsewhere, in exactly one of four forms. As a line of JSON it is also the format of
+/// `countersign key import`.
 public struct KeyImportLine: Codable, Equatable, Sendable {
     /// 20 to 512 visible ASCII characters without comma and quote.
-    public let key: Secret
+    public let key: Secret?
+    /// Instead of the key, its SHA-256 in hexadecimal digits, base64 or base64url.
+    public let sha256: Secret?
+    /// Its SHA-512.
+    public let sha512: Secret?
+    /// Its HMAC-SHA-256 under the HMAC key of that name in the pepper file.
+    public let hmacSHA256: Secret?
+    public let hmacKeyName: String?
     public let owner: String
     public let name: String?
     public let scope: SpaceSeparated?
@@ -13,10 +21,16 @@ public struct KeyImportLine: Codable, Equatable, Sendable {
     public let notBefore: Int64?
 
     public init(
-        key: Secret, owner: String, name: String? = nil, scope: SpaceSeparated? = nil, audience: [String]? = nil,
+        key: Secret? = nil, sha256: Secret? = nil, sha512: Secret? = nil, hmacSHA256: Secret? = nil,
+        hmacKeyName: String? = nil, owner: String, name: String? = nil, scope: SpaceSeparated? = nil,
+        audience: [String]? = nil,
         networks: [String]? = nil, expiresIn: Int64? = nil, notBefore: Int64? = nil
     ) {
         self.key = key
+        self.sha256 = sha256
+        self.sha512 = sha512
+        self.hmacSHA256 = hmacSHA256
+        self.hmacKeyName = hmacKeyName
         self.owner = owner
         self.name = name
         self.scope = scope
@@ -27,7 +41,9 @@ public struct KeyImportLine: Codable, Equatable, Sendable {
     }
 
     enum CodingKeys: String, CodingKey {
-        case key, owner, name, scope
+        case key, sha256, sha512, owner, name, scope
+        case hmacSHA256 = "hmac_sha256"
+        case hmacKeyName = "hmac_key_name"
         case audience = "aud"
         case networks = "network"
         case expiresIn = "expires_in"
@@ -36,7 +52,11 @@ public struct KeyImportLine: Codable, Equatable, Sendable {
 
     public init(from decoder: any Decoder) throws {
         let members = try decoder.strictMembers(CodingKeys.self)
-        key = try members.decode(Secret.self, forKey: .key)
+        key = try members.decodeIfPresent(Secret.self, forKey: .key)
+        sha256 = try members.decodeIfPresent(Secret.self, forKey: .sha256)
+        sha512 = try members.decodeIfPresent(Secret.self, forKey: .sha512)
+        hmacSHA256 = try members.decodeIfPresent(Secret.self, forKey: .hmacSHA256)
+        hmacKeyName = try members.decodeIfPresent(String.self, forKey: .hmacKeyName)
         owner = try members.decode(String.self, forKey: .owner)
         name = try members.decodeIfPresent(String.self, forKey: .name)
         scope = try members.decodeIfPresent(SpaceSeparated.self, forKey: .scope)
@@ -65,8 +85,20 @@ public struct KeyImportRequest: Codable, Equatable, Sendable {
     }
 }
 
-/// Answer to an import: what was taken, and which lines were not and why. Never holds a key.
+/// Answer to an import: what was taken, what was there already, and which lines were refused and why. Never holds a key.
 public struct KeyImportResult: Codable, Equatable, Sendable {
+    /// A line whose key was imported before, for the same owner, and is not revoked.
+    public struct Existing: Codable, Equatable, Sendable {
+        /// Index into `lines` of the request, from 0.
+        public let line: Int
+        public let id: String
+
+        public init(line: Int, id: String) {
+            self.line = line
+            self.id = id
+        }
+    }
+
     public struct Refusal: Codable, Equatable, Sendable {
         /// Index into `lines` of the request, from 0.
         public let line: Int
@@ -78,12 +110,23 @@ public struct KeyImportResult: Codable, Equatable, Sendable {
         }
     }
 
-    /// The ids of the imported keys, in the order of the lines that were not refused.
+    /// The ids of the imported keys, in the order of the lines that were neither there nor refused.
     public let imported: [String]
+    public let existing: [Existing]
     public let refused: [Refusal]
 
-    public init(imported: [String], refused: [Refusal]) {
+    public init(imported: [String], existing: [Existing], refused: [Refusal]) {
         self.imported = imported
+        self.existing = existing
         self.refused = refused
+    }
+    enum CodingKeys: String, CodingKey { case imported, existing, refused }
+
+    /// An older server has refused what was there.
+    public init(from decoder: any Decoder) throws {
+        let members = try decoder.container(keyedBy: CodingKeys.self)
+        imported = try members.decode([String].self, forKey: .imported)
+        existing = try members.decodeIfPresent([Existing].self, forKey: .existing) ?? []
+        refused = try members.decode([Refusal].self, forKey: .refused)
     }
 }

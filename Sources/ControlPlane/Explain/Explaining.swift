@@ -25,33 +25,32 @@ public final class Explaining: Sendable {
             guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
             audiences = Array(client.audience.joined(separator: " ").utf8)
         }
-        let verdict: Verdict
+        let judged: (reason: InactiveReason?, record: CredentialRecord)
         do throws(StoreFailure) {
-            verdict = try verifier.withLock { verifier throws(StoreFailure) in
-                try verifier.verify(presented.octets, at: store.clock.now())
+            judged = try verifier.withLock { verifier throws(StoreFailure) in
+                var record = CredentialRecord.blank
+                let reason = try verifier.verify(presented.octets, at: store.clock.now(), into: &record)
+                return (reason, record)
             }
         } catch {
             throw .unavailable(reason: error.description)
         }
-        var reason = verdict.reason
-        if let record = verdict.record {
+        var reason = judged.reason
+        if reason == nil {
             let interned = store.published.interned
             let needed = Array(scope.joined(separator: " ").utf8)
-            if let audiences, record.audiences != 0,
-                audiences.isEmpty || !Decision.isMeant(record, for: audiences.octets, interned: interned)
+            if let audiences, judged.record.audiences != 0,
+                audiences.isEmpty || !Decision.isMeant(judged.record, for: audiences.octets, interned: interned)
             {
                 reason = .wrongAudience
-            } else if !Decision.grants(record, scope: needed.octets, interned: interned) {
+            } else if !Decision.grants(judged.record, scope: needed.octets, interned: interned) {
                 reason = .insufficientScope
             }
         }
-        // What is malformed or unknown has no row; of the others, the id in the text is the id of the row, and only
-        // whoever holds the secret, or holds it no more, gets this far.
+        // What is malformed or unknown has no row; of the others, only whoever holds the secret, or holds it no more, gets
+        // this far.
         var summary: CredentialSummary?
-        if reason != .unknown, reason != .malformed {
-            let id = verdict.record?.id ?? NativeCredential(presented.octets, vendor: store.vendor)?.id
-            if let id { summary = try await issuer.credential(id) }
-        }
+        if reason != .unknown, reason != .malformed { summary = try await issuer.credential(judged.record.id) }
         return Explanation(inactive: reason, summary: summary)
     }
 }

@@ -111,9 +111,19 @@ extension OpenAPIDocument {
             "lines": {
               "type": "array", "minItems": 1, "maxItems": 1000,
               "items": {
-                "type": "object", "additionalProperties": false, "required": ["key", "owner"],
+                "type": "object", "additionalProperties": false, "required": ["owner"],
+                "description": "Exactly one of key, sha256, sha512 and hmac_sha256. A hash is that of the key's own bytes, in hexadecimal digits, base64 or base64url.",
+                "oneOf": [
+                  {"required": ["key"]}, {"required": ["sha256"]}, {"required": ["sha512"]},
+                  {"required": ["hmac_sha256", "hmac_key_name"]}],
                 "properties": {
                   "key": {"type": "string", "minLength": 20, "maxLength": 512},
+                  "sha256": {"type": "string", "minLength": 43, "maxLength": 64},
+                  "sha512": {"type": "string", "minLength": 86, "maxLength": 128},
+                  "hmac_sha256": {"type": "string", "minLength": 43, "maxLength": 64},
+                  "hmac_key_name": {
+                    "type": "string", "pattern": "^[a-z][a-z0-9_-]{0,31}$",
+                    "description": "Which `hmac` line of the pepper file holds the key of the HMAC."},
                   "owner": {"type": "string"},
                   "name": {"type": "string"},
                   "scope": {"$ref": "#/components/schemas/Scope"},
@@ -122,9 +132,18 @@ extension OpenAPIDocument {
                   "expires_in": {"type": "integer"},
                   "nbf": {"$ref": "#/components/schemas/Time"}}}}}},
         "KeyImportResult": {
-          "type": "object", "required": ["imported", "refused"],
+          "type": "object", "required": ["imported", "existing", "refused"],
           "properties": {
-            "imported": {"type": "array", "items": {"$ref": "#/components/schemas/ID"}},
+            "imported": {
+              "type": "array", "items": {"$ref": "#/components/schemas/ID"},
+              "description": "In the order of the lines that were neither there nor refused."},
+            "existing": {
+              "type": "array", "description": "What was imported before, for the same owner, and is not revoked.",
+              "items": {
+                "type": "object", "required": ["line", "id"],
+                "properties": {
+                  "line": {"type": "integer", "description": "Index into the lines of the request, from 0."},
+                  "id": {"$ref": "#/components/schemas/ID"}}}},
             "refused": {
               "type": "array",
               "items": {

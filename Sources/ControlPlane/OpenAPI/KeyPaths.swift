@@ -42,15 +42,27 @@ extension OpenAPIDocument {
         "/v1/keys/import": {
           "post": {
             "operationId": "importKeys", "summary": "Take over keys that were made elsewhere",
-            "description": "At most 1,000 lines and 8 MiB. A line that cannot be taken is refused and the others are taken.",
+            "description": "At most 1,000 lines and 8 MiB. A line holds a key in the clear or a hash of it. A line that cannot be taken is refused and the others are taken; what is there already, for the same owner and not revoked, is left as it is, so that an import can be repeated.",
             "x-right": "countersign:keys:write",
             "requestBody": {
               "required": true,
               "content": {"application/json": {"schema": {"$ref": "#/components/schemas/KeyImportRequest"}}}},
             "responses": {
               "200": {
-                "description": "What was taken and what was not.",
+                "description": "What was taken, what was there already, and what was refused.",
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/KeyImportResult"}}}},
+              "default": {"$ref": "#/components/responses/Problem"}}}},
+        "/v1/keys/export": {
+          "get": {
+            "operationId": "exportKeys", "summary": "All keys without their secrets",
+            "description": "Every key that is there from the beginning of the answer to its end stands in it once, in the order of the ids, as it was at some moment between; a key made or changed meanwhile may or may not show it. A body without its end means that some are missing.",
+            "x-right": "countersign:keys:read",
+            "parameters": [
+              {"$ref": "#/components/parameters/OfOwner"}, {"$ref": "#/components/parameters/OfClient"}],
+            "responses": {
+              "200": {
+                "description": "A key a line.",
+                "content": {"application/x-ndjson": {"schema": {"$ref": "#/components/schemas/Credential"}}}},
               "default": {"$ref": "#/components/responses/Problem"}}}},
         "/v1/keys/revocations": {
           "post": {

@@ -24,6 +24,7 @@ func administrationRoutes(_ services: ControlPlaneServices) -> [Route] {
         Route(.post, "/v1/keys", .keysWrite, body: .json, keys.create),
         Route(.post, "/v1/keys/bulk", .keysWrite, body: .json, keys.createMany),
         Route(.post, "/v1/keys/import", .keysWrite, body: imports, keys.importLines),
+        Route(.get, "/v1/keys/export", .keysRead, query: ["owner", "client_id"], keys.export),
         Route(.post, "/v1/keys/revocations", .keysRevoke, body: .json, keys.revokeMany),
         Route(.get, "/v1/keys/{id}", .keysRead, keys.show),
         Route(.patch, "/v1/keys/{id}", .keysWrite, body: .json, keys.edit),

@@ -5,6 +5,11 @@ enum MetaName {
     case schema, vendor, origin, incarnation, journalNumber, time, pepperHighest, lookupCheck, auditHead, expiryWarned
     case internedHighest(InternedTable.Kind)
     case pepperCheck(UInt16)
+    /// That keys were imported by this scheme.
+    case foreignScheme(String)
+
+    /// What all names of schemes begin with.
+    static let foreignSchemePrefix = "foreign-scheme-"
 
     var key: [UInt8] {
         let name =
@@ -21,6 +26,7 @@ enum MetaName {
             case .auditHead: "audit-head"
             case .internedHighest(let kind): "interned-highest-\(kind.rawValue)"
             case .pepperCheck(let number): "pepper-check-\(number)"
+            case .foreignScheme(let scheme): Self.foreignSchemePrefix + scheme
             }
         return Array(name.utf8)
     }

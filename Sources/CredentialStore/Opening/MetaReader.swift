@@ -78,7 +78,6 @@ struct MetaReader {
                 interning.load(kind, UInt32(truncatingIfNeeded: number), text.copied())
                 return .next
             }
-            if try transaction.count(schema.aliases) > 0 { published.noteAliases() }
             try transaction.scan(schema.clients, from: 0) { (key: UInt64, row: RawSpan) in
                 if let client = ClientDefinition(row: row, number: UInt32(truncatingIfNeeded: key)) {
                     published.clients.publish(client)
@@ -99,7 +98,7 @@ struct MetaReader {
         if damaged { throw .corrupt(table: "interned, clients or watermarks") }
     }
 
-    private func value(
+    func value(
         _ key: [UInt8], in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> [UInt8]? {
         try naming { () throws in try transaction.get(schema.meta, key: key.octets) { $0.copied() } }

@@ -12,6 +12,7 @@ struct OpenedStore {
     let published: Published
     let peppers: PepperRing
     let lookup: TagKey
+    let foreignSchemes: ForeignSchemes
     let clock: TrustedClock
     let environment: Environment
     let schema: Schema
@@ -100,11 +101,12 @@ extension CredentialStore {
                 let mark = try meta.writer.number(.time, in: transaction)
                 if let changing { try meta.writer.change(in: transaction, changing) }
                 try meta.load(published: published, interning: interning, in: transaction)
+                published.note(try meta.schemesInUse(of: peppers.foreignSchemes, in: transaction))
                 return OpenedStore(
                     directory: directory, vendor: vendor,
                     incarnation: try meta.writer.number(.incarnation, in: transaction) ?? 0,
                     origin: try meta.writer.number(.origin, in: transaction) ?? 0, published: published,
-                    peppers: PepperRing(alive), lookup: peppers.lookup,
+                    peppers: PepperRing(alive), lookup: peppers.lookup, foreignSchemes: peppers.foreignSchemes,
                     clock: TrustedClock(mark: mark.map { UnixSeconds(Int64(clamping: $0)) }), environment: environment,
                     schema: schema, interning: interning, lock: lock)
             }

@@ -1,4 +1,4 @@
-import CredentialDigest
+public import CredentialDigest
 import CredentialModel
 public import RecordCache
 import Synchronization
@@ -11,8 +11,8 @@ struct Publication {
     var born: [CredentialID] = []
     var watermarks: [(WatermarkSubject, Watermark)] = []
     var clients: [ClientDefinition] = []
-    /// The first imported credential is in: from now on foreign shapes are looked up.
-    var hasAliases = false
+    /// Credentials were imported by these: from now on foreign shapes are looked up by them.
+    var foreignSchemes = ForeignSchemeSet()
     var peppersAdded: [Pepper] = []
     var peppersRetired: [UInt16] = []
     /// The highest journal number given; 0 for none.
@@ -30,7 +30,7 @@ public final class Published: Sendable {
     public let liveIDs: LiveIDs
     /// How far the journal may be told.
     public let changes = ChangeSignal()
-    private let aliasesExist = Atomic<Bool>(false)
+    private let foreignSchemeBits = Atomic<UInt32>(0)
 
     /// - Parameters:
     ///   - cacheBytes: memory for copies of records; ``RecordCache/bytesMin`` at least.
@@ -47,11 +47,17 @@ public final class Published: Sendable {
         clients = ClientDirectory()
     }
 
-    /// Whether any credential of a foreign shape was ever imported; while not, such text needs no look-up.
-    public var hasAliases: Bool { aliasesExist.load(ordering: .acquiring) }
+    /// What credentials were ever imported by; for no other scheme is a presented text hashed and looked up.
+    ///
+    /// Acquire: pairs with the release in ``note(_:)``, which lies between a commit and its acknowledgement. Bits are only
+    /// ever added, so that whoever presents a key after its import was acknowledged finds its scheme here.
+    public var foreignSchemes: ForeignSchemeSet { ForeignSchemeSet(bits: foreignSchemeBits.load(ordering: .acquiring)) }
 
-    func noteAliases() {
-        aliasesExist.store(true, ordering: .releasing)
+    func note(_ schemes: ForeignSchemeSet) {
+        // Nearly always nothing new: reading leaves the line with all readers.
+        if foreignSchemes.bits | schemes.bits != foreignSchemes.bits {
+            foreignSchemeBits.bitwiseOr(schemes.bits, ordering: .releasing)
+        }
     }
 
     /// Whether a credential is revoked, by itself or in bulk, as far as was acknowledged.
@@ -64,7 +70,7 @@ public final class Published: Sendable {
     /// Tells all readers of a commit. After the commit, before its acknowledgement: the order is the contract.
     func apply(_ publication: Publication, transaction: UInt64, peppers: PepperRing) {
         for (subject, watermark) in publication.watermarks { watermarks.raise(subject, to: watermark) }
-        if publication.hasAliases { noteAliases() }
+        note(publication.foreignSchemes)
         for client in publication.clients { clients.publish(client) }
         for id in publication.floors { cache.raiseFloor(of: id, to: transaction) }
         for id in publication.born { liveIDs.insert(id) }

@@ -17,7 +17,7 @@ public final class StoreWriter {
     private(set) var journalNumber: UInt64 = 0
     private var journalNumberAtBegin: UInt64 = 0
     /// What readers have to learn before the batch is acknowledged.
-    private(set) var publication = Publication()
+    var publication = Publication()
     /// How often this transaction was written to: an operation that fails after its first write spoils the batch.
     private(set) var changes = 0
 
@@ -211,31 +211,6 @@ public final class StoreWriter {
         try put(schema.watermarks, WatermarkRow.key(subject), WatermarkRow.row(watermark), in: transaction)
         publication.watermarks.append((subject, watermark))
         return number
-    }
-
-    // MARK: Aliases
-
-    /// The id that an imported credential goes by; nil when it was never imported.
-    public func alias(_ key: [UInt8], in transaction: borrowing WriteTransaction) throws(StoreFailure) -> CredentialID?
-    {
-        let id = try naming { () throws -> CredentialID?? in
-            try transaction.get(schema.aliases, key: key.octets) {
-                $0.byteCount == 8 ? CredentialID(rawValue: $0.word64(at: 0)) : nil
-            }
-        }
-        guard let id else { return nil }
-        guard let id else { throw .corrupt(table: "aliases") }
-        return id
-    }
-
-    /// Gives an imported credential its id.
-    public func setAlias(
-        _ key: [UInt8], _ id: CredentialID, in transaction: borrowing WriteTransaction
-    ) throws(StoreFailure) {
-        var value: [UInt8] = []
-        value.append(word64: id.rawValue)
-        try put(schema.aliases, key, value, in: transaction)
-        publication.hasAliases = true
     }
 
     // MARK: Interned texts and clients

@@ -65,9 +65,10 @@ struct ControlConnection: Sendable {
     ///
     /// - Parameter receive: gets a piece and the length of the whole, if it is known.
     func download(
-        _ method: HTTPMethod, _ path: String, receive: (ByteBuffer, _ byteCount: Int?) async throws -> Void
+        _ method: HTTPMethod, _ path: String, query: [(name: String, value: String?)] = [],
+        receive: (ByteBuffer, _ byteCount: Int?) async throws -> Void
     ) async throws {
-        try await self.receive(request(method, path, []), receive)
+        try await self.receive(request(method, path, query), receive)
     }
 
     /// The same of what a body asks for.

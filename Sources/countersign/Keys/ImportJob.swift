@@ -1,6 +1,10 @@
 import AdministrationAPI
+import Foundation
 
 /// Sends lines in batches and reports what was refused, by line number and reason, never with the key.
+///
+/// What is done so far is written down nowhere but in the store: run once more from its beginning, an import finds there
+/// what it brought before.
 struct ImportJob {
     /// A line that was read well, with its number in the file from 1.
     private struct Pending {
@@ -11,8 +15,10 @@ struct ImportJob {
     /// One result, as `--json` prints it.
     private struct Result: Encodable {
         let line: Int
-        let id: String?
-        let refused: String?
+        var id: String?
+        /// True where the key was there before.
+        var existing: Bool?
+        var refused: String?
     }
 
     /// Held well under the 8 MiB that the server takes.
@@ -22,22 +28,43 @@ struct ImportJob {
     private let json: Bool
     private let byteCount: Int?
     private var batch: [Pending] = []
+    /// The batch that is with the server while the next one is read. One at a time: of a key that stands twice in the file,
+    /// the first line counts.
+    private var sent: (batch: [Pending], answer: Task<KeyImportResult, any Error>)?
     private var batchBytes = 0
     private var lastSent = 0
     private var progress = ProgressBar("importing")
+    private var refused: RefusedLines
+    private let isRefusalPrinted: Bool
     private(set) var importedCount = 0
-    private(set) var refusedCount = 0
+    private(set) var existingCount = 0
+    var refusedCount: Int { refused.count }
 
-    init(connection: ControlConnection, json: Bool, byteCount: Int?) {
+    /// - Parameter refusedPath: the file that takes what is refused; nil for the console.
+    init(connection: ControlConnection, json: Bool, byteCount: Int?, refusedPath: String?, input: FileHandle) throws {
         self.connection = connection
         self.json = json
         self.byteCount = byteCount
+        refused = try RefusedLines(path: refusedPath, input: input)
+        isRefusalPrinted = refusedPath == nil
     }
 
     mutating func run(_ source: LineReader) async throws {
+        defer { progress.finish() }
+        do {
+            try await read(source)
+        } catch {
+            // What is with the server is told of all the same.
+            try await settle()
+            throw error
+        }
+        try await send()
+        try await settle()
+    }
+
+    private mutating func read(_ source: LineReader) async throws {
         var reader = source
         var number = 0
-        defer { progress.finish() }
         while let bytes = try reader.next() {
             number += 1
             guard bytes.contains(where: { $0 != 0x20 && $0 != 0x09 }) else { continue }
@@ -56,45 +83,55 @@ struct ImportJob {
                 }
             }
         }
-        try await send()
     }
 
+    /// Waits for the batch before, and hands this one over.
     private mutating func send() async throws {
-        guard let last = batch.last else { return }
-        let result: KeyImportResult
-        do {
-            result = try await connection.send(
-                .POST, "/v1/keys/import", body: KeyImportRequest(lines: batch.map(\.line)))
-        } catch let failure as CommandFailure {
-            throw CommandFailure(
-                "\(failure.message) Lines up to \(lastSent) are done; go on with the next.", status: failure.status)
+        try await settle()
+        guard !batch.isEmpty else { return }
+        let (connection, lines) = (connection, batch.map(\.line))
+        let answer = Task<KeyImportResult, any Error> {
+            try await connection.send(.POST, "/v1/keys/import", body: KeyImportRequest(lines: lines))
         }
-        try report(result)
-        lastSent = last.number
+        sent = (batch, answer)
         batch = []
         batchBytes = 0
     }
 
-    private mutating func report(_ result: KeyImportResult) throws {
+    private mutating func settle() async throws {
+        guard let (batch, answer) = sent, let last = batch.last else { return }
+        sent = nil
+        do {
+            try report(try await answer.value, on: batch)
+        } catch let failure as CommandFailure {
+            throw CommandFailure(
+                "\(failure.message) Lines up to \(lastSent) are done. Run the same command again: what is there is passed over.",
+                status: failure.status)
+        }
+        lastSent = last.number
+    }
+
+    private mutating func report(_ result: KeyImportResult, on batch: [Pending]) throws {
         let refused = Dictionary(result.refused.map { ($0.line, $0.reason) }) { first, _ in first }
+        let existing = Dictionary(result.existing.map { ($0.line, $0.id) }) { first, _ in first }
         var imported = result.imported.makeIterator()
         for (index, pending) in batch.enumerated() {
             if let reason = refused[index] {
                 try refuse(pending.number, reason)
+            } else if let id = existing[index] {
+                existingCount += 1
+                if json { try Console.json(Result(line: pending.number, id: id, existing: true)) }
             } else if let id = imported.next() {
                 importedCount += 1
-                if json { try Console.json(Result(line: pending.number, id: id, refused: nil)) }
+                if json { try Console.json(Result(line: pending.number, id: id)) }
             }
         }
     }
 
     private mutating func refuse(_ number: Int, _ reason: String) throws {
-        refusedCount += 1
-        progress.finish()
-        if json {
-            try Console.json(Result(line: number, id: nil, refused: reason))
-        } else {
-            Console.error("line \(number): \(SafeText.visible(reason))")
-        }
+        if json { try Console.json(Result(line: number, refused: reason)) }
+        if isRefusalPrinted { progress.finish() }
+        // With --json, standard output has said it already.
+        if json, isRefusalPrinted { refused.note() } else { try refused.add(number, reason) }
     }
 }

@@ -9,6 +9,6 @@ struct KeyCommand: AsyncParsableCommand {
             """,
         subcommands: [
             KeyCreate.self, KeyList.self, KeyShow.self, KeyEdit.self, KeyRotate.self, KeyRevoke.self, KeyImport.self,
-            KeyScan.self,
+            KeyExport.self, KeyScan.self,
         ])
 }

@@ -10,14 +10,23 @@ struct KeyScan: AsyncParsableCommand {
             Reads standard input: a repository, a log, a dump. Names each credential of this store by its id and never prints
             it. Exits with 1 when one of them is alive.
 
-            Example:
+            Imported keys have no form that tells them. With --imported, every run of 20 to 512 letters, digits and -._~+/
+            is asked for, which takes its time in a long text.
+
+            Examples:
               git log -p | countersign key scan
+              countersign key scan --imported < access.log
             """)
+
+    @Flag(help: "Find imported keys too.")
+    var imported = false
 
     @OptionGroup var output: OutputOptions
     @OptionGroup var control: ControlOptions
 
     private static let pieceBytes = 1 << 16
+    /// Texts that are remembered as asked for; with more, some are asked for again.
+    private static let seenMax = 1_000_000
 
     /// A credential of this store that stands in the text.
     private struct Finding: Encodable {
@@ -32,14 +41,22 @@ struct KeyScan: AsyncParsableCommand {
     func run() async throws {
         try await control.withConnection { connection in
             var scanner = CredentialScanner()
+            var foreign = ForeignKeyScanner()
             var seen: Set<String> = []
+            // A key may be found in two spellings, with what stands around it.
+            var known: Set<String> = []
+            var found = 0
             var alive = 0
             var table = Table(["LINE", "ID", "KIND", "STATE", "OWNER"])
-            while let piece = try FileHandle.standardInput.read(upToCount: Self.pieceBytes), !piece.isEmpty {
-                for find in scanner.scan(Array(piece)) {
+            func judge(_ finds: [CredentialScanner.Find], countUnknown: Bool) async throws {
+                for find in finds {
                     let text = find.text.reveal()
-                    guard seen.insert(text).inserted, let finding = try await Self.judge(text, find.line, connection)
+                    guard seen.insert(text).inserted else { continue }
+                    if countUnknown { found += 1 }
+                    guard let finding = try await Self.judge(text, find.line, connection),
+                        known.insert(finding.id).inserted
                     else { continue }
+                    if !countUnknown { found += 1 }
                     if finding.active { alive += 1 }
                     if output.json {
                         try Console.json(finding)
@@ -50,9 +67,17 @@ struct KeyScan: AsyncParsableCommand {
                         ])
                     }
                 }
+                if seen.count > Self.seenMax { seen.removeAll() }
             }
-            if !output.json, !seen.isEmpty { try Console.line(table.render()) }
-            Console.error("\(seen.count) credentials found, \(alive) of them alive.")
+            while let piece = try FileHandle.standardInput.read(upToCount: Self.pieceBytes), !piece.isEmpty {
+                let bytes = Array(piece)
+                // Ours first: they count also where another store has made them.
+                try await judge(scanner.scan(bytes), countUnknown: true)
+                if imported { try await judge(foreign.scan(bytes), countUnknown: false) }
+            }
+            if imported { try await judge(foreign.finish(), countUnknown: false) }
+            if !output.json, found > 0 { try Console.line(table.render()) }
+            Console.error("\(found) credentials found, \(alive) of them alive.")
             if alive > 0 { throw CommandStatus.negative }
         }
     }

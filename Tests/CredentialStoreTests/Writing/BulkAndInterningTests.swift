@@ -1,3 +1,4 @@
+import CredentialDigest
 import CredentialModel
 import LMDB
 import RecordCache
@@ -151,18 +152,38 @@ import Testing
     @Test func `lead to an id, also after a restart`() async throws {
         let fixture = try Fixture()
         let key = [UInt8](0..<16)
-        #expect(!fixture.store.published.hasAliases)
+        #expect(fixture.store.published.foreignSchemes.isEmpty)
         try await fixture.store.write(creates: true) { writer, transaction in
             #expect(try writer.alias(key, in: transaction) == nil)
             try writer.setAlias(key, CredentialID(rawValue: 77), in: transaction)
             #expect(try writer.alias(key, in: transaction) == CredentialID(rawValue: 77))
         }
-        #expect(fixture.store.published.hasAliases)
+        #expect(fixture.store.published.foreignSchemes.contains(.raw))
         let again = try fixture.reopened()
-        #expect(again.store.published.hasAliases)
+        #expect(again.store.published.foreignSchemes.contains(.raw))
         let reader = try again.store.makeReader()
         let found = try reader.alias(key.octets)
         let none = try reader.alias([UInt8](1..<17).octets)
         #expect(found == CredentialID(rawValue: 77) && none == nil)
+    }
+
+    @Test func `of a store from before schemes were noted are of keys in the clear`() async throws {
+        let fixture = try Fixture()
+        let key = [UInt8](0..<16)
+        try await fixture.store.write(creates: true) { writer, transaction in
+            try writer.setAlias(key, CredentialID(rawValue: 77), in: transaction)
+            let note = MetaName.foreignScheme(ForeignScheme.raw.name).key
+            try writer.delete(writer.schema.meta, note, in: transaction)
+        }
+        let again = try fixture.reopened()
+        #expect(again.store.published.foreignSchemes.contains(.raw))
+        // What comes next must not hide what was there.
+        try await again.store.write(creates: true) { writer, transaction in
+            try writer.setAlias([1] + key.dropFirst(), CredentialID(rawValue: 78), by: .sha512, in: transaction)
+        }
+        let last = try again.reopened()
+        #expect(last.store.published.foreignSchemes.contains(.raw))
+        #expect(last.store.published.foreignSchemes.contains(.sha512))
+        #expect(!last.store.published.foreignSchemes.contains(.sha256))
     }
 }

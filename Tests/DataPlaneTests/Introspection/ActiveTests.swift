@@ -115,6 +115,27 @@ import Testing
         }
     }
 
+    @Test func `may have come from another system as a hash, wherever it is presented`() async throws {
+        try await withServer { server in
+            let caller = try await server.caller()
+            let foreign = "legacy_4f6e8a1b2c3d4e5f"
+            let hash = "7bbc80aca48471d552a513cc47c0c50f1479d00cc4147ba8d8b90f089f22588c"
+            let line = ImportLine(.sha256(SecretText(Array(hash.utf8))), request: KeyRequest(owner: "carol"))
+            let id = try #require(try await server.issuer.importKeys([line]).imported.first)
+            let client = try await server.connect()
+            for (isActive, reason) in [(true, "valid"), (true, "valid"), (false, "revoked")] {
+                if !isActive { _ = try await server.issuer.revoke([id], chain: false) }
+                let introspected = try await client.ask(introspection("token=\(foreign)", caller.authorization))
+                #expect(try introspected.json()["active"] as? Bool == isActive)
+                #expect(try introspected.json()["jti"] as? String == (isActive ? id.description : nil))
+                let verified = try await client.ask(verification("", apiKey(foreign)))
+                #expect(verified.status == (isActive ? 200 : 401))
+                let judged = try await client.ask(verdicts([hash, foreign, foreign], caller.authorization))
+                #expect(try judged.reasons() == ["malformed", reason, reason])
+            }
+        }
+    }
+
     @Test func `may come from another system or be on its way out`() async throws {
         try await withServer { server in
             let caller = try await server.caller()

@@ -1,0 +1,79 @@
+/// Finds what may be a key of another system in a text of any kind: such keys have no form of their own, so that only who
+/// knows them all can say which are.
+///
+/// What is found are runs of letters, digits and `-._~+/`, of a length that can be imported. As part of a path, behind a
+/// name and `=`, at the end of a sentence and with the padding of base64 they are found both with what is around them and
+/// without. Text may come in pieces.
+public struct ForeignKeyScanner: Sendable {
+    /// A longer run is no key but a file in one line.
+    private static let runBytesMax = 2_048
+
+    private var run: [UInt8] = []
+    private var isTooLong = false
+    private var line = 1
+
+    public init() {}
+
+    /// What ends in this piece.
+    public mutating func scan(_ piece: [UInt8]) -> [CredentialScanner.Find] {
+        var finds: [CredentialScanner.Find] = []
+        for byte in piece {
+            if Self.belongs(byte) {
+                if run.count == Self.runBytesMax { isTooLong = true } else { run.append(byte) }
+            } else {
+                if !run.isEmpty { finds += endRun() }
+                if byte == 0x0A { line += 1 }
+            }
+        }
+        return finds
+    }
+
+    /// What ends with the text.
+    public mutating func finish() -> [CredentialScanner.Find] { endRun() }
+
+    private mutating func endRun() -> [CredentialScanner.Find] {
+        defer {
+            run.removeAll(keepingCapacity: true)
+            isTooLong = false
+        }
+        guard !isTooLong, run.count >= CredentialFormat.importedBytesMin else { return [] }
+        var candidates: [[UInt8]] = []
+        for range in Self.parts(of: run) {
+            let part = Array(run[range])
+            let padding = run[range.upperBound...].prefix(2).prefix { $0 == UInt8(ascii: "=") }
+            for candidate in [part, Self.withoutDots(part)] + part.split(separator: UInt8(ascii: "/")).map(Array.init) {
+                candidates.append(candidate)
+            }
+            if !padding.isEmpty { candidates.append(part + padding) }
+        }
+        let line = line
+        return Set(candidates).filter { CredentialFormat.isImportable($0.octets) }
+            .map { CredentialScanner.Find(line: line, text: SecretText($0)) }
+    }
+
+    /// What stands between the signs of equality.
+    private static func parts(of run: [UInt8]) -> [Range<Int>] {
+        var parts: [Range<Int>] = []
+        var start = 0
+        for index in 0...run.count where index == run.count || run[index] == UInt8(ascii: "=") {
+            if index > start { parts.append(start..<index) }
+            start = index + 1
+        }
+        return parts
+    }
+
+    private static func withoutDots(_ part: [UInt8]) -> [UInt8] {
+        var part = part
+        while part.last == UInt8(ascii: ".") { part.removeLast() }
+        return part
+    }
+
+    private static func belongs(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: true
+        case UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"): true
+        case UInt8(ascii: "+"), UInt8(ascii: "/"), UInt8(ascii: "="): true
+        default: false
+        }
+    }
+}

@@ -1,0 +1,51 @@
+public import CredentialDigest
+public import CredentialModel
+public import LMDB
+
+// A store notes which schemes its credentials were imported by. Readers hash and look up a presented text once for each of
+// them and for no other; and a store that needs a key of the pepper file to do so is not opened without it.
+
+extension StoreWriter {
+    /// The id that an imported credential goes by; nil when it was never imported.
+    public func alias(_ key: [UInt8], in transaction: borrowing WriteTransaction) throws(StoreFailure) -> CredentialID?
+    {
+        let id = try naming { () throws -> CredentialID?? in
+            try transaction.get(schema.aliases, key: key.octets) {
+                $0.byteCount == 8 ? CredentialID(rawValue: $0.word64(at: 0)) : nil
+            }
+        }
+        guard let id else { return nil }
+        guard let id else { throw .corrupt(table: "aliases") }
+        return id
+    }
+
+    /// Gives an imported credential its id. Readers look such credentials up from the acknowledgement on.
+    public func setAlias(
+        _ key: [UInt8], _ id: CredentialID, by scheme: ForeignScheme = .raw, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
+        var value: [UInt8] = []
+        value.append(word64: id.rawValue)
+        if try !uses(scheme, in: transaction) {
+            try put(schema.meta, MetaName.foreignScheme(scheme.name).key, scheme.checkValue, in: transaction)
+        }
+        try put(schema.aliases, key, value, in: transaction)
+        publication.foreignSchemes.insert(scheme)
+    }
+
+    /// Whether credentials were imported by a scheme, in this transaction included.
+    public func uses(
+        _ scheme: ForeignScheme, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) -> Bool {
+        if publication.foreignSchemes.contains(scheme) { return true }
+        return try naming { () throws in
+            try transaction.contains(schema.meta, key: MetaName.foreignScheme(scheme.name).key.octets)
+        }
+    }
+}
+
+extension ForeignScheme {
+    /// What stands beside the scheme's name: where it needs a key, what tells the right one.
+    var checkValue: [UInt8] {
+        if case .hmacSHA256(let key) = self { key.checkValue } else { [1] }
+    }
+}

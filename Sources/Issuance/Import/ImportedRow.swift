@@ -1,0 +1,108 @@
+import CredentialDigest
+import CredentialModel
+import CredentialStore
+import LMDB
+
+/// A line whose key and fields are acceptable.
+struct ImportedRow: Sendable {
+    let owner: [UInt8]
+    private let scheme: ForeignScheme
+    private let form: [UInt8]
+    private let alias: [UInt8]
+    private let name: String?
+    private let grants: Grants
+    private let notBefore: UnixSeconds
+    private let expiresAt: UnixSeconds
+
+    init(_ line: ImportLine, issuer: Issuer) throws(IssuanceError) {
+        let (scheme, form) = try line.form.checked(issuer.store)
+        self.scheme = scheme
+        self.form = form
+        alias = issuer.store.foreignSchemes.alias(of: form.octets, by: scheme)
+        owner = try RequestText.owner(line.request.owner, field: "owner")
+        name = try RequestText.name(line.request.name)
+        grants = try Grants(
+            scope: line.request.scope, audience: line.request.audience, networks: line.request.networks,
+            by: issuer.authority)
+        notBefore = try RequestText.time(line.request.notBefore ?? .always, field: "nbf")
+        let seconds = try issuer.policy.keySeconds(asked: line.request.expiresInSeconds)
+        let now = issuer.store.clock.now()
+        expiresAt = seconds.map { now.adding($0) } ?? .never
+        guard notBefore < expiresAt else {
+            throw .invalid(field: "nbf", reason: "lies after the end of the key's life")
+        }
+    }
+
+    /// Puts the credential into the store, or says why not.
+    func insert(
+        store: CredentialStore, writer: StoreWriter, in transaction: borrowing WriteTransaction
+    ) throws -> ImportOutcome {
+        if let id = try writer.alias(alias, in: transaction) {
+            return try again(id, writer: writer, in: transaction)
+        }
+        if let other = try otherScheme(store: store, writer: writer, in: transaction) {
+            return .refused(reason: "was imported before, as \(other.inWords)")
+        }
+        let id = CredentialID.random()
+        let place = store.peppers.newest
+        let tag = store.peppers.tag(ofImported: form.octets, kind: .apiKey, id: id, at: place)
+        var record = CredentialRecord(id: id, kind: .apiKey, tag: tag, pepper: place.number)
+        record.flags = .imported
+        record.issuedAt = writer.now
+        record.expiresAt = expiresAt
+        record.notBefore = notBefore
+        try writer.set(grants, of: &record, in: transaction)
+        try writer.insertNewborn(StoredCredential(record: record, owner: owner, name: name), in: transaction)
+        try writer.setAlias(alias, id, by: scheme, in: transaction)
+        return .imported(id)
+    }
+
+    /// What to say of the same key or hash once more.
+    ///
+    /// An import that broke off is run again from its beginning, so that this is no error, unless it would leave somebody
+    /// in a false belief: that the key works, or whose it is.
+    private func again(
+        _ id: CredentialID, writer: StoreWriter, in transaction: borrowing WriteTransaction
+    ) throws -> ImportOutcome {
+        guard let row = try writer.credential(id, in: transaction) else {
+            return .refused(reason: "was imported before")
+        }
+        if try writer.isRevoked(row, in: transaction) {
+            return .refused(reason: "was imported before and is revoked")
+        }
+        if row.owner != owner { return .refused(reason: "was imported before, for another owner") }
+        return .existing(id)
+    }
+
+    /// By which other scheme this key is known already. Only a key in the clear can be asked for: a hash says nothing about
+    /// other hashes of the same key.
+    private func otherScheme(
+        store: CredentialStore, writer: StoreWriter, in transaction: borrowing WriteTransaction
+    ) throws -> ForeignScheme? {
+        guard case .raw = scheme else { return nil }
+        for other in store.foreignSchemes.all.dropFirst() where try writer.uses(other, in: transaction) {
+            let hash = ForeignSchemes.form(of: form.octets, by: other)
+            let alias = store.foreignSchemes.alias(of: hash.octets, by: other)
+            if try writer.alias(alias, in: transaction) != nil { return other }
+        }
+        return nil
+    }
+}
+
+/// What became of a line.
+enum ImportOutcome: Sendable {
+    case imported(CredentialID)
+    case existing(CredentialID)
+    case refused(reason: String)
+}
+
+extension ForeignScheme {
+    fileprivate var inWords: String {
+        switch self {
+        case .raw: "a key in the clear"
+        case .sha256: "its SHA-256"
+        case .sha512: "its SHA-512"
+        case .hmacSHA256(let key): "its HMAC-SHA-256 under '\(key.name)'"
+        }
+    }
+}
