@@ -1,0 +1,3 @@
+module original-uri
+
+go 1.22

@@ -1,0 +1,83 @@
+"""Configurations with a known hole, each with the check that has to notice: (file, text, what takes its place)."""
+
+from dataclasses import dataclass
+
+Edits = tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True)
+class Mutant:
+    meaning: str
+    noticed_by: str
+    edits: dict[str, Edits]
+
+
+CACHE = '''            proxy_cache verdicts;
+            proxy_cache_valid 200 1m;
+            proxy_ignore_headers Cache-Control;
+            proxy_cache_key %s;
+        }
+
+        # Countersign gives'''
+
+
+DENY = "http-request deny deny_status 503 hdr Retry-After 1"
+ALLOW = "http-request set-var(txn.away) int(1)"
+CHAIN = "[countersign, original-uri, without-credential]"
+
+
+def cached(key: str) -> dict[str, Edits]:
+    return {"nginx": (
+        ("nginx.conf", "http {", "http {\n    proxy_cache_path /var/log/nginx/verdicts keys_zone=verdicts:1m;"),
+        ("nginx.conf", "        }\n\n        # Countersign gives", CACHE % key))}
+
+
+MUTANTS = {
+    "forged": Mutant("a client's X-Auth-Subject arrives", "forgery", {
+        "nginx": (("nginx.conf", "proxy_set_header X-Auth-Subject    $countersign_subject;", ""),),
+        "haproxy": (("haproxy.cfg", "http-request del-header X-Auth- -m beg", ""),
+                    ("countersign.lua", "req_set_header", "req_add_header")),
+        "caddy": (("Caddyfile", "request_header -X-Auth-*\n", "\n"),
+                  ("Caddyfile", "copy_headers X-Auth-Subject", "copy_headers")),
+        "traefik": (("dynamic.yaml", "^X-Auth-", "^X-Auth-(Client|Scope|Type|Id|Expires|Sunset|Uri)$"),)}),
+    "underscore": Mutant("X_Auth_Subject of a client arrives", "forgery", {
+        "nginx": (("nginx.conf", "    access_log", "    underscores_in_headers on;\n    access_log"),),
+        "haproxy": (("haproxy.cfg", "http-request del-header [^a-z0-9-] -m reg", ""),),
+        # Caddy 2.11 drops such names by itself.
+        "caddy-debian": (("Caddyfile", "request_header -*_*\n", "\n"),),
+        "traefik": (("traefik.yaml", "aliasHeadersStrategy: delete", "aliasHeadersStrategy: keep"),)}),
+    "hop": Mutant("a client takes X-Auth-Subject away again by naming it in Connection", "forgery", {
+        "caddy": (("Caddyfile", "respond @hidden 400\n", "\n"),)}),
+    "open": Mutant("without an answer a request goes on", "trouble", {
+        "nginx": (("nginx.conf", "return 503;", "proxy_pass http://application;"),),
+        "haproxy": (("haproxy.cfg", DENY, ALLOW), ("haproxy.cfg", DENY.replace("deny deny_status", "return status"), ALLOW),
+                    ("haproxy.cfg", "    http-request set-pathq %[var(txn.countersign_uri)]\n", ""),
+                    ("countersign.lua", 'return refuse(txn, 503, { ["retry-after"] = { "1" } })', "return")),
+        "caddy": (("Caddyfile", "respond 503", "reverse_proxy 127.0.0.1:9000"),),
+        "traefik": (("dynamic.yaml", CHAIN, "[without-credential]"),)}),
+    "key": Mutant("api_key stays in the query", "identity", {
+        "nginx": (("nginx.conf", "http://application$application_uri;", "http://application;"),),
+        "haproxy": (("haproxy.cfg", "    http-request set-pathq %[var(txn.countersign_uri)]\n", ""),),
+        "caddy": (("Caddyfile", "uri @in_query query -api_key\n", "\n"),),
+        "traefik": (("dynamic.yaml", CHAIN, "[countersign, without-credential]"),)}),
+    "authorization": Mutant("the application gets Authorization", "identity", {
+        "nginx": (("nginx.conf", 'proxy_set_header Authorization     "";', ""),),
+        "haproxy": (("haproxy.cfg", "    http-request del-header Authorization\n", ""),),
+        "caddy": (("Caddyfile", "request_header -Authorization\n", "\n"),),
+        "traefik": (("dynamic.yaml", CHAIN, "[countersign, original-uri]"),)}),
+    "address": Mutant("a client's X-Forwarded-For is believed", "descriptions", {
+        "nginx": (("nginx.conf", "listen 127.0.0.1:8000;",
+                   "listen 127.0.0.1:8000; set_real_ip_from 0.0.0.0/0; real_ip_header X-Forwarded-For;"),),
+        "haproxy": (("countersign.lua", "{ txn.f:src() }", '{ txn.f:req_hdr("x-forwarded-for") or txn.f:src() }'),),
+        "caddy": (("Caddyfile", "\tlog default", "\tservers {\ntrusted_proxies static 0.0.0.0/0\n}\nlog default"),
+                  ("Caddyfile", "header_up -Cookie", "header_up X-Forwarded-For {client_ip}")),
+        "traefik": (("traefik.yaml", "    http:\n", "    forwardedHeaders:\n      insecure: true\n    http:\n"),
+                    ("dynamic.yaml", "trustForwardHeader: false", "trustForwardHeader: true"))}),
+    "logged": Mutant("the gateway logs queries", "silence", {
+        "nginx": (("nginx.conf", '"$request_method $uri"', '"$request"'),),
+        "haproxy": (("haproxy.cfg", "%HM %HP", "%HM %HU"),),
+        "caddy": (("Caddyfile", 'request>uri regexp \\?.* ""', "request>remote_ip delete"),),
+        "traefik": (("traefik.yaml", "defaultMode: drop", "defaultMode: keep"),)}),
+    "cached": Mutant("verdicts are kept for a minute", "revocation", cached("$request_uri$http_authorization")),
+    "mixed": Mutant("verdicts are kept for whoever comes next", "load", cached("$request_method")),
+}

@@ -1,0 +1,164 @@
+"""HTTP/1.1 as the proof of the gateways needs it: a client that sends exactly what it is told, and the application.
+
+The application answers with what reached it. Run as a program it serves that on a free port of the loopback, prints the
+port, and ends when its standard input does.
+"""
+
+import asyncio
+import json
+import re
+import socket
+import sys
+from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
+
+# Traefik waits 30 seconds for an answer about a request, and nobody can tell it otherwise.
+PATIENCE_SECONDS = 40
+# Kind, public id and at least a piece of the secret.
+CREDENTIAL = re.compile(rb"ii[kbrac]1_[0-9A-Za-z]{11}_[0-9A-Za-z]{8,49}")
+SEEN_PATH = "/-/seen"
+
+
+@dataclass
+class Answer:
+    """A response, and the request that the application saw, if it is its answer."""
+
+    status: int
+    fields: list[tuple[str, str]]
+    body: bytes
+
+    def all(self, name: str) -> list[str]:
+        return [value for other, value in self.fields if other == name]
+
+    @property
+    def reached(self) -> dict | None:
+        return json.loads(self.body) if self.all("x-application") and self.body else None
+
+
+class Connection:
+    """A keep-alive connection, opened again when the other side has closed it."""
+
+    def __init__(self, port: int, source: str = "127.0.0.1") -> None:
+        self._port, self._source, self._socket, self.opened = port, source, None, 0
+
+    def ask(
+        self, target: str, *fields: str, method: str = "GET", body: bytes = b"", version: str = "1.1",
+    ) -> Answer:
+        """Sends a request with these header lines. Host, and Content-Length with a body, are added."""
+        lines = [f"{method} {target} HTTP/{version}", "Host: gateway.test", *fields]
+        if body:
+            lines.append(f"Content-Length: {len(body)}")
+        request = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
+        try:
+            return self._exchange(request, method)
+        except (ConnectionError, EOFError):
+            self.close()
+            # Between two requests a server may end the connection; on a new one it has no reason to.
+            return self._exchange(request, method)
+
+    def close(self) -> None:
+        if self._socket:
+            self._socket.close()
+            self._socket = None
+
+    def _exchange(self, request: bytes, method: str) -> Answer:
+        if not self._socket:
+            self._socket = socket.create_connection(("127.0.0.1", self._port), PATIENCE_SECONDS, (self._source, 0))
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._rest = b""
+            self.opened += 1
+        self._socket.sendall(request)
+        head = self._until(b"\r\n\r\n")
+        while head.split(b" ", 2)[1] == b"100":
+            head = self._until(b"\r\n\r\n")
+        start, *lines = head.decode("latin-1").split("\r\n")
+        fields = []
+        for line in lines:
+            name, _, value = line.partition(":")
+            fields.append((name.lower(), value.strip()))
+        answer = Answer(int(start.split(" ", 2)[1]), fields, b"")
+        if method != "HEAD" and answer.status not in (204, 304):
+            answer.body = self._body(answer)
+        if start.startswith("HTTP/1.0") or "close" in (value.lower() for value in answer.all("connection")):
+            self.close()
+        return answer
+
+    def _body(self, answer: Answer) -> bytes:
+        if "chunked" in answer.all("transfer-encoding"):
+            body = b""
+            while size := int(self._until(b"\r\n").split(b";")[0], 16):
+                body += self._exactly(size)
+                self._exactly(2)
+            self._until(b"\r\n")
+            return body
+        if not answer.all("content-length"):
+            # Up to the end of the connection.
+            try:
+                while True:
+                    self._more()
+            except EOFError:
+                return self._rest
+        return self._exactly(int(answer.all("content-length")[0]))
+
+    def _until(self, mark: bytes) -> bytes:
+        while mark not in self._rest:
+            self._more()
+        found, _, self._rest = self._rest.partition(mark)
+        return found
+
+    def _exactly(self, count: int) -> bytes:
+        while len(self._rest) < count:
+            self._more()
+        found, self._rest = self._rest[:count], self._rest[count:]
+        return found
+
+    def _more(self) -> None:
+        piece = self._socket.recv(65_536)
+        if not piece:
+            raise EOFError
+        self._rest += piece
+
+
+class Application(asyncio.Protocol):
+    requests = credentials = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        self._transport, self._pending = transport, b""
+
+    def data_received(self, data: bytes) -> None:
+        self._pending += data
+        while b"\r\n\r\n" in self._pending:
+            head, _, rest = self._pending.partition(b"\r\n\r\n")
+            length = re.search(rb"\r\ncontent-length: *(\d+)", head, re.IGNORECASE)
+            count = int(length[1]) if length else 0
+            if len(rest) < count:
+                return
+            body, self._pending = rest[:count], rest[count:]
+            self._transport.write(self._answer(head, body))
+
+    def _answer(self, head: bytes, body: bytes) -> bytes:
+        start, *lines = head.decode("latin-1").split("\r\n")
+        method, target, _ = start.split(" ", 2)
+        if target == SEEN_PATH:
+            said = {"requests": Application.requests, "credentials": Application.credentials}
+        else:
+            Application.requests += 1
+            Application.credentials += bool(CREDENTIAL.search(head) or CREDENTIAL.search(unquote_to_bytes(head)))
+            pairs = [line.partition(":") for line in lines]
+            said = {
+                "method": method, "target": target, "body": len(body),
+                "fields": [(name.lower(), value.strip()) for name, _, value in pairs]}
+        text = json.dumps(said).encode()
+        fields = f"HTTP/1.1 200 OK\r\nX-Application: here\r\nContent-Length: {len(text)}\r\n\r\n".encode()
+        return fields if method == "HEAD" else fields + text
+
+
+async def serve() -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Application, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await loop.run_in_executor(None, sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(serve())

@@ -1,0 +1,81 @@
+"""Puts gateways between clients and an application and sees what arrives. See deploy/proofs/gateways."""
+
+import argparse
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from gateway_checks import CHECKS, Check
+from gateway_latency import table
+from gateway_mutants import MUTANTS, Edits
+from gateway_scene import Scene, Unproven, redacted
+from gateway_stage import GATEWAYS, Gateway, Stage
+
+
+def prove(
+    program: Path, gateway: Gateway, requests: int, checks: Sequence[Check] = CHECKS, edits: Edits = (),
+) -> list[str]:
+    """The names of the checks that do not hold."""
+    stage = Stage(program, gateway)
+    failures = []
+    try:
+        print(f"{gateway.name} {stage.version()}")
+        stage.start_service()
+        scene = Scene(stage, stage.start_gateway(*edits), requests)
+        for check in checks:
+            began = time.monotonic()
+            try:
+                check(scene)
+                print(f"  {check.__doc__} ({time.monotonic() - began:.1f} s)", flush=True)
+            except Exception as reason:
+                failures.append(check.__name__)
+                said = str(reason) if isinstance(reason, Unproven) else f"{type(reason).__name__}: {reason}"
+                print(f"  NOT SO: {check.__doc__}\n    {redacted(said)}", flush=True)
+    finally:
+        stage.close()
+    return failures
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="deploy/proofs/gateways", description=__doc__)
+    parser.add_argument("program", type=Path)
+    parser.add_argument("--only", choices=[gateway.name for gateway in GATEWAYS])
+    parser.add_argument("--requests", type=int, default=5_000, help="under load, or timed with --latency")
+    parser.add_argument("--latency", action="store_true", help="what asking adds to a request, as a table")
+    meanings = "; ".join(f"{name}: {mutant.meaning}" for name, mutant in MUTANTS.items())
+    parser.add_argument("--mutant", choices=list(MUTANTS), help=meanings)
+    arguments = parser.parse_args()
+    # A polite end runs what ends the processes too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+    gateways = [gateway for gateway in GATEWAYS if arguments.only in (None, gateway.name)]
+    program, requests = arguments.program.resolve(), arguments.requests
+    if arguments.latency:
+        return table(program, gateways, requests)
+    if arguments.mutant:
+        return notice(program, gateways, requests, arguments.mutant)
+    wrong = [gateway.name for gateway in gateways if prove(program, gateway, requests)]
+    if wrong:
+        print(f"gateways: not proven for {', '.join(wrong)}", file=sys.stderr)
+        return 1
+    print(f"gateways: all checks hold for {len(gateways)}")
+    return 0
+
+
+def notice(program: Path, gateways: list[Gateway], requests: int, name: str) -> int:
+    """Whether the proof sees the hole in each configuration that it is made in."""
+    mutant = MUTANTS[name]
+    checks = [check for check in CHECKS if check.__name__ in ("identity", mutant.noticed_by)]
+    made = [gateway for gateway in gateways if gateway.name in mutant.edits]
+    missed = [
+        gateway.name for gateway in made
+        if mutant.noticed_by not in prove(program, gateway, requests, checks, mutant.edits[gateway.name])]
+    if missed or not made:
+        print(f"gateways: the mutant {name} was not noticed in {', '.join(missed) or 'any'}", file=sys.stderr)
+        return 1
+    print(f"gateways: the mutant {name} was noticed in {', '.join(gateway.name for gateway in made)}")
+    return 0
+
+
+sys.exit(main())
