@@ -165,17 +165,20 @@ let package = Package(
         // A process that the LMDB tests may kill.
         .executableTarget(name: "LMDBReaderProbe", dependencies: ["LMDB"], swiftSettings: strict),
         .target(name: "AllocationCount", path: "Tests/AllocationCount"),
-        .testTarget(name: "LMDBTests", dependencies: ["LMDB", "CLMDB", "LMDBReaderProbe"], swiftSettings: tests),
+        .target(name: "CChildProcess", path: "Tests/CChildProcess"),
+        .target(
+            name: "ChildProcess", dependencies: ["CChildProcess"], path: "Tests/ChildProcess", swiftSettings: tests),
+        .testTarget(name: "LMDBTests", dependencies: ["LMDB", "CLMDB", "LMDBReaderProbe", "ChildProcess"], swiftSettings: tests),
         .target(
             name: "TestSupport",
             dependencies: core, path: "Tests/TestSupport", swiftSettings: tests),
         .testTarget(name: "CredentialModelTests", dependencies: ["CredentialModel"], swiftSettings: tests),
         .testTarget(
-            name: "CredentialDigestTests", dependencies: ["CredentialDigest", "CredentialModel"], swiftSettings: tests),
+            name: "CredentialDigestTests", dependencies: ["CredentialDigest", "CredentialModel", "ChildProcess"], swiftSettings: tests),
         .testTarget(name: "RecordCacheTests", dependencies: ["RecordCache", "CredentialModel"], swiftSettings: tests),
         .testTarget(name: "CredentialStoreTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
         .testTarget(
-            name: "VerificationTests", dependencies: core + ["AllocationCount", "TestSupport"], swiftSettings: tests),
+            name: "VerificationTests", dependencies: core + ["AllocationCount", "ChildProcess", "TestSupport"], swiftSettings: tests),
         .testTarget(name: "IssuanceTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
         .target(name: "WireFuzz", dependencies: ["HTTPWire"], swiftSettings: administration),
         .executableTarget(
@@ -230,7 +233,7 @@ let package = Package(
         .testTarget(
             name: "CountersignCommandTests",
             dependencies: [
-                "AdministrationAPI", "ControlPlaneFixture", "Issuance", "countersign", "TestSupport",
+                "AdministrationAPI", "ChildProcess", "ControlPlaneFixture", "Issuance", "countersign", "TestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ],
             swiftSettings: tests),

@@ -1,3 +1,4 @@
+import ChildProcess
 import ControlPlaneFixture
 import Foundation
 import Testing
@@ -32,22 +33,13 @@ struct CommandProcess {
         let files = ["in", "out", "err"].map { folder.appendingPathComponent("\(name).\($0)") }
         try Data(input.utf8).write(to: files[0])
         for file in files.dropFirst() { try Data().write(to: file) }
-        let process = Process()
-        process.executableURL = program
-        process.arguments = arguments
-        process.currentDirectoryURL = folder
-        process.standardInput = try FileHandle(forReadingFrom: files[0])
-        process.standardOutput = try FileHandle(forWritingTo: output.map { URL(fileURLWithPath: $0) } ?? files[1])
-        process.standardError = try FileHandle(forWritingTo: files[2])
+        let child = try ChildProcess(
+            program.path, arguments, directory: folder.path, input: FileHandle(forReadingFrom: files[0]),
+            output: FileHandle(forWritingTo: output.map { URL(fileURLWithPath: $0) } ?? files[1]),
+            errors: FileHandle(forWritingTo: files[2]))
         // The control plane runs in this process: waiting must not hold one of the few threads that it runs on.
-        let status: Int32 = try await withCheckedThrowingContinuation { continuation in
-            process.terminationHandler = { continuation.resume(returning: $0.terminationStatus) }
-            do {
-                try process.run()
-            } catch {
-                process.terminationHandler = nil
-                continuation.resume(throwing: error)
-            }
+        let status: Int32 = await withCheckedContinuation { continuation in
+            Thread { continuation.resume(returning: child.wait()) }.start()
         }
         let texts = try files.map { String(decoding: try Data(contentsOf: $0), as: UTF8.self) }
         for file in files { try FileManager.default.removeItem(at: file) }

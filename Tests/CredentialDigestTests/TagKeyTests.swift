@@ -1,3 +1,4 @@
+import ChildProcess
 import CredentialModel
 import Foundation
 import Testing
@@ -85,20 +86,11 @@ func code(_ key: [UInt8], _ message: [UInt8]) -> [UInt8] {
         for length in [0, 1, 55, 56, 63, 64, 65, 119, 500] {
             let key = PepperFile.randomSecret()
             let message = (0..<length).map { _ in UInt8.random(in: 0...255) }
-            let process = Process()
-            process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
             let hex = key.map { String(format: "%02x", $0) }.joined()
-            process.arguments = ["openssl", "dgst", "-sha256", "-mac", "HMAC", "-macopt", "hexkey:" + hex, "-binary"]
-            let input = Pipe()
-            let output = Pipe()
-            process.standardInput = input
-            process.standardOutput = output
-            try process.run()
-            try input.fileHandleForWriting.write(contentsOf: Data(message))
-            try input.fileHandleForWriting.close()
-            let answer = try output.fileHandleForReading.readToEnd() ?? Data()
-            process.waitUntilExit()
-            #expect(Array(answer) == code(key, message), "\(length) bytes")
+            let answer = try ChildProcess.output(
+                of: ["openssl", "dgst", "-sha256", "-mac", "HMAC", "-macopt", "hexkey:" + hex, "-binary"],
+                input: message)
+            #expect(answer == code(key, message), "\(length) bytes")
         }
     }
 

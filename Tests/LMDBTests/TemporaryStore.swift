@@ -1,3 +1,4 @@
+import ChildProcess
 import Foundation
 import LMDB
 
@@ -77,30 +78,35 @@ extension RawSpan {
 
 /// The helper program, running until it is killed.
 final class Probe {
-    private let process = Process()
+    private let child: ChildProcess
+    private var isRunning = true
 
     /// Starts it and waits until it says that it is ready.
     init(_ command: String, _ directory: String) throws {
         let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        process.executableURL = URL(fileURLWithPath: own).deletingLastPathComponent()
-            .appendingPathComponent("LMDBReaderProbe")
-        process.arguments = [command, directory]
+        let program = URL(fileURLWithPath: own).deletingLastPathComponent().appendingPathComponent("LMDBReaderProbe")
         let output = Pipe()
-        process.standardOutput = output
-        try process.run()
+        child = try ChildProcess(
+            program.path, [command, directory], input: try Self.nothing(), output: output.fileHandleForWriting)
         let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
         guard line == "ready\n" else { throw ProbeFailure(line: line) }
     }
 
+    /// A descriptor of its own; `nullDevice` has none.
+    private static func nothing() throws -> FileHandle {
+        try FileHandle(forReadingFrom: URL(fileURLWithPath: "/dev/null"))
+    }
+
     struct ProbeFailure: Error { let line: String }
 
-    var pid: Int32 { process.processIdentifier }
+    var pid: Int32 { child.pid }
 
     /// Kills it the hard way and waits for its end.
     func kill() {
-        guard process.isRunning else { return }
+        guard isRunning else { return }
         Foundation.kill(pid, SIGKILL)
-        process.waitUntilExit()
+        child.wait()
+        isRunning = false
     }
 
     deinit { kill() }

@@ -1,3 +1,4 @@
+import ChildProcess
 import CredentialDigest
 import CredentialModel
 import CredentialStore
@@ -11,18 +12,8 @@ import Verification
 /// A hash made by a program that shares nothing with ours, in hexadecimal digits.
 enum OpenSSL {
     static func hex(_ text: String, _ arguments: String...) throws -> String {
-        let process = Process()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = ["openssl", "dgst", "-hex", "-r"] + arguments
-        let input = Pipe()
-        let output = Pipe()
-        process.standardInput = input
-        process.standardOutput = output
-        try process.run()
-        try input.fileHandleForWriting.write(contentsOf: Data(text.utf8))
-        try input.fileHandleForWriting.close()
-        let answer = try output.fileHandleForReading.readToEnd() ?? Data()
-        process.waitUntilExit()
+        let answer = try ChildProcess.output(
+            of: ["openssl", "dgst", "-hex", "-r"] + arguments, input: Array(text.utf8))
         return String(String(decoding: answer, as: UTF8.self).prefix { $0 != " " })
     }
 }

@@ -18,62 +18,37 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import traceback
+
+from crash_families import FamilyWriter
+from crash_writers import DEAD, PATIENCE, Unproven, Writer
 
 PROGRAM, CYCLES, EXPECTED = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 # Not /tmp: where that lies in memory, a commit takes no time and a kill seldom falls into one.
 WORK = pathlib.Path(tempfile.mkdtemp(dir=os.environ.get("TMPDIR", "/var/tmp")))
 STORE = WORK / "store"
 LOG = WORK / "log"
-WRITERS, OWNERS_EACH, SAMPLE, CONNECTIONS = 8, 3, 300, 4
+WRITERS, FAMILY_WRITERS, SAMPLE, CONNECTIONS = 6, 3, 300, 4
 READY_SECONDS_MAX = 2.0
-PATIENCE = 20  # Seconds for anything else: nothing may hang.
-DEAD = None  # Where a scope would stand.
-
-
-class Unproven(Exception):
-    """Something that is no lost write went wrong."""
-
-
-class Lost(Exception):
-    """The daemon itself does not know what it has acknowledged."""
-
-
-class Key:
-    """A key and the outcomes that would be right: its scope, DEAD, or several while nobody knows what was done."""
-
-    __slots__ = ("id", "secret", "owner", "outcomes")
-
-    def __init__(self, resource):
-        self.id, self.secret, self.owner = resource["id"], resource["key"], resource["owner"]
-        self.outcomes = {resource["scope"]}
-
-
-class ControlConnection(http.client.HTTPConnection):
-    # A connection that broke must be noticed, not opened again.
-    auto_open = 0
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(STORE / "control.sock"))
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 class Daemon:
     def __init__(self):
         self.process = None
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port, self.oauth_port = free_port(), free_port()
 
     def start(self):
         """Returns the seconds from the start to the first 200 of /readyz."""
         began = time.monotonic()
         with open(LOG, "ab") as log:
             self.process = subprocess.Popen(
-                [PROGRAM, "serve", "--store", str(STORE), "--listen", f"http://127.0.0.1:{self.port}"],
+                [PROGRAM, "serve", "--store", str(STORE), "--listen", f"http://127.0.0.1:{self.port}",
+                 "--control-listen", f"http://127.0.0.1:{self.oauth_port}", "--login-url", "https://login.example/"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         while time.monotonic() - began < PATIENCE and self.process.poll() is None:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
@@ -96,111 +71,6 @@ class Daemon:
         except subprocess.TimeoutExpired:
             self.process.kill()
             return self.process.wait()
-
-
-class Writer:
-    """One caller. It alone writes to its owners' keys, so that it knows what each of them has to be."""
-
-    def __init__(self, number):
-        self.owners = [f"owner-{number}-{index}" for index in range(OWNERS_EACH)]
-        self.keys = []
-        self.acknowledged = self.unknown = 0
-
-    def begin(self, cycle):
-        self.living = {owner: [] for owner in self.owners}
-        for key in self.keys:
-            if DEAD not in key.outcomes:
-                self.living[key.owner].append(key)
-        # Some scopes that the store knows, and one that it has to learn after each kill.
-        self.scopes = ["", "orders:read", "orders:read orders:write", f"cycle:{cycle}"]
-        self.touched, self.bulk, self.fault, self.lost, self.killed = set(), None, None, None, False
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-
-    def run(self):
-        connection = ControlConnection("localhost", timeout=PATIENCE)
-        try:
-            connection.connect()
-            while True:
-                self.write(connection)
-        except (OSError, http.client.HTTPException) as error:
-            # What a kill does. The request that was under way may have been done or not.
-            if not self.killed:
-                self.fault = f"a writer's connection broke before the kill: {type(error).__name__}"
-        except Lost as loss:
-            self.lost = str(loss)
-        except Exception as error:
-            self.fault = f"{type(error).__name__}: {error}"
-        finally:
-            connection.close()
-
-    def write(self, connection):
-        living = self.living[random.choice(self.owners)]
-        choice = random.random()
-        if choice < 0.4 or not living:
-            self.create(connection)
-        elif choice < 0.42:
-            self.revoke_owner(connection, living)
-        else:
-            place = random.randrange(len(living))
-            living[place], living[-1] = living[-1], living[place]
-            self.change(connection, living.pop(), choice)
-
-    def create(self, connection):
-        body = {"owner": random.choice(self.owners), "scope": random.choice(self.scopes)}
-        self.adopt(self.send(connection, "POST", "/v1/keys", body)["items"][0], body)
-
-    def revoke_owner(self, connection, living):
-        self.bulk = list(living)
-        for key in living:
-            self.expect(key, key.outcomes | {DEAD})
-        self.send(connection, "POST", f"/v1/owners/{living[0].owner}/revocations", None)
-        for key in living:
-            self.expect(key, {DEAD})
-        living.clear()
-        self.bulk = None
-
-    def change(self, connection, key, choice):
-        path, before, scope = f"/v1/keys/{key.id}", key.outcomes, random.choice(self.scopes)
-        after = {scope} if choice < 0.7 else {DEAD}
-        # Until the answer is here either outcome is right; then only the new one.
-        self.expect(key, before | after)
-        if choice < 0.7:
-            self.send(connection, "PATCH", path, {"scope": scope})
-            self.living[key.owner].append(key)
-        elif choice < 0.85:
-            self.send(connection, "DELETE", path, None)
-        else:
-            successor = self.send(connection, "POST", path + "/rotation", {"overlap_seconds": 0})
-            self.adopt(successor, {"owner": key.owner, "scope": next(iter(before))})
-        self.expect(key, after)
-
-    def expect(self, key, outcomes):
-        key.outcomes = outcomes
-        self.touched.add(key)
-
-    def adopt(self, resource, asked):
-        if any(resource[member] != value for member, value in asked.items()):
-            raise Unproven(f"the new key {resource['id']} is not what was asked for")
-        key = Key(resource)
-        self.keys.append(key)
-        self.touched.add(key)
-        self.living[key.owner].append(key)
-
-    def send(self, connection, method, path, body):
-        """Counts as acknowledged when the whole answer is here."""
-        self.unknown += 1
-        text = json.dumps(body).encode() if body else None
-        connection.request(method, path, text, {"Content-Type": "application/json"} if body else {})
-        answer = connection.getresponse()
-        content = answer.read()
-        if answer.status == 404:
-            raise Lost(f"{path}: an acknowledged key is not found")
-        if not 200 <= answer.status < 300:
-            raise Unproven(f"{method} {path} was answered with {answer.status}")
-        self.unknown -= 1
-        self.acknowledged += 1
-        return json.loads(content)
 
 
 class Auditor:
@@ -277,7 +147,13 @@ def prove(daemon):
     daemon.start()
     client = command("client", "create", "--name", "auditor", "--may", "introspect", "--json")
     auditor = Auditor(daemon.port, json.loads(client.stdout))
-    writers = [Writer(number) for number in range(WRITERS)]
+    shop = command(
+        "client", "create", "--name", "shop", "--public", "--grant", "authorization_code", "--grant", "refresh_token",
+        "--redirect-uri", FamilyWriter.CALLBACK, "--scope", FamilyWriter.SCOPE, "--json")
+    client_id = json.loads(shop.stdout)["client_id"]
+    writers = [Writer(number, STORE / "control.sock") for number in range(WRITERS)]
+    writers += [
+        FamilyWriter(number, STORE / "control.sock", daemon.oauth_port, client_id) for number in range(FAMILY_WRITERS)]
     slowest = 0.0
     losses = []
     for cycle in range(1, CYCLES + 1):
@@ -289,7 +165,7 @@ def prove(daemon):
         older = [key for writer in writers for key in writer.keys if key not in touched]
         losses = auditor.losses([*touched, *random.sample(older, min(SAMPLE, len(older)))])
         for writer in writers:
-            # One watermark ends all of an owner's keys: half of them is no outcome.
+            # One watermark ends all keys of an owner and all tokens of a family: half of them is no outcome.
             if writer.bulk and len({key.outcomes == {DEAD} for key in writer.bulk}) > 1:
                 losses.append(f"{writer.bulk[0].owner}: a bulk revocation was done by half")
         if losses:
@@ -306,6 +182,8 @@ def prove(daemon):
         raise Unproven(f"ready again only after {slowest:.2f} s")
     acknowledged, unknown = (sum(getattr(writer, name) for writer in writers) for name in ("acknowledged", "unknown"))
     print(f"{unknown} more writes were under way at a kill")
+    families = sum(writer.ended for writer in writers if isinstance(writer, FamilyWriter))
+    print(f"{families} families of tokens were ended, none by half")
     print(
         f"crashes: {CYCLES} cycles, {acknowledged} acknowledged writes, none lost, nothing un-revoked, "
         f"ready again after at most {slowest:.2f} s")

@@ -81,6 +81,8 @@ struct AuthorizeEndpoint: Sendable {
 
     /// `GET /oauth2/authorize/resume`: comes back from the sign-in with a verdict, and goes on to the application.
     func resume(_ request: Request, _ context: ControlPlaneContext) async throws -> Response {
+        // A HEAD of somebody's preview must not use the sign-in up.
+        guard request.method == .get else { return Response(status: .methodNotAllowed, headers: [.allow: "GET"]) }
         let texts = FormParameters(request.uri.query ?? "")?.all("verdict") ?? []
         guard texts.count == 1, let verdict = server.seal.open(SignInVerdict.self, texts[0], .verdict),
             let asked = verdict.challenge.request

@@ -14,6 +14,27 @@ final class ClientSecrets: Sendable {
         self.store = store
     }
 
+    /// Whether a presented code or token, alive or not, is one of this store's.
+    ///
+    /// What is not needs no turn of the writer: a flood of it must not hold up revocations.
+    /// - Throws: ``OAuthError`` when the store cannot answer.
+    func mayBeKnown(_ text: SecretText) throws(OAuthError) -> Bool {
+        let bytes = text.revealBytes()
+        do throws(StoreFailure) {
+            let verdict = try verifier.withLock { verifier throws(StoreFailure) in
+                try verifier.verify(bytes.octets, at: store.clock.now())
+            }
+            switch verdict {
+            case .inactive(.malformed): return false
+            // Of imported keys, another form may be known.
+            case .inactive(.unknown): return NativeCredential(bytes.octets, vendor: store.vendor) == nil
+            default: return true
+            }
+        } catch {
+            throw OAuthError(.temporarilyUnavailable, error.description)
+        }
+    }
+
     /// The client of that id if this is a living secret of it.
     /// - Throws: ``OAuthError`` when the store cannot answer.
     func client(_ clientID: String, secret: String) throws(OAuthError) -> ClientDefinition? {

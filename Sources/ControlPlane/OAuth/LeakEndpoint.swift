@@ -24,7 +24,10 @@ struct LeakEndpoint: Sendable {
                 "invalid_request", #"send {"credential": "…"} as application/json"#, status: .badRequest)
         }
         do {
-            _ = try await server.issuer.revokeLeaked(SecretText(Array(report.credential.reveal().utf8)))
+            let found = SecretText(Array(report.credential.reveal().utf8))
+            if try server.authentication.secrets.mayBeKnown(found) {
+                _ = try await server.issuer.revokeLeaked(found)
+            }
             return accepted
         } catch {
             // Trouble is trouble: a finder who is told 202 goes away.

@@ -24,13 +24,13 @@ struct TokenEndpoint: Sendable {
             case "authorization_code":
                 try await server.issuer.redeem(
                     Issuer.CodeRedemption(
-                        clientID: client.clientID, code: Self.secret(try parameters.required("code")),
+                        clientID: client.clientID, code: try known(try parameters.required("code")),
                         redirectURI: try parameters.one("redirect_uri"),
                         verifier: try parameters.one("code_verifier"), resources: resources))
             case "refresh_token":
                 try await server.issuer.refresh(
                     Issuer.Refreshing(
-                        clientID: client.clientID, token: Self.secret(try parameters.required("refresh_token")),
+                        clientID: client.clientID, token: try known(try parameters.required("refresh_token")),
                         scope: try parameters.one("scope"), resources: resources))
             default: try await clientCredentials(client, parameters, resources)
             }
@@ -46,6 +46,15 @@ struct TokenEndpoint: Sendable {
         }
         return try await server.issuer.clientCredentials(
             clientID: client.clientID, scope: try parameters.one("scope"), resources: resources)
+    }
+
+    /// What is presented, if there may be such a thing at all.
+    private func known(_ text: String) throws(OAuthError) -> SecretText {
+        let secret = Self.secret(text)
+        guard try server.authentication.secrets.mayBeKnown(secret) else {
+            throw OAuthError(.invalidGrant, "the code or refresh token is unknown, or another client's")
+        }
+        return secret
     }
 
     static func secret(_ text: String) -> SecretText { SecretText(Array(text.utf8)) }
@@ -68,8 +77,10 @@ struct RevocationEndpoint: Sendable {
     func answer(_ parameters: FormParameters, _ request: Request) async throws(OAuthError) -> Response {
         try parameters.requireOnce(["token", "token_type_hint"])
         let client = try server.authentication.client(of: request, parameters)
-        let token = try parameters.required("token")
-        try await server.issuer.revoke(TokenEndpoint.secret(token), clientID: client.clientID)
+        let token = TokenEndpoint.secret(try parameters.required("token"))
+        if try server.authentication.secrets.mayBeKnown(token) {
+            try await server.issuer.revoke(token, clientID: client.clientID)
+        }
         return Response(status: .ok, headers: [.cacheControl: "no-store"])
     }
 }

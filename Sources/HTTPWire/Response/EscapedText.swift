@@ -31,7 +31,8 @@ extension ByteWriter {
 
     /// Appends `uri` without its `api_key` pairs, however those are spelled; all else keeps its raw spelling. The `?`
     /// goes too when nothing is left behind it, and a fragment always goes.
-    /// - Parameter headerEncoded: whether to spell it as ``append(headerEncoded:)`` does.
+    /// - Parameter headerEncoded: whether to spell it for a response field: bytes outside 0x21…0x7E are percent-encoded, and it
+    ///   is never empty. A `%` stays: it is the URI's own encoding, and a gateway sends on what stands here.
     public mutating func append(uriWithoutCredential uri: RawSpan, headerEncoded: Bool) {
         let start = written
         let parts = OriginalURI(uri)
@@ -64,15 +65,18 @@ extension ByteWriter {
     }
 
     private mutating func append(piece: RawSpan, _ headerEncoded: Bool) {
-        if headerEncoded { append(percentEncoded: piece) } else { append(piece) }
+        if headerEncoded { append(percentEncoded: piece, keepingPercent: true) } else { append(piece) }
     }
 
-    private mutating func append(percentEncoded bytes: RawSpan) {
+    private mutating func append(percentEncoded bytes: RawSpan, keepingPercent: Bool = false) {
+        func isPlain(_ byte: UInt8) -> Bool {
+            ByteClass.has(byte, ByteClass.plainHeader) || (keepingPercent && byte == UInt8(ascii: "%"))
+        }
         let end = bytes.byteCount
         var index = 0
         while index < end {
             let start = index
-            while index < end, ByteClass.has(bytes.byte(index), ByteClass.plainHeader) { index &+= 1 }
+            while index < end, isPlain(bytes.byte(index)) { index &+= 1 }
             if index > start { append(bytes.slice(WireRange(start, index))) }
             guard index < end else { return }
             append(byte: UInt8(ascii: "%"))

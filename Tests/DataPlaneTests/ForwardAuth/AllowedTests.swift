@@ -138,12 +138,12 @@ extension Answer {
     }
 
     @Test(arguments: [
-        ("/", "/"), ("/a?b=c&d=%20e", "/a?b=c&d=%2520e"), ("/a?api_key=@@", "/a"), ("/a?api_key=@@&b=1", "/a?b=1"),
+        ("/", "/"), ("/a?b=c&d=%20e", "/a?b=c&d=%20e"), ("/a?api_key=@@", "/a"), ("/a?api_key=@@&b=1", "/a?b=1"),
         ("/a?b=1&api_key=@@", "/a?b=1"), ("/a?b=1&api%5Fkey=@@&c", "/a?b=1&c"), ("/a?%61pi_key=@@", "/a"),
         ("/a?b=\u{FC}&api_key=@@", "/a?b=%C3%BC"), ("/a b?api_key=@@", "/a%20b"), ("/-?api_key=@@", "/-"),
-        ("-?api_key=@@", "%2D"), ("/a?API_KEY=x&api_key=@@", "/a?API_KEY=x"), ("/a?b=%&api_key=@@", "/a?b=%25"),
+        ("-?api_key=@@", "%2D"), ("/a?API_KEY=x&api_key=@@", "/a?API_KEY=x"), ("/a?b=%&api_key=@@", "/a?b=%"),
         ("http://x/a?api_key=@@", "http://x/a"), ("/a?x=1;y=2&api_key=@@", "/a?x=1;y=2"),
-        ("/..%2f../a?api_key=@@", "/..%252f../a"), ("/a?api_key=@@#f", "/a"),
+        ("/..%2f../a?api_key=@@", "/..%2f../a"), ("/a?api_key=@@#f", "/a"),
     ])
     func `in a URI is gone from what the gateway is told`(_ uri: String, _ field: String) async throws {
         try await withServer { server in

@@ -1,0 +1,137 @@
+"""Callers of the authorization server who know what each token of each family has to be. See crashes.py."""
+
+import base64
+import hashlib
+import http.client
+import json
+import random
+import secrets
+import urllib.parse
+
+from crash_writers import DEAD, PATIENCE, ControlConnection, Key, Lost, Unproven, Writer
+
+
+class Family:
+    """What one authorization has given so far."""
+
+    def __init__(self, code, verifier):
+        self.code, self.verifier = code, verifier
+        self.tokens = []
+        # The refresh token that works, and one that was used.
+        self.refresh = self.used = None
+
+
+class FamilyWriter(Writer):
+    """Lets families of tokens grow by refreshing, and ends them in each way there is: by a code or a refresh token that is
+    used a second time, and by revoking a refresh token. Whatever a kill interrupts, a family lives or is dead as a whole."""
+
+    CALLBACK, SCOPE = "https://shop.example/cb", "orders:read"
+
+    def __init__(self, number, control, port, client_id):
+        super().__init__(number, control)
+        self.subject, self.port, self.client_id = f"user-{number}", port, client_id
+        self.owners = [self.subject]
+        self.ended = 0
+
+    def begin(self, cycle):
+        # A family that a kill has caught is left alone: what its writer did last is unknown.
+        self.families = []
+        super().begin(cycle)
+
+    def write(self, connection):
+        choice = random.random()
+        if choice < 0.2 or not self.families:
+            self.authorize()
+        elif choice < 0.85:
+            self.grow(random.choice(self.families))
+        else:
+            self.end(self.families.pop(random.randrange(len(self.families))))
+
+    def authorize(self):
+        """As a browser and the operator's application do it together."""
+        verifier = secrets.token_urlsafe(32)
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+        asked = urllib.parse.urlencode({
+            "response_type": "code", "client_id": self.client_id, "redirect_uri": self.CALLBACK,
+            "code_challenge": challenge, "code_challenge_method": "S256"})
+        begun = self.ask("GET", "/oauth2/authorize?" + asked, status=303)
+        cookie = begun.headers["set-cookie"].split(";")[0]
+        login = self.parameters(begun)["login_challenge"][0]
+        control = ControlConnection(self.control)
+        try:
+            control.connect()
+            decided = self.send(control, "POST", "/v1/authorizations/acceptance", {
+                "login_challenge": login, "sub": self.subject})
+        finally:
+            control.close()
+        path = urllib.parse.urlsplit(decided["redirect_to"])
+        resumed = self.ask("GET", f"{path.path}?{path.query}", status=303, fields={"Cookie": cookie})
+        family = Family(self.parameters(resumed)["code"][0], verifier)
+        self.adopt_tokens(family, self.redeem(family, 200))
+        self.families.append(family)
+
+    def redeem(self, family, status):
+        return self.token(status, grant_type="authorization_code", code=family.code, code_verifier=family.verifier,
+                          redirect_uri=self.CALLBACK)
+
+    def grow(self, family):
+        old, family.refresh = family.refresh, None
+        # Until the answer is here the old one may be used up: a kill ends the part that this family plays.
+        self.families.remove(family)
+        self.adopt_tokens(family, self.token(200, grant_type="refresh_token", refresh_token=old))
+        family.used = old
+        self.families.append(family)
+
+    def end(self, family):
+        self.bulk = list(family.tokens)
+        for token in family.tokens:
+            self.expect(token, token.outcomes | {DEAD})
+        way = random.choice(["replay", "reuse", "revoke"])
+        if way == "reuse" and family.used:
+            self.token(400, grant_type="refresh_token", refresh_token=family.used)
+        elif way == "revoke":
+            self.ask("POST", "/oauth2/revoke", status=200, form={"token": family.refresh, "client_id": self.client_id})
+        else:
+            self.redeem(family, 400)
+        for token in family.tokens:
+            self.expect(token, {DEAD})
+        self.bulk = None
+        self.ended += 1
+
+    def adopt_tokens(self, family, answer):
+        token = Key({"id": answer["access_token"][5:16], "key": answer["access_token"], "owner": self.subject,
+                     "scope": answer["scope"]})
+        self.keys.append(token)
+        self.touched.add(token)
+        family.tokens.append(token)
+        family.refresh = answer["refresh_token"]
+
+    def token(self, status, **form):
+        return json.loads(self.ask("POST", "/oauth2/token", status=status, form={**form, "client_id": self.client_id}).body)
+
+    def ask(self, method, path, status, form=None, fields=None):
+        """Counts as acknowledged when the whole answer is here."""
+        self.unknown += 1
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        try:
+            fields = dict(fields or {})
+            body = None
+            if form:
+                body = urllib.parse.urlencode(form)
+                fields["Content-Type"] = "application/x-www-form-urlencoded"
+            connection.request(method, path, body, fields)
+            answer = connection.getresponse()
+            answer.body = answer.read()
+        finally:
+            connection.close()
+        if answer.status != status:
+            if status == 200 and answer.status == 400:
+                raise Lost(f"{path}: an acknowledged code or refresh token is not accepted")
+            raise Unproven(f"{method} {path.split('?')[0]} was answered with {answer.status} and not {status}")
+        self.unknown -= 1
+        self.acknowledged += 1
+        return answer
+
+    @staticmethod
+    def parameters(answer):
+        return urllib.parse.parse_qs(urllib.parse.urlsplit(answer.headers["location"]).query)

@@ -1,0 +1,149 @@
+"""Callers of the control plane who know what each of their keys has to be. See crashes.py."""
+
+import http.client
+import json
+import random
+import socket
+import threading
+
+OWNERS_EACH = 3
+PATIENCE = 20  # Seconds: nothing may hang.
+DEAD = None  # Where a scope would stand.
+
+
+class Unproven(Exception):
+    """Something that is no lost write went wrong."""
+
+
+class Lost(Exception):
+    """The daemon itself does not know what it has acknowledged."""
+
+
+class Key:
+    """A key and the outcomes that would be right: its scope, DEAD, or several while nobody knows what was done."""
+
+    __slots__ = ("id", "secret", "owner", "outcomes")
+
+    def __init__(self, resource):
+        self.id, self.secret, self.owner = resource["id"], resource["key"], resource["owner"]
+        self.outcomes = {resource["scope"]}
+
+
+class ControlConnection(http.client.HTTPConnection):
+    # A connection that broke must be noticed, not opened again.
+    auto_open = 0
+
+    def __init__(self, path):
+        super().__init__("localhost", timeout=PATIENCE)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+class Writer:
+    """One caller. It alone writes to its owners' keys, so that it knows what each of them has to be."""
+
+    def __init__(self, number, control):
+        self.control = str(control)
+        self.owners = [f"owner-{number}-{index}" for index in range(OWNERS_EACH)]
+        self.keys = []
+        self.acknowledged = self.unknown = 0
+
+    def begin(self, cycle):
+        self.living = {owner: [] for owner in self.owners}
+        for key in self.keys:
+            if DEAD not in key.outcomes:
+                self.living[key.owner].append(key)
+        # Some scopes that the store knows, and one that it has to learn after each kill.
+        self.scopes = ["", "orders:read", "orders:read orders:write", f"cycle:{cycle}"]
+        self.touched, self.bulk, self.fault, self.lost, self.killed = set(), None, None, None, False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+
+    def run(self):
+        connection = ControlConnection(self.control)
+        try:
+            connection.connect()
+            while True:
+                self.write(connection)
+        except (OSError, http.client.HTTPException) as error:
+            # What a kill does. The request that was under way may have been done or not.
+            if not self.killed:
+                self.fault = f"a writer's connection broke before the kill: {type(error).__name__}"
+        except Lost as loss:
+            self.lost = str(loss)
+        except Exception as error:
+            self.fault = f"{type(error).__name__}: {error}"
+        finally:
+            connection.close()
+
+    def write(self, connection):
+        living = self.living[random.choice(self.owners)]
+        choice = random.random()
+        if choice < 0.4 or not living:
+            self.create(connection)
+        elif choice < 0.42:
+            self.revoke_owner(connection, living)
+        else:
+            place = random.randrange(len(living))
+            living[place], living[-1] = living[-1], living[place]
+            self.change(connection, living.pop(), choice)
+
+    def create(self, connection):
+        body = {"owner": random.choice(self.owners), "scope": random.choice(self.scopes)}
+        self.adopt(self.send(connection, "POST", "/v1/keys", body)["items"][0], body)
+
+    def revoke_owner(self, connection, living):
+        self.bulk = list(living)
+        for key in living:
+            self.expect(key, key.outcomes | {DEAD})
+        self.send(connection, "POST", f"/v1/owners/{living[0].owner}/revocations", None)
+        for key in living:
+            self.expect(key, {DEAD})
+        living.clear()
+        self.bulk = None
+
+    def change(self, connection, key, choice):
+        path, before, scope = f"/v1/keys/{key.id}", key.outcomes, random.choice(self.scopes)
+        after = {scope} if choice < 0.7 else {DEAD}
+        # Until the answer is here either outcome is right; then only the new one.
+        self.expect(key, before | after)
+        if choice < 0.7:
+            self.send(connection, "PATCH", path, {"scope": scope})
+            self.living[key.owner].append(key)
+        elif choice < 0.85:
+            self.send(connection, "DELETE", path, None)
+        else:
+            successor = self.send(connection, "POST", path + "/rotation", {"overlap_seconds": 0})
+            self.adopt(successor, {"owner": key.owner, "scope": next(iter(before))})
+        self.expect(key, after)
+
+    def expect(self, key, outcomes):
+        key.outcomes = outcomes
+        self.touched.add(key)
+
+    def adopt(self, resource, asked):
+        if any(resource[member] != value for member, value in asked.items()):
+            raise Unproven(f"the new key {resource['id']} is not what was asked for")
+        key = Key(resource)
+        self.keys.append(key)
+        self.touched.add(key)
+        self.living[key.owner].append(key)
+
+    def send(self, connection, method, path, body):
+        """Counts as acknowledged when the whole answer is here."""
+        self.unknown += 1
+        text = json.dumps(body).encode() if body else None
+        connection.request(method, path, text, {"Content-Type": "application/json"} if body else {})
+        answer = connection.getresponse()
+        content = answer.read()
+        if answer.status == 404:
+            raise Lost(f"{path}: an acknowledged key is not found")
+        if not 200 <= answer.status < 300:
+            raise Unproven(f"{method} {path} was answered with {answer.status}")
+        self.unknown -= 1
+        self.acknowledged += 1
+        return json.loads(content)
