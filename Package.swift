@@ -137,7 +137,8 @@ let package = Package(
         .executableTarget(
             name: "countersign",
             dependencies: [
-                "AdministrationAPI", "ControlPlane", "DataPlane", "Exposition", "Issuance", "Verification", "CredentialStore",
+                "AdministrationAPI", "ControlPlane", "DataPlane", "Exposition", "Issuance", "Verification",
+                "CredentialStore",
                 "CredentialDigest", "CredentialModel", "Listening", "LMDB", "CMachine", "RecordCache",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
@@ -168,17 +169,20 @@ let package = Package(
         .target(name: "CChildProcess", path: "Tests/CChildProcess"),
         .target(
             name: "ChildProcess", dependencies: ["CChildProcess"], path: "Tests/ChildProcess", swiftSettings: tests),
-        .testTarget(name: "LMDBTests", dependencies: ["LMDB", "CLMDB", "LMDBReaderProbe", "ChildProcess"], swiftSettings: tests),
+        .testTarget(
+            name: "LMDBTests", dependencies: ["LMDB", "CLMDB", "LMDBReaderProbe", "ChildProcess"], swiftSettings: tests),
         .target(
             name: "TestSupport",
             dependencies: core, path: "Tests/TestSupport", swiftSettings: tests),
         .testTarget(name: "CredentialModelTests", dependencies: ["CredentialModel"], swiftSettings: tests),
         .testTarget(
-            name: "CredentialDigestTests", dependencies: ["CredentialDigest", "CredentialModel", "ChildProcess"], swiftSettings: tests),
+            name: "CredentialDigestTests", dependencies: ["CredentialDigest", "CredentialModel", "ChildProcess"],
+            swiftSettings: tests),
         .testTarget(name: "RecordCacheTests", dependencies: ["RecordCache", "CredentialModel"], swiftSettings: tests),
         .testTarget(name: "CredentialStoreTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
         .testTarget(
-            name: "VerificationTests", dependencies: core + ["AllocationCount", "ChildProcess", "TestSupport"], swiftSettings: tests),
+            name: "VerificationTests", dependencies: core + ["AllocationCount", "ChildProcess", "TestSupport"],
+            swiftSettings: tests),
         .testTarget(name: "IssuanceTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
         .target(name: "WireFuzz", dependencies: ["HTTPWire"], swiftSettings: administration),
         .executableTarget(

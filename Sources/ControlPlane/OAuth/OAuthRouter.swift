@@ -7,6 +7,7 @@ import NIOCore
 /// The public endpoints of the authorization server.
 func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<ControlPlaneContext> {
     let router = Router(context: ControlPlaneContext.self, options: [.autoGenerateHeadEndpoints])
+    router.add(middleware: RequestMetrics())
     router.add(middleware: RequestLog(logger: logger, successLevel: .debug))
     router.add(middleware: OAuthMethods())
     let cors = CrossOrigin(allowed: Set(server.settings.corsOrigins))

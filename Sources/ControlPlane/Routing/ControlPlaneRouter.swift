@@ -9,6 +9,7 @@ func controlPlaneRouter(
 ) -> Router<ControlPlaneContext> {
     // HEAD goes with every GET (RFC 9110 §9.3.2).
     let router = Router(context: ControlPlaneContext.self, options: [.autoGenerateHeadEndpoints])
+    router.add(middleware: RequestMetrics())
     router.add(middleware: RequestLog(logger: logger))
     router.add(middleware: ProblemAnswers(methods: AllowedMethods(routes), logger: logger))
     for route in routes {

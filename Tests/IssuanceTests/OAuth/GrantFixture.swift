@@ -1,5 +1,6 @@
 import CredentialModel
 import CredentialStore
+import Foundation
 import Issuance
 import TestSupport
 import Testing
@@ -8,6 +9,9 @@ import Testing
 struct GrantFixture: Sendable {
     static let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
     static let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+
+    /// Rounds of each race: `GRANT_RACE_ROUNDS=10000 deploy/test --filter IssuanceTests` before a release.
+    static let races = ProcessInfo.processInfo.environment["GRANT_RACE_ROUNDS"].flatMap { Int($0) } ?? 200
 
     let fixture: Fixture
     let issuer: Issuer
