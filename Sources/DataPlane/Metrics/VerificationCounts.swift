@@ -3,13 +3,14 @@ import Verification
 
 /// Where a verification was asked for.
 enum VerificationInterface: Int, CaseIterable {
-    case introspection, forwardAuth, verdicts
+    case introspection, forwardAuth, verdicts, externalAuthorization
 
     var name: String {
         switch self {
         case .introspection: "introspect"
         case .forwardAuth: "verify"
         case .verdicts: "v1_verify"
+        case .externalAuthorization: "ext_authz"
         }
     }
 }

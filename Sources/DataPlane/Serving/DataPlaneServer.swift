@@ -61,6 +61,11 @@ public final class DataPlaneServer: Service {
         loopsByEventLoop = byEventLoop
     }
 
+    /// Has requests judged by other policies, on each event loop from its next pass on.
+    public func use(_ policies: PolicySet) {
+        for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.policies = policies } }
+    }
+
     var openConnections: Int { connectionCount.load(ordering: .relaxed) }
 
     /// Serves until a graceful shutdown has been asked for and done.
