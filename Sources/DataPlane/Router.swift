@@ -36,6 +36,10 @@ struct Router: Sendable {
             guard request.method == .post else { return refuseMethod("POST", exchange, loop, &out) }
             Verdicts(request: request, exchange: exchange, loop: loop)
                 .answer(bytes, body, &caller, &scratch, &out)
+        } else if path.isEqual(TokenReview.path), !policy.isHealthOnly {
+            guard request.method == .post else { return refuseMethod("POST", exchange, loop, &out) }
+            TokenReview(request: request, exchange: exchange, loop: loop)
+                .answer(bytes, body, &caller, &scratch, &out)
         } else if path.isEqual("/v1/changes"), !policy.isHealthOnly {
             guard request.method == .get else { return refuseMethod("GET", exchange, loop, &out) }
             Changes(exchange: exchange, loop: loop).answer(request, bytes, &caller, &scratch, &out)

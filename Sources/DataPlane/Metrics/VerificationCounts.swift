@@ -3,7 +3,7 @@ import Verification
 
 /// Where a verification was asked for.
 enum VerificationInterface: Int, CaseIterable {
-    case introspection, forwardAuth, verdicts, externalAuthorization
+    case introspection, forwardAuth, verdicts, externalAuthorization, tokenReview
 
     var name: String {
         switch self {
@@ -11,6 +11,7 @@ enum VerificationInterface: Int, CaseIterable {
         case .forwardAuth: "verify"
         case .verdicts: "v1_verify"
         case .externalAuthorization: "ext_authz"
+        case .tokenReview: "token_review"
         }
     }
 }
