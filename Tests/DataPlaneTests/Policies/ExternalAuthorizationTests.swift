@@ -155,7 +155,7 @@ import Testing
         try await serve { server in
             let client = try await server.connect()
             _ = try await ask(client, "/ext_authz/keys/x", ["Authorization: ApiKey \(try await key(server))"])
-            let counted = server.server.figures.verifications
+            let counted = server.server.figures.verifications.filter { $0.value > 0 }
             #expect(counted == [.init(interface: "ext_authz", kind: "api_key", outcome: "valid"): 1])
         }
     }
