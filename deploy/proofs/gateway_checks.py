@@ -66,10 +66,12 @@ def refusals(scene: Scene) -> None:
     for asked in ("scope=orders:write", "profile=nginx", "scope=", f"scope=orders:write&scope={NEEDED}"):
         scene.refused(scene.client.ask(f"/refusals?{asked}", scene.narrow.field), 403, "a client that names another scope")
     key = scene.key.text
-    for value in ("ApiKey", "ApiKey ", f'ApiKey "{key}"', f"ApiKey\t{key}", f"ApiKey ={key}", f"ApiKey {key},",
-                  "Bearer \xe4"):
+    for value in ("ApiKey", "ApiKey ", f'ApiKey "{key}"', f"ApiKey\t{key}", f"ApiKey ={key}", f"ApiKey {key},"):
         answer = scene.client.ask("/refusals", f"Authorization: {value}")
         scene.refused(answer, scene.gateway.malformed, f"the malformed value {value!r}")
+    for value in ("Bearer \xe4", f"ApiKey {key}\xe4", f"ApiKey \xe4{key}"):
+        answer = scene.client.ask("/refusals", f"Authorization: {value}")
+        scene.refused(answer, scene.gateway.wrong_bytes or scene.gateway.malformed, "a credential with wrong bytes")
 
 
 def doubles(scene: Scene) -> None:
@@ -84,8 +86,14 @@ def doubles(scene: Scene) -> None:
     for what, (target, fields) in cases.items():
         scene.refused(scene.client.ask(target, *fields), malformed, what)
     # Two lines nginx refuses by itself.
-    for lines in ([key.field, token.field], [key.field] * 2, ["Authorization:", key.field], [key.field, "authorization: "]):
+    for lines in ([key.field, token.field], [key.field] * 2):
         scene.refused(scene.client.ask("/doubles", *lines), 400, "two lines")
+    for lines in (["Authorization:", key.field], [key.field, "authorization: "]):
+        answer = scene.client.ask("/doubles", *lines)
+        if scene.gateway.sees_empty_lines:
+            scene.refused(answer, 400, "two lines, one of them empty")
+        else:
+            scene.told(answer, key, "two lines, one of them empty", "/doubles")
 
 
 def revocation(scene: Scene) -> None:
@@ -188,6 +196,8 @@ def same_uri(scene: Scene, answer: Answer, credential: Credential, plain: str) -
     what = f"the URI {plain} with a {credential.scheme} credential"
     if answer.status == 400 and not plain.isascii() and not scene.gateway.takes_all_bytes:
         return
+    if "%2F" in plain.partition("?")[0] and not scene.gateway.takes_hidden_slashes:
+        return scene.refused(answer, 400, what)
     scene.told(answer, credential, what)
     arrived, wanted = encoded_uri(answer.reached["target"]), scene.gateway.spelled(encoded_uri(plain))
     if credential.scheme == "ApiKey" and not scene.gateway.keeps_spelling:
@@ -302,6 +312,11 @@ def run_load(scene: Scene, requests: int, meanwhile: Callable[[], object] | None
 
 def silence(scene: Scene) -> None:
     """No credential has come to the application or into a log"""
+    # What is refused keeps its key to the end.
+    for fields in ([], ["Authorization: Basic YTpi"]):
+        scene.client.ask(f"/silence?api_key={scene.unknown().text}", *fields)
+    # Envoy writes its log a little later.
+    time.sleep(0.2)
     seen = scene.stage.seen()
     require(seen["requests"] > 0 and seen["credentials"] == 0, f"no request arrives with a credential ({seen})")
     logs = scene.stage.logs()

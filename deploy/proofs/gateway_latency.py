@@ -11,6 +11,18 @@ from gateway_wire import Connection
 
 WARM_UP = 500
 
+# Both filters off for the one route, as the comment in the file has it.
+ENVOY_ROUTE = "route: { cluster: application, timeout: 30s }"
+ENVOY_TYPE = "type.googleapis.com/envoy.extensions.filters.http"
+ENVOY_OFF = f"""{ENVOY_ROUTE}
+                          typed_per_filter_config:
+                            envoy.filters.http.ext_authz:
+                              "@type": {ENVOY_TYPE}.ext_authz.v3.ExtAuthzPerRoute
+                              disabled: true
+                            envoy.filters.http.lua:
+                              "@type": {ENVOY_TYPE}.lua.v3.LuaPerRoute
+                              disabled: true"""
+
 WITHOUT: dict[str, Edits] = {
     "nginx": (("nginx.conf", "auth_request /_countersign;", ""),),
     "haproxy": (
@@ -19,6 +31,7 @@ WITHOUT: dict[str, Edits] = {
         ("haproxy.cfg", "    http-request set-pathq %[var(txn.countersign_uri)]\n", "")),
     "caddy": (("Caddyfile", "forward_auth unix", "@never path /never\n\t\tforward_auth @never unix"),),
     "traefik": (("dynamic.yaml", "[countersign, original-uri, without-credential]", "[without-credential]"),),
+    "envoy": (("envoy.yaml", ENVOY_ROUTE, ENVOY_OFF),),
 }
 
 

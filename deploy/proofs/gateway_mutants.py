@@ -24,6 +24,10 @@ CACHE = '''            proxy_cache verdicts;
 DENY = "http-request deny deny_status 503 hdr Retry-After 1"
 ALLOW = "http-request set-var(txn.away) int(1)"
 CHAIN = "[countersign, original-uri, without-credential]"
+ENVOY_SET = "- exact: x-auth-subject\n"
+ENVOY_APPENDED = "allowed_upstream_headers_to_append: { patterns: [{ exact: x-auth-subject }] }"
+ENVOY_KEPT = "decoder_header_mutation_rules: { disallow_expression: { regex: authorization } }"
+ENVOY_CHECKED = "if uri == nil or uri:byte() ~= 47 then"
 
 
 def cached(key: str) -> dict[str, Edits]:
@@ -39,13 +43,16 @@ MUTANTS = {
                     ("countersign.lua", "req_set_header", "req_add_header")),
         "caddy": (("Caddyfile", "request_header -X-Auth-*\n", "\n"),
                   ("Caddyfile", "copy_headers X-Auth-Subject", "copy_headers")),
-        "traefik": (("dynamic.yaml", "^X-Auth-", "^X-Auth-(Client|Scope|Type|Id|Expires|Sunset|Uri)$"),)}),
+        "traefik": (("dynamic.yaml", "^X-Auth-", "^X-Auth-(Client|Scope|Type|Id|Expires|Sunset|Uri)$"),),
+        "envoy": (("envoy.yaml", "x-auth-.*", "x-auth-none"), ("envoy.yaml", ENVOY_SET, "- exact: x-auth-none\n"),
+                  ("envoy.yaml", "allowed_client_headers:", f"{ENVOY_APPENDED}\n{26 * ' '}allowed_client_headers:"))}),
     "underscore": Mutant("X_Auth_Subject of a client arrives", "forgery", {
         "nginx": (("nginx.conf", "    access_log", "    underscores_in_headers on;\n    access_log"),),
         "haproxy": (("haproxy.cfg", "http-request del-header [^a-z0-9-] -m reg", ""),),
         # Caddy 2.11 drops such names by itself.
         "caddy-debian": (("Caddyfile", "request_header -*_*\n", "\n"),),
-        "traefik": (("traefik.yaml", "aliasHeadersStrategy: delete", "aliasHeadersStrategy: keep"),)}),
+        "traefik": (("traefik.yaml", "aliasHeadersStrategy: delete", "aliasHeadersStrategy: keep"),),
+        "envoy": (("envoy.yaml", "[^a-z0-9:-]", "[^a-z0-9:_-]"),)}),
     "hop": Mutant("a client takes X-Auth-Subject away again by naming it in Connection", "forgery", {
         "caddy": (("Caddyfile", "respond @hidden 400\n", "\n"),)}),
     "open": Mutant("without an answer a request goes on", "trouble", {
@@ -54,17 +61,21 @@ MUTANTS = {
                     ("haproxy.cfg", "    http-request set-pathq %[var(txn.countersign_uri)]\n", ""),
                     ("countersign.lua", 'return refuse(txn, 503, { ["retry-after"] = { "1" } })', "return")),
         "caddy": (("Caddyfile", "respond 503", "reverse_proxy 127.0.0.1:9000"),),
-        "traefik": (("dynamic.yaml", CHAIN, "[without-credential]"),)}),
+        "traefik": (("dynamic.yaml", CHAIN, "[without-credential]"),),
+        "envoy": (("envoy.yaml", "failure_mode_allow: false", "failure_mode_allow: true"),
+                  ("envoy.yaml", ENVOY_CHECKED, "if uri == nil then return end if false then"))}),
     "key": Mutant("api_key stays in the query", "identity", {
         "nginx": (("nginx.conf", "http://application$application_uri;", "http://application;"),),
         "haproxy": (("haproxy.cfg", "    http-request set-pathq %[var(txn.countersign_uri)]\n", ""),),
         "caddy": (("Caddyfile", "uri @in_query query -api_key\n", "\n"),),
-        "traefik": (("dynamic.yaml", CHAIN, "[countersign, without-credential]"),)}),
+        "traefik": (("dynamic.yaml", CHAIN, "[countersign, without-credential]"),),
+        "envoy": (("envoy.yaml", 'request:headers():replace(":path", uri)', ""),)}),
     "authorization": Mutant("the application gets Authorization", "identity", {
         "nginx": (("nginx.conf", 'proxy_set_header Authorization     "";', ""),),
         "haproxy": (("haproxy.cfg", "    http-request del-header Authorization\n", ""),),
         "caddy": (("Caddyfile", "request_header -Authorization\n", "\n"),),
-        "traefik": (("dynamic.yaml", CHAIN, "[countersign, original-uri]"),)}),
+        "traefik": (("dynamic.yaml", CHAIN, "[countersign, original-uri]"),),
+        "envoy": (("envoy.yaml", "failure_mode_allow: false", ENVOY_KEPT),)}),
     "address": Mutant("a client's X-Forwarded-For is believed", "descriptions", {
         "nginx": (("nginx.conf", "listen 127.0.0.1:8000;",
                    "listen 127.0.0.1:8000; set_real_ip_from 0.0.0.0/0; real_ip_header X-Forwarded-For;"),),
@@ -72,12 +83,15 @@ MUTANTS = {
         "caddy": (("Caddyfile", "\tlog default", "\tservers {\ntrusted_proxies static 0.0.0.0/0\n}\nlog default"),
                   ("Caddyfile", "header_up -Cookie", "header_up X-Forwarded-For {client_ip}")),
         "traefik": (("traefik.yaml", "    http:\n", "    forwardedHeaders:\n      insecure: true\n    http:\n"),
-                    ("dynamic.yaml", "trustForwardHeader: false", "trustForwardHeader: true"))}),
+                    ("dynamic.yaml", "trustForwardHeader: false", "trustForwardHeader: true")),
+        "envoy": (("envoy.yaml", "x-(forwarded|", "x-("),
+                  ("envoy.yaml", "use_remote_address: true", "use_remote_address: false"))}),
     "logged": Mutant("the gateway logs queries", "silence", {
         "nginx": (("nginx.conf", '"$request_method $uri"', '"$request"'),),
         "haproxy": (("haproxy.cfg", "%HM %HP", "%HM %HU"),),
         "caddy": (("Caddyfile", 'request>uri regexp \\?.* ""', "request>remote_ip delete"),),
-        "traefik": (("traefik.yaml", "defaultMode: drop", "defaultMode: keep"),)}),
+        "traefik": (("traefik.yaml", "defaultMode: drop", "defaultMode: keep"),),
+        "envoy": (("envoy.yaml", "%PATH(NQ)%", "%REQ(:PATH)%"),)}),
     "cached": Mutant("verdicts are kept for a minute", "revocation", cached("$request_uri$http_authorization")),
     "mixed": Mutant("verdicts are kept for whoever comes next", "load", cached("$request_method")),
 }

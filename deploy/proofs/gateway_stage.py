@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -45,6 +46,12 @@ class Gateway:
     changes: tuple[tuple[str, str, str], ...] = ()
     # Whether a key may come in the query.
     takes_query: bool = True
+    # What a client gets whose credential holds bytes that no header should.
+    wrong_bytes: int | None = None
+    # Whether an empty Authorization line is one. Where not, the other one counts.
+    sees_empty_lines: bool = True
+    # Whether a slash may stand behind a percent sign in a path. Where not, such a path is 400.
+    takes_hidden_slashes: bool = True
 
 
 def found(name: str) -> str:
@@ -83,6 +90,13 @@ GATEWAYS = (
             f"plugins-local/src/original-uri/{name}" for name in (".traefik.yml", "go.mod", "original_uri.go")),
         lambda folder: [found("traefik"), "--configFile=" + str(folder / "traefik.yaml")], ("traefik", "version"),
         spelled=lambda uri: uri.replace(";", "%3B")),
+    Gateway(
+        "envoy", "envoy", ("envoy.yaml",),
+        # Several on one machine would take each other for the one to hand over to; and its log would come ten seconds late.
+        lambda folder: [
+            found("envoy"), "--disable-hot-restart", "--file-flush-interval-msec", "20", "-c", str(folder / "envoy.yaml")],
+        ("envoy", "--version"),
+        takes_all_bytes=False, wrong_bytes=401, sees_empty_lines=False, takes_hidden_slashes=False),
 )
 
 
@@ -168,8 +182,10 @@ class Stage:
         # What stands in the configurations, and what takes its place here.
         self._places = {
             "127.0.0.1:9000": f"127.0.0.1:{self._application_port}",
+            "port_value: 9000": f"port_value: {self._application_port}",
             "127.0.0.1:8080": f"127.0.0.1:{free_port()}",
             "/run/countersign/verify.sock": f"{self.folder}/verify.sock",
+            "/etc/countersign/": f"{CONFIGURATIONS / gateway.folder}/",
         }
         self._service: Process | None = None
         self._gateways: list[Process] = []
@@ -186,14 +202,14 @@ class Stage:
     # Countersign
 
     def start_service(self) -> float:
-        """Returns the seconds until it is ready. The listener is the one that the configuration tells of."""
+        """Returns the seconds until it is ready. The listener, and policies if any, are what the configuration tells of."""
         text = (CONFIGURATIONS / self.gateway.folder / self.gateway.files[0]).read_text()
-        listener = replaced(re.search(r'^# +--listen "(.*)"$', text, re.MULTILINE)[1], self._places)
+        line = replaced(re.search(r"^# +(--listen .*)$", text, re.MULTILINE)[1], self._places)
         # Whoever runs this proof may not be in the group of a gateway's user.
-        listener = re.sub(r"mode=0660&group=[\w-]+", "mode=0666", listener)
+        words = shlex.split(re.sub(r"mode=0660&group=[\w-]+", "mode=0666", line))
         log = self.folder / f"service-{time.monotonic_ns()}.log"
         self._service = Process(
-            [str(self.program), "serve", "--store", str(self.folder / "store"), "--listen", listener,
+            [str(self.program), "serve", "--store", str(self.folder / "store"), *words,
              "--config", str(self._settings())], log, self.folder)
         return wait_for("the service did not become ready", self._service, lambda: '"ready"' in log.read_text())
 
@@ -229,7 +245,7 @@ class Stage:
         """
         folder, port = self.folder / beside, free_port()
         places = self._places | {
-            ":8000": f":{port}", "127.0.0.1:2019": f"127.0.0.1:{free_port()}",
+            ":8000": f":{port}", "port_value: 8000": f"port_value: {port}", "127.0.0.1:2019": f"127.0.0.1:{free_port()}",
             "/run/nginx.pid": f"{folder}/nginx.pid", "/var/log/nginx/": f"{folder}/",
             "/etc/haproxy/": f"{folder}/", "/etc/traefik/": f"{folder}/"}
         for name in self.gateway.files:

@@ -64,6 +64,10 @@ class Connection:
     def _exchange(self, request: bytes, method: str) -> Answer:
         if not self._socket:
             self._socket = socket.create_connection(("127.0.0.1", self._port), PATIENCE_SECONDS, (self._source, 0))
+            # While nobody listens at a port that is free for all, the kernel may choose it for this end too.
+            if self._socket.getsockname() == self._socket.getpeername():
+                self.close()
+                raise ConnectionRefusedError
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._rest = b""
             self.opened += 1

@@ -44,7 +44,7 @@ final class WireClient: Sendable {
                 channel = try await bootstrap.connect(unixDomainSocketPath: String(address.dropFirst(5))).get()
             } else {
                 let port = Int(address.split(separator: ":").last ?? "") ?? 0
-                channel = try await bootstrap.channelOption(.socketOption(.tcp_nodelay), value: 1)
+                channel = try await bootstrap.channelOption(.tcpOption(.tcp_nodelay), value: 1)
                     .connect(host: "127.0.0.1", port: port).get()
             }
             try await secured.futureResult.get()
