@@ -18,7 +18,9 @@ enum QueryKey: Equatable {
     /// The target without `api_key`: what handlers and logs see of it.
     static func removed(from target: String) -> String {
         guard let (path, query) = split(target) else { return target }
-        let kept = query.utf8.split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: false).filter { !isKey($0) }
+        let kept = query.utf8.split(separator: UInt8(ascii: "&"), omittingEmptySubsequences: false).filter {
+            !isKey($0)
+        }
         if kept.isEmpty { return path }
         return path + "?" + kept.map { String(decoding: $0, as: UTF8.self) }.joined(separator: "&")
     }

@@ -75,7 +75,8 @@ struct Follower: Sendable {
         case 410: throw Broken.gone
         default: throw Broken.refused(status: response.status)
         }
-        guard let page = try? JSONDecoder().decode(ChangePage.self, from: response.body), UInt64(page.incarnation) != nil
+        guard let page = try? JSONDecoder().decode(ChangePage.self, from: response.body),
+            UInt64(page.incarnation) != nil
         else { throw Broken.notUnderstood }
         return page
     }

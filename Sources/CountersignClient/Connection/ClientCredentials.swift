@@ -23,7 +23,8 @@ public struct ClientCredentials: Sendable, CustomStringConvertible, CustomDebugS
             let data = FileManager.default.contents(atPath: path)
         else { throw Fault(description: "\(path) cannot be read") }
         guard mode & 0o007 == 0 else { throw Fault(description: "\(path) is open to everybody: chmod o= it") }
-        guard let line = try? JSONDecoder().decode(Line.self, from: data), Self.isPlain(line.id), Self.isPlain(line.secret)
+        guard let line = try? JSONDecoder().decode(Line.self, from: data), Self.isPlain(line.id),
+            Self.isPlain(line.secret)
         else { throw Fault(description: "\(path) does not hold what countersign client create --json prints") }
         let pair = Data("\(line.id):\(line.secret)".utf8)
         authorization = "Basic " + pair.base64EncodedString()

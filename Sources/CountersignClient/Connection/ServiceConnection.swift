@@ -35,7 +35,8 @@ final class ServiceConnection: Sendable {
         }
         http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         baseURL = options.endpoint.baseURL
-        var headers = HTTPHeaders()
+        // A Unix socket has no host that could be named; every request of HTTP/1.1 has to name one (RFC 9112 §3.2).
+        var headers: HTTPHeaders = options.endpoint.isUnixSocket ? ["Host": "countersign"] : [:]
         if let credentials = options.credentials {
             headers.add(name: "Authorization", value: credentials.authorization)
         }
@@ -66,13 +67,17 @@ final class ServiceConnection: Sendable {
     private func ask(
         _ method: HTTPMethod, _ path: String, _ headers: HTTPHeaders, _ body: Data?, _ bytesMax: Int, _ limit: Duration
     ) async throws(VerificationFailure) -> Response {
+        var request = HTTPClientRequest(url: baseURL + path)
+        request.method = method
+        request.headers = headers
+        // Known as a whole, it is written in one go with the head. The older form of this API writes bodies as streams, and
+        // its pool traps when a connection is closed by an answer that came before the body was written (1.37.0).
+        if let body { request.body = .bytes(ByteBuffer(bytes: body)) }
         let deadline = NIODeadline.now() + .nanoseconds(limit.nanosecondsClamped)
         do {
-            let request = try HTTPClient.Request(
-                url: baseURL + path, method: method, headers: headers, body: body.map { .data($0) })
             do {
                 return try await send(request, bytesMax, deadline)
-            } catch where Self.isClosedUnderneath(error) {
+            } catch  where Self.isClosedUnderneath(error) {
                 // The service closed a kept connection just then. To ask twice changes nothing there.
                 return try await send(request, bytesMax, deadline)
             }
@@ -81,20 +86,32 @@ final class ServiceConnection: Sendable {
         }
     }
 
-    private func send(_ request: HTTPClient.Request, _ bytesMax: Int, _ deadline: NIODeadline) async throws -> Response {
+    private struct DeadlinePassed: Error {}
+
+    /// The deadline of `execute` ends with the head of an answer; this one ends with its last byte.
+    private func send(_ request: HTTPClientRequest, _ bytesMax: Int, _ deadline: NIODeadline) async throws -> Response {
         try Task.checkCancellation()
-        // Not the `async` form: its deadline ends with the head of the answer.
-        let task = http.execute(
-            request: request, delegate: ResponseAccumulator(request: request, maxBodySize: bytesMax),
-            deadline: deadline)
-        let response = try await withTaskCancellationHandler {
-            try await task.futureResult.get()
-        } onCancel: {
-            task.cancel()
+        let http = http
+        let work = Task {
+            let response = try await http.execute(request, deadline: deadline)
+            let body = try await response.body.collect(upTo: bytesMax)
+            // A body that is cut off by a cancellation ends like any other.
+            try Task.checkCancellation()
+            return Response(
+                status: Int(response.status.code), body: Data(body.readableBytesView),
+                retryAfterSeconds: response.headers.first(name: "Retry-After").flatMap { Int($0) })
         }
-        return Response(
-            status: Int(response.status.code), body: response.body.map { Data($0.readableBytesView) } ?? Data(),
-            retryAfterSeconds: response.headers.first(name: "Retry-After").flatMap { Int($0) })
+        let alarm = http.eventLoopGroup.any().scheduleTask(deadline: deadline) { work.cancel() }
+        defer { alarm.cancel() }
+        do {
+            return try await withTaskCancellationHandler {
+                try await work.value
+            } onCancel: {
+                work.cancel()
+            }
+        } catch  where !Task.isCancelled && NIODeadline.now() >= deadline {
+            throw DeadlinePassed()
+        }
     }
 
     private static func isClosedUnderneath(_ error: any Error) -> Bool {
@@ -105,7 +122,8 @@ final class ServiceConnection: Sendable {
 
     private static func failure(_ error: any Error) -> VerificationFailure {
         if error is CancellationError || error as? HTTPClientError == .cancelled { return .cancelled }
-        if error is ResponseAccumulator.ResponseTooBigError { return .answerNotUnderstood }
+        if error is NIOTooManyBytesError { return .answerNotUnderstood }
+        if error is DeadlinePassed { return .unavailable(cause: "no answer in time", retryAfterSeconds: 1) }
         // Errors of connections name addresses and reasons, never what was sent.
         return .unavailable(cause: "\(error)", retryAfterSeconds: 1)
     }

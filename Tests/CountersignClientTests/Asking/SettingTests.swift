@@ -5,7 +5,8 @@ import Testing
 
 @Suite struct `Settings of a client` {
     @Test(arguments: [
-        "unix:/run/a.sock", "http://127.0.0.1:8080", "http://localhost:1/", "http://[::1]:8080", "https://a.example:8443",
+        "unix:/run/a.sock", "http://127.0.0.1:8080", "http://localhost:1/", "http://[::1]:8080",
+        "https://a.example:8443",
     ])
     func `name an endpoint`(_ text: String) throws {
         #expect(try Endpoint(text).description == text)
@@ -13,7 +14,8 @@ import Testing
 
     @Test(arguments: [
         "", "a", "unix:", "unix:relative", "http://10.0.0.1:8080", "http://example.com", "https://", "ftp://127.0.0.1",
-        "https://user:secret@a.example", "https://a.example/path", "https://a.example?x=1", "http://127.0.0.1.evil.example",
+        "https://user:secret@a.example", "https://a.example/path", "https://a.example?x=1",
+        "http://127.0.0.1.evil.example",
         "unix:/" + String(repeating: "x", count: 107),
     ])
     func `refuse what is no endpoint or would send credentials in the clear`(_ text: String) {

@@ -3,7 +3,6 @@ import Foundation
 import TestSupport
 import Testing
 
-
 /// Trouble is an error, whatever it is, and never a verdict.
 @Suite(.timeLimit(.minutes(5))) struct `Trouble` {
     private let key = Credential("iik1_secret")
@@ -35,15 +34,21 @@ import Testing
         }
     }
 
-    @Test func `of a service that does not answer ends at the deadline`() async throws {
+    @Test(arguments: [false, true])
+    func `of a service that does not answer, or not to the end, ends at the deadline`(stalls: Bool) async throws {
         let service = ScriptedService()
-        service.verdict.withLock { $0.isSilent = true }
+        service.verdict.withLock {
+            $0.isSilent = !stalls
+            $0.stalls = stalls
+        }
         try await service.run { endpoint async throws in
             var options = ClientOptions(endpoint: endpoint)
             options.deadline = .milliseconds(200)
             let client = CountersignClient(options, logger: quiet)
             let start = ContinuousClock.now
-            await #expect(throws: VerificationFailure.self) { try await client.verify(key) }
+            await #expect(
+                throws: VerificationFailure.unavailable(cause: "no answer in time", retryAfterSeconds: 1)
+            ) { try await client.verify(key) }
             #expect(ContinuousClock.now - start < .seconds(5))
         }
     }

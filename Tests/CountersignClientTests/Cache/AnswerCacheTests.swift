@@ -13,7 +13,8 @@ import Testing
     private func at(_ milliseconds: Int) -> ContinuousClock.Instant { start + .milliseconds(milliseconds) }
 
     private func identity(
-        id: String = "a", clientID: String? = nil, family: String? = nil, notBefore: Int64? = nil, expiresAt: Int64? = nil
+        id: String = "a", clientID: String? = nil, family: String? = nil, notBefore: Int64? = nil,
+        expiresAt: Int64? = nil
     ) -> Identity {
         Identity(
             kind: .apiKey, id: id, subject: "alice", clientID: clientID, issuedAt: 0, notBefore: notBefore,

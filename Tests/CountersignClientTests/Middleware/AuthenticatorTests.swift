@@ -154,7 +154,8 @@ struct OrdersContext: AuthenticatedRequestContext, RemoteAddressRequestContext {
             // Key, what the proxy says, and whether it passes when the proxy is believed.
             let requests: [(String, String?, Bool)] = [
                 (here, nil, false), (there, "192.0.2.7", true), (there, "192.0.2.7, 127.0.0.1", true),
-                (there, "192.0.2.7, 198.51.100.1", false), (there, "nonsense", false), (there, " [192.0.2.7]:80", false),
+                (there, "192.0.2.7, 198.51.100.1", false), (there, "nonsense", false),
+                (there, " [::ffff:192.0.2.7]:80", true),
                 (there, "192.0.2.7:443", true), (there, "::ffff:192.0.2.7", true), (there, "", false),
             ]
             for (key, forwarded, passes) in requests {

@@ -12,6 +12,8 @@ final class ScriptedService: Sendable {
         var retryAfter: String?
         /// It takes the request and never answers.
         var isSilent = false
+        /// It answers with a head and the beginning of a body, and then with nothing.
+        var stalls = false
     }
 
     /// What it says of changes and of credentials.
@@ -43,6 +45,15 @@ final class ScriptedService: Sendable {
         if said.isSilent { try await Task.sleep(for: .seconds(60)) }
         var headers: HTTPFields = [:]
         if let seconds = said.retryAfter { headers[.retryAfter] = seconds }
+        if said.stalls {
+            return Response(
+                status: .ok, headers: headers,
+                body: ResponseBody { writer in
+                    try await writer.write(ByteBuffer(string: said.body))
+                    try await Task.sleep(for: .seconds(60))
+                    try await writer.finish(nil)
+                })
+        }
         return Response(
             status: .init(code: said.status), headers: headers, body: .init(byteBuffer: ByteBuffer(string: said.body)))
     }
