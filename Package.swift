@@ -240,7 +240,8 @@ let package = Package(
         .testTarget(
             name: "CountersignClientTests",
             dependencies: [
-                "CountersignClient", "CountersignHummingbird", "DataPlane", "Listening", "Issuance", "CredentialStore",
+                "ChildProcess", "CountersignClient", "CountersignHummingbird", "DataPlane", "Listening", "Issuance",
+                "CredentialStore",
                 "CredentialModel", "TestSupport",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdTesting", package: "hummingbird"),

@@ -54,11 +54,16 @@ import Testing
             let client = try await client(daemon)
             try await withFollowing(client) {
                 var delays: [Duration] = []
-                for _ in 0..<rounds {
+                for round in 0..<rounds {
                     let key = try await daemon.issuer.createKeys(KeyRequest(owner: "alice"))[0]
                     let credential = Credential(key.secret.reveal())
                     try await holding(credential, client)
-                    _ = try await daemon.issuer.revoke([key.summary.id], chain: false)
+                    // Told by its id, or as a flush.
+                    if round % 4 == 0 {
+                        _ = try await daemon.issuer.revokeOwner("alice", issuedBefore: nil)
+                    } else {
+                        _ = try await daemon.issuer.revoke([key.summary.id], chain: false)
+                    }
                     let revoked = ContinuousClock.now
                     delays.append(
                         try await lastAcceptance(credential, client, after: revoked, for: .seconds(10)))
