@@ -19,7 +19,7 @@ public final class CountersignClient: Service {
     private let options: ClientOptions
     private let connection: ServiceConnection
     private let questions = Atomic(0)
-    private let cache: Mutexed<AnswerCache>?
+    private let cache: Shared<AnswerCache>?
     private let follower: Follower?
     private let secret = AnswerKey.Secret()
 
@@ -31,7 +31,7 @@ public final class CountersignClient: Service {
     init(_ options: ClientOptions, logger: Logger, mutation: AnswerCache.Mutation) {
         self.options = options
         connection = ServiceConnection(options, connectionsMax: options.connectionsMax)
-        cache = options.cache.map { Mutexed(AnswerCache($0, mutation: mutation)) }
+        cache = options.cache.map { Shared(AnswerCache($0, mutation: mutation)) }
         if let cache, let cacheOptions = options.cache {
             follower = Follower(
                 connection: ServiceConnection(options, connectionsMax: 1), cache: cache, options: cacheOptions,
@@ -69,10 +69,10 @@ public final class CountersignClient: Service {
     ) async throws(VerificationFailure) -> Verdict {
         guard let cache else { return try await ask(credential, requirement) }
         let key = AnswerKey(credential, requirement, secret)
-        let finding = cache.withLock { $0.find(key, at: .now, seconds: Self.secondsNow()) }
-        guard case .ask(let ticket) = finding else {
-            guard case .hit(let identity) = finding else { throw .answerNotUnderstood }
-            return .active(identity)
+        let ticket: AnswerCache.Ticket?
+        switch cache.withLock({ $0.find(key, at: .now, seconds: Self.secondsNow()) }) {
+        case .hit(let identity): return .active(identity)
+        case .ask(let given): ticket = given
         }
         let verdict = try await ask(credential, requirement)
         // Only what may be used is kept: what is not yet may become so, and strangers must not fill the cache.

@@ -1,8 +1,11 @@
 /// An optional cache of answers inside this process.
 ///
 /// It takes a guarantee away. A service that asks each time is told of a revocation by the very next answer after it has
-/// returned; one that caches goes on accepting for up to ``lagMax``. What it gives is the time of one exchange, some tens of
-/// microseconds with a sidecar. Ask each time unless that has been measured to be too much.
+/// returned; one that caches goes on accepting for up to ``lagMax``. What it gives is the time of one exchange with the
+/// service. Ask each time unless that has been measured to be too much.
+///
+/// An answer is kept for exactly the question that was asked: a credential that comes from many addresses is asked about for
+/// each of them, when addresses are given (``Requirement/clientIP``). Answers on several at once are not kept.
 public struct CacheOptions: Sendable {
     /// The most that a cached answer may be behind the service.
     public static let lagLimit = Duration.seconds(2)

@@ -1,6 +1,5 @@
 import Foundation
 import Logging
-import Synchronization
 
 /// Follows `GET /v1/changes` for the cache, over a connection of its own: questions that wait for theirs do not hold it up.
 ///
@@ -9,7 +8,7 @@ import Synchronization
 /// cache within its lag. Asking costs the service some ten microseconds.
 struct Follower: Sendable {
     let connection: ServiceConnection
-    let cache: Mutexed<AnswerCache>
+    let cache: Shared<AnswerCache>
     let options: CacheOptions
     let logger: Logger
 
@@ -79,18 +78,5 @@ struct Follower: Sendable {
             UInt64(page.incarnation) != nil
         else { throw Broken.notUnderstood }
         return page
-    }
-}
-
-/// A value behind a lock that several hold.
-final class Mutexed<Value: Sendable>: Sendable {
-    private let value: Mutex<Value>
-
-    init(_ value: Value) {
-        self.value = Mutex(value)
-    }
-
-    func withLock<Result: Sendable>(_ body: (inout sending Value) -> sending Result) -> Result {
-        value.withLock(body)
     }
 }

@@ -90,6 +90,7 @@ import Testing
                     _ = try await daemon.issuer.revoke([key.summary.id], chain: false)
                     let last = try await lastAcceptance(
                         credential, client, after: .now, for: .seconds(3), untilRefused: false)
+                    print("accepted while the feed was silent (\(mutation)): \(last)")
                     // The mutation goes on accepting: so this would notice.
                     #expect((last > .seconds(2)) == (mutation == .trustsBrokenFeed), "\(last)")
                     #expect((client.cachedAnswers == 0) == (mutation == .none))
