@@ -14,7 +14,8 @@ import Testing
         _ key: Credential, _ client: CountersignClient
     ) async throws {
         let isHeld = try await eventually {
-            guard client.cacheLag != nil, try await client.verify(key).isActive else { return false }
+            // A busy machine may be late: that is no verdict.
+            guard client.cacheLag != nil, (try? await client.verify(key))?.isActive == true else { return false }
             return client.cachedAnswers > 0
         }
         #expect(isHeld)
@@ -38,13 +39,14 @@ import Testing
     }
 
     private func client(
-        _ daemon: RunningDaemon, port: Int? = nil, mutation: AnswerCache.Mutation = .none
+        _ daemon: RunningDaemon, port: Int? = nil, mutation: AnswerCache.Mutation = .none,
+        deadline: Duration = .seconds(30)
     ) async throws -> CountersignClient {
         var options = ClientOptions(
             endpoint: try port.map { try Endpoint("http://127.0.0.1:\($0)") } ?? daemon.endpoint,
             credentials: try await daemon.client())
         options.cache = CacheOptions()
-        options.deadline = .milliseconds(500)
+        options.deadline = deadline
         return CountersignClient(options, logger: quiet, mutation: mutation)
     }
 
@@ -81,7 +83,8 @@ import Testing
     func `stops within two seconds though the feed has fallen silent`(_ mutation: AnswerCache.Mutation) async throws {
         try await withDaemon { daemon in
             try await withProxy(to: daemon.port) { proxy in
-                let client = try await client(daemon, port: proxy.port, mutation: mutation)
+                let client = try await client(
+                    daemon, port: proxy.port, mutation: mutation, deadline: .milliseconds(500))
                 let key = try await daemon.issuer.createKeys(KeyRequest(owner: "alice"))[0]
                 let credential = Credential(key.secret.reveal())
                 try await withFollowing(client) {
