@@ -1,4 +1,5 @@
 public import CredentialModel
+public import Listening
 
 /// What the data plane needs to know beyond the store.
 public struct DataPlaneSettings: Sendable {
@@ -29,7 +30,11 @@ public struct DataPlaneSettings: Sendable {
     /// Seconds for connections to end after the order to shut down.
     public var drainSeconds: Int64
 
+    /// What `/ext_authz` and `policy=` name.
+    public var policies: PolicySet
+
     public init() {
+        policies = .none
         realm = "countersign"
         trustedProxies = [Network("127.0.0.0/8"), Network("::1/128")].compactMap { $0 }
         verifySources = []
@@ -41,6 +46,22 @@ public struct DataPlaneSettings: Sendable {
         writeSeconds = 10
         idleSeconds = 120
         drainSeconds = 10
+    }
+
+    /// Whether a set of policies fits these listeners.
+    /// - Throws: the reason why not.
+    public static func check(_ policies: PolicySet, for listeners: [ListenerAddress]) throws(ListFault) {
+        for listener in listeners {
+            if let name = listener.authzOnly, !policies.contains(name) {
+                throw ListFault(reason: "the listener \(listener) names the policy '\(name)', which there is not")
+            }
+            // Untold, a client could describe another request than it sends, and so choose its rule.
+            guard !policies.hasPlaces || listener.authzOnly != nil || listener.originalHeaders != nil else {
+                throw ListFault(
+                    reason: "some policies have rules by host or path, and the listener \(listener) is not told which "
+                        + "headers describe the request: add ?headers=x-forwarded or ?headers=x-original")
+            }
+        }
     }
 
     /// - Throws: the reason why these settings cannot be used.

@@ -20,16 +20,25 @@ struct Router: Sendable {
         _ caller: inout Caller, _ loop: LoopState, _ scratch: inout RequestScratch, _ out: inout ByteWriter
     ) {
         let path = bytes.slice(request.path)
-        if path.isEqual("/oauth2/introspect"), !policy.isHealthOnly {
+        if let name = policy.authzOnly {
+            externalAuthorization(exchange, loop)
+                .answerWhole(under: name, request, bytes, caller, &scratch, &out)
+        } else if path.isEqual("/oauth2/introspect"), !policy.isHealthOnly {
             guard request.method == .post else { return refuseMethod("POST", exchange, loop, &out) }
             Introspection(request: request, exchange: exchange, loop: loop)
                 .answer(bytes, body, &caller, &scratch, &out)
         } else if path.isEqual("/verify"), !policy.isHealthOnly {
             ForwardAuth(policy: policy, exchange: exchange, loop: loop)
                 .answer(request, bytes, caller, &scratch, &out)
+        } else if ExternalAuthorization.owns(path), !policy.isHealthOnly {
+            externalAuthorization(exchange, loop).answer(request, bytes, caller, &scratch, &out)
         } else if path.isEqual(Self.verdictsPath), !policy.isHealthOnly {
             guard request.method == .post else { return refuseMethod("POST", exchange, loop, &out) }
             Verdicts(request: request, exchange: exchange, loop: loop)
+                .answer(bytes, body, &caller, &scratch, &out)
+        } else if path.isEqual(TokenReview.path), !policy.isHealthOnly {
+            guard request.method == .post else { return refuseMethod("POST", exchange, loop, &out) }
+            TokenReview(request: request, exchange: exchange, loop: loop)
                 .answer(bytes, body, &caller, &scratch, &out)
         } else if path.isEqual("/v1/changes"), !policy.isHealthOnly {
             guard request.method == .get else { return refuseMethod("GET", exchange, loop, &out) }
@@ -46,6 +55,12 @@ struct Router: Sendable {
         } else {
             out.problem(404, "there is nothing at this path", exchange, loop) { _ in }
         }
+    }
+
+    private func externalAuthorization(_ exchange: Exchange, _ loop: LoopState) -> ExternalAuthorization {
+        ExternalAuthorization(
+            forwardAuth: ForwardAuth(
+                policy: policy, exchange: exchange, loop: loop, interface: .externalAuthorization))
     }
 
     /// Writes the answer to what is no request. The connection closes behind it.

@@ -3,7 +3,7 @@
 /// ```
 /// http://HOST:PORT        https://HOST:PORT        unix:PATH
 /// ?mode=0660  ?group=NAME  ?may=introspect  ?may=changes  ?audience=URI  ?headers=x-forwarded|x-original
-/// ?only=oauth|administration
+/// ?authz-only=POLICY  ?only=oauth|administration
 /// ```
 public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
     public enum Transport: Sendable, Equatable {
@@ -43,6 +43,8 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
     /// The audience that such a caller has.
     public var audience: String?
     public var originalHeaders: OriginalHeaders?
+    /// The policy that every request is checked by, where nothing else is served.
+    public var authzOnly: String?
     /// What an address of the control plane serves; nil: everything.
     public var only: ControlPlanePart?
     private let text: String
@@ -96,6 +98,8 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
             }
         case "audience" where isUnix:
             audience = value
+        case "authz-only":
+            authzOnly = value
         case "only" where !isUnix:
             guard let part = ControlPlanePart(rawValue: value) else { throw fault("only is oauth or administration") }
             only = part

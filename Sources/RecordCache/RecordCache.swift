@@ -5,10 +5,10 @@ import Synchronization
 //
 // ## Layout
 //
-// A set is eight slots of two cache lines, and one word of a directory:
+// A set is eight slots of two cache lines, and two words of a directory:
 //
 // ```
-// ┌ slot 0: version, floor, stamp, … ────┐ 128 bytes       ┌ directory: a byte for each slot ┐ 8 bytes
+// ┌ slot 0: version, floor, stamp, … ────┐ 128 bytes       ┌ directory: a byte for each slot ┐ 16 bytes
 // ┊                                      ┊                 └─────────────────────────────────┘
 // └ slot 7 ──────────────────────────────┘
 // ```
@@ -64,7 +64,7 @@ import Synchronization
 /// The records of recently used credentials.
 public final class RecordCache: Sendable {
     /// Bytes of one set with its word of the directory.
-    public static let bytesPerSet = (RecordSets.setWords + 1) * 8
+    public static let bytesPerSet = (RecordSets.setWords + 2) * 8
     /// The smallest cache that can be had, in bytes.
     public static let bytesMin = bytesPerSet * 64
 

@@ -205,6 +205,13 @@ struct RecordSets: ~Copyable, Sendable {
         return directory.chooseVictim(at: place)
     }
 
+    // MARK: Uses
+
+    @inline(__always)
+    func hasToldUse(_ slot: RecordSlot) -> Bool { directory.hasToldUse(slot) }
+    func noteToldUse(_ slot: RecordSlot) { directory.noteToldUse(slot) }
+    func beginUseInterval() { directory.forgetToldUses() }
+
     // MARK: Floors
 
     /// The floor of the set's last slot, which is raised after all others.

@@ -42,7 +42,7 @@ public final class Verifier: @unchecked Sendable {
         watermarks = store.published.watermarks
         peppers = store.peppers
         vendor = store.vendor
-        uses = notesUses ? store.published.cache.makeUseNotes() : nil
+        uses = notesUses ? UseNotes() : nil
         if let uses { store.uses.add(uses) }
     }
 
@@ -182,15 +182,15 @@ public final class Verifier: @unchecked Sendable {
         {
             return reason
         }
-        if let uses {
-            if let slot {
-                uses.note(slot, of: record.words[0], at: now)
-            } else {
-                uses.note(id: record.words[0], at: now)
-            }
-        }
+        // The record is not looked at here: it was written in pieces a moment ago.
+        if slot.map({ !cache.hasToldUse($0) }) ?? true { tellUse(of: &record, in: slot, at: now) }
         if record.pepper != place.number { offerRetag(&record, to: tag, pepper: place.number) }
         return nil
+    }
+
+    @inline(never)
+    private func tellUse(of record: inout CredentialRecord, in slot: RecordSlot?, at now: UnixSeconds) {
+        if let uses, uses.tell(record.id, now), let slot { cache.noteToldUse(slot) }
     }
 
     /// The verdict on a record whose pepper is not alive. A pepper is retired when only revoked records name it.

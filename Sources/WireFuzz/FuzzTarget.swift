@@ -23,6 +23,7 @@ public func checkAll(_ bytes: [UInt8]) {
     checkQuery(bytes)
     checkWriter(bytes)
     checkVerifyForm(bytes)
+    checkTokenReview(bytes)
 }
 
 /// Stops the program unless the property holds.

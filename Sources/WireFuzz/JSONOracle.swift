@@ -3,6 +3,8 @@ enum JSONValue {
     case object([(name: [UInt8], value: JSONValue)])
     case array([JSONValue])
     case string([UInt8])
+    case null
+    /// A number, true or false.
     case other
 }
 
@@ -45,7 +47,7 @@ struct JSONOracle {
         case "\"": return string().map(JSONValue.string)
         case "t": return takeWord("true") ? .other : nil
         case "f": return takeWord("false") ? .other : nil
-        case "n": return takeWord("null") ? .other : nil
+        case "n": return takeWord("null") ? .null : nil
         default: return isNumber() ? .other : nil
         }
     }

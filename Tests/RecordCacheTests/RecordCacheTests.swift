@@ -121,8 +121,8 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
     @Test func `a set is eight slots of two lines each, and a word of the directory`() {
         #expect(SlotLayout.wordCount * 8 == 2 * 64)
         #expect(RecordSets.wayCount == 8 && RecordSets.setWords * 8 == 1_024)
-        #expect(RecordCache.bytesPerSet == 1_024 + 8)
-        #expect(RecordCache.bytesPerSet / RecordSets.wayCount == 129)
+        #expect(RecordCache.bytesPerSet == 1_024 + 16)
+        #expect(RecordCache.bytesPerSet / RecordSets.wayCount == 130)
     }
 
     @Test func `what is needed to refuse a record is in its slot's first line, the rest fills the second`() {

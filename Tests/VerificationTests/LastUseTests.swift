@@ -23,12 +23,13 @@ import Verification
         let other = try await fixture.key()
         let verifier = try fixture.verifier()
         #expect(try lastUse(fixture, key.summary.id) == nil)
-        for seconds: Int64 in [0, 1, 29, 30, 45, 60, 1_000] {
+        for seconds: Int64 in [0, 1, 29, 30, 45, 60, 990] {
+            if seconds % 30 == 0 { fixture.store.beginUseInterval() }
             _ = try verifier.verdict(key.secret.revealBytes(), at: start.adding(seconds))
             let told = try #require(try lastUse(fixture, key.summary.id))
             #expect((0..<UseNotes.intervalSeconds).contains(start.adding(seconds).rawValue - told.rawValue))
         }
-        #expect(try lastUse(fixture, key.summary.id) == start.adding(1_000))
+        #expect(try lastUse(fixture, key.summary.id) == start.adding(990))
         #expect(try lastUse(fixture, other.summary.id) == nil)
     }
 
@@ -72,6 +73,7 @@ import Verification
             batch.append(bytes.octets)
         }
         for seconds: Int64 in [0, 100] {
+            fixture.store.beginUseInterval()
             try verifier.verify(&batch, at: start.adding(seconds)) { _, _, _ in }
             let uses = try lastUses(fixture, ids)
             #expect(ids.allSatisfy { uses[$0] == start.adding(seconds) })
@@ -80,6 +82,7 @@ import Verification
         let line = ImportLine(key: SecretText(foreign), request: KeyRequest(owner: "carol"))
         let id = try #require(try await fixture.issuer.importKeys([line]).imported.first)
         for seconds: Int64 in [0, 100] {
+            fixture.store.beginUseInterval()
             _ = try verifier.verdict(foreign, at: start.adding(seconds))
             #expect(try lastUse(fixture, id) == start.adding(seconds))
         }
@@ -95,6 +98,7 @@ import Verification
         var generator = SystemRandomNumberGenerator()
         for round in 0..<5 {
             let now = start.adding(Int64(round) * UseNotes.intervalSeconds)
+            fixture.store.beginUseInterval()
             for key in keys.shuffled(using: &generator) {
                 #expect(try verifier.verdict(key.secret.revealBytes(), at: now).isActive)
             }
@@ -105,21 +109,28 @@ import Verification
 
     /// The notes have room for so many; a full ring must lose no use for good.
     @Test func `comes late and is not lost when more is noted than is collected`() async throws {
-        let cache = try #require(RecordCache(bytes: 1 << 20))
-        let notes = try #require(cache.makeUseNotes())
-        for number in 1...100_000 { notes.note(id: UInt64(number), at: start) }
+        let notes = try #require(UseNotes())
+        for number in 1...100_000 { notes.tell(CredentialID(rawValue: UInt64(number)), start) }
         var count = 0
         notes.collect { _, _ in count += 1 }
         #expect(count == 65_536)
-        let slot = cache.prefetch(WrittenID(CredentialID(rawValue: 7))).homeSlot
-        for number in 1...65_536 { notes.note(id: UInt64(number), at: start) }
-        notes.note(slot, of: 7_000_000, at: start)
+        for number in 1...65_536 { #expect(notes.tell(CredentialID(rawValue: UInt64(number)), start)) }
+        #expect(!notes.tell(CredentialID(rawValue: 7), start))
         notes.collect { _, _ in }
-        notes.note(slot, of: 7_000_000, at: start)
-        notes.note(slot, of: 7_000_000, at: start)
-        var told: [UInt64] = []
-        notes.collect { id, _ in told.append(id.rawValue) }
-        #expect(told == [7_000_000])
+        #expect(notes.tell(CredentialID(rawValue: 7), start))
+    }
+
+    @Test func `that found no room is told by the next use`() async throws {
+        let fixture = try Fixture()
+        let keys = try await fixture.issuer.createKeys(KeyRequest(owner: "alice", count: 100))
+        let verifier = try fixture.verifier()
+        for round in 0..<1_000 {
+            if round % 10 == 0 { fixture.store.beginUseInterval() }
+            for key in keys { _ = try verifier.verdict(key.secret.revealBytes(), at: start.adding(Int64(round))) }
+        }
+        // 100 keys in 100 intervals fit; the last interval's are the last that are told.
+        let uses = try lastUses(fixture, keys.map(\.summary.id))
+        #expect(keys.allSatisfy { uses[$0.summary.id] == start.adding(990) })
     }
 
     @Test func `goes with the credential`() async throws {

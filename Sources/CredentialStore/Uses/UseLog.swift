@@ -12,6 +12,8 @@ public final class UseLog: Sendable {
     private struct State {
         var sources: [UseNotes] = []
         var waiting: [CredentialID: UnixSeconds] = [:]
+        /// When the interval began in which the first use of each is told.
+        var interval = ContinuousClock.now
     }
 
     private let state = Mutex(State())
@@ -21,6 +23,15 @@ public final class UseLog: Sendable {
     /// From now on, what a verifier notes is collected.
     public func add(_ source: UseNotes) {
         state.withLock { $0.sources.append(source) }
+    }
+
+    /// Whether it is time for a new interval.
+    func isIntervalOver() -> Bool {
+        state.withLock { state in
+            guard ContinuousClock.now - state.interval >= .seconds(UseNotes.intervalSeconds) else { return false }
+            state.interval = .now
+            return true
+        }
     }
 
     func collect() {
@@ -61,7 +72,13 @@ extension CredentialStore {
     private static let usesPerMutation = 1_000
 
     /// Takes what the verifiers have noted; cheap, and often enough if every few seconds.
-    public func collectUses() { uses.collect() }
+    public func collectUses() {
+        uses.collect()
+        if uses.isIntervalOver() { beginUseInterval() }
+    }
+
+    /// From now on the next use of each credential is told anew. Called by ``collectUses()`` every half a minute.
+    public func beginUseInterval() { published.cache.beginUseInterval() }
 
     /// Makes durable what was collected. A store that is nearly full takes none; last use gives way to revocations.
     /// - Throws: ``StoreFailure``. What was not written then is lost.

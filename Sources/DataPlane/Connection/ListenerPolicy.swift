@@ -10,6 +10,8 @@ final class ListenerPolicy: Sendable {
     let isHealthOnly: Bool
     /// The audience of whoever may introspect by the socket's permission, as a one-word list.
     let audience: [UInt8]
+    /// The policy that every request here is checked by, whatever its path.
+    let authzOnly: [UInt8]?
     // Of the address, read once.
     let isEncrypted: Bool
     let isLocal: Bool
@@ -23,6 +25,7 @@ final class ListenerPolicy: Sendable {
         isLocal = address.isLocal
         mayIntrospect = address.mayIntrospect
         originalHeaders = address.originalHeaders
+        authzOnly = isHealthOnly ? nil : address.authzOnly.map { Array($0.utf8) }
         audience = Array((address.audience ?? "").utf8)
     }
 

@@ -10,6 +10,8 @@ struct ForwardAuthAnswer {
     let loop: LoopState
     /// nginx turns every status but 200, 401 and 403 into 500; the real one then stands in `X-Auth-Status`.
     var isNginx: Bool
+    /// Envoy is told which fields of the request it must not send on.
+    var isEnvoy = false
 
     /// 200 with the identity. All fields, always, and none empty: a gateway that copies a field which is missing here
     /// would let through the one that the client forged.
@@ -41,6 +43,19 @@ struct ForwardAuthAnswer {
         out.append("\r\nX-Auth-Uri: ")
         out.append(uriWithoutCredential: uri, headerEncoded: true)
         out.append("\r\n")
+        if isEnvoy { out.append("x-envoy-auth-headers-to-remove: authorization\r\n") }
+        writeStatus(200, &out)
+        out.endHead()
+    }
+
+    /// 200 for a request that needs no credential: the same fields, and nobody in them.
+    func pass(_ uri: RawSpan, _ out: inout ByteWriter) {
+        out.begin(200, length: 0, exchange, loop)
+        out.append("Cache-Control: private, no-store\r\nX-Auth-Subject: -\r\nX-Auth-Client: -\r\nX-Auth-Scope: -\r\n")
+        out.append("X-Auth-Type: -\r\nX-Auth-Id: -\r\nX-Auth-Expires: -\r\nX-Auth-Sunset: -\r\nX-Auth-Uri: ")
+        out.append(uriWithoutCredential: uri, headerEncoded: true)
+        out.append("\r\n")
+        if isEnvoy { out.append("x-envoy-auth-headers-to-remove: authorization\r\n") }
         writeStatus(200, &out)
         out.endHead()
     }

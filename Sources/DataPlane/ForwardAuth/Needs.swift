@@ -9,6 +9,10 @@ struct Needs {
     private(set) var audience: FormText?
     /// Only statuses that nginx passes on. Known also when the rest is at fault, since the refusal must pass as well.
     private(set) var isNginx = false
+    /// The rule of a policy, in place of what the query says.
+    var rule: PolicySet.Rule?
+    /// The name of a policy.
+    private(set) var policy: FormText?
     /// Why the query cannot be followed.
     private(set) var fault: StaticString?
 
@@ -27,9 +31,15 @@ struct Needs {
         case .one(let text) where scratch.withBytes(of: text, in: query, isScopeList): needs.scope = text
         default: needs.fault = "scope must be scopes as RFC 6749 section 3.3 writes them, once"
         }
+        switch QueryParameters.find("policy", in: query, scratch: &scratch) {
+        case .absent: break
+        case .one(let text) where needs.scope == nil: needs.policy = text
+        default: needs.fault = "policy is one name, and stands instead of scope and audience"
+        }
         switch QueryParameters.find("audience", in: query, scratch: &scratch) {
         case .absent: break
-        case .one(let text) where scratch.withBytes(of: text, in: query, isWord): needs.audience = text
+        case .one(let text) where needs.policy == nil && scratch.withBytes(of: text, in: query, isWord):
+            needs.audience = text
         default: needs.fault = "audience must be one URI, once"
         }
         return needs
@@ -39,6 +49,10 @@ struct Needs {
     func withScope<Value>(
         _ query: RawSpan, _ scratch: borrowing FormScratch, _ body: (RawSpan) -> Value
     ) -> Value {
+        if let rule {
+            let scope = rule.scope
+            return body(scope.octets)
+        }
         guard let scope else { return body(RawSpan()) }
         return scratch.withBytes(of: scope, in: query, body)
     }
@@ -52,6 +66,10 @@ struct Needs {
     func isMeant(
         audiences: UInt32, _ query: RawSpan, _ scratch: borrowing FormScratch, _ interned: InternedTable
     ) -> Bool {
+        if let rule {
+            let audience = rule.audience
+            return audience.isEmpty || Decision.isMeant(audiences: audiences, for: audience.octets, interned: interned)
+        }
         guard let audience else { return true }
         return scratch.withBytes(of: audience, in: query) {
             Decision.isMeant(audiences: audiences, for: $0, interned: interned)

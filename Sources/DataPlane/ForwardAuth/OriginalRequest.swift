@@ -43,6 +43,14 @@ struct OriginalRequest {
         uri = forwarded ?? original
     }
 
+    /// Whether the original method, or this request's own if the gateway said none, is OPTIONS.
+    func method(_ request: borrowing RequestHead, _ bytes: RawSpan) -> Bool {
+        guard let told = request.value(.xForwardedMethod) ?? request.value(.xOriginalMethod) else {
+            return request.method == .options
+        }
+        return bytes.slice(told).isEqual("OPTIONS")
+    }
+
     private static func requireSame(_ left: WireRange?, _ right: WireRange?, _ bytes: RawSpan) throws(Fault) {
         guard let left, let right else { return }
         guard bytes.slice(left).elementsEqual(bytes.slice(right)) else { throw .contradictory }

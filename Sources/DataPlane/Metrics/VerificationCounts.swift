@@ -3,13 +3,15 @@ import Verification
 
 /// Where a verification was asked for.
 enum VerificationInterface: Int, CaseIterable {
-    case introspection, forwardAuth, verdicts
+    case introspection, forwardAuth, verdicts, externalAuthorization, tokenReview
 
     var name: String {
         switch self {
         case .introspection: "introspect"
         case .forwardAuth: "verify"
         case .verdicts: "v1_verify"
+        case .externalAuthorization: "ext_authz"
+        case .tokenReview: "token_review"
         }
     }
 }
@@ -107,13 +109,14 @@ final class VerificationCounts: Sendable {
         }
     }
 
-    /// The cells that are not zero.
+    /// The cells that are not zero, and those that somebody waits for: a rate needs a zero to begin at.
     func forEach(_ body: (VerificationInterface, CredentialKind?, VerificationOutcome, UInt64) -> Void) {
         for interface in VerificationInterface.allCases {
             for (number, kind) in Self.kinds.enumerated() {
                 for outcome in VerificationOutcome.allCases {
                     let count = cells[Self.cell(interface, number, outcome)].value
-                    if count > 0 { body(interface, kind, outcome, count) }
+                    let isAwaited = kind == .apiKey && outcome == .valid || kind == nil && outcome == .trouble
+                    if count > 0 || isAwaited { body(interface, kind, outcome, count) }
                 }
             }
         }

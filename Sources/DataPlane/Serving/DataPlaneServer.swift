@@ -61,6 +61,11 @@ public final class DataPlaneServer: Service {
         loopsByEventLoop = byEventLoop
     }
 
+    /// Has requests judged by other policies, on each event loop from its next pass on.
+    public func use(_ policies: PolicySet) {
+        for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.policies = policies } }
+    }
+
     var openConnections: Int { connectionCount.load(ordering: .relaxed) }
 
     /// Serves until a graceful shutdown has been asked for and done.
@@ -124,7 +129,7 @@ public final class DataPlaneServer: Service {
             .childChannelInitializer { [self] channel in accept(channel, policy) }
         switch policy.address.transport {
         case .http(let host, let port), .https(let host, let port):
-            return try await bootstrap.childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+            return try await bootstrap.childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
                 .bind(host: host, port: port).get()
         case .unix(let path):
             // Taking the file from a process that listens would cut its clients off without a word.

@@ -33,6 +33,8 @@ final class LoopState: @unchecked Sendable {
     /// The service is shutting down: answers close their connections.
     private(set) var isDraining = false
 
+    /// What requests are judged by that name a policy. Replaced as a whole.
+    var policies: PolicySet
     var scratch: RequestScratch
     /// The number of the scope set that was last found to hold the right to introspect; 0 for none.
     var introspectingScopes: UInt32 = 0
@@ -60,6 +62,7 @@ final class LoopState: @unchecked Sendable {
         scratch = RequestScratch(verifier: verifier)
         waiters = ChangesWaiters(store.published.changes, most: settings.waitersMax)
         self.settings = settings
+        policies = settings.policies
         self.readiness = readiness
         self.exposition = exposition
         challenges = Challenges(settings)

@@ -88,7 +88,7 @@ struct Daemon: Sendable {
         let network = try controlNetwork(administration, logger, announcement)
         let upkeep = Upkeep(
             store: store, identity: settings.identity, keyWarningSeconds: settings.lifetimes.keyWarningSeconds,
-            logger: logger)
+            reloadPolicies: reloadingPolicies(of: dataPlane), logger: logger)
         let services = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 // Ended in reverse order: the data plane drains before administration goes.
@@ -102,6 +102,13 @@ struct Daemon: Sendable {
             throw CommandFailure("The daemon ended: \(error).")
         }
         try? await group.shutdownGracefully()
+    }
+
+    /// Nil where there are none.
+    private func reloadingPolicies(of dataPlane: DataPlaneServer) -> (@Sendable () throws -> Void)? {
+        guard let path = settings.policyPath else { return nil }
+        let listeners = settings.listeners
+        return { dataPlane.use(try ServeSettings.policies(path, listeners: listeners)) }
     }
 
     private func controlNetwork(

@@ -41,6 +41,9 @@ struct ServeOptions: ParsableArguments {
     @Flag(help: "Serve a sign-in on which everybody can be anybody, to try the flows out (loopback only).")
     var demoLogin = false
 
+    @Option(help: ArgumentHelp("File of the policies that /ext_authz and policy= name.", valueName: "file"))
+    var policies: String?
+
     @Flag(help: "Serve the administration page, /admin, on the network addresses of the control plane.")
     var adminPage = false
 
@@ -65,7 +68,7 @@ struct ServeOptions: ParsableArguments {
         let texts: [(Setting, String?)] = [
             (.store, store), (.vendor, vendor), (.healthListen, healthListen), (.issuer, issuer),
             (.introspectionURL, introspectionURL), (.loginURL, loginURL), (.pepperFile, pepperFile),
-            (.tlsCertificate, tlsCertificate),
+            (.tlsCertificate, tlsCertificate), (.policies, policies),
             (.tlsKey, tlsKey), (.tlsClientCA, tlsClientCA),
         ]
         for (setting, text) in texts { flags[setting] = text.map { .string($0) } }

@@ -12,6 +12,8 @@ struct Upkeep: Service {
     let store: CredentialStore
     let identity: TLSIdentity?
     let keyWarningSeconds: Int64
+    /// Reads the policies again, on SIGHUP; nil where there are none.
+    let reloadPolicies: (@Sendable () throws -> Void)?
     let logger: Logger
 
     private static let certificateSeconds = 10
@@ -93,6 +95,15 @@ struct Upkeep: Service {
             reload {
                 try $0.reload()
                 return true
+            }
+            guard let reloadPolicies else { continue }
+            do {
+                try reloadPolicies()
+                logger.notice("the policies were read anew")
+            } catch {
+                let reason = (error as? CommandFailure)?.message ?? "\(error)"
+                logger.error(
+                    "the policies were not read anew; the old ones stay in use", metadata: ["reason": "\(reason)"])
             }
         }
     }

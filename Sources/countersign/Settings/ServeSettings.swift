@@ -29,6 +29,8 @@ struct ServeSettings: Sendable {
     var pepperPath: String
     var identity: TLSIdentity?
     var dataPlane: DataPlaneSettings
+    /// Where the policies were read from, to be read again.
+    var policyPath: String?
     var lifetimes: LifetimePolicy
     var grants: GrantPolicy
     var logLevel: Logger.Level
@@ -73,6 +75,8 @@ struct ServeSettings: Sendable {
         health = try reader.text(.healthListen).map { try Self.listener($0) }
         identity = try Self.identity(reader, listeners + controlNetwork + [health].compactMap { $0 })
         dataPlane = try Self.dataPlane(reader)
+        policyPath = try reader.text(.policies).map { Self.normalised($0) }
+        dataPlane.policies = try Self.policies(policyPath, listeners: listeners)
         lifetimes = LifetimePolicy(
             keySecondsDefault: try reader.number(.keySecondsDefault, from: 1).map(Int64.init),
             keySecondsMax: try reader.number(.keySecondsMax, from: 1).map(Int64.init),
@@ -168,6 +172,17 @@ struct ServeSettings: Sendable {
             throw CommandFailure("Settings: \(error.reason).", status: .usage)
         }
         return settings
+    }
+
+    /// Reads the policies and holds them against the listeners: all are used, or none.
+    static func policies(_ path: String?, listeners: [ListenerAddress]) throws(CommandFailure) -> PolicySet {
+        let policies = try path.map { path throws(CommandFailure) in try PolicyFile.read(path) } ?? .none
+        do throws(ListFault) {
+            try DataPlaneSettings.check(policies, for: listeners)
+        } catch {
+            throw CommandFailure("Policies: \(error.reason).", status: .usage)
+        }
+        return policies
     }
 
     private static func networks(_ setting: Setting, _ reader: SettingsReader) throws -> [Network]? {

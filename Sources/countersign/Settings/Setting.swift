@@ -14,6 +14,7 @@ enum Setting: String, CaseIterable {
     case demoLogin = "demo-login"
     case adminPage = "admin-page"
     case corsOrigins = "cors-origins"
+    case policies
     case realm
     case resourceMetadata = "resource-metadata"
     case threads

@@ -1,0 +1,103 @@
+import CredentialModel
+import Foundation
+import Issuance
+import Testing
+
+@Suite struct `A token review` {
+    private func review(_ token: String, _ audiences: [String]? = nil) throws -> String {
+        var spec: [String: Any] = ["token": token]
+        if let audiences { spec["audiences"] = audiences }
+        let object: [String: Any] = [
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec,
+            "metadata": ["creationTimestamp": NSNull()], "status": ["user": [String: Any]()],
+        ]
+        return String(decoding: try JSONSerialization.data(withJSONObject: object), as: UTF8.self)
+    }
+
+    private func ask(
+        _ client: WireClient, _ body: String, _ authorization: String?, type: String = "application/json",
+        method: String = "POST"
+    ) async throws -> Answer {
+        let lines = [
+            "\(method) /apis/authentication.k8s.io/v1/tokenreviews HTTP/1.1", "Host: a", "Content-Type: \(type)",
+            "Content-Length: \(body.utf8.count)",
+        ]
+        return try await client.ask(
+            (lines + [authorization].compactMap { $0 }).joined(separator: "\r\n") + "\r\n\r\n" + body)
+    }
+
+    private func status(_ answer: Answer) throws -> [String: Any] {
+        let object = try answer.json()
+        #expect(
+            object["apiVersion"] as? String == "authentication.k8s.io/v1" && object["kind"] as? String == "TokenReview")
+        return try #require(object["status"] as? [String: Any])
+    }
+
+    @Test func `tells the user of a credential that is accepted, and of another nothing`() async throws {
+        try await withServer { server in
+            let caller = try await server.caller(rights: ["introspect"])
+            let client = try await server.connect()
+            let key = try await server.issuer.createKeys(
+                KeyRequest(owner: "al\"ice", scope: ["pods:read", "pods:write"]))[0]
+            let status = try status(try await ask(client, review(key.secret.reveal()), caller.authorization))
+            let user = try #require(status["user"] as? [String: Any])
+            #expect(status["authenticated"] as? Bool == true && status["audiences"] == nil)
+            #expect(user["username"] as? String == "al\"ice" && user["uid"] as? String == "al\"ice")
+            #expect(user["groups"] as? [String] == ["scope:pods:read", "scope:pods:write"])
+            #expect((user["extra"] as? [String: [String]])?["countersign/id"] == [key.summary.id.description])
+            _ = try await server.issuer.revoke([key.summary.id], chain: false)
+            for token in [key.secret.reveal(), "", "nonsense", caller.secret] {
+                let answer = try await ask(client, review(token), caller.authorization)
+                #expect(answer.status == 200)
+                #expect(try answer.json()["status"] as? [String: Bool] == ["authenticated": false])
+            }
+        }
+    }
+
+    @Test func `answers with the audiences that both have`() async throws {
+        try await withServer { server in
+            let caller = try await server.caller(audience: ["https://a", "https://b", "https://c"])
+            let client = try await server.connect()
+            func audiences(_ own: [String], _ asked: [String]?) async throws -> [String]? {
+                let key = try await server.issuer.createKeys(KeyRequest(owner: "a", audience: own))[0].secret.reveal()
+                let status = try status(try await ask(client, review(key, asked), caller.authorization))
+                return status["authenticated"] as? Bool == true ? status["audiences"] as? [String] ?? [] : nil
+            }
+            #expect(try await audiences([], ["https://a", "x"]) == ["https://a", "x"])
+            #expect(try await audiences(["https://a", "https://b"], ["https://b", "https://c"]) == ["https://b"])
+            #expect(try await audiences(["https://a"], ["https://c"]) == nil)
+            #expect(try await audiences(["https://a"], nil) == [])
+            #expect(try await audiences(["https://other"], nil) == nil)
+            let limited = try await server.issuer.createKeys(KeyRequest(owner: "a", networks: ["127.0.0.0/8"]))[0]
+            let answer = try await ask(client, review(limited.secret.reveal()), caller.authorization)
+            #expect(try status(answer)["authenticated"] as? Bool == false)
+        }
+    }
+
+    @Test func `needs a caller, and a body that is a review`() async throws {
+        try await withServer { server in
+            let caller = try await server.caller(rights: ["introspect"])
+            let none = try await server.caller(rights: [])
+            let client = try await server.connect()
+            #expect(try await ask(client, review("x"), nil).status == 401)
+            #expect(try await ask(client, review("x"), none.authorization).status == 403)
+            #expect(try await ask(client, review("x"), caller.authorization, type: "text/plain").status == 415)
+            #expect(try await ask(client, "", caller.authorization, method: "GET").status == 405)
+            let good = try review("x")
+            for body in [
+                "", "[]", "{}", good + "x", good.replacing("TokenReview", with: "Pod"),
+                good.replacing("k8s.io", with: "k9s.io"),
+                #"{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","spec":{}}"#,
+                #"{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","spec":{"token":1}}"#,
+                #"{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","spec":{"token":"a","token":"b"}}"#,
+                #"{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","spec":{"token":"a","audiences":[1]}}"#,
+                #"{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","spec":{"token":"a"},"spec":{"token":"b"}}"#,
+            ] {
+                #expect(try await ask(client, body, caller.authorization).status == 400, "\(body)")
+            }
+            let empty =
+                #"{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","spec":{"token":"a","audiences":null}}"#
+            #expect(try await ask(client, empty, caller.authorization).status == 200)
+        }
+    }
+}

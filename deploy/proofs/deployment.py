@@ -1,0 +1,83 @@
+"""Proves the files for deploying. See deploy/proofs/deployment."""
+
+import argparse
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import deployment_container
+import deployment_kubernetes
+import deployment_observability
+import deployment_systemd
+from deployment_mutants import MUTANTS
+from deployment_stage import Stage
+
+DEPLOY = Path(__file__).resolve().parent.parent
+PARTS = {
+    "container": deployment_container.prove,
+    "systemd": deployment_systemd.prove,
+    "kubernetes": deployment_kubernetes.prove,
+    "observability": deployment_observability.prove,
+}
+
+
+def prove(program: Path, deploy: Path, name: str) -> list[str]:
+    """What does not hold."""
+    print(name, flush=True)
+    began = time.monotonic()
+    stage = Stage(program, deploy)
+    try:
+        PARTS[name](stage)
+    except Exception as reason:
+        stage.check(False, f"{name} can be proven to its end", f"{type(reason).__name__}: {reason}")
+    finally:
+        stage.close()
+    print(f"  ({stage.checks} checks, {time.monotonic() - began:.1f} s)", flush=True)
+    return stage.failures
+
+
+def notices(program: Path, name: str) -> bool:
+    """Whether the proof sees the fault in a copy of the files."""
+    mutant = MUTANTS[name]
+    with tempfile.TemporaryDirectory(prefix="deployment-mutant-") as folder:
+        copy = Path(folder) / "deploy"
+        shutil.copytree(DEPLOY, copy, ignore=shutil.ignore_patterns("proofs", "gateways"))
+        file = copy / mutant.file
+        text = file.read_text()
+        if mutant.text not in text:
+            raise SystemExit(f"deployment: {mutant.file} has no {mutant.text!r} to change")
+        file.write_text(text.replace(mutant.text, mutant.instead))
+        noticed = any(mutant.noticed_by in failure for failure in prove(program, copy, mutant.part))
+    print(f"deployment: the mutant {name} was {'noticed' if noticed else 'NOT noticed'}: {mutant.meaning}", flush=True)
+    return noticed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="deploy/proofs/deployment", description=__doc__)
+    parser.add_argument("program", type=Path)
+    parser.add_argument("--only", choices=list(PARTS))
+    meanings = "; ".join(f"{name}: {mutant.meaning}" for name, mutant in MUTANTS.items())
+    parser.add_argument("--mutant", choices=[*MUTANTS, "all"], help=meanings)
+    arguments = parser.parse_args()
+    # A polite end runs what ends the processes too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+    program = arguments.program.resolve()
+    if arguments.mutant:
+        names = [
+            name for name, mutant in MUTANTS.items()
+            if arguments.mutant in ("all", name) and arguments.only in (None, mutant.part)]
+        return 0 if all([notices(program, name) for name in names]) else 1
+    failures = [failure for name in PARTS if arguments.only in (None, name)
+                for failure in prove(program, DEPLOY, name)]
+    if failures:
+        print(f"deployment: {len(failures)} checks do not hold", file=sys.stderr)
+        return 1
+    print("deployment: all as it should be")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

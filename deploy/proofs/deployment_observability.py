@@ -1,0 +1,336 @@
+"""deploy/observability: a real Prometheus scrapes a real service under real requests, and every rule, alert and panel is asked
+there whether it finds what it names."""
+
+import base64
+import http.client
+import json
+import random
+import re
+import socket
+import ssl
+import string
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from deployment_stage import Stage, certificate, wait_until
+
+# Seconds of requests: more than the scrapes that a rate needs.
+TRAFFIC_SECONDS = 8
+ODD_REQUESTS = 400
+# The range in which panels look back, for Grafana's variable.
+PANEL_RANGE = "1m"
+SELECTOR = re.compile(r"\b(up|countersign[a-z0-9_:]*)(\{[^}]*\})?")
+# Of these there is nothing while all goes well.
+RARE = 'outcome="trouble"'
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Service:
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.data, self.tls, self.health, self.control = (free_port() for _ in range(4))
+        self.store = stage.path("observability/store")
+        certificate(stage.path("observability/tls"), "localhost")
+        tls = stage.folder / "observability/tls"
+        self.log = stage.path("observability/log")
+        self.process = stage.start(
+            [stage.program, "serve", "--store", self.store, "--listen", f"http://127.0.0.1:{self.data}", "--listen",
+             f"https://127.0.0.1:{self.tls}", "--health-listen", f"http://127.0.0.1:{self.health}", "--control-listen",
+             f"http://127.0.0.1:{self.control}?only=administration", "--tls-certificate", tls / "tls.crt", "--tls-key",
+             tls / "tls.key"], stderr=open(self.log, "w"))
+
+    def command(self, *words: str) -> dict:
+        done = self.stage.run(self.stage.program, *words, "--store", self.store, "--json")
+        lines = done.stdout.splitlines()
+        return json.loads(lines[0]) if lines else {}
+
+    def metrics(self) -> str:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.health}/metrics", timeout=5) as answer:
+            return answer.read().decode()
+
+    def series(self) -> set[str]:
+        return {line.rsplit(" ", 1)[0] for line in self.metrics().splitlines() if line and not line.startswith("#")}
+
+
+def ask(port: int, method: str, path: str, fields: dict[str, str], body: str = "", encrypted: bool = False) -> int:
+    if encrypted:
+        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=ssl._create_unverified_context())
+    else:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request(method, path, body or None, fields)
+        return connection.getresponse().status
+    except (http.client.HTTPException, OSError):
+        return 0
+    finally:
+        connection.close()
+
+
+class Traffic:
+    """Everything that the service tells of, as callers make it."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        self.key = service.command("key", "create", "--owner", "o", "--scope", "a")["key"]
+        old = service.command("key", "create", "--owner", "rotating")
+        service.command("key", "rotate", old["id"], "--overlap", "1h")
+        self.old = old["key"]
+        client = service.command("client", "create", "--name", "gateway", "--may", "introspect")
+        joined = f"{client['client_id']}:{client['client_secret']}".encode()
+        self.basic = {"Authorization": "Basic " + base64.b64encode(joined).decode()}
+
+    def round(self) -> list[int]:
+        data, tls = self.service.data, self.service.tls
+        form = self.basic | {"Content-Type": "application/x-www-form-urlencoded"}
+        statuses = [
+            ask(data, "GET", "/verify", {"Authorization": "ApiKey " + key}) for key in (self.key, self.old, unknown())]
+        statuses += [ask(data, "GET", "/verify?scope=b", {"Authorization": "ApiKey " + self.key})]
+        statuses += [
+            ask(port, "POST", "/oauth2/introspect", form, "token=" + token, encrypted=port == tls)
+            for port in (data, tls) for token in (self.key, unknown(), "nonsense")]
+        statuses += [ask(
+            data, "POST", "/v1/verify", self.basic | {"Content-Type": "application/json"},
+            json.dumps({"credentials": [self.key, unknown()]}))]
+        made = self.service.command("key", "create", "--owner", "short")
+        self.service.command("key", "revoke", made["id"])
+        return statuses
+
+
+LETTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase
+
+
+def word(length: int) -> str:
+    return "".join(random.choices(LETTERS, k=length))
+
+
+def unknown() -> str:
+    """A well-formed key that nobody was given."""
+    text = f"iik1_0{word(10)}_{word(43)}"
+    number, digits = zlib.crc32(text.encode()), ""
+    for _ in range(6):
+        number, digit = divmod(number, 62)
+        digits = LETTERS[digit] + digits
+    return text + digits
+
+
+def method() -> str:
+    return random.choice(string.ascii_uppercase) + word(6).upper()
+
+
+def odd(service: Service, traffic: Traffic) -> list[Callable[[], int]]:
+    """Requests whose every free part is another each time."""
+    form = traffic.basic | {"Content-Type": "application/x-www-form-urlencoded"}
+    kinds = []
+    for port in (service.data, service.health, service.control):
+        kinds += [
+            lambda port=port: ask(port, "GET", "/" + word(12), {}),
+            lambda port=port: ask(port, method(), "/verify", {}),
+            lambda port=port: ask(port, method(), "/" + word(5) + "/%2e%2e/" + word(5), {}),
+            lambda port=port: ask(port, "GET", f"/v1/keys/{word(11)}", {"Authorization": "ApiKey " + unknown()}),
+            lambda port=port: ask(port, "GET", f"/{word(4)}?{word(4)}={word(4)}", {"Host": word(8), "User-Agent": word(9)})]
+    kinds += [
+        lambda: ask(service.data, "GET", f"/verify?scope={word(6)}", {"Authorization": "ApiKey " + unknown()}),
+        lambda: ask(service.data, "GET", "/verify", {"Authorization": "ApiKey " + word(66)}),
+        lambda: ask(service.data, "GET", "/verify", {"Authorization": f"{word(6)} {word(20)}"}),
+        lambda: ask(service.data, "GET", "/verify", {"X-Forwarded-Uri": f"/{word(5)}?api_key={unknown()}"}),
+        lambda: ask(service.data, "POST", "/oauth2/introspect", form, f"token={word(random.randint(1, 90))}"),
+        lambda: ask(service.data, "POST", "/oauth2/introspect", form, f"token={unknown()}&token_type_hint={word(7)}"),
+        lambda: ask(service.data, "POST", "/oauth2/introspect", {"Authorization": "Basic " + word(40)}, "token=x"),
+        lambda: ask(service.control, method(), f"/v1/clients/{word(11)}", {"Authorization": "Bearer " + word(66)}),
+        lambda: ask(service.control, "POST", f"/v1/owners/{word(9)}/revocations", {"Idempotency-Key": word(20)}, "{}")]
+    return kinds
+
+
+class Prometheus:
+    def __init__(self, stage: Stage, service: Service) -> None:
+        self.port = free_port()
+        folder = stage.path("observability/prometheus/config.yaml").parent
+        config = yaml.safe_load((stage.deploy / "observability/prometheus.yaml").read_text())
+        pods = yaml.safe_load((stage.deploy / "observability/prometheus-kubernetes.yaml").read_text())
+        # The shipped files, but every second, and at the ports of today. What Kubernetes would tell of pods stands in a file.
+        config["global"] = {name: "1s" for name in config["global"]}
+        config["rule_files"] = [str(stage.deploy / "observability" / name) for name in config["rule_files"]]
+        config["scrape_configs"][0]["static_configs"] = [{"targets": [f"127.0.0.1:{service.health}"]}]
+        job = pods["scrape_configs"][0]
+        del job["kubernetes_sd_configs"]
+        job["job_name"], job["file_sd_configs"] = "pods", [{"files": [str(folder / "pods.json")]}]
+        config["scrape_configs"].append(job)
+        (folder / "pods.json").write_text(json.dumps([
+            {"targets": [f"127.0.0.1:{service.health}"], "labels": {
+                "__meta_kubernetes_pod_annotation_prometheus_io_scrape": scrape, "__meta_kubernetes_namespace": "shop",
+                "__meta_kubernetes_pod_name": name, "__meta_kubernetes_pod_container_name": container,
+                "__meta_kubernetes_pod_container_port_name": port}}
+            for scrape, name, container, port in (
+                ("true", "orders-0", "countersign", "health"), ("true", "orders-0", "orders", "http"),
+                ("true", "countersign-0", "countersign", "https"), ("false", "other-0", "countersign", "health"))]))
+        (folder / "config.yaml").write_text(yaml.safe_dump(config))
+        self.checked = stage.run("promtool", "check", "config", folder / "config.yaml")
+        self.log = stage.path("observability/prometheus/log")
+        self.process = stage.start(
+            ["prometheus", f"--config.file={folder / 'config.yaml'}", f"--storage.tsdb.path={folder / 'data'}",
+             f"--web.listen-address=127.0.0.1:{self.port}"], stdout=open(self.log, "w"), stderr=subprocess.STDOUT)
+
+    def get(self, path: str, **parameters: str) -> dict:
+        url = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(url, timeout=5) as answer:
+                return json.load(answer)["data"]
+        except urllib.error.HTTPError as refusal:
+            return {"result": [], "error": refusal.read().decode()}
+
+    def values(self, query: str) -> list[float]:
+        """Numbers only: NaN is what a quantile of nothing is."""
+        found = [float(sample["value"][1]) for sample in self.get("query", query=query)["result"]]
+        return [value for value in found if value == value]
+
+    def is_up(self) -> bool:
+        try:
+            return bool(self.values("up"))
+        except OSError:
+            return False
+
+
+def prove(stage: Stage) -> None:
+    urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({})))
+    folder = stage.deploy / "observability"
+    files(stage, folder)
+    service = Service(stage)
+    if not stage.check(
+            wait_until(lambda: '"message":"ready"' in service.log.read_text()), "the service runs", service.log.read_text()):
+        return
+    linted = stage.run("promtool", "check", "metrics", given=service.metrics())
+    stage.check(linted.returncode == 0 and not linted.stdout + linted.stderr, "promtool has nothing to say of the metrics",
+                linted.stdout + linted.stderr)
+    traffic = Traffic(service)
+    prometheus = Prometheus(stage, service)
+    stage.check(prometheus.checked.returncode == 0, "promtool takes the configuration", prometheus.checked.stderr)
+    if not stage.check(wait_until(prometheus.is_up), "Prometheus runs and scrapes", prometheus.log.read_text()[-500:]):
+        return
+    until = time.monotonic() + TRAFFIC_SECONDS
+    statuses = []
+    while time.monotonic() < until:
+        statuses += traffic.round()
+    stage.check(set(statuses) == {200, 401, 403}, f"{len(statuses)} requests were answered as they should be", set(statuses))
+    targets(stage, prometheus)
+    rules(stage, prometheus, folder)
+    dashboard(stage, prometheus, folder, service)
+    cardinality(stage, service, traffic)
+    service.process.terminate()
+    stage.check(service.process.wait(20) == 0, "the service ends")
+    stage.check(
+        wait_until(lambda: "pending" in states(prometheus).get("CountersignDown", ())),
+        "Prometheus notices that it is gone", states(prometheus))
+
+
+def files(stage: Stage, folder: Path) -> None:
+    checked = stage.run("promtool", "check", "rules", folder / "rules.yaml")
+    stage.check(checked.returncode == 0, "promtool takes the rules", checked.stderr)
+    tested = stage.run("promtool", "test", "rules", folder / "rules.test.yaml")
+    stage.check(tested.returncode == 0, "promtool's tests of the alerts hold", tested.stderr + tested.stdout)
+    text = (folder / "rules.yaml").read_text()
+    groups = yaml.safe_load(text)["groups"]
+    alerts = [rule for group in groups for rule in group["rules"] if "alert" in rule]
+    tests = yaml.safe_load((folder / "rules.test.yaml").read_text())["tests"]
+    seen: dict[str, set[bool]] = {}
+    for test in tests:
+        for expected in test["alert_rule_test"]:
+            seen.setdefault(expected["alertname"], set()).add(bool(expected["exp_alerts"]))
+    stage.check(
+        seen == {rule["alert"]: {True, False} for rule in alerts}, "each alert is tested to fire and not to fire", seen)
+    blind = []
+    for rule in alerts:
+        # The same rules, of which one asks for a metric that there is not.
+        broken = json.loads(json.dumps(groups))
+        for group in broken:
+            for each in group["rules"]:
+                if each.get("alert") == rule["alert"]:
+                    each["expr"] = SELECTOR.sub(lambda found: "no_" + found[0].replace(":", "_"), each["expr"])
+        place = stage.path("observability/broken/rules.yaml")
+        place.write_text(yaml.safe_dump({"groups": broken}))
+        (place.parent / "rules.test.yaml").write_text((folder / "rules.test.yaml").read_text())
+        if stage.run("promtool", "test", "rules", place.parent / "rules.test.yaml").returncode == 0:
+            blind.append(rule["alert"])
+    stage.check(not blind, "the tests notice each alert that asks for a metric which there is not", blind)
+    readme = (folder / "README.md").read_text()
+    stage.check(all(f"`{rule['alert']}`" in readme for rule in alerts), "the README says what to do about each alert")
+
+
+def targets(stage: Stage, prometheus: Prometheus) -> None:
+    active = [target["labels"] for target in prometheus.get("targets")["activeTargets"]]
+    pods = [labels for labels in active if labels["job"] == "pods"]
+    stage.check(
+        len(active) == 2 and [labels["instance"] for labels in pods] == ["shop/orders-0"],
+        "of the pods, it scrapes the port health of the container countersign, under the pod's name", active)
+
+
+def states(prometheus: Prometheus) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for alert in prometheus.get("alerts")["alerts"]:
+        found.setdefault(alert["labels"]["alertname"], set()).add(alert["state"])
+    return found
+
+
+def rules(stage: Stage, prometheus: Prometheus, folder: Path) -> None:
+    running = [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
+    stage.check(all(rule["health"] == "ok" for rule in running), "Prometheus evaluates each rule", running)
+    records = [rule for rule in running if rule["type"] == "recording"]
+    empty = [rule["name"] for rule in records if not prometheus.values(rule["name"])]
+    stage.check(not empty, f"each of {len(records)} recorded series has numbers", empty)
+    texts = yaml.safe_load((folder / "rules.yaml").read_text())["groups"]
+    asked = {found[0] for group in texts for rule in group["rules"] for found in SELECTOR.finditer(rule["expr"])}
+    empty = [selector for selector in asked if RARE not in selector and not prometheus.values(selector)]
+    stage.check(not empty, f"each of {len(asked)} series that rules ask for is there", empty)
+    stage.check(
+        wait_until(lambda: states(prometheus).get("CountersignSupersededUsed") == {"firing"}),
+        "the use of a rotated key raises its alert", states(prometheus))
+    loud = {name for name, state in states(prometheus).items() if "firing" in state}
+    stage.check(loud == {"CountersignSupersededUsed"}, "and no other alert fires", loud)
+
+
+def dashboard(stage: Stage, prometheus: Prometheus, folder: Path, service: Service) -> None:
+    board = json.loads((folder / "dashboard.json").read_text())
+    panels = [panel for panel in board["panels"] if panel["type"] != "row"]
+    stage.check(
+        len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
+        and len({(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}) == len(panels),
+        "each panel has a number and a place of its own")
+    empty = []
+    expressions = [(panel["title"], target["expr"]) for panel in panels for target in panel["targets"]]
+    for title, expression in expressions:
+        query = expression.replace("$__rate_interval", PANEL_RANGE).replace("$instance", ".*")
+        if "$" in query or not prometheus.values(query):
+            empty.append((title, query))
+    stage.check(not empty, f"each of {len(expressions)} queries of the dashboard finds numbers", empty)
+    families = set(re.findall(r"^# TYPE (\S+)", service.metrics(), re.MULTILINE))
+    shown = {found[1] for _, expression in expressions for found in SELECTOR.finditer(expression)}
+    shown |= {name.removesuffix("_bucket") for name in shown}
+    stage.check(families <= shown, f"each of {len(families)} metrics of the service is on the dashboard", families - shown)
+
+
+def cardinality(stage: Stage, service: Service, traffic: Traffic) -> None:
+    kinds = odd(service, traffic)
+    for kind in kinds:
+        kind()
+    traffic.round()
+    before = service.series()
+    statuses = [kinds[number % len(kinds)]() for number in range(ODD_REQUESTS)]
+    text, after = service.metrics(), service.series()
+    stage.check(
+        after == before, f"{ODD_REQUESTS} requests with paths, methods and credentials of their own make no new series: "
+        f"{len(after)} stay", after - before)
+    stage.check(all(statuses), "all of them were answered", statuses.count(0))
+    stage.check(traffic.key not in text and traffic.key[5:16] not in text, "no credential and no id is in a label")
