@@ -26,6 +26,9 @@ let package = Package(
         .library(
             name: "Verification",
             targets: ["Verification", "CredentialStore", "RecordCache", "CredentialDigest", "CredentialModel"]),
+        // For services that ask over a socket or a network; the second brings Hummingbird along.
+        .library(name: "CountersignClient", targets: ["CountersignClient"]),
+        .library(name: "CountersignHummingbird", targets: ["CountersignHummingbird"]),
         // For Benchmarks/ only, which measures the parts one by one: an embedding program takes Verification, which
         // cannot mint.
         .library(
@@ -50,8 +53,10 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         // Command line: subcommands, help pages and shell completions.
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        // HTTP client of the command line: speaks to Unix sockets.
+        // HTTP client of the command line and of the client library: speaks to Unix sockets.
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
+        // Keyed hash by which the client library's cache finds answers: services that link it have no libcrypto of ours.
+        .package(url: "https://github.com/apple/swift-crypto", "3.12.3"..<"5.0.0"),
         // Settings from flags, environment and a file, in one order of precedence.
         .package(url: "https://github.com/apple/swift-configuration", from: "1.4.0", traits: [.defaults, "YAML"]),
         // Names and types of all entries of a settings file, so that a mistyped one is refused and not passed over.
@@ -155,6 +160,39 @@ let package = Package(
             ],
             swiftSettings: administration),
 
+        // MARK: For other services: nothing of the above
+        .target(
+            name: "CountersignClient",
+            dependencies: [
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: administration),
+        .target(
+            name: "CountersignHummingbird",
+            dependencies: [
+                "CountersignClient",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ],
+            swiftSettings: administration),
+
+        // The example, which is a package of its own, once more: built with the rest, it stays right.
+        .executableTarget(
+            name: "OrdersExample",
+            dependencies: [
+                "CountersignClient", "CountersignHummingbird",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            path: "deploy/examples/orders/Sources/Orders", swiftSettings: administration),
+
         // MARK: Proofs and tests
         // deploy/proofs/races: verify, fill, evict and revoke against each other, and broken protocols that it must catch.
         .executableTarget(
@@ -206,6 +244,22 @@ let package = Package(
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: tests),
+        .testTarget(
+            name: "CountersignClientTests",
+            dependencies: [
+                "ChildProcess", "CountersignClient", "CountersignHummingbird", "DataPlane", "Listening", "Issuance",
+                "CredentialStore",
+                "CredentialModel", "TestSupport",
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "HummingbirdTesting", package: "hummingbird"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: tests),

@@ -21,7 +21,9 @@ extension MeasuredStore {
 
     private func cachedShare() -> Double {
         var record = CredentialRecord.blank
-        let cached = ids.count { warm.published.cache.lookUp(CredentialID(rawValue: $0), into: &record, touch: false) != nil }
+        let cached = ids.count {
+            warm.published.cache.lookUp(CredentialID(rawValue: $0), into: &record, touch: false) != nil
+        }
         return Double(cached) / Double(ids.count)
     }
 }

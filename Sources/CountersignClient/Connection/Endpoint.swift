@@ -1,0 +1,51 @@
+import Foundation
+
+/// Where the service listens, in the form of its own setting `listen`.
+///
+/// ```
+/// unix:/run/countersign/verify.sock     http://127.0.0.1:8080     https://countersign.internal:8443
+/// ```
+public struct Endpoint: Sendable, Equatable, CustomStringConvertible {
+    /// Why a text is no endpoint.
+    public struct Fault: Error, Equatable, Sendable, CustomStringConvertible {
+        public let description: String
+    }
+
+    public let description: String
+    /// Without a slash at its end.
+    let baseURL: String
+    let isUnixSocket: Bool
+
+    /// - Throws: ``Fault``, also for `http` to another machine: credentials would cross the network in the clear.
+    public init(_ text: String) throws(Fault) {
+        description = text
+        if text.hasPrefix("unix:") {
+            let path = text.dropFirst(5).prefix { $0 != "?" }
+            // sockaddr_un holds 108 bytes with the ending zero; a dot-less path is told from a host by the slash.
+            guard path.hasPrefix("/"), path.utf8.count <= 107, !path.utf8.contains(0),
+                let host = path.addingPercentEncoding(withAllowedCharacters: .alphanumerics)
+            else { throw Fault(description: "\(text): unix: needs an absolute path of at most 107 bytes") }
+            baseURL = "http+unix://" + host
+            isUnixSocket = true
+            return
+        }
+        guard let parts = URLComponents(string: text), let host = parts.host, !host.isEmpty,
+            parts.path.isEmpty || parts.path == "/", parts.query == nil, parts.user == nil, parts.fragment == nil
+        else { throw Fault(description: "an endpoint is unix:PATH, http://HOST:PORT or https://HOST:PORT") }
+        switch parts.scheme {
+        case "https": break
+        case "http" where Self.isLoopback(host): break
+        case "http":
+            throw Fault(description: "\(text): cleartext goes to this machine only: use https:// or unix:")
+        default: throw Fault(description: "an endpoint is unix:PATH, http://HOST:PORT or https://HOST:PORT")
+        }
+        baseURL = text.hasSuffix("/") ? String(text.dropLast()) : text
+        isUnixSocket = false
+    }
+
+    private static func isLoopback(_ host: String) -> Bool {
+        if ["localhost", "::1", "[::1]"].contains(host) { return true }
+        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+    }
+}
