@@ -60,7 +60,8 @@ import Testing
                     clientID: app.summary.clientID, subject: "bob", scope: ["read"], audience: [],
                     expiresInSeconds: nil))
             let client = CountersignClient(
-                ClientOptions.patient(endpoint: try daemon.endpoint, credentials: try await daemon.client()), logger: quiet)
+                ClientOptions.patient(endpoint: try daemon.endpoint, credentials: try await daemon.client()),
+                logger: quiet)
             guard case .active(let identity) = try await client.verify(Credential(token.secret.reveal())) else {
                 Issue.record("not active")
                 return
