@@ -115,13 +115,9 @@ public enum PepperFileOnDisk {
     /// - Throws: ``IssuanceError/unavailable(reason:)`` that says what is wrong with it.
     public static func read(_ path: String) throws(IssuanceError) -> PepperFile {
         do {
-            return try PepperFile(parsing: SecretFile.read(path: path, bytesMax: PepperFile.bytesMax))
-        } catch let fault as PepperFile.Fault {
-            throw .unavailable(reason: "pepper file \(path): \(fault.description)")
-        } catch let error as FileError {
-            throw .unavailable(reason: "pepper file: \(error.description)")
+            return try PepperFile.read(path: path)
         } catch {
-            throw IssuanceError(error)
+            throw .unavailable(reason: error.description)
         }
     }
 
