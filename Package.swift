@@ -222,7 +222,8 @@ let package = Package(
         .testTarget(name: "RecordCacheTests", dependencies: ["RecordCache", "CredentialModel"], swiftSettings: tests),
         .testTarget(name: "CredentialStoreTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
         .testTarget(
-            name: "VerificationTests", dependencies: core + ["AllocationCount", "ChildProcess", "FollowingProof", "TestSupport"],
+            name: "VerificationTests",
+            dependencies: core + ["AllocationCount", "ChildProcess", "FollowingProof", "TestSupport"],
             swiftSettings: tests),
         .testTarget(name: "IssuanceTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
         .target(name: "WireFuzz", dependencies: ["HTTPWire"], swiftSettings: administration),

@@ -16,6 +16,8 @@ public final class TLSIdentity: Sendable {
 
     private struct Loaded: Sendable {
         var context: NIOSSLContext
+        /// Seconds since the epoch.
+        var expiresAt: Int
         var changed: [String]
     }
 
@@ -26,19 +28,22 @@ public final class TLSIdentity: Sendable {
         self.keyPath = keyPath
         self.clientAuthorityPath = clientAuthorityPath
         let paths = [certificatePath, keyPath, clientAuthorityPath].compactMap { $0 }
-        current = Mutex(
-            Loaded(
-                context: try Self.load(certificatePath, keyPath, clientAuthorityPath), changed: Self.changes(paths)))
+        let changed = Self.changes(paths)
+        let (context, expiresAt) = try Self.load(certificatePath, keyPath, clientAuthorityPath)
+        current = Mutex(Loaded(context: context, expiresAt: expiresAt, changed: changed))
     }
 
     /// What new connections are served with.
     public var context: NIOSSLContext { current.withLock { $0.context } }
 
+    /// When the first certificate of the chain ends, in seconds since the epoch.
+    public var expiresAt: Int { current.withLock { $0.expiresAt } }
+
     /// Reads the files again. If they do not fit together, the old ones stay in use.
     public func reload() throws(Fault) {
         let changed = Self.changes(paths)
-        let context = try Self.load(certificatePath, keyPath, clientAuthorityPath)
-        current.withLock { $0 = Loaded(context: context, changed: changed) }
+        let (context, expiresAt) = try Self.load(certificatePath, keyPath, clientAuthorityPath)
+        current.withLock { $0 = Loaded(context: context, expiresAt: expiresAt, changed: changed) }
     }
 
     /// Reads the files again if one of them has another time of change than when it was read.
@@ -66,9 +71,10 @@ public final class TLSIdentity: Sendable {
     /// TLS 1.2 and 1.3 with forward secrecy and authenticated encryption only (RFC 9325 §4.2).
     private static func load(
         _ certificate: String, _ key: String, _ authority: String?
-    ) throws(Fault) -> NIOSSLContext {
+    ) throws(Fault) -> (NIOSSLContext, expiresAt: Int) {
         do {
-            let chain = try NIOSSLCertificate.fromPEMFile(certificate).map { NIOSSLCertificateSource.certificate($0) }
+            let certificates = try NIOSSLCertificate.fromPEMFile(certificate)
+            let chain = certificates.map { NIOSSLCertificateSource.certificate($0) }
             let privateKey = try NIOSSLPrivateKey(file: key, format: .pem)
             var configuration = TLSConfiguration.makeServerConfiguration(
                 certificateChain: chain, privateKey: .privateKey(privateKey))
@@ -84,7 +90,9 @@ public final class TLSIdentity: Sendable {
                 configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(authority))
                 configuration.certificateVerification = .optionalVerification
             }
-            return try NIOSSLContext(configuration: configuration)
+            return (
+                try NIOSSLContext(configuration: configuration), certificates.first.map { Int($0.notValidAfter) } ?? 0
+            )
         } catch {
             throw Fault(
                 description:

@@ -19,6 +19,13 @@ public struct PepperSummary: Sendable, Equatable {
 }
 
 extension Issuer {
+    /// The names of the keys of other systems that the pepper file holds, in order.
+    public var hmacKeyNames: [String] {
+        store.foreignSchemes.all.compactMap { scheme in
+            if case .hmacSHA256(let key) = scheme { key.name } else { nil }
+        }
+    }
+
     /// The peppers alive, in order of their numbers. Counting reads the whole store.
     public func peppers() async throws(IssuanceError) -> [PepperSummary] {
         let counts = try await offThread { store in try store.countByPepper() }
