@@ -31,7 +31,9 @@ struct FollowingSide {
         let needed = Array("write".utf8)
         var text: [UInt8] = []
         var generator = SystemRandomNumberGenerator()
-        while table.total(.isOver) == 0 {
+        let owner = getppid()
+        // Also when the owner was killed and could not say that it is over.
+        while table.total(.isOver) == 0, getppid() == owner {
             // Some of them more often, so that there are hits.
             let slot = Int.random(in: 0..<SharedTable.slotCount, using: &generator)
             for _ in 0..<4 {
