@@ -15,8 +15,13 @@ public final class TLSIdentity: Sendable {
     private let current: Mutex<Loaded>
 
     private struct Loaded: Sendable {
-        var context: NIOSSLContext
+        var contexts: Contexts
         var changed: [String]
+    }
+
+    /// One for each protocol that is negotiated: what a connection speaks is known before its first byte.
+    private struct Contexts: Sendable {
+        let http1, http2: NIOSSLContext
     }
 
     /// Reads PEM files: the certificate with its chain, its key, and the authority that client certificates must be
@@ -28,17 +33,20 @@ public final class TLSIdentity: Sendable {
         let paths = [certificatePath, keyPath, clientAuthorityPath].compactMap { $0 }
         current = Mutex(
             Loaded(
-                context: try Self.load(certificatePath, keyPath, clientAuthorityPath), changed: Self.changes(paths)))
+                contexts: try Self.load(certificatePath, keyPath, clientAuthorityPath), changed: Self.changes(paths)))
     }
 
     /// What new connections are served with.
-    public var context: NIOSSLContext { current.withLock { $0.context } }
+    public var context: NIOSSLContext { current.withLock { $0.contexts.http1 } }
+
+    /// What new connections are served with that speak HTTP/2.
+    public var http2Context: NIOSSLContext { current.withLock { $0.contexts.http2 } }
 
     /// Reads the files again. If they do not fit together, the old ones stay in use.
     public func reload() throws(Fault) {
         let changed = Self.changes(paths)
-        let context = try Self.load(certificatePath, keyPath, clientAuthorityPath)
-        current.withLock { $0 = Loaded(context: context, changed: changed) }
+        let contexts = try Self.load(certificatePath, keyPath, clientAuthorityPath)
+        current.withLock { $0 = Loaded(contexts: contexts, changed: changed) }
     }
 
     /// Reads the files again if one of them has another time of change than when it was read.
@@ -66,7 +74,7 @@ public final class TLSIdentity: Sendable {
     /// TLS 1.2 and 1.3 with forward secrecy and authenticated encryption only (RFC 9325 §4.2).
     private static func load(
         _ certificate: String, _ key: String, _ authority: String?
-    ) throws(Fault) -> NIOSSLContext {
+    ) throws(Fault) -> Contexts {
         do {
             let chain = try NIOSSLCertificate.fromPEMFile(certificate).map { NIOSSLCertificateSource.certificate($0) }
             let privateKey = try NIOSSLPrivateKey(file: key, format: .pem)
@@ -84,7 +92,9 @@ public final class TLSIdentity: Sendable {
                 configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(authority))
                 configuration.certificateVerification = .optionalVerification
             }
-            return try NIOSSLContext(configuration: configuration)
+            let http1 = try NIOSSLContext(configuration: configuration)
+            configuration.applicationProtocols = ["h2"]
+            return Contexts(http1: http1, http2: try NIOSSLContext(configuration: configuration))
         } catch {
             throw Fault(
                 description:
