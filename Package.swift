@@ -207,6 +207,9 @@ let package = Package(
         // deploy/proofs/races: verify, fill, evict and revoke against each other, and broken protocols that it must catch.
         .executableTarget(
             name: "RaceProof", dependencies: core, path: "Sources/Proofs/RaceProof", swiftSettings: strict),
+        // deploy/proofs/following: verify in one process against revocations in another.
+        .executableTarget(
+            name: "FollowingProof", dependencies: core, path: "Sources/Proofs/FollowingProof", swiftSettings: strict),
         // deploy/proofs/timing: whether a comparison's time tells where it ended, and early exits that it must catch.
         .executableTarget(
             name: "TimingProof", dependencies: ["CredentialModel", "CredentialDigest", "CMachine"],
@@ -229,7 +232,8 @@ let package = Package(
         .testTarget(name: "RecordCacheTests", dependencies: ["RecordCache", "CredentialModel"], swiftSettings: tests),
         .testTarget(name: "CredentialStoreTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
         .testTarget(
-            name: "VerificationTests", dependencies: core + ["AllocationCount", "ChildProcess", "TestSupport"],
+            name: "VerificationTests",
+            dependencies: core + ["AllocationCount", "ChildProcess", "FollowingProof", "TestSupport"],
             swiftSettings: tests),
         .testTarget(name: "IssuanceTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
         .target(name: "WireFuzz", dependencies: ["HTTPWire"], swiftSettings: administration),

@@ -1,4 +1,5 @@
 public import CredentialModel
+public import CredentialStore
 public import Issuance
 
 /// What the control plane works on. The composition root makes it.
@@ -8,6 +9,7 @@ public struct ControlPlaneServices: Sendable {
 
     public let issuer: Issuer
     let explain: Explain
+    let changes: ChangeFeed
     let readiness: @Sendable () async -> Readiness
     /// What `/metrics` says, in the format of Prometheus.
     let exposition: @Sendable () -> String
@@ -17,12 +19,14 @@ public struct ControlPlaneServices: Sendable {
     /// The authorization server, where there is one.
     public let oauth: OAuthServer?
 
+    /// - Throws: ``StoreFailure`` when the store has no reader left.
     public init(
         issuer: Issuer, explain: @escaping Explain, readiness: @escaping @Sendable () async -> Readiness,
         exposition: @escaping @Sendable () -> String = { "" }, backupFolder: String, oauth: OAuthServer? = nil
-    ) {
+    ) throws(StoreFailure) {
         self.issuer = issuer
         self.explain = explain
+        changes = try ChangeFeed(store: issuer.store)
         self.readiness = readiness
         self.exposition = exposition
         self.backupFolder = backupFolder

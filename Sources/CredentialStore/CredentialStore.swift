@@ -118,7 +118,7 @@ public final class CredentialStore: Sendable {
 
     /// Makes a reader for one thread.
     public func makeReader() throws(StoreFailure) -> StoreReader {
-        try StoreReader(store: self)
+        try StoreReader(environment: environment, schema: schema)
     }
 
     /// Waits until everything accepted is durable, then lets the folder go.

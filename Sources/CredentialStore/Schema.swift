@@ -50,9 +50,26 @@ struct Schema: Sendable {
 
     /// Opens all tables, creating them if asked.
     init(_ environment: Environment, create: Bool, in transaction: borrowing WriteTransaction) throws(LMDBError) {
-        func open(_ name: String, _ keys: KeyShape) throws(LMDBError) -> Database {
+        self = try Self { (name, keys) throws(LMDBError) in
             try environment.openDatabase(name, keys: keys, in: transaction, create: create)
         }
+    }
+
+    /// Opens all tables of an environment without the right to write, which must have this schema.
+    @available(*, noasync)
+    init(following environment: Environment) throws {
+        let meta = try environment.openDatabase("meta", keys: .bytes)
+        let found = try environment.read { transaction in
+            try transaction.get(meta, key: MetaName.schema.key.octets) {
+                $0.byteCount == 8 ? $0.word64(at: 0) : 0
+            } ?? 0
+        }
+        guard found <= Self.version else { throw StoreFailure.schemaTooNew(found: found, known: Self.version) }
+        guard found == Self.version else { throw StoreFailure.schemaTooOld(found: found, known: Self.version) }
+        self = try Self { (name, keys) throws(LMDBError) in try environment.openDatabase(name, keys: keys) }
+    }
+
+    private init(_ open: (_ name: String, _ keys: KeyShape) throws(LMDBError) -> Database) throws(LMDBError) {
         credentials = try open("credentials", .integer)
         aliases = try open("aliases", .bytes)
         journal = try open("journal", .integer)

@@ -44,8 +44,14 @@ public enum StoreFailure: Error, Equatable, Sendable, CustomStringConvertible {
     case unsound(findings: Int, first: String)
     /// The interned numbers of a kind are used up.
     case internedExhausted
+    /// Another store took the place of the one that is followed.
+    case replaced(directory: String)
+    /// The store that is followed has something new that is taken up at the start only.
+    case outgrown(by: String)
     case lmdb(LMDBError)
     case file(FileError)
+    /// The pepper file cannot be used.
+    case pepperFile(reason: String)
     /// Something that no code here throws.
     case unexpected(String)
 
@@ -93,6 +99,12 @@ public enum StoreFailure: Error, Equatable, Sendable, CustomStringConvertible {
             "the copy has \(findings) faults (\(first)): nothing was replaced; take another backup"
         case .internedExhausted:
             "the store has as many distinct scope sets, audiences, networks or clients as it can hold"
+        case .replaced(let directory):
+            "the store in \(directory) was restored, upgraded or exchanged, and this process still has the old one: open it again"
+        case .outgrown(let what):
+            "the store has \(what), which is taken up when it is opened: open it again"
+        case .pepperFile(let reason):
+            "pepper file \(reason)"
         case .lmdb(let error):
             error.description
         case .file(let error):

@@ -10,10 +10,10 @@ public final class StoreReader: @unchecked Sendable {
     private let credentials: Database
     private let aliases: Database
 
-    init(store: CredentialStore) throws(StoreFailure) {
-        reader = try naming { () throws in try store.environment.makeReader() }
-        credentials = store.schema.credentials
-        aliases = store.schema.aliases
+    init(environment: Environment, schema: Schema) throws(StoreFailure) {
+        reader = try naming { () throws in try environment.makeReader() }
+        credentials = schema.credentials
+        aliases = schema.aliases
     }
 
     /// What a read found.

@@ -33,6 +33,11 @@ public struct PrometheusText {
         sample(name, [], value)
     }
 
+    public mutating func single(_ name: String, _ type: FamilyType, _ help: String, _ value: Double) {
+        family(name, type, help)
+        sample(name, [], value)
+    }
+
     /// The samples of one histogram.
     /// - Parameters:
     ///   - buckets: the upper bounds in ascending order, and how many values fell under each and over the one before.

@@ -19,9 +19,11 @@ public final class TLSIdentity: Sendable {
         var changed: [String]
     }
 
-    /// One for each protocol that is negotiated: what a connection speaks is known before its first byte.
+    /// What is made of the files: a context for each protocol, since what a listener speaks is known before the first byte.
     private struct Contexts: Sendable {
         let http1, http2: NIOSSLContext
+        /// Seconds since the epoch.
+        let expiresAt: Int
     }
 
     /// Reads PEM files: the certificate with its chain, its key, and the authority that client certificates must be
@@ -31,9 +33,9 @@ public final class TLSIdentity: Sendable {
         self.keyPath = keyPath
         self.clientAuthorityPath = clientAuthorityPath
         let paths = [certificatePath, keyPath, clientAuthorityPath].compactMap { $0 }
+        let changed = Self.changes(paths)
         current = Mutex(
-            Loaded(
-                contexts: try Self.load(certificatePath, keyPath, clientAuthorityPath), changed: Self.changes(paths)))
+            Loaded(contexts: try Self.load(certificatePath, keyPath, clientAuthorityPath), changed: changed))
     }
 
     /// What new connections are served with.
@@ -41,6 +43,9 @@ public final class TLSIdentity: Sendable {
 
     /// What new connections are served with that speak HTTP/2.
     public var http2Context: NIOSSLContext { current.withLock { $0.contexts.http2 } }
+
+    /// When the first certificate of the chain ends, in seconds since the epoch.
+    public var expiresAt: Int { current.withLock { $0.contexts.expiresAt } }
 
     /// Reads the files again. If they do not fit together, the old ones stay in use.
     public func reload() throws(Fault) {
@@ -76,7 +81,8 @@ public final class TLSIdentity: Sendable {
         _ certificate: String, _ key: String, _ authority: String?
     ) throws(Fault) -> Contexts {
         do {
-            let chain = try NIOSSLCertificate.fromPEMFile(certificate).map { NIOSSLCertificateSource.certificate($0) }
+            let certificates = try NIOSSLCertificate.fromPEMFile(certificate)
+            let chain = certificates.map { NIOSSLCertificateSource.certificate($0) }
             let privateKey = try NIOSSLPrivateKey(file: key, format: .pem)
             var configuration = TLSConfiguration.makeServerConfiguration(
                 certificateChain: chain, privateKey: .privateKey(privateKey))
@@ -94,7 +100,9 @@ public final class TLSIdentity: Sendable {
             }
             let http1 = try NIOSSLContext(configuration: configuration)
             configuration.applicationProtocols = ["h2"]
-            return Contexts(http1: http1, http2: try NIOSSLContext(configuration: configuration))
+            return Contexts(
+                http1: http1, http2: try NIOSSLContext(configuration: configuration),
+                expiresAt: certificates.first.map { Int($0.notValidAfter) } ?? 0)
         } catch {
             throw Fault(
                 description:

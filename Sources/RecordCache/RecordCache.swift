@@ -166,7 +166,12 @@ public final class RecordCache: Sendable {
 
     /// Makes every copy worthless for good: the store behind it is no longer this process's.
     public func close() {
-        sets.raiseAllFloors()
+        sets.raiseAllFloors(to: .max)
+    }
+
+    /// Makes every copy older than transaction `transaction` worthless: for whoever cannot tell which records have changed.
+    public func raiseFloors(to transaction: UInt64) {
+        sets.raiseAllFloors(to: transaction)
     }
 
     /// The floor of a credential's set as it is now.

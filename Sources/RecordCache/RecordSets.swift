@@ -231,10 +231,8 @@ struct RecordSets: ~Copyable, Sendable {
     }
 
     /// To the highest transaction there can be, which no fill reaches and below which no raise brings it again.
-    func raiseAllFloors() {
-        for set in 0..<Int(setCount) {
-            for way in 0..<Self.wayCount { slot(way, of: set).release(SlotLayout.floor, UInt64.max) }
-        }
+    func raiseAllFloors(to transaction: UInt64) {
+        for set in 0..<Int(setCount) { raiseFloor(of: set, to: transaction) }
     }
 }
 

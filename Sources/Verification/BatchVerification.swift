@@ -16,6 +16,7 @@ extension Verifier {
         _ batch: inout VerificationBatch, at now: UnixSeconds,
         _ each: (_ index: Int, _ reason: InactiveReason?, _ record: inout CredentialRecord) -> Void
     ) throws(StoreFailure) {
+        if let followed { try followed.follow(at: now) }
         var record = CredentialRecord.blank
         let newest = peppers.newest
         var first = 0

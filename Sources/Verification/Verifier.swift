@@ -1,49 +1,81 @@
 import CredentialDigest
 public import CredentialModel
 public import CredentialStore
-import RecordCache
+public import RecordCache
 import Synchronization
 
 /// Answers whether a presented credential is to be accepted: the path parse → tag → cache → store → decide.
 ///
-/// One per thread: it holds that thread's read transaction. Runs to completion on the calling thread, takes no lock and,
-/// on a cache hit, allocates nothing.
+/// One per thread: it holds that thread's read transaction. Runs to completion on the calling thread and, on a cache hit,
+/// takes no lock and allocates nothing. (Where a store is followed, the first call after a commit of its owner reads what
+/// that commit brought, and others wait for it.)
 ///
-/// After a revocation, edit or rotation has been acknowledged by the same process's ``CredentialStore``, every call that
-/// starts then sees it. The proof stands beside ``RecordCache``.
+/// After a revocation, edit or rotation has been acknowledged by the store's owner, this process or another, every call that
+/// starts then sees it. The proofs stand beside ``RecordCache`` and in CommitFollower.swift.
 public final class Verifier: @unchecked Sendable {
-    public let store: CredentialStore
     /// What this verifier has done, for metrics. Any thread may read them.
     public let counters = VerifierCounters()
 
     private let reader: StoreReader
     private let published: Published
+    /// The texts that records name by number.
+    public let interned: InternedTable
+    /// The time that verdicts are to be made at. Read it once per burst.
+    public let clock: TrustedClock
     let cache: RecordCache
     private let liveIDs: LiveIDs
     private let watermarks: WatermarkTable
     let peppers: PepperRing
+    private let foreignSchemes: ForeignSchemes
     let vendor: Vendor
     /// Tells when credentials were last accepted; nil for a verifier whose questions are no uses.
     private let uses: UseNotes?
     /// The owner of the record that the last call found, if it has more bytes than a record holds.
     private var longOwner: [UInt8] = []
+    /// This process's own store, which takes offers to write; nil where another process's is followed.
+    private let owned: CredentialStore?
+    /// Another process's store, which is to be followed; nil where it is this one's.
+    let followed: FollowedStore?
 
     /// Hits between two that are remembered for eviction: writing each would make a shared line of it.
     private static let touchInterval: UInt64 = 8
 
+    /// A verifier over this process's own store.
     /// - Parameter notesUses: whether what is accepted counts as used.
     /// - Throws: ``StoreFailure`` when the store has no reader left.
     public init(store: CredentialStore, notesUses: Bool = true) throws(StoreFailure) {
-        self.store = store
         reader = try store.makeReader()
         published = store.published
+        interned = store.published.interned
+        clock = store.clock
         cache = store.published.cache
         liveIDs = store.published.liveIDs
         watermarks = store.published.watermarks
         peppers = store.peppers
+        foreignSchemes = store.foreignSchemes
         vendor = store.vendor
         uses = notesUses ? UseNotes() : nil
+        owned = store
+        followed = nil
         if let uses { store.uses.add(uses) }
+    }
+
+    /// A verifier over a store that another process owns. What it accepts is not noted as used, since only the owner writes.
+    /// - Throws: ``StoreFailure`` when the store has no reader left.
+    public init(store: FollowedStore) throws(StoreFailure) {
+        reader = try store.makeReader()
+        published = store.published
+        interned = store.published.interned
+        clock = store.clock
+        cache = store.published.cache
+        liveIDs = store.published.liveIDs
+        watermarks = store.published.watermarks
+        peppers = store.peppers
+        foreignSchemes = store.foreignSchemes
+        vendor = store.vendor
+        uses = nil
+        owned = nil
+        followed = store
     }
 
     /// Decides whether a presented credential is usable now.
@@ -70,9 +102,12 @@ public final class Verifier: @unchecked Sendable {
         _ presented: RawSpan, at now: UnixSeconds, into record: inout CredentialRecord
     ) throws(StoreFailure) -> InactiveReason? {
         guard let claimed = ClaimedCredential(presented, vendor: vendor) else {
+            if let followed { try followed.follow(at: now) }
             return try verifyForeign(presented, at: now, into: &record)
         }
         let place = cache.prefetch(claimed.id)
+        // Before the first look into the cache.
+        if let followed { try followed.follow(at: now) }
         // Hashing takes about as long as the memory does to answer.
         let newest = peppers.newest
         let tag = peppers.tag(of: claimed.block, at: newest)
@@ -128,7 +163,7 @@ public final class Verifier: @unchecked Sendable {
         if liveIDs.surelyLacks(id) { return .unknown }
         // Twice, since a pepper may be retired between the read and the look for it: by then the row has a newer tag.
         for _ in 0..<2 {
-            guard case .found(let stamp) = try read(id, into: &record) else { return .unknown }
+            guard case .found(let stamp) = try read(id, at: now, into: &record) else { return .unknown }
             guard let presentedTag = self.tag(of: claimed.block, under: record.pepper, made: tag, at: newest) else {
                 continue
             }
@@ -156,14 +191,16 @@ public final class Verifier: @unchecked Sendable {
         return peppers.tag(of: block, at: place)
     }
 
-    private func read(_ id: CredentialID, into record: inout CredentialRecord) throws(StoreFailure)
-        -> StoreReader.Outcome
-    {
+    /// Reads a record, and what else its snapshot may have brought: the texts that it names.
+    private func read(
+        _ id: CredentialID, at now: UnixSeconds, into record: inout CredentialRecord
+    ) throws(StoreFailure) -> StoreReader.Outcome {
         // A local variable: what lies in an object is guarded against a second access for as long as the read lasts.
         var owner: [UInt8] = []
         let outcome = try reader.read(id, into: &record, longOwner: &owner)
         if !owner.isEmpty { longOwner = owner }
         if case .damaged = outcome { throw .corrupt(table: "credentials") }
+        if let followed { try followed.follow(at: now) }
         return outcome
     }
 
@@ -221,9 +258,9 @@ public final class Verifier: @unchecked Sendable {
         let used = published.foreignSchemes
         if used.isEmpty { return .malformed }
         var isKnown = false
-        for scheme in store.foreignSchemes.all.reversed() where used.contains(scheme) {
+        for scheme in foreignSchemes.all.reversed() where used.contains(scheme) {
             let form = ForeignSchemes.form(of: presented, by: scheme)
-            let alias = store.foreignSchemes.alias(of: form.octets, by: scheme)
+            let alias = foreignSchemes.alias(of: form.octets, by: scheme)
             guard let id = try reader.alias(alias.octets) else { continue }
             if let reason = try verifyImported(form.octets, id, at: now, into: &record) { return reason }
             isKnown = true
@@ -244,7 +281,7 @@ public final class Verifier: @unchecked Sendable {
             var stamp: UInt64?
             let slot = copy
             if slot == nil {
-                guard case .found(let read) = try read(id, into: &record) else { return .unknown }
+                guard case .found(let read) = try read(id, at: now, into: &record) else { return .unknown }
                 stamp = read
             }
             copy = nil
@@ -268,7 +305,7 @@ public final class Verifier: @unchecked Sendable {
     private func offerRetag(_ record: inout CredentialRecord, to tag: Tag, pepper: UInt16) {
         let id = record.id
         let expected = record.tag
-        store.offer { writer, transaction in
+        owned?.offer { writer, transaction in
             _ = try writer.retag(id, expected: expected, to: tag, pepper: pepper, in: transaction)
         }
     }

@@ -14,6 +14,7 @@ struct Countersign: AsyncParsableCommand {
             All verbs reach the daemon through its control socket. When no daemon runs, they open the store themselves.
             Exit codes: 0 done, 1 inactive or not found, 2 usage, 3 failed.
             """,
+        version: Version.current,
         subcommands: [
             ServeCommand.self, KeyCommand.self, ClientCommand.self, TokenCommand.self, VerifyCommand.self,
             ConsentCommand.self, StoreCommand.self, PepperCommand.self, AuditCommand.self, ConfigCommand.self,

@@ -31,7 +31,7 @@ public struct ControlPlaneFixture: Sendable {
         _ body: @escaping @Sendable (ControlPlaneFixture) async throws -> Result
     ) async throws -> Result {
         let explaining = try Explaining(issuer: issuer)
-        let services = ControlPlaneServices(
+        let services = try ControlPlaneServices(
             issuer: issuer,
             explain: { bytes, scope, client throws(IssuanceError) in
                 try await explaining.explain(bytes, scope: scope, clientID: client)

@@ -39,7 +39,7 @@ public struct OAuthFixture: Sendable {
                 issuer: issuerAddress, introspectionURL: "https://gw.example/oauth2/introspect", login: login,
                 corsOrigins: corsOrigins))
         let explaining = try Explaining(issuer: issuer)
-        let services = ControlPlaneServices(
+        let services = try ControlPlaneServices(
             issuer: issuer,
             explain: { bytes, scope, client throws(IssuanceError) in
                 try await explaining.explain(bytes, scope: scope, clientID: client)

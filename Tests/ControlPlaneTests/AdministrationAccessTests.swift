@@ -54,7 +54,7 @@ import Testing
     @Test func `each route asks for its right`() async throws {
         try await OAuthFixture.serve { plane async throws in
             let explaining = try Explaining(issuer: plane.issuer)
-            let services = ControlPlaneServices(
+            let services = try ControlPlaneServices(
                 issuer: plane.issuer,
                 explain: { bytes, scope, client throws(IssuanceError) in
                     try await explaining.explain(bytes, scope: scope, clientID: client)

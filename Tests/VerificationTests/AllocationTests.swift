@@ -8,7 +8,7 @@ import Verification
     /// Allocations of the calling thread while a verifier is asked a thousand times.
     private func allocations(_ verifier: Verifier, _ texts: [[UInt8]], expecting: InactiveReason?) throws -> UInt64 {
         var record = CredentialRecord.blank
-        let now = verifier.store.clock.now()
+        let now = verifier.clock.now()
         for text in texts { _ = try verifier.verify(text.octets, at: now, into: &record) }
         var other = 0
         let before = allocation_count()

@@ -27,7 +27,7 @@ TRAFFIC_SECONDS = 8
 ODD_REQUESTS = 400
 # The range in which panels look back, for Grafana's variable.
 PANEL_RANGE = "1m"
-SELECTOR = re.compile(r"\b(up|countersign[a-z0-9_:]*)(\{[^}]*\})?")
+SELECTOR = re.compile(r"\b(up|(?:countersign|process_)[a-z0-9_:]*)(\{[^}]*\})?")
 # Of these there is nothing while all goes well.
 RARE = 'outcome="trouble"'
 

@@ -21,8 +21,16 @@ public struct PepperResource: Codable, Equatable, Sendable {
 /// Answer to `GET /v1/peppers`.
 public struct PepperList: Codable, Equatable, Sendable {
     public let items: [PepperResource]
+    /// The names of the keys of other systems that hashes can be imported under.
+    public let hmacKeys: [String]
 
-    public init(items: [PepperResource]) {
+    public init(items: [PepperResource], hmacKeys: [String]) {
         self.items = items
+        self.hmacKeys = hmacKeys
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case items
+        case hmacKeys = "hmac_keys"
     }
 }

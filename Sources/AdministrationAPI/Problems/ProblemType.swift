@@ -30,6 +30,7 @@ public struct ProblemType: Hashable, Codable, Sendable {
     public static let methodNotAllowed = ProblemType("method-not-allowed", 405, "The method is not allowed here")
     public static let conflict = ProblemType("conflict", 409, "The present state does not allow this")
     public static let gone = ProblemType("revoked-or-expired", 409, "What this builds on is revoked or expired")
+    public static let changesGone = ProblemType("changes-gone", 410, "These changes are not known any more")
     public static let bodyTooLarge = ProblemType("body-too-large", 413, "The body is too large")
     public static let unsupportedMediaType = ProblemType(
         "unsupported-media-type", 415, "The media type is not supported")
@@ -46,7 +47,7 @@ public struct ProblemType: Hashable, Codable, Sendable {
     public static let all: [ProblemType] = [
         notJSON, unknownMember, missingMember, repeatedMember, wrongType, badQuery, badIdempotencyKey, unauthenticated,
         forbidden,
-        notFound, unknownCredential, unknownClient, methodNotAllowed, conflict, gone, bodyTooLarge,
+        notFound, unknownCredential, unknownClient, methodNotAllowed, conflict, gone, changesGone, bodyTooLarge,
         unsupportedMediaType, invalidValue, idempotencyKeyReused, internalError, busy, unavailable, notReady,
         storeFull,
     ]

@@ -6,12 +6,17 @@
 // is possible.
 
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <time.h>
+#include <unistd.h>
 
 /// Seconds since the Unix epoch (CLOCK_REALTIME).
 static inline int64_t cs_wall_seconds(void) {
@@ -117,6 +122,28 @@ static inline int cs_forbid_dumps(void) {
 
 /// Files and sockets that are made from now on are open to their owner only, until they are given more.
 static inline void cs_close_to_others(void) { umask(077); }
+
+/// Files that this process may have open.
+static inline uint64_t cs_files_max(void) {
+    struct rlimit limit = {0, 0};
+    getrlimit(RLIMIT_NOFILE, &limit);
+    return limit.rlim_cur;
+}
+
+/// Sends one datagram to a Unix socket, by its path or, behind an @, its abstract name (sd_notify(3)). 0, or -1.
+static inline int cs_notify(const char *socket_path, const char *text) {
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = strlen(socket_path);
+    if (length < 2 || length >= sizeof address.sun_path) { return -1; }
+    memcpy(address.sun_path, socket_path, length);
+    if (address.sun_path[0] == '@') { address.sun_path[0] = 0; }
+    int file = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (file < 0) { return -1; }
+    ssize_t sent = sendto(file, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&address,
+                          (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+    close(file);
+    return sent < 0 ? -1 : 0;
+}
 
 /// Zero-filled private memory, asking for huge pages; NULL when there is none.
 static inline void *cs_map_words(uint64_t bytes) {

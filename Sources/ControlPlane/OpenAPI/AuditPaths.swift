@@ -1,5 +1,26 @@
 extension OpenAPIDocument {
     static let auditPaths = #"""
+        "/v1/changes": {
+          "get": {
+            "operationId": "listChanges",
+            "summary": "What happened to credentials behind a number of the journal, for whoever keeps answers",
+            "x-right": "countersign:changes",
+            "parameters": [
+              {"name": "after", "in": "query", "schema": {"type": "integer", "minimum": 0},
+               "description": "Without it, the answer says where the journal ends."},
+              {"name": "incarnation", "in": "query", "schema": {"type": "string", "pattern": "^[0-9]{1,19}$"},
+               "description": "The life of the store that the number is of."},
+              {"name": "issued", "in": "query", "schema": {"type": "boolean"},
+               "description": "Whether births are told as well."},
+              {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": 1000}},
+              {"name": "wait", "in": "query", "schema": {"type": "integer", "minimum": 0, "maximum": 60},
+               "description": "Seconds to wait for something to tell."}],
+            "responses": {
+              "200": {
+                "description": "The changes in order, and the number to ask behind next.",
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ChangeList"}}}},
+              "410": {"$ref": "#/components/responses/Problem"},
+              "default": {"$ref": "#/components/responses/Problem"}}}},
         "/v1/audit": {
           "get": {
             "operationId": "listAudit", "summary": "List who did what, a page at a time",
@@ -26,6 +47,21 @@ extension OpenAPIDocument {
         """#
 
     static let auditSchemas = #"""
+        "ChangeList": {
+          "type": "object", "required": ["incarnation", "changes", "next"],
+          "properties": {
+            "incarnation": {"type": "string"},
+            "changes": {
+              "type": "array",
+              "items": {
+                "type": "object", "required": ["number", "event"],
+                "properties": {
+                  "number": {"type": "integer"}, "event": {"type": "string"}, "kind": {"type": "string"},
+                  "id": {"$ref": "#/components/schemas/ID"}, "client_id": {"type": "string"},
+                  "family": {"type": "string"},
+                  "flush": {"type": "boolean", "description": "It names nothing that answers tell: drop them all."},
+                  "issued_before": {"type": "integer"}}}},
+            "next": {"type": "integer"}}},
         "AuditEntry": {
           "type": "object",
           "required": ["number", "time", "actor", "action", "credentials", "changed", "journal_number", "hash"],

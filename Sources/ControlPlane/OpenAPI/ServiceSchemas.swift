@@ -9,8 +9,12 @@ extension OpenAPIDocument {
             "newest": {"type": "boolean", "description": "New credentials are tagged with it."},
             "records": {"type": "integer", "description": "How many credentials are tagged with it."}}},
         "PepperList": {
-          "type": "object", "required": ["items"],
-          "properties": {"items": {"type": "array", "items": {"$ref": "#/components/schemas/Pepper"}}}},
+          "type": "object", "required": ["items", "hmac_keys"],
+          "properties": {
+            "items": {"type": "array", "items": {"$ref": "#/components/schemas/Pepper"}},
+            "hmac_keys": {
+              "type": "array", "items": {"type": "string"},
+              "description": "The names of the keys of other systems that hashes can be imported under."}}},
         "StoreStatistics": {
           "type": "object", "required": ["items"],
           "properties": {

@@ -5,7 +5,10 @@ import Issuance
 /// `/v1/peppers`: the numbers of the peppers, never their bytes.
 struct PepperRoutes: Sendable {
     func list(_ exchange: Exchange) async throws -> Response {
-        try .json(PepperList(items: try await exchange.issuer.peppers().map { PepperResource($0) }))
+        try .json(
+            PepperList(
+                items: try await exchange.issuer.peppers().map { PepperResource($0) },
+                hmacKeys: exchange.issuer.hmacKeyNames))
     }
 
     func add(_ exchange: Exchange) async throws -> Response {

@@ -15,9 +15,11 @@ func administrationRoutes(_ services: ControlPlaneServices) -> [Route] {
     let peppers = PepperRoutes()
     let store = StoreRoutes(backupFolder: services.backupFolder)
     let audit = AuditRoutes()
+    let changes = ChangeRoutes(feed: services.changes)
     let explain = ExplainRoutes(explain: services.explain)
     let imports = Route.Body.json(bytesMax: ControlPlaneLimits.importBodyBytesMax)
     let keyFilters = ["owner", "client_id", "expires_before", "rotated", "search", "after", "limit"]
+    let changeFilters = ["after", "incarnation", "issued", "limit", "wait"]
     let tokenFilters = ["kind", "owner", "client_id", "search", "after", "limit"]
     return [
         Route(.get, "/v1/keys", .keysRead, query: keyFilters, keys.list),
@@ -63,6 +65,7 @@ func administrationRoutes(_ services: ControlPlaneServices) -> [Route] {
         Route(.post, "/v1/store/backup", .storeBackup, store.backup),
         Route(.get, "/v1/store/revocations", .storeBackup, store.revocations),
 
+        Route(.get, "/v1/changes", .changes, query: changeFilters, waits: true, changes.list),
         Route(.get, "/v1/audit", .auditRead, query: ["after", "limit"], audit.list),
         Route(.get, "/v1/audit/check", .auditRead, query: ["head"], audit.check),
 

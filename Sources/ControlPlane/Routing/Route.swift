@@ -27,17 +27,20 @@ public struct Route: Sendable {
     public let body: Body
     /// The parameters that the query may hold, each once.
     public let query: [String]
+    /// Whether the answer may take long to come: then the caller is judged once more before he gets it.
+    let waits: Bool
     let handle: @Sendable (Exchange) async throws -> Response
 
     init(
         _ method: HTTPRequest.Method, _ path: String, _ right: Right?, body: Body = .none, query: [String] = [],
-        _ handle: @escaping @Sendable (Exchange) async throws -> Response
+        waits: Bool = false, _ handle: @escaping @Sendable (Exchange) async throws -> Response
     ) {
         self.method = method
         self.path = path
         self.right = right
         self.body = body
         self.query = query
+        self.waits = waits
         self.handle = handle
     }
 
@@ -48,9 +51,11 @@ public struct Route: Sendable {
         let authority = try await access.admit(request, context.peer, right)
         let query = try QueryParameters(request.uri.query, allowed: query)
         let bytes = try await body.read(from: request)
-        return try await handle(
+        let response = try await handle(
             Exchange(
                 request: request, parameters: context.parameters, query: query, body: bytes,
                 issuer: issuer.acting(as: authority)))
+        if waits { _ = try await access.admit(request, context.peer, right) }
+        return response
     }
 }

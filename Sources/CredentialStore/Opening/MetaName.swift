@@ -3,6 +3,8 @@ import RecordCache
 /// The names of the `meta` table.
 enum MetaName {
     case schema, vendor, origin, incarnation, journalNumber, time, pepperHighest, lookupCheck, auditHead, expiryWarned
+    /// Another store is about to take this one's place.
+    case replaced
     case internedHighest(InternedTable.Kind)
     case pepperCheck(UInt16)
     /// That keys were imported by this scheme.
@@ -17,6 +19,7 @@ enum MetaName {
             case .schema: "schema"
             case .expiryWarned: "expiry-warned"
             case .vendor: "vendor"
+            case .replaced: "replaced"
             case .origin: "origin"
             case .incarnation: "incarnation"
             case .journalNumber: "journal-number"

@@ -7,6 +7,13 @@ import RecordCache
 struct MetaReader {
     let schema: Schema
     let writer: StoreWriter
+    let meta: MetaTable
+
+    init(schema: Schema, writer: StoreWriter) {
+        self.schema = schema
+        self.writer = writer
+        meta = MetaTable(schema)
+    }
 
     /// Writes what a new store begins with.
     func initialize(
@@ -17,44 +24,38 @@ struct MetaReader {
         let incarnation = UInt64.random(in: 1...UInt64.max)
         try writer.setNumber(.incarnation, incarnation, in: transaction)
         try writer.setNumber(.origin, incarnation, in: transaction)
-        try writer.put(schema.meta, MetaName.lookupCheck.key, Self.check(peppers.lookup), in: transaction)
+        try writer.put(schema.meta, MetaName.lookupCheck.key, MetaTable.check(peppers.lookup), in: transaction)
     }
 
-    func vendor(asked: Vendor?, in transaction: borrowing WriteTransaction) throws(StoreFailure) -> Vendor {
-        let letters = UInt16(truncatingIfNeeded: try writer.number(.vendor, in: transaction) ?? 0)
-        let text = [UInt8(truncatingIfNeeded: letters), UInt8(truncatingIfNeeded: letters >> 8)]
-        guard let vendor = Vendor(String(decoding: text, as: UTF8.self)) else { throw .corrupt(table: "meta") }
-        if let asked, asked != vendor { throw .otherVendor(found: vendor.description, asked: asked.description) }
-        return vendor
-    }
-
-    /// Holds the file against the check values that the store keeps, and takes up a pepper newer than all it knows.
-    ///
-    /// A pepper that the store no longer keeps a value of is retired: it is left out, though it may still be in the file.
+    /// The peppers of a file that are in use, with those that are newer than all the store knows, which it takes up.
     func provenPeppers(
         _ file: PepperFile, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> PepperFile {
-        let lookupCheck = try value(MetaName.lookupCheck.key, in: transaction)
-        guard lookupCheck == Self.check(file.lookup) else { throw .lookupSecretDiffers }
-        let highest = UInt16(truncatingIfNeeded: try writer.number(.pepperHighest, in: transaction) ?? 0)
-        for number in 1...max(highest, 1) {
-            guard let known = try value(MetaName.pepperCheck(number).key, in: transaction) else { continue }
-            guard let pepper = file.peppers.first(where: { $0.number == number }) else {
-                throw .pepperMissing(number: number)
-            }
-            guard pepper.checkValue == known else { throw .pepperDiffers(number: number) }
-        }
+        let known = try meta.knownPeppers(of: file, in: transaction)
+        let highest = UInt16(truncatingIfNeeded: try meta.number(.pepperHighest, in: transaction) ?? 0)
         var alive = file
         for pepper in file.peppers {
             if pepper.number > highest {
                 try writer.put(schema.meta, MetaName.pepperCheck(pepper.number).key, pepper.checkValue, in: transaction)
                 try writer.setNumber(.pepperHighest, UInt64(pepper.number), in: transaction)
-            } else if try value(MetaName.pepperCheck(pepper.number).key, in: transaction) == nil {
+            } else if !known.peppers.contains(where: { $0.number == pepper.number }) {
                 alive = alive.removingPepper(pepper.number)
             }
         }
         guard !alive.peppers.isEmpty else { throw .pepperMissing(number: highest) }
         return alive
+    }
+
+    /// What credentials were imported by. A store from before schemes were noted has the one that there was noted now.
+    func schemesInUse(
+        of known: ForeignSchemes, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) -> ForeignSchemeSet {
+        let used = try meta.schemesInUse(of: known, in: transaction)
+        if used.contains(.raw), try meta.value(.foreignScheme(ForeignScheme.raw.name), in: transaction) == nil {
+            let key = MetaName.foreignScheme(ForeignScheme.raw.name).key
+            try writer.put(schema.meta, key, ForeignScheme.raw.checkValue, in: transaction)
+        }
+        return used
     }
 
     /// Loads what readers keep in memory: interned texts, clients and watermarks. Credentials are not touched.
@@ -96,15 +97,5 @@ struct MetaReader {
             }
         }
         if damaged { throw .corrupt(table: "interned, clients or watermarks") }
-    }
-
-    func value(
-        _ key: [UInt8], in transaction: borrowing WriteTransaction
-    ) throws(StoreFailure) -> [UInt8]? {
-        try naming { () throws in try transaction.get(schema.meta, key: key.octets) { $0.copied() } }
-    }
-
-    private static func check(_ lookup: TagKey) -> [UInt8] {
-        lookup.authenticationCode(of: Array("countersign lookup check".utf8).octets).bytes
     }
 }

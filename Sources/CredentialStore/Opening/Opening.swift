@@ -71,6 +71,7 @@ extension CredentialStore {
         let lock: DirectoryLock
         do {
             lock = try DirectoryLock(directory: directory)
+            try FollowerLock.requireSharedNamespace(directory: directory)
         } catch {
             throw .held(error)
         }
@@ -96,9 +97,16 @@ extension CredentialStore {
                 let meta = MetaReader(
                     schema: schema, writer: StoreWriter(schema: schema, interning: interning, auditChain: auditChain))
                 if let birth { try meta.initialize(vendor: birth, peppers: peppers, in: transaction) }
-                let vendor = try meta.vendor(asked: asked, in: transaction)
+                let vendor = try meta.meta.vendor(in: transaction)
+                if let asked, asked != vendor {
+                    throw StoreFailure.otherVendor(found: vendor.description, asked: asked.description)
+                }
                 let alive = try meta.provenPeppers(peppers, in: transaction)
                 let mark = try meta.writer.number(.time, in: transaction)
+                // A folder that was kept, or was to be replaced when the power went: it counts again.
+                if try meta.meta.value(.replaced, in: transaction) != nil {
+                    try meta.writer.delete(schema.meta, MetaName.replaced.key, in: transaction)
+                }
                 if let changing { try meta.writer.change(in: transaction, changing) }
                 try meta.load(published: published, interning: interning, in: transaction)
                 published.note(try meta.schemesInUse(of: peppers.foreignSchemes, in: transaction))

@@ -87,12 +87,40 @@ extension CredentialStore {
         do throws(StoreFailure) {
             var replacement = try prepare(folder.staged)
             let time = TrustedClock.Reading.current.wall
-            replacement.kept = try naming { () throws in try folder.install(keepingAs: suffix + String(time)) }
+            // From here on, processes that follow the old store accept nothing by it (see `CommitFollower`).
+            mark(directory, isReplaced: true)
+            do throws(StoreFailure) {
+                replacement.kept = try naming { () throws in try folder.install(keepingAs: suffix + String(time)) }
+            } catch {
+                mark(directory, isReplaced: false)
+                throw error
+            }
             return replacement
         } catch {
             folder.discard()
             throw error
         }
+    }
+}
+
+extension CredentialStore {
+    /// Writes into a store that another takes its place, or that this has not come about. What is there may be anything, also
+    /// a store that is to be replaced because it can no longer be opened: then whoever follows it notices by the path.
+    private static func mark(_ directory: String, isReplaced: Bool) {
+        guard exists(in: directory),
+            let environment = try? Environment(
+                directory: directory, options: Environment.Options(mapBytes: 0, databasesMax: Schema.tableCount))
+        else { return }
+        _ = try? environment.write { transaction in
+            let meta = try environment.openDatabase("meta", keys: .bytes, in: transaction, create: false)
+            let key = MetaName.replaced.key
+            if isReplaced {
+                try transaction.put(meta, key: key.octets, value: [1].octets)
+            } else {
+                try transaction.delete(meta, key: key.octets)
+            }
+        }
+        try? environment.close()
     }
 }
 

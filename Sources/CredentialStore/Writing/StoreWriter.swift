@@ -258,9 +258,7 @@ public final class StoreWriter {
 
     /// A number of the `meta` table.
     func number(_ name: MetaName, in transaction: borrowing WriteTransaction) throws(StoreFailure) -> UInt64? {
-        try naming { () throws -> UInt64? in
-            try transaction.get(schema.meta, key: name.key.octets) { $0.byteCount == 8 ? $0.word64(at: 0) : nil } ?? nil
-        }
+        try MetaTable(schema).number(name, in: transaction)
     }
 
     func setNumber(

@@ -148,7 +148,7 @@ struct CallerAuthentication {
 
     /// The floor of a native credential's set as it is now; nil for others, which are not remembered.
     private func floor(of credential: RawSpan) -> SeenFloor? {
-        let store = loop.verifier.store
+        let store = loop.store
         return NativeCredential(credential, vendor: store.vendor).map { store.published.cache.floor(of: $0.id) }
     }
 }

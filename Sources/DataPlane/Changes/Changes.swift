@@ -79,7 +79,7 @@ enum ChangesLook {
     case trouble
 
     static func find(_ asked: ChangesRequest, after number: UInt64, _ loop: LoopState) -> ChangesLook {
-        if let incarnation = asked.incarnation, incarnation != loop.verifier.store.incarnation { return .gone }
+        if let incarnation = asked.incarnation, incarnation != loop.store.incarnation { return .gone }
         let limit = asked.isStream ? min(asked.limit, ChangesStream.entriesMax) : asked.limit
         do throws(StoreFailure) {
             switch try loop.journalReader().read(after: number, issued: asked.issued, limit: limit) {

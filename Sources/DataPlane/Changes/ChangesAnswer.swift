@@ -40,7 +40,7 @@ struct ChangesAnswer {
     func writeIncarnation(_ out: inout ByteWriter) {
         // As text: a program that reads numbers as floating point would take two incarnations for one.
         out.append("\"incarnation\":\"")
-        out.append(decimal: loop.verifier.store.incarnation)
+        out.append(decimal: loop.store.incarnation)
         out.append("\"")
     }
 
@@ -91,16 +91,7 @@ struct ChangeMembers {
         out.append(",\"event\":\"")
         out.append(Array(entry.event.name.utf8).octets)
         out.append("\"")
-        if let id = entry.id {
-            if let kind = entry.kind {
-                out.append(",\"kind\":\"")
-                out.append(Array(kind.name.utf8).octets)
-                out.append("\"")
-            }
-            write(",\"id\":\"", id.rawValue, &out)
-        } else {
-            writeSubject(entry, &out)
-        }
+        writeTarget(entry.target, &out)
         if let limit = entry.issuedBefore {
             out.append(",\"issued_before\":")
             out.append(decimal: UInt64(clamping: limit.rawValue))
@@ -109,23 +100,21 @@ struct ChangeMembers {
     }
 
     /// What a holder of answers can find them by, or that it cannot.
-    private func writeSubject(_ entry: JournalEntry, _ out: inout ByteWriter) {
-        switch entry.event {
-        case .clientRevoked:
-            guard let number = entry.subjectNumber, let client = UInt32(exactly: number), client != 0 else { break }
-            loop.interned.withText(.client, client) { writeClient($0, &out) }
-            return
-        case .clientChanged:
-            writeClient(entry.subject.octets, &out)
-            return
-        case .familyRevoked:
-            guard let family = entry.subjectNumber else { break }
-            write(",\"family\":\"", family, &out)
-            return
-        case .pepperAdded, .pepperRetired, .consentChanged: return
-        case .issued, .edited, .rotated, .revoked, .ownerRevoked, .restored, .redeemed, .expiring: break
+    private func writeTarget(_ target: ChangeTarget, _ out: inout ByteWriter) {
+        switch target {
+        case .credential(let id, let kind):
+            if let kind {
+                out.append(",\"kind\":\"")
+                out.append(Array(kind.name.utf8).octets)
+                out.append("\"")
+            }
+            write(",\"id\":\"", id.rawValue, &out)
+        case .client(let number): loop.interned.withText(.client, number) { writeClient($0, &out) }
+        case .clientID(let text): writeClient(text.octets, &out)
+        case .family(let number): write(",\"family\":\"", number, &out)
+        case .everything: out.append(",\"flush\":true")
+        case .nothing: break
         }
-        out.append(",\"flush\":true")
     }
 
     private func writeClient(_ clientID: RawSpan, _ out: inout ByteWriter) {

@@ -9,6 +9,7 @@ import Verification
 ///
 /// Only the loop's own thread touches it; so nothing in it is locked or shared.
 final class LoopState: @unchecked Sendable {
+    let store: CredentialStore
     /// Decides about forwarded requests, and counts all that is verified here.
     let judge: Judge
     // The judge's and the verifier's, to be reached in one step.
@@ -58,6 +59,7 @@ final class LoopState: @unchecked Sendable {
         store: CredentialStore, settings: DataPlaneSettings, readiness: Readiness,
         exposition: @escaping @Sendable () -> String
     ) throws(StoreFailure) {
+        self.store = store
         judge = try Judge(store: store)
         verifier = judge.verifier
         counts = judge.counts
@@ -78,7 +80,7 @@ final class LoopState: @unchecked Sendable {
     /// Reads the clocks, once for all requests that came in one burst.
     func readClock() {
         let previous = now
-        now = verifier.store.clock.now()
+        now = store.clock.now()
         guard now != previous else { return }
         dateLine = Array("Date: \(HTTPDate.text(now))\r\n".utf8)
         usual = UsualAnswers(dateLine: dateLine)
@@ -113,7 +115,7 @@ final class LoopState: @unchecked Sendable {
     /// This loop's way to follow the journal.
     func journalReader() throws(StoreFailure) -> JournalReader {
         if let journal { return journal }
-        let reader = try verifier.store.makeJournalReader()
+        let reader = try store.makeJournalReader()
         journal = reader
         return reader
     }

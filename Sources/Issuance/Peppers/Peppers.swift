@@ -19,6 +19,13 @@ public struct PepperSummary: Sendable, Equatable {
 }
 
 extension Issuer {
+    /// The names of the keys of other systems that the pepper file holds, in order.
+    public var hmacKeyNames: [String] {
+        store.foreignSchemes.all.compactMap { scheme in
+            if case .hmacSHA256(let key) = scheme { key.name } else { nil }
+        }
+    }
+
     /// The peppers alive, in order of their numbers. Counting reads the whole store.
     public func peppers() async throws(IssuanceError) -> [PepperSummary] {
         let counts = try await offThread { store in try store.countByPepper() }
@@ -115,13 +122,9 @@ public enum PepperFileOnDisk {
     /// - Throws: ``IssuanceError/unavailable(reason:)`` that says what is wrong with it.
     public static func read(_ path: String) throws(IssuanceError) -> PepperFile {
         do {
-            return try PepperFile(parsing: SecretFile.read(path: path, bytesMax: PepperFile.bytesMax))
-        } catch let fault as PepperFile.Fault {
-            throw .unavailable(reason: "pepper file \(path): \(fault.description)")
-        } catch let error as FileError {
-            throw .unavailable(reason: "pepper file: \(error.description)")
+            return try PepperFile.read(path: path)
         } catch {
-            throw IssuanceError(error)
+            throw .unavailable(reason: error.description)
         }
     }
 

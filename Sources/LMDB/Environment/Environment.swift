@@ -50,7 +50,8 @@ internal import Synchronization
     /// a database is opened, which LMDB allows to one transaction at a time.
     let writer = Lock()
     let gate = Lock()
-    private let identity: FileIdentity
+    /// The folder as it was when it was opened.
+    let identity: FileIdentity
     // Guarded by `gate`.
     private var inside = 0
     private var slots: [ReaderSlot] = []

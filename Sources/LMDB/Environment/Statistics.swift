@@ -41,7 +41,7 @@ extension Environment {
         let newest = unsafe UInt64(info.me_last_txnid)
         return unsafe Statistics(
             mapBytes: Int(clamping: info.me_mapsize), usedBytes: (Int(clamping: info.me_last_pgno) &+ 1) &* page,
-            freeBytes: try freePages() &* page, fileBytes: try fileBytes(), lastTransactionID: newest,
+            freeBytes: try freePages() &* page, fileBytes: try enteredFile().bytes, lastTransactionID: newest,
             readersInUse: table.slotsTaken, readersMax: Int(info.me_maxreaders),
             oldestReaderLagTransactions: newest &- min(table.oldestSnapshot ?? newest, newest))
     }
@@ -78,7 +78,14 @@ extension Environment {
         return pages
     }
 
-    private func fileBytes() throws(LMDBError) -> Int {
+    /// The open file, whatever path leads to it now.
+    func file() throws(LMDBError) -> FileIdentity {
+        try enter()
+        defer { leave() }
+        return try enteredFile()
+    }
+
+    private func enteredFile() throws(LMDBError) -> FileIdentity {
         // The descriptor that LMDB has: opening and closing another one is what must not be done.
         var descriptor: mdb_filehandle_t = -1
         // SAFETY: the handle is live: the caller has entered.
@@ -86,7 +93,7 @@ extension Environment {
         var info = stat()
         // SAFETY: `info` is a local out-parameter.
         guard unsafe fstat(descriptor, &info) == 0 else { throw LMDBError(code: errno) }
-        return Int(info.st_size)
+        return FileIdentity(info)
     }
 }
 

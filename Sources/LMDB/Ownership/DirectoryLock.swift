@@ -6,19 +6,25 @@ public enum DirectoryLockError: Error, Equatable, Sendable, CustomStringConverti
     case heldBy(pid: Int32?)
     /// A process in another PID namespace owns it.
     case foreignPIDNamespace
+    /// Processes in another PID namespace follow it.
+    case foreignFollowers
     /// The folder belongs to this user, and we are another.
     case notOwner(uid: UInt32)
     case absent
     case system(Int32)
+
+    private static let sharedNamespace =
+        "LMDB tells the living from the dead by process id, so all processes that open one store need a shared process "
+        + "namespace (shareProcessNamespace: true in a pod, --pid container:NAME or --pid host in Docker)"
 
     public var description: String {
         switch self {
         case .heldBy(let pid?): "process \(pid) owns the store: talk to it, or stop it first"
         case .heldBy(nil): "another process owns the store: talk to it, or stop it first"
         case .foreignPIDNamespace:
-            "a process in another PID namespace owns the store. LMDB tells the living from the dead by process id, so "
-                + "all processes that open one store need a shared process namespace (shareProcessNamespace: true in a "
-                + "pod, --pid container:NAME or --pid host in Docker)"
+            "a process in another PID namespace owns the store. " + Self.sharedNamespace
+        case .foreignFollowers:
+            "processes in another PID namespace read the store. " + Self.sharedNamespace
         case .notOwner(let uid): "the store's folder belongs to uid \(uid): run as that user"
         case .absent: "there is no such folder: check the path"
         case .system(let code): systemText(code)
@@ -82,7 +88,8 @@ public final class DirectoryLock: Sendable {
         return .heldBy(pid: owner.pid)
     }
 
-    private static func record(in file: FileDescriptor) throws(DirectoryLockError) {
+    /// Writes who holds a lock into its file.
+    static func record(in file: FileDescriptor) throws(DirectoryLockError) {
         let text = OwnerRecord(pid: getpid(), namespace: OwnerRecord.ownNamespace ?? 0).text
         guard ftruncate(file.number, 0) == 0 else { throw .system(errno) }
         // SAFETY: `bytes` is marked unsafe for types with padding; UInt8 has none.

@@ -85,7 +85,7 @@ final class Verifiers: Sendable {
             let isEnded = target.isEnded.load(ordering: .acquiring)
             let secret = target.secret
             var isActive = false
-            if let verdict = try? verifier.verify(secret.octets, at: verifier.store.clock.now()) {
+            if let verdict = try? verifier.verify(secret.octets, at: verifier.clock.now()) {
                 isActive = verdict.isActive
             }
             if isEnded, isActive { violations.add(1, ordering: .relaxed) }

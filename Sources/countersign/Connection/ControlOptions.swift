@@ -1,9 +1,17 @@
 import ArgumentParser
+import Foundation
 
 /// Where the daemon or the store is. Every verb has these.
 struct ControlOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Folder of the store.", valueName: "dir"))
-    var store = "./countersign-data"
+    @Option(
+        help: ArgumentHelp(
+            "Folder of the store (also COUNTERSIGN_STORE; default: ./countersign-data).", valueName: "dir"))
+    var store = Self.defaultStore
+
+    /// Where the store is unless a command is told.
+    static var defaultStore: String {
+        ProcessInfo.processInfo.environment[Setting.store.variable] ?? "./countersign-data"
+    }
 
     @Option(
         help: ArgumentHelp(

@@ -1,5 +1,6 @@
 import AdministrationAPI
 import ArgumentParser
+import Issuance
 
 struct PepperCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -10,7 +11,7 @@ struct PepperCommand: AsyncParsableCommand {
             Example:
               countersign pepper list
             """,
-        subcommands: [PepperAdd.self, PepperListCommand.self, PepperRetire.self])
+        subcommands: [PepperCreate.self, PepperAdd.self, PepperListCommand.self, PepperRetire.self])
 }
 
 struct PepperAdd: AsyncParsableCommand {
@@ -59,6 +60,9 @@ struct PepperListCommand: AsyncParsableCommand {
                 table.add([String(pepper.number), pepper.isNewest ? "yes" : "no", String(pepper.records)])
             }
             try Console.line(table.render())
+            if !list.hmacKeys.isEmpty {
+                try Console.line("Keys of other systems: " + list.hmacKeys.joined(separator: ", "))
+            }
         }
     }
 }
@@ -81,5 +85,29 @@ struct PepperRetire: AsyncParsableCommand {
             try await connection.sendWithoutAnswer(.DELETE, "/v1/peppers/\(number)")
             try Console.line("Pepper \(number) is retired.")
         }
+    }
+}
+
+struct PepperCreate: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "create", abstract: "Make a pepper file with fresh secrets.",
+        discussion: """
+            For a store that does not exist yet, where the file is to lie elsewhere than beside it. `serve` makes one itself
+            when it makes a store. Never over an existing file.
+
+            Example:
+              countersign pepper create /etc/countersign/pepper
+            """)
+
+    @Argument(help: ArgumentHelp("Where the file is to be.", valueName: "file"))
+    var file: String
+
+    func run() async throws {
+        do {
+            _ = try PepperFileOnDisk.create(file)
+        } catch {
+            throw CommandFailure(error.message)
+        }
+        try Console.line("Wrote \(file), which only you can read. Back it up, apart from the store.")
     }
 }

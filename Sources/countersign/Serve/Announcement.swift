@@ -36,6 +36,7 @@ final class Announcement: Sendable {
         guard let data = known.data, let socket = known.socket, known.network.count == networkListeners else { return }
         readiness.become(.ready)
         let control = ([socket] + known.network.sorted()).joined(separator: " ")
+        ServiceManager.tell(.ready)
         logger.notice("ready", metadata: ["listeners": .string(data), "control": .string(control)])
     }
 }

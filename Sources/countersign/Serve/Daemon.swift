@@ -54,7 +54,7 @@ struct Daemon: Sendable {
 
     private func storeOptions(_ readiness: DataPlane.Readiness, _ logger: Logger) -> StoreOptions {
         StoreOptions(
-            mapBytes: settings.mapBytes, cacheBytes: settings.cacheBytes, readersMax: settings.threads + 64
+            mapBytes: settings.mapBytes, cacheBytes: settings.cacheBytes, readersMax: settings.threads + 256
         ) { failure in
             // What is on disk is unknown until the store is opened anew.
             readiness.become(.failed)
@@ -82,6 +82,7 @@ struct Daemon: Sendable {
         ) { announcement.dataPlane($0) }
         exposition.collect { DataPlaneMetrics(figures: { dataPlane.figures }, readiness: readiness).write(to: &$0) }
         exposition.collect { StoreMetrics(store: store).write(to: &$0) }
+        exposition.collect { [identity = settings.identity] in ProcessMetrics(identity: identity).write(to: &$0) }
         let oauth = try settings.oauth.map { try OAuthServer(issuer: issuer, settings: $0) }
         let administration = try controlPlaneServices(issuer, oauth, readiness, exposition)
         let control = controlSocket(administration, logger, announcement)
@@ -93,7 +94,7 @@ struct Daemon: Sendable {
             configuration: ServiceGroupConfiguration(
                 // Ended in reverse order: the data plane drains before administration goes.
                 services: [.init(service: upkeep), .init(service: control)]
-                    + network.map { .init(service: $0) } + [.init(service: dataPlane)],
+                    + network.map { .init(service: $0) } + [.init(service: dataPlane), .init(service: StopNotice())],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         do {
             try await services.run()
@@ -138,7 +139,7 @@ struct Daemon: Sendable {
         _ exposition: Exposition
     ) throws -> ControlPlaneServices {
         let explaining = try Explaining(issuer: issuer)
-        return ControlPlaneServices(
+        return try ControlPlaneServices(
             issuer: issuer,
             explain: { bytes, scope, client throws(IssuanceError) in
                 try await explaining.explain(bytes, scope: scope, clientID: client)

@@ -32,12 +32,15 @@ extension InProcessControl {
         var logger = Logger(label: "countersign")
         logger.logLevel = .critical
         let (listening, signal) = AsyncStream.makeStream(of: Void.self)
-        let control = controlPlaneApplication(
-            services: ControlPlaneServices(
+        let administration = try StoreFolder.naming {
+            try ControlPlaneServices(
                 issuer: issuer,
                 explain: { bytes, scope, client throws(IssuanceError) in
                     try await explaining.explain(bytes, scope: scope, clientID: client)
-                }, readiness: { .ready }, backupFolder: path),
+                }, readiness: { .ready }, backupFolder: path)
+        }
+        let control = controlPlaneApplication(
+            services: administration,
             access: .command, socketPath: socket, logger: logger
         ) { signal.yield() }
         let services = ServiceGroup(configuration: ServiceGroupConfiguration(services: [control], logger: logger))

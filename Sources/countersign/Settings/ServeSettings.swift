@@ -101,13 +101,7 @@ struct ServeSettings: Sendable {
 
     /// A sixteenth of the memory that this process may use, at most 1 GiB.
     private static var cacheBytesDefault: Int {
-        var memory = Int(clamping: ProcessInfo.processInfo.physicalMemory)
-        // A container's limit, of cgroups version 2 and 1; "max" is no number.
-        for file in ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"] {
-            let text = try? String(contentsOfFile: file, encoding: .utf8)
-            let limit = text.flatMap { Int($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
-            if let limit, limit > 0 { memory = min(memory, limit) }
-        }
+        let memory = min(Int(clamping: ProcessInfo.processInfo.physicalMemory), MemoryLimit.current ?? .max)
         return min(max(memory / 16, 16 << 20), 1 << 30)
     }
 

@@ -6,8 +6,10 @@ import Issuance
 
 /// The store that `restore` and `upgrade` replace: they work on its folder while no daemon runs.
 struct ReplacedStore: ParsableArguments {
-    @Option(help: ArgumentHelp("Folder of the store.", valueName: "dir"))
-    var store = "./countersign-data"
+    @Option(
+        help: ArgumentHelp(
+            "Folder of the store (also COUNTERSIGN_STORE; default: ./countersign-data).", valueName: "dir"))
+    var store = ControlOptions.defaultStore
 
     @Option(
         help: ArgumentHelp("Pepper file of the store (default: the folder's name and '.pepper').", valueName: "file"))

@@ -49,7 +49,8 @@ import Testing
             await #expect(
                 throws: VerificationFailure.unavailable(cause: "no answer in time", retryAfterSeconds: 1)
             ) { try await client.verify(key) }
-            #expect(ContinuousClock.now - start < .seconds(5))
+            // Not the minute that it would otherwise take, however busy the machine is.
+            #expect(ContinuousClock.now - start < .seconds(30))
         }
     }
 

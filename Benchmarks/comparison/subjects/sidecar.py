@@ -1,0 +1,88 @@
+"""One question at a time from the same pod: how long the answer takes, beside nginx on the same kind of socket."""
+
+import os
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+
+from ..asking import Request, Target, ask
+from ..bench import Bench, progress
+from ..comparisons import Limit
+from ..failure import Failed
+from ..median import Spread
+from ..peers.countersign import countersign
+from ..peers.nginx import Constant, nginx
+from ..peers.same_size import same_size
+from ..processes import LOAD_PROCESSOR
+from ..subject import Figure, Outcome, Subject
+from .scene import Scene, sizes
+from .verify_http import identity, unavoidable
+
+# Microseconds, of all that lies between the question's first byte and the answer's last.
+MEDIAN_MAX = 50
+QUESTIONS_PER_ROUND = 2_000
+WARM_UP = 200
+RECEIVE_BYTES = 65_536
+
+
+def measure(bench: Bench) -> Outcome:
+    result = Outcome()
+    folder = bench.fresh_folder("sidecar")
+    os.sched_setaffinity(0, {LOAD_PROCESSOR})
+    with countersign(bench, folder) as ours, ExitStack() as peers:
+        scene = Scene.of(ours, folder)
+        answer = identity(ours, scene.verify())
+        added = same_size(answer.headers, unavoidable(folder, scene.verify()))
+        for name, target, is_unix in (("Unix socket", ours.unix, True), ("loopback", ours.http, False)):
+            theirs = peers.enter_context(nginx(bench.fresh_folder("n"), Constant("", "", added), unix=is_unix))
+            if name == "Unix socket":
+                result.notes.append(sizes(answer, ask(theirs.target, scene.verify())))
+            sides = {"countersign": asking(target, scene.verify()), "nginx": asking(theirs.target, scene.verify())}
+            times: dict[str, list[tuple[float, float]]] = {side: [] for side in sides}
+            for number in range(bench.round_count):
+                for side in sorted(sides, reverse=number % 2 == 1):
+                    times[side].append(percentiles(sides[side]))
+            for side, taken in times.items():
+                median, last = (Spread.of([pair[place] for pair in taken]).median for place in (0, 1))
+                progress(f"  {name}, {side}: p50 {median:.1f} us, p99 {last:.1f} us")
+                limit = Limit.at_most(MEDIAN_MAX) if side == "countersign" and is_unix else None
+                result.figures.append(Figure(f"{name}, {side}: p50", round(median, 1), "us", limit))
+                result.figures.append(Figure(f"{name}, {side}: p99", round(last, 1), "us"))
+    return result
+
+
+def asking(target: Target, request: Request) -> Callable[[], float]:
+    """One question over a connection that stays open: microseconds from its first byte to the last of its answer."""
+    connection, text = target.connect(), request.text()
+    connection.settimeout(None)
+
+    def once() -> float:
+        began = time.perf_counter_ns()
+        connection.sendall(text)
+        answer = connection.recv(RECEIVE_BYTES)
+        while not answer.endswith(b"\r\n\r\n"):
+            piece = connection.recv(RECEIVE_BYTES)
+            if not piece:
+                raise Failed("the connection was closed")
+            answer += piece
+        taken = time.perf_counter_ns() - began
+        if not answer.startswith(b"HTTP/1.1 200 "):
+            raise Failed(f"answered with {answer[9:12].decode()}")
+        return taken / 1_000
+
+    return once
+
+
+def percentiles(once: Callable[[], float]) -> tuple[float, float]:
+    """The median and the 99th percentile of some questions, one after the other."""
+    for _ in range(WARM_UP):
+        once()
+    times = sorted(once() for _ in range(QUESTIONS_PER_ROUND))
+    return times[len(times) // 2], times[len(times) * 99 // 100]
+
+
+SUBJECT = Subject(
+    "sidecar", "one question at a time from the same pod",
+    "GET /verify with an active key over one connection that stays open, the next when the last is answered, over a Unix socket "
+    "and over loopback; nginx answers `return 200` with as many headers and bytes. Server and client have a processor each; "
+    "the times are the client's, a Python program, with its own calls in them.", measure, per="question")

@@ -1,0 +1,124 @@
+import CredentialDigest
+import CredentialModel
+import LMDB
+
+/// The `meta` table, read in a transaction of either kind.
+struct MetaTable {
+    let database: Database
+    let aliases: Database
+
+    init(_ schema: Schema) {
+        database = schema.meta
+        aliases = schema.aliases
+    }
+
+    func value(
+        _ name: MetaName, in transaction: borrowing some ReadableTransaction & ~Copyable
+    ) throws(StoreFailure) -> [UInt8]? {
+        let key = name.key
+        do throws(LMDBError) {
+            return try transaction.get(database, key: key.octets) { (value: RawSpan) throws(LMDBError) in
+                value.copied()
+            }
+        } catch {
+            throw .lmdb(error)
+        }
+    }
+
+    func number(
+        _ name: MetaName, in transaction: borrowing some ReadableTransaction & ~Copyable
+    ) throws(StoreFailure) -> UInt64? {
+        let key = name.key
+        do throws(LMDBError) {
+            let number = try transaction.get(database, key: key.octets) { (value: RawSpan) throws(LMDBError) in
+                value.byteCount == 8 ? value.word64(at: 0) : nil
+            }
+            return number ?? nil
+        } catch {
+            throw .lmdb(error)
+        }
+    }
+
+    func vendor(
+        in transaction: borrowing some ReadableTransaction & ~Copyable
+    ) throws(StoreFailure) -> Vendor {
+        let letters = UInt16(truncatingIfNeeded: try number(.vendor, in: transaction) ?? 0)
+        let text = [UInt8(truncatingIfNeeded: letters), UInt8(truncatingIfNeeded: letters >> 8)]
+        guard let vendor = Vendor(String(decoding: text, as: UTF8.self)) else { throw .corrupt(table: "meta") }
+        return vendor
+    }
+
+    /// The peppers of a file that the store keeps check values of, each held against its own. One that the store no longer
+    /// keeps a value of is retired, and one with a higher number than it knows is not in use yet: both are left out.
+    func knownPeppers(
+        of file: PepperFile, in transaction: borrowing some ReadableTransaction & ~Copyable
+    ) throws(StoreFailure) -> PepperFile {
+        guard try value(.lookupCheck, in: transaction) == Self.check(file.lookup) else { throw .lookupSecretDiffers }
+        let highest = UInt16(truncatingIfNeeded: try number(.pepperHighest, in: transaction) ?? 0)
+        var known = file
+        for number in 1...max(highest, 1) {
+            guard let check = try value(.pepperCheck(number), in: transaction) else {
+                known = known.removingPepper(number)
+                continue
+            }
+            guard let pepper = file.peppers.first(where: { $0.number == number }) else {
+                throw .pepperMissing(number: number)
+            }
+            guard pepper.checkValue == check else { throw .pepperDiffers(number: number) }
+        }
+        for pepper in file.peppers where pepper.number > highest { known = known.removingPepper(pepper.number) }
+        return known
+    }
+
+    /// The schemes that credentials of this store were imported by, each proven to be at hand.
+    /// - Throws: ``StoreFailure/hmacKeyMissing(name:)`` and ``StoreFailure/hmacKeyDiffers(name:)``: without the right key
+    ///   those credentials would be answered as if there were no such thing.
+    func schemesInUse(
+        of known: ForeignSchemes, in transaction: borrowing some ReadableTransaction & ~Copyable
+    ) throws(StoreFailure) -> ForeignSchemeSet {
+        var noted = try notedSchemes(in: transaction)
+        var used = ForeignSchemeSet()
+        for scheme in known.all {
+            guard let checkValue = noted.removeValue(forKey: scheme.name) else { continue }
+            guard checkValue == scheme.checkValue else {
+                if case .hmacSHA256(let key) = scheme { throw .hmacKeyDiffers(name: key.name) }
+                throw .corrupt(table: "meta")
+            }
+            used.insert(scheme)
+        }
+        if let missing = noted.keys.min() {
+            let prefix = "hmac-sha256-"
+            guard missing.hasPrefix(prefix) else { throw .corrupt(table: "meta") }
+            throw .hmacKeyMissing(name: String(missing.dropFirst(prefix.count)))
+        }
+        return used
+    }
+
+    /// By name, with what stands beside.
+    private func notedSchemes(
+        in transaction: borrowing some ReadableTransaction & ~Copyable
+    ) throws(StoreFailure) -> [String: [UInt8]] {
+        let prefix = Array(MetaName.foreignSchemePrefix.utf8)
+        var noted: [String: [UInt8]] = [:]
+        do {
+            try transaction.scan(database, from: prefix.octets) { key, value in
+                let key = key.copied()
+                guard key.starts(with: prefix) else { return .stop }
+                noted[String(decoding: key.dropFirst(prefix.count), as: UTF8.self)] = value.copied()
+                return .next
+            }
+            // Written before schemes were noted, when there was but one.
+            if noted.isEmpty, try transaction.count(aliases) > 0 {
+                noted[ForeignScheme.raw.name] = ForeignScheme.raw.checkValue
+            }
+        } catch {
+            return try naming { throw error }
+        }
+        return noted
+    }
+
+    /// What the store keeps of the lookup secret.
+    static func check(_ lookup: TagKey) -> [UInt8] {
+        lookup.authenticationCode(of: Array("countersign lookup check".utf8).octets).bytes
+    }
+}

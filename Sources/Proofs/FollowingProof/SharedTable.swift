@@ -1,0 +1,97 @@
+import Foundation
+import Synchronization
+
+/// Words that both processes have in memory: which credentials there are, and whose end has been acknowledged.
+///
+/// The owner's acknowledgement is a store (release) behind the return of the call that ended a credential; the follower's
+/// look at it is a load (acquire) before its verification begins. So "acknowledged before it began" is what the proof means
+/// by it, to the instant.
+// SAFETY: the words are mapped from init to the end of the process and only touched as atomics.
+@safe final class SharedTable: @unchecked Sendable {
+    enum Total: Int, CaseIterable {
+        case isOver, isReady, violations, textless, verified, hits, accepted, refusedAfterTheEnd, failures
+    }
+
+    /// How a credential ended.
+    enum End: UInt64 {
+        case lives = 0
+        /// It is not to be accepted.
+        case ended
+        /// It has lost the scope `write`.
+        case narrowed
+    }
+
+    static let slotCount = 256
+    private static let wordsPerSlot = 16
+    private static let textWords = 9
+    private static let wordCount = wordsPerSlot * (slotCount + 1)
+
+    private let words: UnsafeMutablePointer<Atomic<UInt64>>
+
+    init(path: String, create: Bool) throws {
+        // SAFETY: the path is NUL-terminated for the length of the call.
+        let file = unsafe open(path, create ? O_RDWR | O_CREAT | O_EXCL : O_RDWR, 0o600)
+        guard file >= 0 else { throw POSIXError(.ENOENT) }
+        defer { close(file) }
+        if create, ftruncate(file, off_t(Self.wordCount * 8)) != 0 { throw POSIXError(.EIO) }
+        // SAFETY: a fresh mapping of a file of that length, page-aligned; zeros are valid words.
+        guard let memory = unsafe mmap(nil, Self.wordCount * 8, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0),
+            unsafe memory != MAP_FAILED
+        else { throw POSIXError(.ENOMEM) }
+        // SAFETY: an atomic word has the layout of a word.
+        unsafe words = memory.bindMemory(to: Atomic<UInt64>.self, capacity: Self.wordCount)
+    }
+
+    private subscript(index: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
+        // SAFETY: callers stay below wordCount.
+        unsafe words + index
+    }
+
+    func total(_ total: Total) -> UInt64 { unsafe self[total.rawValue].pointee.load(ordering: .acquiring) }
+
+    func add(_ count: UInt64, to total: Total) {
+        unsafe self[total.rawValue].pointee.add(count, ordering: .acquiringAndReleasing)
+    }
+
+    /// Puts a living credential into a slot. The owner only. The version is odd while it is written.
+    func put(_ slot: Int, _ text: [UInt8]) {
+        let base = Self.wordsPerSlot * (slot + 1)
+        let version = unsafe self[base].pointee.load(ordering: .relaxed)
+        unsafe self[base].pointee.store(version &+ 1, ordering: .sequentiallyConsistent)
+        unsafe self[base + 1].pointee.store(End.lives.rawValue, ordering: .sequentiallyConsistent)
+        for word in 0..<Self.textWords {
+            var value: UInt64 = 0
+            for byte in 0..<8 where word * 8 + byte < text.count {
+                value |= UInt64(text[word * 8 + byte]) << UInt64(8 * byte)
+            }
+            unsafe self[base + 2 + word].pointee.store(value, ordering: .sequentiallyConsistent)
+        }
+        unsafe self[base].pointee.store(version &+ 2, ordering: .sequentiallyConsistent)
+    }
+
+    /// The call that ended a slot's credential has returned.
+    func acknowledge(_ slot: Int, _ end: End) {
+        unsafe self[Self.wordsPerSlot * (slot + 1) + 1].pointee.store(end.rawValue, ordering: .releasing)
+    }
+
+    /// What is in a slot, and what had been acknowledged of it when this was called; nil while it is written or empty.
+    func look(_ slot: Int, into text: inout [UInt8]) -> (version: UInt64, end: End)? {
+        let base = Self.wordsPerSlot * (slot + 1)
+        let version = unsafe self[base].pointee.load(ordering: .sequentiallyConsistent)
+        guard version > 0, version % 2 == 0 else { return nil }
+        let end = unsafe self[base + 1].pointee.load(ordering: .sequentiallyConsistent)
+        text.removeAll(keepingCapacity: true)
+        for word in 0..<Self.textWords {
+            let value = unsafe self[base + 2 + word].pointee.load(ordering: .sequentiallyConsistent)
+            for byte in 0..<8 { text.append(UInt8(truncatingIfNeeded: value >> UInt64(8 * byte))) }
+        }
+        while text.last == 0 { text.removeLast() }
+        guard isStill(slot, version) else { return nil }
+        return (version, End(rawValue: end) ?? .lives)
+    }
+
+    /// Whether a slot has held the same credential since.
+    func isStill(_ slot: Int, _ version: UInt64) -> Bool {
+        unsafe self[Self.wordsPerSlot * (slot + 1)].pointee.load(ordering: .sequentiallyConsistent) == version
+    }
+}

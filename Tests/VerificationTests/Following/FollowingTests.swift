@@ -1,0 +1,235 @@
+import CredentialModel
+import Foundation
+import Issuance
+import TestSupport
+import Testing
+
+@testable import CredentialStore
+
+@Suite struct `Another process that follows a store` {
+    @Test func `sees every way in which a credential ends, at once and also from its cache`() async throws {
+        let fixture = try Fixture()
+        let issuer = fixture.issuer
+        let keys = try await issuer.createKeys(KeyRequest(owner: "alice", scope: ["read", "write"], count: 4))
+        let owned = try await fixture.key(owner: "bob")
+        let longOwned = try await fixture.key(owner: String(repeating: "o", count: 200))
+        let client = try await fixture.client()
+        let token = try await issuer.issueToken(TokenRequest(clientID: client.summary.clientID))
+        let follower = try Follower(fixture)
+        #expect(follower.hasOpened, "\(follower.greeting)")
+        let all = keys.map(\.secret) + [owned.secret, longOwned.secret, token.secret]
+        for secret in all { #expect(try follower.verdict(secret).hasPrefix("active")) }
+        // Owners of more than 64 bytes are not kept.
+        for secret in all where secret.revealBytes() != longOwned.secret.revealBytes() {
+            #expect(try follower.verdict(secret).hasSuffix("hit"))
+        }
+
+        _ = try await issuer.revoke([keys[0].summary.id], chain: false)
+        #expect(try follower.verdict(keys[0].secret) == "inactive revoked")
+        _ = try await issuer.rotate(keys[1].summary.id, overlapSeconds: 0)
+        #expect(try follower.verdict(keys[1].secret).hasPrefix("inactive"))
+        _ = try await issuer.editKey(keys[2].summary.id, KeyEdit(scope: ["read"]))
+        #expect(try follower.verdict(keys[2].secret) == "active alice read miss")
+        _ = try await issuer.revokeOwner("bob", issuedBefore: nil)
+        #expect(try follower.verdict(owned.secret) == "inactive revoked")
+        _ = try await issuer.revokeOwner(String(repeating: "o", count: 200), issuedBefore: nil)
+        #expect(try follower.verdict(longOwned.secret) == "inactive revoked")
+        _ = try await issuer.revokeClient(client.summary.clientID)
+        #expect(try follower.verdict(token.secret) == "inactive revoked")
+        // What nothing happened to is still known.
+        #expect(try follower.verdict(keys[3].secret) == "active alice read+write hit")
+    }
+
+    @Test func `looks before each of a batch, too`() async throws {
+        let fixture = try Fixture()
+        let keys = try await fixture.issuer.createKeys(KeyRequest(owner: "alice", count: 3))
+        let follower = try Follower(fixture)
+        #expect(try follower.verdicts(keys.map(\.secret)) == ["active", "active", "active"])
+        _ = try await fixture.issuer.revoke([keys[1].summary.id], chain: false)
+        #expect(try follower.verdicts(keys.map(\.secret)) == ["active", "inactive revoked", "active"])
+    }
+
+    @Test func `knows what was issued since, with texts that are new`() async throws {
+        let fixture = try Fixture()
+        let old = try await fixture.key()
+        let follower = try Follower(fixture)
+        _ = try follower.verdict(old.secret)
+        for round in 0..<3 {
+            let new = try await fixture.issuer.createKeys(KeyRequest(owner: "bob", scope: ["new:\(round)"]))[0]
+            #expect(try follower.verdict(new.secret) == "active bob new:\(round) miss")
+            #expect(try follower.verdict(new.secret) == "active bob new:\(round) hit")
+        }
+        let never = CredentialFormat.mint(kind: .apiKey, id: .random(), vendor: fixture.store.vendor)
+        #expect(try follower.verdict(never) == "inactive unknown")
+        // Births take nothing from the copies that it has.
+        #expect(try follower.verdict(old.secret).hasSuffix("hit"))
+    }
+
+    @Test func `takes imported keys up with their scheme`() async throws {
+        let fixture = try OtherSystem.fixture()
+        let follower = try Follower(fixture)
+        let key = SecretText(Array("legacy_4f6e8a1b2c3d4e5f".utf8))
+        #expect(try follower.verdict(key) == "inactive malformed")
+        let id = try await fixture.importing("legacy_4f6e8a1b2c3d4e5f", "billing")
+        #expect(try follower.verdict(key).hasPrefix("active carol"))
+        _ = try await fixture.issuer.revoke([id], chain: false)
+        #expect(try follower.verdict(key) == "inactive revoked")
+    }
+
+    @Test func `that lacks the key of an imported hash says so, and what to do`() async throws {
+        let fixture = try OtherSystem.fixture()
+        let own = fixture.folder("peppers-of-the-follower")
+        let lines = String(decoding: try Data(contentsOf: URL(fileURLWithPath: fixture.pepperPath)), as: UTF8.self)
+            .split(separator: "\n").filter { !$0.hasPrefix("hmac") }.joined(separator: "\n")
+        try FixtureFile.replace(own, Array(lines.utf8))
+        let follower = try Follower(fixture, peppers: own)
+        let key = try await fixture.key()
+        #expect(try follower.verdict(key.secret).hasPrefix("active"))
+        _ = try await fixture.importing("legacy_4f6e8a1b2c3d4e5f", "billing")
+        for _ in 0..<2 {
+            let answer = try follower.verdict(key.secret)
+            #expect(answer.hasPrefix("trouble") && answer.contains("'billing'") && answer.contains("open it again"))
+        }
+        #expect(
+            try Follower(fixture, peppers: own).greeting.contains("the HMAC key 'billing' is not in the pepper file"))
+    }
+
+    @Test func `goes on when the owner ends and comes again`() async throws {
+        let fixture = try Fixture()
+        let keys = try await fixture.issuer.createKeys(KeyRequest(owner: "alice", count: 3))
+        let follower = try Follower(fixture)
+        for key in keys { #expect(try follower.verdict(key.secret).hasPrefix("active")) }
+        fixture.close()
+        #expect(try follower.verdict(keys[0].secret).hasSuffix("hit"))
+        let again = try fixture.reopened()
+        _ = try await again.issuer.revoke([keys[0].summary.id], chain: false)
+        #expect(try follower.verdict(keys[0].secret) == "inactive revoked")
+        #expect(try follower.verdict(keys[1].secret).hasSuffix("hit"))
+    }
+
+    @Test func `forgets all copies where the journal does not go back far enough`() async throws {
+        let fixture = try Fixture()
+        let keys = try await fixture.issuer.createKeys(KeyRequest(owner: "alice", count: 2))
+        let owned = try await fixture.key(owner: "bob")
+        let follower = try Follower(fixture)
+        for secret in keys.map(\.secret) + [owned.secret] { #expect(try follower.verdict(secret).hasPrefix("active")) }
+        let before = try fixture.journal().last?.number ?? 0
+        _ = try await fixture.issuer.revoke([keys[0].summary.id], chain: false)
+        _ = try await fixture.issuer.revokeOwner("bob", issuedBefore: nil)
+        try await fixture.store.write(creates: false) { writer, transaction in
+            for number in before + 1...before + 2 { try writer.forgetJournal(number, in: transaction) }
+        }
+        _ = try await fixture.key()
+        #expect(try follower.verdict(keys[0].secret) == "inactive revoked")
+        #expect(try follower.verdict(owned.secret) == "inactive revoked")
+        #expect(try follower.verdict(keys[1].secret).hasSuffix("miss"))
+    }
+}
+
+@Suite struct `Peppers of a process that follows a store` {
+    @Test func `are read again when the owner takes a new one into use`() async throws {
+        let fixture = try Fixture()
+        let old = try await fixture.key()
+        let follower = try Follower(fixture)
+        #expect(try follower.verdict(old.secret).hasPrefix("active"))
+        _ = try await fixture.issuer.addPepper()
+        let new = try await fixture.key()
+        #expect(try follower.verdict(new.secret).hasPrefix("active"))
+        #expect(try follower.verdict(old.secret).hasPrefix("active"))
+        // The follower cannot move records over; the owner does, when it is asked itself.
+        #expect(try fixture.row(old.summary.id)?.record.pepper == 1)
+        #expect(
+            try await eventually {
+                try fixture.verdict(old.secret).isActive && fixture.row(old.summary.id)?.record.pepper == 2
+            })
+        try await fixture.issuer.retirePepper(1)
+        for secret in [old.secret, new.secret] { #expect(try follower.verdict(secret).hasPrefix("active")) }
+    }
+
+    @Test func `that lack the new one make trouble for what needs it, and for nothing else`() async throws {
+        let fixture = try Fixture()
+        let old = try await fixture.key()
+        let own = fixture.folder("peppers-of-the-follower")
+        try FixtureFile.replace(own, [UInt8](try Data(contentsOf: URL(fileURLWithPath: fixture.pepperPath))))
+        let follower = try Follower(fixture, peppers: own)
+        _ = try await fixture.issuer.addPepper()
+        let new = try await fixture.key()
+        #expect(try follower.verdict(new.secret).contains("pepper 2 is not in the pepper file"))
+        #expect(try follower.verdict(old.secret).hasPrefix("active"))
+        try FixtureFile.replace(own, [UInt8](try Data(contentsOf: URL(fileURLWithPath: fixture.pepperPath))))
+        _ = try await fixture.key()
+        #expect(try follower.verdict(new.secret).hasPrefix("active"))
+    }
+
+    @Test func `of another store are refused`() async throws {
+        let (fixture, other) = (try Fixture(), try Fixture())
+        let follower = try Follower(fixture, peppers: other.pepperPath)
+        #expect(follower.greeting.contains("lookup secret in the pepper file is not the one"))
+    }
+}
+
+@Suite struct `What a process that follows a store is refused` {
+    @Test func `a store that another has taken the place of, at the first verification after that`() async throws {
+        let fixture = try Fixture()
+        let key = try await fixture.key()
+        try fixture.backup(toFile: fixture.folder("backup"))
+        let follower = try Follower(fixture)
+        let now = fixture.store.clock.now()
+        #expect(try follower.verdict(key.secret, at: now).hasPrefix("active"))
+        fixture.close()
+        let peppers = try PepperFileOnDisk.read(fixture.pepperPath)
+        let replacement = try Replacing.restore(fixture.folder("backup"), fixture, peppers, nil)
+        // In the same second: it is not the path that tells it.
+        for _ in 0..<2 {
+            let answer = try follower.verdict(key.secret, at: now)
+            #expect(answer.hasPrefix("trouble") && answer.contains("open it again"))
+        }
+        let again = try fixture.reopened()
+        let second = try Follower(again)
+        #expect(second.greeting == "open \(again.store.incarnation)" && second.greeting != follower.greeting)
+        #expect(try second.verdict(key.secret).hasPrefix("active"))
+        // The kept folder says it too, until an owner takes it up again.
+        let kept = try #require(replacement.kept)
+        #expect(try Follower(again, store: kept).greeting.contains("open it again"))
+    }
+
+    @Test func `a folder that somebody exchanged by hand, a second later`() async throws {
+        let fixture = try Fixture()
+        let key = try await fixture.key()
+        let follower = try Follower(fixture)
+        let now = fixture.store.clock.now()
+        #expect(try follower.verdict(key.secret, at: now).hasPrefix("active"))
+        try FileManager.default.moveItem(atPath: fixture.directory, toPath: fixture.directory + ".aside")
+        #expect(try follower.verdict(key.secret, at: now.adding(1)).contains("open it again"))
+        #expect(try follower.verdict(key.secret, at: now).contains("open it again"))
+    }
+
+    @Test func `an owner in another PID namespace, and the owner such followers`() async throws {
+        let fixture = try Fixture()
+        let record = "pid 1\npid-namespace 42\n"
+        let owner = URL(fileURLWithPath: fixture.directory + "/owner.lock")
+        let truth = try Data(contentsOf: owner)
+        try Data(record.utf8).write(to: owner, options: [])
+        #expect(try Follower(fixture).greeting.contains("shared process namespace"))
+        try truth.write(to: owner, options: [])
+
+        let follower = try Follower(fixture)
+        #expect(follower.hasOpened)
+        try Data(record.utf8).write(to: URL(fileURLWithPath: fixture.directory + "/followers.lock"), options: [])
+        #expect(try Follower(fixture).greeting.contains("processes in another PID namespace read the store"))
+        fixture.close()
+        let failure = #expect(throws: StoreFailure.self) { try fixture.reopened() }
+        #expect(failure == .held(.foreignFollowers))
+        // With the follower goes the reason.
+        follower.end()
+        _ = try fixture.reopened()
+    }
+
+    @Test func `another user's folder, a folder without a store`() async throws {
+        let fixture = try Fixture()
+        #expect(try Follower(fixture, store: fixture.folder("none")).greeting.contains("there is no store in"))
+        guard geteuid() == 0 else { return }
+        #expect(chown(fixture.directory, 12_345, 12_345) == 0)
+        #expect(try Follower(fixture).greeting.contains("belongs to uid 12345: run as that user"))
+    }
+}
