@@ -147,11 +147,10 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
             return release(bytes.readableBytes + padding, context)
         }
         release(padding, context)
-        if call.message == nil {
-            call.message = bytes
-        } else {
-            call.message?.writeBuffer(&bytes)
-        }
+        if body.endStream, call.message == nil { return finish(bytes, id, context) }
+        // A copy, for a few bytes must not keep all that was read with them.
+        if call.message == nil { call.message = context.channel.allocator.buffer(capacity: bytes.readableBytes) }
+        call.message?.writeBuffer(&bytes)
         if body.endStream { return finish(call.message, id, context) }
         if let fault = CallFrame.fault(call.message) {
             release(call.message?.readableBytes ?? 0, context)
