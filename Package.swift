@@ -45,6 +45,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.2"),
         // TLS for the https listeners.
         .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.6"),
+        // Frames, streams and compressed heads of HTTP/2, for gRPC.
+        .package(url: "https://github.com/apple/swift-nio-http2", from: "1.46.0"),
         // The channel types that Hummingbird's handlers are written in.
         .package(url: "https://github.com/apple/swift-nio-extras", from: "1.35.2"),
         // HTTP server of the control plane: routing and body streaming are off the hot path.
@@ -67,6 +69,11 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         // What parts and packages report of themselves; Exposition is the back end, which Prometheus scrapes.
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
+        // Tests only: a client and messages of gRPC that we did not write, which must understand what we did.
+        .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
+        .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
+        .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.1"),
+        .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0"),
     ],
     targets: [
         // MARK: System libraries and what Swift cannot say without a pointer
@@ -105,12 +112,15 @@ let package = Package(
         .target(
             name: "Listening", dependencies: [.product(name: "NIOSSL", package: "swift-nio-ssl")], swiftSettings: strict
         ),
+        .target(name: "EnvoyAuthorization", dependencies: ["CredentialModel", "HTTPWire"], swiftSettings: strict),
         .target(
             name: "DataPlane",
             dependencies: [
                 "CredentialModel", "CredentialDigest", "RecordCache", "CredentialStore", "Verification", "HTTPWire",
-                "Listening",
+                "EnvoyAuthorization", "Listening",
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHPACK", package: "swift-nio-http2"),
+                .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "NIOTLS", package: "swift-nio"),
@@ -243,12 +253,32 @@ let package = Package(
         .testTarget(
             name: "DataPlaneTests",
             dependencies: [
-                "DataPlane", "Listening", "TestSupport", "Issuance", "AllocationCount",
+                "DataPlane", "EnvoyAuthorizationMessages", "Listening", "TestSupport", "Issuance", "AllocationCount",
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
                 .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHPACK", package: "swift-nio-http2"),
+                .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "NIOPosix", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            swiftSettings: tests),
+        .target(
+            name: "EnvoyAuthorizationMessages",
+            dependencies: [
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            path: "Tests/EnvoyAuthorizationMessages", exclude: ["Protos"]),
+        .testTarget(
+            name: "EnvoyAuthorizationTests",
+            dependencies: [
+                "CredentialModel", "EnvoyAuthorization", "EnvoyAuthorizationMessages", "HTTPWire",
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             swiftSettings: tests),
         .testTarget(

@@ -13,8 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def programs(arguments: Arguments, names: set[str]) -> Programs:
     """Builds what the subjects with these names need and the command line does not give."""
     countersign = arguments.program or build("countersign", ROOT, ".build-release")
-    by_wrk = {"introspect-http", "verify-http", "introspect-tls", "introspect-pipelined", "sidecar", "token-endpoint"}
-    needs_load = names - by_wrk - {"in-process"}
+    by_others = {
+        "introspect-http", "verify-http", "check-grpc", "introspect-tls", "introspect-pipelined", "sidecar", "token-endpoint"}
+    needs_load = names - by_others - {"in-process"}
     load = arguments.load or (build("load", ROOT / "Benchmarks", ".build-load") if needs_load else None)
     path_ratios = arguments.path_ratios
     if path_ratios is None and "in-process" in names:

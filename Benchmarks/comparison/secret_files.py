@@ -10,10 +10,20 @@ def write_secret(path: Path, text: str) -> Path:
     return write_secret_lines(path, [text], ending="")
 
 
+def write_secret_bytes(path: Path, content: bytes) -> Path:
+    """The same with bytes that are no text."""
+    with open(_open(path), "wb") as file:
+        file.write(content)
+    return path
+
+
 def write_secret_lines(path: Path, lines: Iterable[str], ending: str = "\n") -> Path:
     """Writes the lines one by one: there may be ten million."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "w") as file:
+    with open(_open(path), "w") as file:
         for line in lines:
             file.write(line + ending)
     return path
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

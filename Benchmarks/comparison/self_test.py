@@ -10,7 +10,7 @@ from .asking import Request, parse_head
 from .clocks import Reading, Spent, process_ticks, processor_ticks
 from .comparisons import CPU, RATE, Limit, Question, compare
 from .failure import Failed
-from .loads import generator, redis_benchmark, wrk
+from .loads import generator, h2load, redis_benchmark, wrk
 from .median import Spread
 from .peers.nginx import Constant, configuration
 from .peers.same_size import same_size, total_bytes
@@ -26,6 +26,9 @@ WRK_LINE = (
 LOAD_LINE = (
     '{"requests":10,"mismatches":0,"errors":0,"dropped":2,"seconds":2.0,"intended_rate":5.0,"lateness_us":{"p99":3.0},'
     '"generator_cpu_share":0.5,"latency_us":{"p50":1.0},"interrupted":false}\n')
+H2LOAD_LINES = (
+    "finished in 2.00s, 100.00 req/s, 32.78MB/s\n"
+    "requests: 200 total, 208 started, 200 done, 200 succeeded, 0 failed, 0 errored, 0 timeout\n")
 REDIS_ROWS = (
     '"test","rps","avg_latency_ms","min_latency_ms","p50_latency_ms","p95_latency_ms","p99_latency_ms","max_latency_ms"\n'
     '"GET k","50000.00","0.510","0.100","0.500","0.700","0.900","2.000"\n')
@@ -148,6 +151,13 @@ class WrkOutput(unittest.TestCase):
 
 
 class OtherOutputs(unittest.TestCase):
+    def test_the_summary_of_h2load_is_read(self) -> None:
+        answered = h2load.parse(H2LOAD_LINES, load_seconds=1.0)
+        self.assertEqual((answered.requests, answered.seconds, answered.load_share), (200, 2.0, 0.5))
+        self.assertEqual(h2load.parse(H2LOAD_LINES.replace("2.00s", "500.00ms"), 1.0).seconds, 0.5)
+        for spoilt in (H2LOAD_LINES.replace("200 succeeded", "199 succeeded"), H2LOAD_LINES.replace("200", "0"), ""):
+            self.assertRaises(Failed, h2load.parse, spoilt, 1.0)
+
     def test_the_generators_object_is_read(self) -> None:
         answered = generator.parse("a warning\n" + LOAD_LINE, per_request=16)
         self.assertEqual((answered.requests, answered.seconds, answered.dropped), (160, 2.0, 2))

@@ -55,8 +55,12 @@ public struct DataPlaneSettings: Sendable {
             if let name = listener.authzOnly, !policies.contains(name) {
                 throw ListFault(reason: "the listener \(listener) names the policy '\(name)', which there is not")
             }
-            // Untold, a client could describe another request than it sends, and so choose its rule.
-            guard !policies.hasPlaces || listener.authzOnly != nil || listener.originalHeaders != nil else {
+            if let name = listener.policy, !policies.contains(name) {
+                throw ListFault(reason: "the listener \(listener) names the policy '\(name)', which there is not")
+            }
+            // Over gRPC, the message describes the request. Untold, a client could describe another request than it sends, and so choose its rule.
+            guard !policies.hasPlaces || listener.isGRPC || listener.authzOnly != nil || listener.originalHeaders != nil
+            else {
                 throw ListFault(
                     reason: "some policies have rules by host or path, and the listener \(listener) is not told which "
                         + "headers describe the request: add ?headers=x-forwarded or ?headers=x-original")

@@ -2,6 +2,7 @@
 ///
 /// ```
 /// http://HOST:PORT        https://HOST:PORT        unix:PATH
+/// grpcs://HOST:PORT       grpc+unix:PATH           ?policy=NAME
 /// ?mode=0660  ?group=NAME  ?may=introspect  ?may=changes  ?audience=URI  ?headers=x-forwarded|x-original
 /// ?authz-only=POLICY  ?only=oauth|administration
 /// ```
@@ -32,6 +33,8 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
     }
 
     public var transport: Transport
+    /// Whether gRPC is spoken there, and nothing else.
+    public private(set) var isGRPC = false
     /// Permission bits of a Unix socket.
     public var mode: UInt16
     /// The group that a Unix socket is given; nil leaves the process's own.
@@ -45,6 +48,8 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
     public var originalHeaders: OriginalHeaders?
     /// The policy that every request is checked by, where nothing else is served.
     public var authzOnly: String?
+    /// The policy of checks over gRPC that name none.
+    public private(set) var policy: String?
     /// What an address of the control plane serves; nil: everything.
     public var only: ControlPlanePart?
     private let text: String
@@ -56,7 +61,11 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
         func fault(_ reason: String) -> Fault { Fault(text: text, reason: reason) }
         self.text = text
         let parts = text.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
-        let address = String(parts[0])
+        var address = String(parts[0])
+        if address.hasPrefix("grpc+unix:") || address.hasPrefix("grpcs://") {
+            isGRPC = true
+            address = address.hasPrefix("grpcs") ? "https" + address.dropFirst(5) : String(address.dropFirst(5))
+        }
         if address.hasPrefix("unix:") {
             let path = String(address.dropFirst(5))
             guard !path.isEmpty, !path.utf8.contains(0) else { throw fault("a path must follow unix:") }
@@ -70,7 +79,7 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
             let (host, port) = try Self.hostAndPort(address.dropFirst(7), fault)
             transport = .http(host: host, port: port)
         } else {
-            throw fault("must begin with http://, https:// or unix:")
+            throw fault("must begin with http://, https:// or unix:, for gRPC with grpcs:// or grpc+unix:")
         }
         mode = 0o600
         mayIntrospect = false
@@ -85,6 +94,11 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
     private mutating func set(_ name: String, _ value: String, _ fault: (String) -> Fault) throws(Fault) {
         let isUnix = if case .unix = transport { true } else { false }
         switch name {
+        case "policy" where isGRPC:
+            policy = value
+        case "may" where isGRPC, "audience" where isGRPC, "authz-only" where isGRPC, "only" where isGRPC,
+            "headers" where isGRPC:
+            throw fault("the option \(name) is not for gRPC")
         case "mode" where isUnix:
             guard let bits = UInt16(value, radix: 8), bits <= 0o777 else { throw fault("mode is octal, as 0660") }
             mode = bits
@@ -150,6 +164,16 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
         if host == "localhost" || host == "::1" { return true }
         let parts = host.split(separator: ".", omittingEmptySubsequences: false)
         return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+    }
+
+    /// - Throws: ``Fault`` for an address of gRPC where something else is served, and the other way round.
+    public func require(grpc isWanted: Bool) throws(Fault) {
+        guard isGRPC != isWanted else { return }
+        throw Fault(
+            text: text,
+            reason: isWanted
+                ? "must begin with grpcs:// or grpc+unix:, since only gRPC is served here"
+                : "gRPC has listeners of its own: name it by grpc-listen")
     }
 
     /// - Throws: ``Fault`` for cleartext that leaves the machine.

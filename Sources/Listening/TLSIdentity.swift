@@ -15,10 +15,15 @@ public final class TLSIdentity: Sendable {
     private let current: Mutex<Loaded>
 
     private struct Loaded: Sendable {
-        var context: NIOSSLContext
-        /// Seconds since the epoch.
-        var expiresAt: Int
+        var contexts: Contexts
         var changed: [String]
+    }
+
+    /// What is made of the files: a context for each protocol, since what a listener speaks is known before the first byte.
+    private struct Contexts: Sendable {
+        let http1, http2: NIOSSLContext
+        /// Seconds since the epoch.
+        let expiresAt: Int
     }
 
     /// Reads PEM files: the certificate with its chain, its key, and the authority that client certificates must be
@@ -29,21 +34,24 @@ public final class TLSIdentity: Sendable {
         self.clientAuthorityPath = clientAuthorityPath
         let paths = [certificatePath, keyPath, clientAuthorityPath].compactMap { $0 }
         let changed = Self.changes(paths)
-        let (context, expiresAt) = try Self.load(certificatePath, keyPath, clientAuthorityPath)
-        current = Mutex(Loaded(context: context, expiresAt: expiresAt, changed: changed))
+        current = Mutex(
+            Loaded(contexts: try Self.load(certificatePath, keyPath, clientAuthorityPath), changed: changed))
     }
 
     /// What new connections are served with.
-    public var context: NIOSSLContext { current.withLock { $0.context } }
+    public var context: NIOSSLContext { current.withLock { $0.contexts.http1 } }
+
+    /// What new connections are served with that speak HTTP/2.
+    public var http2Context: NIOSSLContext { current.withLock { $0.contexts.http2 } }
 
     /// When the first certificate of the chain ends, in seconds since the epoch.
-    public var expiresAt: Int { current.withLock { $0.expiresAt } }
+    public var expiresAt: Int { current.withLock { $0.contexts.expiresAt } }
 
     /// Reads the files again. If they do not fit together, the old ones stay in use.
     public func reload() throws(Fault) {
         let changed = Self.changes(paths)
-        let (context, expiresAt) = try Self.load(certificatePath, keyPath, clientAuthorityPath)
-        current.withLock { $0 = Loaded(context: context, expiresAt: expiresAt, changed: changed) }
+        let contexts = try Self.load(certificatePath, keyPath, clientAuthorityPath)
+        current.withLock { $0 = Loaded(contexts: contexts, changed: changed) }
     }
 
     /// Reads the files again if one of them has another time of change than when it was read.
@@ -71,7 +79,7 @@ public final class TLSIdentity: Sendable {
     /// TLS 1.2 and 1.3 with forward secrecy and authenticated encryption only (RFC 9325 §4.2).
     private static func load(
         _ certificate: String, _ key: String, _ authority: String?
-    ) throws(Fault) -> (NIOSSLContext, expiresAt: Int) {
+    ) throws(Fault) -> Contexts {
         do {
             let certificates = try NIOSSLCertificate.fromPEMFile(certificate)
             let chain = certificates.map { NIOSSLCertificateSource.certificate($0) }
@@ -90,9 +98,11 @@ public final class TLSIdentity: Sendable {
                 configuration.trustRoots = .certificates(try NIOSSLCertificate.fromPEMFile(authority))
                 configuration.certificateVerification = .optionalVerification
             }
-            return (
-                try NIOSSLContext(configuration: configuration), certificates.first.map { Int($0.notValidAfter) } ?? 0
-            )
+            let http1 = try NIOSSLContext(configuration: configuration)
+            configuration.applicationProtocols = ["h2"]
+            return Contexts(
+                http1: http1, http2: try NIOSSLContext(configuration: configuration),
+                expiresAt: certificates.first.map { Int($0.notValidAfter) } ?? 0)
         } catch {
             throw Fault(
                 description:

@@ -31,6 +31,37 @@ struct ListenerAddressTests {
         #expect(address.isLocal)
     }
 
+    @Test func `a listener of gRPC is read`() throws {
+        let socket = try ListenerAddress("grpc+unix:/run/c.sock?mode=0660&group=envoy&policy=orders")
+        #expect(
+            socket.isGRPC && socket.isLocal && !socket.isEncrypted && socket.transport == .unix(path: "/run/c.sock"))
+        #expect(socket.mode == 0o660 && socket.group == "envoy" && socket.policy == "orders")
+        let network = try ListenerAddress("grpcs://[::]:443")
+        #expect(network.isGRPC && network.isEncrypted && !network.isLocal)
+        #expect(network.hostAndPort.map { "\($0.host) \($0.port)" } == ":: 443")
+    }
+
+    @Test(arguments: [
+        "grpc://127.0.0.1:80", "grpc+unix:", "grpcs:/a", "grpc+unix:/a?may=introspect",
+        "grpcs://h:1?headers=x-original",
+        "grpc+unix:/a?authz-only=a", "grpcs://h:1?only=oauth", "grpcs://h:1?mode=0600", "grpc+unix:/a?audience=b",
+        "unix:/a?policy=a", "https://h:1?policy=a", "grpc+https://h:1",
+    ])
+    func `what is no listener of gRPC is refused`(text: String) {
+        #expect(throws: ListenerAddress.Fault.self) { try ListenerAddress(text) }
+    }
+
+    @Test func `gRPC and the rest are served apart`() throws {
+        for (text, isGRPC) in [
+            ("grpc+unix:/a", true), ("grpcs://h:1", true), ("unix:/a", false), ("https://h:1", false),
+        ] {
+            let address = try ListenerAddress(text)
+            try address.require(grpc: isGRPC)
+            let fault = #expect(throws: ListenerAddress.Fault.self) { try address.require(grpc: !isGRPC) }
+            #expect(fault?.description.contains(isGRPC ? "grpc-listen" : "grpcs://") == true)
+        }
+    }
+
     @Test(arguments: ["http://0.0.0.0:80", "http://192.0.2.1:80", "http://127.0.0.1.example:80", "http://[::]:80"])
     func `cleartext that leaves the machine is refused`(text: String) throws {
         let address = try ListenerAddress(text)

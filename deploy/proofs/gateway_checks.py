@@ -206,10 +206,11 @@ def same_uri(scene: Scene, answer: Answer, credential: Credential, plain: str) -
 
 
 def meaning(uri: str) -> tuple[str, list[tuple[str, str]]]:
-    """What a reader of forms makes of it; a parameter with a semicolon or a wrong percent sign is none to all of them."""
+    """What a reader of forms makes of it; a parameter with a semicolon or a wrong percent sign, or nothing at all, is none to
+    all of them."""
     path, _, query = uri.partition("?")
     query = "&".join(part for part in query.split("&") if ";" not in part and "%zz" not in part)
-    return path, sorted(parse_qsl(query, True))
+    return path, sorted(pair for pair in parse_qsl(query, True) if any(pair))
 
 
 def trouble(scene: Scene) -> None:

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from gateway_mutants import ALLOW, DENY, Edits
+from gateway_mutants import ALLOW, DENY, GRPC_CHECKED, Edits
 from gateway_scene import Scene
 from gateway_stage import Gateway, Stage
 from gateway_wire import Connection
@@ -32,6 +32,7 @@ WITHOUT: dict[str, Edits] = {
     "caddy": (("Caddyfile", "forward_auth unix", "@never path /never\n\t\tforward_auth @never unix"),),
     "traefik": (("dynamic.yaml", "[countersign, original-uri, without-credential]", "[without-credential]"),),
     "envoy": (("envoy.yaml", ENVOY_ROUTE, ENVOY_OFF),),
+    "envoy-grpc": (("envoy-grpc.yaml", GRPC_CHECKED, "disabled: true"),),
 }
 
 
@@ -44,7 +45,7 @@ def table(program: Path, gateways: Sequence[Gateway], requests: int) -> int:
         try:
             stage.start_service()
             scene = Scene(stage, stage.start_gateway(), requests)
-            without = stage.start_gateway(*WITHOUT[gateway.folder], beside="without")
+            without = stage.start_gateway(*(WITHOUT.get(gateway.name) or WITHOUT[gateway.folder]), beside="without")
             times = measure(scene, [without, scene.port], requests)
             row(f"{gateway.name} {stage.version()}", *times)
         finally:

@@ -27,6 +27,8 @@ CHAIN = "[countersign, original-uri, without-credential]"
 ENVOY_SET = "- exact: x-auth-subject\n"
 ENVOY_APPENDED = "allowed_upstream_headers_to_append: { patterns: [{ exact: x-auth-subject }] }"
 ENVOY_KEPT = "decoder_header_mutation_rules: { disallow_expression: { regex: authorization } }"
+GRPC_CHECKED = f"check_settings:\n{28 * ' '}context_extensions: {{ policy: orders }}"
+ENVOY_DEAF = "decoder_header_mutation_rules: { disallow_expression: { regex: x-auth-subject } }"
 ENVOY_CHECKED = "if uri == nil or uri:byte() ~= 47 then"
 
 
@@ -45,14 +47,17 @@ MUTANTS = {
                   ("Caddyfile", "copy_headers X-Auth-Subject", "copy_headers")),
         "traefik": (("dynamic.yaml", "^X-Auth-", "^X-Auth-(Client|Scope|Type|Id|Expires|Sunset|Uri)$"),),
         "envoy": (("envoy.yaml", "x-auth-.*", "x-auth-none"), ("envoy.yaml", ENVOY_SET, "- exact: x-auth-none\n"),
-                  ("envoy.yaml", "allowed_client_headers:", f"{ENVOY_APPENDED}\n{26 * ' '}allowed_client_headers:"))}),
+                  ("envoy.yaml", "allowed_client_headers:", f"{ENVOY_APPENDED}\n{26 * ' '}allowed_client_headers:")),
+        "envoy-grpc": (("envoy-grpc.yaml", "x-auth-.*", "x-auth-none"),
+                       ("envoy-grpc.yaml", "failure_mode_allow: false", ENVOY_DEAF))}),
     "underscore": Mutant("X_Auth_Subject of a client arrives", "forgery", {
         "nginx": (("nginx.conf", "    access_log", "    underscores_in_headers on;\n    access_log"),),
         "haproxy": (("haproxy.cfg", "http-request del-header [^a-z0-9-] -m reg", ""),),
         # Caddy 2.11 drops such names by itself.
         "caddy-debian": (("Caddyfile", "request_header -*_*\n", "\n"),),
         "traefik": (("traefik.yaml", "aliasHeadersStrategy: delete", "aliasHeadersStrategy: keep"),),
-        "envoy": (("envoy.yaml", "[^a-z0-9:-]", "[^a-z0-9:_-]"),)}),
+        "envoy": (("envoy.yaml", "[^a-z0-9:-]", "[^a-z0-9:_-]"),),
+        "envoy-grpc": (("envoy-grpc.yaml", "[^a-z0-9:-]", "[^a-z0-9:_-]"),)}),
     "hop": Mutant("a client takes X-Auth-Subject away again by naming it in Connection", "forgery", {
         "caddy": (("Caddyfile", "respond @hidden 400\n", "\n"),)}),
     "open": Mutant("without an answer a request goes on", "trouble", {
@@ -63,7 +68,8 @@ MUTANTS = {
         "caddy": (("Caddyfile", "respond 503", "reverse_proxy 127.0.0.1:9000"),),
         "traefik": (("dynamic.yaml", CHAIN, "[without-credential]"),),
         "envoy": (("envoy.yaml", "failure_mode_allow: false", "failure_mode_allow: true"),
-                  ("envoy.yaml", ENVOY_CHECKED, "if uri == nil then return end if false then"))}),
+                  ("envoy.yaml", ENVOY_CHECKED, "if uri == nil then return end if false then")),
+        "envoy-grpc": (("envoy-grpc.yaml", "failure_mode_allow: false", "failure_mode_allow: true"),)}),
     "key": Mutant("api_key stays in the query", "identity", {
         "nginx": (("nginx.conf", "http://application$application_uri;", "http://application;"),),
         "haproxy": (("haproxy.cfg", "    http-request set-pathq %[var(txn.countersign_uri)]\n", ""),),
@@ -75,7 +81,8 @@ MUTANTS = {
         "haproxy": (("haproxy.cfg", "    http-request del-header Authorization\n", ""),),
         "caddy": (("Caddyfile", "request_header -Authorization\n", "\n"),),
         "traefik": (("dynamic.yaml", CHAIN, "[countersign, original-uri]"),),
-        "envoy": (("envoy.yaml", "failure_mode_allow: false", ENVOY_KEPT),)}),
+        "envoy": (("envoy.yaml", "failure_mode_allow: false", ENVOY_KEPT),),
+        "envoy-grpc": (("envoy-grpc.yaml", "failure_mode_allow: false", ENVOY_KEPT),)}),
     "address": Mutant("a client's X-Forwarded-For is believed", "descriptions", {
         "nginx": (("nginx.conf", "listen 127.0.0.1:8000;",
                    "listen 127.0.0.1:8000; set_real_ip_from 0.0.0.0/0; real_ip_header X-Forwarded-For;"),),
@@ -85,13 +92,20 @@ MUTANTS = {
         "traefik": (("traefik.yaml", "    http:\n", "    forwardedHeaders:\n      insecure: true\n    http:\n"),
                     ("dynamic.yaml", "trustForwardHeader: false", "trustForwardHeader: true")),
         "envoy": (("envoy.yaml", "x-(forwarded|", "x-("),
-                  ("envoy.yaml", "use_remote_address: true", "use_remote_address: false"))}),
+                  ("envoy.yaml", "use_remote_address: true", "use_remote_address: false")),
+        "envoy-grpc": (("envoy-grpc.yaml", "x-(forwarded|", "x-("),
+                       ("envoy-grpc.yaml", "use_remote_address: true", "use_remote_address: false"))}),
     "logged": Mutant("the gateway logs queries", "silence", {
         "nginx": (("nginx.conf", '"$request_method $uri"', '"$request"'),),
         "haproxy": (("haproxy.cfg", "%HM %HP", "%HM %HU"),),
         "caddy": (("Caddyfile", 'request>uri regexp \\?.* ""', "request>remote_ip delete"),),
         "traefik": (("traefik.yaml", "defaultMode: drop", "defaultMode: keep"),),
-        "envoy": (("envoy.yaml", "%PATH(NQ)%", "%REQ(:PATH)%"),)}),
+        "envoy": (("envoy.yaml", "%PATH(NQ)%", "%REQ(:PATH)%"),),
+        "envoy-grpc": (("envoy-grpc.yaml", "%PATH(NQ)%", "%REQ(:PATH)%"),)}),
+    "unchecked": Mutant("a route asks nobody", "refusals", {
+        "envoy-grpc": (("envoy-grpc.yaml", GRPC_CHECKED, "disabled: true"),)}),
+    "unnamed": Mutant("a route names no policy", "identity", {
+        "envoy-grpc": (("envoy-grpc.yaml", "{ policy: orders }", "{}"),)}),
     "cached": Mutant("verdicts are kept for a minute", "revocation", cached("$request_uri$http_authorization")),
     "mixed": Mutant("verdicts are kept for whoever comes next", "load", cached("$request_method")),
 }

@@ -69,6 +69,15 @@ def caddy(program: str, folder: Path) -> list[str]:
     return [program, "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]
 
 
+def envoy(name: str, **more: object) -> Gateway:
+    return Gateway(
+        name, "envoy", (f"{name}.yaml",),
+        # Several on one machine would take each other for the one to hand over to; and its log would come ten seconds late.
+        lambda folder: [
+            found("envoy"), "--disable-hot-restart", "--file-flush-interval-msec", "20", "-c", str(folder / f"{name}.yaml")],
+        ("envoy", "--version"), takes_all_bytes=False, takes_hidden_slashes=False, **more)
+
+
 GATEWAYS = (
     Gateway(
         "nginx", "nginx", ("nginx.conf",),
@@ -90,13 +99,9 @@ GATEWAYS = (
             f"plugins-local/src/original-uri/{name}" for name in (".traefik.yml", "go.mod", "original_uri.go")),
         lambda folder: [found("traefik"), "--configFile=" + str(folder / "traefik.yaml")], ("traefik", "version"),
         spelled=lambda uri: uri.replace(";", "%3B")),
-    Gateway(
-        "envoy", "envoy", ("envoy.yaml",),
-        # Several on one machine would take each other for the one to hand over to; and its log would come ten seconds late.
-        lambda folder: [
-            found("envoy"), "--disable-hot-restart", "--file-flush-interval-msec", "20", "-c", str(folder / "envoy.yaml")],
-        ("envoy", "--version"),
-        takes_all_bytes=False, wrong_bytes=401, sees_empty_lines=False, takes_hidden_slashes=False),
+    envoy("envoy", wrong_bytes=401, sees_empty_lines=False),
+    # It takes keys out of the query by itself, and writes what is left anew.
+    envoy("envoy-grpc", sees_empty_lines=False, keeps_spelling=False),
 )
 
 
@@ -184,7 +189,7 @@ class Stage:
             "127.0.0.1:9000": f"127.0.0.1:{self._application_port}",
             "port_value: 9000": f"port_value: {self._application_port}",
             "127.0.0.1:8080": f"127.0.0.1:{free_port()}",
-            "/run/countersign/verify.sock": f"{self.folder}/verify.sock",
+            "/run/countersign/": f"{self.folder}/",
             "/etc/countersign/": f"{CONFIGURATIONS / gateway.folder}/",
         }
         self._service: Process | None = None

@@ -24,6 +24,8 @@ class Countersign:
     http: Target
     tls: Target | None
     unix: Target
+    check: Path
+    """The socket of Envoy's check over gRPC."""
     oauth: Target
     store: Path
     ready_seconds: float
@@ -35,15 +37,19 @@ class Countersign:
 
 @contextmanager
 def countersign(
-    bench: Bench, folder: Path, certificate: Certificate | None = None, map_bytes: int | None = None
+    bench: Bench, folder: Path, certificate: Certificate | None = None, map_bytes: int | None = None,
+    policies: Path | None = None,
 ) -> Iterator[Countersign]:
     """Runs it on the store in that folder, which is made if there is none, until the block ends."""
     port, tls_port, oauth_port = free_ports(3)
-    socket, store, log = folder / "data.sock", folder / "store", folder / "countersign.log"
+    socket, check, store, log = folder / "data.sock", folder / "check.sock", folder / "store", folder / "countersign.log"
     command = [
         str(bench.programs.countersign), "serve", "--store", str(store), "--threads", "1",
         "--listen", f"http://127.0.0.1:{port}", "--listen", f"unix:{socket}?mode=0600",
+        "--grpc-listen", f"grpc+unix:{check}",
         "--control-listen", f"http://127.0.0.1:{oauth_port}"]
+    if policies is not None:
+        command += ["--policies", str(policies)]
     tls = None
     if certificate is not None:
         command += ["--listen", f"https://127.0.0.1:{tls_port}", "--tls-certificate", str(certificate.certificate),
@@ -57,7 +63,7 @@ def countersign(
         http = Target(f"http://127.0.0.1:{port}")
         ready_seconds = _wait_until_ready(process, http, log, began)
         oauth = Target(f"http://127.0.0.1:{oauth_port}")
-        yield Countersign(process.pid, http, tls, Target(f"unix:{socket}"), oauth, store, ready_seconds)
+        yield Countersign(process.pid, http, tls, Target(f"unix:{socket}"), check, oauth, store, ready_seconds)
 
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", target: Target, log: Path, began: float) -> float:

@@ -48,6 +48,11 @@ extension ByteWriter {
         fields(&self)
         endHead()
         let start = written
+        append(problemBody: status, detail)
+        end(slot, from: start, exchange)
+    }
+
+    mutating func append(problemBody status: UInt16, _ detail: StaticString) {
         append("{\"type\":\"about:blank\",\"title\":\"")
         append(Self.title(status))
         append("\",\"status\":")
@@ -55,7 +60,6 @@ extension ByteWriter {
         append(",\"detail\":\"")
         append(detail)
         append("\"}")
-        end(slot, from: start, exchange)
     }
 
     /// A whole answer with a fixed body.

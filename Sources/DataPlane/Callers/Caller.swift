@@ -43,6 +43,14 @@ struct Caller {
         self.policy = policy
     }
 
+    /// Whether he may have requests judged: local callers, callers with a verified certificate, and those from listed
+    /// networks.
+    func mayVerify(_ loop: LoopState) -> Bool {
+        if policy.isLocal || !certificateNames.isEmpty { return true }
+        guard let peer else { return false }
+        return loop.settings.verifySources.contains { $0.contains(peer) }
+    }
+
     /// The remembered record, if these are the same bytes and it still counts.
     func recall(_ authorization: RawSpan, _ loop: LoopState) -> KnownCaller? {
         guard let remembered, remembered.isSaid(in: authorization) else { return nil }

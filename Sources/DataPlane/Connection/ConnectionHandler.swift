@@ -10,7 +10,7 @@ import Verification
 ///
 /// ``Conversation`` says what the bytes are and what the answer is; this class only moves bytes and watches the clock. All
 /// answers of one read burst leave in one write.
-final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
+final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, ServedConnection {
     typealias InboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
 
@@ -303,6 +303,9 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler {
             context.close(promise: nil)
         }
     }
+
+    /// Each answer says that it is the connection's last.
+    func drain() {}
 
     /// The service is shutting down: others close with their next answer.
     func closeIfIdle() {

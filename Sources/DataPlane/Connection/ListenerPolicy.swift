@@ -12,8 +12,11 @@ final class ListenerPolicy: Sendable {
     let audience: [UInt8]
     /// The policy that every request here is checked by, whatever its path.
     let authzOnly: [UInt8]?
+    /// The policy of checks over gRPC that name none.
+    let checkPolicy: [UInt8]?
     // Of the address, read once.
     let isEncrypted: Bool
+    let isGRPC: Bool
     let isLocal: Bool
     let mayIntrospect: Bool
     let originalHeaders: ListenerAddress.OriginalHeaders?
@@ -22,10 +25,12 @@ final class ListenerPolicy: Sendable {
         self.address = address
         self.isHealthOnly = isHealthOnly
         isEncrypted = address.isEncrypted
+        isGRPC = address.isGRPC
         isLocal = address.isLocal
         mayIntrospect = address.mayIntrospect
         originalHeaders = address.originalHeaders
         authzOnly = isHealthOnly ? nil : address.authzOnly.map { Array($0.utf8) }
+        checkPolicy = address.policy.map { Array($0.utf8) }
         audience = Array((address.audience ?? "").utf8)
     }
 

@@ -14,20 +14,55 @@ enum ClientAddress {
         while index > 0 {
             index -= 1
             guard request.field(at: index) == .xForwardedFor else { continue }
-            let text = bytes.slice(request.value(at: index))
-            var end = text.byteCount
-            while end >= 0 {
-                var start = end
-                while start > 0, text.byte(at: start - 1) != UInt8(ascii: ",") { start -= 1 }
-                guard let hop = parse(text, start, end) else { return nil }
-                guard isTrusted(hop, trusted) else { return hop }
-                end = start - 1
+            switch walk(bytes.slice(request.value(at: index)), trusted) {
+            case .client(let address): return address
+            case .illegible: return nil
+            case .proxies: break
             }
         }
         return nil
     }
 
-    private static func isTrusted(_ address: IPAddress?, _ trusted: [Network]) -> Bool {
+    /// The same where a gateway tells who connected to it: nil where that is not known.
+    /// - Parameters:
+    ///   - source: whom the gateway names.
+    ///   - forwardedFor: where the values of `X-Forwarded-For` lie in `bytes`, in the order in which they came.
+    static func find(
+        _ source: RawSpan, forwardedFor: [WireRange], _ bytes: RawSpan, trusted: [Network]
+    ) -> IPAddress? {
+        guard let source = IPAddress(source) else { return nil }
+        guard isTrusted(source, trusted) else { return source }
+        for value in forwardedFor.reversed() {
+            switch walk(bytes.slice(value), trusted) {
+            case .client(let address): return address
+            case .illegible: return nil
+            case .proxies: break
+            }
+        }
+        return nil
+    }
+
+    /// What one `X-Forwarded-For` value tells, read from the right.
+    enum Hops {
+        case client(IPAddress)
+        /// Nothing but trusted proxies: the value before it says more.
+        case proxies
+        case illegible
+    }
+
+    static func walk(_ text: RawSpan, _ trusted: [Network]) -> Hops {
+        var end = text.byteCount
+        while end >= 0 {
+            var start = end
+            while start > 0, text.byte(at: start - 1) != UInt8(ascii: ",") { start -= 1 }
+            guard let hop = parse(text, start, end) else { return .illegible }
+            guard isTrusted(hop, trusted) else { return .client(hop) }
+            end = start - 1
+        }
+        return .proxies
+    }
+
+    static func isTrusted(_ address: IPAddress?, _ trusted: [Network]) -> Bool {
         guard let address else { return false }
         return trusted.contains { $0.contains(address) }
     }

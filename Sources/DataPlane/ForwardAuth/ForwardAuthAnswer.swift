@@ -16,7 +16,6 @@ struct ForwardAuthAnswer {
     /// 200 with the identity. All fields, always, and none empty: a gateway that copies a field which is missing here
     /// would let through the one that the client forged.
     func allow(_ record: inout CredentialRecord, _ uri: RawSpan, _ out: inout ByteWriter) {
-        let interned = loop.interned
         if exchange.isUsual {
             let usual = loop.usual
             out.append(usual.allowed.octets)
@@ -24,22 +23,19 @@ struct ForwardAuthAnswer {
             out.begin(200, length: 0, exchange, loop)
             out.append("Cache-Control: private, no-store\r\nX-Auth-Subject: ")
         }
-        if record.holdsWholeOwner {
-            record.owner.withBytes { out.append(headerEncoded: $0) }
-        } else {
-            out.append(headerEncoded: loop.verifier.owner(of: record).octets)
-        }
+        out.append(subjectOf: &record, loop.judge)
         out.append("\r\nX-Auth-Client: ")
-        interned.withText(.client, record.client) { out.append(headerEncoded: $0) }
+        out.append(clientOf: &record, loop.judge)
         out.append("\r\nX-Auth-Scope: ")
-        interned.withText(.scopes, record.scopes) { out.append(headerEncoded: $0) }
-        out.append(record.kind == .apiKey ? "\r\nX-Auth-Type: ApiKey" : "\r\nX-Auth-Type: Bearer")
+        out.append(scopeOf: &record, loop.judge)
+        out.append("\r\nX-Auth-Type: ")
+        out.append(typeOf: &record)
         out.append("\r\nX-Auth-Id: ")
-        out.append(base62: record.id.rawValue)
+        out.append(idOf: &record)
         out.append("\r\nX-Auth-Expires: ")
-        write(record.expiresAt < .never ? record.expiresAt : nil, &out)
+        out.append(expiryOf: &record)
         out.append("\r\nX-Auth-Sunset: ")
-        write(record.flags.contains(.superseded) ? record.expiresAt : nil, &out)
+        out.append(sunsetOf: &record)
         out.append("\r\nX-Auth-Uri: ")
         out.append(uriWithoutCredential: uri, headerEncoded: true)
         out.append("\r\n")
@@ -62,17 +58,17 @@ struct ForwardAuthAnswer {
 
     /// 401 without `error`: there was no credential that could be wrong (RFC 6750 §3.1).
     func challenge(_ out: inout ByteWriter) {
-        refuse(401, "a credential is required", loop.challenges.plain, &out)
+        refuse(401, Refusal.noCredential, loop.challenges.plain, &out)
     }
 
     func invalidToken(_ out: inout ByteWriter) {
-        refuse(401, "the credential is not accepted", loop.challenges.invalidToken, &out)
+        refuse(401, Refusal.notAccepted, loop.challenges.invalidToken, &out)
     }
 
     /// 403 that names the scopes which are needed.
     func insufficientScope(_ needed: RawSpan, _ out: inout ByteWriter) {
         let challenges = loop.challenges
-        out.problem(403, "the credential lacks a scope", exchange, loop) { out in
+        out.problem(403, Refusal.insufficientScope, exchange, loop) { out in
             out.append(challenges.insufficientScopeStart.octets)
             out.append(needed)
             out.append(challenges.insufficientScopeEnd.octets)
@@ -91,7 +87,7 @@ struct ForwardAuthAnswer {
 
     /// The store cannot answer: never "invalid".
     func trouble(_ out: inout ByteWriter) {
-        out.problem(503, "the store cannot answer", exchange, loop) {
+        out.problem(503, Refusal.trouble, exchange, loop) {
             $0.append(field: "Retry-After", "1")
             writeStatus(503, &$0)
         }
@@ -109,10 +105,5 @@ struct ForwardAuthAnswer {
         out.append("X-Auth-Status: ")
         out.append(decimal: UInt64(status))
         out.append("\r\n")
-    }
-
-    private func write(_ time: UnixSeconds?, _ out: inout ByteWriter) {
-        guard let time else { return out.append("-") }
-        out.append(decimal: UInt64(clamping: time.rawValue))
     }
 }

@@ -5,7 +5,7 @@ import Verification
 public struct DataPlaneFigures: Sendable {
     /// Verifications alike.
     public struct Verifications: Sendable, Hashable {
-        /// `introspect`, `verify`, `v1_verify`, `ext_authz`, `token_review`.
+        /// `introspect`, `verify`, `v1_verify`, `ext_authz`, `token_review`, `grpc`.
         public var interface: String
         /// `none` where nothing is known of the credential.
         public var kind: String

@@ -3,7 +3,7 @@ import Verification
 
 /// Where a verification was asked for.
 enum VerificationInterface: Int, CaseIterable {
-    case introspection, forwardAuth, verdicts, externalAuthorization, tokenReview
+    case introspection, forwardAuth, verdicts, externalAuthorization, tokenReview, grpc
 
     var name: String {
         switch self {
@@ -12,6 +12,7 @@ enum VerificationInterface: Int, CaseIterable {
         case .verdicts: "v1_verify"
         case .externalAuthorization: "ext_authz"
         case .tokenReview: "token_review"
+        case .grpc: "grpc"
         }
     }
 }

@@ -162,9 +162,13 @@ public final class DataPlaneServer: Service {
         else { return channel.close() }
         return channel.eventLoop.makeCompletedFuture {
             if policy.isEncrypted, let identity {
-                try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: identity.context))
+                let context = policy.isGRPC ? identity.http2Context : identity.context
+                try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: context))
             }
             count(policy, 1)
+            if policy.isGRPC {
+                return try CheckConnection.add(to: channel, loop: loop, policy: policy) { [self] in count(policy, -1) }
+            }
             try channel.pipeline.syncOperations.addHandler(
                 ConnectionHandler(loop: loop, policy: policy, allocator: channel.allocator) { [self] in
                     count(policy, -1)
@@ -190,8 +194,9 @@ public final class DataPlaneServer: Service {
         let port = channel.localAddress?.port ?? 0
         switch address.transport {
         case .http(let host, _): return "http://\(host.contains(":") ? "[\(host)]" : host):\(port)"
-        case .https(let host, _): return "https://\(host.contains(":") ? "[\(host)]" : host):\(port)"
-        case .unix(let path): return "unix:\(path)"
+        case .https(let host, _):
+            return "\(address.isGRPC ? "grpcs" : "https")://\(host.contains(":") ? "[\(host)]" : host):\(port)"
+        case .unix(let path): return "\(address.isGRPC ? "grpc+unix" : "unix"):\(path)"
         }
     }
 }

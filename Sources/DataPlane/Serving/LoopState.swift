@@ -10,8 +10,10 @@ import Verification
 /// Only the loop's own thread touches it; so nothing in it is locked or shared.
 final class LoopState: @unchecked Sendable {
     let store: CredentialStore
+    /// Decides about forwarded requests, and counts all that is verified here.
+    let judge: Judge
+    // The judge's and the verifier's, to be reached in one step.
     let verifier: Verifier
-    // The verifier's, to be reached in one step.
     let published: Published
     let interned: InternedTable
     let settings: DataPlaneSettings
@@ -19,7 +21,7 @@ final class LoopState: @unchecked Sendable {
     let challenges: Challenges
     let issuer: [UInt8]?
     /// What this loop has verified, for metrics.
-    let counts = VerificationCounts()
+    let counts: VerificationCounts
     /// Writes what is scraped.
     let exposition: @Sendable () -> String
 
@@ -47,7 +49,7 @@ final class LoopState: @unchecked Sendable {
     /// Made when changes are first asked for: most nodes never are.
     private var journal: JournalReader?
 
-    private var connections: [ObjectIdentifier: ConnectionHandler] = [:]
+    private var connections: [ObjectIdentifier: any ServedConnection] = [:]
     /// Connections with answers that wait for the end of the burst.
     private var unflushed: [ConnectionHandler] = []
     /// Made once: a closure for each pass of the loop would be an allocation.
@@ -58,7 +60,9 @@ final class LoopState: @unchecked Sendable {
         exposition: @escaping @Sendable () -> String
     ) throws(StoreFailure) {
         self.store = store
-        verifier = try Verifier(store: store)
+        judge = try Judge(store: store)
+        verifier = judge.verifier
+        counts = judge.counts
         published = store.published
         interned = store.published.interned
         scratch = RequestScratch(verifier: verifier)
@@ -82,11 +86,11 @@ final class LoopState: @unchecked Sendable {
         usual = UsualAnswers(dateLine: dateLine)
     }
 
-    func add(_ connection: ConnectionHandler) {
+    func add(_ connection: some ServedConnection) {
         connections[ObjectIdentifier(connection)] = connection
     }
 
-    func remove(_ connection: ConnectionHandler) {
+    func remove(_ connection: some ServedConnection) {
         connections[ObjectIdentifier(connection)] = nil
     }
 
@@ -129,6 +133,7 @@ final class LoopState: @unchecked Sendable {
     /// From now on every answer closes its connection.
     func drain() {
         isDraining = true
+        for connection in connections.values { connection.drain() }
     }
 
     /// Closes connections that are between requests or wait for changes.
@@ -141,6 +146,17 @@ final class LoopState: @unchecked Sendable {
     func closeAll() {
         for connection in connections.values { connection.closeNow() }
     }
+}
+
+/// What an event loop asks of its connections, now and then.
+protocol ServedConnection: AnyObject {
+    /// Called once a second.
+    func checkDeadline()
+    /// The service is about to shut down, and still serves.
+    func drain()
+    /// It is shutting down: connections with nothing to be answered close.
+    func closeIfIdle()
+    func closeNow()
 }
 
 /// Whether the service takes traffic; what `/readyz` says.

@@ -1,3 +1,4 @@
+import EnvoyAuthorization
 import HTTPWire
 import Verification
 
@@ -13,6 +14,7 @@ struct RequestScratch: ~Copyable {
     var text = FormScratch()
     var verdictForm = VerifyForm()
     var batch: VerificationBatch
+    var check = CheckRequest()
     /// Set by a request whose answer has to wait.
     var wait: ChangesWait?
 

@@ -32,6 +32,9 @@ extension RawSpan {
         return length
     }
 
+    /// Whether all of it is UTF-8.
+    public var isUTF8: Bool { isUTF8(from: 0, to: byteCount) }
+
     /// Whether `from..<end` is UTF-8.
     func isUTF8(from: Int, to end: Int) -> Bool {
         var index = from

@@ -44,6 +44,17 @@ public struct QueryCredential: ~Copyable, Sendable {
     }
 }
 
+extension RawSpan {
+    /// Hands on each name in this query that spells the credential's, as it is spelled: a gateway that removes parameters by
+    /// their raw names needs it.
+    public func forEachCredentialName(_ body: (RawSpan) -> Void) {
+        var cursor = PairCursor(WireRange(0, byteCount))
+        while let pair = cursor.next(in: self) {
+            if decodes(pair.name, to: QueryCredential.name) { body(slice(pair.name)) }
+        }
+    }
+}
+
 /// A URI reference as a gateway forwards it, split at its marks.
 public struct OriginalURI: Equatable, Sendable {
     /// Everything before the query.

@@ -10,6 +10,12 @@ public enum KnownField: UInt8, Equatable, Hashable, Sendable, CaseIterable {
     /// Any other name.
     case unknown
 
+    /// Which field a name is, whatever its case. A name that is no token is none of them.
+    public init(_ name: WireRange, in bytes: RawSpan) {
+        let isToken = bytes.findNonToken(from: name.start, to: name.end) == name.end
+        self = isToken ? .recognise(bytes, name.start, name.count) : .unknown
+    }
+
     var bit: UInt32 { 1 &<< UInt32(rawValue) }
 }
 

@@ -68,6 +68,24 @@ public struct ByteWriter: ~Copyable {
         return digits
     }
 
+    /// Gives the attempt up: what was to be written cannot be.
+    mutating func overflow() { overflowed = true }
+
+    /// Takes `count` bytes out from behind `offset`; what follows them moves up.
+    mutating func remove(_ count: Int, at offset: Int) {
+        guard !overflowed, count > 0, offset >= 0, offset <= written &- count, let base = unsafe memory.baseAddress
+        else { return }
+        // SAFETY: both stretches lie within the `written` bytes, as was just checked, and moving allows that they overlap.
+        unsafe (base + offset).copyMemory(from: base + offset + count, byteCount: written &- offset &- count)
+        written &-= count
+    }
+
+    /// Overwrites a byte that was written before.
+    mutating func overwrite(at offset: Int, byte: UInt8) {
+        guard !overflowed, offset >= 0, offset < written else { return }
+        put(byte, at: offset)
+    }
+
     /// Overwrites bytes that were written before, right-aligned and padded with spaces; see ``LengthSlot``.
     mutating func overwrite(at offset: Int, width: Int, decimal value: UInt64) {
         guard !overflowed, offset >= 0, width <= written, offset <= written &- width else { return }

@@ -21,6 +21,12 @@ struct ServeOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
+            "Where to serve Envoy's authorization over gRPC: grpc+unix:PATH[?mode=0660&group=G] or grpcs://HOST:PORT; ?policy=NAME holds where a route names none. Repeatable.",
+            valueName: "url"))
+    var grpcListen: [String] = []
+
+    @Option(
+        help: ArgumentHelp(
             "Socket of administration (default: unix:DIR/control.sock); and where the OAuth endpoints are served: http://HOST:PORT on loopback, or https://HOST:PORT. Repeatable.",
             valueName: "url"))
     var controlListen: [String] = []
@@ -76,6 +82,7 @@ struct ServeOptions: ParsableArguments {
         if demoLogin { flags[.demoLogin] = .bool(true) }
         if let threads { flags[.threads] = .int(threads) }
         if !listen.isEmpty { flags[.listen] = .stringArray(listen) }
+        if !grpcListen.isEmpty { flags[.grpcListen] = .stringArray(grpcListen) }
         if !controlListen.isEmpty { flags[.controlListen] = .stringArray(controlListen) }
         return flags
     }

@@ -16,6 +16,7 @@ struct ServeSettings: Sendable {
     var mapBytes: Int
     var cacheBytes: Int
     var vendor: Vendor?
+    /// Of the data plane, those of gRPC behind the others.
     var listeners: [ListenerAddress]
     var control: ListenerAddress
     /// Network addresses of the control plane.
@@ -59,6 +60,7 @@ struct ServeSettings: Sendable {
         }
         threads = try reader.number(.threads, from: 1, to: 1_024) ?? System.coreCount
         listeners = try (try reader.list(.listen) ?? ["http://127.0.0.1:8080"]).map { try Self.listener($0) }
+        listeners += try (try reader.list(.grpcListen) ?? []).map { try Self.listener($0, isGRPC: true) }
         for listener in listeners {
             guard listener.only == nil else {
                 throw reader.fault(.listen, "takes no 'only': that is for control-listen")
@@ -107,8 +109,12 @@ struct ServeSettings: Sendable {
         URL(fileURLWithPath: path).standardizedFileURL.path
     }
 
-    private static func listener(_ text: String) throws -> ListenerAddress {
-        try naming { () throws(ListenerAddress.Fault) in try ListenerAddress(text) }
+    private static func listener(_ text: String, isGRPC: Bool = false) throws -> ListenerAddress {
+        try naming { () throws(ListenerAddress.Fault) in
+            let address = try ListenerAddress(text)
+            try address.require(grpc: isGRPC)
+            return address
+        }
     }
 
     private static func naming<Value>(_ body: () throws(ListenerAddress.Fault) -> Value) throws -> Value {
@@ -140,7 +146,7 @@ struct ServeSettings: Sendable {
                 throw reader.fault(.tlsCertificate, "and tls-key are needed together")
             }
             guard !listeners.contains(where: \.isEncrypted) else {
-                throw reader.fault(.tlsCertificate, "and tls-key are needed by an https listener")
+                throw reader.fault(.tlsCertificate, "and tls-key are needed by listeners with https:// and grpcs://")
             }
             return nil
         }

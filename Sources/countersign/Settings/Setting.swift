@@ -6,6 +6,7 @@ enum Setting: String, CaseIterable {
     case storeMapBytes = "store-map-bytes"
     case vendor
     case listen
+    case grpcListen = "grpc-listen"
     case controlListen = "control-listen"
     case healthListen = "health-listen"
     case issuer
@@ -46,7 +47,7 @@ enum Setting: String, CaseIterable {
 
     var kind: Kind {
         switch self {
-        case .listen, .controlListen, .trustedProxies, .verifySources, .corsOrigins: .list
+        case .listen, .grpcListen, .controlListen, .trustedProxies, .verifySources, .corsOrigins: .list
         case .demoLogin, .adminPage: .truth
         case .storeMapBytes, .threads, .cacheBytes, .connectionsMax, .drainSeconds, .keySecondsDefault, .keySecondsMax,
             .accessTokenSecondsDefault, .accessTokenSecondsMax, .refreshIdleSeconds, .refreshAbsoluteSeconds,

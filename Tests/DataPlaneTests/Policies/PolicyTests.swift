@@ -48,5 +48,8 @@ import Testing
         #expect(fits(placed, "http://127.0.0.1:1?headers=x-forwarded"))
         #expect(fits(placed, "http://127.0.0.1:1?authz-only=a"))
         #expect(!fits(plain, "http://127.0.0.1:1?authz-only=b"))
+        // Over gRPC the message describes the request.
+        #expect(fits(placed, "grpc+unix:/a") && fits(placed, "grpc+unix:/a?policy=a"))
+        #expect(!fits(plain, "grpc+unix:/a?policy=b"))
     }
 }

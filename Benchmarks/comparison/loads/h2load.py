@@ -1,0 +1,56 @@
+"""h2load, of nghttp2: one thread, the same request again and again, over HTTP/2 or HTTP/1.1 and over Unix sockets."""
+
+import re
+import resource
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..asking import Target
+from ..failure import Failed
+from ..processes import LOAD_PROCESSOR, pinned, run
+from ..sample import Answered
+
+FINISHED = re.compile(r"^finished in ([\d.]+)(s|ms), ", re.MULTILINE)
+REQUESTS = re.compile(r"^requests: \d+ total, \d+ started, (\d+) done, (\d+) succeeded, ", re.MULTILINE)
+
+
+def parse(output: str, load_seconds: float) -> Answered:
+    """What h2load printed. Raises Failed when an answer was no 2xx, or nothing was counted."""
+    finished, requests = FINISHED.search(output), REQUESTS.search(output)
+    if finished is None or requests is None:
+        raise Failed("h2load printed no summary")
+    done, succeeded = int(requests[1]), int(requests[2])
+    if done != succeeded or done < 1:
+        raise Failed(f"h2load was answered {done} times, and {succeeded} times with 200")
+    seconds = float(finished[1]) / (1 if finished[2] == "s" else 1_000)
+    return Answered(requests=done, seconds=seconds, load_share=load_seconds / seconds)
+
+
+@dataclass(frozen=True)
+class H2load:
+    """A prepared run against a Unix socket."""
+
+    target: Target
+    path: str
+    headers: dict[str, str]
+    connection_count: int
+    streams: int = 1
+    """Requests under way at once on each connection."""
+    body: Path | None = None
+    """None: GET over HTTP/1.1."""
+
+    def __call__(self, seconds: int) -> Answered:
+        command = [
+            "h2load", f"--duration={seconds}", f"--clients={self.connection_count}", "--threads=1",
+            f"--max-concurrent-streams={self.streams}", f"--base-uri={self.target.url}"]
+        command += [f"--header={name}: {value}" for name, value in self.headers.items()]
+        command += ["--h1"] if self.body is None else [f"--data={self.body}"]
+        before = _children_seconds()
+        output = run(pinned(LOAD_PROCESSOR, [*command, "http://localhost" + self.path]), seconds_max=seconds + 30)
+        return parse(output, _children_seconds() - before)
+
+
+def _children_seconds() -> float:
+    """Processor time of children that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

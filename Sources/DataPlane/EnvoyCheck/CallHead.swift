@@ -1,0 +1,64 @@
+import EnvoyAuthorization
+import NIOHPACK
+
+/// What the head of a call says: whether it is one that is served here.
+enum CallHead {
+    case check
+    /// It is none: a status of HTTP for what is no gRPC, else one of gRPC.
+    case http(String)
+    case grpc(StatusCode, StaticString)
+
+    private static let path = "/envoy.service.auth.v3.Authorization/Check"
+
+    /// - SeeAlso: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+    init(_ headers: HPACKHeaders) {
+        var isPost = false
+        var isGRPC = false
+        var isOurs = false
+        var isPlain = true
+        for (name, value, _) in headers {
+            switch name {
+            case ":method": isPost = value == "POST"
+            case ":path": isOurs = value == Self.path
+            case "content-type":
+                isGRPC = value == "application/grpc" || value == "application/grpc+proto"
+            case "grpc-encoding": isPlain = value == "identity"
+            default: break
+            }
+        }
+        if !isGRPC {
+            self = .http("415")
+        } else if !isPost {
+            self = .http("405")
+        } else if !isOurs {
+            self = .grpc(.unimplemented, "only envoy.service.auth.v3.Authorization/Check is served here")
+        } else if !isPlain {
+            self = .grpc(.unimplemented, "messages are taken without compression only")
+        } else {
+            self = .check
+        }
+    }
+}
+
+/// The heads and trailers of answers, made once.
+enum CallAnswer {
+    static let head: HPACKHeaders = [":status": "200", "content-type": "application/grpc"]
+    static let trailers: HPACKHeaders = ["grpc-status": "0"]
+
+    /// Head and trailers in one, for a call without an answer.
+    static func failure(_ code: StatusCode, _ reason: StaticString) -> HPACKHeaders {
+        [
+            ":status": "200", "content-type": "application/grpc", "grpc-status": "\(code.rawValue)",
+            "grpc-message": percentEncoded("\(reason)"), "grpc-accept-encoding": "identity",
+        ]
+    }
+
+    static func refusal(_ status: String) -> HPACKHeaders {
+        [":status": status, "content-length": "0"]
+    }
+
+    /// The reasons are visible ASCII; of that, only the percent sign is encoded.
+    private static func percentEncoded(_ text: String) -> String {
+        text.split(separator: "%", omittingEmptySubsequences: false).joined(separator: "%25")
+    }
+}

@@ -1,0 +1,183 @@
+import DataPlane
+import EnvoyAuthorizationMessages
+import Foundation
+import GRPCCore
+import Issuance
+import NIOHPACK
+import NIOHTTP2
+import SwiftProtobuf
+import TestSupport
+import Testing
+
+/// What of gRPC and HTTP/2 is taken, and what one client may cost.
+@Suite(.timeLimit(.minutes(10))) struct `A call` {
+    private func withFrames(
+        settings: @escaping (inout DataPlaneSettings) -> Void = { _ in },
+        _ body: (RunningServer, FrameClient, [UInt8]) async throws -> Void
+    ) async throws {
+        try await withChecks([Policy(name: "any", rule: PolicyRule())], settings: settings) { server, _ in
+            let key = try await server.key().secret
+            let message: [UInt8] = try check("/x", ["authorization": "ApiKey \(key)"]).serializedBytes()
+            try await body(server, try await FrameClient.connect(server.addresses[0]), message)
+        }
+    }
+
+    private func answer(_ client: FrameClient, _ id: Int) async throws -> CheckResponse {
+        #expect(await client.nextHead()?.first(name: ":status") == "200")
+        guard case .data(let body) = await client.next()?.payload, case .byteBuffer(let bytes) = body.data else {
+            throw FrameMissing()
+        }
+        let message = Array(bytes.readableBytesView)
+        #expect(Array(message[..<5]) == Array(framed(Array(message[5...]))[..<5]))
+        #expect(await client.nextHead()?.first(name: "grpc-status") == "0")
+        return try CheckResponse(serializedBytes: Array(message[5...]))
+    }
+
+    private struct FrameMissing: Error {}
+
+    @Test func `is answered whatever pieces it comes in`() async throws {
+        try await withFrames { _, client, message in
+            let bytes = framed(message)
+            try await client.send(1, .head(FrameClient.head()), .bytes(bytes))
+            #expect(try await answer(client, 1).passes)
+            try await client.send(3, .head(FrameClient.head()))
+            for byte in bytes { try await client.send(3, .bytes([byte], ends: false)) }
+            try await client.send(3, .bytes([]))
+            #expect(try await answer(client, 3).passes)
+            // Fields behind the message end it too.
+            try await client.send(
+                5, .head(FrameClient.head()), .bytes(bytes, ends: false), .head(["a": "b"], ends: true))
+            #expect(try await answer(client, 5).passes)
+        }
+    }
+
+    @Test func `that is none is refused with what is wrong, and the connection goes on`() async throws {
+        try await withFrames { _, client, message in
+            let bytes = framed(message)
+            let cases: [(HPACKHeaders, [UInt8], String)] = [
+                (FrameClient.head([":path": "/grpc.health.v1.Health/Check"]), bytes, "12"),
+                (FrameClient.head([":path": "/oauth2/introspect"]), bytes, "12"),
+                (FrameClient.head(["grpc-encoding": "gzip"]), bytes, "12"),
+                (FrameClient.head(["grpc-encoding": "identity"]), bytes, "0"),
+                (FrameClient.head(), framed(message, flag: 1), "13"),
+                (FrameClient.head(), framed(message, flag: 9), "13"),
+                (FrameClient.head(), bytes + bytes, "13"), (FrameClient.head(), Array(bytes.dropLast()), "13"),
+                (FrameClient.head(), [], "13"), (FrameClient.head(), [0, 0], "13"),
+                (FrameClient.head(), framed([0xFF, 0xFF]), "3"), (FrameClient.head(), framed([]), "3"),
+                (FrameClient.head(), framed([UInt8](repeating: 0, count: 65_536)), "3"),
+                (FrameClient.head(), framed([], length: 65_537), "8"),
+                (FrameClient.head(), framed([], length: 0xFFFF_FFFF), "8"),
+            ]
+            var id = 1
+            for (head, bytes, status) in cases {
+                try await client.send(id, .head(head))
+                // Refused by its head, it is over before its message is sent.
+                try? await client.send(id, .bytes(bytes))
+                var fields = await client.nextHead()
+                if fields?.first(name: "grpc-status") == nil { fields = await client.nextHead() }
+                #expect(fields?.first(name: "grpc-status") == status)
+                #expect(status == "0" || fields?.first(name: "grpc-message")?.isEmpty == false)
+                id += 2
+            }
+            for (name, value, status) in [("content-type", "application/json", "415"), (":method", "GET", "405")] {
+                try await client.send(id, .head(FrameClient.head([name: value])))
+                try? await client.send(id, .bytes(bytes))
+                #expect(await client.nextHead()?.first(name: ":status") == status)
+                id += 2
+            }
+            try await client.send(id, .head(FrameClient.head()), .bytes(bytes))
+            var last = await client.nextHead()
+            while let fields = last, fields.first(name: "grpc-status") == nil { last = await client.nextHead() }
+            #expect(last?.first(name: "grpc-status") == "0")
+        }
+    }
+
+    @Test func `that is too large is refused before it is whole`() async throws {
+        try await withFrames { _, client, message in
+            try await client.send(1, .head(FrameClient.head()), .bytes(framed([1, 2, 3], length: 70_000), ends: false))
+            let fields = await client.nextHead()
+            #expect(fields?.first(name: "grpc-status") == "8")
+            // The client need not send the rest.
+            guard case .rstStream(let code) = await client.next()?.payload else { throw FrameMissing() }
+            #expect(code == .noError)
+            try await client.send(3, .head(FrameClient.head()), .bytes(framed(message)))
+            #expect(try await answer(client, 3).passes)
+        }
+    }
+
+    /// Messages of 64 KiB, one after the other: were what is read not given back, the window would be used up by the fourth.
+    @Test func `may be followed by others without end`() async throws {
+        try await withFrames { server, client, message in
+            var large = try CheckRequest(serializedBytes: message)
+            large.attributes.request.http.headers["x"] = String(repeating: "a", count: 60_000)
+            let bytes: [UInt8] = framed(try large.serializedBytes())
+            for id in stride(from: 1, to: 61, by: 2) {
+                try await client.send(id, .head(FrameClient.head()))
+                for start in stride(from: 0, to: bytes.count, by: 16_000) {
+                    let end = min(start + 16_000, bytes.count)
+                    try await client.send(id, .bytes(Array(bytes[start..<end]), ends: end == bytes.count))
+                }
+                #expect(try await answer(client, id).passes)
+            }
+        }
+    }
+
+    @Test func `is one of a hundred at once at most`() async throws {
+        try await withFrames { server, client, message in
+            #expect(await client.settings().first { $0.parameter == .maxConcurrentStreams }?.value == 100)
+            for id in stride(from: 1, to: 201, by: 2) { try await client.send(id, .head(FrameClient.head())) }
+            for id in stride(from: 1, to: 201, by: 2) { try await client.send(id, .bytes(framed(message))) }
+            var answered = 0
+            while answered < 100, let fields = await client.nextHead() {
+                if let status = fields.first(name: "grpc-status") {
+                    #expect(status == "0")
+                    answered += 1
+                }
+            }
+            #expect(answered == 100)
+        }
+    }
+
+    @Test func `that does not come to its end is ended`() async throws {
+        try await withFrames(settings: { $0.bodySeconds = 1 }) { server, client, message in
+            try await client.send(1, .head(FrameClient.head()), .bytes(Array(framed(message)[..<9]), ends: false))
+            guard case .rstStream(let code) = await client.next()?.payload else { throw FrameMissing() }
+            #expect(code == .cancel)
+            try await client.send(3, .head(FrameClient.head()), .bytes(framed(message)))
+            #expect(try await answer(client, 3).passes)
+        }
+    }
+
+    @Test func `is waited for only so long`() async throws {
+        try await withFrames(settings: { $0.idleSeconds = 1 }) { server, client, message in
+            try await client.send(1, .head(FrameClient.head()), .bytes(framed(message)))
+            #expect(try await answer(client, 1).passes)
+            guard case .goAway(let last, let code, _) = await client.next()?.payload else { throw FrameMissing() }
+            #expect(last == 1 && code == .noError)
+            #expect(await client.next() == nil)
+        }
+        try await withFrames(settings: { $0.freshSeconds = 1 }) { server, client, _ in
+            while let frame = await client.next() { guard case .goAway = frame.payload else { throw FrameMissing() } }
+        }
+    }
+
+    @Test func `that its client gives up is forgotten`() async throws {
+        try await withFrames { server, client, message in
+            let begun = Array(framed(message)[..<9])
+            for id in stride(from: 1, to: 401, by: 2) {
+                try await client.send(id, .head(FrameClient.head()), .bytes(begun, ends: false), .rstStream(.cancel))
+            }
+            try await client.send(401, .head(FrameClient.head()), .bytes(framed(message)))
+            #expect(try await answer(client, 401).passes)
+        }
+    }
+
+    @Test func `of what is no HTTP/2 closes the connection`() async throws {
+        try await withFrames { server, _, _ in
+            let path = server.addresses[0].dropFirst("grpc+".count)
+            let client = try await WireClient.connect(String(path), tls: nil, reads: true)
+            _ = try? await client.ask("GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(try await eventually { server.server.figures.connections == 2 })
+        }
+    }
+}
