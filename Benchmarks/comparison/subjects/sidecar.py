@@ -9,12 +9,14 @@ from ..asking import Request, Target, ask
 from ..bench import Bench, progress
 from ..comparisons import Limit
 from ..failure import Failed
+from ..loads.one_call import calling
 from ..median import Spread
 from ..peers.countersign import countersign
 from ..peers.nginx import Constant, nginx
 from ..peers.same_size import same_size
 from ..processes import LOAD_PROCESSOR
 from ..subject import Figure, Outcome, Subject
+from .check_grpc import GRPC, PATH, check_request, valid
 from .scene import Scene, sizes
 from .verify_http import identity, unavoidable
 
@@ -29,7 +31,9 @@ def measure(bench: Bench) -> Outcome:
     result = Outcome()
     folder = bench.fresh_folder("sidecar")
     os.sched_setaffinity(0, {LOAD_PROCESSOR})
-    with countersign(bench, folder) as ours, ExitStack() as peers:
+    policies = folder / "policies.yaml"
+    policies.write_text("orders:\n  scope: orders:read\n")
+    with countersign(bench, folder, policies=policies) as ours, ExitStack() as peers:
         scene = Scene.of(ours, folder)
         answer = identity(ours, scene.verify())
         added = same_size(answer.headers, unavoidable(folder, scene.verify()))
@@ -38,6 +42,8 @@ def measure(bench: Bench) -> Outcome:
             if name == "Unix socket":
                 result.notes.append(sizes(answer, ask(theirs.target, scene.verify())))
             sides = {"countersign": asking(target, scene.verify()), "nginx": asking(theirs.target, scene.verify())}
+            if is_unix:
+                sides["gRPC Check"] = calling(Target(f"unix:{ours.check}"), PATH, GRPC, check_request(scene.key))
             times: dict[str, list[tuple[float, float]]] = {side: [] for side in sides}
             for number in range(bench.round_count):
                 for side in sorted(sides, reverse=number % 2 == 1):
@@ -45,9 +51,12 @@ def measure(bench: Bench) -> Outcome:
             for side, taken in times.items():
                 median, last = (Spread.of([pair[place] for pair in taken]).median for place in (0, 1))
                 progress(f"  {name}, {side}: p50 {median:.1f} us, p99 {last:.1f} us")
-                limit = Limit.at_most(MEDIAN_MAX) if side == "countersign" and is_unix else None
+                limit = Limit.at_most(MEDIAN_MAX) if side != "nginx" and is_unix else None
                 result.figures.append(Figure(f"{name}, {side}: p50", round(median, 1), "us", limit))
                 result.figures.append(Figure(f"{name}, {side}: p99", round(last, 1), "us"))
+        # A refusal over gRPC has the status 200 too.
+        if valid(ours, "grpc") != bench.round_count * (WARM_UP + QUESTIONS_PER_ROUND):
+            raise Failed("not every Check was answered with the key's identity")
     return result
 
 
@@ -84,5 +93,5 @@ def percentiles(once: Callable[[], float]) -> tuple[float, float]:
 SUBJECT = Subject(
     "sidecar", "one question at a time from the same pod",
     "GET /verify with an active key over one connection that stays open, the next when the last is answered, over a Unix socket "
-    "and over loopback; nginx answers `return 200` with as many headers and bytes. Server and client have a processor each; "
+    "and over loopback; nginx answers `return 200` with as many headers and bytes. The same by Envoy's Check over gRPC. Server and client have a processor each; "
     "the times are the client's, a Python program, with its own calls in them.", measure, per="question")

@@ -1,0 +1,63 @@
+"""One call of gRPC at a time over one connection of HTTP/2, with no more of either than that takes (RFC 9113)."""
+
+import socket
+import struct
+import time
+from collections.abc import Callable
+
+from ..asking import Target
+from ..failure import Failed
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+DATA, HEADERS, SETTINGS, GOAWAY, WINDOW_UPDATE = 0, 1, 4, 7, 8
+END_STREAM, ACKNOWLEDGED, END_HEADERS = 1, 1, 4
+# So many bytes of answers before the server would have to be told to go on.
+WINDOW = (1 << 31) - 1
+
+
+def frame(kind: int, flags: int, stream: int, content: bytes) -> bytes:
+    return struct.pack(">I", len(content))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + content
+
+
+def literal(name: str, value: str) -> bytes:
+    """A field that neither side remembers (RFC 7541 §6.2.2); both texts below 127 bytes."""
+    return b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+
+
+def calling(target: Target, path: str, headers: dict[str, str], message: bytes) -> Callable[[], float]:
+    """Microseconds from a call's first byte to the last of its answer."""
+    connection = target.connect()
+    connection.settimeout(None)
+    connection.sendall(PREFACE + frame(SETTINGS, 0, 0, b"") + frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", WINDOW - 65_535)))
+    fields = {":method": "POST", ":scheme": "http", ":path": path, ":authority": "localhost"} | headers
+    head = b"".join(literal(name, value) for name, value in fields.items())
+    stream, pending = -1, bytearray()
+
+    def once() -> float:
+        nonlocal stream
+        stream += 2
+        call = frame(HEADERS, END_HEADERS, stream, head) + frame(DATA, END_STREAM, stream, message)
+        began = time.perf_counter_ns()
+        connection.sendall(call)
+        while not _has_ended(connection, pending, stream):
+            piece = connection.recv(65_536)
+            if not piece:
+                raise Failed("the connection was closed")
+            pending.extend(piece)
+        return (time.perf_counter_ns() - began) / 1_000
+
+    return once
+
+
+def _has_ended(connection: socket.socket, pending: bytearray, stream: int) -> bool:
+    """Takes whole frames out of what has come; whether the last one of the stream was among them."""
+    while len(pending) >= 9 and len(pending) >= 9 + (length := int.from_bytes(pending[:3], "big")):
+        kind, flags, of = pending[3], pending[4], int.from_bytes(pending[5:9], "big")
+        del pending[: 9 + length]
+        if kind == GOAWAY:
+            raise Failed("the server said goodbye")
+        if kind == SETTINGS and not flags & ACKNOWLEDGED:
+            connection.sendall(frame(SETTINGS, ACKNOWLEDGED, 0, b""))
+        if kind == HEADERS and of == stream and flags & END_STREAM:
+            return True
+    return False
