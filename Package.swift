@@ -236,7 +236,9 @@ let package = Package(
             dependencies: core + ["AllocationCount", "ChildProcess", "FollowingProof", "TestSupport"],
             swiftSettings: tests),
         .testTarget(name: "IssuanceTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
-        .target(name: "WireFuzz", dependencies: ["HTTPWire"], swiftSettings: administration),
+        .target(
+            name: "WireFuzz", dependencies: ["CredentialModel", "EnvoyAuthorization", "HTTPWire"],
+            swiftSettings: administration),
         .executableTarget(
             name: "WireDifferential",
             dependencies: [

@@ -24,6 +24,8 @@ public func checkAll(_ bytes: [UInt8]) {
     checkWriter(bytes)
     checkVerifyForm(bytes)
     checkTokenReview(bytes)
+    checkCheckRequest(bytes)
+    checkCheckRequest(builtCheckRequest(bytes))
 }
 
 /// Stops the program unless the property holds.

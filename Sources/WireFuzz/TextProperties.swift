@@ -122,7 +122,7 @@ private func checkHeaderValue(_ value: [UInt8]?) {
 }
 
 /// What `write` appends to memory of `capacity` bytes; `nil` if it does not fit. The byte behind must stay as it is.
-private func written(capacity: Int, _ write: (inout ByteWriter) -> Void) -> [UInt8]? {
+func written(capacity: Int, _ write: (inout ByteWriter) -> Void) -> [UInt8]? {
     var memory = [UInt8](repeating: 0xA5, count: capacity + 1)
     var count = 0
     var overflowed = false
