@@ -149,7 +149,8 @@ final class CommitFollower: Sendable {
                     try learnPeppers(&known, in: transaction)
                     try learnSchemes(in: transaction)
                     if try !followJournal(from: known.journalNumber, to: newest, in: transaction) {
-                        published.cache.raiseFloors(to: transaction.id)
+                        // At the beginning there are no copies; touching all slots would take all of the cache's memory.
+                        if known.journalNumber != nil { published.cache.raiseFloors(to: transaction.id) }
                         try learnWatermarks(in: transaction)
                         try forgetPeppers(in: transaction)
                     }
