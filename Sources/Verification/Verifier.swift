@@ -43,39 +43,42 @@ public final class Verifier: @unchecked Sendable {
     /// A verifier over this process's own store.
     /// - Parameter notesUses: whether what is accepted counts as used.
     /// - Throws: ``StoreFailure`` when the store has no reader left.
-    public init(store: CredentialStore, notesUses: Bool = true) throws(StoreFailure) {
-        reader = try store.makeReader()
-        published = store.published
-        interned = store.published.interned
-        clock = store.clock
-        cache = store.published.cache
-        liveIDs = store.published.liveIDs
-        watermarks = store.published.watermarks
-        peppers = store.peppers
-        foreignSchemes = store.foreignSchemes
-        vendor = store.vendor
-        uses = notesUses ? UseNotes() : nil
-        owned = store
-        followed = nil
+    public convenience init(store: CredentialStore, notesUses: Bool = true) throws(StoreFailure) {
+        let uses = notesUses ? UseNotes() : nil
+        self.init(
+            try store.makeReader(), store.published, store.clock, store.peppers, store.foreignSchemes, store.vendor,
+            uses,
+            owned: store, followed: nil)
         if let uses { store.uses.add(uses) }
     }
 
     /// A verifier over a store that another process owns. What it accepts is not noted as used, since only the owner writes.
     /// - Throws: ``StoreFailure`` when the store has no reader left.
-    public init(store: FollowedStore) throws(StoreFailure) {
-        reader = try store.makeReader()
-        published = store.published
-        interned = store.published.interned
-        clock = store.clock
-        cache = store.published.cache
-        liveIDs = store.published.liveIDs
-        watermarks = store.published.watermarks
-        peppers = store.peppers
-        foreignSchemes = store.foreignSchemes
-        vendor = store.vendor
-        uses = nil
-        owned = nil
-        followed = store
+    public convenience init(store: FollowedStore) throws(StoreFailure) {
+        self.init(
+            try store.makeReader(), store.published, store.clock, store.peppers, store.foreignSchemes, store.vendor,
+            nil,
+            owned: nil, followed: store)
+    }
+
+    private init(
+        _ reader: StoreReader, _ published: Published, _ clock: TrustedClock, _ peppers: PepperRing,
+        _ foreignSchemes: ForeignSchemes, _ vendor: Vendor, _ uses: UseNotes?, owned: CredentialStore?,
+        followed: FollowedStore?
+    ) {
+        self.reader = reader
+        self.published = published
+        interned = published.interned
+        cache = published.cache
+        liveIDs = published.liveIDs
+        watermarks = published.watermarks
+        self.clock = clock
+        self.peppers = peppers
+        self.foreignSchemes = foreignSchemes
+        self.vendor = vendor
+        self.uses = uses
+        self.owned = owned
+        self.followed = followed
     }
 
     /// Decides whether a presented credential is usable now.

@@ -3,8 +3,8 @@ import Synchronization
 
 /// Words that both processes have in memory: which credentials there are, and whose end has been acknowledged.
 ///
-/// The owner's acknowledgement is a store (release) behind the return of the call that ended a credential; the follower's
-/// look at it is a load (acquire) before its verification begins. So "acknowledged before it began" is what the proof means
+/// The owner's acknowledgement is a store behind the return of the call that ended a credential; the follower's look at it is a
+/// load before its verification begins, and all are in one order. So "acknowledged before it began" is what the proof means
 /// by it, to the instant.
 // SAFETY: the words are mapped from init to the end of the process and only touched as atomics.
 @safe final class SharedTable: @unchecked Sendable {
@@ -42,47 +42,55 @@ import Synchronization
         unsafe words = memory.bindMemory(to: Atomic<UInt64>.self, capacity: Self.wordCount)
     }
 
-    private subscript(index: Int) -> UnsafeMutablePointer<Atomic<UInt64>> {
-        // SAFETY: callers stay below wordCount.
-        unsafe words + index
+    // SAFETY: all callers stay below wordCount: a slot is one of the table's, and a total one of a slot's length.
+
+    private func load(_ index: Int) -> UInt64 {
+        // SAFETY: see above.
+        unsafe words[index].load(ordering: .sequentiallyConsistent)
     }
 
-    func total(_ total: Total) -> UInt64 { unsafe self[total.rawValue].pointee.load(ordering: .acquiring) }
+    private func store(_ value: UInt64, _ index: Int) {
+        // SAFETY: see above.
+        unsafe words[index].store(value, ordering: .sequentiallyConsistent)
+    }
+
+    private static func base(_ slot: Int) -> Int { wordsPerSlot * (slot + 1) }
+
+    func total(_ total: Total) -> UInt64 { load(total.rawValue) }
 
     func add(_ count: UInt64, to total: Total) {
-        unsafe self[total.rawValue].pointee.add(count, ordering: .acquiringAndReleasing)
+        // SAFETY: see above.
+        _ = unsafe words[total.rawValue].add(count, ordering: .sequentiallyConsistent)
     }
 
     /// Puts a living credential into a slot. The owner only. The version is odd while it is written.
     func put(_ slot: Int, _ text: [UInt8]) {
-        let base = Self.wordsPerSlot * (slot + 1)
-        let version = unsafe self[base].pointee.load(ordering: .relaxed)
-        unsafe self[base].pointee.store(version &+ 1, ordering: .sequentiallyConsistent)
-        unsafe self[base + 1].pointee.store(End.lives.rawValue, ordering: .sequentiallyConsistent)
+        let base = Self.base(slot)
+        let version = load(base)
+        store(version &+ 1, base)
+        store(End.lives.rawValue, base + 1)
         for word in 0..<Self.textWords {
             var value: UInt64 = 0
             for byte in 0..<8 where word * 8 + byte < text.count {
                 value |= UInt64(text[word * 8 + byte]) << UInt64(8 * byte)
             }
-            unsafe self[base + 2 + word].pointee.store(value, ordering: .sequentiallyConsistent)
+            store(value, base + 2 + word)
         }
-        unsafe self[base].pointee.store(version &+ 2, ordering: .sequentiallyConsistent)
+        store(version &+ 2, base)
     }
 
     /// The call that ended a slot's credential has returned.
-    func acknowledge(_ slot: Int, _ end: End) {
-        unsafe self[Self.wordsPerSlot * (slot + 1) + 1].pointee.store(end.rawValue, ordering: .releasing)
-    }
+    func acknowledge(_ slot: Int, _ end: End) { store(end.rawValue, Self.base(slot) + 1) }
 
     /// What is in a slot, and what had been acknowledged of it when this was called; nil while it is written or empty.
     func look(_ slot: Int, into text: inout [UInt8]) -> (version: UInt64, end: End)? {
-        let base = Self.wordsPerSlot * (slot + 1)
-        let version = unsafe self[base].pointee.load(ordering: .sequentiallyConsistent)
+        let base = Self.base(slot)
+        let version = load(base)
         guard version > 0, version % 2 == 0 else { return nil }
-        let end = unsafe self[base + 1].pointee.load(ordering: .sequentiallyConsistent)
+        let end = load(base + 1)
         text.removeAll(keepingCapacity: true)
         for word in 0..<Self.textWords {
-            let value = unsafe self[base + 2 + word].pointee.load(ordering: .sequentiallyConsistent)
+            let value = load(base + 2 + word)
             for byte in 0..<8 { text.append(UInt8(truncatingIfNeeded: value >> UInt64(8 * byte))) }
         }
         while text.last == 0 { text.removeLast() }
@@ -91,7 +99,5 @@ import Synchronization
     }
 
     /// Whether a slot has held the same credential since.
-    func isStill(_ slot: Int, _ version: UInt64) -> Bool {
-        unsafe self[Self.wordsPerSlot * (slot + 1)].pointee.load(ordering: .sequentiallyConsistent) == version
-    }
+    func isStill(_ slot: Int, _ version: UInt64) -> Bool { load(Self.base(slot)) == version }
 }
