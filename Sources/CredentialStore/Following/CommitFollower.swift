@@ -65,7 +65,8 @@ final class CommitFollower: Sendable {
         /// The number up to which the journal is known; nil before anything is.
         var journalNumber: UInt64?
         var internedHighest = InternedTable.Kind.allCases.map { _ in UInt32(0) }
-        var pepperHighest: UInt16 = 0
+        /// Whether the owner has a pepper in use that this process could not find yet.
+        var lacksPepper = false
         /// Why there is no way on.
         var refusal: StoreFailure?
     }
@@ -110,17 +111,18 @@ final class CommitFollower: Sendable {
         try state.withLock { (state) throws(StoreFailure) in
             if let refusal = state.refusal { throw refusal }
             do throws(StoreFailure) {
-                if isLookDue(at: now) {
+                let isDue = isLookDue(at: now)
+                if isDue {
                     guard environment.isInPlace else { throw .replaced(directory: environment.directory) }
                     lookedAt.store(now.rawValue, ordering: .relaxed)
                 }
                 // Somebody else may have done it while this one waited for the lock.
-                guard watch.newest > applied.load(ordering: .relaxed) else { return }
+                guard watch.newest > applied.load(ordering: .relaxed) || (isDue && state.lacksPepper) else { return }
                 #if COUNTERSIGN_FOLLOWS_BEFORE_IT_KNOWS
                     // Broken on purpose: deploy/proofs/races must notice.
                     applied.store(watch.newest, ordering: .releasing)
                 #endif
-                let snapshot = try learn(&state)
+                let snapshot = try learn(&state, looksForPeppers: isDue)
                 // Release: whoever sees this number sees all floors and watermarks that were raised before.
                 applied.store(snapshot, ordering: .releasing)
             } catch {
@@ -138,15 +140,18 @@ final class CommitFollower: Sendable {
 
     /// Takes over what one snapshot has and this process does not know.
     /// - Returns: the snapshot's id.
-    private func learn(_ state: inout State) throws(StoreFailure) -> UInt64 {
+    private func learn(_ state: inout State, looksForPeppers: Bool) throws(StoreFailure) -> UInt64 {
         var known = state
         let snapshot = try naming { () throws in
             try known.reader.read { (transaction) throws in
+                // A commit that is about to return: its number is there before any snapshot has it.
+                if transaction.id == applied.load(ordering: .relaxed), !known.lacksPepper { return transaction.id }
                 try requireSame(in: transaction)
+                // Not only with the journal: one that the owner took up at its start has no entry there.
+                try learnPeppers(&known, looks: looksForPeppers, in: transaction)
                 let newest = try meta.number(.journalNumber, in: transaction) ?? 0
                 if newest != known.journalNumber {
                     try learnTexts(&known, in: transaction)
-                    try learnPeppers(&known, in: transaction)
                     try learnSchemes(in: transaction)
                     if try !followJournal(from: known.journalNumber, to: newest, in: transaction) {
                         // At the beginning there are no copies; touching all slots would take all of the cache's memory.
@@ -228,19 +233,26 @@ final class CommitFollower: Sendable {
         }
     }
 
-    /// Reads the pepper file again when the store has taken a pepper into use that is not known here.
+    /// Reads the pepper file again when the store has a pepper in use that is not known here, once a second until it is found.
     ///
     /// If it is not in the file, verification goes on with the others: what was made with the new one is trouble, not inactive.
-    private func learnPeppers(_ state: inout State, in transaction: borrowing ReadTransaction) throws(StoreFailure) {
+    private func learnPeppers(
+        _ state: inout State, looks: Bool, in transaction: borrowing ReadTransaction
+    ) throws(StoreFailure) {
         let highest = UInt16(truncatingIfNeeded: try meta.number(.pepperHighest, in: transaction) ?? 0)
-        guard highest != state.pepperHighest else { return }
-        if peppers.numbers.last != highest {
-            guard let file = try? PepperFile.read(path: pepperPath),
-                let known = try? meta.knownPeppers(of: file, in: transaction)
-            else { return }
-            for pepper in known.peppers { _ = peppers.add(pepper) }
+        guard peppers.newest.number < highest else {
+            state.lacksPepper = false
+            return
         }
-        state.pepperHighest = highest
+        guard looks || !state.lacksPepper else { return }
+        state.lacksPepper = true
+        // Makes room first.
+        try forgetPeppers(in: transaction)
+        guard let file = try? PepperFile.read(path: pepperPath),
+            let known = try? meta.knownPeppers(of: file, in: transaction)
+        else { return }
+        for pepper in known.peppers { _ = peppers.add(pepper) }
+        if peppers.newest.number == highest { state.lacksPepper = false }
     }
 
     private func forgetPeppers(in transaction: borrowing ReadTransaction) throws(StoreFailure) {

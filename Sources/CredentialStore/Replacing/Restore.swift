@@ -104,13 +104,15 @@ extension CredentialStore {
 }
 
 extension CredentialStore {
-    /// Writes into a store that another takes its place, or that this has not come about. What is there may be anything, also
-    /// a store that is to be replaced because it can no longer be opened: then whoever follows it notices by the path.
+    /// Writes into a store that another takes its place, or that this has not come about. Only where somebody follows it, and so
+    /// can read it: what is to be replaced may be damaged in ways that would end this process.
     private static func mark(_ directory: String, isReplaced: Bool) {
-        guard exists(in: directory),
+        guard exists(in: directory), FollowerLock.isHeld(directory: directory),
             let environment = try? Environment(
                 directory: directory, options: Environment.Options(mapBytes: 0, databasesMax: Schema.tableCount))
         else { return }
+        defer { try? environment.close() }
+        guard (try? environment.isWhole()) == true else { return }
         _ = try? environment.write { transaction in
             let meta = try environment.openDatabase("meta", keys: .bytes, in: transaction, create: false)
             let key = MetaName.replaced.key
@@ -120,7 +122,6 @@ extension CredentialStore {
                 try transaction.delete(meta, key: key.octets)
             }
         }
-        try? environment.close()
     }
 }
 

@@ -26,11 +26,16 @@ enum CallFrame {
     static func content(_ bytes: RawSpan) -> WireRange { WireRange(prefixBytes, bytes.byteCount) }
 
     /// Writes a message behind its prefix. If it does not fit, nothing is written.
-    static func write(into out: inout ByteBuffer, _ body: (inout ByteWriter) -> Void) {
+    /// - Returns: whether it fits.
+    static func write(into out: inout ByteBuffer, _ body: (inout ByteWriter) -> Void) -> Bool {
         let start = out.writerIndex
         out.writeRepeatingByte(0, count: prefixBytes)
-        guard out.appendAnswer(body) else { return out.moveWriterIndex(to: start) }
+        guard out.appendAnswer(body) else {
+            out.moveWriterIndex(to: start)
+            return false
+        }
         out.setInteger(UInt32(clamping: out.writerIndex - start - prefixBytes), at: start + 1)
+        return true
     }
 
     private static func length(_ message: ByteBuffer) -> Int? {

@@ -45,6 +45,9 @@ enum CallAnswer {
     static let head: HPACKHeaders = [":status": "200", "content-type": "application/grpc"]
     static let trailers: HPACKHeaders = ["grpc-status": "0"]
 
+    /// A GOAWAY frame that shuts out no stream: length 8, type 7, no flags, stream 0; the highest stream, no error.
+    static let goAwayToAll: [UInt8] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7F, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0]
+
     /// Head and trailers in one, for a call without an answer.
     static func failure(_ code: StatusCode, _ reason: StaticString) -> HPACKHeaders {
         [

@@ -8,8 +8,10 @@ enum CallLimits {
     static let messageBytesMax = 65_536
     /// As much as a whole request head may have over HTTP.
     static let uriBytesMax = 16_384
-    /// Bytes that a client may have sent of messages that are not whole.
+    /// Bytes that a client may send before it is told that they have come.
     static let windowBytes = 262_144
+    /// Bytes of messages that are not whole, of all calls together.
+    static let heldBytesMax = 1_048_576
     private static let callsMax = 100
     /// A message of the most bytes, its prefix and some padding fit into a stream's window: it never has to be widened.
     private static let callWindowBytes = 81_920

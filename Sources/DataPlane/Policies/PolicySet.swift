@@ -51,7 +51,10 @@ public final class PolicySet: Sendable {
                 let byte = host.byte(at: index)
                 guard name[index] == ((0x41...0x5A).contains(byte) ? byte | 0x20 : byte) else { return false }
             }
-            return host.byteCount == name.count || host.byte(at: name.count) == UInt8(ascii: ":")
+            // A dot at the end names the same host, whether or not the application takes it so.
+            let hasDot = host.byteCount > name.count && host.byte(at: name.count) == UInt8(ascii: ".")
+            let end = name.count + (hasDot ? 1 : 0)
+            return host.byteCount == end || host.byte(at: end) == UInt8(ascii: ":")
         }
 
         private static func isBelow(_ path: RawSpan, _ prefix: [UInt8]) -> Bool {

@@ -39,6 +39,12 @@ public final class FollowerLock: Sendable {
         throw .foreignFollowers
     }
 
+    /// Whether somebody follows the store now, or looks whether somebody does.
+    public static func isHeld(directory: String) -> Bool {
+        guard let file = FileDescriptor.open(path(directory), O_RDONLY | O_NOFOLLOW) else { return false }
+        return flock(file.number, LOCK_EX | LOCK_NB) != 0
+    }
+
     private static let attempts = 20
     private static let pauseMicroseconds: UInt32 = 10_000
 

@@ -20,6 +20,18 @@ import Verification
         return (try fixture.reopened(), replacement)
     }
 
+    @Test func `takes the place of a store that is cut short`() async throws {
+        let fixture = try Fixture()
+        let key = try await fixture.key()
+        try fixture.backup(toFile: fixture.folder("backup"))
+        fixture.close()
+        let file = try FileHandle(forUpdating: URL(fileURLWithPath: fixture.directory + "/data.mdb"))
+        try file.truncate(atOffset: 8_192)
+        try file.close()
+        let (again, _) = try restore(fixture.folder("backup"), over: fixture, nil)
+        #expect(try again.verdict(key.secret).isActive)
+    }
+
     @Test func `revokes again what the list says, and makes another incarnation`() async throws {
         let fixture = try Fixture()
         let (kept, revoked) = (try await fixture.key(owner: "kept"), try await fixture.key(owner: "revoked"))

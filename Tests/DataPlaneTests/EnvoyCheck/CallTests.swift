@@ -122,6 +122,58 @@ import Testing
         }
     }
 
+    private func pieces(_ bytes: [UInt8], ends: Bool) -> [HTTP2Frame.FramePayload] {
+        stride(from: 0, to: bytes.count, by: 16_000).map { start in
+            let end = min(start + 16_000, bytes.count)
+            return .bytes(Array(bytes[start..<end]), ends: ends && end == bytes.count)
+        }
+    }
+
+    /// The client hears of the refusal when all of it is under way; what NIOHTTP2 then passes over has used the window too.
+    @Test func `whose rest is on its way when it is refused takes nothing from the others`() async throws {
+        try await withFrames { _, client, message in
+            let tooLarge = framed([UInt8](repeating: 0, count: 70_000))
+            for id in stride(from: 1, to: 33, by: 2) {
+                client.sendAtOnce([(id, .head(FrameClient.head()))] + pieces(tooLarge, ends: true).map { (id, $0) })
+            }
+            try await client.send(33, .head(FrameClient.head()), .bytes(framed(message)))
+            let statuses = await client.statuses(17)
+            #expect(statuses[33] == "0" && statuses.values.filter { $0 == "8" }.count == 16)
+        }
+    }
+
+    /// None of them is whole when more than a window's bytes have come.
+    @Test func `comes to its end however its pieces lie between those of others, up to a bound`() async throws {
+        try await withFrames { _, client, message in
+            var large = try CheckRequest(serializedBytes: message)
+            large.attributes.request.http.headers["x"] = String(repeating: "a", count: 60_000)
+            let parts = pieces(framed(try large.serializedBytes()), ends: true)
+            func send(_ count: Int, from first: Int) {
+                let ids = (0..<count).map { first + 2 * $0 }
+                client.sendAtOnce(ids.map { ($0, .head(FrameClient.head())) })
+                for part in parts { client.sendAtOnce(ids.map { ($0, part) }) }
+            }
+            send(20, from: 1)
+            let statuses = await client.statuses(20)
+            #expect(statuses.count == 20 && statuses.values.allSatisfy { $0 == "0" })
+            send(60, from: 101)
+            let more = await client.statuses(60)
+            #expect(more.values.contains("8") && more.values.contains("0"))
+            try await client.send(301, .head(FrameClient.head()), .bytes(framed(message)))
+            #expect(await client.statuses(1)[301] == "0")
+        }
+    }
+
+    /// What only one call is at fault for ends that call.
+    @Test func `that breaks its own promise leaves the connection to the others`() async throws {
+        try await withFrames { server, _, message in
+            let client = try await RawFrames.connect(server.addresses[0])
+            try await client.call(1, FrameClient.head(["content-length": "3"], adding: true), framed(message))
+            try await client.call(3, FrameClient.head(), framed(message))
+            #expect(try await client.ending(of: 3) == true)
+        }
+    }
+
     @Test func `is one of a hundred at once at most`() async throws {
         try await withFrames { server, client, message in
             #expect(await client.settings().first { $0.parameter == .maxConcurrentStreams }?.value == 100)

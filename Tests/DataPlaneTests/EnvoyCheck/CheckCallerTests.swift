@@ -154,6 +154,7 @@ import Testing
         let running = Task { try await services.run() }
         let address = try #require(await started.first { _ in true })[0]
         let client = try await FrameClient.connect(address)
+        let late = try await RawFrames.connect(address)
         let key = try await fixture.key().secret.reveal()
         let message = framed(try check("/x", ["authorization": "ApiKey \(key)"]).serializedBytes())
         try await client.send(1, .head(FrameClient.head()), .bytes(Array(message[..<9]), ends: false))
@@ -161,6 +162,11 @@ import Testing
         await services.triggerGracefulShutdown()
         guard case .goAway(let last, let code, _) = await client.next()?.payload else { throw CancellationError() }
         #expect(last == .maxID && code == .noError)
+        // A call that was sent before its client heard of it counts too.
+        let hasEnded = try await late.ending(of: 1) { kind in
+            if kind == 7 { try await late.call(1, FrameClient.head(), message) }
+        }
+        #expect(hasEnded == true)
         try await client.send(1, .bytes(Array(message[9...])))
         #expect(await client.nextHead()?.first(name: ":status") == "200")
         #expect(await client.nextHead()?.first(name: "grpc-status") == "0")

@@ -40,7 +40,7 @@ final class FrameClient: Sendable {
     }
 
     /// The head of a call, in which these fields are others.
-    static func head(_ others: KeyValuePairs<String, String> = [:]) -> HPACKHeaders {
+    static func head(_ others: KeyValuePairs<String, String> = [:], adding: Bool = false) -> HPACKHeaders {
         let others = Dictionary(uniqueKeysWithValues: others.map { ($0, $1) })
         var head = HPACKHeaders()
         for (name, value) in [
@@ -50,6 +50,7 @@ final class FrameClient: Sendable {
             let value = others[name] ?? value
             if !value.isEmpty { head.add(name: name, value: value) }
         }
+        if adding { for (name, value) in others { head.add(name: name, value: value) } }
         return head
     }
 
@@ -58,6 +59,25 @@ final class FrameClient: Sendable {
         for payload in payloads {
             try await channel.writeAndFlush(HTTP2Frame(streamID: HTTP2StreamID(id), payload: payload)).get()
         }
+    }
+
+    /// The same in one write, before anything of what is answered can be heard.
+    func sendAtOnce(_ calls: [(id: Int, payload: HTTP2Frame.FramePayload)]) {
+        for call in calls {
+            channel.write(HTTP2Frame(streamID: HTTP2StreamID(call.id), payload: call.payload), promise: nil)
+        }
+        channel.flush()
+    }
+
+    /// The statuses of gRPC of so many calls, by their streams.
+    func statuses(_ count: Int) async -> [Int: String] {
+        var statuses: [Int: String] = [:]
+        while statuses.count < count, let frame = await next() {
+            if case .headers(let head) = frame.payload, let status = head.headers.first(name: "grpc-status") {
+                statuses[Int(frame.streamID)] = status
+            }
+        }
+        return statuses
     }
 
     /// What comes next that is no acknowledgement or window; nil at the end of the connection.

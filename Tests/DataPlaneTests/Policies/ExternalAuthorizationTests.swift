@@ -79,6 +79,10 @@ import Testing
             #expect(try await ask(client, "/ext_authz/orders/orders/admin2", [reader]).status == 200)
             #expect(try await ask(client, "/ext_authz/orders/x", [nobody], host: "OPEN.example:8443").status == 200)
             #expect(try await ask(client, "/ext_authz/orders/x", [nobody], host: "open.example.evil").status == 403)
+            for host in ["open.example.", "open.example.:443"] {
+                #expect(try await ask(client, "/ext_authz/orders/x", [nobody], host: host).status == 200)
+            }
+            #expect(try await ask(client, "/ext_authz/orders/x", [nobody], host: "open.example..").status == 403)
             // Where servers disagree on the path, none is chosen.
             for path in [
                 "/a/../orders/admin", "/orders/./admin", "//orders/admin", "/orders%2Fadmin", "/%6Frders/admin",

@@ -1,3 +1,4 @@
+import CredentialDigest
 import CredentialModel
 import Foundation
 import Issuance
@@ -157,8 +158,24 @@ import Testing
         #expect(try follower.verdict(new.secret).contains("pepper 2 is not in the pepper file"))
         #expect(try follower.verdict(old.secret).hasPrefix("active"))
         try FixtureFile.replace(own, [UInt8](try Data(contentsOf: URL(fileURLWithPath: fixture.pepperPath))))
-        _ = try await fixture.key()
-        #expect(try follower.verdict(new.secret).hasPrefix("active"))
+        // It is looked for once a second, also when nothing is written meanwhile.
+        #expect(try follower.verdict(new.secret, at: fixture.store.clock.now().adding(2)).hasPrefix("active"))
+    }
+
+    /// It has no entry in the journal, nor have the records that are moved to it.
+    @Test func `are read again when the owner took one up at its start`() async throws {
+        let fixture = try Fixture()
+        let moved = try await fixture.key()
+        let follower = try Follower(fixture)
+        fixture.close()
+        let longer = try #require(try PepperFileOnDisk.read(fixture.pepperPath).addingPepper(above: 1))
+        try FixtureFile.replace(fixture.pepperPath, longer.serialized())
+        let again = try fixture.reopened()
+        #expect(
+            try await eventually {
+                try again.verdict(moved.secret).isActive && again.row(moved.summary.id)?.record.pepper == 2
+            })
+        #expect(try follower.verdict(moved.secret, at: again.store.clock.now().adding(1)).hasPrefix("active"))
     }
 
     @Test func `of another store are refused`() async throws {
