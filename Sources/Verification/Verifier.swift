@@ -7,8 +7,8 @@ import Synchronization
 /// Answers whether a presented credential is to be accepted: the path parse → tag → cache → store → decide.
 ///
 /// One per thread: it holds that thread's read transaction. Runs to completion on the calling thread and, on a cache hit,
-/// takes no lock and allocates nothing. (Where a store is followed, the first call after a commit of its owner reads what
-/// that commit brought, and others wait for it.)
+/// takes no lock and allocates nothing. (Where a store is followed, calls beside a commit of its owner take a snapshot, the
+/// first after it reads what it brought, and others wait for that.)
 ///
 /// After a revocation, edit or rotation has been acknowledged by the store's owner, this process or another, every call that
 /// starts then sees it. The proofs stand beside ``RecordCache`` and in CommitFollower.swift.

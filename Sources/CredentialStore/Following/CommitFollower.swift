@@ -30,8 +30,9 @@ import Synchronization
 // A read of the store on a miss is in a snapshot taken after the verification started, and so has T. Its record may name
 // texts that only that snapshot's commit brought; so the verifier follows once more before it lets anybody judge the record.
 //
-// `applied` may stay below N: a commit writes its number to the file before snapshots can have it. Such a commit has not
-// returned, so nothing of it was acknowledged; the next verification looks again.
+// `applied` may stay below N: a commit writes its number to the file before snapshots can have it, and waits for the disk in
+// between. Such a commit has not returned, so nothing of it was acknowledged; each verification looks again meanwhile, which
+// costs a snapshot and no more.
 //
 // What is not in the journal takes nothing away: records that were moved to a newer pepper (the older one's tag stays right
 // until that pepper is retired, which is in the journal), last uses, rows that the sweep removed when they had long expired.

@@ -114,7 +114,8 @@ public final class FollowedStore: Sendable {
     /// Learns what was committed since the last time, if anything was. Before each verification, and between a read of the
     /// store and the judgement of what it gave.
     ///
-    /// Without a new commit: two loads of the store's map and two of this process's memory.
+    /// Without a new commit: two loads of the store's map and two of this process's memory. While the owner waits for the disk
+    /// with a commit, whose number stands in the map already, a lock and an empty snapshot besides.
     @inline(__always)
     public func follow(at now: UnixSeconds) throws(StoreFailure) { try follower.follow(at: now) }
 
