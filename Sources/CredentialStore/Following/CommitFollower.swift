@@ -63,6 +63,8 @@ final class CommitFollower: Sendable {
 
     private struct State {
         let reader: Reader
+        /// The snapshot that was last learned from.
+        var snapshot: UInt64 = 0
         /// The number up to which the journal is known; nil before anything is.
         var journalNumber: UInt64?
         var internedHighest = InternedTable.Kind.allCases.map { _ in UInt32(0) }
@@ -146,7 +148,7 @@ final class CommitFollower: Sendable {
         let snapshot = try naming { () throws in
             try known.reader.read { (transaction) throws in
                 // A commit that is about to return: its number is there before any snapshot has it.
-                if transaction.id == applied.load(ordering: .relaxed), !known.lacksPepper { return transaction.id }
+                if transaction.id == known.snapshot, !known.lacksPepper { return transaction.id }
                 try requireSame(in: transaction)
                 // Not only with the journal: one that the owner took up at its start has no entry there.
                 try learnPeppers(&known, looks: looksForPeppers, in: transaction)
@@ -162,6 +164,7 @@ final class CommitFollower: Sendable {
                     }
                     known.journalNumber = newest
                 }
+                known.snapshot = transaction.id
                 return transaction.id
             }
         }
