@@ -10,11 +10,11 @@ import Verification
 /// One connection of gRPC: frames in, answers out, on its event loop, without a task or a lock.
 ///
 /// A call is two frames in and three out, and is answered where its last one is read. So there is no channel for each of
-/// them, which is what a stream costs otherwise; measured with the same answer, four times as much with grpc-swift-2, and
-/// nearly twice as much with a channel of NIOHTTP2's. NIOHTTP2 keeps the states of streams, the windows of what is sent,
-/// compressed heads, and the peace against floods of frames. What a client may still send is what NIOHTTP2 says is left of
-/// the connection's window, also of what it has passed over; it is topped up as it shrinks, and what calls under way may hold of
-/// it has a bound of its own. So calls never wait for each other's end.
+/// them, which is what a stream costs otherwise: with a constant answer a call took 60 µs of processor time in grpc-swift-2
+/// and 16 with a channel of NIOHTTP2's; here a whole check takes 13. NIOHTTP2 keeps the states of streams, the windows of
+/// what is sent, compressed heads, and the peace against floods of frames. What a client may still send is what NIOHTTP2 says
+/// is left of the connection's window, also of what it has passed over; it is topped up as it shrinks, and what calls under way
+/// may hold of it has a bound of its own. So calls never wait for each other's end.
 final class CheckConnection: ChannelInboundHandler, ServedConnection {
     typealias InboundIn = HTTP2Frame
     typealias OutboundOut = HTTP2Frame
@@ -154,11 +154,10 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         // What is missing here is a call that was refused and whose client still sends.
         guard case .byteBuffer(var bytes) = body.data, var call = calls.removeValue(forKey: id) else { return }
         heldBytes -= call.message?.readableBytes ?? 0
-        if call.message == nil {
-            call.message = bytes
-        } else {
-            call.message?.writeBuffer(&bytes)
-        }
+        if body.endStream, call.message == nil { return finish(bytes, id, context) }
+        // A copy, for a few bytes must not keep all that was read with them.
+        if call.message == nil { call.message = context.channel.allocator.buffer(capacity: bytes.readableBytes) }
+        call.message?.writeBuffer(&bytes)
         if body.endStream { return finish(call.message, id, context) }
         if let fault = CallFrame.fault(call.message) {
             return fail(id, fault.code, fault.reason, isWhole: false, context)
