@@ -25,7 +25,10 @@ let package = Package(
         // With the modules that its API is written in.
         .library(
             name: "Verification",
-            targets: ["Verification", "CredentialStore", "RecordCache", "CredentialDigest", "CredentialModel"]),
+            targets: [
+                "Verification", "CredentialStore", "RecordCache", "CredentialDigest", "CredentialModel",
+                "NetworkAddress",
+            ]),
         // For services that ask over a socket or a network; the second brings Hummingbird along.
         .library(name: "CountersignClient", targets: ["CountersignClient"]),
         .library(name: "CountersignHummingbird", targets: ["CountersignHummingbird"]),
@@ -83,8 +86,10 @@ let package = Package(
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
 
         // MARK: The core: none of it imports Foundation or SwiftNIO
+        // IP addresses, CIDR blocks, what is loopback: shared with the client library, so it depends on nothing.
+        .target(name: "NetworkAddress", swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
         .target(
-            name: "CredentialModel", dependencies: ["CMachine"],
+            name: "CredentialModel", dependencies: ["CMachine", "NetworkAddress"],
             swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
         .target(name: "LMDB", dependencies: ["CLMDB"], swiftSettings: strict),
         .target(
@@ -110,8 +115,9 @@ let package = Package(
 
         // MARK: The service
         .target(
-            name: "Listening", dependencies: [.product(name: "NIOSSL", package: "swift-nio-ssl")], swiftSettings: strict
-        ),
+            name: "Listening",
+            dependencies: ["NetworkAddress", .product(name: "NIOSSL", package: "swift-nio-ssl")],
+            swiftSettings: strict),
         .target(name: "EnvoyAuthorization", dependencies: ["CredentialModel", "HTTPWire"], swiftSettings: strict),
         .target(
             name: "DataPlane",
@@ -154,7 +160,7 @@ let package = Package(
             dependencies: [
                 "AdministrationAPI", "ControlPlane", "DataPlane", "Exposition", "Issuance", "Verification",
                 "CredentialStore",
-                "CredentialDigest", "CredentialModel", "Listening", "LMDB", "CMachine", "RecordCache",
+                "CredentialDigest", "CredentialModel", "Listening", "LMDB", "CMachine", "NetworkAddress", "RecordCache",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -170,10 +176,11 @@ let package = Package(
             ],
             swiftSettings: administration),
 
-        // MARK: For other services: nothing of the above
+        // MARK: For other services: nothing of the above but NetworkAddress
         .target(
             name: "CountersignClient",
             dependencies: [
+                "NetworkAddress",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "Logging", package: "swift-log"),
@@ -186,7 +193,7 @@ let package = Package(
         .target(
             name: "CountersignHummingbird",
             dependencies: [
-                "CountersignClient",
+                "CountersignClient", "NetworkAddress",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HTTPTypes", package: "swift-http-types"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -225,6 +232,7 @@ let package = Package(
         .target(
             name: "TestSupport",
             dependencies: core, path: "Tests/TestSupport", swiftSettings: tests),
+        .testTarget(name: "NetworkAddressTests", dependencies: ["NetworkAddress"], swiftSettings: tests),
         .testTarget(name: "CredentialModelTests", dependencies: ["CredentialModel"], swiftSettings: tests),
         .testTarget(
             name: "CredentialDigestTests", dependencies: ["CredentialDigest", "CredentialModel", "ChildProcess"],

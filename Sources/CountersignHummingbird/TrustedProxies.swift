@@ -1,4 +1,5 @@
 import HTTPTypes
+import NetworkAddress
 import NIOCore
 
 /// Whose `X-Forwarded-For` is believed.
@@ -23,7 +24,9 @@ public struct TrustedProxies: Sendable {
     public init(_ networks: [String], unixSockets: Bool = false) throws(Fault) {
         var read: [Network] = []
         for text in networks {
-            guard let network = Network(text) else { throw Fault(description: "\(text) is no network") }
+            guard let network = Network(text) else {
+                throw Fault(description: "'\(text)' is no network in CIDR notation, as 10.0.0.0/8")
+            }
             read.append(network)
         }
         self.networks = read
@@ -53,5 +56,5 @@ public struct TrustedProxies: Sendable {
         return nil
     }
 
-    private func isTrusted(_ address: Address) -> Bool { networks.contains { $0.contains(address) } }
+    private func isTrusted(_ address: Address) -> Bool { networks.contains { $0.contains(address.value) } }
 }

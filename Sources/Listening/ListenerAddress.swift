@@ -1,3 +1,5 @@
+import NetworkAddress
+
 /// Where a server listens and what whoever connects there may do.
 ///
 /// ```
@@ -143,7 +145,7 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
     public var isLocal: Bool {
         switch transport {
         case .unix: true
-        case .http(let host, _), .https(let host, _): Self.isLoopback(host)
+        case .http(let host, _), .https(let host, _): Loopback.contains(host: host)
         }
     }
 
@@ -160,12 +162,6 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
         if case .https = transport { true } else { false }
     }
 
-    private static func isLoopback(_ host: String) -> Bool {
-        if host == "localhost" || host == "::1" { return true }
-        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
-        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
-    }
-
     /// - Throws: ``Fault`` for an address of gRPC where something else is served, and the other way round.
     public func require(grpc isWanted: Bool) throws(Fault) {
         guard isGRPC != isWanted else { return }
@@ -178,7 +174,7 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
 
     /// - Throws: ``Fault`` for cleartext that leaves the machine.
     public func requirePrivate() throws(Fault) {
-        if case .http(let host, _) = transport, !Self.isLoopback(host) {
+        if case .http(let host, _) = transport, !Loopback.contains(host: host) {
             throw Fault(
                 text: text, reason: "cleartext is served on loopback only: use https://, or unix: for a sidecar")
         }

@@ -54,7 +54,8 @@ import Testing
         #expect(ControlAddress(argument: "http://127.0.0.1:8081")?.baseURL == "http://127.0.0.1:8081")
         for text in [
             "unix:", "/run/c.sock", "http://cs.example:8081", "unix:/a?mode=0600", "https://", "https://u:p@cs.example",
-            "https://cs.example/v1", "https://cs.example?a=b", "ftp://cs.example",
+            "https://cs.example/v1", "https://cs.example?a=b", "ftp://cs.example", "http://127.example.com",
+            "http://127.0.0.1.example:8081", "http://127.0.0.1\\@cs.example",
         ] {
             #expect(ControlAddress(argument: text) == nil)
         }

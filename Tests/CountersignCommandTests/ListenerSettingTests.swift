@@ -20,4 +20,14 @@ import Testing
         let unknown = try await check("--grpc-listen", "grpc+unix:/run/check.sock?policy=orders")
         #expect(unknown.status == 2 && unknown.errors.contains("orders"))
     }
+
+    @Test func `a name that begins like a loopback address is not one`() async throws {
+        for (flag, text) in [
+            ("--issuer", "http://127.example.com"), ("--introspection-url", "http://127.example.com/oauth2/introspect"),
+            ("--login-url", "http://127.example.com"), ("--listen", "http://127.example.com:8080"),
+        ] {
+            let refused = try await check("--control-listen", "http://127.0.0.1:8081", flag, text)
+            #expect(refused.status == 2 && refused.errors.contains("loopback"), "\(flag)")
+        }
+    }
 }

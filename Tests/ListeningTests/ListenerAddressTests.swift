@@ -62,7 +62,10 @@ struct ListenerAddressTests {
         }
     }
 
-    @Test(arguments: ["http://0.0.0.0:80", "http://192.0.2.1:80", "http://127.0.0.1.example:80", "http://[::]:80"])
+    @Test(arguments: [
+        "http://0.0.0.0:80", "http://192.0.2.1:80", "http://127.0.0.1.example:80", "http://127.example.com:80",
+        "http://[::]:80",
+    ])
     func `cleartext that leaves the machine is refused`(text: String) throws {
         let address = try ListenerAddress(text)
         #expect(throws: ListenerAddress.Fault.self) { try address.requirePrivate() }

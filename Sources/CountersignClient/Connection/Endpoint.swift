@@ -1,4 +1,5 @@
 import Foundation
+import NetworkAddress
 
 /// Where the service listens, in the form of its own setting `listen`.
 ///
@@ -29,23 +30,14 @@ public struct Endpoint: Sendable, Equatable, CustomStringConvertible {
             isUnixSocket = true
             return
         }
-        guard let parts = URLComponents(string: text), let host = parts.host, !host.isEmpty,
-            parts.path.isEmpty || parts.path == "/", parts.query == nil, parts.user == nil, parts.fragment == nil
-        else { throw Fault(description: "an endpoint is unix:PATH, http://HOST:PORT or https://HOST:PORT") }
-        switch parts.scheme {
-        case "https": break
-        case "http" where Self.isLoopback(host): break
-        case "http":
-            throw Fault(description: "\(text): cleartext goes to this machine only: use https:// or unix:")
-        default: throw Fault(description: "an endpoint is unix:PATH, http://HOST:PORT or https://HOST:PORT")
+        // The text may hold a user name and password, so the error does not repeat it.
+        guard let url = HTTPURL(text), ["", "/"].contains(url.target) else {
+            throw Fault(description: "an endpoint is unix:PATH, http://HOST:PORT or https://HOST:PORT")
         }
-        baseURL = text.hasSuffix("/") ? String(text.dropLast()) : text
+        guard url.isPrivate else {
+            throw Fault(description: "\(text): cleartext goes to this machine only: use https:// or unix:")
+        }
+        baseURL = url.origin
         isUnixSocket = false
-    }
-
-    private static func isLoopback(_ host: String) -> Bool {
-        if ["localhost", "::1", "[::1]"].contains(host) { return true }
-        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
-        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
     }
 }

@@ -1,5 +1,5 @@
 import ArgumentParser
-import Foundation
+import NetworkAddress
 
 /// The address of a control plane: `unix:PATH`, `https://HOST:PORT`, or `http://` on loopback.
 struct ControlAddress: Equatable, Sendable, ExpressibleByArgument {
@@ -28,16 +28,8 @@ struct ControlAddress: Equatable, Sendable, ExpressibleByArgument {
             self.init(socketPath: String(path))
             return
         }
-        // Nothing but scheme, host and port: a user's name and password in it would stand in the list of processes.
-        guard let url = URL(string: argument), let host = url.host(), !host.isEmpty, url.user() == nil,
-            ["", "/"].contains(url.path()), url.query() == nil, url.fragment() == nil,
-            url.scheme == "https" || (url.scheme == "http" && Self.isLoopback(host))
-        else { return nil }
-        let text = argument.hasSuffix("/") ? String(argument.dropLast()) : argument
-        self.init(socketPath: nil, baseURL: text, text: text)
-    }
-
-    private static func isLoopback(_ host: String) -> Bool {
-        host == "localhost" || host == "::1" || host == "[::1]" || host.hasPrefix("127.")
+        // Nothing but scheme, host and port: a user name and password in it would be visible in the list of processes.
+        guard let url = HTTPURL(argument), ["", "/"].contains(url.target), url.isPrivate else { return nil }
+        self.init(socketPath: nil, baseURL: url.origin, text: url.origin)
     }
 }

@@ -1,6 +1,7 @@
 import ControlPlane
 import Foundation
 import Listening
+import NetworkAddress
 
 /// Reads what the authorization server is set to.
 struct OAuthReading {
@@ -57,15 +58,10 @@ struct OAuthReading {
     }
 
     private func address(_ text: String, _ setting: Setting) throws -> String {
-        let isPlain = text.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C }
-        guard isPlain, !text.contains("#"), let url = URL(string: text), let host = url.host(), !host.isEmpty,
-            url.scheme == "https" || (url.scheme == "http" && Self.isLoopback(host))
-        else { throw reader.fault(setting, "must be an https address; http is for loopback only") }
+        guard let url = HTTPURL(text), url.isPrivate else {
+            throw reader.fault(setting, "must be an https URL; http is for loopback only")
+        }
         return text
-    }
-
-    private static func isLoopback(_ host: String) -> Bool {
-        host == "localhost" || host == "::1" || host.hasPrefix("127.")
     }
 
     /// As browsers write them: scheme, host and port, nothing behind it.

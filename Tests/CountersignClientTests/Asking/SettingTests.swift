@@ -15,7 +15,8 @@ import Testing
     @Test(arguments: [
         "", "a", "unix:", "unix:relative", "http://10.0.0.1:8080", "http://example.com", "https://", "ftp://127.0.0.1",
         "https://user:secret@a.example", "https://a.example/path", "https://a.example?x=1",
-        "http://127.0.0.1.evil.example",
+        "http://127.0.0.1.evil.example", "http://127.example.com", "http://127.1", "http://127%2e0.0.1",
+        "http://127.0.0.1@evil.example",
         "unix:/" + String(repeating: "x", count: 107),
     ])
     func `refuse what is no endpoint or would send credentials in the clear`(_ text: String) {

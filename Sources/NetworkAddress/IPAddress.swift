@@ -34,9 +34,12 @@ public struct IPAddress: Hashable, Sendable {
         }
     }
 
-    public init?(_ text: String) {
+    /// Reads the same text form from a string. Allocates: not for the hot path.
+    public init?(_ text: some StringProtocol) {
         let bytes = Array(text.utf8)
-        guard let parsed = IPAddress(bytes.octets) else { return nil }
+        let elements = bytes.span
+        // SAFETY: marked unsafe for types with padding, which UInt8 has not.
+        guard let parsed = IPAddress(unsafe elements.bytes) else { return nil }
         self = parsed
     }
 
@@ -130,5 +133,13 @@ public struct IPAddress: Hashable, Sendable {
         if byte &- 0x30 < 10 { return byte &- 0x30 }
         let letter = (byte | 0x20) &- 0x61
         return letter < 6 ? letter &+ 10 : nil
+    }
+}
+
+extension RawSpan {
+    /// The byte at `offset`.
+    fileprivate func byte(at offset: Int) -> UInt8 {
+        // SAFETY: checked against the span's bounds; every bit pattern is a UInt8.
+        unsafe unsafeLoad(fromByteOffset: offset, as: UInt8.self)
     }
 }
