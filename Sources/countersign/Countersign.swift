@@ -23,8 +23,13 @@ struct Countersign: AsyncParsableCommand {
 
     static func main() async {
         InProcessControl.composed.withLock { $0 = InProcessControl.openStore }
-        let status = await run(Array(CommandLine.arguments.dropFirst()))
-        Foundation.exit(status.rawValue)
+        do throws(CommandFailure) {
+            try ProcessText.checkEnvironment()
+            Foundation.exit(await run(try ProcessText.arguments()).rawValue)
+        } catch {
+            Console.error("Error: \(error.message)")
+            Foundation.exit(error.status.rawValue)
+        }
     }
 
     /// Runs one command and tells how it ended.

@@ -37,9 +37,19 @@ import Testing
         #expect(throws: fault) { try read(KeyCreateRequest.self, text) }
     }
 
-    @Test func `bytes that are not UTF-8 are not JSON`() {
-        let bytes = Array(#"{"owner": ""#.utf8) + [0xFF] + Array(#""}"#.utf8)
-        #expect(throws: MalformedRequest.self) { try StrictJSON.decode(KeyCreateRequest.self, from: bytes) }
+    /// Each of these could become U+FFFD, and two owners one: a lone byte, one cut short, an overlong form, a surrogate,
+    /// a scalar beyond the last.
+    @Test(arguments: [[0xFF], [0xC3], [0xC0, 0xAF], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80]] as [[UInt8]])
+    func `bytes that are not UTF-8 are not JSON`(_ wrong: [UInt8]) {
+        let bytes = Array(#"{"owner": "a"#.utf8) + wrong + Array(#""}"#.utf8)
+        #expect(throws: MalformedRequest(.notUTF8, member: nil)) {
+            try StrictJSON.decode(KeyCreateRequest.self, from: bytes)
+        }
+    }
+
+    @Test(arguments: [#"\ud800"#, #"\udc00"#, #"\ud800\u0041"#, #"\udc00\ud800"#])
+    func `half of a surrogate pair is no text`(_ escape: String) {
+        #expect(throws: MalformedRequest.self) { try read(KeyCreateRequest.self, #"{"owner": "a\#(escape)"}"#) }
     }
 
     @Test func `deep nesting is refused before it is read`() {

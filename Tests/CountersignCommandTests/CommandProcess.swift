@@ -19,7 +19,7 @@ struct CommandProcess {
     }
 
     /// Beside the test program.
-    private static var program: URL {
+    static var program: URL {
         let tests = URL(fileURLWithPath: CommandLine.arguments.first ?? "").deletingLastPathComponent()
         let besides = [tests, tests.deletingLastPathComponent(), URL(fileURLWithPath: ".build/debug")]
         let programs = besides.map { $0.appendingPathComponent("countersign") }

@@ -2,7 +2,7 @@
 public struct MalformedRequest: Error, Equatable, Sendable {
     /// What is wrong.
     public enum Fault: Equatable, Sendable {
-        case notJSON, unknownMember, missingMember, repeatedMember, wrongType
+        case notJSON, notUTF8, unknownMember, missingMember, repeatedMember, wrongType
     }
 
     public let fault: Fault
@@ -34,6 +34,7 @@ public struct MalformedRequest: Error, Equatable, Sendable {
         let name = member.map { "'\($0)'" }
         return switch fault {
         case .notJSON: "The body is not JSON (RFC 8259)."
+        case .notUTF8: "The body is not well-formed UTF-8 (RFC 8259 §8.1)."
         case .unknownMember: "The member \(name ?? "given") is not known here."
         case .missingMember: "The member \(name ?? "required") is missing."
         case .repeatedMember: "The member \(name ?? "given") stands twice in one object."

@@ -12,6 +12,8 @@ public enum StrictJSON {
     public static func decode<Request: Decodable>(
         _ type: Request.Type, from bytes: [UInt8]
     ) throws(MalformedRequest) -> Request {
+        // A decoder may put U+FFFD where the bytes are wrong: two different names would become one.
+        guard Unicode.isWellFormed(bytes) else { throw MalformedRequest(.notUTF8, member: nil) }
         if let fault = RepeatedMembers.fault(in: bytes) { throw fault }
         do {
             return try JSONDecoder().decode(type, from: Data(bytes))
@@ -35,6 +37,11 @@ public enum StrictJSON {
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return try encoder.encode(value)
     }
+}
+
+extension Unicode {
+    /// Whether these bytes are UTF-8 without a fault (Unicode 15 §3.9, table 3-7).
+    static func isWellFormed(_ bytes: [UInt8]) -> Bool { String(validating: bytes, as: UTF8.self) != nil }
 }
 
 /// Any member name: used to find the ones that do not belong.

@@ -26,7 +26,7 @@ extension Problem {
     public init(_ fault: MalformedRequest) {
         let type: ProblemType =
             switch fault.fault {
-            case .notJSON: .notJSON
+            case .notJSON, .notUTF8: .notJSON
             case .unknownMember: .unknownMember
             case .missingMember: .missingMember
             case .repeatedMember: .repeatedMember

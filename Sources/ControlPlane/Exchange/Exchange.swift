@@ -23,8 +23,10 @@ struct Exchange: Sendable {
 
     /// A path parameter, percent-decoded once.
     func parameter(_ name: String) throws(Problem) -> String {
-        guard let raw = parameters.get(name), let text = PercentEncoding.decode(raw, plusIsSpace: false), !text.isEmpty
-        else { throw Problem(.notFound) }
+        guard let raw = parameters.get(name), !raw.isEmpty else { throw Problem(.notFound) }
+        guard let text = PercentEncoding.decode(raw, plusIsSpace: false) else {
+            throw Problem(.notFound, detail: "The path is not percent-encoded UTF-8.")
+        }
         return text
     }
 

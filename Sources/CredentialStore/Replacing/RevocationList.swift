@@ -63,7 +63,8 @@ public struct RevocationList: Sendable {
 
     private static func words(_ line: ArraySlice<UInt8>) -> [String] {
         line.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
-            .map { String(decoding: $0, as: UTF8.self) }
+            // No word of the format is empty, so a word that is not UTF-8 is refused with its line.
+            .map { String(validating: $0, as: UTF8.self) ?? "" }
     }
 
     static func head(vendor: Vendor, origin: UInt64) -> String {
@@ -152,7 +153,7 @@ private enum OwnerWord {
             owner.append(byte)
             index += 3
         }
-        return owner.isEmpty || owner.contains(0) ? nil : owner
+        return owner.isEmpty || owner.contains(0) || String(validating: owner, as: UTF8.self) == nil ? nil : owner
     }
 }
 

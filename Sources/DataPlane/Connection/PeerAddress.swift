@@ -15,7 +15,8 @@ enum PeerAddress {
         // The package offers no other access to these names; the underscore marks it as subject to change.
         return certificate._subjectAlternativeNames().compactMap { name in
             switch name.nameType {
-            case .dnsName, .email, .uri: String(decoding: name.contents, as: UTF8.self)
+            // A name that is not UTF-8 is the name of no client.
+            case .dnsName, .email, .uri: String(validating: name.contents, as: UTF8.self)
             default: nil
             }
         }

@@ -14,8 +14,10 @@ enum ControlCredential {
         } catch {
             throw CommandFailure("The key file '\(path)' cannot be used: \(error).", status: .usage)
         }
-        let key = String(decoding: bytes, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
-        guard !key.isEmpty, key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+        let text = String(validating: bytes, as: UTF8.self)
+        guard let key = text?.trimmingCharacters(in: .whitespacesAndNewlines), !key.isEmpty,
+            key.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+        else {
             throw CommandFailure("The key file '\(path)' must hold one key, on one line.", status: .usage)
         }
         return "ApiKey \(key)"

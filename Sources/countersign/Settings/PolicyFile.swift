@@ -20,9 +20,7 @@ import Yams
 /// A rule takes from its policy what it does not say. Everything is checked before anything is used.
 enum PolicyFile {
     static func read(_ path: String) throws(CommandFailure) -> PolicySet {
-        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
-            throw CommandFailure("The policy file '\(path)' cannot be read.", status: .usage)
-        }
+        let text = try TextFile.read(path, "policy file")
         guard let root = try? Yams.load(yaml: text) as? [String: Any] else {
             throw CommandFailure("The policy file '\(path)' must hold policies by their names.", status: .usage)
         }

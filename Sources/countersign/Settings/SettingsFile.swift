@@ -5,9 +5,7 @@ import Yams
 enum SettingsFile {
     /// Names every entry that is no setting or has the wrong type: a mistyped name must not be passed over in silence.
     static func check(_ path: String) throws(CommandFailure) -> Set<Setting> {
-        guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
-            throw CommandFailure("The settings file '\(path)' cannot be read.", status: .usage)
-        }
+        let text = try TextFile.read(path, "settings file")
         let root: Any?
         do {
             root = try Yams.load(yaml: text)

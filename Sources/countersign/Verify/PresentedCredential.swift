@@ -24,7 +24,9 @@ enum PresentedCredential {
         guard first.count <= bytesMax else {
             throw CommandFailure("The line is longer than a credential can be.", status: .usage)
         }
-        // Bytes that are no UTF-8 become replacement characters, and those are malformed too.
-        return String(decoding: first, as: UTF8.self)
+        guard let text = String(validating: first, as: UTF8.self) else {
+            throw CommandFailure("Standard input is not well-formed UTF-8. A credential is ASCII text.", status: .usage)
+        }
+        return text
     }
 }
