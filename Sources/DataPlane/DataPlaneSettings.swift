@@ -68,6 +68,16 @@ public struct DataPlaneSettings: Sendable {
         }
     }
 
+    /// What an operator should know of policies and listeners that are usable together, one sentence each.
+    public static func warnings(_ policies: PolicySet, for listeners: [ListenerAddress]) -> [String] {
+        guard !policies.namesWithHosts.isEmpty else { return [] }
+        return listeners.filter { $0.originalHeaders == .xOriginal && $0.hostField == nil && $0.authzOnly == nil }.map {
+            "the listener \($0) is not told which field holds the host of the original request, so it refuses /verify with "
+                + "the policies \(policies.namesWithHosts.joined(separator: ", ")), which have rules by host: add "
+                + "&host=x-original-host"
+        }
+    }
+
     /// - Throws: the reason why these settings cannot be used.
     public func check() throws(ListFault) {
         for (name, text) in [("issuer", issuer ?? ""), ("realm", realm), ("resource metadata", resourceMetadata ?? "")]

@@ -6,6 +6,7 @@ import NetworkAddress
 /// http://HOST:PORT        https://HOST:PORT        unix:PATH
 /// grpcs://HOST:PORT       grpc+unix:PATH           ?policy=NAME
 /// ?mode=0660  ?group=NAME  ?may=introspect  ?may=changes  ?audience=URI  ?headers=x-forwarded|x-original
+/// ?host=x-original-host|host  ?address=x-forwarded-for|x-real-ip          (with headers=x-original)
 /// ?authz-only=POLICY  ?only=oauth|administration
 /// ```
 public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
@@ -19,6 +20,18 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
     public enum OriginalHeaders: String, Sendable {
         case xForwarded = "x-forwarded"
         case xOriginal = "x-original"
+    }
+
+    /// Where the original host stands, for a gateway that writes `X-Original-URI`: that set has no field for it.
+    public enum HostField: String, Sendable {
+        case xOriginalHost = "x-original-host"
+        case host
+    }
+
+    /// Where the client's address stands, for a gateway that writes `X-Original-URI`: that set has no field for it.
+    public enum AddressField: String, Sendable {
+        case xForwardedFor = "x-forwarded-for"
+        case xRealIP = "x-real-ip"
     }
 
     /// A part of the control plane that an address may be kept for.
@@ -48,6 +61,10 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
     /// The audience that such a caller has.
     public var audience: String?
     public var originalHeaders: OriginalHeaders?
+    /// The field that the original host is read from, beside ``OriginalHeaders/xOriginal``; nil: none.
+    public private(set) var hostField: HostField?
+    /// The field that the client's address is read from, beside ``OriginalHeaders/xOriginal``; nil: none.
+    public private(set) var addressField: AddressField?
     /// The policy that every request is checked by, where nothing else is served.
     public var authzOnly: String?
     /// The policy of checks over gRPC that name none.
@@ -91,6 +108,9 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
             guard pair.count == 2 else { throw fault("an option is written name=value") }
             try set(pair[0], pair[1], fault)
         }
+        guard originalHeaders == .xOriginal || hostField == nil && addressField == nil else {
+            throw fault("the options host and address go with headers=x-original, which has no fields for them")
+        }
     }
 
     private mutating func set(_ name: String, _ value: String, _ fault: (String) -> Fault) throws(Fault) {
@@ -99,7 +119,7 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
         case "policy" where isGRPC:
             policy = value
         case "may" where isGRPC, "audience" where isGRPC, "authz-only" where isGRPC, "only" where isGRPC,
-            "headers" where isGRPC:
+            "headers" where isGRPC, "host" where isGRPC, "address" where isGRPC:
             throw fault("the option \(name) is not for gRPC")
         case "mode" where isUnix:
             guard let bits = UInt16(value, radix: 8), bits <= 0o777 else { throw fault("mode is octal, as 0660") }
@@ -124,6 +144,14 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
                 throw fault("headers is x-forwarded or x-original")
             }
             originalHeaders = headers
+        case "host":
+            guard let field = HostField(rawValue: value) else { throw fault("host is x-original-host or host") }
+            hostField = field
+        case "address":
+            guard let field = AddressField(rawValue: value) else {
+                throw fault("address is x-forwarded-for or x-real-ip")
+            }
+            addressField = field
         default:
             throw fault("the option \(name) is unknown here")
         }

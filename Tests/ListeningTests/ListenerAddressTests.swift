@@ -31,6 +31,22 @@ struct ListenerAddressTests {
         #expect(address.isLocal)
     }
 
+    @Test func `a listener is told by which fields the host and the client's address come`() throws {
+        let address = try ListenerAddress(
+            "http://127.0.0.1:1?headers=x-original&host=x-original-host&address=x-real-ip")
+        #expect(address.hostField == .xOriginalHost && address.addressField == .xRealIP)
+        for options in [
+            "host=host", "address=x-real-ip", "headers=x-forwarded&host=host",
+            "headers=x-original&host=x-forwarded-host",
+            "headers=x-original&address=forwarded",
+        ] {
+            #expect(throws: ListenerAddress.Fault.self, "\(options)") {
+                try ListenerAddress("http://127.0.0.1:1?\(options)")
+            }
+        }
+        #expect(throws: ListenerAddress.Fault.self) { try ListenerAddress("grpcs://h:1?host=host") }
+    }
+
     @Test func `a listener of gRPC is read`() throws {
         let socket = try ListenerAddress("grpc+unix:/run/c.sock?mode=0660&group=envoy&policy=orders")
         #expect(

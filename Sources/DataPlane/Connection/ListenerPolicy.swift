@@ -1,4 +1,5 @@
 import CredentialModel
+import HTTPWire
 import Listening
 
 /// What a connection may do because of where it came in.
@@ -20,6 +21,10 @@ final class ListenerPolicy: Sendable {
     let isLocal: Bool
     let mayIntrospect: Bool
     let originalHeaders: ListenerAddress.OriginalHeaders?
+    /// The field that the original request's host is read from; nil: none is trusted.
+    let hostField: KnownField?
+    /// The field that the client's address is read from; nil: none is trusted.
+    let addressField: KnownField?
 
     init(_ address: ListenerAddress, isHealthOnly: Bool) {
         self.address = address
@@ -29,6 +34,16 @@ final class ListenerPolicy: Sendable {
         isLocal = address.isLocal
         mayIntrospect = address.mayIntrospect
         originalHeaders = address.originalHeaders
+        switch address.hostField {
+        case .xOriginalHost: hostField = .xOriginalHost
+        case .host: hostField = .host
+        case nil: hostField = address.originalHeaders == .xOriginal ? nil : .xForwardedHost
+        }
+        switch address.addressField {
+        case .xForwardedFor: addressField = .xForwardedFor
+        case .xRealIP: addressField = .xRealIP
+        case nil: addressField = address.originalHeaders == .xOriginal ? nil : .xForwardedFor
+        }
         authzOnly = isHealthOnly ? nil : address.authzOnly.map { Array($0.utf8) }
         checkPolicy = address.policy.map { Array($0.utf8) }
         audience = Array((address.audience ?? "").utf8)

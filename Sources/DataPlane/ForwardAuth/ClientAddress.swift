@@ -3,17 +3,22 @@ import HTTPWire
 
 /// Where a request comes from: the last hop that is not a trusted proxy.
 enum ClientAddress {
-    /// Walks `X-Forwarded-For` from the right, past trusted proxies. Nil when the address is not known or not legible: a
+    /// Walks the values of one field from the right, past trusted proxies. Nil when the address is not known or not legible: a
     /// proxy's own address is never taken for the client's, or a key limited to the proxies' network would work for all.
-    /// - Parameter peer: who connected; nil for a Unix socket, whose other side is trusted like a proxy.
+    /// - Parameters:
+    ///   - peer: who connected; nil for a Unix socket, whose other side is trusted like a proxy.
+    ///   - field: the one that the gateway writes; nil: the listener trusts none.
     static func find(
-        _ request: borrowing RequestHead, _ bytes: RawSpan, peer: IPAddress?, trusted: [Network]
+        _ request: borrowing RequestHead, _ bytes: RawSpan, peer: IPAddress?, by field: KnownField?, trusted: [Network]
     ) -> IPAddress? {
         guard peer == nil || isTrusted(peer, trusted) else { return peer }
+        guard let field else { return nil }
+        // Unlike X-Forwarded-For, it is never a list: a second one is not the gateway's.
+        if field == .xRealIP, request.count(field) > 1 { return nil }
         var index = request.fieldCount
         while index > 0 {
             index -= 1
-            guard request.field(at: index) == .xForwardedFor else { continue }
+            guard request.field(at: index) == field else { continue }
             switch walk(bytes.slice(request.value(at: index)), trusted) {
             case .client(let address): return address
             case .illegible: return nil

@@ -23,7 +23,7 @@ struct ForwardAuth {
         guard caller.mayVerify(loop) else { return answer.forbidden(Refusal.callers, &out) }
         let original: OriginalRequest
         do throws(OriginalRequest.Fault) {
-            original = try OriginalRequest(request, bytes, trusted: policy.originalHeaders)
+            original = try OriginalRequest(request, bytes, policy)
         } catch {
             return answer.refuse(error.reason, &out)
         }
@@ -33,12 +33,13 @@ struct ForwardAuth {
                 return answer.refuse("there is no policy of this name", &out)
             }
             let path = uri.slice(OriginalURI(uri).path)
-            let host = bytes.slice(request.value(.xForwardedHost) ?? WireRange())
-            guard let rule = policy.rule(host: host, path: path) else {
-                return answer.refuse("the path can be read in more than one way", &out)
+            let rule: PolicySet.Rule
+            switch policy.choose(host: bytes.slice(original.host ?? WireRange()), path: path) {
+            case .rule(let chosen): rule = chosen
+            case .unclear(let reason): return answer.refuse(reason, &out)
             }
             needs.rule = rule
-            if rule.allowsPreflight, FieldCounts(request).isPreflight(original.method(request, bytes)) {
+            if rule.allowsPreflight, FieldCounts(request).isPreflight(original.isOptions) {
                 return answer.pass(uri, &out)
             }
         }
@@ -76,7 +77,8 @@ struct ForwardAuth {
     }
 
     private func clientAddress(_ request: borrowing RequestHead, _ bytes: RawSpan, _ caller: Caller) -> IPAddress? {
-        ClientAddress.find(request, bytes, peer: caller.peer, trusted: loop.settings.trustedProxies)
+        ClientAddress.find(
+            request, bytes, peer: caller.peer, by: policy.addressField, trusted: loop.settings.trustedProxies)
     }
 
     private func write(

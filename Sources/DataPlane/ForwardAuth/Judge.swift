@@ -64,8 +64,10 @@ final class Judge: @unchecked Sendable {
         _ needs: inout Needs, into record: inout CredentialRecord, from address: () -> IPAddress?
     ) -> Judgement {
         let parts = OriginalURI(uri)
-        guard let rule = policy.rule(host: host, path: uri.slice(parts.path)) else {
-            return .malformed("the path can be read in more than one way")
+        let rule: PolicySet.Rule
+        switch policy.choose(host: host, path: uri.slice(parts.path)) {
+        case .rule(let chosen): rule = chosen
+        case .unclear(let reason): return .malformed(reason)
         }
         needs.rule = rule
         if rule.allowsPreflight, fields.isPreflight(isOptions) { return .passed }

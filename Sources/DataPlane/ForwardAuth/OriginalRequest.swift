@@ -20,12 +20,14 @@ struct OriginalRequest {
 
     /// The original path and query, if the gateway said.
     let uri: WireRange?
+    /// The original host, from the one field that the listener trusts for it.
+    let host: WireRange?
+    /// Whether the original method, or this request's own if the gateway said none, is OPTIONS.
+    let isOptions: Bool
 
-    init(
-        _ request: borrowing RequestHead, _ bytes: RawSpan, trusted: ListenerAddress.OriginalHeaders?
-    ) throws(Fault) {
-        let readsForwarded = trusted != .xOriginal
-        let readsOriginal = trusted != .xForwarded
+    init(_ request: borrowing RequestHead, _ bytes: RawSpan, _ policy: ListenerPolicy) throws(Fault) {
+        let readsForwarded = policy.originalHeaders != .xOriginal
+        let readsOriginal = policy.originalHeaders != .xForwarded
         if readsForwarded {
             guard request.count(.xForwardedMethod) <= 1, request.count(.xForwardedProto) <= 1,
                 request.count(.xForwardedHost) <= 1, request.count(.xForwardedUri) <= 1
@@ -34,21 +36,20 @@ struct OriginalRequest {
         if readsOriginal {
             guard request.count(.xOriginalMethod) <= 1, request.count(.xOriginalURI) <= 1 else { throw .repeated }
         }
+        if let field = policy.hostField, request.count(field) > 1 { throw .repeated }
         let forwarded = readsForwarded ? request.value(.xForwardedUri) : nil
         let original = readsOriginal ? request.value(.xOriginalURI) : nil
         try Self.requireSame(forwarded, original, bytes)
-        if readsForwarded, readsOriginal {
-            try Self.requireSame(request.value(.xForwardedMethod), request.value(.xOriginalMethod), bytes)
-        }
+        let forwardedMethod = readsForwarded ? request.value(.xForwardedMethod) : nil
+        let originalMethod = readsOriginal ? request.value(.xOriginalMethod) : nil
+        try Self.requireSame(forwardedMethod, originalMethod, bytes)
         uri = forwarded ?? original
-    }
-
-    /// Whether the original method, or this request's own if the gateway said none, is OPTIONS.
-    func method(_ request: borrowing RequestHead, _ bytes: RawSpan) -> Bool {
-        guard let told = request.value(.xForwardedMethod) ?? request.value(.xOriginalMethod) else {
-            return request.method == .options
+        host = policy.hostField.flatMap { request.value($0) }
+        if let method = forwardedMethod ?? originalMethod {
+            isOptions = bytes.slice(method).isEqual("OPTIONS")
+        } else {
+            isOptions = request.method == .options
         }
-        return bytes.slice(told).isEqual("OPTIONS")
     }
 
     private static func requireSame(_ left: WireRange?, _ right: WireRange?, _ bytes: RawSpan) throws(Fault) {

@@ -1,4 +1,5 @@
 public import CredentialModel
+import HTTPWire
 
 /// What is asked of requests that fall under a rule.
 public struct PolicyRule: Sendable, Equatable {
@@ -73,17 +74,32 @@ public struct Policy: Sendable, Equatable {
                         "policy '\(name)': the path '\(place.path)' must begin with / and have no dots, doubles or %")
             }
             if let host = place.host {
-                guard !host.isEmpty, host == host.lowercased(), !host.contains(where: { ":/?# ".contains($0) }) else {
+                guard host == host.lowercased(), Self.isName(host) else {
                     throw ListFault(
-                        reason: "policy '\(name)': the host '\(host)' must be a name in lower case without a port")
+                        reason: "policy '\(name)': the host '\(host)' must be a name or an IPv4 address in lower case, "
+                            + "without a port and without a dot at the end (names beyond ASCII as xn--…)")
                 }
+            }
+        }
+        for (index, place) in places.enumerated() {
+            let folded = RulePath(place.path).folded
+            for other in places[..<index] where other.host == place.host && RulePath(other.path).folded == folded {
+                throw ListFault(
+                    reason:
+                        "policy '\(name)': two rules for '\(other.path)' and '\(place.path)', which servers may take "
+                        + "for the same path: keep one of them")
             }
         }
     }
 
     private static func isPlain(_ path: String) -> Bool {
         let bytes = Array(path.utf8)
-        return AmbiguousPath.isPlain(bytes.octets)
+        return PlainPath.isPlain(bytes.octets)
+    }
+
+    private static func isName(_ host: String) -> Bool {
+        let bytes = Array(host.utf8)
+        return !host.hasPrefix("[") && HostName.find(in: bytes.octets)?.count == bytes.count
     }
 
     private func check(_ rule: PolicyRule) throws(ListFault) {

@@ -18,62 +18,78 @@ public final class PolicySet: Sendable {
         }
     }
 
+    /// What a policy says of a request.
+    enum Choice {
+        case rule(Rule)
+        /// The request could be one for which another rule holds.
+        case unclear(StaticString)
+    }
+
     final class Entry: Sendable {
+        private struct Place {
+            let host: [UInt8]
+            let path: RulePath
+            let rule: Rule
+        }
+
         fileprivate let name: [UInt8]
-        fileprivate let rule: Rule
+        private let rule: Rule
         /// Those of a host before those of any, and longer paths before shorter ones: the first that fits holds.
-        fileprivate let places: [(host: [UInt8], path: [UInt8], rule: Rule)]
+        private let places: [Place]
+        private let hasHosts: Bool
 
         init(_ policy: Policy) {
             name = Array(policy.name.utf8)
             rule = Rule(policy.rule)
-            places = policy.places.sorted { left, right in
-                (left.host == nil ? 1 : 0, -left.path.utf8.count) < (right.host == nil ? 1 : 0, -right.path.utf8.count)
-            }.map { (Array(($0.host ?? "").utf8), Array($0.path.utf8), Rule($0.rule)) }
+            places = policy.places.map {
+                Place(host: Array(($0.host ?? "").utf8), path: RulePath($0.path), rule: Rule($0.rule))
+            }.sorted { left, right in
+                (left.host.isEmpty ? 1 : 0, -left.path.count) < (right.host.isEmpty ? 1 : 0, -right.path.count)
+            }
+            hasHosts = places.contains { !$0.host.isEmpty }
         }
 
-        /// The rule for a request; nil where servers could disagree on which path it names.
+        /// The rule for a request.
         /// - Parameters:
         ///   - host: as the request has it, with its port; empty when it is not known.
         ///   - path: as it is written, without the query.
-        func rule(host: RawSpan, path: RawSpan) -> Rule? {
-            if places.isEmpty { return rule }
-            guard AmbiguousPath.isPlain(path) else { return nil }
-            for place in places where place.host.isEmpty || Self.isHost(host, place.host) {
-                if Self.isBelow(path, place.path) { return place.rule }
+        func choose(host: RawSpan, path: RawSpan) -> Choice {
+            if places.isEmpty { return .rule(rule) }
+            guard PlainPath.isPlain(path) else { return .unclear("the path can be read in more than one way") }
+            var name = WireRange()
+            if hasHosts {
+                guard let range = HostName.find(in: host) else {
+                    return .unclear("rules by host need exactly one well-formed host")
+                }
+                name = range
             }
-            return rule
-        }
-
-        private static func isHost(_ host: RawSpan, _ name: [UInt8]) -> Bool {
-            guard host.byteCount >= name.count else { return false }
-            for index in 0..<name.count {
-                let byte = host.byte(at: index)
-                guard name[index] == ((0x41...0x5A).contains(byte) ? byte | 0x20 : byte) else { return false }
+            var mayHold: Int?
+            for (index, place) in places.enumerated() {
+                guard place.host.isEmpty || HostName.isEqual(host.slice(name), place.host) else { continue }
+                if mayHold == nil, place.path.mayHold(for: path) { mayHold = index }
+                guard place.path.holds(for: path) else { continue }
+                if mayHold != index { break }
+                return .rule(place.rule)
             }
-            // A dot at the end names the same host, whether or not the application takes it so.
-            let hasDot = host.byteCount > name.count && host.byte(at: name.count) == UInt8(ascii: ".")
-            let end = name.count + (hasDot ? 1 : 0)
-            return host.byteCount == end || host.byte(at: end) == UInt8(ascii: ":")
-        }
-
-        private static func isBelow(_ path: RawSpan, _ prefix: [UInt8]) -> Bool {
-            let count = prefix.last == UInt8(ascii: "/") ? prefix.count - 1 : prefix.count
-            guard path.byteCount >= count else { return false }
-            for index in 0..<count where path.byte(at: index) != prefix[index] { return false }
-            return path.byteCount == count || path.byte(at: count) == UInt8(ascii: "/")
+            guard mayHold == nil else {
+                return .unclear("the path could be taken for one that another rule holds for")
+            }
+            return .rule(rule)
         }
     }
 
     private let entries: [Entry]
     /// Whether some policy looks at host or path.
     public let hasPlaces: Bool
+    /// The names of the policies that look at the host.
+    public let namesWithHosts: [String]
 
     public static let none = PolicySet(checked: [])
 
     private init(checked policies: [Policy]) {
         entries = policies.map { Entry($0) }
         hasPlaces = policies.contains { !$0.places.isEmpty }
+        namesWithHosts = policies.filter { $0.places.contains { $0.host != nil } }.map(\.name)
     }
 
     /// - Throws: what is wrong with which policy.
@@ -99,56 +115,74 @@ public final class PolicySet: Sendable {
     }
 }
 
-/// Paths that servers read differently: with dot segments, empty segments, backslashes or encoded characters that part
-/// segments. Whoever decides by a prefix of such a path decides about another one than is served.
-enum AmbiguousPath {
-    static func isPlain(_ path: RawSpan) -> Bool {
-        var start = 0
+/// The host of a request, by which rules are chosen (RFC 3986 §3.2.2).
+enum HostName {
+    /// Where the name or address lies in a host field, without its port and without one dot at the end, which names the same
+    /// host. Nil for all that could be taken for more than one host or for none: lists, user information, percent-encoding,
+    /// bytes that are not ASCII, empty labels, numbers that some programs read as an IPv4 address.
+    static func find(in field: RawSpan) -> WireRange? {
+        if field.byteCount > 0, field.byte(at: 0) == UInt8(ascii: "[") { return literal(in: field) }
         var index = 0
-        let end = path.byteCount
-        guard end > 0, path.byte(at: 0) == UInt8(ascii: "/") else { return false }
-        while index < end {
-            let byte = path.byte(at: index)
-            switch byte {
-            case UInt8(ascii: "/"):
-                if index > 0, !isSegment(path, start, index) { return false }
-                start = index + 1
-            case UInt8(ascii: "\\"), UInt8(ascii: ";"): return false
-            case UInt8(ascii: "%") where isRisky(path, index): return false
-            default: break
+        var label = 0
+        while index < field.byteCount, field.byte(at: index) != UInt8(ascii: ":") {
+            switch field.byte(at: index) {
+            case UInt8(ascii: "."):
+                guard index > label else { return nil }
+                label = index + 1
+            case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, UInt8(ascii: "-"), UInt8(ascii: "_"): break
+            default: return nil
             }
             index += 1
         }
-        // Nothing behind the last slash is a folder's own path.
-        return start == end || isSegment(path, start, end)
+        guard isPort(field, index) else { return nil }
+        // A dot at the end leaves the last label empty; it is the one before that ends the name.
+        let end = label == index ? index - 1 : index
+        guard (1...253).contains(end) else { return nil }
+        let name = WireRange(0, end)
+        guard !endsInNumber(field.slice(name)) || IPAddress(field.slice(name)) != nil else { return nil }
+        return name
     }
 
-    private static func isSegment(_ path: RawSpan, _ start: Int, _ end: Int) -> Bool {
-        let count = end - start
-        if count == 0 { return false }
-        if count == 1 { return path.byte(at: start) != UInt8(ascii: ".") }
-        return count != 2 || path.byte(at: start) != UInt8(ascii: ".") || path.byte(at: start + 1) != UInt8(ascii: ".")
-    }
-
-    /// An encoded `.`, `/`, `\`, `;`, `%`, an unreserved character that could have been written plainly, and what is no encoding.
-    private static func isRisky(_ path: RawSpan, _ index: Int) -> Bool {
-        guard index + 2 < path.byteCount, let high = digit(path.byte(at: index + 1)),
-            let low = digit(path.byte(at: index + 2))
-        else { return true }
-        let byte = high << 4 | low
-        switch byte {
-        case 0...0x1F, 0x7F, 0x25, 0x2D, 0x2E, 0x2F, 0x3B, 0x5C, 0x5F, 0x7E: return true
-        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: return true
-        default: return false
+    /// Whether a host that was found is the one of a rule, which is in lower case.
+    static func isEqual(_ host: RawSpan, _ name: [UInt8]) -> Bool {
+        guard host.byteCount == name.count else { return false }
+        for index in 0..<name.count {
+            let byte = host.byte(at: index)
+            guard name[index] == ((0x41...0x5A).contains(byte) ? byte | 0x20 : byte) else { return false }
         }
+        return true
     }
 
-    private static func digit(_ byte: UInt8) -> UInt8? {
-        switch byte {
-        case 0x30...0x39: byte - 0x30
-        case 0x41...0x46: byte - 0x37
-        case 0x61...0x66: byte - 0x57
-        default: nil
+    private static func literal(in field: RawSpan) -> WireRange? {
+        var end = 1
+        while end < field.byteCount, field.byte(at: end) != UInt8(ascii: "]") { end += 1 }
+        guard end < field.byteCount, IPAddress(field.slice(WireRange(1, end))) != nil, isPort(field, end + 1) else {
+            return nil
         }
+        return WireRange(0, end + 1)
+    }
+
+    /// Whether nothing or a port stands at `index`. An empty one is legal.
+    private static func isPort(_ field: RawSpan, _ index: Int) -> Bool {
+        guard index < field.byteCount else { return true }
+        guard field.byte(at: index) == UInt8(ascii: ":"), field.byteCount - index <= 6 else { return false }
+        for offset in index + 1..<field.byteCount where !(0x30...0x39).contains(field.byte(at: offset)) { return false }
+        return true
+    }
+
+    /// Whether the last label is a number, decimal or hexadecimal: then the whole is an address and no name (WHATWG URL §3.5).
+    private static func endsInNumber(_ name: RawSpan) -> Bool {
+        var start = name.byteCount
+        while start > 0, name.byte(at: start - 1) != UInt8(ascii: ".") { start -= 1 }
+        let isHexadecimal =
+            name.byteCount - start >= 2 && name.byte(at: start) == 0x30 && name.byte(at: start + 1) | 0x20 == 0x78
+        for offset in (isHexadecimal ? start + 2 : start)..<name.byteCount {
+            switch name.byte(at: offset) {
+            case 0x30...0x39: continue
+            case 0x41...0x46 where isHexadecimal, 0x61...0x66 where isHexadecimal: continue
+            default: return false
+            }
+        }
+        return true
     }
 }

@@ -5,7 +5,8 @@ public enum KnownField: UInt8, Equatable, Hashable, Sendable, CaseIterable {
     case accessControlRequestMethod, accessControlRequestHeaders
     case forwarded
     case xForwardedMethod, xForwardedProto, xForwardedHost, xForwardedUri, xForwardedFor
-    case xOriginalMethod, xOriginalURI
+    case xOriginalMethod, xOriginalURI, xOriginalHost
+    case xRealIP
     case lastEventID
     /// Any other name.
     case unknown
@@ -59,12 +60,14 @@ extension KnownField {
     private static func medium(_ first: UInt64, _ last: UInt64, _ count: Int) -> KnownField {
         switch (count, first, last) {
         case (9, folded("forwarde"), folded("orwarded")): .forwarded
+        case (9, folded("x-real-i"), folded("-real-ip")): .xRealIP
         case (10, folded("connecti"), folded("nnection")): .connection
         case (12, folded("content-"), folded("ent-type")): .contentType
         case (13, folded("authoriz"), folded("rization")): .authorization
         case (13, folded("last-eve"), folded("event-id")): .lastEventID
         case (14, folded("content-"), folded("t-length")): .contentLength
         case (14, folded("x-origin"), folded("inal-uri")): .xOriginalURI
+        case (15, folded("x-origin"), folded("nal-host")): .xOriginalHost
         case (15, folded("x-forwar"), folded("rded-for")): .xForwardedFor
         case (15, folded("x-forwar"), folded("rded-uri")): .xForwardedUri
         case (16, folded("x-forwar"), folded("ded-host")): .xForwardedHost

@@ -69,6 +69,7 @@ struct Daemon: Sendable {
     private func serve(
         _ store: CredentialStore, _ readiness: DataPlane.Readiness, _ exposition: Exposition, _ logger: Logger
     ) async throws {
+        Self.warn(of: settings.dataPlane.policies, settings.listeners, logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
         let issuer = Issuer(
             store: store, policy: settings.lifetimes, grantPolicy: settings.grants, pepperPath: settings.pepperPath)
@@ -89,7 +90,7 @@ struct Daemon: Sendable {
         let network = try controlNetwork(administration, logger, announcement)
         let upkeep = Upkeep(
             store: store, identity: settings.identity, keyWarningSeconds: settings.lifetimes.keyWarningSeconds,
-            reloadPolicies: reloadingPolicies(of: dataPlane), logger: logger)
+            reloadPolicies: reloadingPolicies(of: dataPlane, logger), logger: logger)
         let services = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 // Ended in reverse order: the data plane drains before administration goes.
@@ -106,10 +107,18 @@ struct Daemon: Sendable {
     }
 
     /// Nil where there are none.
-    private func reloadingPolicies(of dataPlane: DataPlaneServer) -> (@Sendable () throws -> Void)? {
+    private func reloadingPolicies(of dataPlane: DataPlaneServer, _ logger: Logger) -> (@Sendable () throws -> Void)? {
         guard let path = settings.policyPath else { return nil }
         let listeners = settings.listeners
-        return { dataPlane.use(try ServeSettings.policies(path, listeners: listeners)) }
+        return {
+            let policies = try ServeSettings.policies(path, listeners: listeners)
+            Self.warn(of: policies, listeners, logger)
+            dataPlane.use(policies)
+        }
+    }
+
+    private static func warn(of policies: PolicySet, _ listeners: [ListenerAddress], _ logger: Logger) {
+        for warning in DataPlaneSettings.warnings(policies, for: listeners) { logger.warning("\(warning)") }
     }
 
     private func controlNetwork(

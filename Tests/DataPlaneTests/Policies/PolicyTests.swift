@@ -30,9 +30,14 @@ import Testing
             #expect(
                 fault(Policy(name: "a", rule: PolicyRule(), places: [.init(path: path, rule: PolicyRule())])) != nil)
         }
-        for host in ["", "Host.example", "h:80", "h/x"] {
+        for host in ["", "Host.example", "h:80", "h/x", "h.", "a..b", "*.example", "bücher.example", "[::1]", "0x7f.1"]
+        {
             #expect(
                 fault(Policy(name: "a", rule: PolicyRule(), places: [.init(host: host, rule: PolicyRule())])) != nil)
+        }
+        for (first, second) in [("/a", "/A"), ("/a", "/a."), ("/a/b", "/a/B/"), ("/a%3Ab", "/a:b")] {
+            let places = [first, second].map { Policy.Place(path: $0, rule: PolicyRule()) }
+            #expect(fault(Policy(name: "a", rule: PolicyRule(), places: places))?.contains("two rules") == true)
         }
     }
 
@@ -48,6 +53,16 @@ import Testing
         #expect(fits(placed, "http://127.0.0.1:1?headers=x-forwarded"))
         #expect(fits(placed, "http://127.0.0.1:1?authz-only=a"))
         #expect(!fits(plain, "http://127.0.0.1:1?authz-only=b"))
+        let hosts = try PolicySet([
+            Policy(name: "h", rule: PolicyRule(), places: [.init(host: "a.example", rule: PolicyRule())])
+        ])
+        func warnings(_ policies: PolicySet, _ listener: String) throws -> Int {
+            DataPlaneSettings.warnings(policies, for: [try ListenerAddress("http://127.0.0.1:1?\(listener)")]).count
+        }
+        #expect(try warnings(hosts, "headers=x-original") == 1)
+        #expect(try warnings(placed, "headers=x-original") == 0)
+        #expect(try warnings(hosts, "headers=x-original&host=host") == 0)
+        #expect(try warnings(hosts, "headers=x-forwarded") == 0)
         // Over gRPC the message describes the request.
         #expect(fits(placed, "grpc+unix:/a") && fits(placed, "grpc+unix:/a?policy=a"))
         #expect(!fits(plain, "grpc+unix:/a?policy=b"))
