@@ -57,7 +57,8 @@ import Testing
         ("X-Forwarded-Method", .xForwardedMethod), ("X-Forwarded-Proto", .xForwardedProto),
         ("X-Forwarded-Host", .xForwardedHost), ("X-Forwarded-Uri", .xForwardedUri),
         ("X-Forwarded-For", .xForwardedFor), ("X-Original-Method", .xOriginalMethod),
-        ("X-Original-URI", .xOriginalURI), ("Last-Event-ID", .lastEventID),
+        ("X-Original-URI", .xOriginalURI), ("X-Original-Host", .xOriginalHost), ("X-Real-IP", .xRealIP),
+        ("Last-Event-ID", .lastEventID),
     ])
     func `a known name is recognised in any case, and nothing near it`(name: String, field: KnownField) {
         for spelling in [name, name.lowercased(), name.uppercased()] { #expect(recognise(spelling) == field) }
@@ -75,8 +76,8 @@ import Testing
     }
 
     @Test func `all known fields are covered above`() {
-        #expect(KnownField.allCases.count == 23)
-        #expect(KnownField.unknown.rawValue == 22)
+        #expect(KnownField.allCases.count == 25)
+        #expect(KnownField.unknown.rawValue == 24)
     }
 
     @Test func `equal fields are counted, the first one is at hand, and the others are found in order`() {
