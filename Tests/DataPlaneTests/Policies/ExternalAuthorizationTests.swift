@@ -169,7 +169,8 @@ import Testing
             let client = try await server.connect()
             let reader = "Authorization: ApiKey \(try await key(server, ["orders:read"]))"
             func verify(_ uri: String, _ query: String = "policy=orders") async throws -> Int {
-                try await ask(client, "/verify?" + query, [reader, "X-Forwarded-Uri: \(uri)", "X-Forwarded-Host: a.b"]).status
+                try await ask(client, "/verify?" + query, [reader, "X-Forwarded-Uri: \(uri)", "X-Forwarded-Host: a.b"])
+                    .status
             }
             #expect(try await verify("/orders/7") == 200)
             #expect(try await verify("/orders/admin") == 403)
