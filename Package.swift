@@ -15,6 +15,9 @@ let administration: [SwiftSetting] = [
 /// Tests may use Foundation and pointers freely; warnings are errors there too.
 let tests: [SwiftSetting] = [.treatAllWarnings(as: .error)]
 
+/// A debug build is the proofs' build too: there, PROOF_BREAKS takes a guarantee away (Sources/CMachine/ProofSwitches.c).
+let proofSwitches: SwiftSetting = .define("COUNTERSIGN_PROOF", .when(configuration: .debug))
+
 let core: [Target.Dependency] = [
     "CredentialModel", "CredentialDigest", "RecordCache", "LMDB", "CredentialStore", "Verification", "Issuance",
 ]
@@ -81,7 +84,7 @@ let package = Package(
     targets: [
         // MARK: System libraries and what Swift cannot say without a pointer
         // Not CSystem: swift-system, which SwiftNIO brings along, has a target of that name.
-        .target(name: "CMachine"),
+        .target(name: "CMachine", cSettings: [.define("COUNTERSIGN_PROOF", .when(configuration: .debug))]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
 
@@ -96,11 +99,11 @@ let package = Package(
             name: "CredentialDigest", dependencies: ["CredentialModel", "COpenSSL", "CMachine"], swiftSettings: strict),
         .target(
             name: "RecordCache", dependencies: ["CredentialModel", "CMachine"],
-            swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
+            swiftSettings: strict + [.enableExperimentalFeature("Lifetimes"), proofSwitches]),
         .target(
             name: "CredentialStore",
             dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "LMDB", "CMachine"],
-            swiftSettings: strict),
+            swiftSettings: strict + [proofSwitches]),
         .target(
             name: "Verification",
             dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "CredentialStore"],

@@ -35,3 +35,10 @@ install_unstarted() (
 need_swift() {
     command -v swift >/dev/null || { echo "Swift 6.2 or later is needed: https://www.swift.org/install/linux" >&2; exit 2; }
 }
+
+# proof_build PRODUCT: builds the debug binary, which is that of the tests too, and prints its path. In it, and in no release,
+# the environment variable PROOF_BREAKS takes a guarantee away (Sources/CMachine/ProofSwitches.c).
+proof_build() {
+    need_swift
+    swift build --product "$1" </dev/null >&2 && echo "$here/.build/debug/$1"
+}

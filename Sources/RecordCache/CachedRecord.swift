@@ -232,11 +232,12 @@ extension AtomicBlock {
         // The fence keeps the loads before it before the second load of the lock.
         atomicMemoryFence(ordering: .acquiring)
         guard load(SlotLayout.lock) == lock else { return false }
-        #if !COUNTERSIGN_WITHOUT_FLOOR_CHECK
-            // Acquire: what the mutation published before it raised the floor is seen as well.
-            guard stamp & SlotRange.stamp >= acquire(SlotLayout.floor) else { return false }
+        #if COUNTERSIGN_PROOF
+            // Broken on purpose: deploy/proofs/races must notice.
+            if cs_is_broken(cs_floor_check_on_hits) != 0 { return true }
         #endif
-        return true
+        // Acquire: what the mutation published before it raised the floor is seen as well.
+        return stamp & SlotRange.stamp >= acquire(SlotLayout.floor)
     }
 
     /// The stamp of what is in this slot, for a look at it that decides nothing.

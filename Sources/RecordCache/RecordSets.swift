@@ -1,6 +1,10 @@
 import CredentialModel
 import Synchronization
 
+#if COUNTERSIGN_PROOF
+    import CMachine
+#endif
+
 /// The sets of ``RecordCache`` in memory, and what readers and fillers do there. Its rules stand beside that.
 struct RecordSets: ~Copyable, Sendable {
     static let wayCount = Directory.wayCount
@@ -223,8 +227,11 @@ struct RecordSets: ~Copyable, Sendable {
     func raiseFloor(of set: Int, to transaction: UInt64) {
         for way in 0..<Self.wayCount { slot(way, of: set).prefetch(SlotLayout.floor) }
         for way in 0..<Self.wayCount {
-            #if COUNTERSIGN_RAISES_THE_LAST_FIRST
-                let way = Self.wayCount &- 1 &- way
+            #if COUNTERSIGN_PROOF
+                // Broken on purpose: deploy/proofs/races must notice. A scheduler may stop this thread between any two slots.
+                let isBroken = cs_is_broken(cs_remembered_floor_last) != 0
+                let way = isBroken ? Self.wayCount &- 1 &- way : way
+                defer { if isBroken { cs_pause_milliseconds(0) } }
             #endif
             slot(way, of: set).raise(SlotLayout.floor, to: transaction)
         }

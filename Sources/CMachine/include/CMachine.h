@@ -165,4 +165,24 @@ static inline int cs_populate(void *memory, uint64_t bytes) {
 
 static inline void cs_unmap_words(void *memory, uint64_t bytes) { munmap(memory, bytes); }
 
+/// Guarantees that a proof build can take away, so that deploy/proofs can show that it would notice. There is a proof build
+/// where COUNTERSIGN_PROOF is defined: debug builds, and no release. See ProofSwitches.c.
+enum cs_guarantee {
+    cs_commit_before_acknowledgement,
+    cs_floors_before_acknowledgement,
+    cs_floor_check_on_hits,
+    cs_remembered_floor_last,
+    cs_learn_before_following,
+};
+
+/// Whether the environment variable PROOF_BREAKS names the guarantee.
+/// Not defined outside a proof build: whoever calls it there does not link.
+int cs_is_broken(enum cs_guarantee guarantee);
+
+/// Stops the thread where a scheduler might stop it.
+static inline void cs_pause_milliseconds(uint32_t milliseconds) {
+    struct timespec pause = {milliseconds / 1000, (long)(milliseconds % 1000) * 1000000};
+    nanosleep(&pause, 0);
+}
+
 #endif

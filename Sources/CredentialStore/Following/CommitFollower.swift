@@ -4,6 +4,10 @@ import LMDB
 import RecordCache
 import Synchronization
 
+#if COUNTERSIGN_PROOF
+    import CMachine
+#endif
+
 // How a process keeps a cache of a store that another process writes to.
 //
 // ## The claim
@@ -121,9 +125,11 @@ final class CommitFollower: Sendable {
                 }
                 // Somebody else may have done it while this one waited for the lock.
                 guard watch.newest > applied.load(ordering: .relaxed) || (isDue && state.lacksPepper) else { return }
-                #if COUNTERSIGN_FOLLOWS_BEFORE_IT_KNOWS
+                #if COUNTERSIGN_PROOF
                     // Broken on purpose: deploy/proofs/races must notice.
-                    applied.store(watch.newest, ordering: .releasing)
+                    if cs_is_broken(cs_learn_before_following) != 0 {
+                        applied.store(watch.newest, ordering: .releasing)
+                    }
                 #endif
                 let snapshot = try learn(&state, looksForPeppers: isDue)
                 // Release: whoever sees this number sees all floors and watermarks that were raised before.

@@ -3,6 +3,10 @@ import CredentialModel
 import LMDB
 import Synchronization
 
+#if COUNTERSIGN_PROOF
+    import CMachine
+#endif
+
 // One thread takes every mutation that waits, runs them in one transaction, commits once, tells the readers, and then
 // acknowledges all. A durable commit costs the same for one as for hundreds.
 //
@@ -104,21 +108,26 @@ final class GroupCommit: Sendable {
                     } catch StoreFailure.lmdb(.mapFull) {
                         throw Spoilt.mapFull
                     }
-                    #if COUNTERSIGN_ACKNOWLEDGES_BEFORE_COMMIT
+                    #if COUNTERSIGN_PROOF
                         // Broken on purpose: deploy/proofs/crashes must notice.
-                        for (index, mutation) in waiting.enumerated() { mutation.finish(refused[index]) }
+                        if cs_is_broken(cs_commit_before_acknowledgement) != 0 { Self.acknowledge(&waiting, refused) }
                     #endif
                     return writer.publication
                 }
             }
             interning.committed()
             let durable = ContinuousClock.now
+            #if COUNTERSIGN_PROOF
+                // Broken on purpose: deploy/proofs/histories must notice. A scheduler may stop this thread here for as long.
+                if cs_is_broken(cs_floors_before_acknowledgement) != 0 {
+                    Self.acknowledge(&waiting, refused)
+                    cs_pause_milliseconds(5)
+                }
+            #endif
             if commit.changed { published.apply(commit.value, transaction: commit.transactionID, peppers: peppers) }
             commits.note(waiting, changed: commit.changed, since: begun, durable: durable)
             // Readers know by now; only here does a caller learn that it is done.
-            #if !COUNTERSIGN_ACKNOWLEDGES_BEFORE_COMMIT
-                for (index, mutation) in waiting.enumerated() { mutation.finish(refused[index]) }
-            #endif
+            Self.acknowledge(&waiting, refused)
             return .committed
         } catch Spoilt.by(let index, let error) {
             waiting.remove(at: index).finish(error)
@@ -136,6 +145,12 @@ final class GroupCommit: Sendable {
         } catch {
             return fatal(waiting + postponed, .closed)
         }
+    }
+
+    /// Finishes each mutation of a batch and takes it out: none is finished twice.
+    private static func acknowledge(_ batch: inout [Mutation], _ refused: [Int: any Error]) {
+        for (index, mutation) in batch.enumerated() { mutation.finish(refused[index]) }
+        batch.removeAll()
     }
 
     /// The map is full: drop what creates and run the rest again. If only revocations are left, half of them: a smaller

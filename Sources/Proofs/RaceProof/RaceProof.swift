@@ -6,8 +6,8 @@ import Foundation
 // cache itself runs at full speed over a store that is simulated by atomic words, each commit a new version. The real
 // store runs some ten thousand rounds, with all of its machinery.
 //
-// A proof that cannot fail proves nothing. With `--mutant` the protocol is broken on purpose, and a build with
-// `-DCOUNTERSIGN_WITHOUT_FLOOR_CHECK` leaves out the one check that the claim rests on; both must end with a violation.
+// A proof that cannot fail proves nothing. With `--mutant` the protocol is broken on purpose, and in a debug build
+// `PROOF_BREAKS=floor-check-on-hits` leaves out the one check that the claim rests on; both must end with a violation.
 
 @main
 enum RaceProof {
