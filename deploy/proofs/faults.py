@@ -1,0 +1,330 @@
+"""Lets system calls of the service fail one by one, and sees that it never accepts what is revoked or unknown, and that it says
+what is wrong: a sentence, an exit status or 503, and never a hang. See faults and faults-inject.c.
+
+    faults.py PROGRAM SHIM ROUNDS
+"""
+
+import errno
+import itertools
+import mmap
+import os
+import random
+import signal
+import struct
+import sys
+import tempfile
+import time
+import traceback
+import zlib
+
+from histories_check import ALIVE, CREATE, DEAD, EDIT, END, READ, History, Operation, self_test
+from proof_service import INACTIVE, PATIENCE, Connection, Introspector, Service, Unproven
+
+PROGRAM, SHIM, ROUNDS = sys.argv[1], sys.argv[2], int(sys.argv[3])
+KINDS = ["pwrite", "write", "sync", "open", "mmap", "accept", "epoll_wait", "epoll_ctl", "read", "truncate", "name"]
+SHORT = 0
+# What the kernel really answers to each of them.
+ERRORS = {
+    "pwrite": [errno.EIO, errno.ENOSPC, SHORT], "write": [errno.EPIPE, errno.ENOBUFS, errno.EIO, SHORT],
+    "sync": [errno.EIO, errno.ENOSPC], "open": [errno.EMFILE, errno.ENFILE, errno.EIO],
+    "mmap": [errno.ENOMEM], "accept": [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ECONNABORTED, errno.EINTR],
+    "epoll_wait": [errno.EINTR], "epoll_ctl": [errno.ENOMEM, errno.ENOSPC], "read": [errno.ECONNRESET, errno.EINTR, SHORT],
+    "truncate": [errno.EIO, errno.ENOSPC], "name": [errno.EIO, errno.ENOSPC],
+}
+# SwiftNIO traps when an event loop cannot be made: before anybody has been told that the service is there.
+ONLY_WHILE_RUNNING = {"epoll_ctl"}
+STATUSES = (0, 1, 2, 3)
+ANSWER_SECONDS_MAX = 15
+DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+class Faults:
+    """The rows of faults-inject.c, one for each kind of call."""
+
+    ROW = 40
+
+    def __init__(self, folder):
+        self.path = folder / "faults"
+        self.path.write_bytes(bytes(4096))
+        with open(self.path, "r+b") as file:
+            self.memory = mmap.mmap(file.fileno(), 4096)
+
+    def arm(self, kind, error, place, times):
+        start = KINDS.index(kind) * self.ROW
+        # The number of times last: it is what makes it count.
+        struct.pack_into("<q", self.memory, start, place)
+        struct.pack_into("<q", self.memory, start + 24, 0)
+        struct.pack_into("<q", self.memory, start + 32, error)
+        struct.pack_into("<q", self.memory, start + 8, times)
+
+    def disarm(self):
+        """Returns how many calls have failed since the row was armed, summed over the rows."""
+        fired = 0
+        for index in range(len(KINDS)):
+            struct.pack_into("<q", self.memory, index * self.ROW + 8, 0)
+            fired += struct.unpack_from("<q", self.memory, index * self.ROW + 24)[0]
+            struct.pack_into("<q", self.memory, index * self.ROW + 24, 0)
+        return fired
+
+
+def unknown_key():
+    """Well-formed, and never issued."""
+    body = "iik1_" + "".join(random.choices(DIGITS[:10], k=11)) + "_" + "".join(random.choices(DIGITS, k=43))
+    checksum, digits = zlib.crc32(body.encode()), ""
+    for _ in range(6):
+        checksum, digit = divmod(checksum, 62)
+        digits = DIGITS[digit] + digits
+    return body + digits
+
+
+class Scene:
+    """A service under the shim, what was done to its credentials, and what was wrong so far."""
+
+    def __init__(self):
+        self.service = Service(PROGRAM, "--threads", "1")
+        self.faults = Faults(self.service.folder)
+        self.service.environment = {
+            "COUNTERSIGN_CACHE_BYTES": str(8 << 20), "LD_PRELOAD": SHIM, "FAULTS_CONTROL": str(self.faults.path)}
+        self.operations, self.deaths, self.problems, self.texts = [], [], [], []
+        self.name, self.refused, self.exits = "", 0, 0
+        self.expiry = int(time.time()) + 30 * 86_400
+        self.service.start()
+        self.introspector = Introspector(self.service.made("client", "create", "--name", "auditor", "--may", "introspect"))
+        # What is asked with every fault: one that lives, one that is dead, one that nobody knows.
+        self.unknown = unknown_key()
+        with Connection(self.service.control) as control:
+            self.living, self.revoked = self.create(control), self.create(control)
+            self.change(control, "DELETE", f"/v1/keys/{self.revoked[5:16]}", None, END, self.revoked[5:16])
+
+    def problem(self, text):
+        self.problems.append(f"{self.name}: {text}")
+
+    # Asking. A connection that breaks is an answer too; one that stays silent is not.
+
+    def ask(self, place, *request):
+        called = time.monotonic_ns()
+        try:
+            with Connection(place, ANSWER_SECONDS_MAX) as connection:
+                answer = connection.ask(*request)
+        except TimeoutError:
+            if self.service.process.poll() is None:
+                self.problem(f"{request[0]} {request[1]} was not answered within {ANSWER_SECONDS_MAX} s")
+            return called, time.monotonic_ns(), None
+        except OSError:
+            return called, time.monotonic_ns(), None
+        return called, time.monotonic_ns(), answer
+
+    def verify(self, place, text):
+        called, answered, answer = self.ask(
+            place, "POST", "/oauth2/introspect", b"token=" + text.encode(), self.introspector.fields)
+        if answer is None or answer.status == 503:
+            self.refused += 1
+        elif answer.status != 200:
+            self.problem(f"introspection was answered with {answer.status}: {answer.body[:200]!r}")
+        elif text == self.unknown:
+            if answer.body != INACTIVE:
+                self.problem("an unknown key is active")
+        elif answer.body == INACTIVE:
+            self.operations.append(Operation(DEAD, text[5:16], None, called, answered))
+        else:
+            self.operations.append(Operation(READ, text[5:16], answer.json["exp"], called, answered))
+
+    def change(self, connection, method, target, body, kind, subject, value=None):
+        """Over a connection, or a new one for a place. Returns the answer when it was done."""
+        called = time.monotonic_ns()
+        answer = None
+        try:
+            if isinstance(connection, Connection):
+                answer = connection.ask_json(method, target, body)
+            else:
+                with Connection(connection, ANSWER_SECONDS_MAX) as own:
+                    answer = own.ask_json(method, target, body)
+        except TimeoutError:
+            if self.service.process.poll() is None:
+                self.problem(f"{method} {target} was not answered within {ANSWER_SECONDS_MAX} s")
+        except OSError:
+            pass
+        answered = time.monotonic_ns()
+        if answer is not None and 200 <= answer.status < 300:
+            if kind != CREATE:
+                self.operations.append(Operation(kind, subject, value, called, answered))
+            return called, answered, answer.json
+        if answer is not None and answer.status not in (503, 507, 409, 404):
+            self.problem(f"{method} {target} was answered with {answer.status}: {answer.body[:200]!r}")
+        if kind != CREATE and (answer is None or answer.status == 503):
+            self.operations.append(Operation(kind, subject, value, called, None))
+        return None
+
+    def create(self, connection):
+        made = self.change(connection, "POST", "/v1/keys", {"owner": "o", "scope": "a:b", "expires_in": 900_000}, CREATE, "")
+        if not made:
+            return None
+        called, answered, key = made[0], made[1], made[2]["items"][0]
+        self.operations.append(Operation(CREATE, key["id"], key["exp"], called, answered, ("o",)))
+        self.texts.append(key["key"])
+        return key["key"]
+
+    def exercise(self):
+        """A little of everything, on new connections."""
+        control = self.service.control
+        for text in (self.living, self.revoked, self.unknown):
+            self.verify(self.service.port, text)
+        made = self.create(control)
+        self.expiry += 1
+        self.change(control, "PATCH", f"/v1/keys/{self.living[5:16]}", {"exp": self.expiry}, EDIT, self.living[5:16], self.expiry)
+        self.verify(self.service.port, self.living)
+        if made:
+            self.verify(self.service.port, made)
+            self.change(control, "DELETE", f"/v1/keys/{made[5:16]}", None, END, made[5:16])
+            self.verify(self.service.port, made)
+        self.ask(self.service.port, "GET", "/readyz")
+        self.ask(self.service.oauth_port, "GET", "/.well-known/oauth-authorization-server")
+
+    # Judging
+
+    def ended(self):
+        """Whether the process has ended: well, if with a status and a sentence."""
+        try:
+            # The end after a failed commit is not the same moment as its answer.
+            status = self.service.process.wait(0.02)
+        except Exception:
+            return False
+        self.judge_end(status)
+        return True
+
+    def judge_end(self, status):
+        self.exits += 1
+        self.deaths.append(time.monotonic_ns())
+        if status not in STATUSES:
+            self.problem(f"ended with {status}: {self.service.last_words(5)}")
+        elif not self.service.log.read_bytes().strip():
+            self.problem(f"ended with {status} and without a word")
+
+    def recover(self):
+        """Without faults it works, at once or after a new start."""
+        if self.service.process.poll() is not None:
+            self.service.log.write_bytes(b"")
+            self.service.start()
+        patience = time.monotonic() + PATIENCE
+        while True:
+            refused, before = self.refused, len(self.problems)
+            self.exercise()
+            if self.refused == refused and len(self.problems) == before:
+                return
+            if self.service.process.poll() is not None:
+                # It saw that it must end only now.
+                self.judge_end(self.service.process.poll())
+                self.service.log.write_bytes(b"")
+                self.service.start()
+            elif time.monotonic() > patience:
+                self.problem(f"does not work again without faults: {self.service.last_words(5)}")
+                self.service.end(signal.SIGKILL)
+                self.deaths.append(time.monotonic_ns())
+                self.service.start()
+                return
+            time.sleep(0.1)
+
+    def while_running(self, kind, error, place, times):
+        self.name = f"call {place} of {kind} while it runs, {times} times, {describe(error)}"
+        self.faults.arm(kind, error, place, times)
+        self.exercise()
+        ended = self.ended()
+        fired = self.faults.disarm()
+        if fired or ended:
+            self.recover()
+        return fired
+
+    def while_starting(self, kind, error, place, times):
+        self.name = f"call {place} of {kind} at the start, {times} times, {describe(error)}"
+        self.service.end(signal.SIGKILL)
+        self.deaths.append(time.monotonic_ns())
+        self.service.log.write_bytes(b"")
+        self.faults.arm(kind, error, place, times)
+        self.service.launch()
+        patience = time.monotonic() + PATIENCE
+        ready = False
+        while not ready and self.service.process.poll() is None:
+            try:
+                with Connection(self.service.port, 2) as connection:
+                    ready = connection.ask("GET", "/readyz").status == 200
+            except OSError:
+                pass
+            if time.monotonic() > patience:
+                self.problem(f"neither starts nor ends: {self.service.last_words(5)}")
+                break
+            time.sleep(0.003)
+        if ready:
+            self.exercise()
+        if self.service.process.poll() is not None:
+            self.judge_end(self.service.process.poll())
+        fired = self.faults.disarm()
+        if not ready and self.service.process.poll() is None:
+            self.service.end(signal.SIGKILL)
+            self.deaths.append(time.monotonic_ns())
+        self.recover()
+        return fired
+
+
+def describe(error):
+    return "by half" if error == SHORT else errno.errorcode[error]
+
+
+def plan(rounds):
+    """Each kind with each of its errors at its first calls, then others at random, until there are enough."""
+    first = [(when, kind, error, place, 1) for place in (1, 2) for when in ("running", "starting")
+             for kind in KINDS for error in ERRORS[kind] if is_possible(when, kind)]
+    random.shuffle(first)
+    yield from itertools.islice(first, rounds)
+    for _ in range(rounds - len(first)):
+        kind = random.choice(KINDS)
+        when = random.choice(("running", "running", "starting")) if is_possible("starting", kind) else "running"
+        yield when, kind, random.choice(ERRORS[kind]), int(random.expovariate(0.1)) + 1, random.choice((1, 1, 2, 5, 50))
+
+
+def is_possible(when, kind):
+    return when == "running" or kind not in ONLY_WHILE_RUNNING
+
+
+def prove(scene):
+    fired = {kind: 0 for kind in KINDS}
+    for when, kind, error, place, times in plan(ROUNDS):
+        act = scene.while_running if when == "running" else scene.while_starting
+        fired[kind] += act(kind, error, place, times)
+    scene.name = "at the end"
+    for text in scene.texts:
+        scene.verify(scene.service.port, text)
+    scene.problems += History(scene.operations, scene.deaths).check()
+    check = scene.service.command("store", "check")
+    if check.returncode != 0:
+        scene.problem(f"store check: {check.stdout}{check.stderr}")
+    if not scene.problems and ROUNDS >= 100 and (silent := [kind for kind in KINDS if not fired[kind]]):
+        raise Unproven(f"never failed: {silent}")
+    print("faults: " + ", ".join(f"{kind} {count}" for kind, count in fired.items()))
+    print(f"faults: {sum(fired.values())} failed calls, {scene.exits} ends of the process, {scene.refused} questions refused, "
+          f"{len(scene.problems)} problems")
+    return scene.problems
+
+
+def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+    self_test()
+    random.seed(int(os.environ.get("FAULTS_SEED", time.time_ns())))
+    scene = None
+    try:
+        scene = Scene()
+        problems = prove(scene)
+    except Unproven as reason:
+        print(f"faults: {scene and scene.name}: {reason}", *(scene.problems if scene else []), sep="\n", file=sys.stderr)
+        return 2
+    except Exception:
+        traceback.print_exc()
+        return 2
+    finally:
+        if scene:
+            scene.service.remove()
+    for line in problems[:40]:
+        print(line, file=sys.stderr)
+    return 1 if problems else 0
+
+
+sys.exit(main())
