@@ -145,7 +145,7 @@ let package = Package(
             name: "ControlPlane",
             dependencies: [
                 "AdministrationAPI", "CredentialModel", "CredentialDigest", "CredentialStore", "Issuance",
-                "Verification", "Listening", "RecordCache",
+                "Verification", "Listening", "RecordCache", "HTTPWire",
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -320,6 +320,8 @@ let package = Package(
                 .product(name: "Metrics", package: "swift-metrics"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             path: "Tests/ControlPlaneFixture", swiftSettings: tests),

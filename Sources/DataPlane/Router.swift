@@ -66,7 +66,10 @@ struct Router: Sendable {
     /// Writes the answer to what is no request. The connection closes behind it.
     func refuse(_ fault: WireFault, _ loop: LoopState, _ out: inout ByteWriter) {
         let exchange = Exchange(minorVersion: 1, isHead: false, keepAlive: false)
-        out.problem(fault.status, fault.reason, exchange, loop) { _ in }
+        out.problem(fault.status, fault.reason, exchange, loop) {
+            // RFC 9110 §15.5.6: a 405 says what is allowed.
+            if fault == .connectMethod { $0.append(field: "Allow", "GET, HEAD, POST") }
+        }
     }
 
     private func isRead(_ request: borrowing RequestHead) -> Bool {

@@ -9,17 +9,14 @@ func checkRequests(_ bytes: [UInt8]) {
     if bytes.count <= 512 {
         require(whole == read(bytes, arriving: Array(0...bytes.count)), "single bytes change the answer")
     }
+    for arriving in [[bytes.count], [cut, bytes.count]] {
+        var pieces = readPieces(bytes, arriving: arriving)
+        pieces.requests = whole.requests
+        require(whole == pieces, "head first, the answer is another")
+    }
 }
 
-/// Everything that a connection learns from its bytes, requests boiled down to a checksum.
-struct Reading: Equatable {
-    var requests: [UInt64] = []
-    var consumed = 0
-    var fault: WireFault?
-}
-
-/// Reads pipelined requests from bytes of which ever more have arrived.
-func read(_ bytes: [UInt8], arriving: [Int]) -> Reading {
+private let limits = {
     var limits = WireLimits()
     limits.bodyBytesMax = 256
     limits.headBytesMax = 1_024
@@ -28,6 +25,55 @@ func read(_ bytes: [UInt8], arriving: [Int]) -> Reading {
     limits.chunkOverheadBytesMax = 128
     limits.trailerBytesMax = 256
     limits.limitBody(to: 1_024, under: "/v1/")
+    return limits
+}()
+
+/// The same where requests are read head first, in pieces. Says nothing of the heads: the same code has read them.
+func readPieces(_ bytes: [UInt8], arriving: [Int]) -> Reading {
+    var parser = RequestParser(limits: limits)
+    var reading = Reading()
+    var body: [UInt8] = []
+    var dropped = 0
+    for arrived in arriving {
+        let end = min(arrived, bytes.count)
+        var wantsMore = false
+        while !wantsMore, reading.fault == nil {
+            let rest = bytes[min(dropped, end)..<end]
+            // SAFETY: plain bytes, all of them initialised.
+            let span = unsafe rest.span.bytes
+            switch parser.parsePiece(span) {
+            case .needMore: wantsMore = true
+            case .head(let consumed, _):
+                require(consumed > 0 && consumed <= span.byteCount, "a head consumes what is not there")
+                body = []
+                dropped += consumed
+            case .body(let range, let consumed):
+                require(range, within: consumed)
+                require(consumed <= span.byteCount, "a body consumes what is not there")
+                body += copy(span.slice(range))
+                dropped += consumed
+            case .end(let consumed):
+                require(consumed <= span.byteCount, "an end consumes what is not there")
+                dropped += consumed
+                reading.bodies.append(body)
+                reading.consumed = dropped
+            case .fault(let fault): reading.fault = fault
+            }
+        }
+    }
+    return reading
+}
+
+/// Everything that a connection learns from its bytes, requests boiled down to a checksum.
+struct Reading: Equatable {
+    var requests: [UInt64] = []
+    var bodies: [[UInt8]] = []
+    var consumed = 0
+    var fault: WireFault?
+}
+
+/// Reads pipelined requests from bytes of which ever more have arrived.
+func read(_ bytes: [UInt8], arriving: [Int]) -> Reading {
     var parser = RequestParser(limits: limits)
     var reading = Reading()
     for arrived in arriving {
@@ -49,6 +95,7 @@ func read(_ bytes: [UInt8], arriving: [Int]) -> Reading {
             case .request(let consumed):
                 require(consumed > 0 && consumed <= span.byteCount, "a request consumes what is not there")
                 reading.requests.append(checksum(parser, span, consumed))
+                reading.bodies.append(parser.withBody(in: span, copy))
                 reading.consumed += consumed
             }
         }

@@ -56,6 +56,7 @@ public struct ControlClient: Sendable {
             request.body = .bytes(ByteBuffer(bytes: body))
             if headers["Content-Type"] == nil { request.headers.add(name: "Content-Type", value: "application/json") }
         }
+        if address.hasPrefix("http+unix") { request.headers.add(name: "Host", value: "countersign") }
         for (name, value) in headers where !value.isEmpty { request.headers.add(name: name, value: value) }
         var configuration = HTTPClient.Configuration()
         configuration.redirectConfiguration = .disallow

@@ -27,7 +27,8 @@ public struct OAuthFixture: Sendable {
     public static func serve(
         login: OAuthSettings.Login? = .application(url: "https://login.example/start"),
         grants: GrantPolicy = GrantPolicy(),
-        corsOrigins: [String] = [], _ body: @escaping @Sendable (OAuthFixture) async throws -> Void
+        corsOrigins: [String] = [], connectionsMax: Int? = nil,
+        _ body: @escaping @Sendable (OAuthFixture) async throws -> Void
     ) async throws {
         let folder = try ControlPlaneFixture.makeFolder()
         defer { try? FileManager.default.removeItem(at: folder) }
@@ -52,7 +53,7 @@ public struct OAuthFixture: Sendable {
         let callers = try AdministrationCallers(store: fixture.store, audience: issuerAddress)
         let oauth = controlPlaneApplication(
             oauth: server, administration: (services, callers), address: try ListenerAddress("http://127.0.0.1:0"),
-            identity: nil, logger: logger
+            identity: nil, connectionsMax: connectionsMax, logger: logger
         ) { signal.yield($0) }
         let group = ServiceGroup(services: [control, oauth], logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { tasks in

@@ -26,6 +26,16 @@ struct CommandProcess {
         return programs.first { FileManager.default.isExecutableFile(atPath: $0.path) } ?? programs[2]
     }
 
+    /// Starts it without waiting; what it says to standard error goes to a file.
+    static func start(_ arguments: [String], in folder: URL, log: String) throws -> ChildProcess {
+        for file in [log, log + ".out"] { try Data().write(to: URL(fileURLWithPath: file)) }
+        return try ChildProcess(
+            program.path, arguments, directory: folder.path,
+            input: FileHandle(forReadingFrom: URL(fileURLWithPath: "/dev/null")),
+            output: FileHandle(forWritingTo: URL(fileURLWithPath: log + ".out")),
+            errors: FileHandle(forWritingTo: URL(fileURLWithPath: log)))
+    }
+
     static func run(
         _ arguments: [String], input: String = "", in folder: URL, writingTo output: String? = nil
     ) async throws -> Outcome {

@@ -23,6 +23,9 @@ struct ProblemAnswers: RouterMiddleware {
             response = try Self.answer(Problem(failure: error))
         } catch let error as HTTPError where error.status == .notFound {
             response = try noRoute(request)
+        } catch let error as RequestConnection.CutOff {
+            // Nobody is there to be answered.
+            throw error
         } catch {
             // The type only: the text of an error from elsewhere may hold what the request held.
             logger.error("control request failed", metadata: ["error": "\(type(of: error))"])

@@ -52,16 +52,6 @@ extension ByteWriter {
         end(slot, from: start, exchange)
     }
 
-    mutating func append(problemBody status: UInt16, _ detail: StaticString) {
-        append("{\"type\":\"about:blank\",\"title\":\"")
-        append(Self.title(status))
-        append("\",\"status\":")
-        append(decimal: UInt64(status))
-        append(",\"detail\":\"")
-        append(detail)
-        append("\"}")
-    }
-
     /// A whole answer with a fixed body.
     mutating func whole(
         _ status: UInt16, _ type: StaticString, _ body: StaticString, _ exchange: Exchange, _ loop: LoopState,
@@ -74,26 +64,5 @@ extension ByteWriter {
         fields(&self)
         endHead()
         if !exchange.isHead { append(body) }
-    }
-
-    private static func title(_ status: UInt16) -> StaticString {
-        switch status {
-        case 400: "Bad Request"
-        case 401: "Unauthorized"
-        case 403: "Forbidden"
-        case 404: "Not Found"
-        case 405: "Method Not Allowed"
-        case 408: "Request Timeout"
-        case 410: "Gone"
-        case 413: "Content Too Large"
-        case 414: "URI Too Long"
-        case 415: "Unsupported Media Type"
-        case 417: "Expectation Failed"
-        case 431: "Request Header Fields Too Large"
-        case 501: "Not Implemented"
-        case 503: "Service Unavailable"
-        case 505: "HTTP Version Not Supported"
-        default: "Error"
-        }
     }
 }

@@ -82,7 +82,7 @@ final class LoopState: @unchecked Sendable {
         let previous = now
         now = store.clock.now()
         guard now != previous else { return }
-        dateLine = Array("Date: \(HTTPDate.text(now))\r\n".utf8)
+        dateLine = Array("Date: \(HTTPDate.text(now.rawValue))\r\n".utf8)
         usual = UsualAnswers(dateLine: dateLine)
     }
 

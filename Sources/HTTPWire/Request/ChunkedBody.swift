@@ -16,7 +16,7 @@ extension RequestParser {
         }
     }
 
-    private mutating func parseChunkSize(_ bytes: RawSpan) -> Step? {
+    mutating func parseChunkSize(_ bytes: RawSpan) -> Step? {
         let end = min(bytes.byteCount, position &+ limits.chunkLineBytesMax)
         let lineFeed = bytes.find(UInt8(ascii: "\n"), from: min(max(position, scanned), end), to: end)
         guard lineFeed < end else {
@@ -37,10 +37,11 @@ extension RequestParser {
             index &+= 1
         }
         guard index > position, areChunkExtensions(bytes, index, lineEnd) else { return fail(.badChunk) }
-        guard size <= bodyMax &- decoded.count else { return fail(.bodyTooLarge) }
+        let taken = handedOut &+ decoded.count
+        guard size <= bodyMax &- taken else { return fail(.bodyTooLarge) }
         position = lineFeed &+ 1
         scanned = 0
-        let overhead = position &- request.bodyRange.start &- decoded.count
+        let overhead = passed &+ position &- request.bodyRange.start &- taken
         guard overhead <= bodyMax &+ limits.chunkOverheadBytesMax else { return fail(.bodyTooLarge) }
         chunkLeft = size
         phase = size > 0 ? .chunkData : .trailers
@@ -65,7 +66,7 @@ extension RequestParser {
         return nil
     }
 
-    private mutating func parseChunkEnd(_ bytes: RawSpan) -> Step? {
+    mutating func parseChunkEnd(_ bytes: RawSpan) -> Step? {
         guard position < bytes.byteCount else { return wait() }
         guard bytes.byte(position) == UInt8(ascii: "\r") else { return fail(.badChunk) }
         guard position &+ 1 < bytes.byteCount else { return wait() }
@@ -76,7 +77,7 @@ extension RequestParser {
     }
 
     /// Trailers are checked like fields and dropped. None that means something here may hide in one (RFC 9110 §6.5.1).
-    private mutating func parseTrailers(_ bytes: RawSpan) -> Step {
+    mutating func parseTrailers(_ bytes: RawSpan) -> Step {
         let end = min(bytes.byteCount, trailerStart &+ limits.trailerBytesMax)
         if scanned > 0 {
             let lineFeed = bytes.find(UInt8(ascii: "\n"), from: min(scanned, end), to: end)

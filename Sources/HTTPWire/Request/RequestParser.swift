@@ -44,6 +44,10 @@ public struct RequestParser: ~Copyable, Sendable {
     var chunkLeft = 0
     var trailerStart = 0
     var trailerCount = 0
+    /// Bytes of the body that were handed out piece by piece, and of the message that were consumed with them; 0 where
+    /// requests are read whole.
+    var handedOut = 0
+    var passed = 0
     var lastHead = RememberedHead()
     @usableFromInline var decoded: [UInt8] = []
     var failure = WireFault.badMethod
@@ -85,7 +89,7 @@ public struct RequestParser: ~Copyable, Sendable {
         return try use(unsafe decoded.span.bytes)
     }
 
-    private mutating func begin() {
+    mutating func begin() {
         if request.isChunked {
             // One large body must not pin its storage to a connection that may live for days.
             decoded.removeAll(keepingCapacity: decoded.capacity <= limits.bodyBytesMax)
@@ -95,6 +99,8 @@ public struct RequestParser: ~Copyable, Sendable {
         phase = .start
         position = 0
         scanned = 0
+        handedOut = 0
+        passed = 0
         owesContinue = false
     }
 

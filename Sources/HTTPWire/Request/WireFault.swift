@@ -17,6 +17,7 @@ public enum WireFault: Error, Equatable, Hashable, Sendable, CaseIterable {
     /// The status to answer with.
     public var status: UInt16 {
         switch self {
+        case .connectMethod: 405
         case .bodyTooLarge: 413
         case .targetTooLong: 414
         case .unmetExpectation: 417

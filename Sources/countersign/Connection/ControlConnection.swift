@@ -99,6 +99,8 @@ struct ControlConnection: Sendable {
     ) -> HTTPClientRequest {
         var request = HTTPClientRequest(url: address.baseURL + path + URLText.query(query))
         request.method = method
+        // HTTP/1.1 requires the field, and for a socket the library sends none.
+        if address.socketPath != nil { request.headers.add(name: "Host", value: "countersign") }
         if let authorization { request.headers.add(name: "Authorization", value: authorization) }
         return request
     }

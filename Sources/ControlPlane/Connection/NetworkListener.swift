@@ -4,7 +4,6 @@ import HummingbirdCore
 public import Listening
 public import Logging
 import NIOCore
-import NIOSSL
 public import ServiceLifecycle
 
 /// The control plane on a network address, as a service: the authorization server for everybody, and administration for
@@ -15,10 +14,12 @@ public import ServiceLifecycle
 ///   - hasPage: whether administration has its page for people.
 ///   - address: http on loopback, or https.
 ///   - identity: what an https listener is served with; new connections get the newest.
+///   - connectionsMax: open connections; nil for ``ControlPlaneLimits/connectionsMax``.
 ///   - onListening: called once, with the port, when callers can connect.
 public func controlPlaneApplication(
     oauth: OAuthServer?, administration: (services: ControlPlaneServices, callers: AdministrationCallers)?,
-    hasPage: Bool = false, address: ListenerAddress, identity: TLSIdentity?, logger: Logger,
+    hasPage: Bool = false, address: ListenerAddress, identity: TLSIdentity?, connectionsMax: Int? = nil,
+    logger: Logger,
     onListening: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
 ) -> some Service {
     var requests = logger
@@ -33,7 +34,8 @@ public func controlPlaneApplication(
         ).buildResponder()
     }
     return NetworkListener(
-        responder: PlaneResponder(open: open, known: known), address: address, identity: identity, logger: logger,
+        responder: PlaneResponder(open: open, known: known), address: address, identity: identity,
+        connectionsMax: connectionsMax ?? ControlPlaneLimits.connectionsMax, logger: logger,
         onListening: onListening)
 }
 
@@ -57,6 +59,7 @@ struct NetworkListener: Service {
     let responder: PlaneResponder
     let address: ListenerAddress
     let identity: TLSIdentity?
+    let connectionsMax: Int
     let logger: Logger
     let onListening: @Sendable (Int) async -> Void
 
@@ -65,32 +68,16 @@ struct NetworkListener: Service {
         var quiet = logger
         quiet.logLevel = max(logger.logLevel, .warning)
         let identity = address.isEncrypted ? identity : nil
+        let share = ConnectionShare(
+            connectionsMax: connectionsMax, listener: address.description, logger: logger)
         let application = Application(
             responder: responder,
-            server: HTTPServerBuilder { responder in
-                let plain = HTTP1Channel(responder: responder, configuration: ControlPlaneLimits.connections)
-                return identity.map { EncryptedChannel(plain: plain, identity: $0) } ?? plain
-            },
-            configuration: ApplicationConfiguration(
-                address: .hostname(host, port: port),
-                availableConnectionsDelegate: MaximumAvailableConnections(ControlPlaneLimits.connectionsMax)),
-            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? port) }, logger: quiet)
+            server: HTTPServerBuilder { StrictHTTPChannel(responder: $0, identity: identity, share: share) },
+            configuration: ApplicationConfiguration(address: .hostname(host, port: port)),
+            onServerRunning: { [logger] channel in
+                await AcceptNotice.add(to: channel, logger: logger)
+                await onListening(channel.localAddress?.port ?? port)
+            }, logger: quiet)
         try await application.run()
     }
-}
-
-/// TLS in front of HTTP/1.1, with the certificate that is the newest when a connection begins.
-struct EncryptedChannel: ServerChildChannel {
-    typealias Value = HTTP1Channel.Value
-
-    let plain: HTTP1Channel
-    let identity: TLSIdentity
-
-    func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<Value> {
-        channel.eventLoop.makeCompletedFuture {
-            try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: identity.context))
-        }.flatMap { plain.setup(channel: channel, logger: logger) }
-    }
-
-    func handle(value: Value, logger: Logger) async { await plain.handle(value: value, logger: logger) }
 }

@@ -12,17 +12,17 @@ public import ServiceLifecycle
 /// - Parameters:
 ///   - mode: permission bits of the socket file.
 ///   - group: the group that the file is given to; the process's own when nil.
+///   - connectionsMax: open connections; nil for ``ControlPlaneLimits/connectionsMax``.
 ///   - onListening: called once, when callers can connect.
 public func controlPlaneApplication(
     services: ControlPlaneServices, access: AccessRule = .socketFile, socketPath: String, mode: Int = 0o600,
-    group: String? = nil, logger: Logger,
+    group: String? = nil, connectionsMax: Int? = nil, logger: Logger,
     onListening: @escaping @Sendable () async -> Void = {}
 ) -> some Service {
     let routes = openRoutes(services) + administrationRoutes(services)
     return SocketListener(
         routes: routes, issuer: services.issuer, access: access, path: socketPath, mode: mode, group: group,
-        logger: logger,
-        onListening: onListening)
+        connectionsMax: connectionsMax ?? ControlPlaneLimits.connectionsMax, logger: logger, onListening: onListening)
 }
 
 /// Serves routes on one socket file.
@@ -33,6 +33,7 @@ struct SocketListener: Service {
     let path: String
     let mode: Int
     let group: String?
+    let connectionsMax: Int
     let logger: Logger
     let onListening: @Sendable () async -> Void
 
@@ -45,15 +46,17 @@ struct SocketListener: Service {
         quiet.logLevel = max(logger.logLevel, .warning)
         var requests = logger
         requests[metadataKey: "listener"] = "control"
+        let share = ConnectionShare(connectionsMax: connectionsMax, listener: "control", logger: logger)
         let application = Application(
             responder: controlPlaneRouter(
                 routes, issuer: issuer, access: access, logger: requests
             ).buildResponder(),
-            server: .http1(configuration: ControlPlaneLimits.connections),
-            configuration: ApplicationConfiguration(
-                address: .unixDomainSocket(path: socket.birthplace),
-                availableConnectionsDelegate: MaximumAvailableConnections(ControlPlaneLimits.connectionsMax)),
-            onServerRunning: { _ in signal.yield() }, logger: quiet)
+            server: HTTPServerBuilder { StrictHTTPChannel(responder: $0, identity: nil, share: share) },
+            configuration: ApplicationConfiguration(address: .unixDomainSocket(path: socket.birthplace)),
+            onServerRunning: { [logger] channel in
+                await AcceptNotice.add(to: channel, logger: logger)
+                signal.yield()
+            }, logger: quiet)
         try await withThrowingTaskGroup(of: PrivateSocket.Published?.self) { group in
             group.addTask {
                 defer { signal.finish() }

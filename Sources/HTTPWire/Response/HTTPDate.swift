@@ -1,12 +1,11 @@
-import CredentialModel
-
 /// Times as HTTP writes them (RFC 9110 §5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`.
-enum HTTPDate {
+public enum HTTPDate {
     private static let days = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
     private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
-    static func text(_ time: UnixSeconds) -> String {
-        let seconds = max(time.rawValue, 0)
+    /// - Parameter time: seconds since 1970; what lies before counts as 1970.
+    public static func text(_ time: Int64) -> String {
+        let seconds = max(time, 0)
         let day = seconds / 86_400
         let (year, month, dayOfMonth) = civil(day)
         let second = seconds % 86_400

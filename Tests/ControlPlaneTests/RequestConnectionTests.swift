@@ -1,0 +1,289 @@
+@testable import ControlPlane
+import ControlPlaneFixture
+import Foundation
+import HTTPTypes
+import Logging
+import NIOCore
+import NIOEmbedded
+import NIOHTTPTypes
+import Testing
+
+/// A connection of the control plane without a socket, whose clock the test moves.
+private struct Conversation {
+    let channel: EmbeddedChannel
+    let share: ConnectionShare
+
+    init(
+        share: ConnectionShare = ConnectionShare(connectionsMax: 8, listener: "test", logger: Logger(label: "test"))
+    ) throws {
+        self.share = share
+        channel = EmbeddedChannel()
+        _ = share.admit(channel, now: channel.eventLoop.now)
+        try channel.pipeline.syncOperations.addHandler(RequestConnection(isEncrypted: false, share: share))
+        try channel.connect(to: try SocketAddress(unixDomainSocketPath: "/x")).wait()
+    }
+
+    func send(_ text: String) throws { try channel.writeInbound(ByteBuffer(string: text)) }
+
+    func pass(seconds: Int64) { channel.embeddedEventLoop.advanceTime(by: .seconds(seconds)) }
+
+    /// The parts that the routes have been given.
+    func parts() throws -> [HTTPRequestPart] {
+        var parts: [HTTPRequestPart] = []
+        while let part = try channel.readInbound(as: HTTPRequestPart.self) { parts.append(part) }
+        return parts
+    }
+
+    /// What the client has been sent.
+    func sent() throws -> String {
+        var text = ""
+        while let bytes = try channel.readOutbound(as: ByteBuffer.self) { text += String(buffer: bytes) }
+        return text
+    }
+
+    func answer(_ status: HTTPResponse.Status = .ok, _ body: String = "", fields: HTTPFields = [:]) throws {
+        var head = HTTPResponse(status: status, headerFields: fields)
+        if fields.isEmpty { head.headerFields[.contentLength] = String(body.utf8.count) }
+        try channel.writeOutbound(HTTPResponsePart.head(head))
+        if !body.isEmpty { try channel.writeOutbound(HTTPResponsePart.body(ByteBuffer(string: body))) }
+        try channel.writeOutbound(HTTPResponsePart.end(nil))
+        channel.embeddedEventLoop.run()
+    }
+
+    var isCutOff: Bool {
+        do {
+            try channel.throwIfErrorCaught()
+            return false
+        } catch {
+            return error is RequestConnection.CutOff
+        }
+    }
+}
+
+private let post = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n"
+private let get = "GET /x?y HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: h2c\r\nX-A: b\r\n\r\n"
+
+@Suite struct `A connection of the control plane` {
+    @Test func `ends when its head drips past the deadline, however it drips`() throws {
+        let client = try Conversation()
+        for byte in "GET /" {
+            try client.send(String(byte))
+            client.pass(seconds: 1)
+            #expect(try client.sent().isEmpty)
+        }
+        // Five seconds from the first byte.
+        client.pass(seconds: 1)
+        #expect(try client.sent().hasPrefix("HTTP/1.1 408 ") && client.parts().isEmpty)
+        client.pass(seconds: 3)
+        #expect(!client.channel.isActive)
+    }
+
+    @Test func `answers a late head and a late body with 408 and closes`() throws {
+        for text in ["GET /x HTTP/1.1\r\nHo", post + "a"] {
+            let client = try Conversation()
+            try client.send(text)
+            client.pass(seconds: text == post + "a" ? 10 : 5)
+            #expect(try client.sent().isEmpty)
+            client.pass(seconds: 1)
+            let answer = try client.sent()
+            #expect(answer.hasPrefix("HTTP/1.1 408 ") && answer.contains("\r\nConnection: close\r\n"))
+            #expect(client.isCutOff == text.hasPrefix("POST"))
+            client.pass(seconds: 3)
+            #expect(!client.channel.isActive)
+        }
+    }
+
+    @Test func `that says nothing ends, at first sooner than between requests`() throws {
+        let fresh = try Conversation()
+        fresh.pass(seconds: 10)
+        #expect(fresh.channel.isActive)
+        fresh.pass(seconds: 1)
+        #expect(!fresh.channel.isActive)
+        let idle = try Conversation()
+        try idle.send(get)
+        try idle.answer()
+        idle.pass(seconds: 120)
+        #expect(idle.channel.isActive)
+        idle.pass(seconds: 1)
+        #expect(!idle.channel.isActive)
+    }
+
+    @Test func `whose client does not take its answer ends`() throws {
+        let client = try Conversation()
+        try client.send(get)
+        // Written, and never flushed: no byte leaves.
+        client.channel.write(HTTPResponsePart.head(HTTPResponse(status: .ok)), promise: nil)
+        client.pass(seconds: 10)
+        #expect(client.channel.isActive)
+        client.pass(seconds: 1)
+        #expect(!client.channel.isActive)
+    }
+
+    @Test func `waits for an answer as long as it takes`() throws {
+        let client = try Conversation()
+        try client.send(get)
+        client.pass(seconds: 3_600)
+        #expect(client.channel.isActive)
+        try client.answer(.ok, "hello")
+        #expect(try client.sent() == "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
+    }
+
+    @Test func `hands over the head in the routes' words, without what concerns the connection`() throws {
+        let client = try Conversation()
+        try client.send(get)
+        let parts = try client.parts()
+        #expect(parts.count == 2 && parts.last == .end(nil))
+        let first = parts.first.flatMap { part -> HTTPRequest? in if case .head(let head) = part { head } else { nil } }
+        let head = try #require(first)
+        #expect(head.method == .get && head.path == "/x?y" && head.authority == "a")
+        #expect(head.headerFields.map(\.name.canonicalName) == ["x-a"])
+    }
+
+    @Test func `takes one request after the other, also those that came at once`() throws {
+        let client = try Conversation()
+        try client.send(get + get + get)
+        for _ in 0..<3 {
+            #expect(try client.parts().count == 2)
+            try client.answer(.ok, "a")
+        }
+        #expect(try client.parts().isEmpty)
+        #expect(try client.sent().components(separatedBy: "HTTP/1.1 200 OK").count == 4)
+    }
+
+    @Test func `never passes for a whole body what was cut off`() throws {
+        for end in ["input", "all", "evicted"] {
+            let client = try Conversation()
+            try client.send(post + "ab")
+            switch end {
+            case "input": client.channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
+            case "all": client.channel.pipeline.fireChannelInactive()
+            default: client.channel.pipeline.fireUserInboundEventTriggered(ConnectionShare.Eviction())
+            }
+            #expect(client.isCutOff, "\(end)")
+            #expect(try !client.parts().contains(.end(nil)), "\(end)")
+        }
+    }
+
+    @Test func `closes behind an answer that came before the body`() throws {
+        let client = try Conversation()
+        try client.send(post + "ab")
+        try client.answer(.unauthorized)
+        #expect(try client.sent().contains("\r\nConnection: close\r\n"))
+        // What still comes is the rest of the body and no request.
+        if client.channel.isActive { try client.send(get) }
+        #expect(try client.parts().count == 2)
+        client.pass(seconds: 3)
+        #expect(!client.channel.isActive)
+    }
+
+    @Test func `says what its version and method ask for`() throws {
+        for (request, answer) in [
+            ("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"),
+            ("GET / HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"),
+            (
+                "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+                "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nok"
+            ),
+        ] {
+            let client = try Conversation()
+            try client.send(request)
+            try client.answer(.ok, "ok")
+            #expect(try client.sent() == answer)
+        }
+        // Of unknown length: chunks, and in HTTP/1.0 the end of the connection.
+        for (version, end) in [
+            ("1.1", "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"), ("1.0", "Connection: close\r\n\r\nok"),
+        ] {
+            let client = try Conversation()
+            try client.send("GET / HTTP/\(version)\r\nHost: a\r\nConnection: keep-alive\r\n\r\n")
+            try client.answer(.ok, "ok", fields: [.server: "x"])
+            #expect(try client.sent() == "HTTP/1.1 200 OK\r\nServer: x\r\n" + end)
+        }
+        let client = try Conversation()
+        try client.send(get)
+        try client.answer(.noContent, "never sent")
+        #expect(try client.sent() == "HTTP/1.1 204 No Content\r\n\r\n")
+    }
+
+    @Test func `is answered once more when the service ends, and closes`() throws {
+        let client = try Conversation()
+        try client.send(get)
+        client.channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+        #expect(client.channel.isActive)
+        try client.answer(.ok, "ok")
+        #expect(try client.sent().contains("Connection: close"))
+        let idle = try Conversation()
+        idle.channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
+        idle.pass(seconds: 3)
+        #expect(!idle.channel.isActive)
+    }
+}
+
+@Suite struct `A listener whose connections are all taken` {
+    private func share(_ count: Int) -> ConnectionShare {
+        ConnectionShare(
+            connectionsMax: count, listener: "test", logger: Logger(label: "t") { _ in SwiftLogNoOpLogHandler() })
+    }
+
+    @Test func `lets the oldest unfinished head go, then the idle, then the unfinished body, and never an answer`()
+        throws
+    {
+        let share = share(4)
+        let answering = try Conversation(share: share)
+        try answering.send(get)
+        let body = try Conversation(share: share)
+        try body.send(post + "a")
+        let idle = try Conversation(share: share)
+        try idle.send(get)
+        try idle.answer()
+        let head = try Conversation(share: share)
+        try head.send("GET /")
+        #expect(share.count == 4)
+        // Each newcomer sends a whole request, and so has the most to lose.
+        for victim in [head, idle, body] {
+            #expect(victim.channel.isActive)
+            let newcomer = try Conversation(share: share)
+            try newcomer.send(get)
+            #expect(!victim.channel.isActive && answering.channel.isActive && share.count == 4)
+        }
+        let refused = EmbeddedChannel()
+        #expect(!share.admit(refused, now: refused.eventLoop.now))
+        #expect(share.count == 4)
+        try answering.answer()
+        #expect(try answering.sent().hasPrefix("HTTP/1.1 200"))
+    }
+
+    @Test func `of two unfinished heads loses the older`() throws {
+        let share = share(2)
+        let older = EmbeddedChannel()
+        let newer = EmbeddedChannel()
+        #expect(share.admit(older, now: .uptimeNanoseconds(1)))
+        #expect(share.admit(newer, now: .uptimeNanoseconds(2)))
+        _ = try Conversation(share: share)
+        #expect(share.count == 2)
+        share.set(.idle, of: older, since: .uptimeNanoseconds(3))
+        // The older has gone from the share: nothing is known of it any more.
+        #expect(share.admit(older, now: .uptimeNanoseconds(4)) && share.count == 2)
+    }
+
+    @Test func `answers good clients beside a flood of begun heads`() async throws {
+        try await OAuthFixture.serve(connectionsMax: 16) { server in
+            let address = "http://127.0.0.1:\(server.port)"
+            try await withThrowingTaskGroup(of: Void.self) { flood in
+                for _ in 0..<40 {
+                    flood.addTask {
+                        _ = try? await RawConnection.exchange(address, [Array("GET /oauth2/authorize?a=".utf8)])
+                    }
+                }
+                for _ in 0..<20 {
+                    let get =
+                        "GET /.well-known/oauth-authorization-server HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+                    let answer = try await RawConnection.exchange(address, [Array(get.utf8)])
+                    #expect(try RawAnswer.all(in: answer).map(\.status) == [200])
+                    #expect(try await server.control.get("/livez").status == 200)
+                }
+                flood.cancelAll()
+            }
+        }
+    }
+}
