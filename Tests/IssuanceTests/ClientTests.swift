@@ -46,6 +46,7 @@ import Verification
             ("redirect_uris", { $0.redirectURIs = ["https://a/#f"] }),
             ("redirect_uris", { $0.redirectURIs = ["https://a/ b"] }),
             ("redirect_uris", { $0.redirectURIs = ["https://ä/"] }),
+            ("grant_types", { ($0.isPublic, $0.grants) = (true, ["client_credentials"]) }),
             ("redirect_uris", { $0.redirectURIs = ["https://" + String(repeating: "a", count: 2_048)] }),
             ("redirect_uris", { $0.redirectURIs = (0..<33).map { "https://a/\($0)" } }),
             ("scope", { $0.scope = ["countersign:admin"] }), ("scope", { $0.scope = ["\u{1}"] }),

@@ -6,7 +6,12 @@ import Issuance
 struct AuthorizeEndpoint: Sendable {
     let server: OAuthServer
 
-    private static let stateBytesMax = 1_024
+    /// It may be a signed document, and comes back as it was.
+    private static let stateBytesMax = 8_192
+    /// Bytes of the verdict that comes back: with the other fields of a browser it has to fit into a head of 16 KiB.
+    private static let verdictBytesMax = 14_336
+    private static let stateTooLong =
+        "The application sent more state than can be carried: at most \(stateBytesMax) bytes."
     private static let once = [
         "response_type", "scope", "state", "code_challenge", "code_challenge_method", "response_mode",
     ]
@@ -25,22 +30,15 @@ struct AuthorizeEndpoint: Sendable {
             return Page.refusal("The application wants the answer at an address that it is not registered with.")
         }
         let states = parameters.all("state")
+        // An answer without its state is one that the application cannot take (RFC 6749 §4.1.2.1), so that it gets none.
+        guard states.allSatisfy({ $0.utf8.count <= Self.stateBytesMax }) else { return Page.refusal(Self.stateTooLong) }
         do throws(OAuthError) {
-            let state = try Self.state(parameters)
+            let state = try parameters.one("state")
             let asked = try self.request(client, redirectURI, isNamed: !redirectURIs.isEmpty, parameters)
             return try signIn(asked, state, request)
         } catch {
-            let state = states.count == 1 && states[0].utf8.count <= Self.stateBytesMax ? states[0] : nil
-            return .seeOther(server.refused(error, redirectURI, state))
+            return .seeOther(server.refused(error, redirectURI, states.count == 1 ? states[0] : nil))
         }
-    }
-
-    private static func state(_ parameters: FormParameters) throws(OAuthError) -> String? {
-        let state = try parameters.one("state")
-        guard state?.utf8.count ?? 0 <= stateBytesMax else {
-            throw OAuthError(.invalidRequest, "state has more than \(stateBytesMax) bytes")
-        }
-        return state
     }
 
     private func request(
@@ -66,9 +64,11 @@ struct AuthorizeEndpoint: Sendable {
         let cookie = server.browsers.cookie(of: request) ?? server.browsers.draw()
         let challenge = Challenge(
             asked, state: state, browser: Browsers.mark(cookie), now: server.store.clock.now())
-        guard let text = try? server.seal.close(challenge, .challenge), let login = server.settings.login else {
-            throw OAuthError(.serverError, "nobody can sign in here")
-        }
+        guard let text = try? server.seal.close(challenge, .challenge, beside: state), let login = server.settings.login
+        else { throw OAuthError(.serverError, "nobody can sign in here") }
+        // The verdict is the challenge, once more the scope and who agreed, in base64.
+        let verdictBytes = text.utf8.count + (asked.scope.reduce(320) { $0 + $1.utf8.count + 3 }) * 4 / 3
+        guard verdictBytes <= Self.verdictBytesMax else { return Page.refusal(Self.stateTooLong) }
         let place =
             switch login {
             case .application(let url): url
@@ -84,9 +84,9 @@ struct AuthorizeEndpoint: Sendable {
         // A HEAD of somebody's preview must not use the sign-in up.
         guard request.method == .get else { return Response(status: .methodNotAllowed, headers: [.allow: "GET"]) }
         let texts = FormParameters(request.uri.query ?? "")?.all("verdict") ?? []
-        guard texts.count == 1, let verdict = server.seal.open(SignInVerdict.self, texts[0], .verdict),
-            let asked = verdict.challenge.request
-        else { return Page.refusal("This address is not one that a sign-in ends with.") }
+        guard texts.count == 1, let verdict = server.verdict(texts[0]), let asked = verdict.challenge.request else {
+            return Page.refusal("This address is not one that a sign-in ends with.")
+        }
         let challenge = verdict.challenge
         guard !challenge.isOver(at: server.store.clock.now()) else {
             return Page.refusal("The sign-in has taken too long. Begin again at the application.")
@@ -94,15 +94,15 @@ struct AuthorizeEndpoint: Sendable {
         guard let cookie = server.browsers.cookie(of: request), Browsers.isSame(cookie, challenge.browser) else {
             return Page.refusal("This sign-in was begun in another browser. Begin again at the application.")
         }
-        guard
-            server.used.use(
-                challenge.id, until: .init(challenge.endsAt), now: server.store.clock.now())
-        else { return Page.refusal("This sign-in was used already. Begin again at the application.") }
         do throws(OAuthError) {
             guard let subject = verdict.subject else {
                 throw OAuthError(.accessDenied, verdict.refusal ?? "the request was refused")
             }
-            let code = try await server.issuer.authorize(asked, subject: subject, scope: verdict.scope)
+            let code = try await server.issuer.authorize(
+                asked, subject: subject, scope: verdict.scope, signIn: challenge.id)
+            guard let code else {
+                return Page.refusal("This sign-in was used already. Begin again at the application.")
+            }
             // RFC 9207: who answers, so that a client of several servers cannot be made to mix them up.
             let parameters: [(name: String, value: String?)] = [
                 ("code", code.reveal()), ("state", challenge.state), ("iss", server.settings.issuer),
@@ -119,8 +119,21 @@ extension OAuthServer {
     func refused(_ error: OAuthError, _ redirectURI: String, _ state: String?) -> String {
         WebAddress.adding(
             [
-                ("error", error.code.rawValue), ("error_description", error.reason), ("state", state),
+                ("error", error.code.rawValue), ("error_description", Self.description(error.reason)), ("state", state),
                 ("iss", settings.issuer),
             ], to: redirectURI)
+    }
+
+    /// RFC 6749 Appendix A.8: visible ASCII without quote and backslash. A reason may be an operator's own words.
+    static func description(_ reason: String) -> String {
+        String(
+            String.UnicodeScalarView(
+                reason.unicodeScalars.map { scalar -> Unicode.Scalar in
+                    switch scalar {
+                    case "\"", "\\": "'"
+                    case "\u{20}"..."\u{7E}": scalar
+                    default: "?"
+                    }
+                }))
     }
 }

@@ -12,10 +12,15 @@ struct Challenge: Codable, Sendable {
     let scope: [String]
     let audience: [String]
     let codeChallenge: String
-    let state: String?
+    /// Carried beside the rest, as it is: it may be long, and is written in JSON with up to six bytes for one.
+    var state: String?
     /// Of the browser that began it.
     let browser: String
     let endsAt: Int64
+
+    private enum CodingKeys: String, CodingKey {
+        case id, clientID, redirectURI, namesRedirectURI, scope, audience, codeChallenge, browser, endsAt
+    }
 
     /// How long a sign-in may take, in seconds.
     static let secondsMax: Int64 = 600
@@ -47,7 +52,7 @@ struct Challenge: Codable, Sendable {
 
 /// What was decided on a challenge.
 struct SignInVerdict: Codable, Sendable {
-    let challenge: Challenge
+    var challenge: Challenge
     /// Who agreed; nil when it was refused.
     let subject: String?
     let scope: [String]
@@ -58,9 +63,11 @@ struct SignInVerdict: Codable, Sendable {
 extension OAuthServer {
     /// - Throws: ``OAuthError`` for what is none, and for one that is over.
     func challenge(_ text: String) throws(OAuthError) -> Challenge {
-        guard let challenge = seal.open(Challenge.self, text, .challenge) else {
+        guard let sealed = seal.open(Challenge.self, text, .challenge) else {
             throw OAuthError(.invalidRequest, "the challenge is not one of this server's")
         }
+        var challenge = sealed.value
+        challenge.state = sealed.text
         guard !challenge.isOver(at: store.clock.now()) else {
             throw OAuthError(.invalidRequest, "the sign-in has taken too long: begin again at the application")
         }
@@ -69,7 +76,16 @@ extension OAuthServer {
 
     /// Where the browser is sent with a decision.
     func resumption(_ verdict: SignInVerdict) throws -> String {
-        address(OAuthPath.resume) + "?verdict=" + (try seal.close(verdict, .verdict))
+        address(OAuthPath.resume) + "?verdict="
+            + (try seal.close(verdict, .verdict, beside: verdict.challenge.state))
+    }
+
+    /// What comes back from there; nil for what is none.
+    func verdict(_ text: String) -> SignInVerdict? {
+        guard let sealed = seal.open(SignInVerdict.self, text, .verdict) else { return nil }
+        var verdict = sealed.value
+        verdict.challenge.state = sealed.text
+        return verdict
     }
 
     /// Decides in the name of a subject.
@@ -82,6 +98,7 @@ extension OAuthServer {
         guard scope.allSatisfy(challenge.scope.contains) else {
             throw OAuthError(.invalidScope, "more is granted than was asked for")
         }
+        try issuer.requirePerson(subject)
         if remember {
             try await issuer.rememberConsent(subject: subject, clientID: challenge.clientID, scope: scope)
         }

@@ -6,9 +6,13 @@ import Hummingbird
 struct MetadataEndpoint: Sendable {
     let server: OAuthServer
 
-    /// RFC 8414.
+    /// RFC 8414: at the well-known path, and where the issuer has a path of its own, with that behind it (§3.1).
     func authorizationServer(_ request: Request, _ context: ControlPlaneContext) async throws -> Response {
         let settings = server.settings
+        let suffix = request.uri.path.dropFirst(OAuthPath.metadata.utf8.count)
+        guard suffix.isEmpty || suffix == Self.path(of: settings.issuer) else {
+            return .error("not_found", status: .notFound)
+        }
         let secretMethods = ["client_secret_basic", "client_secret_post"]
         var members = JSONLine()
         members.add("issuer", settings.issuer)
@@ -17,8 +21,12 @@ struct MetadataEndpoint: Sendable {
         members.add("revocation_endpoint", server.address(OAuthPath.revoke))
         members.add("revocation_endpoint_auth_methods_supported", secretMethods + ["none"])
         let grants = ["client_credentials", "refresh_token"]
+        // RFC 8414 §3.2: what has no elements is left out.
+        let scopes = server.store.published.clients.offer.scopes
+        if !scopes.isEmpty { members.add("scopes_supported", scopes) }
         if settings.login == nil {
             members.add("grant_types_supported", grants)
+            // §2 requires it and §3.2 forbids it when it is empty; parsers insist on the former.
             members.add("response_types_supported", [])
         } else {
             members.add("grant_types_supported", ["authorization_code"] + grants)
@@ -38,15 +46,17 @@ struct MetadataEndpoint: Sendable {
     /// RFC 9728: of the resource whose path follows the well-known one, or of the only one that there is.
     func protectedResource(_ request: Request, _ context: ControlPlaneContext) async throws -> Response {
         let path = String(request.uri.path.dropFirst(OAuthPath.protectedResource.utf8.count))
-        let resources = Set(server.store.published.clients.clients(after: nil, limit: 10_000).flatMap(\.audience))
-        let named = resources.filter { $0.hasPrefix("https://") || $0.hasPrefix("http://") }
-        let found = named.filter { Self.path(of: $0) == (path == "/" ? "" : path) }
+        let found = server.store.published.clients.offer.resources.filter { resource in
+            ["https://", "http://"].contains { resource.uri.lowercased().hasPrefix($0) }
+                && Self.path(of: resource.uri) == (path == "/" ? "" : path)
+        }
         guard let resource = found.count == 1 ? found.first : nil else {
             return .error("not_found", status: .notFound)
         }
         var members = JSONLine()
-        members.add("resource", resource)
+        members.add("resource", resource.uri)
         members.add("authorization_servers", [server.settings.issuer])
+        if !resource.scopes.isEmpty { members.add("scopes_supported", resource.scopes) }
         members.add("bearer_methods_supported", ["header"])
         return .oauth(members)
     }

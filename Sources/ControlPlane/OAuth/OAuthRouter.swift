@@ -9,7 +9,7 @@ func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<ControlPlaneCo
     let router = Router(context: ControlPlaneContext.self, options: [.autoGenerateHeadEndpoints])
     router.add(middleware: RequestMetrics())
     router.add(middleware: RequestLog(logger: logger, successLevel: .debug))
-    router.add(middleware: OAuthMethods())
+    router.add(middleware: OAuthMethods(hasLogin: server.settings.login))
     let cors = CrossOrigin(allowed: Set(server.settings.corsOrigins))
     let authorize = AuthorizeEndpoint(server: server)
     let token = TokenEndpoint(server: server)
@@ -51,6 +51,7 @@ func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<ControlPlaneCo
         router.on(RouterPath(path), method: .options) { request, _ in cors.preflight(request, methods: "GET") }
     }
     described(OAuthPath.metadata, metadata.authorizationServer)
+    described(OAuthPath.metadata + "/**", metadata.authorizationServer)
     described(OAuthPath.protectedResource, metadata.protectedResource)
     described(OAuthPath.protectedResource + "/**", metadata.protectedResource)
 
@@ -81,10 +82,11 @@ enum OAuthForm {
     private static let bytesMax = 64 * 1_024
 
     static func read(_ request: Request) async throws(OAuthError) -> FormParameters {
-        let type = request.headers[.contentType]?.lowercased().split(separator: ";").first.map {
-            $0.filter { $0 != " " }
+        // None is read as the form: some clients leave it out, and there is nothing else that could be meant.
+        let type = request.headers[.contentType].map {
+            $0.lowercased().prefix { $0 != ";" }.filter { $0 != " " && $0 != "\t" }
         }
-        guard type == "application/x-www-form-urlencoded" else {
+        guard type ?? "application/x-www-form-urlencoded" == "application/x-www-form-urlencoded" else {
             throw OAuthError(.invalidRequest, "send the parameters as application/x-www-form-urlencoded")
         }
         guard request.uri.query == nil else {
@@ -131,19 +133,45 @@ struct CrossOrigin: Sendable {
 struct OAuthMethods: RouterMiddleware {
     typealias Context = ControlPlaneContext
 
+    private let allowed: [String: String]
+
+    /// - Parameter hasLogin: nil where nobody can sign in.
+    init(hasLogin login: OAuthSettings.Login?) {
+        var allowed = [
+            OAuthPath.token: "POST, OPTIONS", OAuthPath.revoke: "POST, OPTIONS", OAuthPath.leaks: "POST",
+            OAuthPath.metadata: "GET, HEAD, OPTIONS", OAuthPath.protectedResource: "GET, HEAD, OPTIONS",
+        ]
+        if login != nil {
+            allowed[OAuthPath.authorize] = "GET, HEAD"
+            allowed[OAuthPath.resume] = "GET"
+        }
+        if login == .demonstration { allowed[OAuthPath.demonstration] = "GET, HEAD, POST" }
+        self.allowed = allowed
+    }
+
+    /// What a path takes, for `Allow` (RFC 9110 §15.5.6); nil when there is no such path.
+    private func methods(at path: String) -> String? {
+        for document in [OAuthPath.metadata, OAuthPath.protectedResource] where path.hasPrefix(document + "/") {
+            return allowed[document]
+        }
+        return allowed[path]
+    }
+
     func handle(
         _ request: Request, context: Context, next: (Request, Context) async throws -> Response
     ) async throws -> Response {
         do {
             return try await next(request, context)
         } catch let error as HTTPError where error.status == .notFound {
-            let posts = [OAuthPath.token, OAuthPath.revoke, OAuthPath.leaks]
-            guard posts.contains(request.uri.path) else {
+            guard let methods = methods(at: request.uri.path) else {
                 return .error("not_found", status: .notFound)
             }
             var response = Response.error("method_not_allowed", status: .methodNotAllowed)
-            response.headers[.allow] = "POST, OPTIONS"
+            response.headers[.allow] = methods
             return response
+        } catch let error as RequestConnection.CutOff {
+            // Nobody is there to be answered.
+            throw error
         } catch {
             return OAuthError(.serverError, "the server failed").response(realm: "")
         }

@@ -8,7 +8,6 @@ public struct OAuthServer: Sendable {
     let authentication: ClientAuthentication
     let seal: Seal
     let browsers: Browsers
-    let used: UsedOnce
 
     var store: CredentialStore { issuer.store }
 
@@ -19,7 +18,6 @@ public struct OAuthServer: Sendable {
         authentication = ClientAuthentication(store: issuer.store, secrets: try ClientSecrets(store: issuer.store))
         seal = Seal(key: issuer.store.lookup)
         browsers = Browsers(isSecure: settings.issuer.hasPrefix("https://"))
-        used = UsedOnce()
     }
 
     func address(_ path: String) -> String { settings.issuer + path }

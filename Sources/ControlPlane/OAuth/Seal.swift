@@ -18,19 +18,28 @@ struct Seal: Sendable {
     /// The longest text that is looked at.
     private static let textBytesMax = 16_384
 
-    func close(_ value: some Encodable, _ purpose: Purpose) throws -> String {
-        let payload = Array(try JSONEncoder().encode(value))
+    /// - Parameter text: carried along as it is, sealed with the rest.
+    func close(_ value: some Encodable, _ purpose: Purpose, beside text: String? = nil) throws -> String {
+        var payload = Array(try JSONEncoder().encode(value))
+        // JSON holds no zero byte outside of an escape.
+        if let text { payload += [0] + Array(text.utf8) }
         return Base64URL.encode(payload) + "." + Base64URL.encode(code(payload, purpose))
     }
 
     /// Nil for what was not sealed here for this purpose.
-    func open<Value: Decodable>(_ type: Value.Type, _ text: String, _ purpose: Purpose) -> Value? {
+    func open<Value: Decodable>(
+        _ type: Value.Type, _ text: String, _ purpose: Purpose
+    ) -> (value: Value, text: String?)? {
         guard text.utf8.count <= Self.textBytesMax else { return nil }
         let parts = text.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
         guard parts.count == 2, let payload = Base64URL.decode(parts[0]), let given = Base64URL.decode(parts[1]),
             ConstantTime.equal(given.octets, code(payload, purpose).octets)
         else { return nil }
-        return try? JSONDecoder().decode(type, from: Data(payload))
+        let end = payload.firstIndex(of: 0)
+        guard let value = try? JSONDecoder().decode(type, from: Data(payload[..<(end ?? payload.endIndex)])) else {
+            return nil
+        }
+        return (value, end.map { String(decoding: payload[($0 + 1)...], as: UTF8.self) })
     }
 
     func code(_ payload: [UInt8], _ purpose: Purpose) -> [UInt8] {

@@ -56,7 +56,7 @@ public struct AudienceSet: Hashable, Sendable {
     /// - Throws: ``ListFault`` for an audience with spaces or characters outside visible ASCII, and for too many.
     public init(_ uris: [String]) throws(ListFault) {
         var unique: [String] = []
-        for uri in uris where !unique.contains(uri) {
+        for uri in uris where !unique.contains(where: { ResourceURI.areSame($0, uri) }) {
             let allowed = uri.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C }
             guard allowed, !uri.isEmpty, uri.utf8.count <= Self.uriBytesMax else {
                 throw ListFault(reason: "an audience is a URI of 1 to \(Self.uriBytesMax) visible ASCII characters")
@@ -70,8 +70,8 @@ public struct AudienceSet: Hashable, Sendable {
     /// The URIs parted by single spaces.
     public var text: String { uris.joined(separator: " ") }
 
-    /// Whether two sets in their ``text`` form share an audience.
+    /// Whether two sets in their ``text`` form share an audience; see ``ResourceURI``.
     public static func intersect(_ left: RawSpan, _ right: RawSpan) -> Bool {
-        TokenList.intersects(left, right)
+        TokenList.intersects(left, right) || TokenList.intersectsAsResources(left, right)
     }
 }

@@ -43,6 +43,27 @@ enum TokenList {
         return false
     }
 
+    /// The same for lists of resource URIs, however they are spelled. Looked at only where no word is the same.
+    static func intersectsAsResources(_ left: RawSpan, _ right: RawSpan) -> Bool {
+        var start = 0
+        while start < left.byteCount {
+            let end = endOfWord(left, from: start)
+            if end > start, containsResource(right, left.extracting(start..<end)) { return true }
+            start = end + 1
+        }
+        return false
+    }
+
+    private static func containsResource(_ list: RawSpan, _ uri: RawSpan) -> Bool {
+        var start = 0
+        while start < list.byteCount {
+            let end = endOfWord(list, from: start)
+            if ResourceURI.areSame(list.extracting(start..<end), uri) { return true }
+            start = end + 1
+        }
+        return false
+    }
+
     private static func endOfWord(_ list: RawSpan, from start: Int) -> Int {
         var end = start
         while end < list.byteCount, list.byte(at: end) != 0x20 { end &+= 1 }

@@ -1,3 +1,4 @@
+import CredentialModel
 import Synchronization
 
 /// All clients in memory, as of the last commit. Published before the commit that changed one is acknowledged.
@@ -6,6 +7,35 @@ public final class ClientDirectory: Sendable {
         var byNumber: [UInt32: ClientDefinition] = [:]
         var byID: [String: UInt32] = [:]
         var bySAN: [String: UInt32] = [:]
+        /// Nil after a change, until somebody asks.
+        var offer: Offer?
+    }
+
+    /// What living clients are registered for, all together: what the metadata documents tell everybody.
+    public struct Offer: Sendable {
+        /// Sorted.
+        public let scopes: [String]
+        /// The resources by the spelling that sorts first, and the scopes of clients that are registered for them, sorted.
+        public let resources: [(uri: String, scopes: [String])]
+
+        fileprivate init(_ clients: some Sequence<ClientDefinition>) {
+            var scopes: Set<String> = []
+            var byResource: [String: Set<String>] = [:]
+            for client in clients where client.revokedAt == nil {
+                scopes.formUnion(client.scope)
+                for uri in client.audience { byResource[uri, default: []].formUnion(client.scope) }
+            }
+            var resources: [(uri: String, scopes: Set<String>)] = []
+            for (uri, scopes) in byResource.sorted(by: { $0.key < $1.key }) {
+                if let known = resources.firstIndex(where: { ResourceURI.areSame($0.uri, uri) }) {
+                    resources[known].scopes.formUnion(scopes)
+                } else {
+                    resources.append((uri, scopes))
+                }
+            }
+            self.scopes = scopes.sorted()
+            self.resources = resources.map { ($0.uri, $0.scopes.sorted()) }
+        }
     }
 
     private let state = Mutex(State())
@@ -17,8 +47,19 @@ public final class ClientDirectory: Sendable {
                 state.bySAN[san] = nil
             }
             state.byNumber[client.number] = client
+            state.offer = nil
             state.byID[client.clientID] = client.number
             if let san = client.certificateSAN, client.revokedAt == nil { state.bySAN[san] = client.number }
+        }
+    }
+
+    /// Made once for each change: everybody may ask for it, as often as he likes.
+    public var offer: Offer {
+        state.withLock { state in
+            if let offer = state.offer { return offer }
+            let offer = Offer(state.byNumber.values)
+            state.offer = offer
+            return offer
         }
     }
 

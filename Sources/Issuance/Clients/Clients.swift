@@ -127,12 +127,15 @@ extension Issuer {
             throw .invalid(field: "redirect_uris", reason: "at most \(Self.redirectURIsMax)")
         }
         for uri in request.redirectURIs {
-            // RFC 6749 §3.1.2: absolute, without fragment.
-            let isPlain = uri.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C }
-            guard isPlain, uri.contains(":"), !uri.contains("#"), uri.utf8.count <= 2_048 else {
-                throw .invalid(
-                    field: "redirect_uris", reason: "must be absolute URIs without fragment, at most 2048 bytes")
+            if let reason = RedirectURI.fault(in: uri) {
+                throw .invalid(field: "redirect_uris", reason: "'\(uri.prefix(200))' \(reason)")
             }
+        }
+        if request.isPublic, request.grants.contains("client_credentials") {
+            // RFC 6749 §4.4: the grant is for those who can prove who they are.
+            throw .invalid(
+                field: "grant_types",
+                reason: "a public client has no secret: client_credentials is for clients that can keep one")
         }
         if request.grants.contains("authorization_code"), request.redirectURIs.isEmpty {
             throw .invalid(field: "redirect_uris", reason: "the authorization_code grant needs at least one")

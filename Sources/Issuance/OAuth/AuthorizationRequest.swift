@@ -26,7 +26,12 @@ public struct AuthorizationRequest: Sendable, Equatable {
     /// Which of a client's redirect URIs a request means: exactly one that is registered, but for the port of a loopback
     /// address of a public client (RFC 8252 §7.3). Nil: the answer must go nowhere (RFC 6749 §4.1.2.1).
     public static func redirectURI(_ asked: String?, of client: ClientDefinition) -> String? {
-        guard let asked else { return client.redirectURIs.count == 1 ? client.redirectURIs.first : nil }
+        guard let asked else {
+            guard client.redirectURIs.count == 1, let only = client.redirectURIs.first else { return nil }
+            return RedirectURI.fault(in: only) == nil ? only : nil
+        }
+        // Earlier versions registered what is refused today.
+        guard RedirectURI.fault(in: asked) == nil else { return nil }
         if client.redirectURIs.contains(asked) { return asked }
         guard client.isPublic, let loopback = LoopbackURI(asked) else { return nil }
         return client.redirectURIs.contains { LoopbackURI($0) == loopback } ? asked : nil
@@ -84,16 +89,18 @@ enum Asked {
         return asked.tokens
     }
 
-    /// RFC 8707 §2.
+    /// RFC 8707 §2. Given is what is registered, however it was spelled in the request.
     static func resources(_ asked: [String], within granted: [String]) throws(OAuthError) -> [String] {
-        guard asked.allSatisfy(granted.contains) else {
+        guard asked.allSatisfy({ asked in granted.contains { ResourceURI.areSame($0, asked) } }) else {
             throw OAuthError(.invalidTarget, "a resource is not known here")
         }
-        return asked.isEmpty ? granted : granted.filter(asked.contains)
+        return asked.isEmpty
+            ? granted : granted.filter { granted in asked.contains { ResourceURI.areSame($0, granted) } }
     }
 }
 
-/// A redirect URI on a loopback address in numbers, without its port.
+/// A redirect URI on a loopback address in numbers, without its port. Not for `localhost`, which a name server may lead
+/// elsewhere (RFC 8252 §8.3): that one is compared whole.
 private struct LoopbackURI: Equatable {
     let host: Substring
     let path: Substring

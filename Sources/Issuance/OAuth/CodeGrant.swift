@@ -9,25 +9,37 @@ extension Issuer {
     /// - Parameters:
     ///   - subject: who agreed.
     ///   - scope: what was agreed to, within what was asked.
+    ///   - signIn: names the sign-in whose verdict this is. It is spent in the transaction that stores the code, so that no
+    ///     crash can make it good for a second one.
+    /// - Returns: nil when the sign-in has given a code before.
     /// - Throws: ``OAuthError``.
     public func authorize(
-        _ request: AuthorizationRequest, subject: String, scope: [String]
-    ) async throws(OAuthError) -> SecretText {
+        _ request: AuthorizationRequest, subject: String, scope: [String], signIn: String
+    ) async throws(OAuthError) -> SecretText? {
         let owner: [UInt8]
         do throws(IssuanceError) {
             owner = try RequestText.owner(subject, field: "subject")
         } catch {
             throw OAuthError(.serverError, error.message)
         }
+        try requirePerson(subject)
         guard scope.allSatisfy(request.scope.contains) else {
             throw OAuthError(.invalidScope, "more is granted than was asked for")
         }
         let grants = try Self.grants(scope, request.audience)
+        // Longer than a sign-in may take, by far: see RepeatableRequest.keepSeconds.
+        let once = RepeatableRequest(
+            caller: "sign-in", name: signIn, content: Array(signIn.utf8), lookup: store.lookup)
         return try await flow { store in
             guard let newborn = Newborn.mint(kind: .authorizationCode, store: store, owner: owner, name: nil) else {
                 throw DrawAgain()
             }
-            try await write(creates: true) { [grantPolicy] writer, transaction in
+            let isNew = try await write(creates: true) { [grantPolicy] writer, transaction in
+                do {
+                    try writer.requireNew(once, in: transaction)
+                } catch is RepeatedRequest {
+                    return false
+                }
                 let client = try writer.livingClient(request.clientID, store: store, in: transaction)
                 var row = newborn.credential
                 row.record.client = client.number
@@ -39,8 +51,18 @@ extension Issuer {
                 row.grantEndsAt = writer.now.adding(grantPolicy.refreshAbsoluteSeconds)
                 try writer.set(grants, of: &row.record, in: transaction)
                 try writer.insertNewborn(row, in: transaction)
+                try writer.remember(once, made: [row.record.id], in: transaction)
+                return true
             }
-            return newborn.secret
+            return isNew ? newborn.secret : nil
+        }
+    }
+
+    /// - Throws: `invalid_request` for a subject that is the id of a client. What is given in its name would pass for the
+    ///   client itself, and for its rights (RFC 9700 §4.15).
+    public func requirePerson(_ subject: String) throws(OAuthError) {
+        guard store.published.clients.client(id: subject) == nil else {
+            throw OAuthError(.invalidRequest, "the subject is the id of a client: nobody signs in as one")
         }
     }
 

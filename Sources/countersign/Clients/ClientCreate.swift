@@ -5,7 +5,8 @@ struct ClientCreate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "create", abstract: "Register a client.",
         discussion: """
-            The secret is shown once; it is not stored.
+            The secret is shown once; it is not stored. A redirect URI is https, http on 127.0.0.1, [::1] or localhost, or
+            of a scheme that is a domain of yours in reverse order, as com.example.app:/callback.
 
             Example:
               countersign client create --name billing --grant client_credentials

@@ -108,6 +108,74 @@ private let shop =
         }
     }
 
+    @Test func `keeps the query of a redirect URI`() async throws {
+        try await OAuthFixture.serve { server in
+            let client = try await server.client(
+                shop.replacing("https://shop.example/cb", with: "https://shop.example/cb?tenant=a"))
+            let answer = try await server.get(
+                OAuthFixture.authorization(
+                    client.id, changing: ["redirect_uri": "https://shop.example/cb?tenant=a", "scope": "admin"]))
+            #expect(answer.headers["location"]?.hasPrefix("https://shop.example/cb?tenant=a&error=") == true)
+        }
+    }
+
+    @Test func `carries a state of 8 KiB through, of any bytes, and refuses more on a page of its own`() async throws {
+        try await OAuthFixture.serve { server in
+            let client = try await server.client(shop)
+            for state in [
+                String(repeating: "s", count: 8_192), String(repeating: #""/\"#, count: 1_000), "ä\u{0}\n{\"a\": 1}",
+            ] {
+                // The request line has 16 KiB, so that not all of them can be percent-encoded to three times their length.
+                guard OAuthFixture.form([("state", state)]).utf8.count < 14_000 else { continue }
+                let begun = try await server.get(OAuthFixture.authorization(client.id, changing: ["state": state]))
+                #expect(begun.status == 303)
+                let challenge = try #require(OAuthFixture.parameter("login_challenge", of: begun.headers["location"]))
+                let decided = try await server.control.post(
+                    "/v1/authorizations/acceptance", #"{"login_challenge": "\#(challenge)", "sub": "alice"}"#)
+                let cookie = String((begun.headers["set-cookie"] ?? "").prefix { $0 != ";" })
+                let answered = try await server.follow(decided.text("redirect_to"), cookie: cookie)
+                #expect(OAuthFixture.parameter("state", of: answered.headers["location"]) == state)
+                #expect(OAuthFixture.parameter("code", of: answered.headers["location"]) != nil)
+                // Errors bring it back as well.
+                let refused = try await server.get(
+                    OAuthFixture.authorization(client.id, changing: ["state": state, "response_type": "token"]))
+                #expect(OAuthFixture.parameter("state", of: refused.headers["location"]) == state)
+            }
+            for change in [[:], ["response_type": "token"]] as [[String: String?]] {
+                let state = ["state": String(repeating: "s", count: 8_193)] as [String: String?]
+                let answer = try await server.get(
+                    OAuthFixture.authorization(client.id, changing: change.merging(state) { $1 }))
+                #expect(answer.status == 400 && answer.headers["location"] == nil)
+                #expect(answer.headers["content-type"] == "text/html; charset=utf-8")
+                #expect(String(decoding: answer.bytes, as: UTF8.self).contains("8192"))
+            }
+        }
+    }
+
+    @Test func `asks for a resource however it is spelled, and for no scope or description beyond its alphabet`()
+        async throws
+    {
+        try await OAuthFixture.serve { server in
+            let client = try await server.client(shop)
+            let slash = try await server.get(
+                OAuthFixture.authorization(client.id, changing: ["resource": "HTTPS://API.example:443/"]))
+            #expect(slash.headers["location"]?.hasPrefix("https://login.example/start?") == true)
+            let other = try await server.get(
+                OAuthFixture.authorization(client.id, changing: ["resource": "https://api.example/x"]))
+            #expect(OAuthFixture.parameter("error", of: other.headers["location"]) == "invalid_target")
+            let begun = try await server.get(OAuthFixture.authorization(client.id))
+            let challenge = try #require(OAuthFixture.parameter("login_challenge", of: begun.headers["location"]))
+            let decided = try await server.control.post(
+                "/v1/authorizations/rejection",
+                #"{"login_challenge": "\#(challenge)", "reason": "no \"way\", Jörg"}"#)
+            let cookie = String((begun.headers["set-cookie"] ?? "").prefix { $0 != ";" })
+            let answer = try await server.follow(decided.text("redirect_to"), cookie: cookie)
+            // RFC 6749 Appendix A.8.
+            #expect(
+                OAuthFixture.parameter("error_description", of: answer.headers["location"]) == "no 'way', J?rg")
+        }
+    }
+
     @Test func `takes no parameter twice but resource, and no client without the grant`() async throws {
         try await OAuthFixture.serve { server in
             let client = try await server.client(shop)
@@ -161,6 +229,12 @@ private let shop =
                 "/v1/authorizations/acceptance",
                 #"{"login_challenge": "\#(challenge)", "sub": "alice", "scope": "read admin"}"#)
             #expect(wider.status == 422)
+            // Nobody signs in as a client: what is given in its name would pass for the client itself.
+            let machine = try await server.client(#""name": "m", "may": ["introspect"]"#)
+            let impersonated = try await server.control.post(
+                "/v1/authorizations/acceptance",
+                #"{"login_challenge": "\#(challenge)", "sub": "\#(machine.id)"}"#)
+            #expect(impersonated.status == 422)
         }
     }
 }

@@ -15,7 +15,7 @@ private let machine = #""name": "m", "grant_types": ["client_credentials"], "sco
             let client = try await server.client(shop)
             let answer = try await server.redeem(client.id, try await server.code(client.id, scope: "read"))
             #expect(answer.status == 200 && answer.headers["cache-control"] == "no-store")
-            #expect(answer.headers["content-type"] == "application/json")
+            #expect(answer.headers["content-type"] == "application/json" && answer.headers["pragma"] == "no-cache")
             #expect(answer.text("token_type") == "Bearer" && answer.text("scope") == "read")
             #expect(answer.number("expires_in") == 3_600)
             #expect(answer.text("access_token")?.hasPrefix("iib1_") == true)
@@ -110,6 +110,15 @@ private let machine = #""name": "m", "grant_types": ["client_credentials"], "sco
                 let answer = try await server.post(path, body, type: type)
                 #expect(answer.status == 400 && answer.text("error") == "invalid_request", "\(type) \(body.count)")
             }
+            // Some clients leave the media type out; there is nothing else that could be meant.
+            let untyped = try await RawConnection.exchange(
+                "http://127.0.0.1:\(server.port)",
+                [
+                    Array(
+                        "POST /oauth2/token HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: \(form.utf8.count)\r\n\r\n\(form)"
+                            .utf8)
+                ])
+            #expect(try RawAnswer.all(in: untyped).map(\.status) == [200])
             let good = try await server.post(
                 "/oauth2/token", form + "&unknown=1&scope=", type: "application/x-www-form-urlencoded; charset=UTF-8")
             #expect(good.status == 200)
@@ -201,6 +210,41 @@ private let machine = #""name": "m", "grant_types": ["client_credentials"], "sco
             #expect(resource.texts("authorization_servers") == [OAuthFixture.issuerAddress])
             #expect(try await server.get("/.well-known/oauth-protected-resource/other").status == 404)
             #expect(try await server.get("/nothing").status == 404)
+        }
+    }
+
+    @Test func `name the scopes that clients are registered for`() async throws {
+        try await OAuthFixture.serve { server in
+            let path = "/.well-known/oauth-authorization-server"
+            // RFC 8414 §3.2: what has no elements is left out.
+            #expect(try await server.get(path).texts("scopes_supported") == nil)
+            _ = try await server.client(#""name": "a", "scope": "read write", "aud": ["http://api.example"]"#)
+            let ended = try await server.client(#""name": "b", "scope": "admin", "aud": ["http://api.example/"]"#)
+            let document = "/.well-known/oauth-protected-resource"
+            #expect(try await server.get(path).texts("scopes_supported") == ["admin", "read", "write"])
+            #expect(try await server.get(document).texts("scopes_supported") == ["admin", "read", "write"])
+            // Both spellings are one resource.
+            #expect(try await server.get(document).text("resource") == "http://api.example")
+            _ = try await server.control.delete("/v1/clients/\(ended.id)")
+            #expect(try await server.get(path).texts("scopes_supported") == ["read", "write"])
+            #expect(try await server.get(document).texts("scopes_supported") == ["read", "write"])
+            // RFC 8414 §3.1: an issuer without a path has one place only.
+            #expect(try await server.get(path + "/tenant").status == 404)
+        }
+    }
+
+    @Test(arguments: [
+        ("/oauth2/token", "POST, OPTIONS"), ("/oauth2/revoke", "POST, OPTIONS"), ("/v1/leaks", "POST"),
+        ("/oauth2/authorize", "GET, HEAD"), ("/.well-known/oauth-authorization-server", "GET, HEAD, OPTIONS"),
+        ("/.well-known/oauth-protected-resource", "GET, HEAD, OPTIONS"),
+        ("/.well-known/oauth-protected-resource/orders", "GET, HEAD, OPTIONS"),
+    ])
+    func `say which methods they take`(path: String, allow: String) async throws {
+        try await OAuthFixture.serve { server in
+            for method in ["PUT", "DELETE", "PATCH", "TRACE", "BREW"] {
+                let answer = try await OAuthFixture.send(method, "http://127.0.0.1:\(server.port)\(path)")
+                #expect(answer.status == 405 && answer.headers["allow"] == allow, "\(method)")
+            }
         }
     }
 

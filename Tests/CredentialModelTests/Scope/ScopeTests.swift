@@ -61,9 +61,12 @@ import Testing
 
     @Test(arguments: [
         ("https://a https://b", "https://b", true), ("https://a", "https://b", false),
-        ("https://a", "https://a/", false), ("", "https://a", false), ("https://a", "", false), ("", "", false),
+        ("https://a", "https://a/", true), ("https://a", "https://a/b", false), ("", "https://a", false),
+        ("https://a", "", false), ("", "", false),
         ("x y", "z y", true), ("xy", "x", false),
-    ]) func `shares an audience with another by exact text`(_ left: String, _ right: String, _ expected: Bool) {
+    ]) func `shares an audience with another that names the same resource`(
+        _ left: String, _ right: String, _ expected: Bool
+    ) {
         #expect(intersect(left, right) == expected)
         #expect(intersect(right, left) == expected)
     }

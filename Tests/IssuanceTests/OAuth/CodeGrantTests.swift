@@ -35,6 +35,25 @@ import Testing
         #expect(await refusal { try await grant.refresh(later.refreshToken) } == .invalidGrant)
     }
 
+    @Test func `comes once out of a sign-in, however many ask at once, and also after a restart`() async throws {
+        let grant = try await GrantFixture()
+        let request = try grant.request()
+        let codes = try await withThrowingTaskGroup(of: SecretText?.self) { group in
+            for _ in 0..<16 {
+                group.addTask {
+                    try await grant.issuer.authorize(request, subject: "alice", scope: ["read"], signIn: "one")
+                }
+            }
+            return try await group.reduce(into: []) { if let code = $1 { $0.append(code) } }
+        }
+        #expect(codes.count == 1)
+        let reopened = try grant.fixture.reopened()
+        let again = try await reopened.issuer.authorize(request, subject: "alice", scope: ["read"], signIn: "one")
+        #expect(again == nil)
+        let other = try await reopened.issuer.authorize(request, subject: "alice", scope: ["read"], signIn: "other")
+        #expect(other != nil)
+    }
+
     @Test func `is not used up by what is refused`() async throws {
         let grant = try await GrantFixture()
         let other = try await GrantFixture()
@@ -90,7 +109,9 @@ import Testing
         #expect(audience == "https://b")
         let request = try grant.request(scope: "read")
         #expect(
-            await refusal { try await grant.issuer.authorize(request, subject: "a", scope: ["read", "write"]) }
+            await refusal {
+                try await grant.issuer.authorize(request, subject: "a", scope: ["read", "write"], signIn: "s")
+            }
                 == .invalidScope)
         #expect(await refusal { try grant.request(scope: "read admin") } == .invalidScope)
         #expect(await refusal { try grant.request(resources: ["https://c"]) } == .invalidTarget)

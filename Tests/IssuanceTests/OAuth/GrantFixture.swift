@@ -25,7 +25,8 @@ struct GrantFixture: Sendable {
         issuer = Issuer(store: fixture.store, grantPolicy: policy)
         let made = try await issuer.createClient(
             ClientRequest(
-                name: "shop", grants: grants, redirectURIs: ["https://shop.example/cb"], scope: ["read", "write"],
+                name: "shop", grants: isPublic ? grants.filter { $0 != "client_credentials" } : grants,
+                redirectURIs: ["https://shop.example/cb"], scope: ["read", "write"],
                 audience: audience, isPublic: isPublic))
         client = try #require(fixture.store.published.clients.client(id: made.summary.clientID))
     }
@@ -43,7 +44,9 @@ struct GrantFixture: Sendable {
 
     func code(scope: String? = nil, names: Bool = true, resources: [String] = []) async throws -> SecretText {
         let request = try request(scope: scope, resources: resources, names: names)
-        return try await issuer.authorize(request, subject: "alice", scope: request.scope)
+        let code = try await issuer.authorize(
+            request, subject: "alice", scope: request.scope, signIn: CredentialID.random().description)
+        return try #require(code)
     }
 
     func redeem(
