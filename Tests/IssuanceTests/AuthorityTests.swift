@@ -52,14 +52,48 @@ import Testing
         let strong = try await fixture.issuer.createKeys(
             KeyRequest(owner: "root", scope: ["countersign:admin"], expiresInSeconds: 600))[0].summary.id
         let weak = try await fixture.key().summary.id
-        #expect(await isForbidden { _ = try await issuer.rotate(strong, overlapSeconds: 60) })
-        #expect(await isForbidden { _ = try await issuer.editKey(strong, KeyEdit(expiresAt: .some(nil))) })
+        let soon = fixture.store.clock.now().adding(60)
+        // Also what narrows it: that would lock its holder out.
+        let edits = [
+            KeyEdit(expiresAt: .some(nil)), KeyEdit(expiresAt: soon), KeyEdit(scope: []), KeyEdit(scope: ["shop:read"]),
+            KeyEdit(scope: ["countersign:keys:write"]), KeyEdit(audience: ["https://nobody.example"]),
+            KeyEdit(networks: ["255.255.255.255/32"]), KeyEdit(notBefore: soon), KeyEdit(name: "x"),
+        ]
+        for edit in edits {
+            #expect(await isForbidden { _ = try await issuer.editKey(strong, edit) }, "\(edit)")
+        }
+        for overlap in [0, 60] as [Int64] {
+            #expect(await isForbidden { _ = try await issuer.rotate(strong, overlapSeconds: overlap) })
+        }
+        #expect(try fixture.row(strong)?.record.flags == [])
         #expect(await isForbidden { _ = try await issuer.editKey(weak, KeyEdit(scope: ["countersign:admin"])) })
         #expect(await isForbidden { _ = try await issuer.editKey(own, KeyEdit(scope: ["countersign:admin"])) })
-        // Taking rights away gives none.
-        _ = try await issuer.editKey(strong, KeyEdit(scope: ["countersign:keys:write"]))
-        _ = try await issuer.rotate(strong, overlapSeconds: 60)
-        _ = try await issuer.rotate(weak, overlapSeconds: 60)
+        // Within its own rights it may do all of that, and end a key by it.
+        for edit in edits { _ = try await issuer.editKey(try await fixture.key().summary.id, edit) }
+        _ = try await issuer.rotate(try await fixture.key().summary.id, overlapSeconds: 0)
+        _ = try await issuer.rotate(own, overlapSeconds: 60)
+        // The right to revoke ends any key.
+        let (ender, _) = try await holder(fixture, ["countersign:keys:revoke"])
+        #expect(try await ender.revoke([strong], chain: false).revoked == [strong])
+    }
+
+    @Test func `counts a right that it does not know as one that it lacks`() async throws {
+        let fixture = try Fixture()
+        let (issuer, _) = try await holder(fixture, ["countersign:keys:write"])
+        let future = try await fixture.store.write(creates: true) { writer, transaction in
+            try writer.intern(.scopes, Array("countersign:future".utf8), in: transaction)
+        }
+        let planted = try await fixture.plant { $0.record.scopes = future }
+        #expect(await isForbidden { _ = try await issuer.editKey(planted.id, KeyEdit(name: "x")) })
+        _ = try await fixture.issuer.editKey(planted.id, KeyEdit(name: "x"))
+    }
+
+    @Test func `issues no token of a client that has a right which it lacks`() async throws {
+        let fixture = try Fixture()
+        let (issuer, _) = try await holder(fixture, ["countersign:tokens:issue"])
+        let gateway = try await fixture.issuer.createClient(ClientRequest(name: "gw", rights: ["introspect"])).summary
+        #expect(await isForbidden { _ = try await issuer.issueToken(TokenRequest(clientID: gateway.clientID)) })
+        _ = try await issuer.issueToken(TokenRequest(clientID: try await fixture.client().summary.clientID))
     }
 
     @Test func `gives no client and no client's secret a right that it lacks`() async throws {

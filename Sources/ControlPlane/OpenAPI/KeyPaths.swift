@@ -88,6 +88,7 @@ extension OpenAPIDocument {
               "default": {"$ref": "#/components/responses/Problem"}}},
           "patch": {
             "operationId": "editKey", "summary": "Change a key (merge patch, RFC 7396)",
+            "description": "Needs each right over this service that the key has before and after the change; else 403.",
             "x-right": "countersign:keys:write",
             "requestBody": {
               "required": true,
@@ -101,6 +102,7 @@ extension OpenAPIDocument {
               "default": {"$ref": "#/components/responses/Problem"}}},
           "delete": {
             "operationId": "revokeKey", "summary": "Revoke a key", "x-right": "countersign:keys:revoke",
+            "description": "Ends any key, also one with rights that the caller lacks: ending gives nobody anything.",
             "parameters": [
               {"name": "chain", "in": "query", "schema": {"type": "boolean", "default": false},
                "description": "Ends predecessors and successors too."}],
@@ -113,6 +115,7 @@ extension OpenAPIDocument {
           "parameters": [{"$ref": "#/components/parameters/CredentialID"}],
           "post": {
             "operationId": "rotateKey", "summary": "Make a successor with the same rights",
+            "description": "Needs each right over this service that the key has; else 403.",
             "x-right": "countersign:keys:write",
             "parameters": [{"$ref": "#/components/parameters/IdempotencyKey"}],
             "requestBody": {

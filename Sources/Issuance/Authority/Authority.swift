@@ -6,7 +6,15 @@ import RecordCache
 /// In whose name something is done, and what he may give away.
 ///
 /// Nobody grants what he lacks: whoever holds some rights over this service makes, edits and rotates no credential that
-/// holds others. Else the right to make keys would be the right to everything.
+/// holds others, before the change or after it. Otherwise the right to make keys would be the right to everything, or the
+/// right to take everything from everybody else.
+///
+/// Two decisions about ending a credential:
+/// - The right to revoke ends any credential of its kind, also one with more rights. It gives nobody anything, and whoever
+///   stops an incident must not have to find a stronger colleague first.
+/// - Whoever may write keys may also end one within his own rights without the right to revoke: by an `exp` a second from
+///   now, by a rotation without overlap, by a network that nobody has. He can take every use away from it anyhow, so that a
+///   check of one of these ways would protect nothing.
 public struct Authority: Sendable {
     /// Who is said to have done it in the audit log.
     public let actor: AuditActor
@@ -83,9 +91,18 @@ public struct Authority: Sendable {
         }
     }
 
-    /// The same for a credential that exists: whoever gets a new secret for it, or loosens its limits, gets its rights.
+    /// The same for a credential that exists, before it is changed or gets a successor: whoever narrows it takes from its
+    /// holder, whoever loosens its limits or gets a new secret for it gets its rights. A right that this version does not
+    /// know is one that he lacks.
+    /// - Throws: ``IssuanceError/busy`` while the scopes were changed a moment ago and are not published yet.
     func requireMayGrant(rightsOf record: CredentialRecord, in store: CredentialStore) throws(IssuanceError) {
-        try requireMayGrant(store.published.scope(record.scopes).filter(Right.isKnown))
+        let scope = store.published.scope(record.scopes)
+        guard record.scopes == 0 || !scope.isEmpty else {
+            throw .busy
+        }
+        for right in scope where right.hasPrefix(ScopeSet.rightPrefix) && !mayGrant(right) {
+            throw .forbidden(reason: "the credential has the right '\(right)', which is not among your own")
+        }
     }
 
     /// Reads again, inside a mutation, what he proved himself with. It may have been revoked while the request waited;

@@ -22,6 +22,8 @@ extension Issuer {
             guard let old = try writer.credential(id, in: transaction), old.record.kind == .apiKey else {
                 throw IssuanceError.unknownCredential
             }
+            // Its rights before the edit; those after it are these, or the new ones, which were checked above.
+            try authority.requireMayGrant(rightsOf: old.record, in: store)
             try writer.requireAlive(old, in: transaction)
             var new = old
             if edit.name != nil { new.name = name }
@@ -48,7 +50,6 @@ extension Issuer {
                 new.record.audiences = try writer.intern(.audiences, Array(audience.text.utf8), in: transaction)
             }
             if let networks { new.record.networks = try writer.intern(.networks, networks.bytes, in: transaction) }
-            try authority.requireMayGrant(rightsOf: new.record, in: store)
             try writer.replace(old, by: new, event: .edited, in: transaction)
             let deed = AuditDeed(.keyEdited, credentials: [id], changed: edit.changed)
             try writer.audit(deed, by: authority.actor, in: transaction)

@@ -30,11 +30,14 @@ extension Issuer {
     ///   ``IssuanceError/invalid(field:reason:)`` for a scope that it may not ask for.
     public func issueToken(_ request: TokenRequest) async throws(IssuanceError) -> IssuedCredential {
         guard let client = store.published.clients.client(id: request.clientID) else { throw .unknownClient }
+        // Its tokens may be taken for the client itself, and then they carry its rights.
+        try authority.requireMayGrant(client.rights.map { ScopeSet.rightPrefix + $0 })
         let subject = try RequestText.owner(request.subject ?? client.clientID, field: "subject")
         for scope in request.scope where !client.scope.contains(scope) {
             throw .invalid(field: "scope", reason: "the client is not registered for every scope that is asked for")
         }
-        for audience in request.audience where !client.audience.isEmpty && !client.audience.contains(audience) {
+        for audience in request.audience
+        where !client.audience.isEmpty && !client.audience.contains(where: { ResourceURI.areSame($0, audience) }) {
             throw .invalid(
                 field: "audience", reason: "the client is not registered for every audience that is asked for")
         }
