@@ -24,6 +24,7 @@ struct MetaReader {
         let incarnation = UInt64.random(in: 1...UInt64.max)
         try writer.setNumber(.incarnation, incarnation, in: transaction)
         try writer.setNumber(.origin, incarnation, in: transaction)
+        try writer.setNumber(.time, UInt64(clamping: TrustedClock.Reading.current.wall), in: transaction)
         try writer.put(schema.meta, MetaName.lookupCheck.key, MetaTable.check(peppers.lookup), in: transaction)
     }
 

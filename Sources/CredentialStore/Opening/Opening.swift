@@ -115,7 +115,9 @@ extension CredentialStore {
                     incarnation: try meta.writer.number(.incarnation, in: transaction) ?? 0,
                     origin: try meta.writer.number(.origin, in: transaction) ?? 0, published: published,
                     peppers: PepperRing(alive), lookup: peppers.lookup, foreignSchemes: peppers.foreignSchemes,
-                    clock: TrustedClock(mark: mark.map { UnixSeconds(Int64(clamping: $0)) }), environment: environment,
+                    clock: TrustedClock(
+                        mark: mark.map { UnixSeconds(Int64(clamping: $0)) }, reading: options.reading ?? .current),
+                    environment: environment,
                     schema: schema, interning: interning, lock: lock)
             }
             let store = try CredentialStore(opened: commit.value, options: options)

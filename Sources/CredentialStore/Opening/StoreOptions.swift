@@ -6,6 +6,8 @@ public struct StoreOptions: Sendable {
     public var cacheBytes: Int
     /// Threads that may read at once, with some for tools.
     public var readersMax: Int
+    /// The machine's clocks at the opening; nil: as they are. For tests of clocks that were set.
+    var reading: TrustedClock.Reading?
     /// Called once, on the writer thread, when a commit failed with unknown outcome.
     public var onFatal: @Sendable (StoreFailure) -> Void
 

@@ -93,6 +93,15 @@ extension CredentialStore {
         }
     }
 
+    /// Makes durable how far the clock has come: a restart begins no earlier, wherever the wall clock stands then.
+    /// - Throws: ``StoreFailure``.
+    public func noteTime() async throws {
+        let mark = clock.mark()
+        try await write(creates: false) { writer, transaction in
+            try writer.setNumber(.time, UInt64(clamping: mark.rawValue), in: transaction)
+        }
+    }
+
     /// When a credential was last accepted, as far as is known; nil: never, or before this store kept it.
     @available(*, noasync)
     public func lastUse(of id: CredentialID) throws(StoreFailure) -> UnixSeconds? {

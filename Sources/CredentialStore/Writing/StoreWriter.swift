@@ -13,6 +13,8 @@ public final class StoreWriter {
     let auditChain: AuditChain
     /// Seconds since the Unix epoch, read once for the batch.
     public internal(set) var now: UnixSeconds = .always
+    /// The time that a restart may rely on (``TrustedClock/mark(_:)``); nil: none is written.
+    private var mark: UnixSeconds?
     /// The highest number given out in this transaction.
     private(set) var journalNumber: UInt64 = 0
     private var journalNumberAtBegin: UInt64 = 0
@@ -31,8 +33,11 @@ public final class StoreWriter {
     public var nextJournalNumber: UInt64 { journalNumber + 1 }
 
     /// Begins a transaction.
-    func begin(now: UnixSeconds, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+    func begin(
+        now: UnixSeconds, mark: UnixSeconds? = nil, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
         self.now = now
+        self.mark = mark
         publication = Publication()
         changes = 0
         journalNumber = try number(.journalNumber, in: transaction) ?? 0
@@ -42,6 +47,13 @@ public final class StoreWriter {
     /// Writes what is kept once for a transaction.
     func end(in transaction: borrowing WriteTransaction) throws(StoreFailure) {
         if journalNumber != journalNumberAtBegin { try setNumber(.journalNumber, journalNumber, in: transaction) }
+        // With each commit that changes something, so that a restart with the clock set back begins no earlier than the last
+        // of them. Not the time of the journal's last entry: that may come from a clock that was set far ahead for a while.
+        if changes > 0, let mark = mark.map({ UInt64(clamping: $0.rawValue) }),
+            try number(.time, in: transaction) ?? 0 < mark
+        {
+            try setNumber(.time, mark, in: transaction)
+        }
     }
 
     /// Runs a change of its own in a transaction that nobody else writes in.

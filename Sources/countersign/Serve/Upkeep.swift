@@ -35,6 +35,7 @@ struct Upkeep: Service {
         }
         // The planes are down: what they noted last.
         await writeUses()
+        try? await store.noteTime()
     }
 
     private func populateCache() async {

@@ -1,4 +1,6 @@
+import CredentialDigest
 import CredentialModel
+import TestSupport
 import Testing
 
 @testable import CredentialStore
@@ -43,6 +45,25 @@ import Testing
         let clock = TrustedClock(mark: UnixSeconds(5_000), reading: at(1_000, 10))
         #expect(clock.now(at(1_001, 11)).rawValue == 5_001)
         #expect(TrustedClock(mark: UnixSeconds(500), reading: at(1_000, 10)).now(at(1_000, 10)).rawValue == 1_000)
+    }
+
+    @Test func `begins no earlier than the last commit, though the wall clock was set back a day and no sweep has run`()
+        async throws
+    {
+        let fixture = try Fixture()
+        // As if this were long after the store was made: what is written from here on has to bring the mark along.
+        try await fixture.store.write(creates: false) { writer, transaction in
+            try writer.setNumber(.time, 5, in: transaction)
+        }
+        let now = fixture.store.clock.now()
+        let key = try await fixture.plant { $0.record.expiresAt = now }
+        var options = fixture.options
+        let current = TrustedClock.Reading.current
+        let reading = TrustedClock.Reading(wall: current.wall - 86_400, boot: current.boot)
+        options.reading = reading
+        let again = try fixture.reopened(options: options)
+        #expect(again.store.clock.now(reading) >= now)
+        #expect(try again.verdict(key.secret, at: again.store.clock.now(reading)).reason == .expired)
     }
 
     @Test func `does not trap on marks that no clock shows`() {
