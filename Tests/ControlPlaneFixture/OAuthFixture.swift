@@ -4,7 +4,7 @@ import CredentialModel
 import Foundation
 public import Issuance
 import Listening
-import Logging
+public import Logging
 import NIOCore
 import NIOHTTP1
 import ServiceLifecycle
@@ -28,6 +28,7 @@ public struct OAuthFixture: Sendable {
         login: OAuthSettings.Login? = .application(url: "https://login.example/start"),
         grants: GrantPolicy = GrantPolicy(),
         corsOrigins: [String] = [], connectionsMax: Int? = nil,
+        logger: Logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
         _ body: @escaping @Sendable (OAuthFixture) async throws -> Void
     ) async throws {
         let folder = try ControlPlaneFixture.makeFolder()
@@ -45,7 +46,6 @@ public struct OAuthFixture: Sendable {
             explain: { bytes, scope, client throws(IssuanceError) in
                 try await explaining.explain(bytes, scope: scope, clientID: client)
             }, readiness: { .ready }, backupFolder: folder.path, oauth: server)
-        let logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() })
         let (listening, signal) = AsyncStream.makeStream(of: Int.self)
         let socketPath = folder.path + "/control.sock"
         let control = controlPlaneApplication(

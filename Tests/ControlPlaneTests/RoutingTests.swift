@@ -78,7 +78,7 @@ import Testing
     }
 
     /// Collects every line of every logger made from it, whatever the level.
-    private final class LogLines: Sendable {
+    final class LogLines: Sendable {
         private let lines = Mutex<[String]>([])
         var text: String { lines.withLock { $0.joined(separator: "\n") } }
         var handler: Handler { Handler(lines: self) }

@@ -12,7 +12,7 @@ func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<ControlPlaneCo
     router.add(middleware: OAuthMethods(hasLogin: server.settings.login))
     let cors = CrossOrigin(allowed: Set(server.settings.corsOrigins))
     let authorize = AuthorizeEndpoint(server: server)
-    let token = TokenEndpoint(server: server)
+    let token = TokenEndpoint(server: server, reuse: ReuseReport(logger: logger))
     let revocation = RevocationEndpoint(server: server)
     let metadata = MetadataEndpoint(server: server)
     let realm = server.settings.issuer

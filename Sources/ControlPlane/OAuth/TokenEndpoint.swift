@@ -3,10 +3,13 @@ import CredentialModel
 import CredentialStore
 import Hummingbird
 import Issuance
+import Logging
+import Metrics
 
 /// `POST /oauth2/token` (RFC 6749 §3.2).
 struct TokenEndpoint: Sendable {
     let server: OAuthServer
+    let reuse: ReuseReport
 
     func answer(_ parameters: FormParameters, _ request: Request) async throws(OAuthError) -> Response {
         try parameters.requireOnce(["grant_type", "scope", "code", "redirect_uri", "code_verifier", "refresh_token"])
@@ -18,23 +21,34 @@ struct TokenEndpoint: Sendable {
         guard client.grants.contains(grant) else {
             throw OAuthError(.unauthorizedClient, "this client is not registered for the grant")
         }
+        do throws(OAuthError) {
+            return Self.response(try await tokens(for: client, grant, parameters))
+        } catch {
+            if error.isReuse { reuse.note(grant, clientID: client.clientID) }
+            throw error
+        }
+    }
+
+    private func tokens(
+        for client: ClientDefinition, _ grant: String, _ parameters: FormParameters
+    ) async throws(OAuthError) -> TokenAnswer {
         let resources = parameters.all("resource")
-        let answer =
-            switch grant {
-            case "authorization_code":
-                try await server.issuer.redeem(
-                    Issuer.CodeRedemption(
-                        clientID: client.clientID, code: try known(try parameters.required("code")),
-                        redirectURI: try parameters.one("redirect_uri"),
-                        verifier: try parameters.one("code_verifier"), resources: resources))
-            case "refresh_token":
-                try await server.issuer.refresh(
-                    Issuer.Refreshing(
-                        clientID: client.clientID, token: try known(try parameters.required("refresh_token")),
-                        scope: try parameters.one("scope"), resources: resources))
-            default: try await clientCredentials(client, parameters, resources)
-            }
-        return Self.response(answer)
+        return
+            switch grant
+        {
+        case "authorization_code":
+            try await server.issuer.redeem(
+                Issuer.CodeRedemption(
+                    clientID: client.clientID, code: try known(try parameters.required("code")),
+                    redirectURI: try parameters.one("redirect_uri"),
+                    verifier: try parameters.one("code_verifier"), resources: resources))
+        case "refresh_token":
+            try await server.issuer.refresh(
+                Issuer.Refreshing(
+                    clientID: client.clientID, token: try known(try parameters.required("refresh_token")),
+                    scope: try parameters.one("scope"), resources: resources))
+        default: try await clientCredentials(client, parameters, resources)
+        }
     }
 
     private func clientCredentials(
@@ -67,6 +81,28 @@ struct TokenEndpoint: Sendable {
         members.add("scope", answer.scope.joined(separator: " "))
         members.add("token_type", "Bearer")
         return .oauth(members)
+    }
+}
+
+/// Reports that a code or a refresh token was used twice: a sign of theft that nobody else may notice.
+///
+/// The first reuse revokes the family, and what comes after it counts as revoked, so there is one line for each family.
+struct ReuseReport: Sendable {
+    private let logger: Logger
+    // Made at the start: a counter that appears with its first event has no increase that an alert could see.
+    private let codes = Counter(label: "countersign_oauth_reuses", dimensions: [("grant", "authorization_code")])
+    private let refreshTokens = Counter(label: "countersign_oauth_reuses", dimensions: [("grant", "refresh_token")])
+
+    init(logger: Logger) {
+        self.logger = logger
+    }
+
+    func note(_ grant: String, clientID: String) {
+        let isCode = grant == "authorization_code"
+        (isCode ? codes : refreshTokens).increment()
+        logger.warning(
+            "\(isCode ? "an authorization code" : "a refresh token") was used a second time: its family is revoked",
+            metadata: ["client_id": .string(clientID)])
     }
 }
 

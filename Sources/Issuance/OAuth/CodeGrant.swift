@@ -92,7 +92,8 @@ extension Issuer {
             }
         }
         guard let outcome else {
-            throw OAuthError(.invalidGrant, "the code was used before: everything that it gave is revoked")
+            throw OAuthError(
+                .invalidGrant, "the code was used before: everything that it gave is revoked", isReuse: true)
         }
         return outcome
     }
@@ -109,13 +110,14 @@ extension StoreWriter {
         guard let code = try row(ofPresented: redemption.code, [.authorizationCode], store: store, in: transaction),
             code.record.client == client.number
         else { throw OAuthError(.invalidGrant, "the code is unknown, or another client's") }
+        let dead = OAuthError(.invalidGrant, "the code is revoked or expired")
+        // First: a family is ended, and its reuse reported, once.
+        guard try !watermarkKills(code, in: transaction) else { throw dead }
         guard !code.record.flags.contains(.revoked) else {
             try endFamily(of: code, by: .client(client.clientID), in: transaction)
             return nil
         }
-        guard try !watermarkKills(code, in: transaction), now < code.record.expiresAt else {
-            throw OAuthError(.invalidGrant, "the code is revoked or expired")
-        }
+        guard now < code.record.expiresAt else { throw dead }
         let expected = code.redirectURI ?? (redemption.redirectURI == nil ? nil : client.redirectURIs.first)
         guard redemption.redirectURI == expected else {
             throw OAuthError(.invalidGrant, "redirect_uri is not that of the authorization request")

@@ -18,10 +18,14 @@ public struct OAuthError: Error, Sendable, Equatable, CustomStringConvertible {
 
     public let code: Code
     public let reason: String
+    /// Whether something that may be used once was used again, so that the family of its tokens is now revoked: either the
+    /// client repeated itself or somebody has stolen it (RFC 9700 §4.14.2).
+    public let isReuse: Bool
 
-    public init(_ code: Code, _ reason: String) {
+    public init(_ code: Code, _ reason: String, isReuse: Bool = false) {
         self.code = code
         self.reason = reason
+        self.isReuse = isReuse
     }
 
     public var description: String { "\(code.rawValue): \(reason)" }

@@ -30,7 +30,8 @@ extension Issuer {
             }
         }
         guard let outcome else {
-            throw OAuthError(.invalidGrant, "the refresh token was used before: its whole family is revoked")
+            throw OAuthError(
+                .invalidGrant, "the refresh token was used before: its whole family is revoked", isReuse: true)
         }
         return outcome
     }

@@ -2,6 +2,7 @@ import ControlPlane
 import ControlPlaneFixture
 import Foundation
 import Issuance
+import Logging
 import Testing
 
 private let shop =
@@ -21,6 +22,29 @@ private let machine = #""name": "m", "grant_types": ["client_credentials"], "sco
             #expect(answer.text("access_token")?.hasPrefix("iib1_") == true)
             #expect(answer.text("refresh_token")?.hasPrefix("iir1_") == true)
             #expect(try server.isActive(answer.text("access_token")))
+        }
+    }
+
+    @Test func `says in the log, once for a family, that a code or a refresh token was used twice`() async throws {
+        let lines = RoutingTests.LogLines()
+        let logger = Logger(label: "test", factory: { _ in lines.handler })
+        try await OAuthFixture.serve(logger: logger) { server in
+            let client = try await server.client(shop)
+            let code = try await server.code(client.id)
+            let first = try await server.redeem(client.id, code)
+            let refresh = [
+                ("grant_type", "refresh_token"), ("client_id", client.id),
+                ("refresh_token", first.text("refresh_token") ?? ""),
+            ]
+            #expect(try await server.post("/oauth2/token", form: refresh).status == 200)
+            #expect(!lines.text.contains("a second time"))
+            for _ in 0..<3 { #expect(try await server.post("/oauth2/token", form: refresh).status == 400) }
+            let other = try await server.code(client.id)
+            for status in [200, 400, 400] { #expect(try await server.redeem(client.id, other).status == status) }
+            let warnings = lines.text.split(separator: "\n").filter { $0.contains("a second time") }
+            #expect(warnings.count == 2, "\(warnings)")
+            #expect(warnings.allSatisfy { $0.hasPrefix("warning") && $0.contains(client.id) })
+            #expect(!lines.text.contains("iir1_") && !lines.text.contains("iia1_"))
         }
     }
 
