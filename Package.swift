@@ -340,8 +340,11 @@ let package = Package(
         .testTarget(
             name: "CountersignCommandTests",
             dependencies: [
-                "AdministrationAPI", "ChildProcess", "ControlPlaneFixture", "Issuance", "countersign", "TestSupport",
+                "AdministrationAPI", "ChildProcess", "ControlPlaneFixture", "CredentialModel", "CredentialStore",
+                "Issuance",
+                "LMDB", "Listening", "countersign", "TestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Configuration", package: "swift-configuration"),
             ],
             swiftSettings: tests),
     ],

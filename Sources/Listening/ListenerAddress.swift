@@ -185,6 +185,28 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
+    /// Whether both cannot be opened: one socket file, or one port of one address, `0.0.0.0` and `::` being all addresses.
+    public func collides(with other: ListenerAddress) -> Bool {
+        if case .unix(let path) = transport, case .unix(let otherPath) = other.transport { return path == otherPath }
+        guard let (host, port) = hostAndPort, let (otherHost, otherPort) = other.hostAndPort, port == otherPort,
+            port != 0
+        else { return false }
+        let (one, two) = (Self.place(host), Self.place(otherHost))
+        return one == two || one == Self.everywhere || two == Self.everywhere
+    }
+
+    private static let everywhere = "every address"
+
+    /// A host in one spelling.
+    private static func place(_ host: String) -> String {
+        guard let address = IPAddress(host.lowercased() == "localhost" ? "127.0.0.1" : host) else {
+            return host.lowercased()
+        }
+        // 0.0.0.0 and :: take the ports of both versions of IP, unless the system is set otherwise.
+        if address.isV4 ? address.low & 0xFFFF_FFFF == 0 : address.high == 0 && address.low == 0 { return everywhere }
+        return "\(address.high) \(address.low)"
+    }
+
     /// Whether it speaks TLS.
     public var isEncrypted: Bool {
         if case .https = transport { true } else { false }

@@ -126,7 +126,7 @@ def judge(stage: Stage, manifests: Manifests) -> None:
         pod["terminationGracePeriodSeconds"] >= settings["drain-seconds"] + WRITE_SECONDS,
         "a pod has more time to end than the program drains")
     stage.check(
-        2 * settings["store-map-bytes"] <= bytes_of(claims[0]["spec"]["resources"]["requests"]["storage"]),
+        2 * settings["store.map-bytes"] <= bytes_of(claims[0]["spec"]["resources"]["requests"]["storage"]),
         "the volume holds the store twice")
 
 

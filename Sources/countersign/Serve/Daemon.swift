@@ -30,6 +30,10 @@ struct Daemon: Sendable {
         MetricsSystem.bootstrap(exposition.factory)
         let logger = Logger(label: "countersign")
         if isDumpable { logger.warning("the system does not forbid core dumps of this process") }
+        for note in settings.notes { logger.warning("a setting has a new name", metadata: ["note": .string(note)]) }
+        for name in Variables(ProcessInfo.processInfo.environment).unknown {
+            logger.warning("a variable of the environment is ignored", metadata: ["reason": .string(name)])
+        }
         let readiness = DataPlane.Readiness()
         let store = try StoreFolder.openOrCreate(settings, options: storeOptions(readiness, logger))
         do {
@@ -101,9 +105,20 @@ struct Daemon: Sendable {
             try await services.run()
         } catch {
             try? await group.shutdownGracefully()
-            throw CommandFailure("The daemon ended: \(error).")
+            throw CommandFailure(Self.sentence(for: error))
         }
         try? await group.shutdownGracefully()
+    }
+
+    /// What stopped the service, in words of this program: what can be known of a start beforehand, ``StartChecks`` has said.
+    private static func sentence(for error: any Error) -> String {
+        switch error {
+        case let fault as UnixSocketFile.Fault: "\(fault.description)."
+        case let failure as StoreFailure: "\(failure.description)."
+        default:
+            "A part of the service ended unexpectedly (\(type(of: error))), so all of it was ended. The log may say more; "
+                + "'countersign config check' tells whether the addresses can be opened."
+        }
     }
 
     /// Nil where there are none.

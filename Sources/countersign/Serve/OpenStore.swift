@@ -3,6 +3,7 @@ import CredentialStore
 import Foundation
 import Issuance
 import Logging
+import LMDB
 
 /// Opens or creates a store together with its pepper file.
 enum StoreFolder {
@@ -19,7 +20,7 @@ enum StoreFolder {
         // Said aloud: where a volume was not mounted, an empty store answers "inactive" to everybody.
         Logger(label: "countersign").warning("creating a new store", metadata: ["store": .string(settings.storePath)])
         let hasPeppers = FileManager.default.fileExists(atPath: settings.pepperPath)
-        return try naming {
+        return try naming(cacheBytes: options.cacheBytes) {
             let peppers =
                 hasPeppers
                 ? try PepperFileOnDisk.read(settings.pepperPath) : try PepperFileOnDisk.create(settings.pepperPath)
@@ -33,7 +34,7 @@ enum StoreFolder {
     private static func open(
         _ store: String, _ pepper: String, _ options: StoreOptions, vendor settings: ServeSettings
     ) throws(CommandFailure) -> CredentialStore? {
-        try naming {
+        try naming(cacheBytes: options.cacheBytes) {
             let peppers = try PepperFileOnDisk.read(pepper)
             do throws(StoreFailure) {
                 return try CredentialStore.open(in: store, vendor: settings.vendor, peppers: peppers, options: options)
@@ -54,9 +55,18 @@ enum StoreFolder {
         }
     }
 
-    static func naming<Value>(_ body: () throws -> Value) throws(CommandFailure) -> Value {
+    /// - Parameter cacheBytes: what the setting asks for, where the cache is what takes the memory.
+    static func naming<Value>(
+        cacheBytes: Int? = nil, _ body: () throws -> Value
+    ) throws(CommandFailure) -> Value {
         do {
             return try body()
+        } catch StoreFailure.lmdb(.system(ENOMEM)) {
+            let most = cacheBytes.map { " (now \(ByteCount.text($0)))" } ?? ""
+            throw CommandFailure(
+                "The system does not give enough memory. Lower \(Setting.cacheBytes.rawValue)\(most), or raise the limit of "
+                    + "the container, of the unit or of ulimit -v, of which \(Setting.storeMapBytes.rawValue) takes address space."
+            )
         } catch let failure as StoreFailure {
             throw CommandFailure("\(failure.description).")
         } catch let error as IssuanceError {

@@ -43,6 +43,9 @@ struct OAuthReading {
         )
     }
 
+    /// The issuer that answers name, also where no authorization server is.
+    func issuerOfAnswers() throws -> String? { try reader.text(.issuer).map { try address($0, .issuer) } }
+
     /// RFC 8414 §2: https, without query and fragment; http on loopback, for trying out.
     private func issuer(_ text: String) throws -> String {
         let url = try address(text, .issuer)

@@ -20,8 +20,7 @@ import Yams
 /// A rule takes from its policy what it does not say. Everything is checked before anything is used.
 enum PolicyFile {
     static func read(_ path: String) throws(CommandFailure) -> PolicySet {
-        let text = try TextFile.read(path, "policy file")
-        guard let root = try? Yams.load(yaml: text) as? [String: Any] else {
+        guard let root = try YAMLFile.read(path, "policy file")?.any as? [String: Any] else {
             throw CommandFailure("The policy file '\(path)' must hold policies by their names.", status: .usage)
         }
         do throws(ListFault) {
@@ -69,7 +68,9 @@ enum PolicyFile {
         if let allows = try truth(members, "query-keys", name) { rule.allowsQueryKeys = allows }
         if let allows = try truth(members, "preflight", name) { rule.allowsPreflight = allows }
         if let value = members["schemes"] {
-            guard let schemes = (value as? [String])?.map({ $0.lowercased() }),
+            // One text is a list of one.
+            let words = value as? [String] ?? (value as? String).map { [$0] }
+            guard let schemes = words?.map({ $0.lowercased() }),
                 schemes.allSatisfy({ ["apikey", "bearer"].contains($0) })
             else { throw ListFault(reason: "policy '\(name)': schemes are ApiKey and Bearer, in a list") }
             (rule.allowsKeys, rule.allowsTokens) = (schemes.contains("apikey"), schemes.contains("bearer"))

@@ -1,9 +1,13 @@
+import CredentialModel
+
 /// The names under which a setting is found: as a flag, in the environment and in the file.
 ///
-/// `--cache-bytes` is not a flag, but `COUNTERSIGN_CACHE_BYTES` and `cache: {bytes: …}` are its other two spellings.
+/// A name is words joined by dashes, with the unit last; settings of one thing share what stands before the dot. Where a name
+/// is read, dot and dash are the same, as both are `_` in the environment: `cache.bytes`, `cache-bytes`, `cache: {bytes: …}` and
+/// `COUNTERSIGN_CACHE_BYTES` are one setting. Every text for people takes the name from here.
 enum Setting: String, CaseIterable {
     case store
-    case storeMapBytes = "store-map-bytes"
+    case storeMapBytes = "store.map-bytes"
     case vendor
     case listen
     case grpcListen = "grpc-listen"
@@ -35,12 +39,14 @@ enum Setting: String, CaseIterable {
     case keyWarningSeconds = "lifetimes.key-warning-seconds"
     case refreshIdleSeconds = "lifetimes.refresh-token-idle-seconds"
     case refreshAbsoluteSeconds = "lifetimes.refresh-token-absolute-seconds"
-    case refreshReuseLeeway = "refresh.reuse-leeway"
+    case refreshReuseLeeway = "refresh.reuse-leeway-seconds"
     case logLevel = "log-level"
 
     enum Kind: String {
         case text = "a text"
         case number = "a whole number"
+        case seconds = "a time: seconds, or 30s, 15m, 24h, 90d"
+        case bytes = "a size: bytes, or 512KiB, 256MiB, 16GiB"
         case truth = "true or false"
         case list = "a list of texts"
     }
@@ -49,16 +55,44 @@ enum Setting: String, CaseIterable {
         switch self {
         case .listen, .grpcListen, .controlListen, .trustedProxies, .verifySources, .corsOrigins: .list
         case .demoLogin, .adminPage: .truth
-        case .storeMapBytes, .threads, .cacheBytes, .connectionsMax, .drainSeconds, .keySecondsDefault, .keySecondsMax,
-            .accessTokenSecondsDefault, .accessTokenSecondsMax, .refreshIdleSeconds, .refreshAbsoluteSeconds,
-            .refreshReuseLeeway, .keyWarningSeconds:
-            .number
+        case .threads, .connectionsMax: .number
+        case .drainSeconds, .keySecondsDefault, .keySecondsMax, .accessTokenSecondsDefault, .accessTokenSecondsMax,
+            .refreshIdleSeconds, .refreshAbsoluteSeconds, .refreshReuseLeeway, .keyWarningSeconds:
+            .seconds
+        case .storeMapBytes, .cacheBytes: .bytes
         default: .text
         }
     }
 
     /// The environment variable of the same meaning.
-    var variable: String {
-        "COUNTERSIGN_" + rawValue.map { $0.isLetter ? $0.uppercased() : "_" }.joined()
+    var variable: String { Self.variable(rawValue) }
+
+    static func variable(_ name: String) -> String {
+        variablePrefix + name.map { $0.isLetter ? $0.uppercased() : "_" }.joined()
+    }
+
+    static let variablePrefix = "COUNTERSIGN_"
+
+    /// Names of earlier versions, which are still taken.
+    static let formerNames: [String: Setting] = ["refresh.reuse-leeway": .refreshReuseLeeway]
+
+    private static let byVariable: [String: Setting] = {
+        var settings = Dictionary(uniqueKeysWithValues: allCases.map { ($0.variable, $0) })
+        for (name, setting) in formerNames { settings[variable(name)] = setting }
+        return settings
+    }()
+
+    /// The setting that a name in a file means; nil: none.
+    static func named(_ name: String) -> Setting? {
+        name.allSatisfy { $0.isLowercase || $0.isNumber || $0 == "." || $0 == "-" } ? byVariable[variable(name)] : nil
+    }
+
+    /// The setting that a variable means; nil: none.
+    static func ofVariable(_ name: String) -> Setting? { byVariable[name] }
+
+    /// "'listn' is no setting", and which one was probably meant.
+    static func unknown(_ name: String, nearest: [String]) -> String {
+        let hint = nearest.isEmpty ? "" : ". Did you mean \(nearest.map { "'\($0)'" }.joined(separator: " or "))?"
+        return "'\(RedactedText.withoutCredentials(SafeText.visible(name)))' is no setting\(hint)"
     }
 }

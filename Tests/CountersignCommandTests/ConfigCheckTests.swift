@@ -1,0 +1,231 @@
+import Configuration
+import CredentialModel
+import CredentialStore
+import Foundation
+import LMDB
+import Listening
+import TestSupport
+import Testing
+
+@testable import countersign
+
+@Suite struct `The settings of the service` {
+    private let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private func file(_ text: String, _ name: String = "c.yaml") throws -> String {
+        try Data(text.utf8).write(to: URL(fileURLWithPath: folder(name)))
+        return folder(name)
+    }
+
+    private func settings(
+        file: String? = nil, environment: [String: String] = [:], flags: [Setting: ConfigContent] = [:]
+    ) async throws -> ServeSettings {
+        try ServeSettings(try await SettingsReader(flags: flags, file: file, environment: environment))
+    }
+
+    private func check(_ arguments: String...) async throws -> CommandProcess.Outcome {
+        try await CommandProcess.run(
+            ["config", "check", "--store", folder("store")] + arguments,
+            in: URL(fileURLWithPath: folder.path))
+    }
+
+    @Test func `take durations and sizes with units, in the file, the environment and as plain numbers`() async throws {
+        let path = try file(
+            """
+            lifetimes: {key-max-seconds: 90d, key-default-seconds: "24h"}
+            drain-seconds: 15
+            store.map-bytes: 256MiB
+            """)
+        let read = try await settings(file: path, environment: ["COUNTERSIGN_CACHE_BYTES": "64MiB"])
+        #expect(read.lifetimes.keySecondsMax == 90 * 86_400 && read.lifetimes.keySecondsDefault == 86_400)
+        #expect(read.dataPlane.drainSeconds == 15 && read.mapBytes == 256 << 20 && read.cacheBytes == 64 << 20)
+        for wrong in ["1.5h", "-1s", "9223372036854775807d", "1MB", "MiB", "9999999999TiB", "1 MiB"] {
+            let read = try? await settings(environment: ["COUNTERSIGN_STORE_MAP_BYTES": wrong])
+            #expect(read == nil, "\(wrong)")
+        }
+    }
+
+    @Test func `take one text where a list is expected, and dots and dashes alike`() async throws {
+        let path = try file("listen: http://127.0.0.1:1\ncache-bytes: 64MiB\nverify:\n  sources: 10.0.0.0/8\n")
+        let read = try await settings(file: path)
+        #expect(read.listeners.map(\.description) == ["http://127.0.0.1:1"])
+        #expect(read.cacheBytes == 64 << 20 && read.dataPlane.verifySources.count == 1)
+        #expect(read.notes.count == 1 && read.notes[0].contains("line 2") && read.notes[0].contains("'cache.bytes'"))
+    }
+
+    @Test func `take former names and say the new ones`() async throws {
+        let path = try file("refresh.reuse-leeway: 5\nstore-map-bytes: 2097152\n")
+        let read = try await settings(file: path)
+        #expect(read.grants.reuseLeewaySeconds == 5 && read.mapBytes == 2_097_152)
+        #expect(read.notes.contains { $0.contains("refresh.reuse-leeway-seconds") })
+        #expect(read.notes.contains { $0.contains("store.map-bytes") })
+        let variable = try await settings(environment: ["COUNTERSIGN_REFRESH_REUSE_LEEWAY": "7"])
+        #expect(variable.grants.reuseLeewaySeconds == 7)
+        #expect(
+            variable.notes == [
+                "COUNTERSIGN_REFRESH_REUSE_LEEWAY is now called COUNTERSIGN_REFRESH_REUSE_LEEWAY_SECONDS."
+            ])
+        #expect(try file("cache.bytes: 1GiB\ncache: {bytes: 2GiB}\n").isEmpty == false)
+        await #expect(throws: CommandFailure.self) { try await settings(file: folder("c.yaml")) }
+    }
+
+    @Test func `are all checked, and everything that is wrong is said at once`() async throws {
+        let path = try file(
+            """
+            issuer: ftp://x
+            listen: [http://127.0.0.1:8090, "http://0.0.0.0:1"]
+            grpc-listen: unix:/x
+            control-listen: [http://localhost:8090]
+            lisen: http://127.0.0.1:2
+            lifetimes:
+              key-default-seconds: 60
+              key-max-seconds: 30
+              access-token-max-seconds: soon
+            cache.bytes: 99999TiB
+            log-level: loud
+            threads: [1]
+            """)
+        let outcome = try await check("--config", path, "--admin-page", "--settings-only")
+        #expect(outcome.status == 2 && outcome.output.isEmpty)
+        for said in [
+            "issuer 'ftp://x' (line 1 of", "cleartext is served on loopback only", "must begin with grpcs://",
+            "name one address", "line 5: 'lisen' is no setting. Did you mean 'listen'?",
+            "lifetimes.key-default-seconds (60) must not exceed lifetimes.key-max-seconds (30)",
+            "lifetimes.access-token-max-seconds 'soon' (line 9 of", "cache.bytes '99999TiB' (line 10 of",
+            "log-level 'loud'",
+            "line 12: 'threads' must be a whole number",
+        ] { #expect(outcome.errors.contains(said), "\(said) is missing in \(outcome.errors)") }
+    }
+
+    @Test func `need a listener`() async throws {
+        let outcome = try await check("--config", try file("listen: []\n"))
+        #expect(
+            outcome.status == 2 && outcome.errors.contains("Setting listen")
+                && outcome.errors.contains("nothing would be"))
+        #expect(try await settings(file: try file("listen: []\ngrpc-listen: grpc+unix:/run/x\n")).listeners.count == 1)
+    }
+
+    @Test(arguments: [
+        ("listen:\n  - a\n bad: 1\n", "line "), ("a: 'x\n", "line"), ("cache:\n\tbytes: 1\n", "line 2"),
+        ("listen: a\nlisten: b\n", "stands twice"), ("- a\n", "names and values"), ("{\"listen\": [}", "line 1"),
+    ])
+    func `name the line where the file is no YAML, in words of their own`(text: String, said: String) async throws {
+        let outcome = try await check("--config", try file(text))
+        #expect(outcome.status == 2 && outcome.errors.contains(said), "\(outcome.errors)")
+        for word in ["mapping", "scanner", "token", "YamlError", "error:"] { #expect(!outcome.errors.contains(word)) }
+    }
+
+    @Test func `name variables that are no settings, but not those that Kubernetes makes of a service`() {
+        let variables = Variables([
+            "COUNTERSIGN_LISTN": "x", "COUNTERSIGN_SERVICE_HOST": "x", "COUNTERSIGN_SERVICE_PORT_HTTPS": "x",
+            "COUNTERSIGN_PORT": "x", "COUNTERSIGN_PORT_8443_TCP_ADDR": "x", "COUNTERSIGN_ADMIN_SERVICE_HOST": "x",
+            "COUNTERSIGN_CONTROL_KEY_FILE": "x", "COUNTERSIGN_STORE": "s", "COUNTERSIGN": "x", "HOME": "/",
+        ])
+        #expect(variables.values == [.store: "s"])
+        #expect(variables.unknown == ["'COUNTERSIGN_LISTN' is no setting. Did you mean 'COUNTERSIGN_LISTEN'?"])
+    }
+
+    @Test func `in the texts of errors are settings that exist`() {
+        let texts = [
+            StoreFailure.full(usedPercent: 80).description, LMDBError.mapFull.description,
+        ]
+        for text in texts {
+            let names = text.matches(of: /[a-z]+(?:[.-][a-z]+)*\.[a-z-]+/).map { String($0.output) }
+            #expect(!names.isEmpty && names.allSatisfy { Setting(rawValue: $0) != nil }, "\(names) in \(text)")
+        }
+        #expect(
+            Setting.allCases.allSatisfy { Setting.named($0.rawValue) == $0 && Setting.ofVariable($0.variable) == $0 })
+    }
+}
+
+@Suite struct `The checks before a start` {
+    private let folder: TemporaryFolder
+
+    init() throws { folder = try TemporaryFolder() }
+
+    private func report(_ flags: [Setting: ConfigContent]) async throws -> StartChecks.Report {
+        var all: [Setting: ConfigContent] = [.store: .string(folder("store")), .listen: .string("http://127.0.0.1:0")]
+        all.merge(flags) { $1 }
+        if case .string(let one)? = all[.listen] { all[.listen] = .stringArray([one]) }
+        return await StartChecks(
+            settings: try ServeSettings(try await SettingsReader(flags: all, file: nil, environment: [:]))
+        ).run()
+    }
+
+    @Test func `find nothing where a store is to be made, and make nothing`() async throws {
+        let report = try await report([:])
+        #expect(report.faults.isEmpty && report.taken.isEmpty, "\(report)")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
+    }
+
+    @Test func `name setting, value, place and remedy`() async throws {
+        let cases: [([Setting: ConfigContent], String)] = [
+            ([.store: .string(folder("a/b/c"))], "Setting store: the folder"),
+            (
+                [.listen: .string("unix:/nowhere/at/all/x.sock")],
+                "Setting listen (unix:/nowhere/at/all/x.sock): the folder"
+            ),
+            ([.listen: .string("unix:\(folder("x"))?group=nobody-has-this")], "there is no group 'nobody-has-this'"),
+            ([.listen: .string("unix:\(folder.path)")], "no socket is in its place"),
+            (
+                [
+                    .controlListen: .stringArray([
+                        "unix:\(folder(String(repeating: "x", count: 105 - folder.path.utf8.count)))"
+                    ])
+                ],
+                "more than 103 bytes"
+            ),
+            ([.pepperFile: .string("/nowhere/pepper")], "Setting pepper-file: '/nowhere/pepper' cannot be made"),
+        ]
+        for (flags, said) in cases {
+            let report = try await report(flags)
+            #expect(report.faults.count == 1 && report.faults[0].contains(said), "\(said): \(report)")
+        }
+    }
+
+    @Test func `tell a port and a socket that another process has, and serve says so and ends`() async throws {
+        let blocker = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(blocker) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+        let port = withUnsafeMutablePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer -> UInt16 in
+                guard bind(blocker, pointer, length) == 0, listen(blocker, 1) == 0,
+                    getsockname(blocker, pointer, &length) == 0
+                else { return 0 }
+                return UnsafeRawPointer(pointer).load(fromByteOffset: 2, as: UInt16.self).bigEndian
+            }
+        }
+        let report = try await report([.listen: .string("http://127.0.0.1:\(port)")])
+        #expect(
+            report.faults.isEmpty && report.taken.count == 1
+                && report.taken[0].contains("another process has this port"))
+        let served = try await CommandProcess.run(
+            [
+                "serve", "--store", folder("store"), "--listen", "http://127.0.0.1:\(port)", "--health-listen",
+                "unix:/nowhere/h",
+            ],
+            in: URL(fileURLWithPath: folder.path))
+        #expect(
+            served.status == 3 && served.errors.contains("2 things keep the service from starting"), "\(served.errors)")
+        #expect(served.errors.contains("Setting listen (http://127.0.0.1:\(port)): another process has this port."))
+        #expect(!FileManager.default.fileExists(atPath: folder("store")))
+    }
+}
+
+@Suite struct `Names that are nearly right` {
+    @Test func `are found by few edits, whatever their case`() {
+        let names = ["acme", "acme-west", "umbrella", "initech", "Hooli"]
+        #expect(NearNames.nearest(to: "acem", among: names) == ["acme"])
+        #expect(NearNames.nearest(to: "ACME", among: names) == ["acme"])
+        #expect(NearNames.nearest(to: "umbrela", among: names) == ["umbrella"])
+        #expect(NearNames.nearest(to: "hoolli", among: names) == ["Hooli"])
+        #expect(NearNames.nearest(to: "unrelated", among: names).isEmpty)
+        #expect(NearNames.nearest(to: "", among: names).isEmpty)
+        #expect(NearNames.nearest(to: "a", among: ["b", "c", "d", "e"], countMax: 2) == ["b", "c"])
+    }
+}
