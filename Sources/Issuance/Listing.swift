@@ -61,9 +61,10 @@ extension Issuer {
         return found.map { summary($0.0, lastUsedAt: $0.1) }
     }
 
-    /// Credentials in the order of their ids. A page may have fewer than asked for, even none, and still not be the last.
+    /// Credentials in the order of their ids. The search goes on until the page is full or the time is up; only then may a page
+    /// have fewer than asked for, even none, and still not be the last.
     public func credentials(
-        _ filter: CredentialFilter, after: CredentialID?, limit: Int
+        _ filter: CredentialFilter, after: CredentialID?, limit: Int, within time: Duration = .seconds(2)
     ) async throws(IssuanceError) -> Page<CredentialSummary> {
         guard (1...Self.pageMax).contains(limit) else {
             throw .invalid(field: "limit", reason: "must be 1 to \(Self.pageMax)")
@@ -78,10 +79,17 @@ extension Issuer {
         }
         let now = store.clock.now()
         let (rows, next, uses) = try await offThread { [client] store in
-            let page = try store.credentials(owner: owner, after: after, limit: limit) { row in
-                filter.accepts(row, client: client, in: store.published, at: now)
-            }
-            return (page.rows, page.next, try store.lastUses(of: page.rows.map(\.record.id)))
+            let deadline = ContinuousClock.now + time
+            var (rows, next) = ([StoredCredential](), after)
+            // In pieces, each in a snapshot of its own, so that a long search pins no pages.
+            repeat {
+                let piece = try store.credentials(owner: owner, after: next, limit: limit - rows.count) { row in
+                    filter.accepts(row, client: client, in: store.published, at: now)
+                }
+                rows += piece.rows
+                next = piece.next
+            } while next != nil && rows.count < limit && ContinuousClock.now < deadline
+            return (rows, next, try store.lastUses(of: rows.map(\.record.id)))
         }
         return Page(items: rows.map { summary($0, lastUsedAt: uses[$0.record.id]) }, next: next)
     }

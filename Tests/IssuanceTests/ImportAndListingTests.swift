@@ -81,6 +81,19 @@ import Verification
 }
 
 @Suite struct `Listing credentials` {
+    @Test func `searches on until the page is full, however many do not match, or until the time is up`() async throws {
+        let fixture = try Fixture()
+        _ = try await fixture.plant(count: 45_000) { $0 % 20_000 == 0 ? "needle-\($0)" : "crowd" }
+        let all = try await fixture.issuer.credentials(CredentialFilter(search: "NEEDLE"), after: nil, limit: 50)
+        #expect(all.items.count == 3 && all.next == nil)
+        let one = try await fixture.issuer.credentials(CredentialFilter(search: "needle"), after: nil, limit: 1)
+        #expect(one.items.count == 1 && one.next != nil)
+        // With no time, one piece is looked at: a page that ends early and goes on.
+        let hurried = try await fixture.issuer.credentials(
+            CredentialFilter(search: "nobody"), after: nil, limit: 50, within: .zero)
+        #expect(hurried.items.isEmpty && hurried.next != nil)
+    }
+
     @Test func `filters by kind, owner and client, in pages`() async throws {
         let fixture = try Fixture()
         let client = try await fixture.client().summary.clientID

@@ -20,6 +20,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
 
 PATIENCE_SECONDS = 30
+KEYS_OF_THE_CROWD = 350_000
 SECRET = re.compile(r"ii[kc]1_[0-9A-Za-z]{11}_[0-9A-Za-z]{49}")
 
 
@@ -63,6 +64,11 @@ class Service:
             [str(self._program), *words, "--store", str(self._store), "--json"], stdout=subprocess.PIPE, text=True,
             input=given, timeout=PATIENCE_SECONDS)
         return [json.loads(line) for line in done.stdout.splitlines()]
+
+    def fill(self, count: int) -> None:
+        subprocess.run(
+            [str(self._program), "key", "create", "--owner", "crowd", "--count", str(count), "--json", "--store",
+             str(self._store)], stdout=subprocess.DEVNULL, check=True, timeout=10 * PATIENCE_SECONDS)
 
     def remotely(self, key_file: Path, *words: str, trusts: Path | None = None) -> subprocess.CompletedProcess:
         """The command line of another machine: over https, with a key from a file."""
@@ -120,6 +126,28 @@ class Page:
     def complains(self, words: str) -> None:
         self.waits(lambda: words in self.text("error"), f"the page complains: {words}")
         check(True, f"complains: {words}")
+
+    def complains_at(self, field: str, words: str) -> None:
+        """At the field, which has the focus, and where a person sees it."""
+        form = self.one(field).find_element(By.XPATH, "./ancestor::form").get_attribute("id")
+        self.waits(lambda: self.driver.find_elements(By.ID, f"{form}-error"), f"the form complains: {words}")
+        note = self.one(f"{form}-error")
+        check(words in note.text, f"complains at {field}: {note.text}")
+        check(self.one(field).get_attribute("aria-describedby") == f"{form}-error", "the field is described by it")
+        self.is_seen(self.one(field), note)
+
+    def complains_in(self, form: str, words: str) -> None:
+        """Where no field is at fault: above the form's button."""
+        self.waits(lambda: self.driver.find_elements(By.ID, f"{form}-error"), f"the form complains: {words}")
+        note = self.one(f"{form}-error")
+        check(words in note.text, f"complains in {form}: {note.text}")
+        self.is_seen(note, note)
+
+    def is_seen(self, focused, note) -> None:
+        check(self.driver.switch_to.active_element == focused, "the focus is there")
+        seen = self.driver.execute_script(
+            "const box = arguments[0].getBoundingClientRect(); return box.top >= 0 && box.bottom <= window.innerHeight", note)
+        check(seen, "it is in view")
 
     def signs_in(self, key: str) -> None:
         self.waits(lambda: self.one("credential").is_displayed(), "the sign-in form")
@@ -189,8 +217,26 @@ def keys(page: Page, service: Service) -> None:
     check(not service.accepts(first) and service.accepts(second), "a revoked key is not accepted any more")
     page.fills(key_owner="x", key_network="nonsense")
     page.submits("key-form")
-    page.complains("network")
+    page.complains_at("key-network", "network")
     check(page.one("key-owner").get_attribute("value") == "x", "what was typed is not lost")
+
+
+def crowd(page: Page, service: Service) -> None:
+    print("a search among many")
+    service.fill(KEYS_OF_THE_CROWD)
+    found = service.command("key", "create", "--owner", "needle")[0]["id"]
+    page.one("keys-search").clear()
+    page.fills(keys_search="NEEDLE")
+    page.one("keys-search").send_keys(Keys.ENTER)
+    page.waits(lambda: len(page.rows("keys")) == 1 and found in page.rows("keys")[0], "the one key is found")
+    page.says("1 keys")
+    check("more" not in page.text("status"), "and nothing else is left to be looked through")
+    page.one("keys-search").clear()
+    page.fills(keys_search="nobody-has-this")
+    page.one("keys-search").send_keys(Keys.ENTER)
+    page.says("0 keys")
+    check(not page.rows("keys") and not page.one("keys-more").is_displayed(), "a search for nothing comes to its end")
+    page.one("keys-search").clear()
 
 
 def clients(page: Page, service: Service) -> None:
@@ -250,7 +296,7 @@ def narrow(page: Page, service: Service) -> None:
     page.waits(lambda: page.one("keys").is_displayed() and page.rows("keys"), "the keys are listed")
     page.fills(key_owner="mallory")
     page.submits("key-form")
-    page.complains("countersign:keys:write")
+    page.complains_in("key-form", "countersign:keys:write")
     check(not service.command("key", "list", "--owner", "mallory"), "nothing was made")
     page.one("sign-out").send_keys(Keys.ENTER)
     page.waits(lambda: page.one("sign-in").is_displayed(), "signed out")
@@ -276,6 +322,7 @@ def main() -> None:
                 check(page.driver.switch_to.active_element.get_attribute("id") == "keys-title", "the focus goes to the section")
                 keys(page, service)
                 page.is_accessible("keys")
+                crowd(page, service)
                 if options.screenshot:
                     driver.save_screenshot(str(options.screenshot))
                 clients(page, service)

@@ -61,13 +61,13 @@ extension AdministrationPage {
             <button type="button" id="keys-more" hidden>More keys</button>
             <h3>Create a key</h3>
             <form id="key-form" class="fields">
-              <label for="key-owner">Owner</label><input id="key-owner" required maxlength="255" autocomplete="off">
-              <label for="key-name">Name</label><input id="key-name" maxlength="255" autocomplete="off">
-              <label for="key-scope">Scopes, parted by spaces</label><input id="key-scope" autocomplete="off">
-              <label for="key-audience">Audiences, parted by spaces</label><input id="key-audience" autocomplete="off">
-              <label for="key-network">Networks (CIDR), parted by spaces</label><input id="key-network" autocomplete="off">
+              <label for="key-owner">Owner</label><input id="key-owner" data-member="owner" required maxlength="255" autocomplete="off">
+              <label for="key-name">Name</label><input id="key-name" data-member="name" maxlength="255" autocomplete="off">
+              <label for="key-scope">Scopes, separated by spaces</label><input id="key-scope" data-member="scope" autocomplete="off">
+              <label for="key-audience">Audiences, separated by spaces</label><input id="key-audience" data-member="aud audience" autocomplete="off">
+              <label for="key-network">Networks (CIDR), separated by spaces</label><input id="key-network" data-member="network" autocomplete="off">
               <label for="key-days">Days until it expires; empty: as the service's default</label>
-              <input id="key-days" type="number" min="1" max="36500">
+              <input id="key-days" data-member="expires_in" type="number" min="1" max="36500">
               <button>Create key</button>
             </form>
           </section>
@@ -88,13 +88,13 @@ extension AdministrationPage {
             <button type="button" id="clients-more" hidden>More clients</button>
             <h3>Register a client</h3>
             <form id="client-form" class="fields">
-              <label for="client-name">Name</label><input id="client-name" required maxlength="255" autocomplete="off">
+              <label for="client-name">Name</label><input id="client-name" data-member="name" required maxlength="255" autocomplete="off">
               <fieldset><legend>Grants</legend>
                 <label><input type="checkbox" name="grant" value="authorization_code"> authorization_code</label>
                 <label><input type="checkbox" name="grant" value="client_credentials"> client_credentials</label>
                 <label><input type="checkbox" name="grant" value="refresh_token"> refresh_token</label></fieldset>
-              <label for="client-uris">Redirect URIs, parted by spaces</label><input id="client-uris" autocomplete="off">
-              <label for="client-scope">Scopes, parted by spaces</label><input id="client-scope" autocomplete="off">
+              <label for="client-uris">Redirect URIs, separated by spaces</label><input id="client-uris" data-member="redirect_uris" autocomplete="off">
+              <label for="client-scope">Scopes, separated by spaces</label><input id="client-scope" data-member="scope" autocomplete="off">
               <fieldset><legend>Rights over this service</legend>
                 <label><input type="checkbox" name="may" value="introspect"> introspect</label>
                 <label><input type="checkbox" name="may" value="changes"> changes</label>

@@ -23,13 +23,52 @@ extension AdministrationPage {
           } catch { throw new Error('The service does not answer.') }
           if (answer.ok) return text ? answer.text() : answer.status === 204 ? null : answer.json()
           const problem = await answer.json().catch(() => ({}))
-          throw new Error((problem.title || 'Refused with ' + answer.status) + (problem.detail ? ': ' + problem.detail : ''))
+          const error = new Error((problem.title || 'Refused with ' + answer.status) + (problem.detail ? ': ' + problem.detail : ''))
+          error.member = problem.member
+          throw error
         }
 
         // What goes wrong in a handler is told on the page.
         const guarded = action => async event => {
           event?.preventDefault?.()
           try { await action(event) } catch (error) { fail(error) }
+        }
+
+        // What is wrong with a form is told at the field that it is about, or above the form's button: in view, with the focus.
+        function failIn(form, error) {
+          by('status').textContent = ''
+          const member = (error.member ?? '').split('.')[0]
+          const field = [...form.elements].find(element => (element.dataset.member ?? '').split(' ').includes(member))
+          const note = document.createElement('p')
+          note.id = form.id + '-error'
+          note.className = 'field-error'
+          note.setAttribute('role', 'alert')
+          note.textContent = error.message
+          if (field) {
+            field.setAttribute('aria-invalid', 'true')
+            field.setAttribute('aria-describedby', note.id)
+            field.after(note)
+          } else {
+            note.tabIndex = -1
+            form.querySelector(':scope > button').before(note)
+          }
+          (field ?? note).focus({ preventScroll: true })
+          note.scrollIntoView({ block: 'center' })
+        }
+
+        function clearFaults(form) {
+          by(form.id + '-error')?.remove()
+          for (const field of form.querySelectorAll('[aria-invalid]')) {
+            field.removeAttribute('aria-invalid')
+            field.removeAttribute('aria-describedby')
+          }
+        }
+
+        const submitted = (form, action) => async event => {
+          event.preventDefault()
+          clearFaults(form)
+          by('error').textContent = ''
+          try { await action() } catch (error) { failIn(form, error) }
         }
 
         function confirmed(title, text, yes) {
@@ -111,7 +150,16 @@ extension AdministrationPage {
           const search = by(name + '-search').value.trim()
           if (search) query.set('search', search)
           if (goOn) query.set('after', list.next)
-          const page = await ask('GET', list.path + '?' + query)
+          // The service stops a long search after some time: it goes on here until there is something to show.
+          const started = list.search = Symbol(name)
+          let page = await ask('GET', list.path + '?' + query)
+          while (!page.items.length && page.next !== null && list.search === started) {
+            say('Searching…')
+            query.set('after', page.next)
+            page = await ask('GET', list.path + '?' + query)
+          }
+          // Somebody has begun another search meanwhile.
+          if (list.search !== started) return
           const rows = page.items.map(list.row)
           if (goOn) by(name + '-rows').append(...rows)
           else by(name + '-rows').replaceChildren(...rows)
@@ -264,8 +312,8 @@ extension AdministrationPage {
           say('Copied.')
         })
         by('secret-done').onclick = () => { by('secret-value').textContent = ''; by('secret').hidden = true }
-        by('key-form').onsubmit = guarded(createKey)
-        by('client-form').onsubmit = guarded(createClient)
+        by('key-form').onsubmit = submitted(by('key-form'), createKey)
+        by('client-form').onsubmit = submitted(by('client-form'), createClient)
         for (const name of Object.keys(lists)) by(name + '-more').onclick = guarded(() => load(name, true))
         for (const form of document.querySelectorAll('form.search')) form.onsubmit = guarded(() => load(form.dataset.list))
         for (const button of document.querySelectorAll('nav [data-section]')) {

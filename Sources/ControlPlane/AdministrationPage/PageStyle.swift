@@ -23,6 +23,8 @@ extension AdministrationPage {
         #secret { border: 2px solid var(--accent); padding: 0 1rem; }
         #secret-value { font-family: ui-monospace, monospace; overflow-wrap: anywhere; user-select: all; }
         #error:not(:empty) { color: var(--bad); border-left: 4px solid var(--bad); padding-left: .6rem; }
+        .field-error { color: var(--bad); border-left: 4px solid var(--bad); padding-left: .6rem; margin: 0 0 .35rem; }
+        [aria-invalid] { outline: 2px solid var(--bad); }
         .soon { color: var(--bad); }
         dl { display: flex; flex-wrap: wrap; gap: 1.5rem; }
         dd { margin: 0; font-size: 1.5rem; font-variant-numeric: tabular-nums; }
