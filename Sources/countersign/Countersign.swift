@@ -34,8 +34,12 @@ struct Countersign: AsyncParsableCommand {
 
     /// Runs one command and tells how it ended.
     static func run(_ arguments: [String]) async -> CommandStatus {
+        // A pipe that was closed is an error of the write, not a signal that ends the process between two steps.
+        signal(SIGPIPE, SIG_IGN)
+        var showsSecrets = false
         do {
             var command = try parseAsRoot(arguments)
+            showsSecrets = command is any ShowsSecrets
             if var asyncCommand = command as? any AsyncParsableCommand {
                 try await asyncCommand.run()
             } else {
@@ -47,6 +51,10 @@ struct Countersign: AsyncParsableCommand {
             return failure.status
         } catch let status as CommandStatus {
             return status
+        } catch is OutputClosed {
+            guard showsSecrets else { return .done }
+            Console.error("Error: \(OutputClosed.whileShowingSecrets.message)")
+            return .failed
         } catch {
             return report(error)
         }

@@ -18,6 +18,25 @@ import Testing
         #expect(tooLong.errors.contains("too long"))
     }
 
+    @Test func `what keeps a connection from coming about is said in plain words`() async throws {
+        try await OAuthFixture.serve { server in
+            let folder = try ControlPlaneFixture.makeFolder()
+            defer { try? FileManager.default.removeItem(at: folder) }
+            let key = folder.appendingPathComponent("key")
+            try Data("iik1_x".utf8).write(to: key)
+            try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: key.path)
+            for (address, said) in [
+                ("https://127.0.0.1:\(server.port)", "does not speak TLS on this port"),
+                ("http://127.0.0.1:1", "nothing has this port"),
+            ] {
+                let outcome = try await CommandProcess.run(
+                    ["key", "list", "--control", address, "--control-key-file", key.path], in: folder)
+                #expect(outcome.status == 3 && outcome.errors.contains(said), "\(outcome.errors)")
+                for word in ["NIO", "Error(", "SSL", "errno"] { #expect(!outcome.errors.contains(word)) }
+            }
+        }
+    }
+
     @Test func `the default socket is found in the store's folder`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let outcome = try await CommandProcess.run(["health", "--store", plane.folder.path], in: plane.folder)

@@ -1,5 +1,7 @@
+import ChildProcess
 import ControlPlaneFixture
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct ImportVerbTests {
@@ -49,6 +51,51 @@ import Testing
                 #expect(refused.allSatisfy { ($0["reason"] as? String)?.isEmpty == false })
                 #expect(!text.contains(sha256.prefix(8)) && !text.contains("8fK2"))
             }
+        }
+    }
+
+    @Test func `a refusal has one name, in the file and with --json`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let file = try write([#"{"owner": "acme"}"#], "k.jsonl", plane)
+            let report = plane.folder.appendingPathComponent("refused.jsonl").path
+            let outcome = try await plane.command("key", "import", file, "--json", "--refused", report)
+            let text = try String(contentsOfFile: report, encoding: .utf8)
+            #expect(outcome.status == 3 && outcome.output == text && outcome.json.first?["reason"] is String)
+        }
+    }
+
+    @Test func `a folder, a missing file and a closed one are named as such`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let folder = try await plane.command("key", "import", plane.folder.path)
+            #expect(folder.status == 2 && folder.errors.contains("is a folder"))
+            let missing = try await plane.command("key", "import", plane.folder.path + "/none")
+            #expect(missing.status == 3 && missing.errors.contains("does not exist"))
+        }
+    }
+
+    @Test func `Ctrl-C ends an import behind the batch under way, and says what is done and how to go on`() async throws
+    {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let lines = (0..<40_000).map { #"{"key": "imported_key_\#(1_000_000 + $0)", "owner": "acme"}"# }
+            let file = try write(lines, "k.jsonl", plane)
+            let errors = plane.folder.appendingPathComponent("err")
+            try Data().write(to: errors)
+            let child = try ChildProcess(
+                CommandProcess.program.path, ["key", "import", file, "--control", "unix:\(plane.socketPath)"],
+                input: .nullDevice, output: .nullDevice, errors: FileHandle(forWritingTo: errors))
+            let begun = try await eventually { try await !plane.client.get("/v1/keys?limit=1").items.isEmpty }
+            #expect(begun)
+            kill(child.pid, SIGINT)
+            let status: Int32 = await withCheckedContinuation { continuation in
+                Thread { continuation.resume(returning: child.wait()) }.start()
+            }
+            let said = try String(contentsOf: errors, encoding: .utf8)
+            let found = said.firstMatch(
+                of: /Interrupted. Imported ([0-9]+), already there 0, refused 0; lines up to ([0-9]+) are/)
+            let done = try #require(found.flatMap { Int($0.output.2) }, "\(said)")
+            #expect(status == 3 && done > 0 && done < lines.count && said.contains("Run the same command again"))
+            let again = try await plane.command("key", "import", file)
+            #expect(again.output == "imported \(lines.count - done), already there \(done), refused 0\n")
         }
     }
 

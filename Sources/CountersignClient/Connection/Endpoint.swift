@@ -17,6 +17,10 @@ public struct Endpoint: Sendable, Equatable, CustomStringConvertible {
     let baseURL: String
     let isUnixSocket: Bool
 
+    /// Everything else of a socket's path is percent-encoded.
+    private static let unescaped = CharacterSet(
+        charactersIn: "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-._~")
+
     /// - Throws: ``Fault``, also for `http` to another machine: credentials would cross the network in the clear.
     public init(_ text: String) throws(Fault) {
         description = text
@@ -24,7 +28,7 @@ public struct Endpoint: Sendable, Equatable, CustomStringConvertible {
             let path = text.dropFirst(5).prefix { $0 != "?" }
             // sockaddr_un holds 108 bytes with the ending zero; a dot-less path is told from a host by the slash.
             guard path.hasPrefix("/"), path.utf8.count <= 107, !path.utf8.contains(0),
-                let host = path.addingPercentEncoding(withAllowedCharacters: .alphanumerics)
+                let host = path.addingPercentEncoding(withAllowedCharacters: Self.unescaped)
             else { throw Fault(description: "\(text): unix: needs an absolute path of at most 107 bytes") }
             baseURL = "http+unix://" + host
             isUnixSocket = true

@@ -1,7 +1,7 @@
 import AdministrationAPI
 import ArgumentParser
 
-struct ClientCreate: AsyncParsableCommand {
+struct ClientCreate: AsyncParsableCommand, ShowsSecrets {
     static let configuration = CommandConfiguration(
         commandName: "create", abstract: "Register a client.",
         discussion: """

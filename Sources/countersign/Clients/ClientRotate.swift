@@ -1,7 +1,7 @@
 import AdministrationAPI
 import ArgumentParser
 
-struct ClientRotate: AsyncParsableCommand {
+struct ClientRotate: AsyncParsableCommand, ShowsSecrets {
     static let configuration = CommandConfiguration(
         commandName: "rotate", abstract: "Make a new secret for a client.",
         discussion: """

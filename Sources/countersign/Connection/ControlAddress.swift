@@ -2,7 +2,7 @@ import ArgumentParser
 import NetworkAddress
 
 /// The address of a control plane: `unix:PATH`, `https://HOST:PORT`, or `http://` on loopback.
-struct ControlAddress: Equatable, Sendable, ExpressibleByArgument {
+struct ControlAddress: Equatable, Sendable {
     /// Nil for an address on the network.
     let socketPath: String?
     /// As a URL that the HTTP client takes, without a path.
@@ -19,6 +19,16 @@ struct ControlAddress: Equatable, Sendable, ExpressibleByArgument {
     init(socketPath: String) {
         self.init(
             socketPath: socketPath, baseURL: "http+unix://\(URLText.encode(socketPath))", text: socketPath)
+    }
+
+    /// - Throws: what it should be, without the text: it may hold a password.
+    static func parse(_ argument: String) throws -> ControlAddress {
+        guard let address = ControlAddress(argument: argument) else {
+            throw ValidationError(
+                "--control takes unix:PATH or https://HOST:PORT; http:// is for loopback only, since the key would cross the "
+                    + "network in the clear. No user name, path or query.")
+        }
+        return address
     }
 
     init?(argument: String) {

@@ -24,6 +24,11 @@ struct ControlConnection: Sendable {
     ) async throws {
         var configuration = HTTPClient.Configuration()
         if let authority {
+            guard (try? NIOSSLCertificate.fromPEMFile(authority))?.isEmpty == false else {
+                throw CommandFailure(
+                    "The file '\(authority)' (--control-ca) holds no certificate in PEM form that this user can read.",
+                    status: .usage)
+            }
             var tls = TLSConfiguration.makeClientConfiguration()
             tls.trustRoots = .file(authority)
             configuration.tlsConfiguration = tls
@@ -89,8 +94,10 @@ struct ControlConnection: Sendable {
             for try await piece in response.body { try await receive(piece, byteCount) }
         } catch let failure as CommandFailure {
             throw failure
+        } catch let closed as OutputClosed {
+            throw closed
         } catch {
-            throw CommandFailure("The answer broke off: \(error)")
+            throw CommandFailure("The answer broke off before its end. The daemon's log may say why.")
         }
     }
 
@@ -133,7 +140,7 @@ struct ControlConnection: Sendable {
         do {
             return try await http.execute(request, deadline: .distantFuture)
         } catch {
-            throw CommandFailure("The daemon at '\(address.text)' does not answer: \(error)")
+            throw CommandFailure(ConnectionFault.sentence(for: error, address))
         }
     }
 

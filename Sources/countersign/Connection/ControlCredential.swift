@@ -12,7 +12,7 @@ enum ControlCredential {
         do {
             bytes = try SecretFile.read(path: path, bytesMax: bytesMax)
         } catch {
-            throw CommandFailure("The key file '\(path)' cannot be used: \(error).", status: .usage)
+            throw CommandFailure("The key file '\(path)' cannot be used: \(error.description).", status: .usage)
         }
         let text = String(validating: bytes, as: UTF8.self)
         guard let key = text?.trimmingCharacters(in: .whitespacesAndNewlines), !key.isEmpty,

@@ -16,7 +16,7 @@ struct ControlOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Control plane of the daemon: unix:PATH, or https://HOST:PORT with --control-key-file (default: control.sock in the store's folder).",
-            valueName: "url"))
+            valueName: "url"), transform: ControlAddress.parse)
     var control: ControlAddress?
 
     @Option(

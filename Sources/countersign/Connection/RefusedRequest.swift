@@ -13,7 +13,7 @@ struct RefusedRequest {
         guard let problem else { return CommandFailure("The daemon answered with status \(statusCode).") }
         let status: CommandStatus =
             switch problem.type {
-            case .unknownCredential, .unknownClient, .notFound: .negative
+            case .unknownCredential, .unknownClient, .unknownOwner, .notFound: .negative
             case .invalidValue: .usage
             default: .failed
             }

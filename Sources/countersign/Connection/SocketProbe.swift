@@ -21,7 +21,7 @@ enum SocketProbe {
         } catch SocketAddressError.unixDomainSocketPathTooLong {
             throw CommandFailure("The socket path '\(path)' is too long for the system. Use a shorter folder.")
         } catch {
-            throw CommandFailure("Cannot connect to '\(path)': \(error)")
+            throw CommandFailure("Cannot connect to '\(path)'. Is it the socket of a daemon?")
         }
     }
 }

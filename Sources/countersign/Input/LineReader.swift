@@ -27,7 +27,13 @@ struct LineReader {
             guard buffer.count <= Self.lineBytesMax else {
                 throw CommandFailure("A line is longer than \(Self.lineBytesMax) bytes. Is this a file of JSON lines?")
             }
-            guard let chunk = try file.read(upToCount: Self.lineBytesMax), !chunk.isEmpty else {
+            let chunk: Data?
+            do {
+                chunk = try file.read(upToCount: Self.lineBytesMax)
+            } catch {
+                throw CommandFailure("The input \(TextFile.reason(of: error))")
+            }
+            guard let chunk, !chunk.isEmpty else {
                 isAtEnd = true
                 continue
             }

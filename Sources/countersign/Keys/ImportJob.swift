@@ -18,7 +18,8 @@ struct ImportJob {
         var id: String?
         /// True where the key was there before.
         var existing: Bool?
-        var refused: String?
+        /// Why it was refused; the file of what is refused has the same name for it.
+        var reason: String?
     }
 
     /// Held well under the 8 MiB that the server takes.
@@ -27,6 +28,7 @@ struct ImportJob {
     private let connection: ControlConnection
     private let json: Bool
     private let byteCount: Int?
+    private let interruption: Interruption
     private var batch: [Pending] = []
     /// The batch that is with the server while the next one is read. One at a time: of a key that stands twice in the file,
     /// the first line counts.
@@ -41,7 +43,11 @@ struct ImportJob {
     var refusedCount: Int { refused.count }
 
     /// - Parameter refusedPath: the file that takes what is refused; nil for the console.
-    init(connection: ControlConnection, json: Bool, byteCount: Int?, refusedPath: String?, input: FileHandle) throws {
+    init(
+        connection: ControlConnection, json: Bool, byteCount: Int?, refusedPath: String?, input: FileHandle,
+        interruption: Interruption
+    ) throws {
+        self.interruption = interruption
         self.connection = connection
         self.json = json
         self.byteCount = byteCount
@@ -56,7 +62,10 @@ struct ImportJob {
         } catch {
             // What is with the server is told of all the same.
             try await settle()
-            throw error
+            guard error is Interruption.Interrupted else { throw error }
+            throw CommandFailure(
+                "Interrupted. Imported \(importedCount), already there \(existingCount), refused \(refusedCount); lines up to "
+                    + "\(lastSent) are done. Run the same command again: what is there is passed over.")
         }
         try await send()
         try await settle()
@@ -66,6 +75,7 @@ struct ImportJob {
         var reader = source
         var number = 0
         while let bytes = try reader.next() {
+            try interruption.check()
             number += 1
             guard bytes.contains(where: { $0 != 0x20 && $0 != 0x09 }) else { continue }
             do {
@@ -129,7 +139,7 @@ struct ImportJob {
     }
 
     private mutating func refuse(_ number: Int, _ reason: String) throws {
-        if json { try Console.json(Result(line: number, refused: reason)) }
+        if json { try Console.json(Result(line: number, reason: reason)) }
         if isRefusalPrinted { progress.finish() }
         // With --json, standard output has said it already.
         if json, isRefusalPrinted { refused.note() } else { try refused.add(number, reason) }

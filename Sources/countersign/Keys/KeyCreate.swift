@@ -1,7 +1,7 @@
 import AdministrationAPI
 import ArgumentParser
 
-struct KeyCreate: AsyncParsableCommand {
+struct KeyCreate: AsyncParsableCommand, ShowsSecrets {
     static let configuration = CommandConfiguration(
         commandName: "create", abstract: "Make a key, or several.",
         discussion: """

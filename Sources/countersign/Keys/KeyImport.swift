@@ -16,7 +16,7 @@ struct KeyImport: AsyncParsableCommand {
             And if wanted: name, scope, aud, network, expires_in (seconds) and nbf (Unix seconds).
 
             An import that broke off is run again as it was: what is there already is passed over. Exits with 0 when every
-            line is there now, and with 3 when some were refused.
+            line is there now, and with 3 when some were refused. Ctrl-C ends it behind the batch that is under way.
 
             Examples:
               echo '{"key": "live_8fK2pQ9sVx3LmN7t", "owner": "acme"}' > keys.jsonl
@@ -36,14 +36,29 @@ struct KeyImport: AsyncParsableCommand {
 
     func run() async throws {
         let isStandardInput = file == "-"
-        guard let input = isStandardInput ? FileHandle.standardInput : FileHandle(forReadingAtPath: file) else {
-            throw CommandFailure("The file '\(file)' cannot be read.")
+        var isFolder: ObjCBool = false
+        // SAFETY: `isFolder` is a local out-parameter.
+        if !isStandardInput, unsafe FileManager.default.fileExists(atPath: file, isDirectory: &isFolder),
+            isFolder.boolValue
+        {
+            throw CommandFailure("'\(file)' is a folder. Name a file of JSON lines.", status: .usage)
         }
+        guard let input = isStandardInput ? FileHandle.standardInput : FileHandle(forReadingAtPath: file) else {
+            let exists = FileManager.default.fileExists(atPath: file)
+            throw CommandFailure(
+                exists
+                    ? "The file '\(file)' may not be read by this user. Check its permissions."
+                    : "The file '\(file)' does not exist. Check the path.")
+        }
+        let interruption = Interruption()
+        let watching = Task { await interruption.watch() }
+        defer { watching.cancel() }
         let attributes = isStandardInput ? nil : try? FileManager.default.attributesOfItem(atPath: file)
         let byteCount = (attributes?[.size] as? NSNumber)?.intValue
         try await control.withConnection { connection in
             var job = try ImportJob(
-                connection: connection, json: output.json, byteCount: byteCount, refusedPath: refused, input: input)
+                connection: connection, json: output.json, byteCount: byteCount, refusedPath: refused, input: input,
+                interruption: interruption)
             try await job.run(LineReader(input))
             if !output.json {
                 try Console.line(

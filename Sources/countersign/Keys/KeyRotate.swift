@@ -1,7 +1,7 @@
 import AdministrationAPI
 import ArgumentParser
 
-struct KeyRotate: AsyncParsableCommand {
+struct KeyRotate: AsyncParsableCommand, ShowsSecrets {
     static let configuration = CommandConfiguration(
         commandName: "rotate", abstract: "Make a successor of a key with the same rights.",
         discussion: """

@@ -23,6 +23,10 @@ struct ManyKeys {
                 progress.update(done: lines.count, of: count)
             }
             guard lines.count == count else { throw CommandFailure("The answer ended too early.") }
+        } catch is OutputClosed {
+            throw CommandFailure(
+                "Nobody reads standard output any more. Up to \(lines.count) of \(count) keys and some thousand more are made: "
+                    + "list them by their owner and revoke what was not kept.")
         } catch let failure as CommandFailure where lines.count > 0 {
             throw CommandFailure(
                 "\(failure.message) \(lines.count) of \(count) keys are made and printed; some thousand more may have been made, "

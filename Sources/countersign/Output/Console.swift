@@ -13,11 +13,13 @@ enum Console {
         try write(try StrictJSON.encode(value) + Data("\n".utf8))
     }
 
-    /// - Throws: as ``line(_:)``.
+    /// - Throws: as ``line(_:)``; ``OutputClosed`` when nobody reads any more.
     static func write(_ bytes: Data) throws {
         do {
             try FileHandle.standardOutput.write(contentsOf: bytes)
         } catch {
+            let underlying = (error as NSError).userInfo[NSUnderlyingErrorKey] as? NSError ?? error as NSError
+            if underlying.domain == NSPOSIXErrorDomain, underlying.code == EPIPE { throw OutputClosed() }
             throw CommandFailure("The result cannot be written to standard output.")
         }
     }
@@ -35,3 +37,12 @@ enum Console {
     static var outputIsTerminal: Bool { isatty(1) == 1 }
     static var inputIsTerminal: Bool { isatty(0) == 1 }
 }
+
+/// Whoever read standard output has had enough, as `head` has after ten lines: no failure of a command that lists something.
+struct OutputClosed: Error {
+    static let whileShowingSecrets = CommandFailure(
+        "Nobody reads standard output any more: what was made is lost. Revoke what was not shown.")
+}
+
+/// A command whose result is shown once and never again.
+protocol ShowsSecrets {}

@@ -1,7 +1,7 @@
 import AdministrationAPI
 import ArgumentParser
 
-struct TokenIssue: AsyncParsableCommand {
+struct TokenIssue: AsyncParsableCommand, ShowsSecrets {
     static let configuration = CommandConfiguration(
         commandName: "issue", abstract: "Issue an access token without an OAuth flow.",
         discussion: """
