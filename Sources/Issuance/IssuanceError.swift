@@ -8,6 +8,8 @@ public enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible {
     case invalid(field: String, reason: String)
     case unknownCredential
     case unknownClient
+    /// Nothing was ever issued to this owner; others whose names are nearly the same.
+    case unknownOwner(nearest: [String])
     /// What the request derives from is revoked or expired.
     case gone(reason: String)
     /// The request contradicts what is there.
@@ -30,6 +32,10 @@ public enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible {
         case .invalid(let field, let reason): "\(field): \(reason)"
         case .unknownCredential: "there is no credential with this id"
         case .unknownClient: "there is no client with this id"
+        case .unknownOwner(let nearest):
+            "nothing was ever issued to this owner"
+                + (nearest.isEmpty
+                    ? "" : ". Did you mean \(nearest.map { "'\($0)'" }.joined(separator: " or "))?")
         case .gone(let reason), .conflict(let reason), .forbidden(let reason), .storeFull(let reason),
             .unavailable(let reason):
             reason

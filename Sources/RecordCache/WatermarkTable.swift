@@ -94,6 +94,15 @@ public final class WatermarkTable: Sendable {
         return chains.find(key, wordCount: 1 &+ (Int(record.owner.byteCount) &+ 7) / 8, kills: record)
     }
 
+    /// Whether an owner has a watermark. Not for the hot path: the key is copied.
+    public func knows(owner: RawSpan) -> Bool {
+        // What was issued before everything is killed by any watermark.
+        var first = CredentialRecord(id: CredentialID(rawValue: 0), kind: .apiKey, tag: Tag(0, 0, 0, 0), pepper: 0)
+        first.journalNumber = 0
+        first.issuedAt = .always
+        return kills(first, longOwner: owner)
+    }
+
     /// Whether a bulk revocation by an owner of more than 64 bytes killed this record.
     public func kills(_ record: borrowing CredentialRecord, longOwner: RawSpan) -> Bool {
         guard ownerCount.load(ordering: .acquiring) > 0 else { return false }

@@ -101,6 +101,8 @@ import Testing
             let byOwner = try await plane.client.post("/v1/owners/a%2Fb%20c/revocations")
             #expect(byOwner.status == 200)
             #expect(byOwner.number("journal_number") != nil)
+            #expect(byOwner.json["revoked"] as? [String: Int] == ["api_key": 1])
+            #expect(try await plane.client.post("/v1/owners/a%2Fb%20d/revocations").problem == "unknown-owner")
             #expect(try await plane.client.get("/v1/keys/\(key)").text("state") == "revoked")
             #expect(try await plane.client.get("/v1/keys/\(spared)").text("state") == "active")
             let clientID = try await plane.makeClient()

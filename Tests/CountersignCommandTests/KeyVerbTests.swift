@@ -1,5 +1,9 @@
+import ChildProcess
 import ControlPlaneFixture
+import CredentialModel
 import Foundation
+import Issuance
+import TestSupport
 import Testing
 
 @Suite struct KeyVerbTests {
@@ -130,12 +134,72 @@ import Testing
             let id = try await plane.makeKey(owner: "a/b ö").id
             let outcome = try await plane.command("key", "revoke", "--owner", "a/b ö")
             #expect(outcome.status == 0)
-            #expect(outcome.output.hasPrefix("Revoked: everything issued to the owner 'a/b ö' so far"))
+            #expect(outcome.output.hasPrefix("Revoked 1 api_key issued to the owner 'a/b ö' (journal number "))
             #expect(try await plane.client.get("/v1/keys/\(id)").text("state") == "revoked")
+            let again = try await plane.command("key", "revoke", "--owner", "a/b ö")
+            #expect(again.status == 0 && again.output.hasPrefix("Revoked nothing alive"))
+            for _ in 0..<2 { _ = try await plane.makeKey(owner: "acme") }
             let before = try await plane.command(
                 "key", "revoke", "--owner", "acme", "--issued-before", "2026-01-01T00:00:00Z", "--json")
             #expect(before.json.first?["journal_number"] is Int)
+            #expect((before.json.first?["revoked"] as? [String: Int])?.isEmpty == true)
+            let all = try await plane.command("key", "revoke", "--owner", "acme", "--json")
+            #expect(all.json.first?["revoked"] as? [String: Int] == ["api_key": 2])
+            #expect(all.json.first?["count_complete"] as? Bool == true)
         }
+    }
+
+    @Test func `a mistyped owner is not found, and the nearest are named`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            for owner in ["acme", "umbrella", "initech"] { _ = try await plane.makeKey(owner: owner) }
+            let typo = try await plane.command("key", "revoke", "--owner", "umbrela")
+            #expect(typo.status == 1 && typo.output.isEmpty)
+            #expect(typo.errors == "Error: Nothing was ever issued to this owner. Did you mean 'umbrella'?\n")
+            let other = try await plane.command("key", "revoke", "--owner", "somebody else")
+            #expect(other.status == 1 && other.errors == "Error: Nothing was ever issued to this owner.\n")
+            #expect(try await plane.client.get("/v1/keys?owner=umbrella").items.first?["state"] as? String == "active")
+        }
+    }
+
+    @Test func `a list whose reader has had enough ends quietly, and a secret that nobody reads does not`() async throws
+    {
+        try await ControlPlaneFixture.serve { plane async throws in
+            _ = try await plane.client.post("/v1/keys", #"{"owner": "acme", "count": 900}"#)
+            let script = #"""
+                run() { { sleep "$1"; shift; "$C" "$@" --control "$S" 2>err; } | head -c 1 >/dev/null; echo "${PIPESTATUS[0]} $(cat err)"; }
+                run 0 key list; run 0 key export; run 0 key list --json
+                { sleep 0.3; "$C" key create --owner acme --control "$S" 2>err; } | true; echo "${PIPESTATUS[0]} $(cat err)"
+                """#
+            let names = "cd '\(plane.folder.path)'; C='\(CommandProcess.program.path)'; S='unix:\(plane.socketPath)'\n"
+            let said = try await withCheckedThrowingContinuation { continuation in
+                Thread {
+                    continuation.resume(
+                        with: Result { try ChildProcess.output(of: ["bash", "-c", names + script]) })
+                }.start()
+            }
+            let lines = String(decoding: said, as: UTF8.self).split(separator: "\n")
+            #expect(lines.count == 4 && lines.prefix(3).allSatisfy { $0 == "0 " }, "\(lines)")
+            #expect(lines.last?.hasPrefix("3 Error: Nobody reads standard output") == true, "\(lines)")
+        }
+    }
+
+    @Test func `what an owner had is counted by kind, and what was dead before is not`() async throws {
+        let fixture = try Fixture()
+        let (issuer, now) = (fixture.issuer, fixture.store.clock.now())
+        for _ in 0..<3 { _ = try await fixture.key(owner: "acme") }
+        try await fixture.plant(.accessToken, owner: "acme")
+        try await fixture.plant(.apiKey, owner: "acme") { $0.record.expiresAt = now }
+        try await fixture.plant(.apiKey, owner: "acme") { $0.record.flags.insert(.revoked) }
+        try await fixture.plant(.apiKey, owner: "acme-west")
+        let first = try await issuer.revokeOwner("acme", issuedBefore: nil)
+        _ = try await fixture.key(owner: "acme")
+        #expect(try await issuer.countEnded(by: first).byKind == [.apiKey: 3, .accessToken: 1])
+        let second = try await issuer.revokeOwner("acme", issuedBefore: nil)
+        #expect(try await issuer.countEnded(by: second).byKind == [.apiKey: 1])
+        #expect(try await issuer.countEnded(by: try await issuer.revokeOwner("acme", issuedBefore: nil)).total == 0)
+        let client = try await fixture.client()
+        let ended = try await issuer.countEnded(by: try await issuer.revokeClient(client.summary.clientID))
+        #expect(ended.byKind == [.clientSecret: 1] && ended.isComplete)
     }
 
     @Test func `an import reports lines by number and never a key`() async throws {

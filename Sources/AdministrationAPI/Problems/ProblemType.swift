@@ -27,6 +27,7 @@ public struct ProblemType: Hashable, Codable, Sendable {
     public static let notFound = ProblemType("not-found", 404, "There is nothing here")
     public static let unknownCredential = ProblemType("unknown-credential", 404, "There is no such credential")
     public static let unknownClient = ProblemType("unknown-client", 404, "There is no such client")
+    public static let unknownOwner = ProblemType("unknown-owner", 404, "Nothing was ever issued to this owner")
     public static let methodNotAllowed = ProblemType("method-not-allowed", 405, "The method is not allowed here")
     public static let conflict = ProblemType("conflict", 409, "The present state does not allow this")
     public static let gone = ProblemType("revoked-or-expired", 409, "What this builds on is revoked or expired")
@@ -46,10 +47,9 @@ public struct ProblemType: Hashable, Codable, Sendable {
     /// All of them: the documentation lists these.
     public static let all: [ProblemType] = [
         notJSON, unknownMember, missingMember, repeatedMember, wrongType, badQuery, badIdempotencyKey, unauthenticated,
-        forbidden,
-        notFound, unknownCredential, unknownClient, methodNotAllowed, conflict, gone, changesGone, bodyTooLarge,
-        unsupportedMediaType, invalidValue, idempotencyKeyReused, internalError, busy, unavailable, notReady,
-        storeFull,
+        forbidden, notFound, unknownCredential, unknownClient, unknownOwner, methodNotAllowed, conflict, gone,
+        changesGone, bodyTooLarge, unsupportedMediaType, invalidValue, idempotencyKeyReused, internalError, busy,
+        unavailable, notReady, storeFull,
     ]
 
     /// Whether a later try may succeed without a change.

@@ -62,10 +62,20 @@ public struct BulkRevocationRequest: Codable, Equatable, Sendable {
 /// Answer to a bulk revocation: everything issued under a lower journal number is dead.
 public struct BulkRevocationResult: Codable, Equatable, Sendable {
     public let journalNumber: UInt64
+    /// Credentials that lived until then, by the name of their kind. Kinds of which there was none are left out.
+    public let revoked: [String: Int]
+    /// False: there are more, since counting all of them would have taken too long.
+    public let isCountComplete: Bool
 
-    public init(journalNumber: UInt64) {
+    public init(journalNumber: UInt64, revoked: [String: Int], isCountComplete: Bool) {
         self.journalNumber = journalNumber
+        self.revoked = revoked
+        self.isCountComplete = isCountComplete
     }
 
-    enum CodingKeys: String, CodingKey { case journalNumber = "journal_number" }
+    enum CodingKeys: String, CodingKey {
+        case revoked
+        case journalNumber = "journal_number"
+        case isCountComplete = "count_complete"
+    }
 }

@@ -41,7 +41,7 @@ struct ClientRoutes: Sendable {
 
     func revoke(_ exchange: Exchange) async throws -> Response {
         let report = try await exchange.issuer.revokeClient(try exchange.parameter("client_id"))
-        return try .json(BulkRevocationResult(journalNumber: report.journalNumber))
+        return try .json(try await BulkRevocationResult(report, exchange))
     }
 
     func revokeCredentials(_ exchange: Exchange) async throws -> Response {
@@ -49,7 +49,7 @@ struct ClientRoutes: Sendable {
         let issuedBefore = try UnixSeconds.from(asked.issuedBefore, member: "issued_before")
         let clientID = try exchange.parameter("client_id")
         let report = try await exchange.issuer.revokeClientCredentials(clientID, issuedBefore: issuedBefore)
-        return try .json(BulkRevocationResult(journalNumber: report.journalNumber))
+        return try .json(try await BulkRevocationResult(report, exchange))
     }
 
     private func client(_ clientID: String, _ exchange: Exchange) async throws -> ClientSummary {

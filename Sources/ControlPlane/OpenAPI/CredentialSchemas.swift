@@ -173,7 +173,13 @@ extension OpenAPIDocument {
               "$ref": "#/components/schemas/Time",
               "description": "Spares what was issued at this time or later; everything issued so far when absent."}}},
         "BulkRevocationResult": {
-          "type": "object", "required": ["journal_number"],
-          "properties": {"journal_number": {"type": "integer", "minimum": 0}}}
+          "type": "object", "required": ["journal_number", "revoked", "count_complete"],
+          "properties": {
+            "journal_number": {"type": "integer", "minimum": 0},
+            "revoked": {
+              "type": "object", "additionalProperties": {"type": "integer", "minimum": 1},
+              "description": "How many credentials lived until then, by kind."},
+            "count_complete": {
+              "type": "boolean", "description": "False: there are more; counting all of them would have taken too long."}}}
         """#
 }

@@ -46,7 +46,7 @@ enum OpenAPIDocument {
           "IdempotencyKey": {
             "name": "Idempotency-Key", "in": "header",
             "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
-            "description": "Makes a repetition safe for 24 hours: the same request returns the same ids with null for the secrets, another request with this key is refused with 422. Kept in memory: a restart forgets it."}
+            "description": "Makes a repetition safe for 24 hours: the same request returns the same ids with null for the secrets, another request with this key is refused with 422. Kept in the store, across a restart."}
         }
         """#
 

@@ -64,6 +64,7 @@ extension OpenAPIDocument {
              "description": "Percent-encoded."}],
           "post": {
             "operationId": "revokeOwner", "summary": "Revoke all that was issued to an owner",
+            "description": "404 with the nearest names for an owner of whom nothing is known.",
             "x-right": "countersign:owners:revoke",
             "requestBody": {
               "required": false,

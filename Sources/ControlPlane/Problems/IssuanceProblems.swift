@@ -9,6 +9,12 @@ extension Problem {
             self.init(.invalidValue, detail: "'\(field)': \(reason)", member: field)
         case .unknownCredential: self.init(.unknownCredential)
         case .unknownClient: self.init(.unknownClient)
+        case .unknownOwner(let nearest):
+            let names = nearest.map { "'\($0)'" }.joined(separator: " or ")
+            self.init(
+                .unknownOwner,
+                detail: "Nothing was ever issued to this owner."
+                    + (nearest.isEmpty ? "" : " Did you mean \(names)?"))
         case .gone: self.init(.gone, detail: error.message)
         case .conflict: self.init(.conflict, detail: error.message)
         case .forbidden: self.init(.forbidden, detail: error.message)

@@ -219,14 +219,15 @@ extension Issuer {
         guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
         let actor = actor
         return try await mutate(creates: false) { writer, transaction in
-            let number = try writer.raiseWatermark(of: .client(client.number), issuedBefore: nil, in: transaction)
+            let revocation = try BulkRevocation.raise(
+                of: .client(client.number), issuedBefore: nil, by: writer, in: transaction)
             guard var ended = try writer.client(client.number, in: transaction) else {
                 throw IssuanceError.unknownClient
             }
             ended.revokedAt = ended.revokedAt ?? writer.now
             try writer.putClient(ended, in: transaction)
             try writer.audit(AuditDeed(.clientRevoked, clientID: clientID), by: actor, in: transaction)
-            return BulkRevocation(journalNumber: number)
+            return revocation
         }
     }
 

@@ -15,16 +15,6 @@ public struct RevocationReport: Sendable, Equatable {
     public init() {}
 }
 
-/// A bulk revocation by one watermark.
-public struct BulkRevocation: Sendable, Equatable {
-    /// Everything of its subject that was issued under a lower journal number is dead.
-    public var journalNumber: UInt64
-
-    public init(journalNumber: UInt64) {
-        self.journalNumber = journalNumber
-    }
-}
-
 extension Issuer {
     /// Credentials that one request may name.
     public static let revocationsPerRequestMax = 1_000
@@ -110,11 +100,11 @@ extension Issuer {
         }
         let actor = actor
         return try await mutate(creates: false) { writer, transaction in
-            let number = try writer.raiseWatermark(of: subject, issuedBefore: limit, in: transaction)
+            let revocation = try BulkRevocation.raise(of: subject, issuedBefore: limit, by: writer, in: transaction)
             var deed = deed
             deed.issuedBefore = limit
             try writer.audit(deed, by: actor, in: transaction)
-            return BulkRevocation(journalNumber: number)
+            return revocation
         }
     }
 }

@@ -21,7 +21,8 @@ struct ClientRevoke: AsyncParsableCommand {
             let result: BulkRevocationResult = try await connection.send(.DELETE, path)
             if output.json { return try Console.json(result) }
             try Console.line(
-                "Revoked: the client and everything issued through it (journal number \(result.journalNumber)).")
+                "Revoked: the client and \(result.countText) issued through it (journal number \(result.journalNumber))."
+            )
         }
     }
 }

@@ -7,6 +7,8 @@ struct KeyRevoke: AsyncParsableCommand {
         discussion: """
             When the command returns, no reader of the node accepts them any more.
 
+            Exits with 1 for an id that is not known, and for an owner to whom nothing was ever issued.
+
             Examples:
               countersign key revoke 0Fz8kQ2mXbA --chain
               countersign key revoke --owner acme --issued-before 2026-11-01T00:00:00Z
@@ -58,8 +60,9 @@ struct KeyRevoke: AsyncParsableCommand {
         let request = BulkRevocationRequest(issuedBefore: issuedBefore?.seconds)
         let result: BulkRevocationResult = try await connection.send(.POST, path, body: request)
         if output.json { return try Console.json(result) }
-        let limit = issuedBefore.map { "before \(TimeText.utc($0.seconds))" } ?? "so far"
-        let text = "Revoked: everything issued to \(whose) \(limit) (journal number \(result.journalNumber))."
-        try Console.line(SafeText.visible(text))
+        let limit = issuedBefore.map { " before \(TimeText.utc($0.seconds))" } ?? ""
+        try Console.line(
+            SafeText.visible(
+                "Revoked \(result.countText) issued to \(whose)\(limit) (journal number \(result.journalNumber))."))
     }
 }

@@ -35,3 +35,12 @@ struct Revocation {
         return table
     }
 }
+
+extension BulkRevocationResult {
+    /// "3 api_key, 1 access_token", "at least …", or "nothing alive".
+    var countText: String {
+        guard !revoked.isEmpty else { return isCountComplete ? "nothing alive (all of it was dead before)" : "what is" }
+        let parts = revoked.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
+        return (isCountComplete ? "" : "at least ") + parts.joined(separator: ", ")
+    }
+}

@@ -1,0 +1,108 @@
+public import CredentialModel
+import CredentialStore
+import LMDB
+import RecordCache
+
+/// A bulk revocation by one watermark.
+public struct BulkRevocation: Sendable, Equatable {
+    /// Everything of its subject that was issued under a lower journal number is dead.
+    public var journalNumber: UInt64
+    /// What is needed to count what it ended: its subject, the watermarks before and after it, and when it was.
+    fileprivate var subject: WatermarkSubject
+    fileprivate var before: Watermark?
+    fileprivate var after: Watermark?
+    fileprivate var at: UnixSeconds
+
+    /// Raises the watermark of a subject.
+    static func raise(
+        of subject: WatermarkSubject, issuedBefore: UnixSeconds?, by writer: StoreWriter,
+        in transaction: borrowing WriteTransaction
+    ) throws -> BulkRevocation {
+        let before = try writer.watermark(of: subject, in: transaction)
+        let number = try writer.raiseWatermark(of: subject, issuedBefore: issuedBefore, in: transaction)
+        return BulkRevocation(
+            journalNumber: number, subject: subject, before: before,
+            after: try writer.watermark(of: subject, in: transaction), at: writer.now)
+    }
+
+    /// Whether this ended the credential, which would be alive without it.
+    fileprivate func ended(_ credential: StoredCredential, in published: Published) -> Bool {
+        var record = credential.record
+        guard !record.flags.contains(.revoked), record.expiresAt > at,
+            after?.kills(journalNumber: record.journalNumber, issuedAt: record.issuedAt) ?? false,
+            !(before?.kills(journalNumber: record.journalNumber, issuedAt: record.issuedAt) ?? false)
+        else { return false }
+        // What the watermarks of the other subjects say of it.
+        switch subject {
+        case .owner: record.owner = OwnerText()
+        case .client(let number):
+            guard record.client == number else { return false }
+            record.client = 0
+            guard
+                credential.record.owner.isWhole
+                    || !published.watermarks.kills(credential.record, longOwner: credential.owner.octets)
+            else { return false }
+        case .family(let number):
+            guard record.family == number else { return false }
+            record.family = 0
+        }
+        return !published.watermarks.kills(record)
+    }
+}
+
+/// How many living credentials a bulk revocation ended.
+public struct EndedCount: Sendable, Equatable {
+    public var byKind: [CredentialKind: Int] = [:]
+    /// False: the time for counting was up, and there are more.
+    public var isComplete = true
+
+    public var total: Int { byKind.values.reduce(0, +) }
+}
+
+extension Issuer {
+    /// Counts what a bulk revocation ended. Afterwards, so that the revocation waits for nothing: what it ended is told by the
+    /// watermarks before and after it.
+    ///
+    /// An owner's credentials are found by their index; for a client all rows are looked at.
+    /// - Parameter limit: how long it may take.
+    public func countEnded(
+        by revocation: BulkRevocation, within limit: Duration = .seconds(3)
+    ) async throws(IssuanceError) -> EndedCount {
+        let owner: [UInt8]? = if case .owner(let owner) = revocation.subject { owner } else { nil }
+        let deadline = ContinuousClock.now + limit
+        return try await offThread { store in
+            var count = EndedCount()
+            var after: CredentialID?
+            repeat {
+                let page = try store.credentials(owner: owner, after: after, limit: Self.pageMax) {
+                    revocation.ended($0, in: store.published)
+                }
+                for row in page.rows { count.byKind[row.record.kind, default: 0] += 1 }
+                after = page.next
+                if after != nil, ContinuousClock.now > deadline {
+                    count.isComplete = false
+                    break
+                }
+            } while after != nil
+            return count
+        }
+    }
+
+    /// - Throws: ``IssuanceError/unknownOwner(nearest:)`` for an owner of whom nothing is known, most likely mistyped, with the
+    ///   owners whose names are nearest if whoever asks may read keys.
+    public func requireOwner(_ owner: String) async throws(IssuanceError) {
+        let bytes = try RequestText.owner(owner, field: "owner")
+        let mayRead = authority.has(.keysRead)
+        let nearest = try await offThread { store -> [String]? in
+            if try !store.credentials(owner: bytes, after: nil, limit: 1, matches: { _ in true }).rows.isEmpty {
+                return nil
+            }
+            if store.published.watermarks.knows(owner: bytes.octets) { return nil }
+            guard mayRead else { return [] }
+            var search = NearNameSearch(owner)
+            try store.eachOwner(within: .seconds(2)) { search.consider($0) }
+            return search.found
+        }
+        if let nearest { throw .unknownOwner(nearest: nearest) }
+    }
+}
