@@ -33,7 +33,7 @@ install_unstarted() (
 )
 
 need_swift() {
-    command -v swift >/dev/null || { echo "Swift 6.2 or later is needed: https://www.swift.org/install/linux" >&2; exit 2; }
+    command -v swift >/dev/null || { echo "Swift 6.3 or later is needed: https://www.swift.org/install/linux" >&2; exit 2; }
 }
 
 # proof_build PRODUCT: builds the debug binary, which is that of the tests too, and prints its path. In it, and in no release,
