@@ -119,7 +119,12 @@ let package = Package(
         // MARK: The service
         .target(
             name: "Listening",
-            dependencies: ["NetworkAddress", .product(name: "NIOSSL", package: "swift-nio-ssl")],
+            dependencies: [
+                "NetworkAddress",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+            ],
             swiftSettings: strict),
         .target(name: "EnvoyAuthorization", dependencies: ["CredentialModel", "HTTPWire"], swiftSettings: strict),
         .target(
@@ -262,7 +267,15 @@ let package = Package(
         .testTarget(
             name: "HTTPWireTests", dependencies: ["HTTPWire", "WireDifferential", "WireFuzz", "AllocationCount"],
             swiftSettings: tests),
-        .testTarget(name: "ListeningTests", dependencies: ["Listening"], swiftSettings: tests),
+        .testTarget(
+            name: "ListeningTests",
+            dependencies: [
+                "Listening",
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+            ],
+            swiftSettings: tests),
         .testTarget(
             name: "DataPlaneTests",
             dependencies: [

@@ -74,8 +74,8 @@ struct NetworkListener: Service {
             responder: responder,
             server: HTTPServerBuilder { StrictHTTPChannel(responder: $0, identity: identity, share: share) },
             configuration: ApplicationConfiguration(address: .hostname(host, port: port)),
-            onServerRunning: { [logger] channel in
-                await AcceptNotice.add(to: channel, logger: logger)
+            onServerRunning: { [logger, address] channel in
+                await AcceptGate.add(to: channel, listener: address.description, logger: logger)
                 await onListening(channel.localAddress?.port ?? port)
             }, logger: quiet)
         try await application.run()

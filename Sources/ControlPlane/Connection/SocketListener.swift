@@ -1,6 +1,7 @@
 import Hummingbird
 import HummingbirdCore
 import Issuance
+import Listening
 public import Logging
 import NIOCore
 public import ServiceLifecycle
@@ -54,7 +55,7 @@ struct SocketListener: Service {
             server: HTTPServerBuilder { StrictHTTPChannel(responder: $0, identity: nil, share: share) },
             configuration: ApplicationConfiguration(address: .unixDomainSocket(path: socket.birthplace)),
             onServerRunning: { [logger] channel in
-                await AcceptNotice.add(to: channel, logger: logger)
+                await AcceptGate.add(to: channel, listener: "control", logger: logger)
                 signal.yield()
             }, logger: quiet)
         try await withThrowingTaskGroup(of: PrivateSocket.Published?.self) { group in

@@ -33,7 +33,10 @@ struct StrictHTTPChannel: HTTPChannelHandler {
         }
         return channel.eventLoop.makeCompletedFuture {
             let pipeline = channel.pipeline.syncOperations
-            if let identity { try pipeline.addHandler(NIOSSLServerHandler(context: identity.context)) }
+            if let identity {
+                try pipeline.addHandler(ProtocolGuard.http1)
+                try pipeline.addHandler(NIOSSLServerHandler(context: identity.context))
+            }
             try pipeline.addHandler(RequestConnection(isEncrypted: identity != nil, share: share))
             return try NIOAsyncChannel(
                 wrappingChannelSynchronously: channel, configuration: .init(isOutboundHalfClosureEnabled: true))
@@ -42,39 +45,5 @@ struct StrictHTTPChannel: HTTPChannelHandler {
 
     func handle(value: Value, logger: Logger) async {
         await handleHTTP(asyncChannel: value, logger: logger)
-    }
-}
-
-/// Says why connections are not accepted when the process has run out of file descriptors, or the system of memory for sockets.
-///
-/// SwiftNIO rests for a moment and tries again; without a line nobody would know.
-final class AcceptNotice: ChannelInboundHandler {
-    typealias InboundIn = any Channel
-
-    private static let quietSeconds: Int64 = 60
-
-    private let logger: Logger
-    private var saidAt: NIODeadline?
-
-    private init(logger: Logger) {
-        self.logger = logger
-    }
-
-    /// To a channel that listens.
-    static func add(to channel: any Channel, logger: Logger) async {
-        try? await channel.eventLoop.submit {
-            try channel.pipeline.syncOperations.addHandler(AcceptNotice(logger: logger), position: .first)
-        }.get()
-    }
-
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        let now = context.eventLoop.now
-        if let failure = error as? IOError, saidAt.map({ now - $0 > .seconds(Self.quietSeconds) }) ?? true {
-            saidAt = now
-            logger.warning(
-                "a control listener cannot accept connections: raise the limit of open files (LimitNOFILE, ulimit -n)",
-                metadata: ["errno": .stringConvertible(failure.errnoCode)])
-        }
-        context.fireErrorCaught(error)
     }
 }
