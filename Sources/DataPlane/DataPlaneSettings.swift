@@ -13,8 +13,14 @@ public struct DataPlaneSettings: Sendable {
     public var trustedProxies: [Network]
     /// Networks beyond loopback that may ask `/verify` without a client certificate.
     public var verifySources: [Network]
-    /// Connections at once, over all listeners.
+    /// Connections at once, over all listeners. Half of them is divided evenly among the listeners; no other takes of that.
     public var connectionsMax: Int
+    /// Connections at once of the listener for probes.
+    public var probesMax: Int
+    /// Bytes that all connections together may hold in buffers: unfinished requests and answers that are not taken.
+    public var bufferBytesMax: Int
+    /// The least that is of use: one request of the largest kind, twice over.
+    public static let bufferBytesMin = 4 << 20
     /// Requests for changes that may wait at once on one event loop.
     public var waitersMax: Int
     /// Seconds for the first byte of a connection, a TLS handshake included.
@@ -30,6 +36,11 @@ public struct DataPlaneSettings: Sendable {
     /// Seconds for connections to end after the order to shut down.
     public var drainSeconds: Int64
 
+    /// What stands in front of users' names in token reviews, in UTF-8.
+    public var tokenReviewUserPrefix: [UInt8]
+    /// What stands in front of scopes, which are groups in token reviews, in UTF-8.
+    public var tokenReviewGroupPrefix: [UInt8]
+
     /// What `/ext_authz` and `policy=` name.
     public var policies: PolicySet
 
@@ -38,7 +49,11 @@ public struct DataPlaneSettings: Sendable {
         realm = "countersign"
         trustedProxies = [Network("127.0.0.0/8"), Network("::1/128")].compactMap { $0 }
         verifySources = []
+        tokenReviewUserPrefix = []
+        tokenReviewGroupPrefix = Array("scope:".utf8)
         connectionsMax = 10_000
+        probesMax = 256
+        bufferBytesMax = 64 << 20
         waitersMax = 1_000
         freshSeconds = 10
         headSeconds = 5
@@ -87,9 +102,20 @@ public struct DataPlaneSettings: Sendable {
                 throw ListFault(reason: "\(name) must be visible ASCII without quote and backslash")
             }
         }
+        for (name, prefix) in [
+            ("token-review.user-prefix", tokenReviewUserPrefix), ("token-review.group-prefix", tokenReviewGroupPrefix),
+        ] {
+            guard prefix.count <= 64, prefix.allSatisfy({ (0x21...0x7E).contains($0) }),
+                !prefix.starts(with: "system:".utf8)
+            else {
+                throw ListFault(
+                    reason: "\(name) must be at most 64 visible ASCII characters and not begin with 'system:'")
+            }
+        }
         guard drainSeconds <= 3_600 else { throw ListFault(reason: "drain-seconds may be an hour at most") }
-        guard connectionsMax > 0, freshSeconds > 0, headSeconds > 0, bodySeconds > 0, writeSeconds > 0, idleSeconds > 0,
-            drainSeconds >= 0, waitersMax >= 0
+        guard connectionsMax > 0, probesMax > 0, freshSeconds > 0, headSeconds > 0, bodySeconds > 0, writeSeconds > 0,
+            idleSeconds > 0,
+            drainSeconds >= 0, waitersMax >= 0, bufferBytesMax >= Self.bufferBytesMin
         else { throw ListFault(reason: "limits must be above zero") }
     }
 }

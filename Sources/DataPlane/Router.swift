@@ -14,46 +14,123 @@ struct Router: Sendable {
 
     private static let verdictsPath: StaticString = "/v1/verify"
 
+    /// What a path is answered by.
+    private enum Endpoint {
+        case introspection, forwardAuth, externalAuthorization, authorizationOnly, verdicts, tokenReview, changes
+        case liveness, readiness, metrics, none
+
+        /// The methods that it takes; nil: all.
+        var methods: StaticString? {
+            switch self {
+            case .introspection, .verdicts, .tokenReview: "POST"
+            case .changes: "GET"
+            case .liveness, .readiness, .metrics: "GET, HEAD"
+            case .forwardAuth, .externalAuthorization, .authorizationOnly, .none: nil
+            }
+        }
+
+        @inline(__always)
+        func takes(_ method: Method) -> Bool {
+            switch self {
+            case .introspection, .verdicts, .tokenReview: method == .post
+            case .changes: method == .get
+            case .liveness, .readiness, .metrics: method == .get || method == .head
+            case .forwardAuth, .externalAuthorization, .authorizationOnly, .none: true
+            }
+        }
+    }
+
+    @inline(__always)
+    private func endpoint(_ path: RawSpan) -> Endpoint {
+        if policy.authzOnly != nil { return .authorizationOnly }
+        if !policy.isHealthOnly {
+            if path.isEqual("/oauth2/introspect") { return .introspection }
+            if path.isEqual("/verify") { return .forwardAuth }
+            if ExternalAuthorization.owns(path) { return .externalAuthorization }
+            if path.isEqual(Self.verdictsPath) { return .verdicts }
+            if path.isEqual(TokenReview.path) { return .tokenReview }
+            if path.isEqual("/v1/changes") { return .changes }
+        }
+        if path.isEqual("/livez") { return .liveness }
+        if path.isEqual("/readyz") { return .readiness }
+        return policy.isHealthOnly && path.isEqual("/metrics") ? .metrics : .none
+    }
+
     /// Writes the answer to one request.
     func answer(
         _ request: borrowing RequestHead, _ bytes: RawSpan, _ body: RawSpan, _ exchange: Exchange,
         _ caller: inout Caller, _ loop: LoopState, _ scratch: inout RequestScratch, _ out: inout ByteWriter
     ) {
-        let path = bytes.slice(request.path)
-        if let name = policy.authzOnly {
+        let endpoint = endpoint(bytes.slice(request.path))
+        guard endpoint.takes(request.method) else { return refuseMethod(endpoint, exchange, loop, &out) }
+        switch endpoint {
+        case .authorizationOnly:
             externalAuthorization(exchange, loop)
-                .answerWhole(under: name, request, bytes, caller, &scratch, &out)
-        } else if path.isEqual("/oauth2/introspect"), !policy.isHealthOnly {
-            guard request.method == .post else { return refuseMethod("POST", exchange, loop, &out) }
+                .answerWhole(under: policy.authzOnly ?? [], request, bytes, caller, &scratch, &out)
+        case .introspection:
             Introspection(request: request, exchange: exchange, loop: loop)
                 .answer(bytes, body, &caller, &scratch, &out)
-        } else if path.isEqual("/verify"), !policy.isHealthOnly {
+        case .forwardAuth:
             ForwardAuth(policy: policy, exchange: exchange, loop: loop)
                 .answer(request, bytes, caller, &scratch, &out)
-        } else if ExternalAuthorization.owns(path), !policy.isHealthOnly {
+        case .externalAuthorization:
             externalAuthorization(exchange, loop).answer(request, bytes, caller, &scratch, &out)
-        } else if path.isEqual(Self.verdictsPath), !policy.isHealthOnly {
-            guard request.method == .post else { return refuseMethod("POST", exchange, loop, &out) }
+        case .verdicts:
             Verdicts(request: request, exchange: exchange, loop: loop)
                 .answer(bytes, body, &caller, &scratch, &out)
-        } else if path.isEqual(TokenReview.path), !policy.isHealthOnly {
-            guard request.method == .post else { return refuseMethod("POST", exchange, loop, &out) }
+        case .tokenReview:
             TokenReview(request: request, exchange: exchange, loop: loop)
                 .answer(bytes, body, &caller, &scratch, &out)
-        } else if path.isEqual("/v1/changes"), !policy.isHealthOnly {
-            guard request.method == .get else { return refuseMethod("GET", exchange, loop, &out) }
+        case .changes:
             Changes(exchange: exchange, loop: loop).answer(request, bytes, &caller, &scratch, &out)
-        } else if path.isEqual("/livez") {
-            guard isRead(request) else { return refuseMethod("GET, HEAD", exchange, loop, &out) }
+        case .liveness:
             out.whole(200, "text/plain", "ok\n", exchange, loop) { _ in }
-        } else if path.isEqual("/readyz") {
-            guard isRead(request) else { return refuseMethod("GET, HEAD", exchange, loop, &out) }
+        case .readiness:
             answerReadiness(exchange, loop, &out)
-        } else if path.isEqual("/metrics"), policy.isHealthOnly {
-            guard isRead(request) else { return refuseMethod("GET, HEAD", exchange, loop, &out) }
+        case .metrics:
             answerMetrics(exchange, loop, &out)
-        } else {
-            out.problem(404, "there is nothing at this path", exchange, loop) { _ in }
+        case .none:
+            refusePath(exchange, loop, &out)
+        }
+    }
+
+    /// Judges a request by its head, before its body is kept: whether it is served here, and whether its caller may ask.
+    /// The whole request is judged again, since a caller may be revoked in between.
+    /// - Returns: false when it is refused; the answer is written.
+    @inline(never)
+    func admit(
+        _ request: borrowing RequestHead, _ bytes: RawSpan, _ exchange: Exchange, _ caller: inout Caller,
+        _ loop: LoopState, _ scratch: inout RequestScratch, _ out: inout ByteWriter
+    ) -> Bool {
+        let endpoint = endpoint(bytes.slice(request.path))
+        guard endpoint.takes(request.method) else {
+            refuseMethod(endpoint, exchange, loop, &out)
+            return false
+        }
+        switch endpoint {
+        case .introspection:
+            return Introspection(request: request, exchange: exchange, loop: loop)
+                .admit(bytes, &caller, &scratch, &out)
+        case .verdicts:
+            return Verdicts(request: request, exchange: exchange, loop: loop)
+                .admit(bytes, &caller, &scratch, &out) != nil
+        case .tokenReview:
+            return TokenReview(request: request, exchange: exchange, loop: loop)
+                .admit(bytes, &caller, &scratch, &out) != nil
+        case .changes:
+            return Changes(exchange: exchange, loop: loop).admit(request, bytes, &caller, &scratch, &out)
+        case .forwardAuth, .externalAuthorization, .authorizationOnly:
+            guard !caller.mayVerify(loop) else { return true }
+            let isNginx =
+                endpoint == .forwardAuth
+                && Needs.read(bytes.slice(request.query ?? WireRange()), &scratch.text).isNginx
+            ForwardAuthAnswer(exchange: exchange, loop: loop, isNginx: isNginx).forbidden(Refusal.callers, &out)
+            return false
+        case .liveness, .readiness, .metrics:
+            return true
+        case .none:
+            refusePath(exchange, loop, &out)
+            return false
         }
     }
 
@@ -72,14 +149,16 @@ struct Router: Sendable {
         }
     }
 
-    private func isRead(_ request: borrowing RequestHead) -> Bool {
-        request.method == .get || request.method == .head
+    private func refusePath(_ exchange: Exchange, _ loop: LoopState, _ out: inout ByteWriter) {
+        out.problem(404, "there is nothing at this path", exchange, loop) { _ in }
     }
 
     private func refuseMethod(
-        _ allowed: StaticString, _ exchange: Exchange, _ loop: LoopState, _ out: inout ByteWriter
+        _ endpoint: Endpoint, _ exchange: Exchange, _ loop: LoopState, _ out: inout ByteWriter
     ) {
-        out.problem(405, "this path does not take this method", exchange, loop) { $0.append(field: "Allow", allowed) }
+        out.problem(405, "this path does not take this method", exchange, loop) { out in
+            if let methods = endpoint.methods { out.append(field: "Allow", methods) }
+        }
     }
 
     @inline(never)

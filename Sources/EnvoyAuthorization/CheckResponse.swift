@@ -6,6 +6,7 @@ public import HTTPWire
 public enum StatusCode: UInt64, Sendable {
     case ok = 0
     case invalidArgument = 3
+    case notFound = 5
     case permissionDenied = 7
     case resourceExhausted = 8
     case unimplemented = 12

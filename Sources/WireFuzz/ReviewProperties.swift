@@ -17,7 +17,8 @@ func checkTokenReview(_ bytes: [UInt8]) {
 
 private func expectedReview(_ bytes: [UInt8]) -> (token: [UInt8], audiences: [[UInt8]])? {
     guard case .object(let members) = JSONOracle.read(bytes),
-        case .string(let version)? = only("apiVersion", of: members), version == Array("authentication.k8s.io/v1".utf8),
+        case .string(let version)? = only("apiVersion", of: members),
+        ["authentication.k8s.io/v1", "authentication.k8s.io/v1beta1"].contains(where: { version == Array($0.utf8) }),
         case .string(let kind)? = only("kind", of: members), kind == Array("TokenReview".utf8),
         case .object(let spec)? = only("spec", of: members),
         case .string(let token)? = only("token", of: spec), token.count <= 8_192

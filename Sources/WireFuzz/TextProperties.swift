@@ -31,7 +31,8 @@ func checkForm(_ bytes: [UInt8]) {
         (.clientSecret, "client_secret"), (.clientIP, "client_ip"), (.scope, "scope"),
     ]
     for (parameter, name) in names {
-        let values = pairs.filter { $0.name == Array(name.utf8) }.map(\.value)
+        // A parameter without a value counts as omitted.
+        let values = pairs.filter { $0.name == Array(name.utf8) && !$0.value.isEmpty }.map(\.value)
         require(form.count(parameter) == min(values.count, 2), "a parameter is miscounted")
         require(form.withValue(parameter, in: body, copy) == values.first, "a parameter has another value")
     }

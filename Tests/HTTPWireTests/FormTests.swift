@@ -67,12 +67,12 @@ import Testing
 
     @Test func `repeated and missing parameters are counted`() {
         var form = IntrospectionForm()
-        withBytes("token=a&scope&token=b&token=c+d") { bytes in
+        withBytes("token=a&scope&token=b&token=c+d&client_id=&client%5Fsecret=") { bytes in
             #expect(form.parse(bytes) == nil)
             #expect(form.count(.token) == 2)
             #expect(form.withValue(.token, in: bytes, text) == "a")
-            #expect(form.withValue(.scope, in: bytes, text) == "")
-            #expect(form.text(.scope)?.isEmpty == true)
+            // Without a value they count as omitted (RFC 6749 §3.1).
+            #expect(form.count(.scope) == 0 && form.text(.scope) == nil && form.text(.clientSecret) == nil)
             #expect(form.count(.clientID) == 0)
             #expect(form.text(.clientID) == nil)
             #expect(form.withValue(.clientID, in: bytes, text) == nil)

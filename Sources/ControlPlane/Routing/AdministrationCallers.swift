@@ -53,7 +53,7 @@ public final class AdministrationCallers: Sendable {
             let verdict = try verifier.withLock { verifier throws(StoreFailure) in
                 try verifier.verify(presented.secret.revealBytes().octets, at: store.clock.now())
             }
-            guard case .active(let record) = verdict, record.kind == presented.kind else { return nil }
+            guard case .active(let record) = verdict, presented.kinds.contains(record.kind) else { return nil }
             guard let clientID = presented.clientID else { return record }
             let client = store.published.clients.client(id: clientID)
             return client?.number == record.client && client?.revokedAt == nil ? record : nil
@@ -72,20 +72,21 @@ public final class AdministrationCallers: Sendable {
 
 /// What an Authorization field says.
 private struct Presented {
-    let kind: CredentialKind
+    let kinds: Set<CredentialKind>
     let secret: SecretText
     var clientID: String?
 
     init?(_ field: String) {
         if let pair = BasicCredentials(field) {
-            (kind, secret, clientID) = (.clientSecret, SecretText(Array(pair.secret.utf8)), pair.clientID)
+            (kinds, secret, clientID) = ([.clientSecret], SecretText(Array(pair.secret.utf8)), pair.clientID)
             return
         }
         let parts = field.split(separator: " ", maxSplits: 1)
         guard parts.count == 2 else { return nil }
         switch parts[0].lowercased() {
-        case "apikey": kind = .apiKey
-        case "bearer": kind = .accessToken
+        case "apikey": kinds = [.apiKey]
+        // A key as well: Prometheus and most other programs know no other scheme.
+        case "bearer": kinds = [.accessToken, .apiKey]
         default: return nil
         }
         secret = SecretText(Array(parts[1].drop { $0 == " " }.utf8))

@@ -23,10 +23,12 @@ struct Caller {
         let record: CredentialRecord
         /// The floor of the record's set from before it was verified: while it is the same, nothing took from the record.
         let floor: SeenFloor
+        let known: KnownCaller
 
-        init(_ authorization: [UInt8], _ record: CredentialRecord, _ floor: SeenFloor) {
+        init(_ authorization: [UInt8], _ record: CredentialRecord, _ known: KnownCaller, _ floor: SeenFloor) {
             self.authorization = authorization
             self.record = record
+            self.known = known
             self.floor = floor
         }
 
@@ -58,12 +60,14 @@ struct Caller {
         guard published.cache.isUnchanged(remembered.floor),
             Decision.evaluate(remembered.record, at: loop.now, watermarks: published.watermarks) == nil
         else { return nil }
-        return KnownCaller(scopes: remembered.record.scopes, audiences: remembered.record.audiences)
+        return remembered.known
     }
 
-    mutating func remember(_ authorization: RawSpan, _ record: CredentialRecord, floor: SeenFloor) {
+    mutating func remember(
+        _ authorization: RawSpan, _ record: CredentialRecord, _ known: KnownCaller, floor: SeenFloor
+    ) {
         guard authorization.byteCount <= Self.rememberedBytesMax, record.holdsWholeOwner else { return }
-        remembered = Remembered(authorization.copied(), record, floor)
+        remembered = Remembered(authorization.copied(), record, known, floor)
     }
 }
 
@@ -71,14 +75,26 @@ struct Caller {
 struct KnownCaller {
     /// Interned numbers.
     let scopes, audiences: UInt32
+    /// The client whose own access token this is; 0: it is none. Such a token may what its client may.
+    let ownClient: UInt32
 
-    init(scopes: UInt32, audiences: UInt32) {
-        self.scopes = scopes
-        self.audiences = audiences
+    /// - Parameter loop: nil for what is no access token.
+    init(_ record: CredentialRecord, _ loop: LoopState? = nil) {
+        scopes = record.scopes
+        audiences = record.audiences
+        ownClient = loop.map { Self.ownClient(of: record, $0) } ?? 0
     }
 
-    init(_ record: CredentialRecord) {
-        self.init(scopes: record.scopes, audiences: record.audiences)
+    /// A token that a client got for itself (RFC 6749 §4.4), and not for somebody who signed in there: whoever has one of
+    /// those is not the client. One that names audiences has to name this service: whom it is meant for has seen it as well.
+    private static func ownClient(of record: CredentialRecord, _ loop: LoopState) -> UInt32 {
+        guard record.kind == .accessToken, record.client != 0, record.holdsWholeOwner else { return 0 }
+        let interned = loop.interned
+        let isOwn = record.owner.withBytes { owner in
+            interned.withText(.client, record.client) { $0.elementsEqual(owner) }
+        }
+        let issuer = loop.issuer ?? []
+        return isOwn && Decision.isMeant(record, for: issuer.octets, interned: interned) ? record.client : 0
     }
 }
 

@@ -63,9 +63,12 @@ struct CallerAuthentication {
         case .basic(let range):
             return try judge(basic: authorization.slice(range), authorization, body, &caller, &scratch)
         case .bearer(let range):
-            return try judge(bearing: authorization.slice(range), .accessToken, authorization, body, &caller, &scratch)
+            // A key as well: it is what most programs can be configured to send (RFC 7662 §2.1 shows this scheme).
+            return try judge(
+                bearing: authorization.slice(range), mayBeToken: true, authorization, body, &caller, &scratch)
         case .apiKey(let range):
-            return try judge(bearing: authorization.slice(range), .apiKey, authorization, body, &caller, &scratch)
+            return try judge(
+                bearing: authorization.slice(range), mayBeToken: false, authorization, body, &caller, &scratch)
         case .unsupported:
             return .unauthenticated
         case .malformed:
@@ -95,8 +98,9 @@ struct CallerAuthentication {
             return try client(clientID, secret)
         }
         guard let record = found else { return .invalidClient }
-        if let floor { caller.remember(authorization, record, floor: floor) }
-        return allow(KnownCaller(record))
+        let known = KnownCaller(record)
+        if let floor { caller.remember(authorization, record, known, floor: floor) }
+        return allow(known)
     }
 
     /// Whether a parameter, if it was sent, is `bytes`. Both came from the same sender: nothing is given away.
@@ -118,7 +122,7 @@ struct CallerAuthentication {
     }
 
     private func judge(
-        bearing credential: RawSpan, _ kind: CredentialKind, _ authorization: RawSpan, _ body: RawSpan,
+        bearing credential: RawSpan, mayBeToken: Bool, _ authorization: RawSpan, _ body: RawSpan,
         _ caller: inout Caller, _ scratch: inout RequestScratch
     ) throws(StoreFailure) -> CallerOutcome {
         // RFC 6749 §2.3: one method only.
@@ -127,11 +131,13 @@ struct CallerAuthentication {
         if let token = scratch.form.text(.token), isSame(token, credential, body, scratch.form) { return .invalidToken }
         if let known = caller.recall(authorization, loop) { return allow(known) }
         let floor = floor(of: credential)
-        guard case .active(let record) = try loop.verifier.verify(credential, at: loop.now), record.kind == kind,
+        guard case .active(let record) = try loop.verifier.verify(credential, at: loop.now),
+            record.kind == .apiKey || mayBeToken && record.kind == .accessToken,
             Decision.allows(record, from: caller.peer, interned: loop.interned)
         else { return .invalidToken }
-        if let floor { caller.remember(authorization, record, floor: floor) }
-        return allow(KnownCaller(record))
+        let known = KnownCaller(record, loop)
+        if let floor { caller.remember(authorization, record, known, floor: floor) }
+        return allow(known)
     }
 
     private func allow(_ known: KnownCaller) -> CallerOutcome {
@@ -139,11 +145,19 @@ struct CallerAuthentication {
         if right != .introspect || known.scopes != loop.introspectingScopes || known.scopes == 0 {
             let scope = right.scope
             guard Decision.grants(scopes: known.scopes, scope: scope.octets, interned: loop.interned) else {
-                return .forbidden
+                return allow(clientOf: known)
             }
             if right == .introspect { loop.introspectingScopes = known.scopes }
         }
         return .allowed(.interned(known.audiences))
+    }
+
+    /// Lets a client's own token do what the client may, by the client as it is now.
+    private func allow(clientOf known: KnownCaller) -> CallerOutcome {
+        guard known.ownClient != 0, let client = loop.published.clients.client(number: known.ownClient),
+            client.revokedAt == nil, client.rights.contains(where: { isRight($0) })
+        else { return .forbidden }
+        return .allowed(.words(Array(client.audience.joined(separator: " ").utf8)))
     }
 
     /// The floor of a native credential's set as it is now; nil for others, which are not remembered.

@@ -29,14 +29,9 @@ struct Changes {
         _ request: borrowing RequestHead, _ bytes: RawSpan, _ caller: inout Caller, _ scratch: inout RequestScratch,
         _ out: inout ByteWriter
     ) {
+        guard admit(request, bytes, &caller, &scratch, &out) else { return }
         let answer = ChangesAnswer(exchange: exchange, loop: loop)
-        guard request.count(.authorization) <= 1 else {
-            return answer.refuse(400, "more than one Authorization field", &out)
-        }
         let authorization = request.value(.authorization)
-        if let refusal = ChangesLook.refusal(authorization, bytes, &caller, loop, &scratch) {
-            return answer.refuse(refusal, &out)
-        }
         do throws(ChangesRequest.Fault) {
             let asked = try ChangesRequest(request, bytes, &scratch.text)
             let wait = ChangesWait(
@@ -46,6 +41,24 @@ struct Changes {
         } catch {
             answer.refuse(400, error.reason, &out)
         }
+    }
+
+    /// Judges the caller by the head.
+    /// - Returns: false when the request is refused; the answer is written.
+    func admit(
+        _ request: borrowing RequestHead, _ bytes: RawSpan, _ caller: inout Caller, _ scratch: inout RequestScratch,
+        _ out: inout ByteWriter
+    ) -> Bool {
+        let answer = ChangesAnswer(exchange: exchange, loop: loop)
+        guard request.count(.authorization) <= 1 else {
+            answer.refuse(400, "more than one Authorization field", &out)
+            return false
+        }
+        guard let refusal = ChangesLook.refusal(request.value(.authorization), bytes, &caller, loop, &scratch) else {
+            return true
+        }
+        answer.refuse(refusal, &out)
+        return false
     }
 
     private func begin(

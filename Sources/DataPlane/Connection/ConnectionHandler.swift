@@ -31,7 +31,6 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
 
     private let loop: LoopState
     private let policy: ListenerPolicy
-    private let onClose: @Sendable () -> Void
     private var conversation: Conversation
     private var pending: ByteBuffer?
     private var phase = Phase.fresh
@@ -43,6 +42,8 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
     private var wait: ChangesWait?
     /// Reading was stopped while a request waits, because the client has sent too much behind it.
     private var isHeldBack = false
+    /// What it has reported to its loop.
+    private(set) var heldBytes = 0
     /// Whether the channel takes more; it says so when that changes, and asking it for each burst costs more.
     private var isWritable = true
 
@@ -50,16 +51,15 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
     private static let outBytesMax = 262_144
     /// Bytes that a client may send behind a request that waits before reading stops.
     private static let behindBytesMax = 65_536
+    /// Room of a buffer that is kept though little of it is used.
+    private static let sparseBytesMax = 4_096
     /// Seconds to wait for a client to close its side after the last answer.
     private static let lingerSeconds: Int64 = 2
 
-    init(
-        loop: LoopState, policy: ListenerPolicy, allocator: ByteBufferAllocator, onClose: @escaping @Sendable () -> Void
-    ) {
+    init(loop: LoopState, policy: ListenerPolicy, allocator: ByteBufferAllocator) {
         self.loop = loop
         self.policy = policy
         conversation = Conversation(policy: policy, allocator: allocator)
-        self.onClose = onClose
         phaseBegan = loop.ticks
     }
 
@@ -72,7 +72,7 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
         endWait()
         loop.remove(self)
         self.context = nil
-        onClose()
+        report(heldBytes: 0)
     }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -102,8 +102,9 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
             drainPending(context)
         } else {
             process(&bytes, context)
-            if bytes.readableBytes > 0 { pending = bytes }
+            if bytes.readableBytes > 0, !isEnding { keep(&bytes, context) }
         }
+        settle()
     }
 
     func channelReadComplete(context: ChannelHandlerContext) {
@@ -132,6 +133,7 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
         if phase == .waiting { loop.waiters.look(at: self) } else { drainPending(context) }
         flush(context)
         pauseIfSlow(context)
+        settle()
         if pausedSince == nil, !isHeldBack { _ = context.channel.setOption(.autoRead, value: true) }
     }
 
@@ -148,13 +150,22 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
         process(&bytes, context)
         guard bytes.readableBytes > 0, !isEnding else { return }
         bytes.discardReadBytes()
-        pending = bytes
+        keep(&bytes, context)
+    }
+
+    /// Keeps bytes until more come. A few of them must not keep the room of all that was read with them.
+    private func keep(_ bytes: inout ByteBuffer, _ context: ChannelHandlerContext) {
+        guard bytes.storageCapacity > max(Self.sparseBytesMax, 2 * bytes.readableBytes) else { return pending = bytes }
+        var copy = context.channel.allocator.buffer(capacity: bytes.readableBytes)
+        copy.writeBuffer(&bytes)
+        pending = copy
     }
 
     private func process(_ bytes: inout ByteBuffer, _ context: ChannelHandlerContext) {
         while bytes.readableBytes > 0 {
             switch conversation.step(&bytes, loop) {
             case .needsMore(let isBody):
+                // Its caller is known by now, where its head says who that is.
                 let now: Phase = isBody ? .body : .head
                 if phase != now { enter(now) }
                 return
@@ -191,6 +202,7 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
     func goOn(_ occasion: ChangesWait.Occasion) -> Bool {
         // While the client does not take what it was sent, there is no use in more.
         guard let context, let wait, pausedSince == nil else { return false }
+        defer { settle() }
         loop.readClock()
         switch conversation.goOn(wait, occasion, loop) {
         case .waits:
@@ -265,6 +277,45 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
         if !isEnding { finish(context) }
     }
 
+    // MARK: Buffers
+
+    /// Reports what is held now, if that has changed: on the usual path, where each read brings whole requests and the client
+    /// takes their answers, it never does.
+    private func settle() {
+        var bytes = conversation.heldBytes
+        if let pending { bytes += pending.storageCapacity }
+        // The channel's own buffer counts while the client does not take its answers.
+        if !isWritable || phase == .finishing { bytes += unsentBytes }
+        if bytes != heldBytes { report(heldBytes: bytes) }
+    }
+
+    private func report(heldBytes bytes: Int) {
+        let change = bytes - heldBytes
+        heldBytes = bytes
+        if change != 0 { loop.note(heldBytes: change) }
+    }
+
+    private var unsentBytes: Int {
+        (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0
+    }
+
+    /// All connections hold too much, and this one the most. A request that has not come whole is refused; a client that does
+    /// not take its answers, or that sends behind a request that waits, has its connection closed.
+    func giveUp() {
+        guard let context else { return }
+        let isUnfinished = !isEnding && pausedSince == nil && (phase == .head || phase == .body)
+        let isIdle = pausedSince == nil && (phase == .idle || phase == .fresh)
+        pending = nil
+        if isUnfinished {
+            conversation.refuseForRoom(loop)
+            finish(context)
+        } else if !isIdle {
+            context.close(promise: nil)
+        }
+        conversation.releaseBuffers()
+        report(heldBytes: 0)
+    }
+
     private var isEnding: Bool { phase == .finishing || phase == .closing }
 
     private func enter(_ new: Phase) {
@@ -286,6 +337,8 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
             case .closing: Self.lingerSeconds
             }
         guard let context else { return }
+        if phase == .idle, loop.ticks > phaseBegan, pending == nil { conversation.releaseBuffers() }
+        settle()
         if let pausedSince, !isEnding {
             if loop.ticks - pausedSince > settings.writeSeconds { context.close(promise: nil) }
             return

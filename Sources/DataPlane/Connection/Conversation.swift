@@ -24,6 +24,10 @@ struct Conversation: ~Copyable {
     /// Answers that have not been sent.
     var out: ByteBuffer
     private var parser = RequestParser(limits: Router.limits)
+    /// Whether the body that is awaited may be kept: its caller is known, or can only be known by it.
+    private var isAdmitted = false
+    /// Room for answers that every connection has.
+    private static let usualBytes = 4_096
 
     init(policy: ListenerPolicy, allocator: ByteBufferAllocator) {
         router = Router(policy: policy)
@@ -35,14 +39,18 @@ struct Conversation: ~Copyable {
     mutating func step(_ bytes: inout ByteBuffer, _ loop: LoopState) -> Step {
         switch parser.parse(bytes.readableBytesSpan) {
         case .needMore:
-            return .needsMore(isBody: parser.isReadingBody)
+            guard parser.isReadingBody else { return .needsMore(isBody: false) }
+            guard isAdmitted || admit(bytes.readableBytesSpan, loop, &loop.scratch) else { return .ended }
+            return .needsMore(isBody: true)
         case .continueExpected:
+            guard isAdmitted || admit(bytes.readableBytesSpan, loop, &loop.scratch) else { return .ended }
             _ = out.appendAnswer { $0.appendContinue() }
             return .continued
         case .fault(let fault):
             _ = out.appendAnswer { router.refuse(fault, loop, &$0) }
             return .ended
         case .request(let count):
+            isAdmitted = false
             let keepAlive = parser.request.keepAlive && !loop.isDraining
             let wait = answer(bytes.readableBytesSpan, keepAlive: keepAlive, loop, &loop.scratch)
             bytes.moveReaderIndex(forwardBy: count)
@@ -62,6 +70,49 @@ struct Conversation: ~Copyable {
         _ = out.appendAnswer {
             $0.problem(408, "the request did not arrive in time", exchange, loop, fields: { _ in })
         }
+    }
+
+    /// The request is not kept any longer: all connections together hold too much. 503 and not 413: this request is not too
+    /// large by itself, and may be sent again in a moment.
+    mutating func refuseForRoom(_ loop: LoopState) {
+        let exchange = Exchange(minorVersion: 1, isHead: false, keepAlive: false)
+        _ = out.appendAnswer {
+            $0.problem(503, "too many requests are unfinished at once", exchange, loop) {
+                $0.append(field: "Retry-After", "1")
+            }
+        }
+    }
+
+    /// Bytes of buffers beyond what every connection has.
+    var heldBytes: Int {
+        let room = out.storageCapacity
+        return parser.decodedCapacity + (room > Self.usualBytes ? room : 0)
+    }
+
+    /// Gives back what large requests and answers have left. Nothing is being read or answered.
+    mutating func releaseBuffers() {
+        parser.releaseBody()
+        if out.readableBytes == 0, out.storageCapacity > Self.usualBytes { out = ByteBuffer() }
+    }
+
+    /// Looks at a head whose body has not come whole: whether that is worth waiting for. Once for each request.
+    /// - Returns: false when the request is refused; the answer is written.
+    private mutating func admit(_ bytes: RawSpan, _ loop: LoopState, _ scratch: inout RequestScratch) -> Bool {
+        let exchange = Exchange(
+            minorVersion: parser.request.minorVersion, isHead: parser.request.method == .head, keepAlive: false)
+        isAdmitted = Self.admit(bytes, exchange, router, parser, &caller, loop, &scratch, &out)
+        return isAdmitted
+    }
+
+    private static func admit(
+        _ bytes: RawSpan, _ exchange: Exchange, _ router: Router, _ parser: borrowing RequestParser,
+        _ caller: inout Caller, _ loop: LoopState, _ scratch: inout RequestScratch, _ out: inout ByteBuffer
+    ) -> Bool {
+        var isAdmitted = false
+        _ = out.appendAnswer { writer in
+            isAdmitted = router.admit(parser.request, bytes, exchange, &caller, loop, &scratch, &writer)
+        }
+        return isAdmitted
     }
 
     private mutating func answer(

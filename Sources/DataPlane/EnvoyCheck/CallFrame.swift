@@ -8,14 +8,28 @@ enum CallFrame {
     /// Room that most answers fit into.
     static let usualBytes = 2_048
 
+    /// What is wrong with a message.
+    enum Fault {
+        case compressed, several
+        /// It describes a request, but one that is larger than what is read here.
+        case tooLarge
+
+        var reason: StaticString {
+            switch self {
+            case .compressed: "the message is compressed, and no encoding was named"
+            case .several: "the call has more than one message"
+            case .tooLarge: "the request and its body are larger than 4 MiB"
+            }
+        }
+    }
+
     /// What is wrong with a message so far, whole or not.
-    static func fault(_ message: ByteBuffer?) -> (code: StatusCode, reason: StaticString)? {
+    static func fault(_ message: ByteBuffer?) -> Fault? {
         guard let message, let flag = message.getInteger(at: message.readerIndex, as: UInt8.self) else { return nil }
-        guard flag == 0 else { return (.internal, "the message is compressed, and no encoding was named") }
+        guard flag == 0 else { return .compressed }
         guard let length = length(message) else { return nil }
-        if length > CallLimits.messageBytesMax { return (.resourceExhausted, "the message is larger than 64 KiB") }
-        if message.readableBytes - prefixBytes > length { return (.internal, "the call has more than one message") }
-        return nil
+        if length > CallLimits.messageBytesMax { return .tooLarge }
+        return message.readableBytes - prefixBytes > length ? .several : nil
     }
 
     static func isWhole(_ message: ByteBuffer) -> Bool {

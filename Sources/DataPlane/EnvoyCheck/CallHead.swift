@@ -4,22 +4,28 @@ import NIOHPACK
 /// What the head of a call says: whether it is one that is served here.
 enum CallHead {
     case check
+    /// `grpc.health.v1.Health/Check`
+    case health
     /// It is none: a status of HTTP for what is no gRPC, else one of gRPC.
     case http(String)
     case grpc(StatusCode, StaticString)
 
-    private static let path = "/envoy.service.auth.v3.Authorization/Check"
+    private static let checkPath = "/envoy.service.auth.v3.Authorization/Check"
+    private static let healthPath = "/grpc.health.v1.Health/Check"
 
     /// - SeeAlso: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
     init(_ headers: HPACKHeaders) {
         var isPost = false
         var isGRPC = false
-        var isOurs = false
+        var isCheck = false
+        var isHealth = false
         var isPlain = true
         for (name, value, _) in headers {
             switch name {
             case ":method": isPost = value == "POST"
-            case ":path": isOurs = value == Self.path
+            case ":path":
+                isCheck = value == Self.checkPath
+                isHealth = value == Self.healthPath
             case "content-type":
                 isGRPC = value == "application/grpc" || value == "application/grpc+proto"
             case "grpc-encoding": isPlain = value == "identity"
@@ -30,12 +36,15 @@ enum CallHead {
             self = .http("415")
         } else if !isPost {
             self = .http("405")
-        } else if !isOurs {
-            self = .grpc(.unimplemented, "only envoy.service.auth.v3.Authorization/Check is served here")
+        } else if !isCheck, !isHealth {
+            // Health/Watch too: whoever watches is to go on with Check, as the protocol says, and no stream is held open.
+            self = .grpc(
+                .unimplemented,
+                "only envoy.service.auth.v3.Authorization/Check and grpc.health.v1.Health/Check are served here")
         } else if !isPlain {
             self = .grpc(.unimplemented, "messages are taken without compression only")
         } else {
-            self = .check
+            self = isCheck ? .check : .health
         }
     }
 }

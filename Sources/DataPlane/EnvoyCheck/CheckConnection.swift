@@ -22,18 +22,20 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
     /// A call whose message has not arrived whole.
     private struct Call {
         var message: ByteBuffer?
+        var isHealth = false
         let began: Int64
     }
 
     private let loop: LoopState
     private let check: EnvoyCheck
-    private let onClose: @Sendable () -> Void
     private var caller: Caller
     private var context: ChannelHandlerContext?
     private var calls: [HTTP2StreamID: Call] = [:]
     private var lastCall = HTTP2StreamID.rootStream
     /// Bytes of messages that are not whole.
-    private var heldBytes = 0
+    private var messageBytes = 0
+    /// What it has reported to its loop: these messages, and answers that the client does not take.
+    private(set) var heldBytes = 0
     /// Since when there is no call under way; nil while there is one.
     private var idleSince: Int64?
     /// Whether a call has come at all.
@@ -41,25 +43,22 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
     private var isClosing = false
     private var blockedSince: Int64?
 
-    init(loop: LoopState, policy: ListenerPolicy, onClose: @escaping @Sendable () -> Void) {
+    init(loop: LoopState, policy: ListenerPolicy) {
         self.loop = loop
         check = EnvoyCheck(defaultPolicy: policy.checkPolicy, loop: loop)
         caller = Caller(policy: policy)
-        self.onClose = onClose
         idleSince = loop.ticks
     }
 
     /// Makes a channel, behind its TLS if it has any, one of these connections.
-    static func add(
-        to channel: any Channel, loop: LoopState, policy: ListenerPolicy, onClose: @escaping @Sendable () -> Void
-    ) throws {
+    static func add(to channel: any Channel, loop: LoopState, policy: ListenerPolicy) throws {
         let operations = channel.pipeline.syncOperations
         // Reads no more while the client does not take its answers.
         try operations.addHandler(BackPressureHandler())
         try operations.addHandler(
             NIOHTTP2Handler(
                 mode: .server, connectionConfiguration: CallLimits.connection, streamConfiguration: CallLimits.stream))
-        try operations.addHandler(CheckConnection(loop: loop, policy: policy, onClose: onClose))
+        try operations.addHandler(CheckConnection(loop: loop, policy: policy))
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -70,7 +69,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
     func handlerRemoved(context: ChannelHandlerContext) {
         loop.remove(self)
         self.context = nil
-        onClose()
+        report(heldBytes: 0)
     }
 
     func channelActive(context: ChannelHandlerContext) {
@@ -110,10 +109,12 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         case .rstStream: forget(frame.streamID)
         default: break
         }
+        settle()
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         blockedSince = context.channel.isWritable ? nil : loop.ticks
+        settle()
         context.fireChannelWritabilityChanged()
     }
 
@@ -134,8 +135,8 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
                 calls[id] = call
                 return
             }
-            heldBytes -= call.message?.readableBytes ?? 0
-            return finish(call.message, id, context)
+            messageBytes -= call.message?.readableBytes ?? 0
+            return finish(call, id, context)
         }
         isFresh = false
         idleSince = nil
@@ -145,6 +146,8 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         case .check where !caller.mayVerify(loop):
             fail(id, .permissionDenied, Refusal.callers, isWhole: false, context)
         case .check: calls[id] = Call(message: nil, began: loop.ticks)
+        case .health where head.endStream: fail(id, .internal, "the call has no message", isWhole: true, context)
+        case .health: calls[id] = Call(message: nil, isHealth: true, began: loop.ticks)
         case .grpc(let code, let reason): fail(id, code, reason, isWhole: head.endStream, context)
         case .http(let status): end(id, CallAnswer.refusal(status), isWhole: head.endStream, context)
         }
@@ -153,27 +156,30 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
     private func receive(_ body: HTTP2Frame.FramePayload.Data, _ id: HTTP2StreamID, _ context: ChannelHandlerContext) {
         // What is missing here is a call that was refused and whose client still sends.
         guard case .byteBuffer(var bytes) = body.data, var call = calls.removeValue(forKey: id) else { return }
-        heldBytes -= call.message?.readableBytes ?? 0
-        if body.endStream, call.message == nil { return finish(bytes, id, context) }
+        messageBytes -= call.message?.readableBytes ?? 0
+        if body.endStream, call.message == nil {
+            call.message = bytes
+            return finish(call, id, context)
+        }
         // A copy, for a few bytes must not keep all that was read with them.
         if call.message == nil { call.message = context.channel.allocator.buffer(capacity: bytes.readableBytes) }
         call.message?.writeBuffer(&bytes)
-        if body.endStream { return finish(call.message, id, context) }
-        if let fault = CallFrame.fault(call.message) {
-            return fail(id, fault.code, fault.reason, isWhole: false, context)
-        }
+        if body.endStream { return finish(call, id, context) }
+        if let fault = CallFrame.fault(call.message) { return refuse(fault, id, isWhole: false, context) }
         let count = call.message?.readableBytes ?? 0
-        guard heldBytes + count <= CallLimits.heldBytesMax else {
-            return fail(id, .resourceExhausted, "too many messages are under way at once", isWhole: false, context)
+        guard messageBytes + count <= CallLimits.heldBytesMax else {
+            return fail(id, .unavailable, "too many messages are under way at once", isWhole: false, context)
         }
-        heldBytes += count
+        messageBytes += count
         calls[id] = call
     }
 
-    private func finish(_ message: ByteBuffer?, _ id: HTTP2StreamID, _ context: ChannelHandlerContext) {
+    private func finish(_ call: Call, _ id: HTTP2StreamID, _ context: ChannelHandlerContext) {
         defer { if calls.isEmpty { idleSince = loop.ticks } }
-        guard let message else { return fail(id, .internal, "the call has no message", isWhole: true, context) }
-        if let fault = CallFrame.fault(message) { return fail(id, fault.code, fault.reason, isWhole: true, context) }
+        guard let message = call.message else {
+            return fail(id, .internal, "the call has no message", isWhole: true, context)
+        }
+        if let fault = CallFrame.fault(message) { return refuse(fault, id, isWhole: true, context) }
         guard CallFrame.isWhole(message) else {
             return fail(id, .internal, "the call ended within its message", isWhole: true, context)
         }
@@ -182,16 +188,35 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         var outcome = EnvoyCheck.Outcome.answered
         let fits = CallFrame.write(into: &out) { writer in
             let bytes = message.readableBytesSpan
-            outcome = check.answer(bytes.slice(CallFrame.content(bytes)), &loop.scratch, &writer)
+            let content = bytes.slice(CallFrame.content(bytes))
+            outcome =
+                call.isHealth
+                ? check.answerHealth(content, &writer) : check.answer(content, &loop.scratch, &writer)
         }
         if !fits { outcome = .failed(.internal, "the answer is too large") }
         switch outcome {
         case .failed(let code, let reason): fail(id, code, reason, isWhole: true, context)
-        case .answered:
-            write(.headers(.init(headers: CallAnswer.head)), id, context)
-            write(.data(.init(data: .byteBuffer(out))), id, context)
-            write(.headers(.init(headers: CallAnswer.trailers, endStream: true)), id, context)
+        case .answered: answer(out, id, isWhole: true, context)
         }
+    }
+
+    private func answer(_ message: ByteBuffer, _ id: HTTP2StreamID, isWhole: Bool, _ context: ChannelHandlerContext) {
+        write(.headers(.init(headers: CallAnswer.head)), id, context)
+        write(.data(.init(data: .byteBuffer(message))), id, context)
+        write(.headers(.init(headers: CallAnswer.trailers, endStream: true)), id, context)
+        if !isWhole { write(.rstStream(.noError), id, context) }
+    }
+
+    /// A request that is too large is denied and does not fail: Envoy may be told to let pass whatever fails, and a client
+    /// could then choose that by sending more.
+    private func refuse(
+        _ fault: CallFrame.Fault, _ id: HTTP2StreamID, isWhole: Bool, _ context: ChannelHandlerContext
+    ) {
+        guard case .tooLarge = fault else { return fail(id, .internal, fault.reason, isWhole: isWhole, context) }
+        var out = context.channel.allocator.buffer(capacity: CallFrame.usualBytes)
+        guard CallFrame.write(into: &out, { check.refuse(413, fault.reason, &$0) }) else { return }
+        answer(out, id, isWhole: isWhole, context)
+        if calls.isEmpty { idleSince = loop.ticks }
     }
 
     private func fail(
@@ -211,7 +236,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
 
     private func forget(_ id: HTTP2StreamID) {
         guard let call = calls.removeValue(forKey: id) else { return }
-        heldBytes -= call.message?.readableBytes ?? 0
+        messageBytes -= call.message?.readableBytes ?? 0
         if calls.isEmpty { idleSince = loop.ticks }
     }
 
@@ -220,6 +245,35 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         _ payload: HTTP2Frame.FramePayload, _ id: HTTP2StreamID, _ context: ChannelHandlerContext
     ) {
         context.write(Self.wrapOutboundOut(HTTP2Frame(streamID: id, payload: payload)), promise: nil)
+    }
+
+    // MARK: Buffers
+
+    private func settle() {
+        var bytes = messageBytes
+        if blockedSince != nil { bytes += (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 }
+        if bytes != heldBytes { report(heldBytes: bytes) }
+    }
+
+    private func report(heldBytes bytes: Int) {
+        let change = bytes - heldBytes
+        heldBytes = bytes
+        if change != 0 { loop.note(heldBytes: change) }
+    }
+
+    /// All connections hold too much, and this one the most. Its calls fail as all trouble does; a client that does not take
+    /// its answers has its connection closed.
+    func giveUp() {
+        guard let context else { return }
+        guard blockedSince == nil else { return closeNow() }
+        for id in calls.keys {
+            fail(id, .unavailable, "too many messages are unfinished at once", isWhole: false, context)
+        }
+        calls.removeAll()
+        messageBytes = 0
+        idleSince = loop.ticks
+        context.flush()
+        report(heldBytes: 0)
     }
 
     // MARK: Windows
@@ -239,6 +293,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
 
     func checkDeadline() {
         guard let context else { return }
+        settle()
         let settings = loop.settings
         if let blockedSince, loop.ticks - blockedSince > settings.writeSeconds { return closeNow() }
         for (id, call) in calls where loop.ticks - call.began > settings.bodySeconds {

@@ -27,13 +27,13 @@ struct EnvoyCheck {
         }
         let request = scratch.check
         guard request.policy != nil || defaultPolicy != nil else {
-            return .failed(
-                .invalidArgument,
-                "no policy: name one by context_extensions {policy: NAME} of the route, or by ?policy=NAME of the listener"
-            )
+            return refuse(
+                403,
+                "no policy: name one by context_extensions {policy: NAME} of the route, or by ?policy=NAME of the listener",
+                &out)
         }
         guard let policy = policy(of: request, message) else {
-            return .failed(.invalidArgument, "there is no policy of this name")
+            return refuse(403, "there is no policy of this name", &out)
         }
         var fields = FieldCounts()
         fields.authorization = request.authorizationCount
@@ -55,6 +55,28 @@ struct EnvoyCheck {
         if case .trouble = judgement { return .failed(.unavailable, Refusal.trouble) }
         EnvoyCheckAnswer(judge: loop.judge, challenges: loop.challenges)
             .write(judgement, needs, &record, uri, &out)
+        return .answered
+    }
+
+    /// Denies a request that is not judged. No error of the call: `failure_mode_allow` would let that pass.
+    @discardableResult
+    func refuse(_ status: UInt16, _ reason: StaticString, _ out: inout ByteWriter) -> Outcome {
+        EnvoyCheckAnswer(judge: loop.judge, challenges: loop.challenges).refuse(status, reason, &out)
+        return .answered
+    }
+
+    /// `grpc.health.v1.Health/Check`: of the server as a whole, or of the one service here. Open to everybody who can
+    /// connect, as `/readyz` is.
+    func answerHealth(_ message: RawSpan, _ out: inout ByteWriter) -> Outcome {
+        do throws(ProtobufFault) {
+            let service = message.slice(try HealthCheck.service(in: message))
+            guard service.isEmpty || service.isEqual("envoy.service.auth.v3.Authorization") else {
+                return .failed(.notFound, "there is no such service")
+            }
+        } catch {
+            return .failed(.invalidArgument, "the message is no HealthCheckRequest")
+        }
+        out.append(health: loop.readiness.current == .ready ? .serving : .notServing)
         return .answered
     }
 

@@ -17,8 +17,10 @@ struct EnvoyCheckAnswer {
         case .allowed: allow(&record, uri, &out)
         case .passed: pass(uri, &out)
         case .noCredential:
-            deny(.unauthenticated, 401, Refusal.noCredential, &out) {
-                Challenges.append(valueOf: challenges.plain, to: &$0)
+            needs.withScope(RawSpan(), FormScratch()) { scope in
+                deny(.unauthenticated, 401, Refusal.noCredential, &out) {
+                    challenges.append(noCredential: scope, to: &$0)
+                }
             }
         case .notAccepted, .trouble:
             deny(.unauthenticated, 401, Refusal.notAccepted, &out) {
@@ -37,6 +39,11 @@ struct EnvoyCheckAnswer {
     /// The request cannot be judged as it is.
     func refuse(_ reason: StaticString, _ out: inout ByteWriter) {
         deny(.invalidArgument, 400, reason, &out) { Challenges.append(valueOf: challenges.invalidRequest, to: &$0) }
+    }
+
+    /// The request is not judged at all, and does not pass.
+    func refuse(_ status: UInt16, _ reason: StaticString, _ out: inout ByteWriter) {
+        writeDenial(.permissionDenied, status, reason, &out) { _ in }
     }
 
     /// All fields, always, each in place of what the client sent under its name.
@@ -103,9 +110,16 @@ struct EnvoyCheckAnswer {
         _ code: StatusCode, _ status: UInt16, _ reason: StaticString, _ out: inout ByteWriter,
         challenge: (inout ByteWriter) -> Void
     ) {
+        writeDenial(code, status, reason, &out) { $0.append(header: "www-authenticate", challenge) }
+    }
+
+    private func writeDenial(
+        _ code: StatusCode, _ status: UInt16, _ reason: StaticString, _ out: inout ByteWriter,
+        fields: (inout ByteWriter) -> Void
+    ) {
         out.append(checkStatus: code, reason)
         out.append(deniedResponse: status) { out in
-            out.append(header: "www-authenticate", challenge)
+            fields(&out)
             out.append(header: "content-type") { $0.append("application/problem+json") }
             out.append(header: "cache-control") { $0.append("private, no-store") }
             out.append(body: { $0.append(problemBody: status, reason) })

@@ -88,7 +88,7 @@ struct ForwardAuth {
         switch judgement {
         case .allowed: answer.allow(&record, uri, &out)
         case .passed: answer.pass(uri, &out)
-        case .noCredential: answer.challenge(&out)
+        case .noCredential: needs.withScope(own, text) { answer.challenge($0, &out) }
         case .malformed(let reason): answer.refuse(reason, &out)
         case .notAccepted: answer.invalidToken(&out)
         case .insufficientScope: needs.withScope(own, text) { answer.insufficientScope($0, &out) }

@@ -57,8 +57,12 @@ struct ForwardAuthAnswer {
     }
 
     /// 401 without `error`: there was no credential that could be wrong (RFC 6750 §3.1).
-    func challenge(_ out: inout ByteWriter) {
-        refuse(401, Refusal.noCredential, loop.challenges.plain, &out)
+    func challenge(_ needed: RawSpan, _ out: inout ByteWriter) {
+        let challenges = loop.challenges
+        out.problem(401, Refusal.noCredential, exchange, loop) { out in
+            challenges.append(lineOfNoCredential: needed, to: &out)
+            writeStatus(401, &out)
+        }
     }
 
     func invalidToken(_ out: inout ByteWriter) {
@@ -69,9 +73,7 @@ struct ForwardAuthAnswer {
     func insufficientScope(_ needed: RawSpan, _ out: inout ByteWriter) {
         let challenges = loop.challenges
         out.problem(403, Refusal.insufficientScope, exchange, loop) { out in
-            out.append(challenges.insufficientScopeStart.octets)
-            out.append(needed)
-            out.append(challenges.insufficientScopeEnd.octets)
+            challenges.append(lineOfInsufficientScope: needed, to: &out)
             writeStatus(403, &out)
         }
     }

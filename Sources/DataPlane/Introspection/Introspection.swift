@@ -19,10 +19,7 @@ struct Introspection {
         _ bytes: RawSpan, _ body: RawSpan, _ caller: inout Caller, _ scratch: inout RequestScratch,
         _ out: inout ByteWriter
     ) {
-        guard head.contentTypeCount == 1, let type = head.contentType, MediaType.parse(bytes.slice(type)) == .form
-        else {
-            return out.problem(415, "the body must be application/x-www-form-urlencoded", exchange, loop) { _ in }
-        }
+        guard head.isBody(of: .form, bytes) else { return refuseType(&out) }
         if scratch.form.parse(body) != nil {
             return refuse("the form is not well encoded", &out)
         }
@@ -34,14 +31,45 @@ struct Introspection {
         let authentication = CallerAuthentication(loop: loop)
         let outcome = authentication.judge(
             authorization: head.authorization, bytes, body, &caller, &scratch)
+        if case .allowed(let audience) = outcome { return introspect(bytes, body, audience, &scratch, &out) }
+        refuse(outcome, &out)
+    }
+
+    /// Judges the caller by the head, if that says who it is. Where it does not, credentials may come in the body.
+    /// - Returns: false when the request is refused; the answer is written.
+    func admit(
+        _ bytes: RawSpan, _ caller: inout Caller, _ scratch: inout RequestScratch, _ out: inout ByteWriter
+    ) -> Bool {
+        guard head.isBody(of: .form, bytes) else {
+            refuseType(&out)
+            return false
+        }
+        guard head.authorizationCount <= 1 else {
+            refuse("more than one Authorization field", &out)
+            return false
+        }
+        guard head.authorization != nil else { return true }
+        _ = scratch.form.parse(RawSpan())
+        let outcome = CallerAuthentication(loop: loop)
+            .judge(authorization: head.authorization, bytes, RawSpan(), &caller, &scratch)
+        if case .allowed = outcome { return true }
+        refuse(outcome, &out)
+        return false
+    }
+
+    private func refuse(_ outcome: CallerOutcome, _ out: inout ByteWriter) {
         switch outcome {
-        case .allowed(let audience): introspect(bytes, body, audience, &scratch, &out)
+        case .allowed: break
         case .unauthenticated, .invalidClient: refuseCaller(401, loop.challenges.basic, &out)
         case .invalidToken: refuseCaller(401, loop.challenges.invalidToken, &out)
         case .forbidden: refuseForbidden(&out)
         case .badRequest(let reason): refuse(reason, &out)
         case .trouble: trouble(&out)
         }
+    }
+
+    private func refuseType(_ out: inout ByteWriter) {
+        out.problem(415, "the body must be application/x-www-form-urlencoded", exchange, loop) { _ in }
     }
 
     private func introspect(
@@ -151,5 +179,12 @@ struct IntrospectionHead {
         authorization = request.value(.authorization)
         authorizationCount = request.count(.authorization)
         query = request.query
+    }
+
+    /// Whether the body is of a media type, as far as its sender says: without a Content-Type it is what is expected here
+    /// (RFC 9110 §8.3 leaves that to the recipient; clients of Kubernetes send none).
+    func isBody(of expected: MediaType, _ bytes: RawSpan) -> Bool {
+        guard let contentType else { return true }
+        return contentTypeCount == 1 && MediaType.parse(bytes.slice(contentType)) == expected
     }
 }

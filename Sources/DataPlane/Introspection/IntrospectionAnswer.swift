@@ -52,11 +52,16 @@ struct CredentialMembers {
         write(",\"iat\":", record.issuedAt, &out)
         if record.notBefore > .always { write(",\"nbf\":", record.notBefore, &out) }
         out.append(",\"sub\":\"")
+        let start = out.written
         if record.holdsWholeOwner {
             record.owner.withBytes { out.append(jsonEscaped: $0) }
         } else {
             out.append(jsonEscaped: loop.verifier.owner(of: record).octets)
         }
+        let end = out.written
+        // Some clients find their user by nothing else (Django OAuth Toolkit).
+        out.append("\",\"username\":\"")
+        out.append(again: start..<end)
         out.append("\"")
         if record.audiences != 0 { interned.withText(.audiences, record.audiences) { writeAudience($0, &out) } }
         if let issuer = loop.issuer {

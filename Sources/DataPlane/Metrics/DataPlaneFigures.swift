@@ -27,6 +27,10 @@ public struct DataPlaneFigures: Sendable {
     public var tlsHandshakes: UInt64 = 0
     /// Open now, those of the health listener not included.
     public var connections = 0
+    /// Bytes that connections hold in buffers now.
+    public var bufferedBytes = 0
+    /// Requests refused because these were too many.
+    public var droppedForRoom: UInt64 = 0
 }
 
 extension DataPlaneServer {
@@ -38,6 +42,7 @@ extension DataPlaneServer {
             figures.cacheMisses += counters.misses.value
             figures.supersededUses += counts.superseded.value
             figures.tlsHandshakes += counts.handshakes.value
+            figures.droppedForRoom += counts.droppedForRoom.value
             counts.forEach { interface, kind, outcome, count in
                 let verifications = DataPlaneFigures.Verifications(
                     interface: interface.name, kind: kind?.name ?? "none", outcome: outcome.name)
@@ -45,6 +50,7 @@ extension DataPlaneServer {
             }
         }
         figures.connections = openConnections
+        figures.bufferedBytes = bufferedBytes
         return figures
     }
 }

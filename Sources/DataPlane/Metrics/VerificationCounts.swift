@@ -20,7 +20,7 @@ enum VerificationInterface: Int, CaseIterable {
 /// What a verification came to.
 enum VerificationOutcome: Int, CaseIterable {
     case valid, unknown, malformed, expired, notYetValid, revoked, wrongKind, wrongAudience, wrongNetwork
-    case insufficientScope, trouble
+    case insufficientScope, trouble, reservedName, noCredential
 
     init(_ reason: InactiveReason) {
         switch reason {
@@ -49,6 +49,8 @@ enum VerificationOutcome: Int, CaseIterable {
         case .wrongNetwork: "wrong_network"
         case .insufficientScope: "insufficient_scope"
         case .trouble: "trouble"
+        case .reservedName: "reserved_name"
+        case .noCredential: "no_credential"
         }
     }
 }
@@ -70,6 +72,8 @@ final class VerificationCounts: Sendable {
     /// Accepted credentials that have a successor: somebody still uses the old one.
     let superseded = SingleWriterCounter()
     let handshakes = SingleWriterCounter()
+    /// Requests refused because all connections together held too many bytes.
+    let droppedForRoom = SingleWriterCounter()
     private let nothingBehind = InlineArray<16, UInt64>(repeating: 0)
 
     @inline(__always)

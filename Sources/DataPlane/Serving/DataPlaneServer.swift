@@ -5,7 +5,6 @@ import NIOCore
 public import NIOPosix
 import NIOSSL
 public import ServiceLifecycle
-import Synchronization
 import Verification
 
 /// The data plane: listeners, event loops and their connections, from start to drained end.
@@ -20,10 +19,11 @@ public final class DataPlaneServer: Service {
     private let onListening: @Sendable ([String]) -> Void
     let loops: [LoopState]
     private let loopsByEventLoop: [ObjectIdentifier: LoopState]
-    private let connectionCount = Atomic<Int>(0)
-    /// Connections of the health listener, apart: a flood elsewhere must not make the node look dead.
-    private let probeCount = Atomic<Int>(0)
-    private static let probesMax = 256
+    /// Connections of the listeners, that for probes excepted.
+    private let shares: ConnectionShares
+    /// Connections of the listener for probes, apart: a flood elsewhere must not make the node look dead.
+    private let probes: ConnectionShares
+    private let budget: BufferBudget
 
     /// Seconds that listeners stay open after the order to shut down: until whoever balances the load has seen it.
     private static let graceSeconds: Int64 = 1
@@ -44,21 +44,29 @@ public final class DataPlaneServer: Service {
         self.store = store
         self.settings = settings
         self.listeners = listeners.map { ($0, false) } + (health.map { [($0, true)] } ?? [])
+        shares = ConnectionShares(total: settings.connectionsMax, listeners: listeners.count)
+        probes = ConnectionShares(total: settings.probesMax, listeners: 1)
         self.identity = identity
         self.group = group
         self.readiness = readiness
         self.logger = logger
         self.onListening = onListening
+        let eventLoopCount = group.makeIterator().reduce(0) { count, _ in count + 1 }
+        budget = BufferBudget(bytesMax: settings.bufferBytesMax, loops: eventLoopCount)
         var loops: [LoopState] = []
         var byEventLoop: [ObjectIdentifier: LoopState] = [:]
         for eventLoop in group.makeIterator() {
             let state = try LoopState(
-                store: store, settings: settings, readiness: readiness, exposition: exposition)
+                store: store, settings: settings, readiness: readiness, budget: budget, exposition: exposition)
             loops.append(state)
             byEventLoop[ObjectIdentifier(eventLoop)] = state
         }
         self.loops = loops
         loopsByEventLoop = byEventLoop
+        budget.onExceeded { [weak self] in
+            guard let self else { return }
+            for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.giveUpIfAsked() } }
+        }
     }
 
     /// Has requests judged by other policies, on each event loop from its next pass on.
@@ -66,14 +74,16 @@ public final class DataPlaneServer: Service {
         for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.policies = policies } }
     }
 
-    var openConnections: Int { connectionCount.load(ordering: .relaxed) }
+    var bufferedBytes: Int { budget.usedBytes }
+    var openConnections: Int { shares.count }
 
     /// Serves until a graceful shutdown has been asked for and done.
     public func run() async throws {
         var channels: [any Channel] = []
         do {
-            for (address, isHealthOnly) in listeners {
-                channels.append(try await bind(ListenerPolicy(address, isHealthOnly: isHealthOnly)))
+            for (number, listener) in listeners.enumerated() {
+                let policy = ListenerPolicy(listener.address, isHealthOnly: listener.isHealthOnly)
+                channels.append(try await bind(policy, number: number))
             }
         } catch {
             for channel in channels { try? await channel.close() }
@@ -109,15 +119,22 @@ public final class DataPlaneServer: Service {
     private func drain() async {
         for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.closeIdle() } }
         var left = settings.drainSeconds * 10
-        while connectionCount.load(ordering: .acquiring) + probeCount.load(ordering: .acquiring) > 0, left > 0 {
+        while shares.count + probes.count > 0, left > 0 {
             left -= 1
             try? await Task.sleep(for: .milliseconds(100))
         }
         for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.closeAll() } }
     }
 
-    private func bind(_ policy: ListenerPolicy) async throws -> any Channel {
+    /// - Parameter number: the listener's, of which its share of connections is counted.
+    private func bind(_ policy: ListenerPolicy, number: Int) async throws -> any Channel {
         let bootstrap = ServerBootstrap(group: group)
+            .serverChannelInitializer { [logger] channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(
+                        AcceptGate(listener: policy.address.description, logger: logger))
+                }
+            }
             .serverChannelOption(.backlog, value: 4_096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .childChannelOption(.maxMessagesPerRead, value: 4)
@@ -126,7 +143,7 @@ public final class DataPlaneServer: Service {
             .childChannelOption(
                 .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 2_048, initial: 4_096, maximum: 65_536)
             )
-            .childChannelInitializer { [self] channel in accept(channel, policy) }
+            .childChannelInitializer { [self] channel in accept(channel, policy, number: number) }
         switch policy.address.transport {
         case .http(let host, let port), .https(let host, let port):
             return try await bootstrap.childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
@@ -154,38 +171,24 @@ public final class DataPlaneServer: Service {
         return true
     }
 
-    private func accept(_ channel: any Channel, _ policy: ListenerPolicy) -> EventLoopFuture<Void> {
+    private func accept(_ channel: any Channel, _ policy: ListenerPolicy, number: Int) -> EventLoopFuture<Void> {
+        let (shares, number) = policy.isHealthOnly ? (probes, 0) : (shares, number)
         guard let loop = loopsByEventLoop[ObjectIdentifier(channel.eventLoop)],
             // Without a certificate nothing is served where TLS was promised.
             !policy.isEncrypted || identity != nil,
-            hasRoom(policy)
+            shares.take(number)
         else { return channel.close() }
+        channel.closeFuture.whenComplete { _ in shares.release(number) }
         return channel.eventLoop.makeCompletedFuture {
             if policy.isEncrypted, let identity {
                 let context = policy.isGRPC ? identity.http2Context : identity.context
+                try channel.pipeline.syncOperations.addHandler(
+                    policy.isGRPC ? ProtocolGuard(spoken: ["h2"]) : .http1)
                 try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: context))
             }
-            count(policy, 1)
-            if policy.isGRPC {
-                return try CheckConnection.add(to: channel, loop: loop, policy: policy) { [self] in count(policy, -1) }
-            }
+            if policy.isGRPC { return try CheckConnection.add(to: channel, loop: loop, policy: policy) }
             try channel.pipeline.syncOperations.addHandler(
-                ConnectionHandler(loop: loop, policy: policy, allocator: channel.allocator) { [self] in
-                    count(policy, -1)
-                })
-        }
-    }
-
-    private func hasRoom(_ policy: ListenerPolicy) -> Bool {
-        if policy.isHealthOnly { return probeCount.load(ordering: .acquiring) < Self.probesMax }
-        return connectionCount.load(ordering: .acquiring) < settings.connectionsMax
-    }
-
-    private func count(_ policy: ListenerPolicy, _ change: Int) {
-        if policy.isHealthOnly {
-            probeCount.add(change, ordering: .acquiringAndReleasing)
-        } else {
-            connectionCount.add(change, ordering: .acquiringAndReleasing)
+                ConnectionHandler(loop: loop, policy: policy, allocator: channel.allocator))
         }
     }
 

@@ -44,6 +44,9 @@ final class LoopState: @unchecked Sendable {
 
     /// Connections that wait for changes.
     let waiters: ChangesWaiters
+    private let budget: BufferBudget
+    /// Bytes that this loop's connections hold in buffers.
+    private var heldBytes = 0
     /// Nobody waits any more: the service is about to end.
     private(set) var endsWaits = false
     /// Made when changes are first asked for: most nodes never are.
@@ -56,10 +59,11 @@ final class LoopState: @unchecked Sendable {
     private var flush: @Sendable () -> Void = {}
 
     init(
-        store: CredentialStore, settings: DataPlaneSettings, readiness: Readiness,
+        store: CredentialStore, settings: DataPlaneSettings, readiness: Readiness, budget: BufferBudget,
         exposition: @escaping @Sendable () -> String
     ) throws(StoreFailure) {
         self.store = store
+        self.budget = budget
         judge = try Judge(store: store)
         verifier = judge.verifier
         counts = judge.counts
@@ -92,6 +96,30 @@ final class LoopState: @unchecked Sendable {
 
     func remove(_ connection: some ServedConnection) {
         connections[ObjectIdentifier(connection)] = nil
+    }
+
+    /// Notes that a connection holds more or fewer bytes in its buffers than before, and makes room if these are too many.
+    func note(heldBytes change: Int) {
+        heldBytes += change
+        guard budget.add(change), change > 0 else { return }
+        if heldBytes > budget.shareBytes { giveUpLargest() } else { budget.askOthers() }
+    }
+
+    /// Another loop has found that all together hold too much.
+    func giveUpIfAsked() {
+        budget.asked()
+        if budget.isExceeded { giveUpLargest() }
+    }
+
+    /// Refuses the requests that hold the most, until all loops together are well below the budget or this one holds no more
+    /// than its share.
+    private func giveUpLargest() {
+        let holders = connections.values.filter { $0.heldBytes > 0 }.sorted { $0.heldBytes > $1.heldBytes }
+        for holder in holders {
+            guard !budget.hasRoom, heldBytes > budget.shareBytes else { break }
+            counts.droppedForRoom.increment()
+            holder.giveUp()
+        }
     }
 
     /// Has a connection flushed when all that are ready by now have been read.
@@ -150,6 +178,10 @@ final class LoopState: @unchecked Sendable {
 
 /// What an event loop asks of its connections, now and then.
 protocol ServedConnection: AnyObject {
+    /// Bytes of buffers that it has reported to its loop.
+    var heldBytes: Int { get }
+    /// All connections together hold too much, and this one the most: it refuses its request and lets go of its buffers.
+    func giveUp()
     /// Called once a second.
     func checkDeadline()
     /// The service is about to shut down, and still serves.

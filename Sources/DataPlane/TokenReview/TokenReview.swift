@@ -25,13 +25,27 @@ struct TokenReview {
         _ bytes: RawSpan, _ body: RawSpan, _ caller: inout Caller, _ scratch: inout RequestScratch,
         _ out: inout ByteWriter
     ) {
-        guard head.contentTypeCount == 1, let type = head.contentType, MediaType.parse(bytes.slice(type)) == .json
-        else { return refuse(415, "the body must be application/json", &out) }
-        guard head.authorizationCount <= 1 else { return refuse(400, "more than one Authorization field", &out) }
+        guard let audience = admit(bytes, &caller, &scratch, &out) else { return }
+        review(body, audience, &out)
+    }
+
+    /// Judges the caller by the head.
+    /// - Returns: nil when the request is refused; the answer is written.
+    func admit(
+        _ bytes: RawSpan, _ caller: inout Caller, _ scratch: inout RequestScratch, _ out: inout ByteWriter
+    ) -> CallerAudience? {
+        guard head.isBody(of: .json, bytes) else {
+            refuse(415, "the body must be application/json", &out)
+            return nil
+        }
+        guard head.authorizationCount <= 1 else {
+            refuse(400, "more than one Authorization field", &out)
+            return nil
+        }
         _ = scratch.form.parse(RawSpan())
         let authentication = CallerAuthentication(loop: loop)
         switch authentication.judge(authorization: head.authorization, bytes, RawSpan(), &caller, &scratch) {
-        case .allowed(let audience): review(body, audience, &out)
+        case .allowed(let audience): return audience
         case .unauthenticated, .invalidClient:
             refuse(401, "the caller is not known", &out, challenge: loop.challenges.basic)
         case .invalidToken:
@@ -40,6 +54,7 @@ struct TokenReview {
         case .badRequest(let reason): refuse(400, reason, &out)
         case .trouble: trouble(&out)
         }
+        return nil
     }
 
     private func review(_ body: RawSpan, _ audience: CallerAudience, _ out: inout ByteWriter) {
@@ -54,10 +69,10 @@ struct TokenReview {
             if let outcome = refusal(&record, reason, form, body, audience) {
                 let isKnown = reason != .unknown && reason != .malformed
                 loop.counts.note(.tokenReview, isKnown ? record.kind : nil, outcome)
-                return write(&out) { $0.append("\"authenticated\":false") }
+                return write(form.version, &out) { $0.append("\"authenticated\":false") }
             }
             loop.counts.noteValid(.tokenReview, record.kind, record.flags)
-            write(&out) { writeUser(&record, form, body, &$0) }
+            write(form.version, &out) { writeUser(&record, form, body, &$0) }
         } catch {
             loop.counts.note(.tokenReview, nil, .trouble)
             trouble(&out)
@@ -73,6 +88,9 @@ struct TokenReview {
         let interned = loop.interned
         guard record.kind == .accessToken || record.kind == .apiKey else { return .wrongKind }
         guard audience.mayKnow(audiences: record.audiences, interned) else { return .wrongAudience }
+        // The cluster's own names: whoever could choose an owner could be its controller.
+        let (prefix, owner) = (loop.settings.tokenReviewUserPrefix, loop.verifier.owner(of: record))
+        guard !Self.isReserved(prefix, owner.octets) else { return .reservedName }
         // An API server does not say where the request came from.
         guard Decision.allows(networks: record.networks, from: nil, interned: interned) else { return .wrongNetwork }
         guard record.audiences != 0, !form.audiences.isEmpty else { return nil }
@@ -88,12 +106,26 @@ struct TokenReview {
         }
     }
 
-    private func write(_ out: inout ByteWriter, _ status: (inout ByteWriter) -> Void) {
+    /// Whether a name, prefix and all, begins with what Kubernetes keeps for itself.
+    private static func isReserved(_ prefix: [UInt8], _ name: RawSpan) -> Bool {
+        let reserved: StaticString = "system:"
+        var head: [UInt8] = prefix
+        for offset in 0..<min(name.byteCount, reserved.utf8CodeUnitCount) { head.append(name.byte(at: offset)) }
+        guard head.count >= reserved.utf8CodeUnitCount else { return false }
+        return head.octets.slice(WireRange(0, reserved.utf8CodeUnitCount)).isEqual(reserved)
+    }
+
+    private func write(
+        _ version: TokenReviewForm.Version, _ out: inout ByteWriter, _ status: (inout ByteWriter) -> Void
+    ) {
         let slot = out.beginUnsized(200, exchange, loop)
         out.append("Content-Type: application/json\r\nCache-Control: no-store\r\n")
         out.endHead()
         let start = out.written
-        out.append("{\"apiVersion\":\"authentication.k8s.io/v1\",\"kind\":\"TokenReview\",\"status\":{")
+        out.append("{\"apiVersion\":\"authentication.k8s.io/")
+        out.append(version == .v1 ? "v1" : "v1beta1")
+        // The schema requires `spec`. What was asked is not repeated: it holds the token.
+        out.append("\",\"kind\":\"TokenReview\",\"spec\":{},\"status\":{")
         status(&out)
         out.append("}}")
         out.end(slot, from: start, exchange)
@@ -104,13 +136,15 @@ struct TokenReview {
     ) {
         let interned = loop.interned
         let owner = loop.verifier.owner(of: record)
+        let (userPrefix, groupPrefix) = (loop.settings.tokenReviewUserPrefix, loop.settings.tokenReviewGroupPrefix)
         out.append("\"authenticated\":true,\"user\":{\"username\":\"")
+        out.append(jsonEscaped: userPrefix.octets)
         out.append(jsonEscaped: owner.octets)
         out.append("\",\"uid\":\"")
         out.append(jsonEscaped: owner.octets)
-        // Scopes as groups, so that roles can be bound to them; the word in front keeps them apart from the cluster's own.
+        // Scopes as groups, so that roles can be bound to them; the prefix keeps them apart from the cluster's own.
         out.append("\",\"groups\":[")
-        interned.withText(.scopes, record.scopes) { writeWords($0, "scope:", &out) }
+        interned.withText(.scopes, record.scopes) { writeGroups($0, groupPrefix, &out) }
         out.append("],\"extra\":{\"countersign/id\":[\"")
         out.append(base62: record.id.rawValue)
         out.append(
@@ -139,21 +173,23 @@ struct TokenReview {
         out.append("]")
     }
 
-    /// Words parted by spaces, as strings of an array. They hold no character that JSON escapes.
-    private func writeWords(_ list: RawSpan, _ front: StaticString, _ out: inout ByteWriter) {
-        guard !list.isEmpty else { return }
-        out.append("\"")
-        out.append(front)
-        for offset in 0..<list.byteCount {
-            let byte = list.byte(at: offset)
-            if byte == 0x20 {
-                out.append("\",\"")
-                out.append(front)
-            } else {
-                out.append(byte: byte)
+    /// Space-separated scopes as strings of an array, those that would be a group of the cluster's own left out. Scopes hold no
+    /// character that JSON escapes.
+    private func writeGroups(_ scopes: RawSpan, _ prefix: [UInt8], _ out: inout ByteWriter) {
+        var (start, isFirst) = (0, true)
+        while start < scopes.byteCount {
+            var end = start
+            while end < scopes.byteCount, scopes.byte(at: end) != 0x20 { end += 1 }
+            let scope = scopes.slice(WireRange(start, end))
+            if !scope.isEmpty, !Self.isReserved(prefix, scope) {
+                out.append(isFirst ? "\"" : ",\"")
+                isFirst = false
+                out.append(jsonEscaped: prefix.octets)
+                out.append(scope)
+                out.append("\"")
             }
+            start = end + 1
         }
-        out.append("\"")
     }
 
     private func refuse(_ status: UInt16, _ reason: StaticString, _ out: inout ByteWriter, challenge: [UInt8] = []) {

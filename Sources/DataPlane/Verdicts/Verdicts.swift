@@ -22,14 +22,28 @@ struct Verdicts {
         _ bytes: RawSpan, _ body: RawSpan, _ caller: inout Caller, _ scratch: inout RequestScratch,
         _ out: inout ByteWriter
     ) {
-        guard head.contentTypeCount == 1, let type = head.contentType, MediaType.parse(bytes.slice(type)) == .json
-        else { return refuse(415, "the body must be application/json", &out) }
-        guard head.authorizationCount <= 1 else { return refuse(400, "more than one Authorization field", &out) }
+        guard let audience = admit(bytes, &caller, &scratch, &out) else { return }
+        judge(bytes, body, audience, &scratch, &out)
+    }
+
+    /// Judges the caller by the head.
+    /// - Returns: nil when the request is refused; the answer is written.
+    func admit(
+        _ bytes: RawSpan, _ caller: inout Caller, _ scratch: inout RequestScratch, _ out: inout ByteWriter
+    ) -> CallerAudience? {
+        guard head.isBody(of: .json, bytes) else {
+            refuse(415, "the body must be application/json", &out)
+            return nil
+        }
+        guard head.authorizationCount <= 1 else {
+            refuse(400, "more than one Authorization field", &out)
+            return nil
+        }
         // A caller says in the head or by the connection who it is: the body has no parameters for that.
         _ = scratch.form.parse(RawSpan())
         let authentication = CallerAuthentication(loop: loop)
         switch authentication.judge(authorization: head.authorization, bytes, RawSpan(), &caller, &scratch) {
-        case .allowed(let audience): judge(bytes, body, audience, &scratch, &out)
+        case .allowed(let audience): return audience
         case .unauthenticated, .invalidClient:
             refuse(401, "the caller is not known", &out, challenge: loop.challenges.basic)
         case .invalidToken:
@@ -38,6 +52,7 @@ struct Verdicts {
         case .badRequest(let reason): refuse(400, reason, &out)
         case .trouble: trouble(&out)
         }
+        return nil
     }
 
     private func judge(

@@ -81,6 +81,8 @@ public struct IntrospectionForm: ~Copyable, Sendable {
 
     @inline(__always)
     private mutating func note(_ parameter: Parameter, _ value: FormText) {
+        // RFC 6749 §3.1: a parameter without a value counts as omitted.
+        if value.isEmpty { return }
         let bit: UInt8 = 1 << parameter.rawValue
         if sent & bit == 0 {
             sent |= bit

@@ -9,6 +9,15 @@ public struct TokenReviewForm: ~Copyable, Sendable {
     public static let audiencesMax = 64
     public static let audienceBytesMax = 512
 
+    /// The versions of the API. The objects do not differ in what is read and written here; the answer has the version that
+    /// was asked with.
+    public enum Version: Sendable {
+        case v1
+        /// What API servers send unless they are told otherwise.
+        case v1beta1
+    }
+
+    public private(set) var version = Version.v1
     /// The token. May be empty.
     public private(set) var token = FormText(range: WireRange(), isDecoded: false)
     /// The audiences of whoever asks: those of the API server.
@@ -44,9 +53,10 @@ public struct TokenReviewForm: ~Copyable, Sendable {
             repeat {
                 let name = try reader.name()
                 if reader.bytes.spells(name, "apiVersion") {
-                    guard !hasVersion, try readText(&reader, "authentication.k8s.io/v1") else {
-                        return "apiVersion must be authentication.k8s.io/v1, once"
+                    guard !hasVersion, let version = try readVersion(&reader) else {
+                        return "apiVersion must be authentication.k8s.io/v1 or authentication.k8s.io/v1beta1, once"
                     }
+                    self.version = version
                     hasVersion = true
                 } else if reader.bytes.spells(name, "kind") {
                     guard !hasKind, try readText(&reader, "TokenReview") else {
@@ -64,6 +74,13 @@ public struct TokenReviewForm: ~Copyable, Sendable {
         }
         try reader.end()
         return hasVersion && hasKind && hasSpec ? nil : "apiVersion, kind or spec is missing"
+    }
+
+    private func readVersion(_ reader: inout JSONReader) throws(JSONFault) -> Version? {
+        guard try reader.nextBegins(with: UInt8(ascii: "\"")) else { return nil }
+        let text = try reader.string()
+        if reader.bytes.spells(text, "authentication.k8s.io/v1") { return .v1 }
+        return reader.bytes.spells(text, "authentication.k8s.io/v1beta1") ? .v1beta1 : nil
     }
 
     private func readText(_ reader: inout JSONReader, _ expected: StaticString) throws(JSONFault) -> Bool {

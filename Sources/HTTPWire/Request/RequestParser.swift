@@ -89,6 +89,15 @@ public struct RequestParser: ~Copyable, Sendable {
         return try use(unsafe decoded.span.bytes)
     }
 
+    /// Bytes that hold the body of a chunked request, or are kept for the next one.
+    public var decodedCapacity: Int { decoded.capacity }
+
+    /// Gives back the storage of a chunked body. A request that has not come whole cannot be gone on with.
+    public mutating func releaseBody() {
+        decoded = []
+        if isReadingBody { _ = fail(.bodyTooLarge) }
+    }
+
     mutating func begin() {
         if request.isChunked {
             // One large body must not pin its storage to a connection that may live for days.

@@ -42,6 +42,13 @@ public struct ByteWriter: ~Copyable {
         unsafe bytes.withUnsafeBytes { unsafe copy($0) }
     }
 
+    /// Appends once more what was written at `range`.
+    public mutating func append(again range: Range<Int>) {
+        guard range.lowerBound >= 0, range.upperBound <= written else { return }
+        // SAFETY: the range lies within what has been written, checked above, and so before what is written now.
+        unsafe copy(UnsafeRawBufferPointer(rebasing: memory[range]))
+    }
+
     /// Appends a number in decimal digits.
     public mutating func append(decimal value: UInt64) {
         append(value, radix: 10, width: Self.decimalDigits(value))

@@ -34,6 +34,15 @@ struct Daemon: Sendable {
         for name in Variables(ProcessInfo.processInfo.environment).unknown {
             logger.warning("a variable of the environment is ignored", metadata: ["reason": .string(name)])
         }
+        var settings = settings
+        settings.hold(
+            to: DescriptorPlan(
+                limit: DescriptorPlan.raiseLimit(), wanted: settings.dataPlane.connectionsMax,
+                controlListeners: settings.controlNetwork.count + 1), logger)
+        try await Daemon(settings: settings).start(exposition, logger)
+    }
+
+    private func start(_ exposition: Exposition, _ logger: Logger) async throws {
         let readiness = DataPlane.Readiness()
         let store = try StoreFolder.openOrCreate(settings, options: storeOptions(readiness, logger))
         do {
@@ -149,7 +158,7 @@ struct Daemon: Sendable {
                 oauth: listener.only == .administration ? nil : administration.oauth,
                 administration: listener.only == .oauth ? nil : (administration, callers),
                 hasPage: settings.hasAdminPage, address: listener,
-                identity: settings.identity, logger: logger
+                identity: settings.identity, connectionsMax: settings.controlConnectionsMax, logger: logger
             ) { port in
                 let host = listener.hostAndPort?.host ?? ""
                 let name = host.contains(":") ? "[\(host)]" : host
@@ -184,7 +193,7 @@ struct Daemon: Sendable {
         let path = if case .unix(let path) = settings.control.transport { path } else { "" }
         return controlPlaneApplication(
             services: services, socketPath: path, mode: Int(settings.control.mode), group: settings.control.group,
-            logger: logger
+            connectionsMax: settings.controlConnectionsMax, logger: logger
         ) { announcement.controlSocket("unix:\(path)") }
     }
 }

@@ -26,6 +26,8 @@ struct ServeSettings: Sendable {
     /// Nil: there is no authorization server.
     var oauth: OAuthSettings?
     var health: ListenerAddress?
+    /// Connections of each listener of the control plane.
+    var controlConnectionsMax: Int?
     var threads: Int
     var pepperPath: String
     var identity: TLSIdentity?
@@ -123,8 +125,25 @@ struct ServeSettings: Sendable {
         try faults.throwAll()
     }
 
+    /// Lowers what needs more descriptors than the process may have.
+    mutating func hold(to plan: DescriptorPlan, _ logger: Logger) {
+        dataPlane.probesMax = min(dataPlane.probesMax, plan.healthMax)
+        controlConnectionsMax = plan.controlMax
+        guard plan.dataPlaneMax < dataPlane.connectionsMax else { return }
+        logger.warning(
+            "fewer connections than connections-max can be served: raise the limit of open files (LimitNOFILE, ulimit -n)",
+            metadata: [
+                "connections-max": .stringConvertible(dataPlane.connectionsMax),
+                "held to": .stringConvertible(plan.dataPlaneMax), "open files": .stringConvertible(plan.limit),
+            ])
+        dataPlane.connectionsMax = plan.dataPlaneMax
+    }
+
     /// A sixteenth of the memory that this process may use, at most 1 GiB.
     private static var cacheBytesDefault: Int { min(max(memoryBytes / 16, 16 << 20), 1 << 30) }
+
+    /// A sixteenth as well.
+    private static var bufferBytesDefault: Int { max(memoryBytes / 16, DataPlaneSettings.bufferBytesMin) }
 
     /// Of the machine, or of the container if that has less.
     private static var memoryBytes: Int {
@@ -230,6 +249,12 @@ struct ServeSettings: Sendable {
         settings.realm = try reader.text(.realm) ?? settings.realm
         settings.resourceMetadata = try reader.text(.resourceMetadata)
         settings.connectionsMax = try reader.number(.connectionsMax, from: 1) ?? settings.connectionsMax
+        if let prefix = try reader.text(.tokenReviewUserPrefix) { settings.tokenReviewUserPrefix = Array(prefix.utf8) }
+        if let prefix = try reader.text(.tokenReviewGroupPrefix) {
+            settings.tokenReviewGroupPrefix = Array(prefix.utf8)
+        }
+        settings.bufferBytesMax =
+            try reader.number(.bufferBytes, from: DataPlaneSettings.bufferBytesMin) ?? bufferBytesDefault
         settings.drainSeconds = Int64(try reader.number(.drainSeconds) ?? Int(settings.drainSeconds))
         settings.trustedProxies = try networks(.trustedProxies, reader) ?? settings.trustedProxies
         settings.verifySources = try networks(.verifySources, reader) ?? settings.verifySources

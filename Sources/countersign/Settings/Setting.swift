@@ -30,7 +30,10 @@ enum Setting: String, CaseIterable {
     case cacheBytes = "cache.bytes"
     case trustedProxies = "verify.trusted-proxies"
     case verifySources = "verify.sources"
+    case tokenReviewUserPrefix = "token-review.user-prefix"
+    case tokenReviewGroupPrefix = "token-review.group-prefix"
     case connectionsMax = "connections-max"
+    case bufferBytes = "buffer-bytes"
     case drainSeconds = "drain-seconds"
     case keySecondsDefault = "lifetimes.key-default-seconds"
     case keySecondsMax = "lifetimes.key-max-seconds"
@@ -59,7 +62,7 @@ enum Setting: String, CaseIterable {
         case .drainSeconds, .keySecondsDefault, .keySecondsMax, .accessTokenSecondsDefault, .accessTokenSecondsMax,
             .refreshIdleSeconds, .refreshAbsoluteSeconds, .refreshReuseLeeway, .keyWarningSeconds:
             .seconds
-        case .storeMapBytes, .cacheBytes: .bytes
+        case .storeMapBytes, .cacheBytes, .bufferBytes: .bytes
         default: .text
         }
     }

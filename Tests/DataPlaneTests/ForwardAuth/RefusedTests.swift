@@ -33,7 +33,11 @@ extension Answer {
         try await withServer { server in
             let client = try await server.connect()
             #expect(try await client.ask(verification()).isUnchallenged)
-            #expect(try await client.ask(verification("?scope=read&audience=urn:a")).isUnchallenged)
+            // The needed scopes are named, so that a client need not ask for everything (RFC 6750 §3).
+            #expect(
+                try await client.ask(verification("?scope=read+a:b&audience=urn:a"))
+                    .isRefusal(401, realm + ", scope=\"read a:b\"" + keys))
+            #expect(try await client.ask(verification("?audience=urn:a")).isUnchallenged)
             #expect(try await client.ask(verification("", "X-Forwarded-Uri: /x?y")).isUnchallenged)
             #expect(try await client.ask(verification("", "Cookie: api_key=x", "X-Api-Key: y")).isUnchallenged)
             #expect(server.lookUps == 0)

@@ -20,9 +20,12 @@ import Testing
             #expect(answer.isActive)
             let json = try answer.json()
             #expect(
-                Set(json.keys) == ["active", "scope", "token_type", "exp", "iat", "nbf", "sub", "aud", "iss", "jti"])
+                Set(json.keys) == [
+                    "active", "scope", "token_type", "exp", "iat", "nbf", "sub", "username", "aud", "iss", "jti",
+                ])
             #expect(json["active"] as? Bool == true && json["scope"] as? String == "read write:all")
             #expect(json["token_type"] as? String == "ApiKey" && json["sub"] as? String == "alice")
+            #expect(json["username"] as? String == "alice")
             #expect(json["aud"] as? String == "https://api.example" && json["iss"] as? String == "https://id.example")
             #expect(json["jti"] as? String == key.id.description)
             let issued = try #require(json["iat"] as? Int64)
@@ -38,7 +41,9 @@ import Testing
             let json = try await server.connect().ask(introspection("token=\(token.secret)", caller.authorization))
                 .json()
             #expect(
-                Set(json.keys) == ["active", "scope", "client_id", "token_type", "exp", "iat", "sub", "aud", "jti"])
+                Set(json.keys) == [
+                    "active", "scope", "client_id", "token_type", "exp", "iat", "sub", "username", "aud", "jti",
+                ])
             #expect(json["client_id"] as? String == token.clientID && json["token_type"] as? String == "Bearer")
             #expect(json["aud"] as? [String] == ["urn:a", "urn:b"] && json["sub"] as? String == "bob")
             #expect(json["jti"] as? String == token.id.description && json["scope"] as? String == "read")
@@ -50,7 +55,7 @@ import Testing
             let caller = try await server.caller()
             let key = try await server.key()
             let json = try await server.connect().ask(introspection("token=\(key.secret)", caller.authorization)).json()
-            #expect(Set(json.keys) == ["active", "scope", "token_type", "iat", "sub", "jti"])
+            #expect(Set(json.keys) == ["active", "scope", "token_type", "iat", "sub", "username", "jti"])
             #expect(json["scope"] as? String == "")
         }
     }

@@ -58,7 +58,6 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
             }
             for body in [
                 "client_id=\(good.id)", "client_id=\(good.id)&client_secret=",
-                "client_id=&client_secret=\(good.secret)",
                 "client_id=\(good.id)&client_secret=\(other.secret)", "client_id=\(open.summary.clientID)",
                 revoked.parameters, rotated.parameters,
             ] {
@@ -88,6 +87,13 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
                 introspection(token + "&" + caller.parameters, caller.authorization),
                 introspection(token + "&client_id=\(caller.id)", caller.authorization),
                 introspection(token + "&client_secret=\(caller.secret)", caller.authorization),
+                // A parameter without a value counts as omitted (RFC 6749 §3.1): Dovecot always sends both.
+                introspection(token + "&client_id=&client_secret=", caller.authorization),
+                introspection(token + "&client_id=", caller.authorization),
+                introspection(token + "&client_secret", caller.authorization),
+                introspection(token + "&client_secret=&client%5Fid=", caller.authorization),
+                introspection("client_id=&\(caller.parameters)&client_secret=&\(token)&client_ip="),
+                introspection("token=&\(token)", caller.authorization),
             ]
             for request in requests { #expect(try await client.ask(request).isActive, "\(request)") }
         }
@@ -102,8 +108,8 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
                 introspection(token + "&" + other.parameters, caller.authorization),
                 introspection(token + "&client_id=\(other.id)", caller.authorization),
                 introspection(token + "&client_secret=\(other.secret)", caller.authorization),
-                introspection(token + "&client_id=", caller.authorization),
                 introspection(token + "&client_secret=\(caller.secret)"),
+                introspection(token + "&client_id=&client_secret=\(caller.secret)"),
                 introspection(token + "&\(caller.parameters)&client_id=\(caller.id)"),
                 introspection(token + "&\(caller.parameters)&client_secret=\(caller.secret)"),
                 introspection(token, caller.authorization, caller.authorization),
@@ -155,17 +161,17 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
             let token = try await server.plant(.accessToken, scope: "countersign:introspect b")
             let about = "token=\(try await server.key().secret)"
             let client = try await server.connect()
-            for field in [apiKey(key.secret), bearer(token.secret)] {
+            for field in [apiKey(key.secret), bearer(key.secret), bearer(token.secret)] {
                 for _ in 0..<2 { #expect(try await client.ask(introspection(about, field)).isActive) }
             }
-            // A key is no bearer token, and a token no key; the client's other secrets are neither.
+            // A token is no key; the client's other secrets are neither.
             let caller = try await server.caller()
             let limited = try await server.key(
                 KeyRequest(owner: "gw", scope: ["countersign:introspect"], networks: ["10.0.0.0/8"]))
             let gone = try await server.key(KeyRequest(owner: "gw", scope: ["countersign:introspect"]))
             _ = try await server.issuer.revoke([gone.id], chain: false)
             for field in [
-                bearer(key.secret), apiKey(token.secret), bearer("unknown"), apiKey("unknown"), bearer(caller.secret),
+                apiKey(token.secret), bearer("unknown"), apiKey("unknown"), bearer(caller.secret),
                 apiKey(caller.secret), apiKey(limited.secret), apiKey(gone.secret),
             ] {
                 let answer = try await client.ask(introspection(about, field))
@@ -174,6 +180,47 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
                     answer["WWW-Authenticate"]?.hasPrefix("Bearer realm=\"countersign\", error=\"invalid_token\"")
                         == true)
             }
+        }
+    }
+
+    @Test func `may come with its own access token, as long as the client itself has the right`() async throws {
+        try await withServer(settings: { $0.issuer = "https://us.example" }) { server in
+            func client(_ rights: [String], audience: [String] = []) async throws -> CallingClient {
+                let made = try await server.issuer.createClient(
+                    ClientRequest(
+                        name: "gw", grants: ["client_credentials"], scope: ["read"], audience: audience, rights: rights)
+                )
+                return CallingClient(id: made.summary.clientID, secret: made.secret?.reveal() ?? "")
+            }
+            func own(_ client: CallingClient, _ resources: [String] = []) async throws -> String {
+                bearer(
+                    try await server.issuer.clientCredentials(clientID: client.id, scope: "read", resources: resources)
+                        .accessToken.reveal())
+            }
+            let about = "token=\(try await server.key().secret)"
+            let meant = "token=\(try await server.token(audience: ["urn:a"]).secret)"
+            let connection = try await server.connect()
+            let gateway = try await client(["introspect"])
+            let token = try await own(gateway)
+            for _ in 0..<2 { #expect(try await connection.ask(introspection(about, token)).isActive) }
+            #expect(try await connection.ask(introspection(meant, token)).isInactive)
+            // What is meant for another resource has been seen by that one.
+            let wide = try await client(["introspect"], audience: ["urn:a", "https://us.example"])
+            #expect(try await connection.ask(introspection(about, own(wide, ["urn:a"]))).status == 403)
+            let here = try await own(wide, ["https://us.example"])
+            #expect(try await connection.ask(introspection(meant, here)).isActive)
+            // A token for somebody who signed in is not the client's own.
+            let subject = try await server.issuer.issueToken(
+                TokenRequest(clientID: gateway.id, subject: "alice", scope: ["read"]))
+            let powerless = try await client(["changes"])
+            for field in [bearer(subject.secret.reveal()), try await own(powerless)] {
+                for _ in 0..<2 { #expect(try await connection.ask(introspection(about, field)).status == 403) }
+            }
+            // As an ApiKey it is nothing, and with the client it ends.
+            #expect(
+                try await connection.ask(introspection(about, token.replacing("Bearer", with: "ApiKey"))).status == 401)
+            _ = try await server.issuer.revokeClient(gateway.id)
+            #expect(try await connection.ask(introspection(about, token)).status == 401)
         }
     }
 

@@ -59,12 +59,13 @@ import Testing
     @Test func `that no client has, or none at all, is nobody: 401`() async throws {
         try await withCertificates([
             ("sub", "DNS:a.gateway.example"), ("prefix", "DNS:gateway.exampl"), ("star", "DNS:*.example"),
-            ("case", "DNS:GATEWAY.EXAMPLE"), ("bare", nil), ("gateway.example", nil), ("address", "IP:192.0.2.1"),
+            ("uri", "URI:gateway.example"), ("mail", "email:gateway.example"), ("case", "DNS:GATEWAY.EXAMPLE"),
+            ("bare", nil), ("gateway.example", nil), ("address", "IP:192.0.2.1"),
         ]) { server, certificates in
             _ = try await server.caller(san: "gateway.example")
             _ = try await server.caller(san: "192.0.2.1")
             let about = "token=\(try await server.key().secret)"
-            for leaf in [nil, "sub", "prefix", "star", "case", "bare", "gateway.example", "address"] {
+            for leaf in [nil, "sub", "prefix", "star", "uri", "mail", "case", "bare", "gateway.example", "address"] {
                 let client = try await server.connect(tls: certificates.client(leaf))
                 let answer = try await client.ask(introspection(about))
                 #expect(answer.status == 401 && answer.text == "{\"error\":\"invalid_client\"}", "\(leaf ?? "none")")

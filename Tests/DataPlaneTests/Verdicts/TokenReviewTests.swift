@@ -1,29 +1,31 @@
 import CredentialModel
+import DataPlane
 import Foundation
 import Issuance
 import Testing
 
 @Suite struct `A token review` {
-    private func review(_ token: String, _ audiences: [String]? = nil) throws -> String {
+    private func review(_ token: String, _ audiences: [String]? = nil, version: String = "v1") throws -> String {
         var spec: [String: Any] = ["token": token]
         if let audiences { spec["audiences"] = audiences }
         let object: [String: Any] = [
-            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": spec,
+            "apiVersion": "authentication.k8s.io/\(version)", "kind": "TokenReview", "spec": spec,
             "metadata": ["creationTimestamp": NSNull()], "status": ["user": [String: Any]()],
         ]
         return String(decoding: try JSONSerialization.data(withJSONObject: object), as: UTF8.self)
     }
 
     private func ask(
-        _ client: WireClient, _ body: String, _ authorization: String?, type: String = "application/json",
+        _ client: WireClient, _ body: String, _ authorization: String?, type: String? = "application/json",
         method: String = "POST"
     ) async throws -> Answer {
         let lines = [
-            "\(method) /apis/authentication.k8s.io/v1/tokenreviews HTTP/1.1", "Host: a", "Content-Type: \(type)",
+            "\(method) /apis/authentication.k8s.io/v1/tokenreviews HTTP/1.1", "Host: a",
             "Content-Length: \(body.utf8.count)",
         ]
         return try await client.ask(
-            (lines + [authorization].compactMap { $0 }).joined(separator: "\r\n") + "\r\n\r\n" + body)
+            (lines + [authorization, type.map { "Content-Type: \($0)" }].compactMap { $0 }).joined(separator: "\r\n")
+                + "\r\n\r\n" + body)
     }
 
     private func status(_ answer: Answer) throws -> [String: Any] {
@@ -51,6 +53,64 @@ import Testing
                 #expect(answer.status == 200)
                 #expect(try answer.json()["status"] as? [String: Bool] == ["authenticated": false])
             }
+        }
+    }
+
+    @Test func `has the version that was asked with, an empty spec, and needs no type`() async throws {
+        try await withServer { server in
+            let caller = try await server.caller()
+            let client = try await server.connect()
+            let key = try await server.key().secret
+            for version in ["v1", "v1beta1"] {
+                for (token, isGood) in [(key, true), ("x", false)] {
+                    let answer = try await ask(client, review(token, version: version), caller.authorization, type: nil)
+                    let object = try answer.json()
+                    #expect(object["apiVersion"] as? String == "authentication.k8s.io/\(version)")
+                    #expect((object["spec"] as? [String: Any])?.isEmpty == true)
+                    #expect((object["status"] as? [String: Any])?["authenticated"] as? Bool == isGood)
+                }
+            }
+            for version in ["v1alpha1", "v1beta", "v2", "v1beta11"] {
+                #expect(try await ask(client, review(key, version: version), caller.authorization).status == 400)
+            }
+        }
+    }
+
+    @Test(
+        arguments: [
+            ("", "scope:", "system:kube-controller-manager", nil, ["scope:a", "scope:system:masters"]),
+            ("", "", "jane", "jane", ["a"]),
+            ("cs:", "cs:", "system:admin", "cs:system:admin", ["cs:a", "cs:system:masters"]),
+            ("sys", "syste", "tem:admin", nil, []),
+            ("", "scope:", "systemd", "systemd", ["scope:a", "scope:system:masters"]),
+            ("s", "", "ystem:x", nil, []), ("", "scope:", "System:x", "System:x", ["scope:a", "scope:system:masters"]),
+        ] as [(String, String, String, String?, [String])])
+    func `never gives a name of the cluster's own`(
+        _ userPrefix: String, _ groupPrefix: String, _ owner: String, _ name: String?, _ groups: [String]
+    ) async throws {
+        try await withServer(settings: {
+            $0.tokenReviewUserPrefix = Array(userPrefix.utf8)
+            $0.tokenReviewGroupPrefix = Array(groupPrefix.utf8)
+        }) { server in
+            let caller = try await server.caller()
+            let client = try await server.connect()
+            let key = try await server.key(KeyRequest(owner: owner, scope: ["a", "system:masters"])).secret
+            let status = try status(try await ask(client, review(key), caller.authorization))
+            #expect(status["authenticated"] as? Bool == (name != nil))
+            let user = status["user"] as? [String: Any]
+            #expect(user?["username"] as? String == name)
+            #expect((user?["groups"] as? [String] ?? groups).sorted() == groups)
+        }
+    }
+
+    @Test func `cannot be told to give one`() {
+        for prefix in ["system:", "system:x", "a b", String(repeating: "a", count: 65)] {
+            var settings = DataPlaneSettings()
+            settings.tokenReviewUserPrefix = Array(prefix.utf8)
+            #expect(throws: (any Error).self) { try settings.check() }
+            settings = DataPlaneSettings()
+            settings.tokenReviewGroupPrefix = Array(prefix.utf8)
+            #expect(throws: (any Error).self) { try settings.check() }
         }
     }
 

@@ -25,6 +25,12 @@ struct DataPlaneMetrics: Sendable {
             "countersign_superseded_uses_total", .counter, "Accepted credentials that have a successor already.",
             figures.supersededUses)
         text.single("countersign_connections", .gauge, "Open connections of the data plane.", figures.connections)
+        text.single(
+            "countersign_buffered_bytes", .gauge, "Unfinished requests and answers that clients do not take.",
+            figures.bufferedBytes)
+        text.single(
+            "countersign_buffer_refusals_total", .counter,
+            "Requests refused because unfinished ones exceeded buffer-bytes.", figures.droppedForRoom)
         text.single("countersign_tls_handshakes_total", .counter, "Handshakes completed.", figures.tlsHandshakes)
         text.single(
             "countersign_ready", .gauge, "1 while the node takes traffic.", readiness.current == .ready ? 1 : 0)
