@@ -64,14 +64,14 @@ struct Certificates: Sendable {
     /// - Parameter leaf: the certificate that it shows.
     func client(
         _ leaf: String? = nil, _ versions: (least: TLSVersion, most: TLSVersion) = (.tlsv12, .tlsv13),
-        ciphers: [NIOTLSCipher]? = nil
+        ciphers: [NIOTLSCipher]? = nil, protocols: [String] = ["http/1.1"]
     ) throws -> NIOSSLContext {
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.trustRoots = .file(path("ca"))
         configuration.certificateVerification = .noHostnameVerification
         configuration.minimumTLSVersion = versions.least
         configuration.maximumTLSVersion = versions.most
-        configuration.applicationProtocols = ["http/1.1"]
+        configuration.applicationProtocols = protocols
         if let ciphers { configuration.cipherSuiteValues = ciphers }
         if let leaf {
             configuration.certificateChain = try NIOSSLCertificate.fromPEMFile(path(leaf)).map { .certificate($0) }

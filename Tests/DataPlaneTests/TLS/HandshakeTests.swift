@@ -7,6 +7,19 @@ import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(10))) struct `A listener with TLS` {
+    @Test func `with protocols of which none is spoken here fails`() async throws {
+        let certificates = try Certificates()
+        try await withServer(["https://127.0.0.1:0"], identity: certificates.identity()) { server in
+            await #expect(throws: (any Error).self) {
+                try await server.connect(tls: certificates.client(protocols: ["h2"]))
+            }
+            for protocols in [[], ["h2", "http/1.1"], ["http/1.1"]] {
+                let client = try await server.connect(tls: certificates.client(protocols: protocols))
+                #expect(try await client.ask(request("GET /livez")).status == 200)
+            }
+        }
+    }
+
     @Test func `speaks TLS 1.2 and 1.3, with forward secrecy and authenticated encryption only`() async throws {
         let certificates = try Certificates()
         try await withServer(["https://127.0.0.1:0"], identity: certificates.identity()) { server in
