@@ -225,6 +225,9 @@ let package = Package(
         // deploy/proofs/following: verify in one process against revocations in another.
         .executableTarget(
             name: "FollowingProof", dependencies: core, path: "Sources/Proofs/FollowingProof", swiftSettings: strict),
+        // deploy/proofs/churn: what a store comes to that issues and sweeps for ever.
+        .executableTarget(
+            name: "ChurnProof", dependencies: core, path: "Sources/Proofs/ChurnProof", swiftSettings: strict),
         // deploy/proofs/timing: whether a comparison's time tells where it ended, and early exits that it must catch.
         .executableTarget(
             name: "TimingProof", dependencies: ["CredentialModel", "CredentialDigest", "CMachine"],

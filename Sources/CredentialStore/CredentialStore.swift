@@ -22,6 +22,8 @@ public final class CredentialStore: Sendable {
     /// What credentials can be imported by.
     public let foreignSchemes: ForeignSchemes
     public let clock: TrustedClock
+    /// Reads of this process that met a damaged row.
+    public var damage: DamageLog { schema.damage }
     /// When credentials were last accepted.
     public let uses = UseLog()
 
@@ -33,6 +35,9 @@ public final class CredentialStore: Sendable {
     private let commit: GroupCommit
     private let thread: BatchThread<Mutation>
     private let closed = Atomic<Bool>(false)
+    /// Up to here the sweep need not look for tokens that are in no index: what is left there is in one, or damaged.
+    let sweptTokens = Atomic<UInt64>(0)
+    let forecast = FillForecast()
 
     /// Mutations that may wait for the writer thread.
     private static let queueCapacity = 65_536

@@ -1,3 +1,4 @@
+import CredentialDigest
 import CredentialModel
 import LMDB
 
@@ -5,6 +6,7 @@ import LMDB
 ///
 /// ```
 /// credentials  id                       → header, tag, claims          (integer keys)
+/// tokens       id                       → the same, of access tokens   (integer keys)
 /// aliases      HMAC of a foreign key    → id                           (16 bytes)
 /// journal      journal number           → event                        (integer keys)
 /// expiry       time ‖ id                → nothing                      (big-endian)
@@ -18,24 +20,29 @@ import LMDB
 /// requests     hash of Idempotency-Key  → what the request made
 /// meta         name                     → value
 /// ```
+///
+/// Rows of `expiry`, `owners`, `uses`, `requests` and `audit` are plain values: no verdict depends on the first four, and the
+/// audit log is a chain of its own. All other tables are ``AuthenticatedTable``s.
 struct Schema: Sendable {
     /// The version that this code reads and writes.
-    static let version: UInt64 = 4
-    static let tableCount = 13
+    static let version: UInt64 = 5
+    static let tableCount = 14
 
-    let credentials: Database
-    let aliases: Database
-    let journal: Database
+    let credentials: AuthenticatedTable
+    let tokens: AuthenticatedTable
+    let aliases: AuthenticatedTable
+    let journal: AuthenticatedTable
     let expiry: Database
     let owners: Database
-    let interned: Database
-    let clients: Database
-    let watermarks: Database
-    let consents: Database
+    let interned: AuthenticatedTable
+    let clients: AuthenticatedTable
+    let watermarks: AuthenticatedTable
+    let consents: AuthenticatedTable
     let audit: Database
     let uses: Database
     let requests: Database
-    let meta: Database
+    let meta: AuthenticatedTable
+    let damage: DamageLog
 
     /// The version that a store was written with; 0 when it does not say. Looked at before any other table: another
     /// version may have others.
@@ -49,15 +56,17 @@ struct Schema: Sendable {
     }
 
     /// Opens all tables, creating them if asked.
-    init(_ environment: Environment, create: Bool, in transaction: borrowing WriteTransaction) throws(LMDBError) {
-        self = try Self { (name, keys) throws(LMDBError) in
+    init(
+        _ environment: Environment, lookup: TagKey, create: Bool, in transaction: borrowing WriteTransaction
+    ) throws(LMDBError) {
+        self = try Self(lookup) { (name, keys) throws(LMDBError) in
             try environment.openDatabase(name, keys: keys, in: transaction, create: create)
         }
     }
 
     /// Opens all tables of an environment without the right to write, which must have this schema.
     @available(*, noasync)
-    init(following environment: Environment) throws {
+    init(following environment: Environment, lookup: TagKey) throws {
         let meta = try environment.openDatabase("meta", keys: .bytes)
         let found = try environment.read { transaction in
             try transaction.get(meta, key: MetaName.schema.key.octets) {
@@ -66,31 +75,48 @@ struct Schema: Sendable {
         }
         guard found <= Self.version else { throw StoreFailure.schemaTooNew(found: found, known: Self.version) }
         guard found == Self.version else { throw StoreFailure.schemaTooOld(found: found, known: Self.version) }
-        self = try Self { (name, keys) throws(LMDBError) in try environment.openDatabase(name, keys: keys) }
+        self = try Self(lookup) { (name, keys) throws(LMDBError) in try environment.openDatabase(name, keys: keys) }
     }
 
-    private init(_ open: (_ name: String, _ keys: KeyShape) throws(LMDBError) -> Database) throws(LMDBError) {
-        credentials = try open("credentials", .integer)
-        aliases = try open("aliases", .bytes)
-        journal = try open("journal", .integer)
+    private init(
+        _ lookup: TagKey, _ open: (_ name: String, _ keys: KeyShape) throws(LMDBError) -> Database
+    ) throws(LMDBError) {
+        let authenticator = RowAuthenticator(lookup: lookup)
+        let damage = DamageLog()
+        func table(_ name: AuthenticatedTable.Name, _ keys: KeyShape) throws(LMDBError) -> AuthenticatedTable {
+            AuthenticatedTable(name, try open("\(name)", keys), authenticator, damage)
+        }
+        self.damage = damage
+        credentials = try table(.credentials, .integer)
+        tokens = try table(.tokens, .integer)
+        aliases = try table(.aliases, .bytes)
+        journal = try table(.journal, .integer)
         expiry = try open("expiry", .bytes)
         owners = try open("owners", .bytes)
-        interned = try open("interned", .bytes)
-        clients = try open("clients", .integer)
-        watermarks = try open("watermarks", .bytes)
-        consents = try open("consents", .bytes)
+        interned = try table(.interned, .bytes)
+        clients = try table(.clients, .integer)
+        watermarks = try table(.watermarks, .bytes)
+        consents = try table(.consents, .bytes)
         audit = try open("audit", .integer)
         uses = try open("uses", .integer)
         requests = try open("requests", .bytes)
-        meta = try open("meta", .bytes)
+        meta = try table(.meta, .bytes)
     }
+
+    /// Where a credential of a kind lies. Access tokens have a table of their own: their ids go up with time, and only at the
+    /// end of a table are rows appended that fill its pages.
+    @inline(__always)
+    func table(of kind: CredentialKind) -> AuthenticatedTable { kind == .accessToken ? tokens : credentials }
 
     /// The tables by name, for statistics and checks.
     var all: [(name: String, database: Database)] {
         [
-            ("credentials", credentials), ("aliases", aliases), ("journal", journal), ("expiry", expiry),
-            ("owners", owners), ("interned", interned), ("clients", clients), ("watermarks", watermarks),
-            ("consents", consents), ("audit", audit), ("uses", uses), ("requests", requests), ("meta", meta),
+            ("credentials", credentials.database), ("tokens", tokens.database), ("aliases", aliases.database),
+            ("journal", journal.database), ("expiry", expiry),
+            ("owners", owners), ("interned", interned.database), ("clients", clients.database),
+            ("watermarks", watermarks.database),
+            ("consents", consents.database), ("audit", audit), ("uses", uses), ("requests", requests),
+            ("meta", meta.database),
         ]
     }
 }

@@ -34,6 +34,8 @@ public enum StoreFailure: Error, Equatable, Sendable, CustomStringConvertible {
     case outcomeUnknown(LMDBError)
     /// A row does not have the form that this version writes.
     case corrupt(table: String)
+    /// A row is not as it was written, or is missing. The row is named by a public id or number.
+    case damaged(table: String, row: String)
     /// A file that is to be restored is no store.
     case notABackup(path: String)
     /// The file that is to be restored lacks its end.
@@ -89,6 +91,9 @@ public enum StoreFailure: Error, Equatable, Sendable, CustomStringConvertible {
             "a commit failed (\(error)) and its outcome is unknown: the process must be restarted"
         case .corrupt(let table):
             "a row of table \(table) is damaged: run `countersign store check` and restore a backup"
+        case .damaged(let table, let row):
+            "row \(row) of table \(table) is damaged: run `countersign store check` and restore a backup; "
+                + "a credential can be ended by `countersign key revoke`"
         case .notABackup(let path):
             "\(path) is not a store's backup: name a file that `countersign store backup` wrote"
         case .cutShort:

@@ -46,6 +46,14 @@ public final class TrustedClock: Sendable {
         return UnixSeconds(max(reading.wall, trusted))
     }
 
+    /// The time that a restart may rely on, in units of 2^-32 seconds since the Unix epoch: what ids of access tokens begin
+    /// with. Steps of the wall clock do not show in it, but for the corrections that are believed.
+    public func instant() -> UInt64 {
+        let nanoseconds = cs_boot_nanoseconds()
+        let seconds = Int64(nanoseconds / 1_000_000_000) &+ offset.load(ordering: .relaxed)
+        return UInt64(clamping: seconds) << 32 | (nanoseconds % 1_000_000_000 << 32) / 1_000_000_000
+    }
+
     /// Whether the wall clock stands so far ahead that nothing may be deleted on its word.
     public func isAhead(_ reading: Reading = .current) -> Bool {
         reading.wall &- (reading.boot &+ offset.load(ordering: .relaxed)) > Self.stepSecondsMax

@@ -111,6 +111,27 @@ struct Newborn: Sendable {
     }
 }
 
+extension Newborn {
+    /// An access token under the id that is next in the order of its table; all others as they are. On the writer thread,
+    /// in the transaction that inserts it: only there is an order.
+    func numbered(
+        by writer: StoreWriter, store: CredentialStore, in transaction: borrowing WriteTransaction
+    ) throws -> Newborn {
+        guard credential.record.kind == .accessToken else { return self }
+        let id = try writer.nextTokenID(in: transaction)
+        let secret = CredentialFormat.text(secret, under: id)
+        guard let native = NativeCredential(secret.revealBytes().octets, vendor: store.vendor) else {
+            throw DrawAgain()
+        }
+        let place = store.peppers.newest
+        var credential = credential
+        credential.record.id = id
+        credential.record.tag = store.peppers.tag(of: native.block, at: place)
+        credential.record.pepper = place.number
+        return Newborn(credential: credential, secret: secret)
+    }
+}
+
 /// The id is taken, or the pepper is no longer the newest: draw again. Nothing was written.
 struct DrawAgain: Error {}
 

@@ -151,7 +151,7 @@ public final class Verifier: @unchecked Sendable {
         _ presented: RawSpan, _ claimed: borrowing ClaimedCredential, _ tag: Tag, at newest: PepperPlace,
         _ place: RecordPlace, _ now: UnixSeconds, into record: inout CredentialRecord
     ) throws(StoreFailure) -> InactiveReason? {
-        guard let id = claimed.confirm(presented)?.id else {
+        guard let (id, kind) = claimed.confirm(presented) else {
             return try verifyForeign(presented, at: now, into: &record)
         }
         // A copy whose pepper was retired meanwhile is older than the store's row, which has a newer tag.
@@ -166,7 +166,7 @@ public final class Verifier: @unchecked Sendable {
         if liveIDs.surelyLacks(id) { return .unknown }
         // Twice, since a pepper may be retired between the read and the look for it: by then the row has a newer tag.
         for _ in 0..<2 {
-            guard case .found(let stamp) = try read(id, at: now, into: &record) else { return .unknown }
+            guard case .found(let stamp) = try read(id, kind, at: now, into: &record) else { return .unknown }
             guard let presentedTag = self.tag(of: claimed.block, under: record.pepper, made: tag, at: newest) else {
                 continue
             }
@@ -196,13 +196,13 @@ public final class Verifier: @unchecked Sendable {
 
     /// Reads a record, and what else its snapshot may have brought: the texts that it names.
     private func read(
-        _ id: CredentialID, at now: UnixSeconds, into record: inout CredentialRecord
+        _ id: CredentialID, _ kind: CredentialKind, at now: UnixSeconds, into record: inout CredentialRecord
     ) throws(StoreFailure) -> StoreReader.Outcome {
         // A local variable: what lies in an object is guarded against a second access for as long as the read lasts.
         var owner: [UInt8] = []
-        let outcome = try reader.read(id, into: &record, longOwner: &owner)
+        let outcome = try reader.read(id, kind, into: &record, longOwner: &owner)
         if !owner.isEmpty { longOwner = owner }
-        if case .damaged = outcome { throw .corrupt(table: "credentials") }
+        if case .damaged(let failure) = outcome { throw failure }
         if let followed { try followed.follow(at: now) }
         return outcome
     }
@@ -284,7 +284,7 @@ public final class Verifier: @unchecked Sendable {
             var stamp: UInt64?
             let slot = copy
             if slot == nil {
-                guard case .found(let read) = try read(id, at: now, into: &record) else { return .unknown }
+                guard case .found(let read) = try read(id, .apiKey, at: now, into: &record) else { return .unknown }
                 stamp = read
             }
             copy = nil

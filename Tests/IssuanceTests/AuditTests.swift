@@ -246,7 +246,7 @@ extension Fixture {
         // An older head that was genuine once, and the log of that time: nothing in the store tells.
         try fixture.tamper { schema, transaction in
             _ = try transaction.delete(schema.audit, key: 9)
-            try transaction.put(schema.meta, key: MetaName.auditHead.key.octets, value: meta.octets)
+            try transaction.put(schema.meta.database, key: MetaName.auditHead.key.octets, value: meta.octets)
         }
         #expect(try fixture.verifiedAudit().fault == nil)
         #expect(try fixture.verifiedAudit(recorded: old).fault == nil)
@@ -266,11 +266,11 @@ extension Fixture {
         meta.replaceSubrange(0..<40, with: [7, 0, 0, 0, 0, 0, 0, 0] + rows[6].prefix(32))
         try fixture.tamper { schema, transaction in
             _ = try transaction.delete(schema.audit, key: 8)
-            try transaction.put(schema.meta, key: MetaName.auditHead.key.octets, value: meta.octets)
+            try transaction.put(schema.meta.database, key: MetaName.auditHead.key.octets, value: meta.octets)
         }
         #expect(try fixture.verifiedAudit().fault?.number == 8)
         try fixture.tamper { schema, transaction in
-            _ = try transaction.delete(schema.meta, key: MetaName.auditHead.key.octets)
+            _ = try transaction.delete(schema.meta.database, key: MetaName.auditHead.key.octets)
         }
         #expect(try fixture.verifiedAudit().fault?.number == 8)
         // Administration goes on, and the fault stays.
@@ -281,7 +281,7 @@ extension Fixture {
     private func metaRow(_ fixture: Fixture) throws -> [UInt8] {
         let schema = fixture.store.schema
         return try fixture.store.environment.read {
-            try $0.get(schema.meta, key: MetaName.auditHead.key.octets) { $0.copied() } ?? []
+            try $0.get(schema.meta.database, key: MetaName.auditHead.key.octets) { $0.copied() } ?? []
         }
     }
 

@@ -98,9 +98,9 @@ import Verification
         let fixture = try Fixture()
         let id = try await fixture.plant().id
         try await fixture.store.write(creates: false) { _, transaction in
-            let row = try transaction.get(fixture.store.schema.credentials, key: id.rawValue) { $0.copied() } ?? []
-            let longer = row + [0xF7, 1, 0, 9]
-            _ = try transaction.put(fixture.store.schema.credentials, key: id.rawValue, value: longer.octets)
+            let table = fixture.store.schema.credentials
+            let row = try table.get(id.rawValue, in: transaction) { $0.copied() } ?? []
+            try table.put(id.rawValue, row + [0xF7, 1, 0, 9], in: transaction)
         }
         for overlap in [0, 60] as [Int64] {
             guard case .conflict = await failure({ try await fixture.issuer.rotate(id, overlapSeconds: overlap) })

@@ -375,3 +375,23 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
         #expect(cache.isUnchanged(cache.floor(of: id)))
     }
 }
+
+@Suite struct `Ids that begin with the time` {
+    @Test func `are spread over the sets as random ones are`() throws {
+        let count = 4_096
+        for _ in 0..<4 {
+            let cache = try #require(RecordCache(bytes: RecordCache.bytesPerSet * count))
+            var inSet = [Int](repeating: 0, count: count)
+            var last: UInt64 = 0
+            for index in 0..<count * 8 {
+                let time: UInt64 = 1_795_478_762 << 32 + UInt64(index) << 32 / 5_000
+                let id = CredentialID.ordered(at: time, after: last)
+                last = id.rawValue
+                inSet[cache.place(of: id).set] += 1
+            }
+            // Of random ids the variance is the mean, which is 8.
+            let variance = inSet.reduce(0.0) { $0 + (Double($1) - 8) * (Double($1) - 8) } / Double(count)
+            #expect(variance < 10)
+        }
+    }
+}

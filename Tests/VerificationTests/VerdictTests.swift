@@ -180,9 +180,9 @@ import Testing
         let fixture = try Fixture()
         let (id, secret) = try await fixture.plant()
         try await fixture.store.write(creates: false) { _, transaction in
-            let row = try transaction.get(fixture.store.schema.credentials, key: id.rawValue) { $0.copied() } ?? []
-            let longer = row + [0xF7, 1, 0, 9]
-            _ = try transaction.put(fixture.store.schema.credentials, key: id.rawValue, value: longer.octets)
+            let table = fixture.store.schema.credentials
+            let row = try table.get(id.rawValue, in: transaction) { $0.copied() } ?? []
+            try table.put(id.rawValue, row + [0xF7, 1, 0, 9], in: transaction)
         }
         let verifier = try fixture.verifier()
         for _ in 0..<2 {
@@ -197,9 +197,10 @@ import Testing
         let fixture = try Fixture()
         let (id, secret) = try await fixture.plant()
         try await fixture.store.write(creates: false) { _, transaction in
-            _ = try transaction.put(fixture.store.schema.credentials, key: id.rawValue, value: [1, 2, 3].octets)
+            let table = fixture.store.schema.credentials.database
+            _ = try transaction.put(table, key: id.rawValue, value: [1, 2, 3].octets)
         }
-        #expect(throws: StoreFailure.corrupt(table: "credentials")) { try fixture.verdict(secret) }
+        #expect(throws: StoreFailure.damaged(table: "credentials", row: "\(id)")) { try fixture.verdict(secret) }
     }
 
     @Test func `of a closed store is an error and never inactive`() async throws {

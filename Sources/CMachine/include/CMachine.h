@@ -32,6 +32,13 @@ static inline int64_t cs_boot_seconds(void) {
     return (int64_t)t.tv_sec;
 }
 
+/// The same in nanoseconds.
+static inline uint64_t cs_boot_nanoseconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_BOOTTIME, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 /// Nanoseconds on the monotonic clock, for measuring.
 static inline uint64_t cs_monotonic_nanoseconds(void) {
     struct timespec t;

@@ -23,6 +23,19 @@ public struct SecretText: Sendable, CustomStringConvertible, CustomDebugStringCo
 }
 
 extension CredentialFormat {
+    /// The same secret under another id.
+    public static func text(_ text: SecretText, under id: CredentialID) -> SecretText {
+        let old = text.revealBytes()
+        guard old.count == byteCount else { return text }
+        var new: [UInt8] = []
+        new.reserveCapacity(byteCount)
+        new.append(contentsOf: old[..<idOffset])
+        Base62.append(id.rawValue, count: idCount, to: &new)
+        new.append(contentsOf: old[secondSeparatorOffset..<checksumOffset])
+        Base62.append(UInt64(Checksum.crc32(new.octets)), count: checksumCount, to: &new)
+        return SecretText(new)
+    }
+
     /// Makes the text of a new credential with the system's random generator (`getrandom`).
     ///
     /// Each digit of the secret is six random bits, drawn again for the two values that are no digit: no bias, 256 bits.

@@ -172,4 +172,6 @@ public struct CredentialFlags: OptionSet, Sendable {
     @inlinable public static var superseded: CredentialFlags { CredentialFlags(rawValue: 4) }
     /// Holds a critical claim that this version does not know; never accepted by it.
     @inlinable public static var unintelligible: CredentialFlags { CredentialFlags(rawValue: 8) }
+    /// Ended when its row was damaged: nothing else is known of it.
+    @inlinable public static var unreadable: CredentialFlags { CredentialFlags(rawValue: 16) }
 }

@@ -23,10 +23,10 @@ extension StoreWriter {
         _ deed: AuditDeed, by actor: AuditActor, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
         let (known, last) = try naming { () throws -> (AuditHead?, UInt64?) in
-            let known = try transaction.get(schema.meta, key: MetaName.auditHead.key.octets) {
-                auditChain.head($0)?.head
+            let known = try MetaTable(schema).value(.auditHead, in: transaction).flatMap {
+                auditChain.head($0.octets)?.head
             }
-            return (known ?? nil, try transaction.lastKey(schema.audit))
+            return (known, try transaction.lastKey(schema.audit))
         }
         // By what `meta` says and not by the last row: were that taken away, the gap would be closed again.
         let head = known ?? AuditHead(number: 0, hash: AuditChain.beginning)
@@ -35,7 +35,7 @@ extension StoreWriter {
         let hash = auditChain.hash(number: number, content: content.octets, after: head.hash)
         try putAudit(number, hash + content, in: transaction)
         let new = AuditHead(number: number, hash: hash)
-        try put(schema.meta, MetaName.auditHead.key, auditChain.headRow(new), in: transaction)
+        try setMeta(.auditHead, auditChain.headRow(new), in: transaction)
     }
 }
 
@@ -122,8 +122,8 @@ extension CredentialStore {
         if let recorded, recorded.number > last.number {
             return AuditReport.Fault(number: next, reason: "is missing, and was there when \(recorded.number) was")
         }
-        let known = try transaction.get(schema.meta, key: MetaName.auditHead.key.octets) { auditChain.head($0) }
-        guard let known = known ?? nil else {
+        let known = try MetaTable(schema).value(.auditHead, in: transaction).flatMap { auditChain.head($0.octets) }
+        guard let known else {
             return last.number == 0
                 ? nil : AuditReport.Fault(number: next, reason: "cannot be told: the end is not known")
         }

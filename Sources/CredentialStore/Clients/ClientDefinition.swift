@@ -53,6 +53,8 @@ public struct ClientDefinition: Sendable, Equatable {
         case revokedAt = 11
     }
 
+    init?(key: UInt64, row: RawSpan) { self.init(row: row, number: UInt32(truncatingIfNeeded: key)) }
+
     init?(row: RawSpan, number: UInt32) {
         self.init(
             number: number, clientID: "", name: "", grants: [], redirectURIs: [], scope: [], audience: [], rights: [],

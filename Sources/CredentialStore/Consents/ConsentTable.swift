@@ -7,16 +7,12 @@ extension StoreWriter {
         of subject: [UInt8], to client: UInt32, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> Consent? {
         let key = Consent.key(subject, client)
-        let row = try naming { () throws -> [UInt8]? in
-            try transaction.get(schema.consents, key: key.octets) { $0.copied() }
-        }
-        guard let row else { return nil }
-        guard let consent = Consent(key: key.octets, row: row.octets) else { throw .corrupt(table: "consents") }
-        return consent
+        return try schema.consents.get(key.octets, in: transaction) { Consent(key: key.octets, row: $0) }
     }
 
     public func setConsent(_ consent: Consent, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
-        try put(schema.consents, Consent.key(consent.subject, consent.client), consent.row, in: transaction)
+        noteChange()
+        try schema.consents.put(Consent.key(consent.subject, consent.client), consent.row, in: transaction)
         try journal(.consentChanged, subject: consent.subject, in: transaction)
     }
 
@@ -24,8 +20,11 @@ extension StoreWriter {
     public func removeConsent(
         of subject: [UInt8], to client: UInt32, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> Bool {
-        guard try consent(of: subject, to: client, in: transaction) != nil else { return false }
-        try delete(schema.consents, Consent.key(subject, client), in: transaction)
+        // Whatever it says: a damaged one is taken back as well.
+        let key = Consent.key(subject, client)
+        guard try schema.consents.contains(key.octets, in: transaction) else { return false }
+        noteChange()
+        try schema.consents.delete(key, in: transaction)
         try journal(.consentChanged, subject: subject, in: transaction)
         return true
     }
@@ -38,10 +37,14 @@ extension CredentialStore {
         try reading { transaction in
             let prefix = Consent.prefix(of: subject)
             var consents: [Consent] = []
-            try transaction.scan(schema.consents, from: prefix.octets) { key, row in
-                guard key.byteCount == prefix.count + 8, key.extracting(0..<prefix.count).elementsEqual(prefix.octets)
-                else { return .stop }
-                if let consent = Consent(key: key, row: row) { consents.append(consent) }
+            try schema.consents.scan(
+                from: prefix.octets, in: transaction,
+                within: { key in
+                    key.byteCount == prefix.count + 8 && key.extracting(0..<prefix.count).elementsEqual(prefix.octets)
+                },
+                reading: { Consent(key: $0, row: $1) }
+            ) { consent in
+                consents.append(consent)
                 return .next
             }
             return consents

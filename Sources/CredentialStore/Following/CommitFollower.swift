@@ -193,11 +193,11 @@ final class CommitFollower: Sendable {
         var expected = known + 1
         let snapshot = transaction.id
         var subjects: [WatermarkSubject] = []
-        try transaction.scan(schema.journal, from: expected) { (number: UInt64, row: RawSpan) throws -> ScanStep in
+        // A damaged entry may be that of a revocation: then as if it were not there.
+        try schema.journal.scan(
+            from: expected, in: transaction, reading: { JournalEntry(row: $1, number: $0) }, damaged: { _ in .stop }
+        ) { number, entry in
             guard number == expected else { return .stop }
-            guard let entry = JournalEntry(row: row, number: number) else {
-                throw StoreFailure.corrupt(table: "journal")
-            }
             expected += 1
             if let id = entry.id, entry.event != .issued { published.cache.raiseFloor(of: id, to: snapshot) }
             if let subject = entry.watermarkSubject { subjects.append(subject) }
@@ -208,23 +208,16 @@ final class CommitFollower: Sendable {
         }
         guard expected == newest + 1 else { return false }
         for subject in subjects {
-            let watermark = try transaction.get(schema.watermarks, key: WatermarkRow.key(subject).octets) {
-                WatermarkRow.watermark($0)
-            }
-            guard let watermark, let watermark else { throw StoreFailure.corrupt(table: "watermarks") }
+            let key = WatermarkRow.key(subject)
+            let watermark = try schema.watermarks.get(key.octets, in: transaction) { WatermarkRow.watermark($0) }
+            guard let watermark else { throw schema.watermarks.damaged(key: key.octets) }
             published.watermarks.raise(subject, to: watermark)
         }
         return true
     }
 
     private func learnWatermarks(in transaction: borrowing ReadTransaction) throws {
-        try transaction.scan(schema.watermarks, from: nil) { key, row in
-            guard let subject = WatermarkRow.subject(key), let watermark = WatermarkRow.watermark(row) else {
-                throw StoreFailure.corrupt(table: "watermarks")
-            }
-            published.watermarks.raise(subject, to: watermark)
-            return .next
-        }
+        try WatermarkRow.readAll(schema, in: transaction) { published.watermarks.raise($0, to: $1) }
     }
 
     /// Takes over the texts that were numbered since.
@@ -234,9 +227,11 @@ final class CommitFollower: Sendable {
             let known = state.internedHighest[kind.rawValue]
             guard highest > known else { continue }
             let first = TableKey.interned(UInt8(kind.rawValue), known + 1)
-            try transaction.scan(schema.interned, from: first.octets) { key, text in
-                guard Int(key.byte(at: 0)) == kind.rawValue, let number = TableKey.lastNumber(key) else { return .stop }
-                published.interned.publish(kind, UInt32(truncatingIfNeeded: number), text.copied())
+            try schema.interned.scan(
+                from: first.octets, in: transaction, within: { Int($0.byte(at: 0)) == kind.rawValue },
+                reading: { InternedText(key: $0, text: $1) }
+            ) { row in
+                published.interned.publish(kind, row.number, row.text)
                 return .next
             }
             state.internedHighest[kind.rawValue] = highest

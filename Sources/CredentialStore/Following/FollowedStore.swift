@@ -35,6 +35,8 @@ public final class FollowedStore: Sendable {
     /// What credentials can be imported by.
     public let foreignSchemes: ForeignSchemes
     public let clock: TrustedClock
+    /// Reads of this process that met a damaged row.
+    public var damage: DamageLog { schema.damage }
 
     private let environment: Environment
     private let schema: Schema
@@ -81,13 +83,14 @@ public final class FollowedStore: Sendable {
             options: Environment.Options(
                 mapBytes: options.mapBytes, databasesMax: Schema.tableCount, readersMax: Self.readersMax, readOnly: true
             ))
-        let schema = try Schema(following: environment)
+        let schema = try Schema(following: environment, lookup: file.lookup)
         // Without a filter of ids, which takes a scan of the whole store: an unknown id costs a look-up there.
         guard let published = Published(cacheBytes: options.cacheBytes, idCapacity: 1) else {
             throw StoreFailure.lmdb(.system(12))
         }
         let meta = MetaTable(schema)
         let (vendor, incarnation, mark, alive) = try environment.read { transaction in
+            try meta.require(file.lookup, in: transaction)
             // A key that is missing is told by its name here; later it would be something to open the store again for.
             published.note(try meta.schemesInUse(of: file.foreignSchemes, in: transaction))
             return (

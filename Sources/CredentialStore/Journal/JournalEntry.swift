@@ -4,7 +4,7 @@ import RecordCache
 /// One mutation as the journal keeps it: what happened to which credential, never a secret or a text.
 ///
 /// ```
-/// 0 event  1 kind of credential or of watermark  2..9 seconds  10..17 id  18..25 issued before  26... owner, client or family
+/// 0 event  1 kind of credential  2..5 seconds (until 2106)  6..13 id  14..21 issued before  22... owner, client or family
 /// ```
 public struct JournalEntry: Sendable, Equatable {
     public enum Event: UInt8, Sendable {
@@ -78,17 +78,17 @@ public struct JournalEntry: Sendable, Equatable {
     }
 
     init?(row: RawSpan, number: UInt64) {
-        guard row.byteCount >= 18, row.byteCount == 18 || row.byteCount >= 26,
+        guard row.byteCount >= 14, row.byteCount == 14 || row.byteCount >= 22,
             let event = Event(rawValue: row.byte(at: 0))
         else { return nil }
-        let id = row.word64(at: 10)
-        let hasSubject = row.byteCount >= 26
-        let limit = hasSubject ? UnixSeconds(Int64(bitPattern: row.word64(at: 18))) : .always
+        let id = row.word64(at: 6)
+        let hasSubject = row.byteCount >= 22
+        let limit = hasSubject ? UnixSeconds(Int64(bitPattern: row.word64(at: 14))) : .always
         self.init(
             number: number, event: event, kind: CredentialKind(rawValue: row.byte(at: 1)),
-            time: UnixSeconds(Int64(bitPattern: row.word64(at: 2))),
+            time: UnixSeconds(Int64(row.word32(at: 2))),
             id: id == 0 ? nil : CredentialID(rawValue: id), issuedBefore: limit == .always ? nil : limit,
-            subject: hasSubject ? row.extracting(26...).copied() : [])
+            subject: hasSubject ? row.extracting(22...).copied() : [])
     }
 
     /// The number that the subject is, if it is one: of a client, a family or a pepper.
@@ -96,7 +96,7 @@ public struct JournalEntry: Sendable, Equatable {
 
     var row: [UInt8] {
         var row: [UInt8] = [event.rawValue, kind?.rawValue ?? 0]
-        row.append(word64: UInt64(bitPattern: time.rawValue))
+        row.append(word32: UInt32(clamping: time.rawValue))
         row.append(word64: id?.rawValue ?? 0)
         guard !subject.isEmpty else { return row }
         row.append(word64: UInt64(bitPattern: issuedBefore?.rawValue ?? 0))

@@ -24,7 +24,7 @@ public final class JournalReader: @unchecked Sendable {
     }
 
     private let reader: Reader
-    private let journal: Database
+    private let journal: AuthenticatedTable
     private let changes: ChangeSignal
 
     init(store: CredentialStore) throws(StoreFailure) {
@@ -54,25 +54,19 @@ public final class JournalReader: @unchecked Sendable {
         var isGone = false
         try naming { () throws in
             try reader.read { (transaction) throws in
-                try transaction.scan(journal, from: number + 1) { (key: UInt64, row: RawSpan) throws -> ScanStep in
+                try journal.scan(from: number + 1, in: transaction, reading: { JournalEntry(row: $1, number: $0) }) {
+                    key, entry in
                     guard key <= newest else { return .stop }
                     guard rows < Self.rowsMax, piece.entries.count < limit else {
                         piece.hasMore = true
                         return .stop
                     }
-                    let event = row.byteCount > 0 ? JournalEntry.Event(rawValue: row.byte(at: 0)) : nil
-                    let endsNothing = event?.endsNothing ?? false
-                    if issued || !endsNothing || rows == 0 {
-                        guard let entry = JournalEntry(row: row, number: key) else {
-                            throw StoreFailure.corrupt(table: "journal")
-                        }
-                        // A restored store leaves numbers out, and says so; else the first are missing.
-                        if rows == 0, key != number + 1, entry.event != .restored {
-                            isGone = true
-                            return .stop
-                        }
-                        if issued || !endsNothing { piece.entries.append(entry) }
+                    // A restored store leaves numbers out, and says so; else the first are missing.
+                    if rows == 0, key != number + 1, entry.event != .restored {
+                        isGone = true
+                        return .stop
                     }
+                    if issued || !entry.event.endsNothing { piece.entries.append(entry) }
                     rows += 1
                     piece.next = key
                     return .next

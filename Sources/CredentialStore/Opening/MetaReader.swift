@@ -25,7 +25,8 @@ struct MetaReader {
         try writer.setNumber(.incarnation, incarnation, in: transaction)
         try writer.setNumber(.origin, incarnation, in: transaction)
         try writer.setNumber(.time, UInt64(clamping: TrustedClock.Reading.current.wall), in: transaction)
-        try writer.put(schema.meta, MetaName.lookupCheck.key, MetaTable.check(peppers.lookup), in: transaction)
+        try writer.setMeta(.lookupCheck, MetaTable.check(peppers.lookup), in: transaction)
+        try WatermarkRow.Sum().write(meta, in: transaction)
     }
 
     /// The peppers of a file that are in use, with those that are newer than all the store knows, which it takes up.
@@ -37,7 +38,7 @@ struct MetaReader {
         var alive = file
         for pepper in file.peppers {
             if pepper.number > highest {
-                try writer.put(schema.meta, MetaName.pepperCheck(pepper.number).key, pepper.checkValue, in: transaction)
+                try writer.setMeta(.pepperCheck(pepper.number), pepper.checkValue, in: transaction)
                 try writer.setNumber(.pepperHighest, UInt64(pepper.number), in: transaction)
             } else if !known.peppers.contains(where: { $0.number == pepper.number }) {
                 alive = alive.removingPepper(pepper.number)
@@ -53,8 +54,8 @@ struct MetaReader {
     ) throws(StoreFailure) -> ForeignSchemeSet {
         let used = try meta.schemesInUse(of: known, in: transaction)
         if used.contains(.raw), try meta.value(.foreignScheme(ForeignScheme.raw.name), in: transaction) == nil {
-            let key = MetaName.foreignScheme(ForeignScheme.raw.name).key
-            try writer.put(schema.meta, key, ForeignScheme.raw.checkValue, in: transaction)
+            let name = MetaName.foreignScheme(ForeignScheme.raw.name)
+            try writer.setMeta(name, ForeignScheme.raw.checkValue, in: transaction)
         }
         return used
     }
@@ -63,40 +64,38 @@ struct MetaReader {
     func load(
         published: Published, interning: Interning, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
-        var damaged = false
         published.changes.begin(at: try writer.number(.journalNumber, in: transaction) ?? 0)
         for kind in InternedTable.Kind.allCases {
             let highest = try writer.number(.internedHighest(kind), in: transaction) ?? 0
             interning.load(highest: UInt32(truncatingIfNeeded: highest), of: kind)
         }
         try naming { () throws in
-            try transaction.scan(schema.interned, from: nil) { key, text in
-                guard let kind = InternedTable.Kind(rawValue: Int(key.byte(at: 0))),
-                    let number = TableKey.lastNumber(key)
-                else {
-                    damaged = true
-                    return .next
-                }
-                interning.load(kind, UInt32(truncatingIfNeeded: number), text.copied())
+            try schema.interned.scan(from: nil, in: transaction, reading: { InternedText(key: $0, text: $1) }) { row in
+                interning.load(row.kind, row.number, row.text)
                 return .next
             }
-            try transaction.scan(schema.clients, from: 0) { (key: UInt64, row: RawSpan) in
-                if let client = ClientDefinition(row: row, number: UInt32(truncatingIfNeeded: key)) {
-                    published.clients.publish(client)
-                } else {
-                    damaged = true
-                }
+            try schema.clients.scan(from: 0, in: transaction, reading: { ClientDefinition(key: $0, row: $1) }) {
+                _, client in
+                published.clients.publish(client)
                 return .next
             }
-            try transaction.scan(schema.watermarks, from: nil) { key, row in
-                if let subject = WatermarkRow.subject(key), let watermark = WatermarkRow.watermark(row) {
-                    published.watermarks.raise(subject, to: watermark)
-                } else {
-                    damaged = true
-                }
-                return .next
-            }
+            try WatermarkRow.readAll(schema, in: transaction) { published.watermarks.raise($0, to: $1) }
         }
-        if damaged { throw .corrupt(table: "interned, clients or watermarks") }
+    }
+}
+
+/// A row of `interned`.
+struct InternedText {
+    let kind: InternedTable.Kind
+    let number: UInt32
+    let text: [UInt8]
+
+    init?(key: RawSpan, text: RawSpan) {
+        guard key.byteCount == 9, let kind = InternedTable.Kind(rawValue: Int(key.byte(at: 0))),
+            let number = TableKey.lastNumber(key)
+        else { return nil }
+        self.kind = kind
+        self.number = UInt32(truncatingIfNeeded: number)
+        self.text = text.copied()
     }
 }

@@ -4,11 +4,11 @@ import LMDB
 
 /// The `meta` table, read in a transaction of either kind.
 struct MetaTable {
-    let database: Database
-    let aliases: Database
+    let table: AuthenticatedTable
+    let aliases: AuthenticatedTable
 
     init(_ schema: Schema) {
-        database = schema.meta
+        table = schema.meta
         aliases = schema.aliases
     }
 
@@ -16,8 +16,9 @@ struct MetaTable {
         _ name: MetaName, in transaction: borrowing some ReadableTransaction & ~Copyable
     ) throws(StoreFailure) -> [UInt8]? {
         let key = name.key
+        if name.isAuthenticated { return try table.get(key.octets, in: transaction) { $0.copied() } }
         do throws(LMDBError) {
-            return try transaction.get(database, key: key.octets) { (value: RawSpan) throws(LMDBError) in
+            return try transaction.get(table.database, key: key.octets) { (value: RawSpan) throws(LMDBError) in
                 value.copied()
             }
         } catch {
@@ -28,15 +29,23 @@ struct MetaTable {
     func number(
         _ name: MetaName, in transaction: borrowing some ReadableTransaction & ~Copyable
     ) throws(StoreFailure) -> UInt64? {
+        guard let value = try value(name, in: transaction), value.count == 8 else { return nil }
+        return value.octets.word64(at: 0)
+    }
+
+    func put(
+        _ name: MetaName, _ value: [UInt8], in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
         let key = name.key
-        do throws(LMDBError) {
-            let number = try transaction.get(database, key: key.octets) { (value: RawSpan) throws(LMDBError) in
-                value.byteCount == 8 ? value.word64(at: 0) : nil
-            }
-            return number ?? nil
-        } catch {
-            throw .lmdb(error)
-        }
+        if name.isAuthenticated { return try table.put(key, value, in: transaction) }
+        do { try transaction.put(table.database, key: key.octets, value: value.octets) } catch { throw .lmdb(error) }
+    }
+
+    /// Refuses another pepper file's lookup secret. Before anything else is read: under another secret no code is right.
+    func require(
+        _ lookup: TagKey, in transaction: borrowing some ReadableTransaction & ~Copyable
+    ) throws(StoreFailure) {
+        guard try value(.lookupCheck, in: transaction) == Self.check(lookup) else { throw .lookupSecretDiffers }
     }
 
     func vendor(
@@ -53,7 +62,7 @@ struct MetaTable {
     func knownPeppers(
         of file: PepperFile, in transaction: borrowing some ReadableTransaction & ~Copyable
     ) throws(StoreFailure) -> PepperFile {
-        guard try value(.lookupCheck, in: transaction) == Self.check(file.lookup) else { throw .lookupSecretDiffers }
+        try require(file.lookup, in: transaction)
         let highest = UInt16(truncatingIfNeeded: try number(.pepperHighest, in: transaction) ?? 0)
         var known = file
         for number in 1...max(highest, 1) {
@@ -101,14 +110,20 @@ struct MetaTable {
         let prefix = Array(MetaName.foreignSchemePrefix.utf8)
         var noted: [String: [UInt8]] = [:]
         do {
-            try transaction.scan(database, from: prefix.octets) { key, value in
-                let key = key.copied()
-                guard key.starts(with: prefix) else { return .stop }
-                noted[String(decoding: key.dropFirst(prefix.count), as: UTF8.self)] = value.copied()
+            try table.scan(
+                from: prefix.octets, in: transaction,
+                within: { key in
+                    key.byteCount >= prefix.count && key.extracting(0..<prefix.count).elementsEqual(prefix.octets)
+                },
+                reading: { key, value in
+                    (String(decoding: key.copied().dropFirst(prefix.count), as: UTF8.self), value.copied())
+                }
+            ) { name, value in
+                noted[name] = value
                 return .next
             }
             // Written before schemes were noted, when there was but one.
-            if noted.isEmpty, try transaction.count(aliases) > 0 {
+            if noted.isEmpty, try transaction.count(aliases.database) > 0 {
                 noted[ForeignScheme.raw.name] = ForeignScheme.raw.checkValue
             }
         } catch {

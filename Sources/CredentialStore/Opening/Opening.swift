@@ -92,11 +92,13 @@ extension CredentialStore {
         do {
             let commit = try environment.write { transaction -> OpenedStore in
                 if birth == nil { try requireSchema(of: environment, in: transaction) }
-                let schema = try Schema(environment, create: birth != nil, in: transaction)
+                let schema = try Schema(
+                    environment, lookup: peppers.lookup, create: birth != nil, in: transaction)
                 let auditChain = AuditChain(key: peppers.lookup)
                 let meta = MetaReader(
                     schema: schema, writer: StoreWriter(schema: schema, interning: interning, auditChain: auditChain))
                 if let birth { try meta.initialize(vendor: birth, peppers: peppers, in: transaction) }
+                try meta.meta.require(peppers.lookup, in: transaction)
                 let vendor = try meta.meta.vendor(in: transaction)
                 if let asked, asked != vendor {
                     throw StoreFailure.otherVendor(found: vendor.description, asked: asked.description)
@@ -105,7 +107,7 @@ extension CredentialStore {
                 let mark = try meta.writer.number(.time, in: transaction)
                 // A folder that was kept, or was to be replaced when the power went: it counts again.
                 if try meta.meta.value(.replaced, in: transaction) != nil {
-                    try meta.writer.delete(schema.meta, MetaName.replaced.key, in: transaction)
+                    try schema.meta.delete(MetaName.replaced.key, in: transaction)
                 }
                 if let changing { try meta.writer.change(in: transaction, changing) }
                 try meta.load(published: published, interning: interning, in: transaction)

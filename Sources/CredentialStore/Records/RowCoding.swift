@@ -41,6 +41,14 @@ enum RowLayout {
     static let audiences = 40
     static let networks = 44
     static let tag = 48
+
+    /// Whether a row is of this owner, by its bytes as they lie there. The owner is the first claim of each row that has one.
+    static func ownerIsFirstClaim(of row: RawSpan, _ owner: [UInt8]) -> Bool {
+        let start = headerBytes + 3
+        return row.byteCount >= start + owner.count && row.byte(at: headerBytes) == ClaimType.owner
+            && Int(row.word16(at: headerBytes + 1)) == owner.count
+            && row.extracting(start..<start + owner.count).elementsEqual(owner.octets)
+    }
 }
 
 extension CredentialRecord {

@@ -1,5 +1,23 @@
 public import CredentialModel
 
+extension CredentialRecord {
+    /// The longest life, in seconds, that an access token needs no index for.
+    static let unindexedSecondsMax: Int64 = 3_600
+
+    /// Whether it has entries in the indexes by owner and by expiry.
+    ///
+    /// Access tokens of up to an hour, of which there may be thousands a second, have none: their ids begin with the second of
+    /// their issuance, so the table is in the order in which they end, nearly; whoever lists an owner's looks through the
+    /// tokens of the last hour. Told from what the row says, and so the same at its issuance and at its end.
+    var isIndexed: Bool {
+        guard kind == .accessToken else { return true }
+        let life = expiresAt.rawValue.subtractingReportingOverflow(issuedAt.rawValue)
+        let late = issuedAt.rawValue.subtractingReportingOverflow(id.orderedSecond)
+        return life.overflow || life.partialValue > Self.unindexedSecondsMax || late.overflow
+            || late.partialValue.magnitude > 60
+    }
+}
+
 /// A whole row: what the verdict needs, and what only administration reads.
 public struct StoredCredential: Sendable {
     public var record: CredentialRecord

@@ -35,7 +35,7 @@ extension CredentialStore {
         return try replacing(directory, suffix: ".replaced-") { staged throws(StoreFailure) in
             try naming { () throws in try FileCopy.copy(backup, to: staged + "/data.mdb", progress: progress) }
             do throws(StoreFailure) {
-                try Migration.run(in: staged, mapBytes: options.mapBytes)
+                try Migration.run(in: staged, lookup: peppers.lookup, mapBytes: options.mapBytes)
                 return try becomeAnotherLife(staged, peppers, revocations, options)
             } catch .lmdb(.notAStore), .lmdb(.notFound), .noStore, .lmdb(.versionMismatch) {
                 throw .notABackup(path: backup)

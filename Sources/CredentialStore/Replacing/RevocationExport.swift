@@ -24,36 +24,27 @@ extension CredentialStore {
         }
         let reader = try environment.makeReader()
         try reader.read { transaction in
-            try transaction.scan(schema.credentials, from: 0) { (key: UInt64, row: RawSpan) in
-                let id = CredentialID(rawValue: key)
-                guard let credential = StoredCredential(row: row, id: id) else {
-                    throw StoreFailure.corrupt(table: "credentials")
+            for table in [schema.credentials, schema.tokens] {
+                try table.scan(
+                    from: 0, in: transaction, reading: { StoredCredential(row: $1, id: CredentialID(rawValue: $0)) }
+                ) { key, credential in
+                    let id = CredentialID(rawValue: key)
+                    let record = credential.record
+                    if record.flags.contains(.revoked) {
+                        try add(.revoked(id, at: credential.revokedAt ?? .always))
+                    } else if record.flags.contains(.superseded) {
+                        try add(.ends(id, at: record.expiresAt))
+                    }
+                    return .next
                 }
-                let record = credential.record
-                if record.flags.contains(.revoked) {
-                    try add(.revoked(id, at: credential.revokedAt ?? .always))
-                } else if record.flags.contains(.superseded) {
-                    try add(.ends(id, at: record.expiresAt))
-                }
-                return .next
             }
-            try transaction.scan(schema.watermarks, from: nil) { key, row in
-                guard let subject = WatermarkRow.subject(key), let watermark = WatermarkRow.watermark(row) else {
-                    throw StoreFailure.corrupt(table: "watermarks")
-                }
-                try add(.watermark(subject, watermark))
-                return .next
-            }
-            try transaction.scan(schema.clients, from: 0) { (key: UInt64, row: RawSpan) in
-                guard let client = ClientDefinition(row: row, number: UInt32(truncatingIfNeeded: key)) else {
-                    throw StoreFailure.corrupt(table: "clients")
-                }
+            try WatermarkRow.readAll(schema, in: transaction) { try add(.watermark($0, $1)) }
+            try schema.clients.scan(from: 0, in: transaction, reading: { ClientDefinition(key: $0, row: $1) }) {
+                _, client in
                 if let time = client.revokedAt { try add(.clientRevoked(client.number, at: time)) }
                 return .next
             }
-            let number = try transaction.get(schema.meta, key: MetaName.journalNumber.key.octets) {
-                $0.byteCount == 8 ? $0.word64(at: 0) : 0
-            }
+            let number = try MetaTable(schema).number(.journalNumber, in: transaction)
             text.append(contentsOf: RevocationList.end(entryCount: count, journalNumber: number ?? 0).utf8)
             try emit(text)
         }
@@ -110,7 +101,7 @@ extension StoreWriter {
                 journalNumber: max(old.journalNumber, watermark.journalNumber),
                 issuedBefore: max(old.issuedBefore, watermark.issuedBefore))
             guard both != old else { return false }
-            try put(schema.watermarks, WatermarkRow.key(subject), WatermarkRow.row(both), in: transaction)
+            try putWatermark(subject, both, in: transaction)
         case .clientRevoked(let number, let time):
             guard var client = try client(number, in: transaction) else { return nil }
             guard client.revokedAt == nil else { return false }

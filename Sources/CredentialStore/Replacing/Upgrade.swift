@@ -44,7 +44,7 @@ extension CredentialStore {
                 }
                 try environment.close()
             }
-            try Migration.run(in: staged, mapBytes: options.mapBytes)
+            try Migration.run(in: staged, lookup: peppers.lookup, mapBytes: options.mapBytes)
             let store = try open(staged, birth: nil, asked: nil, peppers: peppers, options: options)
             defer { store.close() }
             try requireSound(store)
@@ -56,14 +56,15 @@ extension CredentialStore {
 
 /// The steps from each schema to the next. They run on a copy only, in one transaction.
 enum Migration {
-    private typealias Step = @Sendable (Environment, borrowing WriteTransaction) throws -> Void
+    private typealias Step = @Sendable (Environment, TagKey, borrowing WriteTransaction) throws -> Void
 
     /// From schema 1 on, in order.
-    private static let steps: [Step] = [addOrigin, addConsentsAndAudit, addUsesAndRequests]
+    private static let steps: [Step] = [addOrigin, addConsentsAndAudit, addUsesAndRequests, authenticateRows]
 
     /// Brings the store of a staged folder to the present schema.
+    /// - Parameter lookup: the lookup secret of the store's pepper file.
     @available(*, noasync)
-    static func run(in directory: String, mapBytes: Int) throws(StoreFailure) {
+    static func run(in directory: String, lookup: TagKey, mapBytes: Int) throws(StoreFailure) {
         try naming { () throws in
             let environment = try Environment(
                 directory: directory, options: Environment.Options(mapBytes: mapBytes, databasesMax: Schema.tableCount))
@@ -76,7 +77,7 @@ enum Migration {
                     throw StoreFailure.schemaTooNew(found: found, known: Schema.version)
                 }
                 guard found < Schema.version else { return }
-                for step in steps.dropFirst(Int(found) - 1) { try step(environment, transaction) }
+                for step in steps.dropFirst(Int(found) - 1) { try step(environment, lookup, transaction) }
                 let meta = try environment.openDatabase("meta", keys: .bytes, in: transaction, create: false)
                 try put(.schema, Schema.version, meta, transaction)
             }
@@ -84,7 +85,9 @@ enum Migration {
     }
 
     /// 1 to 2: a store names its first incarnation, so that a list of revocations can be held against a backup.
-    private static func addOrigin(_ environment: Environment, _ transaction: borrowing WriteTransaction) throws {
+    private static func addOrigin(
+        _ environment: Environment, _: TagKey, _ transaction: borrowing WriteTransaction
+    ) throws {
         let meta = try environment.openDatabase("meta", keys: .bytes, in: transaction, create: false)
         let incarnation = try transaction.get(meta, key: MetaName.incarnation.key.octets) {
             $0.byteCount == 8 ? $0.word64(at: 0) : 0
@@ -94,7 +97,7 @@ enum Migration {
 
     /// 2 to 3: what people have agreed to, and who did what.
     private static func addConsentsAndAudit(
-        _ environment: Environment, _ transaction: borrowing WriteTransaction
+        _ environment: Environment, _: TagKey, _ transaction: borrowing WriteTransaction
     ) throws {
         _ = try environment.openDatabase("consents", keys: .bytes, in: transaction, create: true)
         _ = try environment.openDatabase("audit", keys: .integer, in: transaction, create: true)
@@ -102,10 +105,109 @@ enum Migration {
 
     /// 3 to 4: when credentials were last accepted, and what repeated requests have made.
     private static func addUsesAndRequests(
-        _ environment: Environment, _ transaction: borrowing WriteTransaction
+        _ environment: Environment, _: TagKey, _ transaction: borrowing WriteTransaction
     ) throws {
         _ = try environment.openDatabase("uses", keys: .integer, in: transaction, create: true)
         _ = try environment.openDatabase("requests", keys: .bytes, in: transaction, create: true)
+    }
+
+    /// 4 to 5: rows end with a code, access tokens have their own table, and journal entries are shorter.
+    ///
+    /// What the old store's rows say is taken for true: nothing in it can tell a damaged one from another.
+    private static func authenticateRows(
+        _ environment: Environment, _ lookup: TagKey, _ transaction: borrowing WriteTransaction
+    ) throws {
+        let schema = try Schema(environment, lookup: lookup, create: true, in: transaction)
+        // Sealed under another secret, nothing could be read any more.
+        try MetaTable(schema).require(lookup, in: transaction)
+        for table in [schema.credentials, schema.clients] {
+            try sealAll(integers: table, in: transaction) { $0.copied() }
+        }
+        try moveTokens(schema, in: transaction)
+        try sealAll(integers: schema.journal, in: transaction) { old in
+            guard old.byteCount >= 18 else { throw StoreFailure.corrupt(table: "journal") }
+            var row = [old.byte(at: 0), old.byte(at: 1)]
+            row.append(word32: UInt32(clamping: Int64(bitPattern: old.word64(at: 2))))
+            return row + old.extracting(10...).copied()
+        }
+        var sum = WatermarkRow.Sum()
+        for table in [schema.aliases, schema.interned, schema.consents, schema.watermarks, schema.meta] {
+            try sealAll(bytes: table, in: transaction) { sealed in
+                if table.name == .watermarks { sum.add(sealed.octets) }
+            }
+        }
+        try sum.write(MetaTable(schema), in: transaction)
+    }
+
+    /// Old tokens keep their random ids and their entries in the indexes.
+    private static func moveTokens(_ schema: Schema, in transaction: borrowing WriteTransaction) throws {
+        var next: UInt64? = 0
+        while let from = next {
+            var tokens: [(key: UInt64, row: [UInt8])] = []
+            var examined = 0
+            next = nil
+            try transaction.scan(schema.credentials.database, from: from) { (key: UInt64, value: RawSpan) in
+                guard examined < rowsAtOnce else {
+                    next = key
+                    return .stop
+                }
+                examined += 1
+                if value.byteCount > RowLayout.headerBytes, value.byte(at: 1) == CredentialKind.accessToken.rawValue {
+                    tokens.append((key, Array(value.copied().dropLast(AuthenticatedTable.codeBytes))))
+                }
+                return .next
+            }
+            for (key, row) in tokens {
+                try schema.credentials.delete(key, in: transaction)
+                try schema.tokens.put(key, row, append: true, in: transaction)
+            }
+        }
+    }
+
+    /// Rows that are changed between two looks at a table: a scan lends bytes of pages that a change may move.
+    private static let rowsAtOnce = 10_000
+
+    private static func sealAll(
+        integers table: AuthenticatedTable, in transaction: borrowing WriteTransaction,
+        _ present: (RawSpan) throws -> [UInt8]
+    ) throws {
+        var next: UInt64? = 0
+        while let from = next {
+            var rows: [(key: UInt64, row: [UInt8])] = []
+            next = nil
+            try transaction.scan(table.database, from: from) { (key: UInt64, row: RawSpan) in
+                guard rows.count < rowsAtOnce else {
+                    next = key
+                    return .stop
+                }
+                rows.append((key, try present(row)))
+                return .next
+            }
+            for (key, row) in rows { try table.put(key, row, in: transaction) }
+        }
+    }
+
+    private static func sealAll(
+        bytes table: AuthenticatedTable, in transaction: borrowing WriteTransaction, _ note: ([UInt8]) -> Void
+    ) throws {
+        var next: [UInt8]? = [0]
+        while let from = next {
+            var rows: [(key: [UInt8], row: [UInt8])] = []
+            next = nil
+            try transaction.scan(table.database, from: from.octets) { key, row in
+                guard rows.count < rowsAtOnce else {
+                    next = key.copied()
+                    return .stop
+                }
+                rows.append((key.copied(), row.copied()))
+                return .next
+            }
+            for (key, row) in rows {
+                if table.name == .meta, MetaName.plainNames.contains(String(decoding: key, as: UTF8.self)) { continue }
+                try table.put(key, row, in: transaction)
+                note(table.sealed(row, key: key))
+            }
+        }
     }
 
     private static func put(

@@ -36,7 +36,7 @@ extension StoreWriter {
         var due: [(key: [UInt8], id: CredentialID)] = []
         try naming { () throws in
             // Where the last round ended. What is over already needs no warning.
-            let mark = try transaction.get(schema.meta, key: MetaName.expiryWarned.key.octets) { $0.copied() } ?? []
+            let mark = try MetaTable(schema).value(.expiryWarned, in: transaction) ?? []
             let start = TableKey.expiry(now, CredentialID(rawValue: 0))
             let from = mark.lexicographicallyPrecedes(start) ? start : mark
             try transaction.scan(schema.expiry, from: from.octets) { key, _ in
@@ -51,7 +51,8 @@ extension StoreWriter {
         }
         var count = 0
         for entry in due {
-            guard let key = try credential(entry.id, in: transaction), key.record.kind == .apiKey,
+            // A damaged row is not told of: nothing that it says counts.
+            guard let key = try intactCredential(entry.id, in: transaction), key.record.kind == .apiKey,
                 TableKey.expiry(key.record.expiresAt, entry.id) == entry.key,
                 key.record.flags.isDisjoint(with: [.revoked, .superseded]),
                 try !watermarkKills(key, in: transaction)
@@ -59,7 +60,7 @@ extension StoreWriter {
             try journal(.expiring, kind: .apiKey, id: entry.id, in: transaction)
             count += 1
         }
-        if let last = due.last { try put(schema.meta, MetaName.expiryWarned.key, last.key, in: transaction) }
+        if let last = due.last { try setMeta(.expiryWarned, last.key, in: transaction) }
         return (count, due.count < limit)
     }
 }

@@ -12,19 +12,25 @@ extension CredentialStore {
     @available(*, noasync)
     public func indexIDs(after id: CredentialID?) throws(StoreFailure) -> CredentialID? {
         let liveIDs = published.liveIDs
+        guard id?.rawValue != UInt64.max else {
+            liveIDs.becomeComplete()
+            return nil
+        }
         let last = try reading { transaction -> CredentialID? in
-            var count = 0
-            var last: CredentialID?
-            guard id?.rawValue != UInt64.max else { return nil }
-            try transaction.scan(schema.credentials, from: id.map { $0.rawValue + 1 } ?? 0) {
-                (key: UInt64, _: RawSpan) in
-                let id = CredentialID(rawValue: key)
-                liveIDs.insert(id)
-                last = id
-                count += 1
-                return count < Self.rowsPerPiece ? .next : .stop
+            // Of each table a piece; where the one that came less far has ended, both go on.
+            var next: UInt64?
+            for table in [schema.credentials, schema.tokens] {
+                var count = 0
+                try transaction.scan(table.database, from: id.map { $0.rawValue + 1 } ?? 0) {
+                    (key: UInt64, _: RawSpan) in
+                    guard count < Self.rowsPerPiece else { return .stop }
+                    liveIDs.insert(CredentialID(rawValue: key))
+                    count += 1
+                    if count == Self.rowsPerPiece { next = min(next ?? .max, key) }
+                    return .next
+                }
             }
-            return count < Self.rowsPerPiece ? nil : last
+            return next.map(CredentialID.init(rawValue:))
         }
         if last == nil { liveIDs.becomeComplete() }
         return last

@@ -22,6 +22,7 @@ extension CredentialStore {
             try checkCredentials(in: transaction, into: &findings)
             try checkIndexes(in: transaction, into: &findings)
             try checkJournal(in: transaction, into: &findings)
+            try checkRows(in: transaction, into: &findings)
             return findings
         }
     }
@@ -30,23 +31,36 @@ extension CredentialStore {
     private func checkCredentials(
         in transaction: borrowing ReadTransaction, into findings: inout [String]
     ) throws {
+        for table in [schema.credentials, schema.tokens] {
+            try check(table, in: transaction, into: &findings)
+        }
+    }
+
+    private func check(
+        _ table: AuthenticatedTable, in transaction: borrowing ReadTransaction, into findings: inout [String]
+    ) throws {
         var rows: [StoredCredential] = []
         var after: UInt64? = 0
         while let from = after {
             rows.removeAll()
             after = nil
-            try transaction.scan(schema.credentials, from: from) { (key: UInt64, row: RawSpan) in
+            try table.scan(
+                from: from, in: transaction,
+                reading: { StoredCredential(row: $1, id: CredentialID(rawValue: $0)) },
+                damaged: { key in
+                    findings.append("credential \(CredentialID(rawValue: key)): the row is damaged")
+                    return .next
+                }
+            ) { key, credential in
                 if rows.count == 1_000 {
                     after = key
                     return .stop
                 }
-                let id = CredentialID(rawValue: key)
-                if let credential = StoredCredential(row: row, id: id) {
-                    rows.append(credential)
-                } else {
-                    findings.append("credential \(id): the row is damaged")
-                }
+                rows.append(credential)
                 return .next
+            }
+            for credential in rows where schema.table(of: credential.record.kind).name != table.name {
+                findings.append("credential \(credential.record.id): is in another table than its kind's")
             }
             for credential in rows { try check(credential, in: transaction, into: &findings) }
         }
@@ -56,12 +70,12 @@ extension CredentialStore {
         _ credential: StoredCredential, in transaction: borrowing ReadTransaction, into findings: inout [String]
     ) throws {
         let record = credential.record
-        if record.expiresAt < .never, !credential.mustBeRemembered,
+        if record.isIndexed, record.expiresAt < .never, !credential.mustBeRemembered,
             try !transaction.contains(schema.expiry, key: TableKey.expiry(record.expiresAt, record.id).octets)
         {
             findings.append("credential \(record.id): expires, but is not in the expiry index")
         }
-        if !credential.owner.isEmpty,
+        if record.isIndexed, !credential.owner.isEmpty,
             try !transaction.contains(schema.owners, key: TableKey.owner(credential.owner, record.id).octets)
         {
             findings.append("credential \(record.id): is not in its owner's index")
@@ -74,7 +88,7 @@ extension CredentialStore {
             (.networks, record.networks),
         ]
         for (kind, number) in interned where number != 0 {
-            if try !transaction.contains(schema.interned, key: TableKey.interned(UInt8(kind.rawValue), number).octets) {
+            if try !schema.interned.contains(TableKey.interned(UInt8(kind.rawValue), number).octets, in: transaction) {
                 findings.append("credential \(record.id): names \(kind) \(number), which is not there")
             }
         }
@@ -90,17 +104,57 @@ extension CredentialStore {
                 return .next
             }
             let id = CredentialID(rawValue: number)
-            let owner = try transaction.get(schema.credentials, key: number) { row in
-                StoredCredential(row: row, id: id)?.owner
+            // A damaged row is found where it lies; one that was ended when it was damaged says no owner any more.
+            var credential: StoredCredential?
+            for table in [schema.credentials, schema.tokens] where credential == nil {
+                credential = try table.getIfIntact(number, in: transaction) { StoredCredential(row: $0, id: id) }
             }
-            if owner != key.extracting(0..<key.byteCount - 9).copied() {
+            guard credential?.record.flags.contains(.unreadable) != true else { return .next }
+            if credential?.owner != key.extracting(0..<key.byteCount - 9).copied() {
                 findings.append("credential \(id): is in the index of an owner that it does not have")
             }
             return .next
         }
-        try transaction.scan(schema.aliases, from: nil) { key, value in
-            if key.byteCount != 16 || value.byteCount != 8 { findings.append("an alias is damaged") }
+        try schema.aliases.scan(
+            from: nil, in: transaction, reading: { $0.byteCount == 16 ? AliasRow.id($1) : nil },
+            damaged: { _ in
+                findings.append("an alias is damaged")
+                return .next
+            }
+        ) { _ in .next }
+    }
+
+    /// The rows that nothing above has read are as they were written, and no watermark is missing.
+    private func checkRows(
+        in transaction: borrowing ReadTransaction, into findings: inout [String]
+    ) throws {
+        let schema = schema
+        func note(_ failure: StoreFailure) -> ScanStep {
+            if case .damaged(let table, let row) = failure { findings.append("\(table) \(row): the row is damaged") }
             return .next
+        }
+        try schema.interned.scan(
+            from: nil, in: transaction, reading: { InternedText(key: $0, text: $1) },
+            damaged: { note(schema.interned.damaged(key: $0)) }
+        ) { _ in .next }
+        try schema.clients.scan(
+            from: 0, in: transaction, reading: { ClientDefinition(key: $0, row: $1) },
+            damaged: { note(schema.clients.damaged(key: $0)) }
+        ) { _, _ in .next }
+        try schema.consents.scan(
+            from: nil, in: transaction, reading: { Consent(key: $0, row: $1) },
+            damaged: { note(schema.consents.damaged(key: $0)) }
+        ) { _ in .next }
+        do {
+            try WatermarkRow.readAll(schema, in: transaction) { _, _ in }
+        } catch let failure as StoreFailure {
+            guard case .damaged = failure else { throw failure }
+            _ = note(failure)
+        }
+        let plain = MetaName.plainNames
+        try transaction.scan(schema.meta.database, from: nil) { key, value in
+            guard !plain.contains(String(decoding: key.copied(), as: UTF8.self)) else { return .next }
+            return schema.meta.open(value, key: key) { _ in true } != nil ? .next : note(schema.meta.damaged(key: key))
         }
     }
 
@@ -109,18 +163,23 @@ extension CredentialStore {
         in transaction: borrowing ReadTransaction, into findings: inout [String]
     ) throws {
         var last: UInt64?
-        try transaction.scan(schema.journal, from: 0) { (number: UInt64, row: RawSpan) in
-            let entry = JournalEntry(row: row, number: number)
-            if entry == nil { findings.append("journal \(number): the row is damaged") }
-            if let last, number != last &+ 1, entry?.event != .restored {
+        try schema.journal.scan(
+            from: 0, in: transaction, reading: { JournalEntry(row: $1, number: $0) },
+            damaged: { number in
+                findings.append("journal \(number): the row is damaged")
+                if let last, number != last &+ 1 { findings.append("journal \(number): follows \(last)") }
+                last = number
+                return .next
+            }
+        ) { number, entry in
+            if let last, number != last &+ 1, entry.event != .restored {
                 findings.append("journal \(number): follows \(last)")
             }
             last = number
             return .next
         }
-        let high = try transaction.get(schema.meta, key: MetaName.journalNumber.key.octets) {
-            $0.byteCount == 8 ? $0.word64(at: 0) : 0
-        }
-        if let last, last != high { findings.append("journal: ends at \(last), but \(high ?? 0) were given") }
+        // A damaged one is among the findings of its own table.
+        let high = (try? MetaTable(schema).number(.journalNumber, in: transaction)) ?? 0
+        if let last, last != high { findings.append("journal: ends at \(last), but \(high) were given") }
     }
 }

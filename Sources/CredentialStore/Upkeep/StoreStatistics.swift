@@ -20,6 +20,8 @@ extension CredentialStore {
             list.append(("used_bytes", Int64(statistics.usedBytes)))
             list.append(("free_bytes", Int64(statistics.freeBytes)))
             list.append(("file_bytes", Int64(statistics.fileBytes)))
+            // Left out while the store does not fill.
+            if let seconds = secondsUntilFull { list.append(("full_in_seconds", seconds)) }
             list.append(("last_transaction", Int64(clamping: statistics.lastTransactionID)))
             list.append(("readers", Int64(statistics.readersInUse)))
             list.append(("readers_max", Int64(statistics.readersMax)))

@@ -145,7 +145,8 @@ extension StoreWriter {
         let (known, exists) = try naming { () throws -> (UnixSeconds?, Bool) in
             (
                 try transaction.get(schema.uses, key: id.rawValue) { UseRow.time($0) } ?? nil,
-                try transaction.contains(schema.credentials, key: id.rawValue)
+                try schema.credentials.contains(id.rawValue, in: transaction)
+                    || schema.tokens.contains(id.rawValue, in: transaction)
             )
         }
         guard exists, known.map({ $0 < time }) ?? true else { return }

@@ -9,14 +9,7 @@ extension StoreWriter {
     /// The id that an imported credential goes by; nil when it was never imported.
     public func alias(_ key: [UInt8], in transaction: borrowing WriteTransaction) throws(StoreFailure) -> CredentialID?
     {
-        let id = try naming { () throws -> CredentialID?? in
-            try transaction.get(schema.aliases, key: key.octets) {
-                $0.byteCount == 8 ? CredentialID(rawValue: $0.word64(at: 0)) : nil
-            }
-        }
-        guard let id else { return nil }
-        guard let id else { throw .corrupt(table: "aliases") }
-        return id
+        try schema.aliases.get(key.octets, in: transaction) { AliasRow.id($0) }
     }
 
     /// Gives an imported credential its id. Readers look such credentials up from the acknowledgement on.
@@ -26,9 +19,10 @@ extension StoreWriter {
         var value: [UInt8] = []
         value.append(word64: id.rawValue)
         if try !uses(scheme, in: transaction) {
-            try put(schema.meta, MetaName.foreignScheme(scheme.name).key, scheme.checkValue, in: transaction)
+            try setMeta(.foreignScheme(scheme.name), scheme.checkValue, in: transaction)
         }
-        try put(schema.aliases, key, value, in: transaction)
+        noteChange()
+        try schema.aliases.put(key, value, in: transaction)
         publication.foreignSchemes.insert(scheme)
     }
 
@@ -37,9 +31,15 @@ extension StoreWriter {
         _ scheme: ForeignScheme, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> Bool {
         if publication.foreignSchemes.contains(scheme) { return true }
-        return try naming { () throws in
-            try transaction.contains(schema.meta, key: MetaName.foreignScheme(scheme.name).key.octets)
-        }
+        return try schema.meta.contains(MetaName.foreignScheme(scheme.name).key.octets, in: transaction)
+    }
+}
+
+/// A row of `aliases`: the id.
+enum AliasRow {
+    @inline(__always)
+    static func id(_ row: RawSpan) -> CredentialID? {
+        row.byteCount == 8 ? CredentialID(rawValue: row.word64(at: 0)) : nil
     }
 }
 

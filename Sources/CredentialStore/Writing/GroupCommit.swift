@@ -91,7 +91,8 @@ final class GroupCommit: Sendable {
             let commit = try writer.withLock { box in
                 let writer = box.writer
                 return try environment.write { transaction in
-                    try writer.begin(now: clock.now(), mark: clock.mark(), in: transaction)
+                    try writer.begin(
+                        now: clock.now(), mark: clock.mark(), instant: clock.instant(), in: transaction)
                     for (index, mutation) in waiting.enumerated() {
                         let changesBefore = writer.changes
                         do {

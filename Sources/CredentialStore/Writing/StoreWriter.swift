@@ -15,6 +15,10 @@ public final class StoreWriter {
     public internal(set) var now: UnixSeconds = .always
     /// The time that a restart may rely on (``TrustedClock/mark(_:)``); nil: none is written.
     private var mark: UnixSeconds?
+    /// The same in units of 2^-32 seconds, as ids of access tokens have it.
+    private var instant: UInt64 = 0
+    /// The last id that was given to an access token, whatever became of its transaction.
+    private var lastTokenID: UInt64 = 0
     /// The highest number given out in this transaction.
     private(set) var journalNumber: UInt64 = 0
     private var journalNumberAtBegin: UInt64 = 0
@@ -34,10 +38,12 @@ public final class StoreWriter {
 
     /// Begins a transaction.
     func begin(
-        now: UnixSeconds, mark: UnixSeconds? = nil, in transaction: borrowing WriteTransaction
+        now: UnixSeconds, mark: UnixSeconds? = nil, instant: UInt64? = nil,
+        in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
         self.now = now
         self.mark = mark
+        self.instant = instant ?? UInt64(clamping: now.rawValue) << 32
         publication = Publication()
         changes = 0
         journalNumber = try number(.journalNumber, in: transaction) ?? 0
@@ -81,14 +87,77 @@ public final class StoreWriter {
     public func credential(
         _ id: CredentialID, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> StoredCredential? {
-        let row = try naming { () throws -> [UInt8]? in
-            try transaction.get(schema.credentials, key: id.rawValue) { $0.copied() }
+        for table in [schema.credentials, schema.tokens] {
+            let found = try table.get(id.rawValue, in: transaction) { StoredCredential(row: $0, id: id) }
+            if let found { return found }
         }
-        guard let row else { return nil }
-        guard let credential = StoredCredential(row: row.octets, id: id) else {
-            throw .corrupt(table: "credentials")
+        return nil
+    }
+
+    /// The same, for work that must go on: nil also for a damaged row.
+    func intactCredential(
+        _ id: CredentialID, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) -> StoredCredential? {
+        for table in [schema.credentials, schema.tokens] {
+            let found = try table.getIfIntact(id.rawValue, in: transaction) { StoredCredential(row: $0, id: id) }
+            if let found { return found }
         }
-        return credential
+        return nil
+    }
+
+    /// What a look for a credential came to.
+    public enum Found {
+        case absent
+        case intact(StoredCredential)
+        /// There is a row, and it is not as it was written.
+        case damaged
+    }
+
+    /// The row of a credential, for those who can deal with a damaged one.
+    public func find(
+        _ id: CredentialID, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) -> Found {
+        if let credential = try intactCredential(id, in: transaction) { return .intact(credential) }
+        for table in [schema.credentials, schema.tokens] where try table.contains(id.rawValue, in: transaction) {
+            return .damaged
+        }
+        return .absent
+    }
+
+    /// Ends a credential whose row is damaged, so that nobody can tell any more what it was. In the row's place comes one that
+    /// is revoked and says nothing else. But for a token's it has no end: the row that was there may have been of an import,
+    /// which is remembered for good.
+    ///
+    /// Its family, if it had one, goes on: end that by its owner or its client.
+    public func endDamaged(_ id: CredentialID, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        let isToken = try schema.tokens.contains(id.rawValue, in: transaction)
+        var record = CredentialRecord(
+            id: id, kind: isToken ? .accessToken : .apiKey, tag: Tag(0, 0, 0, 0), pepper: 0)
+        record.flags = [.revoked, .unreadable]
+        record.issuedAt = now
+        // A token's is swept like any other's.
+        if isToken { record.expiresAt = now }
+        record.journalNumber = journalNumber + 1
+        var ended = StoredCredential(record: record, owner: [], name: nil)
+        ended.revokedAt = now
+        try put(ended, overwrite: true, in: transaction)
+        if isToken, record.isIndexed { try putExpiry(ended, in: transaction) }
+        try journal(.revoked, id: id, in: transaction)
+        publication.floors.append(id)
+    }
+
+    /// The id of the next access token: above those of all before.
+    /// - Parameter instant: the time in units of 2^-32 seconds; nil: that of the transaction.
+    public func nextTokenID(
+        at instant: UInt64? = nil, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) -> CredentialID {
+        let instant = instant ?? self.instant
+        var last = try schema.tokens.lastKey(in: transaction)
+        // Tokens of an earlier schema have random ids: those that seem to be of the future say nothing of the order.
+        if last > instant &+ 60 << 32 { last = 0 }
+        let id = CredentialID.ordered(at: instant, after: max(last, lastTokenID))
+        lastTokenID = id.rawValue
+        return id
     }
 
     /// Adds a new credential under the next journal number.
@@ -100,14 +169,14 @@ public final class StoreWriter {
         credential.record.journalNumber = journalNumber + 1
         let record = credential.record
         guard try record.pepper == newestPepper(in: transaction) else { return false }
-        guard try put(schema.credentials, key: record.id, credential.row, overwrite: false, in: transaction) else {
-            return false
-        }
-        if record.expiresAt < .never {
-            try put(schema.expiry, TableKey.expiry(record.expiresAt, record.id), [], in: transaction)
-        }
-        if !credential.owner.isEmpty {
-            try put(schema.owners, TableKey.owner(credential.owner, record.id), [], in: transaction)
+        // The cache knows records by their ids alone: no two may share one, whatever tables they lie in.
+        let others = record.kind == .accessToken ? schema.credentials : schema.tokens
+        guard record.id.rawValue != 0, try !others.contains(record.id.rawValue, in: transaction),
+            try put(credential, overwrite: false, in: transaction)
+        else { return false }
+        if record.isIndexed {
+            try putExpiry(credential, in: transaction)
+            try putOwner(credential, in: transaction)
         }
         try journal(.issued, kind: record.kind, id: record.id, in: transaction)
         publication.born.append(record.id)
@@ -130,14 +199,13 @@ public final class StoreWriter {
         new.record.journalNumber = old.record.journalNumber
         new.record.owner = old.record.owner
         new.owner = old.owner
-        try put(schema.credentials, key: new.record.id, new.row, overwrite: true, in: transaction)
-        if old.record.expiresAt != new.record.expiresAt {
+        try put(new, overwrite: true, in: transaction)
+        if old.record.expiresAt != new.record.expiresAt, old.record.isIndexed || new.record.isIndexed {
             if old.record.expiresAt < .never {
                 try delete(schema.expiry, TableKey.expiry(old.record.expiresAt, old.record.id), in: transaction)
             }
-            if new.record.expiresAt < .never {
-                try put(schema.expiry, TableKey.expiry(new.record.expiresAt, new.record.id), [], in: transaction)
-            }
+            try putExpiry(new, in: transaction)
+            if !old.record.isIndexed { try putOwner(new, in: transaction) }
         }
         try journal(event, kind: new.record.kind, id: new.record.id, in: transaction)
         publication.floors.append(new.record.id)
@@ -157,7 +225,7 @@ public final class StoreWriter {
         else { return false }
         credential.record.tag = tag
         credential.record.pepper = pepper
-        try put(schema.credentials, key: id, credential.row, overwrite: true, in: transaction)
+        try put(credential, overwrite: true, in: transaction)
         // Nothing was taken away, but copies with the old tag would ask for this again at each use.
         publication.floors.append(id)
         return true
@@ -166,12 +234,14 @@ public final class StoreWriter {
     /// Takes a row and its index entries away. Only for the sweep.
     func remove(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
         let record = credential.record
-        try delete(schema.owners, TableKey.owner(credential.owner, record.id), in: transaction)
-        if record.expiresAt < .never {
-            try delete(schema.expiry, TableKey.expiry(record.expiresAt, record.id), in: transaction)
+        if record.isIndexed {
+            try delete(schema.owners, TableKey.owner(credential.owner, record.id), in: transaction)
+            if record.expiresAt < .never {
+                try delete(schema.expiry, TableKey.expiry(record.expiresAt, record.id), in: transaction)
+            }
         }
         changes += 1
-        _ = try naming { () throws in try transaction.delete(schema.credentials, key: record.id.rawValue) }
+        try schema.table(of: record.kind).delete(record.id.rawValue, in: transaction)
         _ = try naming { () throws in try transaction.delete(schema.uses, key: record.id.rawValue) }
         publication.floors.append(record.id)
     }
@@ -197,12 +267,7 @@ public final class StoreWriter {
     public func watermark(
         of subject: WatermarkSubject, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> Watermark? {
-        let row = try naming { () throws -> [UInt8]? in
-            try transaction.get(schema.watermarks, key: WatermarkRow.key(subject).octets) { $0.copied() }
-        }
-        guard let row else { return nil }
-        guard let watermark = WatermarkRow.watermark(row.octets) else { throw .corrupt(table: "watermarks") }
-        return watermark
+        try schema.watermarks.get(WatermarkRow.key(subject).octets, in: transaction) { WatermarkRow.watermark($0) }
     }
 
     /// Kills everything of a subject that was issued up to now or, with a time, before that time. Returns its journal number.
@@ -220,8 +285,7 @@ public final class StoreWriter {
             } else {
                 Watermark(journalNumber: number, issuedBefore: old?.issuedBefore ?? .always)
             }
-        try put(schema.watermarks, WatermarkRow.key(subject), WatermarkRow.row(watermark), in: transaction)
-        publication.watermarks.append((subject, watermark))
+        try putWatermark(subject, watermark, in: transaction)
         return number
     }
 
@@ -234,7 +298,8 @@ public final class StoreWriter {
         if text.isEmpty { return 0 }
         if let number = interning.number(kind, text) { return number }
         let number = try interning.assign(kind, text)
-        try put(schema.interned, TableKey.interned(UInt8(kind.rawValue), number), text, in: transaction)
+        changes += 1
+        try schema.interned.put(TableKey.interned(UInt8(kind.rawValue), number), text, in: transaction)
         try setNumber(.internedHighest(kind), UInt64(number), in: transaction)
         return number
     }
@@ -243,12 +308,7 @@ public final class StoreWriter {
     public func client(
         _ number: UInt32, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> ClientDefinition? {
-        let row = try naming { () throws -> [UInt8]? in
-            try transaction.get(schema.clients, key: UInt64(number)) { $0.copied() }
-        }
-        guard let row else { return nil }
-        guard let client = ClientDefinition(row: row.octets, number: number) else { throw .corrupt(table: "clients") }
-        return client
+        try schema.clients.get(UInt64(number), in: transaction) { ClientDefinition(row: $0, number: number) }
     }
 
     /// The clients that this transaction has changed so far, which ``ClientDirectory`` does not know of yet.
@@ -259,9 +319,7 @@ public final class StoreWriter {
         _ client: ClientDefinition, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
         changes += 1
-        _ = try naming { () throws in
-            try transaction.put(schema.clients, key: UInt64(client.number), value: client.row.octets)
-        }
+        try schema.clients.put(UInt64(client.number), client.row, in: transaction)
         try journal(.clientChanged, subject: Array(client.clientID.utf8), in: transaction)
         publication.clients.append(client)
     }
@@ -278,7 +336,12 @@ public final class StoreWriter {
     ) throws(StoreFailure) {
         var bytes: [UInt8] = []
         bytes.append(word64: value)
-        try put(schema.meta, name.key, bytes, in: transaction)
+        try setMeta(name, bytes, in: transaction)
+    }
+
+    func setMeta(_ name: MetaName, _ value: [UInt8], in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        changes += 1
+        try MetaTable(schema).put(name, value, in: transaction)
     }
 
     // MARK: Peppers
@@ -294,7 +357,7 @@ public final class StoreWriter {
 
     /// Makes a pepper the newest: stores its check value now; readers tag with it once this is committed, not before.
     public func addPepper(_ pepper: Pepper, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
-        try put(schema.meta, MetaName.pepperCheck(pepper.number).key, pepper.checkValue, in: transaction)
+        try setMeta(.pepperCheck(pepper.number), pepper.checkValue, in: transaction)
         try setNumber(.pepperHighest, UInt64(pepper.number), in: transaction)
         try journal(.pepperAdded, subject: Array("\(pepper.number)".utf8), in: transaction)
         publication.peppersAdded.append(pepper)
@@ -304,8 +367,9 @@ public final class StoreWriter {
     public func retirePepper(_ number: UInt16, in transaction: borrowing WriteTransaction) throws(StoreFailure) -> Bool
     {
         let key = MetaName.pepperCheck(number).key
-        guard try naming({ () throws in try transaction.contains(schema.meta, key: key.octets) }) else { return false }
-        try delete(schema.meta, key, in: transaction)
+        guard try schema.meta.contains(key.octets, in: transaction) else { return false }
+        changes += 1
+        try schema.meta.delete(key, in: transaction)
         try journal(.pepperRetired, subject: Array("\(number)".utf8), in: transaction)
         publication.peppersRetired.append(number)
         return true
@@ -324,9 +388,7 @@ public final class StoreWriter {
             number: journalNumber, event: event, kind: kind, time: now, id: id, issuedBefore: issuedBefore,
             subject: subject)
         changes += 1
-        _ = try naming { () throws in
-            try transaction.put(schema.journal, key: entry.number, value: entry.row.octets, append: true)
-        }
+        try schema.journal.put(entry.number, entry.row, append: true, in: transaction)
         publication.journalNumber = entry.number
         if !event.endsNothing { publication.otherNumber = entry.number }
         return entry.number
@@ -343,10 +405,41 @@ public final class StoreWriter {
     /// Forgets the oldest journal entries up to a number. Only for the sweep.
     func forgetJournal(_ number: UInt64, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
         changes += 1
-        _ = try naming { () throws in try transaction.delete(schema.journal, key: number) }
+        try schema.journal.delete(number, in: transaction)
     }
 
     // MARK: Rows
+
+    /// Whoever writes to a table by itself says so here, before.
+    func noteChange() { changes += 1 }
+
+    @discardableResult
+    private func put(
+        _ credential: StoredCredential, overwrite: Bool, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) -> Bool {
+        changes += 1
+        let (id, table) = (credential.record.id.rawValue, schema.table(of: credential.record.kind))
+        // Appended, a row fills the last page and begins the next; else the page would be split in two halves.
+        var isLast = false
+        if table.name == .tokens { isLast = try table.lastKey(in: transaction) < id }
+        return try table.put(id, credential.row, overwrite: overwrite || isLast, append: isLast, in: transaction)
+    }
+
+    /// The kind is the value: the sweep need not read the row of what it keeps for longer.
+    private func putExpiry(
+        _ credential: StoredCredential, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
+        let record = credential.record
+        guard record.expiresAt < .never else { return }
+        try put(schema.expiry, TableKey.expiry(record.expiresAt, record.id), [record.kind.rawValue], in: transaction)
+    }
+
+    private func putOwner(
+        _ credential: StoredCredential, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
+        guard !credential.owner.isEmpty else { return }
+        try put(schema.owners, TableKey.owner(credential.owner, credential.record.id), [], in: transaction)
+    }
 
     @discardableResult
     func put(

@@ -1,7 +1,12 @@
 import CredentialModel
+import LMDB
 import RecordCache
 
 /// How a watermark lies in its table: kind and exact subject as the key, two numbers as the value.
+///
+/// A watermark that cannot be found revives all that it killed, and no code of its own row can tell. So `meta` keeps how many
+/// there are and the XOR of their codes (``Sum``), which is compared whenever all are read: at the start, by followers, and by
+/// `store check`.
 enum WatermarkRow {
     static func key(_ subject: WatermarkSubject) -> [UInt8] {
         switch subject {
@@ -47,5 +52,84 @@ enum WatermarkRow {
         case .client(let number): (.clientRevoked, Array("\(number)".utf8))
         case .family(let number): (.familyRevoked, Array("\(number)".utf8))
         }
+    }
+
+    /// What `meta` keeps of all watermarks together.
+    struct Sum: Equatable {
+        var count: UInt64 = 0
+        var codes: UInt64 = 0
+
+        mutating func add(_ sealed: RawSpan) {
+            count &+= 1
+            codes ^= sealed.word64(at: sealed.byteCount &- AuthenticatedTable.codeBytes)
+        }
+
+        mutating func remove(_ sealed: RawSpan) {
+            count &-= 1
+            codes ^= sealed.word64(at: sealed.byteCount &- AuthenticatedTable.codeBytes)
+        }
+
+        init() {}
+
+        /// As `meta` has it; nil when it has none.
+        init?(_ meta: MetaTable, in transaction: borrowing some ReadableTransaction & ~Copyable) throws(StoreFailure) {
+            guard let value = try meta.value(.watermarkSum, in: transaction), value.count == 16 else { return nil }
+            count = value.octets.word64(at: 0)
+            codes = value.octets.word64(at: 8)
+        }
+
+        func write(_ meta: MetaTable, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+            var value: [UInt8] = []
+            value.append(word64: count)
+            value.append(word64: codes)
+            try meta.put(.watermarkSum, value, in: transaction)
+        }
+    }
+
+    /// Shows every watermark.
+    /// - Throws: ``StoreFailure/damaged(table:row:)`` when one is damaged, is missing or is not of this store.
+    static func readAll(
+        _ schema: Schema, in transaction: borrowing some ReadableTransaction & ~Copyable,
+        _ body: (WatermarkSubject, Watermark) throws -> Void
+    ) throws {
+        let table = schema.watermarks
+        var sum = Sum()
+        try table.scan(
+            from: nil, in: transaction,
+            reading: { key, row in
+                guard let subject = subject(key), let watermark = watermark(row) else { return nil }
+                sum.add(table.sealed(row.copied(), key: key.copied()).octets)
+                return (subject, watermark)
+            }
+        ) { (found: (WatermarkSubject, Watermark)) in
+            try body(found.0, found.1)
+            return .next
+        }
+        guard try sum == Sum(MetaTable(schema), in: transaction) else {
+            let failure = StoreFailure.damaged(table: "watermarks", row: "that is missing")
+            schema.damage.note(failure)
+            throw failure
+        }
+    }
+}
+
+extension StoreWriter {
+    /// Writes a watermark, and what `meta` keeps of all of them.
+    func putWatermark(
+        _ subject: WatermarkSubject, _ watermark: Watermark, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
+        let key = WatermarkRow.key(subject)
+        let row = WatermarkRow.row(watermark)
+        let table = schema.watermarks
+        let old = try table.get(key.octets, in: transaction) { $0.copied() }
+        guard var sum = try WatermarkRow.Sum(MetaTable(schema), in: transaction) else {
+            throw .damaged(table: "meta", row: "watermark-sum")
+        }
+        if let old { sum.remove(table.sealed(old, key: key).octets) }
+        sum.add(table.sealed(row, key: key).octets)
+        noteChange()
+        try table.put(key, row, in: transaction)
+        try sum.write(MetaTable(schema), in: transaction)
+        publication.watermarks.append((subject, watermark))
     }
 }

@@ -40,6 +40,7 @@ extension Issuer {
                 let issued = try await write(creates: true) { writer, transaction in
                     var issued: [(StoredCredential, SecretText)] = []
                     for newborn in newborns {
+                        let newborn = try newborn.numbered(by: writer, store: store, in: transaction)
                         var credential = newborn.credential
                         try fill(writer, transaction, &credential.record)
                         try writer.insertNewborn(credential, in: transaction)

@@ -18,16 +18,17 @@ extension Issuer {
             guard let newborn = Newborn.mint(kind: .accessToken, store: store, owner: owner, name: nil) else {
                 throw DrawAgain()
             }
-            try await write(creates: true) { writer, transaction in
+            return try await write(creates: true) { writer, transaction in
                 let client = try writer.livingClient(clientID, store: store, in: transaction)
+                let newborn = try newborn.numbered(by: writer, store: store, in: transaction)
                 var row = newborn.credential
                 row.record.client = client.number
                 row.record.issuedAt = writer.now
                 row.record.expiresAt = writer.now.adding(seconds)
                 try writer.set(grants, of: &row.record, in: transaction)
                 try writer.insertNewborn(row, in: transaction)
+                return newborn.secret
             }
-            return newborn.secret
         }
         return TokenAnswer(accessToken: secret, expiresInSeconds: seconds, refreshToken: nil, scope: scope)
     }

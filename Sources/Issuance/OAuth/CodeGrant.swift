@@ -131,7 +131,10 @@ extension StoreWriter {
         let answer = try giveTokens(
             of: code, newborn, scope: scope, audience: audience, refreshes: client.grants.contains("refresh_token"),
             issuer: issuer, in: transaction)
-        try spend(code, successor: nil, in: transaction)
+        // Without refresh tokens the grant is over with its access token: nothing is left then that a second use could end.
+        let refreshes = client.grants.contains("refresh_token")
+        try spend(
+            code, successor: nil, endsAt: refreshes ? nil : now.adding(answer.expiresInSeconds), in: transaction)
         return answer
     }
 }

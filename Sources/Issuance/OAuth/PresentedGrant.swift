@@ -32,12 +32,14 @@ extension StoreWriter {
     }
 
     /// Marks a code or a refresh token as used. It stays until its grant is over, so that a second use is noticed.
+    /// - Parameter end: when the grant is over; nil: as was said when it began.
     func spend(
-        _ old: StoredCredential, successor: CredentialID?, in transaction: borrowing WriteTransaction
+        _ old: StoredCredential, successor: CredentialID?, endsAt end: UnixSeconds? = nil,
+        in transaction: borrowing WriteTransaction
     ) throws {
         var spent = old
         spent.record.flags.insert(.revoked)
-        spent.record.expiresAt = max(old.record.expiresAt, old.grantEndsAt ?? .always)
+        spent.record.expiresAt = max(old.record.expiresAt, end ?? old.grantEndsAt ?? .always)
         spent.revokedAt = old.revokedAt ?? now
         spent.successor = successor ?? old.successor
         try replace(old, by: spent, event: .redeemed, in: transaction)

@@ -85,7 +85,8 @@ extension StoreWriter {
     ) throws -> TokenAnswer {
         let grantEndsAt = parent.grantEndsAt ?? parent.record.expiresAt
         let seconds = min(issuer.policy.accessTokenSecondsDefault, issuer.policy.accessTokenSecondsMax)
-        var access = newborn.access.row(owner: parent.owner) { record in
+        let token = try newborn.access.numbered(by: self, store: issuer.store, in: transaction)
+        var access = token.row(owner: parent.owner) { record in
             record.client = parent.record.client
             record.family = parent.record.family
             record.issuedAt = now
@@ -110,7 +111,7 @@ extension StoreWriter {
             try insertNewborn(refresh, in: transaction)
         }
         return TokenAnswer(
-            accessToken: newborn.access.secret, expiresInSeconds: seconds,
+            accessToken: token.secret, expiresInSeconds: seconds,
             refreshToken: refreshes ? newborn.refresh.secret : nil, scope: scope)
     }
 }

@@ -38,8 +38,16 @@ extension Issuer {
             var relatives: [CredentialID] = []
             while let id = waiting.popLast() {
                 guard seen.insert(id).inserted, seen.count <= Self.chainMax else { continue }
-                guard let old = try writer.credential(id, in: transaction) else {
+                let old: StoredCredential
+                switch try writer.find(id, in: transaction) {
+                case .intact(let found): old = found
+                case .absent:
                     report.unknown.append(id)
+                    continue
+                case .damaged:
+                    // Nobody can tell what it was; whoever asks to end it means just that.
+                    try writer.endDamaged(id, in: transaction)
+                    report.revoked.append(id)
                     continue
                 }
                 let kin = [old.predecessor, old.successor].compactMap { $0 }
@@ -62,9 +70,14 @@ extension Issuer {
                 try writer.audit(deed, by: actor, in: transaction)
             }
             for id in relatives where seen.insert(id).inserted {
-                guard let relative = try writer.credential(id, in: transaction) else { continue }
-                if try !writer.isRevoked(relative, in: transaction), relative.record.expiresAt > writer.now {
-                    report.livingRelatives.append(id)
+                switch try writer.find(id, in: transaction) {
+                case .absent: continue
+                // It may be alive, for all that anybody can tell.
+                case .damaged: report.livingRelatives.append(id)
+                case .intact(let relative):
+                    if try !writer.isRevoked(relative, in: transaction), relative.record.expiresAt > writer.now {
+                        report.livingRelatives.append(id)
+                    }
                 }
             }
             return report

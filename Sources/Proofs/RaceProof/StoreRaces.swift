@@ -183,7 +183,7 @@ enum StoreRaces {
         let lost = Atomic<Int>(0)
         while report.rounds < arguments.storeRounds, !arguments.deadline.hasPassed {
             let ids = (0..<250).map { _ in CredentialID.random() }
-            let end = store.clock.now().adding(-Sweep.retentionSeconds - 60)
+            let end = store.clock.now().adding(-RetentionPolicy().keySeconds - 60)
             try await store.write(creates: true) { writer, transaction in
                 for id in ids {
                     var record = CredentialRecord(

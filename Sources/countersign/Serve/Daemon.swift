@@ -103,7 +103,7 @@ struct Daemon: Sendable {
         let network = try controlNetwork(administration, logger, announcement)
         let upkeep = Upkeep(
             store: store, identity: settings.identity, keyWarningSeconds: settings.lifetimes.keyWarningSeconds,
-            reloadPolicies: reloadingPolicies(of: dataPlane, logger), logger: logger)
+            retention: settings.retention, reloadPolicies: reloadingPolicies(of: dataPlane, logger), logger: logger)
         let services = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 // Ended in reverse order: the data plane drains before administration goes.

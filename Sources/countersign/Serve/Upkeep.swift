@@ -12,6 +12,7 @@ struct Upkeep: Service {
     let store: CredentialStore
     let identity: TLSIdentity?
     let keyWarningSeconds: Int64
+    let retention: RetentionPolicy
     /// Reads the policies again, on SIGHUP; nil where there are none.
     let reloadPolicies: (@Sendable () throws -> Void)?
     let logger: Logger
@@ -79,13 +80,25 @@ struct Upkeep: Service {
         }
     }
 
+    /// One line for all reads since the last: a row that is damaged may be asked for thousands of times a second.
+    private func reportDamage(since known: inout UInt64) {
+        let count = store.damage.count
+        guard count > known, let last = store.damage.last else { return }
+        logger.error(
+            "reads met damaged rows; what they would have decided is answered with 503",
+            metadata: ["count": "\(count - known)", "last": "\(last)"])
+        known = count
+    }
+
     private func keepUp() async {
         var round = 0
+        var damage: UInt64 = 0
         while !Task.isCancelled {
             try? await Task.sleep(for: .seconds(Self.certificateSeconds))
             guard !Task.isCancelled else { return }
             reload { try $0.reloadIfChanged() }
             await writeUses()
+            reportDamage(since: &damage)
             round += 1
             if round % Self.sweepRounds == 0 { await sweep() }
         }
@@ -133,14 +146,21 @@ struct Upkeep: Service {
             logger.error("dead readers were not looked for", metadata: ["reason": "\(error)"])
         }
         do {
-            let report = try await Sweep.run(on: store)
+            let report = try await Sweep.run(on: store, retention: retention)
             if report.paused {
                 logger.warning("the wall clock is far ahead of the boot clock: the sweep pauses")
             }
         } catch {
             logger.error("the sweep failed", metadata: ["reason": "\(error)"])
         }
+        do {
+            try noteFill()
+        } catch {
+            logger.error("how full the store is was not noted", metadata: ["reason": "\(error)"])
+        }
     }
+
+    private func noteFill() throws { try store.noteFill() }
 
     private func removeDeadReaders() throws -> Int {
         try store.removeDeadReaders()

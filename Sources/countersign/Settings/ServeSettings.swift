@@ -1,6 +1,7 @@
 import Configuration
 import ControlPlane
 import CredentialModel
+import CredentialStore
 import DataPlane
 import Foundation
 import Issuance
@@ -36,6 +37,7 @@ struct ServeSettings: Sendable {
     var policyPath: String?
     var lifetimes: LifetimePolicy
     var grants: GrantPolicy
+    var retention: RetentionPolicy
     var logLevel: Logger.Level
     /// Names of earlier versions that are still taken, each in a sentence.
     var notes: [String]
@@ -112,6 +114,7 @@ struct ServeSettings: Sendable {
         let lives = Lives(reader, faults)
         lifetimes = lives.lifetimes
         grants = lives.grants
+        retention = lives.retention
         logLevel =
             faults.value {
                 try reader.text(.logLevel).map { text in
@@ -291,6 +294,7 @@ struct ServeSettings: Sendable {
 private struct Lives {
     let lifetimes: LifetimePolicy
     let grants: GrantPolicy
+    let retention: RetentionPolicy
 
     init(_ reader: SettingsReader, _ faults: FaultList) {
         func seconds(_ setting: Setting, from least: Int = 1, to most: Int = .max) -> Int64? {
@@ -305,6 +309,11 @@ private struct Lives {
             refreshIdleSeconds: seconds(.refreshIdleSeconds) ?? 30 * 86_400,
             refreshAbsoluteSeconds: seconds(.refreshAbsoluteSeconds) ?? 90 * 86_400,
             reuseLeewaySeconds: seconds(.refreshReuseLeeway, from: 0, to: 60) ?? 0)
+        retention = RetentionPolicy(
+            tokenSeconds: seconds(.retentionTokenSeconds, from: 0, to: 86_400) ?? 900,
+            keySeconds: seconds(.retentionKeySeconds, from: 0) ?? 7 * 86_400,
+            journalSeconds: seconds(.retentionJournalSeconds, from: 60) ?? 7 * 86_400,
+            journalPercent: faults.value { try reader.number(.retentionJournalPercent, from: 1, to: 50) } ?? 10)
         let pairs: [(Setting, Int64?, Setting, Int64?)] = [
             (.keySecondsDefault, lifetimes.keySecondsDefault, .keySecondsMax, lifetimes.keySecondsMax),
             (

@@ -42,6 +42,10 @@ enum Setting: String, CaseIterable {
     case keyWarningSeconds = "lifetimes.key-warning-seconds"
     case refreshIdleSeconds = "lifetimes.refresh-token-idle-seconds"
     case refreshAbsoluteSeconds = "lifetimes.refresh-token-absolute-seconds"
+    case retentionTokenSeconds = "retention.token-seconds"
+    case retentionKeySeconds = "retention.key-seconds"
+    case retentionJournalSeconds = "retention.journal-seconds"
+    case retentionJournalPercent = "retention.journal-percent"
     case refreshReuseLeeway = "refresh.reuse-leeway-seconds"
     case logLevel = "log-level"
 
@@ -58,9 +62,10 @@ enum Setting: String, CaseIterable {
         switch self {
         case .listen, .grpcListen, .controlListen, .trustedProxies, .verifySources, .corsOrigins: .list
         case .demoLogin, .adminPage: .truth
-        case .threads, .connectionsMax: .number
+        case .threads, .connectionsMax, .retentionJournalPercent: .number
         case .drainSeconds, .keySecondsDefault, .keySecondsMax, .accessTokenSecondsDefault, .accessTokenSecondsMax,
-            .refreshIdleSeconds, .refreshAbsoluteSeconds, .refreshReuseLeeway, .keyWarningSeconds:
+            .refreshIdleSeconds, .refreshAbsoluteSeconds, .refreshReuseLeeway, .keyWarningSeconds,
+            .retentionTokenSeconds, .retentionKeySeconds, .retentionJournalSeconds:
             .seconds
         case .storeMapBytes, .cacheBytes, .bufferBytes: .bytes
         default: .text

@@ -80,10 +80,10 @@ import Verification
         let found = try await findings { fixture, credential, _, transaction in
             let cut = credential.row.dropLast()
             try transaction.put(
-                fixture.store.schema.credentials, key: credential.record.id.rawValue, value: Array(cut).octets)
+                fixture.store.schema.credentials.database, key: credential.record.id.rawValue, value: Array(cut).octets)
             var long = credential
             long.owner = [UInt8](repeating: 0x61, count: 600)
-            try transaction.put(fixture.store.schema.credentials, key: 4_711, value: long.row.octets)
+            try fixture.store.schema.credentials.put(4_711, long.row, in: transaction)
         }
         // The cut row, the long one, and the owner's entry that leads to the cut one.
         #expect(found.filter { $0.contains("damaged") }.count == 2 && found.count == 3)
@@ -97,32 +97,33 @@ import Verification
             row.record.networks = 97
             row.record.client = 96
             row.record.pepper = 95
-            try transaction.put(
-                fixture.store.schema.credentials, key: row.record.id.rawValue, value: row.row.octets)
+            try fixture.store.schema.credentials.put(row.record.id.rawValue, row.row, in: transaction)
         }
         #expect(found.count == 5)
     }
 
     @Test func `finds gaps, damage and a wrong end of the journal`() async throws {
         let gap = try await findings { fixture, _, _, transaction in
-            try transaction.delete(fixture.store.schema.journal, key: 2)
-            try transaction.put(fixture.store.schema.journal, key: 3, value: [UInt8](repeating: 0xFF, count: 5).octets)
+            try transaction.delete(fixture.store.schema.journal.database, key: 2)
+            let table = fixture.store.schema.journal.database
+            try transaction.put(table, key: 3, value: [UInt8](repeating: 0xFF, count: 5).octets)
         }
         #expect(gap.count == 2)
         let end = try await findings { fixture, _, _, transaction in
-            try transaction.put(fixture.store.schema.journal, key: .max, value: [UInt8](repeating: 0, count: 2).octets)
+            let table = fixture.store.schema.journal.database
+            try transaction.put(table, key: .max, value: [UInt8](repeating: 0, count: 2).octets)
         }
         #expect(end.count == 3)
         let meta = try await findings { fixture, _, writer, transaction in
-            try writer.put(fixture.store.schema.meta, MetaName.journalNumber.key, [1, 2], in: transaction)
+            try writer.setMeta(.journalNumber, [1, 2], in: transaction)
         }
         #expect(meta.count == 1)
     }
 
     @Test func `finds damaged aliases`() async throws {
         let found = try await findings { fixture, _, writer, transaction in
-            try writer.put(fixture.store.schema.aliases, [UInt8](0..<16), [1, 2, 3], in: transaction)
-            try writer.put(fixture.store.schema.aliases, [7], [UInt8](0..<8), in: transaction)
+            try fixture.store.schema.aliases.put([UInt8](0..<16), [1, 2, 3], in: transaction)
+            try fixture.store.schema.aliases.put([7], [UInt8](0..<8), in: transaction)
         }
         #expect(found.count == 2)
     }

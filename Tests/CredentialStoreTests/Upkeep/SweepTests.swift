@@ -25,7 +25,7 @@ import Testing
         }.id
     }
 
-    @Test func `takes away what expired more than seven days ago and nothing else`() async throws {
+    @Test func `takes away keys that expired more than seven days ago and nothing else`() async throws {
         let fixture = try Fixture()
         let long = try await expired(fixture, Self.week + 100)
         let recent = try await expired(fixture, Self.week - 3_600)
@@ -148,7 +148,7 @@ import Testing
 
     @Test func `keeps the journal below a tenth of the map`() async throws {
         let fixture = try Fixture(options: StoreOptions(mapBytes: 2 << 20, cacheBytes: 1 << 20, readersMax: 16))
-        let entriesMax = (2 << 20) / 100 * Sweep.journalPercentMax / 48
+        let entriesMax = (2 << 20) / 100 * 10 / Sweep.journalEntryBytes
         for _ in 0..<6 {
             try await fixture.store.write(creates: false) { writer, transaction in
                 for _ in 0..<1_000 {

@@ -141,7 +141,7 @@ import Testing
         let fixture = try Fixture()
         #expect(try await intern("a", fixture) == 1)
         try await fixture.store.write(creates: false) { writer, transaction in
-            try writer.delete(fixture.store.schema.interned, TableKey.interned(1, 1), in: transaction)
+            try fixture.store.schema.interned.delete(TableKey.interned(1, 1), in: transaction)
         }
         let again = try fixture.reopened()
         #expect(try await intern("b", again) == 2)
@@ -173,7 +173,7 @@ import Testing
         try await fixture.store.write(creates: true) { writer, transaction in
             try writer.setAlias(key, CredentialID(rawValue: 77), in: transaction)
             let note = MetaName.foreignScheme(ForeignScheme.raw.name).key
-            try writer.delete(writer.schema.meta, note, in: transaction)
+            try writer.schema.meta.delete(note, in: transaction)
         }
         let again = try fixture.reopened()
         #expect(again.store.published.foreignSchemes.contains(.raw))

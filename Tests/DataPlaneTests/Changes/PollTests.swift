@@ -109,7 +109,7 @@ import Testing
 
     private func write(_ entry: JournalEntry, to store: CredentialStore) throws -> Bool {
         try store.environment.write { transaction in
-            try transaction.put(store.schema.journal, key: entry.number, value: entry.row.octets, append: true)
+            try store.schema.journal.put(entry.number, entry.row, append: true, in: transaction)
         }.value
     }
 
@@ -261,7 +261,7 @@ import Testing
             _ = try await server.issuer.revoke([try await server.key().id], chain: false)
             let store = server.fixture.store
             try await store.write(creates: false) { _, transaction in
-                _ = try transaction.put(store.schema.journal, key: end + 2, value: [99, 1].octets)
+                _ = try transaction.put(store.schema.journal.database, key: end + 2, value: [99, 1].octets)
             }
             let answer = try await client.ask(changes("?after=\(end)", caller.authorization))
             #expect(answer.status == 503 && answer["Retry-After"] == "1")

@@ -197,7 +197,8 @@ import Testing
             let key = try await server.key()
             let store = server.fixture.store
             try await store.write(creates: false) { _, transaction in
-                _ = try transaction.put(store.schema.credentials, key: key.id.rawValue, value: [1, 2, 3].octets)
+                let table = store.schema.credentials.database
+                _ = try transaction.put(table, key: key.id.rawValue, value: [1, 2, 3].octets)
             }
             #expect(try await client.code(check("/x", ["authorization": "ApiKey \(key.secret)"])) == .unavailable)
             let trouble = server.server.figures.verifications

@@ -11,7 +11,7 @@ import Testing
     /// Overwrites a row with what is none.
     private func damage(_ id: CredentialID, in store: CredentialStore) async throws {
         try await store.write(creates: false) { writer, transaction in
-            _ = try transaction.put(store.schema.credentials, key: id.rawValue, value: [1, 2, 3].octets)
+            _ = try transaction.put(store.schema.credentials.database, key: id.rawValue, value: [1, 2, 3].octets)
         }
     }
 
@@ -23,7 +23,7 @@ import Testing
         let row = credential.row
         let store = server.fixture.store
         try await store.write(creates: false) { _, transaction in
-            _ = try transaction.put(store.schema.credentials, key: key.id.rawValue, value: row.octets)
+            _ = try store.schema.credentials.put(key.id.rawValue, row, in: transaction)
         }
         return key.secret
     }

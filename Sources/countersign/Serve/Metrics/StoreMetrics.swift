@@ -19,10 +19,19 @@ struct StoreMetrics: Sendable {
                 "countersign_store_oldest_reader_transactions",
                 "Transactions committed since the snapshot of the oldest reader: what it pins makes the file grow.",
                 "oldest_reader_lag")
-            gauge("countersign_store_credentials", "Rows, dead ones included until they are swept.", "credentials")
+            text.single(
+                "countersign_store_credentials", .gauge, "Rows, dead ones included until they are swept.",
+                (values["credentials"] ?? 0) + (values["tokens"] ?? 0))
             gauge("countersign_store_waiting_mutations", "Mutations that wait for the writer.", "waiting_mutations")
             gauge("countersign_cache_capacity_records", "Records that the cache has room for.", "cache_capacity")
         }
+        text.single(
+            "countersign_store_full_in_seconds", .gauge,
+            "Seconds until nothing more can be issued, at the rate of the last hour; +Inf while the store does not fill.",
+            store.secondsUntilFull.map(Double.init) ?? .infinity)
+        text.single(
+            "countersign_store_damaged_reads_total", .counter,
+            "Reads that met a row which is not as it was written; answered with 503.", store.damage.count)
         let commits = store.commits
         text.single("countersign_store_commits_total", .counter, "Durable commits.", commits.commits)
         text.single("countersign_store_mutations_total", .counter, "Mutations in them.", commits.mutations)

@@ -1,0 +1,58 @@
+import LMDB
+import Synchronization
+
+/// When the store will be full, if it fills on as it did during the last hour.
+///
+/// Creations stop at ``HeadRoom/createPercentMax`` of the map, so that is what "full" means here. What is issued and swept in
+/// balance does not fill it: the rate is that of the occupied bytes, free pages not counted.
+public final class FillForecast: Sendable {
+    private struct Sample {
+        var seconds: Int64
+        var occupiedBytes: Int
+    }
+
+    private let samples = Mutex<[Sample]>([])
+    private static let hourSeconds: Int64 = 3_600
+    /// Samples less far apart than that tell no rate.
+    private static let secondsMin: Int64 = 300
+
+    init() {}
+
+    /// Notes how full the store is, about once a minute.
+    /// - Parameter seconds: on a clock that is not set.
+    func note(occupiedBytes: Int, at seconds: Int64) {
+        samples.withLock { samples in
+            samples.append(Sample(seconds: seconds, occupiedBytes: occupiedBytes))
+            // One from an hour ago, or the nearest before, stays.
+            while samples.count > 2, samples[1].seconds <= seconds - Self.hourSeconds { samples.removeFirst() }
+            if samples.count > 2_000 { samples.removeFirst() }
+        }
+    }
+
+    /// Seconds until creations are refused; nil while the store does not fill, and in the first five minutes.
+    func secondsUntilFull(limitBytes: Int) -> Int64? {
+        samples.withLock { samples in
+            guard let first = samples.first, let last = samples.last, last.seconds - first.seconds >= Self.secondsMin
+            else { return nil }
+            let rest = Double(max(0, limitBytes - last.occupiedBytes))
+            if rest == 0 { return 0 }
+            let rate = Double(last.occupiedBytes - first.occupiedBytes) / Double(last.seconds - first.seconds)
+            guard rate > 0 else { return nil }
+            return Int64(min(rest / rate, 1e15))
+        }
+    }
+}
+
+extension CredentialStore {
+    /// Notes how full the store is, for ``secondsUntilFull``. Once a minute.
+    @available(*, noasync)
+    public func noteFill(at seconds: Int64 = TrustedClock.Reading.current.boot) throws(StoreFailure) {
+        let statistics = try naming { () throws in try environment.statistics() }
+        forecast.note(occupiedBytes: statistics.occupiedBytes, at: seconds)
+    }
+
+    /// Seconds until creations are refused, at the rate of the last hour; nil while the store does not fill.
+    public var secondsUntilFull: Int64? {
+        forecast.secondsUntilFull(limitBytes: mapBytes / 100 * HeadRoom.createPercentMax)
+    }
+}

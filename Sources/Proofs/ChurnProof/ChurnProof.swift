@@ -1,0 +1,198 @@
+import CredentialDigest
+import CredentialModel
+import CredentialStore
+import Foundation
+import Issuance
+import RecordCache
+
+// A store that issues access tokens for ever must come to a size and stay there, and a commit must not become slower. Waiting
+// for that takes hours of a real clock; so here the clock is a parameter: tokens are issued as by client credentials, at a rate
+// of so many in a second of the proof's time, and each minute of that time the sweep runs. A commit takes `perCommit` of them.
+//
+// Two figures are held. Commits of the last tenth against those of the first tenth after the store has come to its size. And
+// bytes for a token: what the file occupies at its steady size, for each token that is there then, with the journal's entries
+// of the same tokens; the map and the journal's share are chosen so that the journal goes back about as far as the tokens do.
+
+@main struct ChurnProof {
+    static let usage = """
+        usage: ChurnProof FOLDER [--tokens N] [--rate N] [--life SECONDS] [--retention SECONDS] [--per-commit N]
+                          [--ratio-max R] [--bytes-max N] [--revoked PERCENT]
+        Exits with 0 when both figures hold, 1 when one does not, 2 when the proof could not be run.
+        """
+
+    static func main() async {
+        do {
+            guard let settings = Settings(CommandLine.arguments) else {
+                print(usage)
+                exit(2)
+            }
+            exit(try await Churn(settings).run() ? 0 : 1)
+        } catch {
+            print("not run: \(error)")
+            exit(2)
+        }
+    }
+}
+
+struct Settings {
+    let folder: String
+    var tokens = 1_000_000
+    var rate = 5_000
+    var lifeSeconds: Int64 = 40
+    var retentionSeconds: Int64 = 10
+    var perCommit = 500
+    var ratioMax = 1.2
+    var bytesMax = 300.0
+    var revokedPercent = 0
+
+    init?(_ arguments: [String]) {
+        var rest = arguments.dropFirst()
+        guard let folder = rest.popFirst(), !folder.hasPrefix("-") else { return nil }
+        self.folder = folder
+        while let name = rest.popFirst() {
+            guard let text = rest.popFirst(), let value = Double(text), value >= 0 else { return nil }
+            switch name {
+            case "--tokens": tokens = Int(value)
+            case "--rate": rate = max(1, Int(value))
+            case "--life": lifeSeconds = Int64(value)
+            case "--retention": retentionSeconds = Int64(value)
+            case "--per-commit": perCommit = max(1, Int(value))
+            case "--ratio-max": ratioMax = value
+            case "--bytes-max": bytesMax = value
+            case "--revoked": revokedPercent = Int(value)
+            default: return nil
+            }
+        }
+    }
+
+    /// Tokens that are there at the steady size.
+    var alive: Int { rate * Int(lifeSeconds + retentionSeconds) }
+}
+
+struct Churn {
+    let settings: Settings
+    let store: CredentialStore
+
+    init(_ settings: Settings) throws {
+        self.settings = settings
+        try FileManager.default.createDirectory(
+            atPath: settings.folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        let peppers = try PepperFileOnDisk.create(settings.folder + "/peppers")
+        // A journal entry is taken for 40 bytes: five percent of the map hold those of the tokens that are there, and those of
+        // their revocations.
+        let journalBytes = settings.alive * 40 * (100 + settings.revokedPercent) / 100
+        store = try CredentialStore.create(
+            in: settings.folder + "/store", vendor: .iiniit, peppers: peppers,
+            options: StoreOptions(
+                mapBytes: journalBytes * 20, cacheBytes: RecordCache.bytesMin, readersMax: 16))
+    }
+
+    /// - Returns: whether both figures hold.
+    func run() async throws -> Bool {
+        defer { close() }
+        let retention = RetentionPolicy(
+            tokenSeconds: settings.retentionSeconds,
+            // Its entries have the real time, which stands nearly still: they go by their number.
+            journalSeconds: 10 * 365 * 86_400, journalPercent: 5)
+        let start = store.clock.now()
+        let boot = TrustedClock.Reading.current.boot
+        var issued = 0
+        var commits: [(issued: Int, seconds: Double)] = []
+        var sweptSeconds = 0.0
+        var swept = 0
+        var sweptAt: Int64 = 0
+        // Sixty sweeps in the life of a token, as each minute of an hour.
+        let sweepEvery = max(1, (settings.lifeSeconds + settings.retentionSeconds) / 60)
+        while issued < settings.tokens {
+            let seconds = Int64(issued / settings.rate)
+            let instant = instant(after: start, issued)
+            let begun = ContinuousClock.now
+            try await issue(settings.perCommit, at: start.adding(seconds), instant, number: issued)
+            commits.append((issued, (ContinuousClock.now - begun) / .seconds(1)))
+            issued += settings.perCommit
+            if seconds >= sweptAt + sweepEvery {
+                sweptAt = seconds
+                let begun = ContinuousClock.now
+                swept += try await Sweep.run(
+                    on: store, retention: retention,
+                    reading: TrustedClock.Reading(wall: start.rawValue + seconds, boot: boot + seconds)
+                ).credentials
+                sweptSeconds += (ContinuousClock.now - begun) / .seconds(1)
+            }
+        }
+        return try report(commits, swept: swept, sweptSeconds: sweptSeconds)
+    }
+
+    private func instant(after start: UnixSeconds, _ issued: Int) -> UInt64 {
+        UInt64(start.rawValue) << 32 + (UInt64(issued) << 32) / UInt64(settings.rate)
+    }
+
+    /// One commit, as a grant of client credentials issues: an owner of eleven letters, scopes, an audience.
+    private func issue(_ count: Int, at time: UnixSeconds, _ instant: UInt64, number: Int) async throws {
+        let (life, pepper, revoked) = (settings.lifeSeconds, store.peppers.newest.number, settings.revokedPercent)
+        try await store.write(creates: true) { writer, transaction in
+            let client = try writer.intern(.client, Array("client".utf8), in: transaction)
+            let scopes = try writer.intern(.scopes, Array("read write".utf8), in: transaction)
+            let owner = Array("0Aclient\(number / count % 100 + 100)".utf8)
+            for index in 0..<count {
+                let id = try writer.nextTokenID(at: instant, in: transaction)
+                var record = CredentialRecord(
+                    id: id, kind: .accessToken, tag: Tag(id.rawValue, 2, 3, 4), pepper: pepper)
+                record.issuedAt = time
+                record.expiresAt = time.adding(life)
+                record.setGrants(client: client, scopes: scopes, audiences: 0, networks: 0)
+                let token = StoredCredential(record: record, owner: owner, name: nil)
+                guard try writer.insert(token, in: transaction) else { throw NotIssued() }
+                guard index * 100 < count * revoked else { continue }
+                guard let old = try writer.credential(id, in: transaction) else { throw NotIssued() }
+                var ended = old
+                ended.record.flags.insert(.revoked)
+                ended.revokedAt = time
+                try writer.replace(old, by: ended, event: .revoked, in: transaction)
+            }
+        }
+    }
+
+    private func report(_ commits: [(issued: Int, seconds: Double)], swept: Int, sweptSeconds: Double) throws -> Bool {
+        let statistics = Dictionary(uniqueKeysWithValues: try store.statistics().map { ($0.name, Double($0.value)) })
+        func figure(_ name: String) -> Double { statistics[name] ?? 0 }
+        // The store has its size when it was filled once and the first were swept.
+        let steady = commits.filter { $0.issued >= settings.alive * 5 / 4 }.map(\.seconds)
+        let tenth = max(1, steady.count / 10)
+        guard steady.count >= 20 else {
+            print("not run: --tokens must be twice what is alive at once (\(settings.alive)), at least")
+            return false
+        }
+        let first = quick(steady.prefix(tenth)), last = quick(steady.suffix(tenth))
+        let there = figure("tokens")
+        let occupied = figure("used_bytes") - figure("free_bytes")
+        let bytes = occupied / max(1, there)
+        let file = figure("file_bytes") / max(1, there)
+        let findings = try store.check()
+        print(
+            "issued \(settings.tokens), swept \(swept), there \(Int(there)), journal entries \(Int(figure("journal")))")
+        print("bytes for a token: occupied \(round(bytes)), of the file \(round(file)); at most \(settings.bytesMax)")
+        print("free list: \(Int(figure("free_bytes") / 4_096)) pages of \(Int(figure("used_bytes") / 4_096))")
+        print(
+            "commit of \(settings.perCommit): first \(round(first * 1e6)) µs, last \(round(last * 1e6)) µs, "
+                + "ratio \(String(format: "%.2f", last / first)); at most \(settings.ratioMax)")
+        print("sweep: \(round(sweptSeconds / Double(max(1, swept)) * 1e9)) ns for a token")
+        let hour = Double(5_000 * (3_600 + 900))
+        print(
+            "5,000 a second of an hour's life and 900 s of retention, by the file: \(String(format: "%.2f", hour * file / 1e9)) GB"
+        )
+        for finding in findings.prefix(5) { print("finding: \(finding)") }
+        return findings.isEmpty && last / first <= settings.ratioMax && file <= settings.bytesMax
+    }
+
+    /// The time that a tenth of the commits stays below: what else the machine does makes commits slower and never quicker, and
+    /// what a store's age does to them it does to all.
+    private func quick(_ values: ArraySlice<Double>) -> Double {
+        let sorted = values.sorted()
+        return sorted[sorted.count / 10]
+    }
+
+    private func close() { store.close() }
+
+    struct NotIssued: Error {}
+}
