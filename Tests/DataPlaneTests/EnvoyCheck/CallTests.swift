@@ -111,7 +111,8 @@ import Testing
             let bytes = framed(message + body(4_194_304))
             for id in [1, 3] {
                 client.sendAtOnce([(id, .head(FrameClient.head()))] + pieces(bytes, ends: true).map { (id, $0) })
-                #expect(try await answer(client, id).passes)
+                let passes = try await answer(client, id).passes
+                #expect(passes)
             }
             #expect(server.server.figures.bufferedBytes == 0)
         }
