@@ -131,7 +131,7 @@ let package = Package(
             name: "DataPlane",
             dependencies: [
                 "CredentialModel", "CredentialDigest", "RecordCache", "CredentialStore", "Verification", "HTTPWire",
-                "EnvoyAuthorization", "Listening",
+                "EnvoyAuthorization", "Listening", "CMachine",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHPACK", package: "swift-nio-http2"),
                 .product(name: "NIOHTTP2", package: "swift-nio-http2"),

@@ -1,3 +1,4 @@
+import CMachine
 import CredentialModel
 import HTTPWire
 
@@ -18,6 +19,18 @@ struct Router: Sendable {
     private enum Endpoint {
         case introspection, forwardAuth, externalAuthorization, authorizationOnly, verdicts, tokenReview, changes
         case liveness, readiness, metrics, none
+
+        /// Where a verification is counted; nil: nothing is verified.
+        var interface: VerificationInterface? {
+            switch self {
+            case .introspection: .introspection
+            case .forwardAuth: .forwardAuth
+            case .externalAuthorization, .authorizationOnly: .externalAuthorization
+            case .verdicts: .verdicts
+            case .tokenReview: .tokenReview
+            case .changes, .liveness, .readiness, .metrics, .none: nil
+            }
+        }
 
         /// The methods that it takes; nil: all.
         var methods: StaticString? {
@@ -61,8 +74,19 @@ struct Router: Sendable {
         _ request: borrowing RequestHead, _ bytes: RawSpan, _ body: RawSpan, _ exchange: Exchange,
         _ caller: inout Caller, _ loop: LoopState, _ scratch: inout RequestScratch, _ out: inout ByteWriter
     ) {
+        let start = cs_ticks()
         let endpoint = endpoint(bytes.slice(request.path))
         guard endpoint.takes(request.method) else { return refuseMethod(endpoint, exchange, loop, &out) }
+        answer(at: endpoint, request, bytes, body, exchange, &caller, loop, &scratch, &out)
+        if let interface = endpoint.interface { loop.times.note(interface, since: start) }
+    }
+
+    @inline(__always)
+    private func answer(
+        at endpoint: Endpoint, _ request: borrowing RequestHead, _ bytes: RawSpan, _ body: RawSpan,
+        _ exchange: Exchange, _ caller: inout Caller, _ loop: LoopState, _ scratch: inout RequestScratch,
+        _ out: inout ByteWriter
+    ) {
         switch endpoint {
         case .authorizationOnly:
             externalAuthorization(exchange, loop)
@@ -120,7 +144,7 @@ struct Router: Sendable {
         case .changes:
             return Changes(exchange: exchange, loop: loop).admit(request, bytes, &caller, &scratch, &out)
         case .forwardAuth, .externalAuthorization, .authorizationOnly:
-            guard !caller.mayVerify(loop) else { return true }
+            guard !caller.mayVerify(loop, endpoint.interface ?? .forwardAuth) else { return true }
             let isNginx =
                 endpoint == .forwardAuth
                 && Needs.read(bytes.slice(request.query ?? WireRange()), &scratch.text).isNginx

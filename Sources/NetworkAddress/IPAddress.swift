@@ -143,3 +143,28 @@ extension RawSpan {
         unsafe unsafeLoad(fromByteOffset: offset, as: UInt8.self)
     }
 }
+
+extension IPAddress: CustomStringConvertible {
+    /// Dotted decimal, or the form of RFC 5952: the longest run of zeros is left out.
+    public var description: String {
+        if isV4 {
+            let bytes = (0..<4).map { (index: Int) -> UInt8 in UInt8(truncatingIfNeeded: low >> UInt64(24 - 8 * index)) }
+            return bytes.map { "\($0)" }.joined(separator: ".")
+        }
+        let groups = (0..<8).map { (index: Int) -> UInt16 in
+            UInt16(truncatingIfNeeded: (index < 4 ? high : low) >> UInt64(48 - 16 * (index % 4)))
+        }
+        var longest = 0..<0
+        var start = 0
+        while start < groups.count {
+            var end = start
+            while end < groups.count, groups[end] == 0 { end += 1 }
+            if end - start > max(longest.count, 1) { longest = start..<end }
+            start = max(end, start + 1)
+        }
+        let texts = groups.map { String($0, radix: 16) }
+        guard !longest.isEmpty else { return texts.joined(separator: ":") }
+        return texts[..<longest.lowerBound].joined(separator: ":") + "::"
+            + texts[longest.upperBound...].joined(separator: ":")
+    }
+}

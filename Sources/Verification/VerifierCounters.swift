@@ -24,8 +24,11 @@ public struct SingleWriterCounter: ~Copyable, Sendable {
     public var value: UInt64 { count.load(ordering: .relaxed) }
 
     @inline(__always)
-    public func increment() {
+    public func increment() { add(1) }
+
+    @inline(__always)
+    public func add(_ number: UInt64) {
         // Relaxed load and store: only this thread writes, and nothing is published by the number.
-        count.store(count.load(ordering: .relaxed) &+ 1, ordering: .relaxed)
+        count.store(count.load(ordering: .relaxed) &+ number, ordering: .relaxed)
     }
 }

@@ -39,6 +39,21 @@ static inline uint64_t cs_boot_nanoseconds(void) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+/// Ticks of a clock that runs evenly and is read in a few instructions; how many make a second has to be measured.
+static inline uint64_t cs_ticks(void) {
+#if defined(__x86_64__)
+    return __builtin_ia32_rdtsc();
+#elif defined(__aarch64__)
+    uint64_t ticks;
+    __asm__ volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+    return ticks;
+#else
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+#endif
+}
+
 /// Nanoseconds on the monotonic clock, for measuring.
 static inline uint64_t cs_monotonic_nanoseconds(void) {
     struct timespec t;

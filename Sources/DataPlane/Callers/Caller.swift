@@ -47,10 +47,11 @@ struct Caller {
 
     /// Whether he may have requests judged: local callers, callers with a verified certificate, and those from listed
     /// networks.
-    func mayVerify(_ loop: LoopState) -> Bool {
+    func mayVerify(_ loop: LoopState, _ interface: VerificationInterface) -> Bool {
         if policy.isLocal || !certificateNames.isEmpty { return true }
-        guard let peer else { return false }
-        return loop.settings.verifySources.contains { $0.contains(peer) }
+        if let peer, loop.settings.verifySources.contains(where: { $0.contains(peer) }) { return true }
+        loop.refusals.note(interface, .forbidden, .unknown, from: peer, at: loop.ticks)
+        return false
     }
 
     /// The remembered record, if these are the same bytes and it still counts.

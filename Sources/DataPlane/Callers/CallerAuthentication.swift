@@ -8,11 +8,64 @@ import Verification
 /// Finds out who calls an endpoint that only known callers may use (RFC 7662 §2.1, RFC 6749 §2.3.1, RFC 8705 §2).
 struct CallerAuthentication {
     let loop: LoopState
+    let interface: VerificationInterface
     var right = CallerRight.introspect
 
     /// Judges by the Authorization field, by credentials in the form, by the client certificate, and last by the socket.
     /// - Parameter body: the form that was parsed last into `scratch`.
     func judge(
+        authorization: WireRange?, _ bytes: RawSpan, _ body: RawSpan, _ caller: inout Caller,
+        _ scratch: inout RequestScratch
+    ) -> CallerOutcome {
+        let outcome = decide(authorization: authorization, bytes, body, &caller, &scratch)
+        if case .allowed = outcome { return outcome }
+        noteRefusal(outcome, authorization, bytes, body, caller, &scratch)
+        return outcome
+    }
+
+    @inline(never)
+    private func noteRefusal(
+        _ outcome: CallerOutcome, _ authorization: WireRange?, _ bytes: RawSpan, _ body: RawSpan, _ caller: Caller,
+        _ scratch: inout RequestScratch
+    ) {
+        guard let reason = CallerRefusal(outcome) else { return }
+        var refused = RefusedCaller.unknown
+        if let authorization {
+            refused = refusedCaller(bytes.slice(authorization), &scratch)
+        } else if let clientID = scratch.form.text(.clientID) {
+            refused = scratch.form.withBytes(of: clientID, in: body) { known($0) }
+        } else {
+            for name in caller.certificateNames {
+                guard let client = loop.published.clients.client(certificateSAN: name) else { continue }
+                refused = .client(client.clientID)
+            }
+        }
+        loop.refusals.note(interface, reason, refused, from: caller.peer, at: loop.ticks)
+    }
+
+    /// Whom an Authorization field names: the client of that id, or the public id of a key or token.
+    private func refusedCaller(_ authorization: RawSpan, _ scratch: inout RequestScratch) -> RefusedCaller {
+        switch AuthorizationField.parse(authorization) {
+        case .basic(let range):
+            guard scratch.basic.parse(authorization.slice(range)) else { return .unknown }
+            defer { scratch.basic.wipe() }
+            return scratch.basic.withCredentials { clientID, _ in known(clientID) }
+        case .bearer(let range), .apiKey(let range):
+            let credential = NativeCredential(authorization.slice(range), vendor: loop.store.vendor)
+            return credential.map { .credential($0.id) } ?? .unknown
+        case .unsupported, .malformed: return .unknown
+        }
+    }
+
+    /// Only an id that some client has is told: anything else may be a secret in the wrong place.
+    private func known(_ clientID: RawSpan) -> RefusedCaller {
+        guard clientID.byteCount <= 64, let id = String(validating: clientID.copied(), as: UTF8.self),
+            loop.published.clients.client(id: id) != nil
+        else { return .unknown }
+        return .client(id)
+    }
+
+    private func decide(
         authorization: WireRange?, _ bytes: RawSpan, _ body: RawSpan, _ caller: inout Caller,
         _ scratch: inout RequestScratch
     ) -> CallerOutcome {

@@ -112,7 +112,7 @@ enum ChangesLook {
     ) -> CallerOutcome? {
         // A caller says in the head or by the connection who it is: there is no body.
         _ = scratch.form.parse(RawSpan())
-        let outcome = CallerAuthentication(loop: loop, right: .changes)
+        let outcome = CallerAuthentication(loop: loop, interface: .changes, right: .changes)
             .judge(authorization: authorization, bytes, RawSpan(), &caller, &scratch)
         if case .allowed = outcome { return nil }
         return outcome

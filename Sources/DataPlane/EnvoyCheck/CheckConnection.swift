@@ -1,3 +1,4 @@
+import CMachine
 import EnvoyAuthorization
 import HTTPWire
 import Listening
@@ -143,7 +144,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         lastCall = max(lastCall, id)
         switch CallHead(head.headers) {
         case .check where head.endStream: fail(id, .internal, "the call has no message", isWhole: true, context)
-        case .check where !caller.mayVerify(loop):
+        case .check where !caller.mayVerify(loop, .grpc):
             fail(id, .permissionDenied, Refusal.callers, isWhole: false, context)
         case .check: calls[id] = Call(message: nil, began: loop.ticks)
         case .health where head.endStream: fail(id, .internal, "the call has no message", isWhole: true, context)
@@ -184,6 +185,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
             return fail(id, .internal, "the call ended within its message", isWhole: true, context)
         }
         loop.readClock()
+        let start = cs_ticks()
         var out = context.channel.allocator.buffer(capacity: CallFrame.usualBytes)
         var outcome = EnvoyCheck.Outcome.answered
         let fits = CallFrame.write(into: &out) { writer in
@@ -193,6 +195,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
                 call.isHealth
                 ? check.answerHealth(content, &writer) : check.answer(content, &loop.scratch, &writer)
         }
+        if !call.isHealth { loop.times.note(.grpc, since: start) }
         if !fits { outcome = .failed(.internal, "the answer is too large") }
         switch outcome {
         case .failed(let code, let reason): fail(id, code, reason, isWhole: true, context)

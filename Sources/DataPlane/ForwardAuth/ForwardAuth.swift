@@ -20,7 +20,7 @@ struct ForwardAuth {
         var needs = Needs.read(own, &scratch.text)
         answer.isNginx = needs.isNginx
         if let fault = needs.fault { return answer.refuse(fault, &out) }
-        guard caller.mayVerify(loop) else { return answer.forbidden(Refusal.callers, &out) }
+        guard caller.mayVerify(loop, interface) else { return answer.forbidden(Refusal.callers, &out) }
         let original: OriginalRequest
         do throws(OriginalRequest.Fault) {
             original = try OriginalRequest(request, bytes, policy)
@@ -61,7 +61,7 @@ struct ForwardAuth {
         _ out: inout ByteWriter
     ) {
         let answer = ForwardAuthAnswer(exchange: exchange, loop: loop, isNginx: false, isEnvoy: true)
-        guard caller.mayVerify(loop) else { return answer.forbidden(Refusal.callers, &out) }
+        guard caller.mayVerify(loop, interface) else { return answer.forbidden(Refusal.callers, &out) }
         var needs = Needs()
         var record = CredentialRecord.blank
         let judgement = loop.judge.judge(

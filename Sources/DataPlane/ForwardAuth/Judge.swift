@@ -86,12 +86,20 @@ final class Judge: @unchecked Sendable {
         into record: inout CredentialRecord, from address: () -> IPAddress?
     ) -> Judgement {
         switch PresentedCredential.find(authorization, count: count, query: query, &scratch.query) {
-        case .none, .unsupported: return .noCredential
+        case .none, .unsupported:
+            counts.note(interface, nil, .noCredential)
+            return .noCredential
         case .malformed(let reason): return .malformed(reason)
         // What a policy does not take is as good as a scheme that nobody knows.
-        case .key where needs.rule.map({ !$0.allowsKeys }) ?? false: return .noCredential
-        case .token where needs.rule.map({ !$0.allowsTokens }) ?? false: return .noCredential
-        case .key(.query) where needs.rule.map({ !$0.allowsQueryKeys }) ?? false: return .noCredential
+        case .key where needs.rule.map({ !$0.allowsKeys }) ?? false:
+            counts.note(interface, nil, .noCredential)
+            return .noCredential
+        case .token where needs.rule.map({ !$0.allowsTokens }) ?? false:
+            counts.note(interface, nil, .noCredential)
+            return .noCredential
+        case .key(.query) where needs.rule.map({ !$0.allowsQueryKeys }) ?? false:
+            counts.note(interface, nil, .noCredential)
+            return .noCredential
         case .key(.field(let range)):
             return judge(
                 authorization.slice(range), .apiKey, needs, own, scratch.text, interface, at: now, into: &record,

@@ -28,7 +28,7 @@ struct Introspection {
             scratch.form.count(.clientIP) <= 1
         else { return refuse("a parameter is there twice", &out) }
         // The caller first: without him, good and bad tokens are answered alike and nothing is looked up.
-        let authentication = CallerAuthentication(loop: loop)
+        let authentication = CallerAuthentication(loop: loop, interface: .introspection)
         let outcome = authentication.judge(
             authorization: head.authorization, bytes, body, &caller, &scratch)
         if case .allowed(let audience) = outcome { return introspect(bytes, body, audience, &scratch, &out) }
@@ -50,7 +50,7 @@ struct Introspection {
         }
         guard head.authorization != nil else { return true }
         _ = scratch.form.parse(RawSpan())
-        let outcome = CallerAuthentication(loop: loop)
+        let outcome = CallerAuthentication(loop: loop, interface: .introspection)
             .judge(authorization: head.authorization, bytes, RawSpan(), &caller, &scratch)
         if case .allowed = outcome { return true }
         refuse(outcome, &out)

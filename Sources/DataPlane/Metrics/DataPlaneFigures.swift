@@ -19,6 +19,33 @@ public struct DataPlaneFigures: Sendable {
     }
 
     public var verifications: [Verifications: UInt64] = [:]
+    /// Callers refused alike.
+    public struct Refusals: Sendable, Hashable {
+        /// As of verifications, or `changes`.
+        public var interface: String
+        /// `unauthenticated`, `invalid_client`, `invalid_token`, `forbidden`, `malformed`.
+        public var reason: String
+
+        public init(interface: String, reason: String) {
+            self.interface = interface
+            self.reason = reason
+        }
+    }
+
+    /// How long verifications took at one interface.
+    public struct Times: Sendable {
+        /// By ``timeBounds``; the last count is of what took longer than the last bound.
+        public var counts: [UInt64]
+        /// All together, in seconds.
+        public var seconds: Double
+    }
+
+    /// The upper bounds of the buckets of ``Times``, in seconds.
+    public static var timeBounds: [Double] { VerificationTimes.bounds }
+
+    public var refusedCallers: [Refusals: UInt64] = [:]
+    /// By interface, those where something was verified.
+    public var times: [String: Times] = [:]
     /// Verifications answered from the cache, and those that asked the store.
     public var cacheHits: UInt64 = 0
     public var cacheMisses: UInt64 = 0
@@ -49,8 +76,26 @@ extension DataPlaneServer {
                 figures.verifications[verifications, default: 0] += count
             }
         }
+        for interface in VerificationInterface.allCases {
+            note(interface, in: &figures)
+        }
         figures.connections = openConnections
         figures.bufferedBytes = bufferedBytes
         return figures
+    }
+
+    private func note(_ interface: VerificationInterface, in figures: inout DataPlaneFigures) {
+        for reason in CallerRefusal.allCases {
+            let count = loops.reduce(0) { $0 + $1.refusals.count(interface, reason) }
+            guard count > 0 || interface == .introspection && reason == .invalidClient else { continue }
+            figures.refusedCallers[.init(interface: interface.name, reason: reason.name)] = count
+        }
+        var times = DataPlaneFigures.Times(counts: [], seconds: 0)
+        for loop in loops {
+            let own = loop.times.figures(of: interface)
+            times.counts = times.counts.isEmpty ? own.counts : zip(times.counts, own.counts).map { $0 + $1 }
+            times.seconds += own.seconds
+        }
+        if times.counts.contains(where: { $0 > 0 }) { figures.times[interface.name] = times }
     }
 }

@@ -4,6 +4,8 @@ import Verification
 /// Where a verification was asked for.
 enum VerificationInterface: Int, CaseIterable {
     case introspection, forwardAuth, verdicts, externalAuthorization, tokenReview, grpc
+    /// Verifies nobody but its callers.
+    case changes
 
     var name: String {
         switch self {
@@ -13,6 +15,7 @@ enum VerificationInterface: Int, CaseIterable {
         case .externalAuthorization: "ext_authz"
         case .tokenReview: "token_review"
         case .grpc: "grpc"
+        case .changes: "changes"
         }
     }
 }
@@ -116,7 +119,7 @@ final class VerificationCounts: Sendable {
 
     /// The cells that are not zero, and those that somebody waits for: a rate needs a zero to begin at.
     func forEach(_ body: (VerificationInterface, CredentialKind?, VerificationOutcome, UInt64) -> Void) {
-        for interface in VerificationInterface.allCases {
+        for interface in VerificationInterface.allCases where interface != .changes {
             for (number, kind) in Self.kinds.enumerated() {
                 for outcome in VerificationOutcome.allCases {
                     let count = cells[Self.cell(interface, number, outcome)].value

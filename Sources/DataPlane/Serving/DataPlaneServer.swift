@@ -57,7 +57,8 @@ public final class DataPlaneServer: Service {
         var byEventLoop: [ObjectIdentifier: LoopState] = [:]
         for eventLoop in group.makeIterator() {
             let state = try LoopState(
-                store: store, settings: settings, readiness: readiness, budget: budget, exposition: exposition)
+                store: store, settings: settings, readiness: readiness, budget: budget, logger: logger,
+                exposition: exposition)
             loops.append(state)
             byEventLoop[ObjectIdentifier(eventLoop)] = state
         }

@@ -1,6 +1,7 @@
 import CredentialModel
 import CredentialStore
 import HTTPWire
+import Logging
 import NIOCore
 import RecordCache
 import Verification
@@ -22,6 +23,8 @@ final class LoopState: @unchecked Sendable {
     let issuer: [UInt8]?
     /// What this loop has verified, for metrics.
     let counts: VerificationCounts
+    let times = VerificationTimes()
+    let refusals: CallerRefusals
     /// Writes what is scraped.
     let exposition: @Sendable () -> String
 
@@ -60,9 +63,10 @@ final class LoopState: @unchecked Sendable {
 
     init(
         store: CredentialStore, settings: DataPlaneSettings, readiness: Readiness, budget: BufferBudget,
-        exposition: @escaping @Sendable () -> String
+        logger: Logger, exposition: @escaping @Sendable () -> String
     ) throws(StoreFailure) {
         self.store = store
+        refusals = CallerRefusals(logger: logger)
         self.budget = budget
         judge = try Judge(store: store)
         verifier = judge.verifier

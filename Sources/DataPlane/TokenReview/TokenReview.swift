@@ -43,7 +43,7 @@ struct TokenReview {
             return nil
         }
         _ = scratch.form.parse(RawSpan())
-        let authentication = CallerAuthentication(loop: loop)
+        let authentication = CallerAuthentication(loop: loop, interface: .tokenReview)
         switch authentication.judge(authorization: head.authorization, bytes, RawSpan(), &caller, &scratch) {
         case .allowed(let audience): return audience
         case .unauthenticated, .invalidClient:

@@ -41,7 +41,7 @@ struct Verdicts {
         }
         // A caller says in the head or by the connection who it is: the body has no parameters for that.
         _ = scratch.form.parse(RawSpan())
-        let authentication = CallerAuthentication(loop: loop)
+        let authentication = CallerAuthentication(loop: loop, interface: .verdicts)
         switch authentication.judge(authorization: head.authorization, bytes, RawSpan(), &caller, &scratch) {
         case .allowed(let audience): return audience
         case .unauthenticated, .invalidClient:

@@ -14,7 +14,8 @@ import Testing
     private func allocations(_ fixture: Fixture, _ request: String, expecting status: String) throws -> UInt64 {
         let loop = try LoopState(
             store: fixture.store, settings: DataPlaneSettings(), readiness: Readiness(),
-            budget: BufferBudget(bytesMax: 1 << 20, loops: 1), exposition: { "" })
+            budget: BufferBudget(bytesMax: 1 << 20, loops: 1), logger: quiet,
+            exposition: { "" })
         let policy = ListenerPolicy(try ListenerAddress("http://127.0.0.1:0"), isHealthOnly: false)
         var conversation = Conversation(policy: policy, allocator: ByteBufferAllocator())
         var bytes = ByteBuffer(string: request)

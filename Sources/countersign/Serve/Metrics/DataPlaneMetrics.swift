@@ -19,6 +19,24 @@ struct DataPlaneMetrics: Sendable {
             ]
             text.sample("countersign_verifications_total", labels, count)
         }
+        text.family(
+            "countersign_verification_seconds", .histogram,
+            "From a whole request until its answer is written, by interface.")
+        for (interface, times) in figures.times.sorted(by: { $0.key < $1.key }) {
+            text.histogram(
+                "countersign_verification_seconds", [("interface", interface)],
+                buckets: Array(zip(DataPlaneFigures.timeBounds, times.counts)), above: times.counts.last ?? 0,
+                sum: times.seconds)
+        }
+        text.family("countersign_callers_refused_total", .counter, "Callers refused, by interface and reason.")
+        let refused = figures.refusedCallers.sorted { left, right in
+            (left.key.interface, left.key.reason) < (right.key.interface, right.key.reason)
+        }
+        for (refusal, count) in refused {
+            text.sample(
+                "countersign_callers_refused_total", [("interface", refusal.interface), ("reason", refusal.reason)],
+                count)
+        }
         text.single("countersign_cache_hits_total", .counter, "Answered from the cache.", figures.cacheHits)
         text.single("countersign_cache_misses_total", .counter, "Asked the store or the filter.", figures.cacheMisses)
         text.single(
