@@ -1,4 +1,5 @@
 public import CredentialModel
+import HTTPWire
 public import Listening
 
 /// What the data plane needs to know beyond the store.
@@ -13,6 +14,8 @@ public struct DataPlaneSettings: Sendable {
     public var trustedProxies: [Network]
     /// Networks beyond loopback that may ask `/verify` without a client certificate.
     public var verifySources: [Network]
+    /// Names of fields that hold a key of a request to judge, beside `Authorization`: in lower case.
+    public var keyHeaders: [[UInt8]]
     /// Connections at once, over all listeners. Half of them is divided evenly among the listeners; no other takes of that.
     public var connectionsMax: Int
     /// Connections at once of the listener for probes.
@@ -49,6 +52,7 @@ public struct DataPlaneSettings: Sendable {
         realm = "countersign"
         trustedProxies = [Network("127.0.0.0/8"), Network("::1/128")].compactMap { $0 }
         verifySources = []
+        keyHeaders = []
         tokenReviewUserPrefix = []
         tokenReviewGroupPrefix = Array("scope:".utf8)
         connectionsMax = 10_000
@@ -93,6 +97,12 @@ public struct DataPlaneSettings: Sendable {
         }
     }
 
+    private static func mayHoldKey(_ name: [UInt8]) -> Bool {
+        let isToken = name.allSatisfy { (0x61...0x7A).contains($0) || (0x30...0x39).contains($0) || $0 == 0x2D }
+        guard isToken, (1...64).contains(name.count), !name.starts(with: "x-auth-".utf8) else { return false }
+        return KnownField(WireRange(0, name.count), in: name.octets) == .unknown
+    }
+
     /// - Throws: the reason why these settings cannot be used.
     public func check() throws(ListFault) {
         for (name, text) in [("issuer", issuer ?? ""), ("realm", realm), ("resource metadata", resourceMetadata ?? "")]
@@ -112,6 +122,12 @@ public struct DataPlaneSettings: Sendable {
                     reason: "\(name) must be at most 64 visible ASCII characters and not begin with 'system:'")
             }
         }
+        for name in keyHeaders where !Self.mayHoldKey(name) {
+            throw ListFault(
+                reason: "verify.key-headers are names of header fields that mean nothing else, as x-api-key; "
+                    + "at most 8, each of at most 64 bytes")
+        }
+        guard keyHeaders.count <= 8 else { throw ListFault(reason: "verify.key-headers are at most 8") }
         guard drainSeconds <= 3_600 else { throw ListFault(reason: "drain-seconds may be an hour at most") }
         guard connectionsMax > 0, probesMax > 0, freshSeconds > 0, headSeconds > 0, bodySeconds > 0, writeSeconds > 0,
             idleSeconds > 0,

@@ -12,6 +12,9 @@ public struct CheckRequest: Sendable {
     /// The value of the first Authorization field.
     public private(set) var authorization = WireRange()
     public private(set) var authorizationCount = 0
+    /// The value of the first field that may hold a key besides.
+    public private(set) var key = WireRange()
+    public private(set) var keyCount = 0
     public private(set) var originCount = 0
     public private(set) var accessControlRequestMethodCount = 0
     /// The values of `X-Forwarded-For`, in the order in which they came.
@@ -21,7 +24,12 @@ public struct CheckRequest: Sendable {
     /// What the route names: `context_extensions["policy"]`; nil if it names none.
     public private(set) var policy: WireRange?
 
-    public init() {}
+    /// Names of fields that may hold a key, in lower case.
+    private let keyHeaders: [[UInt8]]
+
+    public init(keyHeaders: [[UInt8]] = []) {
+        self.keyHeaders = keyHeaders
+    }
 
     /// Reads a message, in place of the one before.
     public mutating func read(_ message: RawSpan) throws(ProtobufFault) {
@@ -38,6 +46,8 @@ public struct CheckRequest: Sendable {
         host = WireRange()
         authorization = WireRange()
         authorizationCount = 0
+        key = WireRange()
+        keyCount = 0
         originCount = 0
         accessControlRequestMethodCount = 0
         forwardedFor.removeAll(keepingCapacity: true)
@@ -137,6 +147,11 @@ public struct CheckRequest: Sendable {
         case .origin: originCount &+= 1
         case .accessControlRequestMethod: accessControlRequestMethodCount &+= 1
         case .xForwardedFor: forwardedFor.append(value)
+        case .unknown where !keyHeaders.isEmpty:
+            let name = message.slice(name)
+            guard keyHeaders.contains(where: { name.isName($0) }) else { return }
+            if keyCount == 0 { key = value }
+            keyCount &+= 1
         default: break
         }
     }

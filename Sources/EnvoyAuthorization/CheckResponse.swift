@@ -35,6 +35,10 @@ extension ByteWriter {
         append(text: 5, name)
     }
 
+    public mutating func append(headerToRemove name: RawSpan) {
+        append(bytes: 5, name)
+    }
+
     /// Within `ok_response`: a parameter of the query that goes no further, by the name as the client spelled it.
     public mutating func append(queryParameterToRemove name: RawSpan) {
         append(bytes: 8, name)

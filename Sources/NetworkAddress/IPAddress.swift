@@ -148,7 +148,8 @@ extension IPAddress: CustomStringConvertible {
     /// Dotted decimal, or the form of RFC 5952: the longest run of zeros is left out.
     public var description: String {
         if isV4 {
-            let bytes = (0..<4).map { (index: Int) -> UInt8 in UInt8(truncatingIfNeeded: low >> UInt64(24 - 8 * index)) }
+            let bytes = (0..<4).map { (index: Int) -> UInt8 in UInt8(truncatingIfNeeded: low >> UInt64(24 - 8 * index))
+            }
             return bytes.map { "\($0)" }.joined(separator: ".")
         }
         let groups = (0..<8).map { (index: Int) -> UInt16 in

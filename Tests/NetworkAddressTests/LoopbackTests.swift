@@ -48,3 +48,15 @@ import Testing
     ])
     func `that parsers could read differently is refused`(_ text: String) { #expect(HTTPURL(text) == nil) }
 }
+
+@Suite struct `An address as text` {
+    @Test(arguments: [
+        ("192.0.2.7", "192.0.2.7"), ("::ffff:192.0.2.7", "192.0.2.7"), ("0.0.0.0", "0.0.0.0"), ("::", "::"),
+        ("::1", "::1"), ("2001:DB8:0:0:1:0:0:1", "2001:db8::1:0:0:1"), ("2001:db8:0:1:1:1:1:1", "2001:db8:0:1:1:1:1:1"),
+        ("fe80::", "fe80::"), ("1:0:0:2:0:0:0:3", "1:0:0:2::3"),
+    ])
+    func `is spelled as RFC 5952 has it`(_ text: String, _ expected: String) throws {
+        let address = try #require(IPAddress(text))
+        #expect(address.description == expected && IPAddress(address.description) == address)
+    }
+}

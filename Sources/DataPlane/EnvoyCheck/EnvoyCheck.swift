@@ -37,6 +37,7 @@ struct EnvoyCheck {
         }
         var fields = FieldCounts()
         fields.authorization = request.authorizationCount
+        fields.key = request.keyCount
         fields.origin = request.originCount
         fields.accessControlRequestMethod = request.accessControlRequestMethodCount
         let uri = message.slice(request.path)
@@ -45,7 +46,8 @@ struct EnvoyCheck {
         var record = CredentialRecord.blank
         let judgement = loop.judge.judge(
             uri, host: message.slice(request.host), isOptions: message.slice(request.method).isEqual("OPTIONS"),
-            under: policy, message.slice(request.authorization), fields, .grpc, at: loop.now, &scratch, &needs,
+            under: policy, message.slice(request.authorization), message.slice(request.key), fields, .grpc,
+            at: loop.now, &scratch, &needs,
             into: &record
         ) {
             ClientAddress.find(
@@ -53,7 +55,7 @@ struct EnvoyCheck {
                 trusted: loop.settings.trustedProxies)
         }
         if case .trouble = judgement { return .failed(.unavailable, Refusal.trouble) }
-        EnvoyCheckAnswer(judge: loop.judge, challenges: loop.challenges)
+        answerWriter
             .write(judgement, needs, &record, uri, &out)
         return .answered
     }
@@ -61,7 +63,7 @@ struct EnvoyCheck {
     /// Denies a request that is not judged. No error of the call: `failure_mode_allow` would let that pass.
     @discardableResult
     func refuse(_ status: UInt16, _ reason: StaticString, _ out: inout ByteWriter) -> Outcome {
-        EnvoyCheckAnswer(judge: loop.judge, challenges: loop.challenges).refuse(status, reason, &out)
+        answerWriter.refuse(status, reason, &out)
         return .answered
     }
 
@@ -80,8 +82,13 @@ struct EnvoyCheck {
         return .answered
     }
 
+    private var answerWriter: EnvoyCheckAnswer {
+        EnvoyCheckAnswer(
+            judge: loop.judge, challenges: loop.challenges, keyHeaders: loop.settings.keyHeaders)
+    }
+
     private func deny(_ reason: StaticString, _ out: inout ByteWriter) -> Outcome {
-        EnvoyCheckAnswer(judge: loop.judge, challenges: loop.challenges).refuse(reason, &out)
+        answerWriter.refuse(reason, &out)
         return .answered
     }
 

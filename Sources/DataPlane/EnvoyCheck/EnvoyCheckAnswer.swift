@@ -8,6 +8,8 @@ import Verification
 struct EnvoyCheckAnswer {
     let judge: Judge
     let challenges: Challenges
+    /// Names of fields that hold a key, besides Authorization.
+    let keyHeaders: [[UInt8]]
 
     func write(
         _ judgement: Judgement, _ needs: Needs, _ record: inout CredentialRecord, _ uri: RawSpan,
@@ -81,6 +83,7 @@ struct EnvoyCheckAnswer {
     private func appendURI(_ uri: RawSpan, _ out: inout ByteWriter) {
         out.append(header: "x-auth-uri") { $0.append(uriWithoutCredential: uri, headerEncoded: true) }
         out.append(headerToRemove: "authorization")
+        for name in keyHeaders { out.append(headerToRemove: name.octets) }
         uri.slice(OriginalURI(uri).query ?? WireRange()).forEachCredentialName {
             out.append(queryParameterToRemove: $0)
         }

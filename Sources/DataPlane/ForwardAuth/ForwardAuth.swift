@@ -39,16 +39,20 @@ struct ForwardAuth {
             case .unclear(let reason): return answer.refuse(reason, &out)
             }
             needs.rule = rule
-            if rule.allowsPreflight, FieldCounts(request).isPreflight(original.isOptions) {
+            if rule.allowsPreflight,
+                FieldCounts(request, KeyField(request, bytes, loop.settings.keyHeaders)).isPreflight(original.isOptions)
+            {
                 return answer.pass(uri, &out)
             }
         }
+        let key = KeyField(request, bytes, loop.settings.keyHeaders)
+        let fields = FieldCounts(request, key)
         // Without an original URI, a gateway may have kept the client's own query.
         let query = original.uri == nil ? own : uri.slice(OriginalURI(uri).query ?? WireRange())
         var record = CredentialRecord.blank
         let judgement = loop.judge.judge(
-            bytes.slice(request.value(.authorization) ?? WireRange()), count: request.count(.authorization),
-            query: query, needs, own, interface,
+            bytes.slice(request.value(.authorization) ?? WireRange()), bytes.slice(key.value), fields, query: query,
+            needs, own, interface,
             at: loop.now, &scratch, into: &record
         ) { clientAddress(request, bytes, caller) }
         write(judgement, needs, own, &record, uri, answer, scratch.text, &out)
@@ -64,10 +68,11 @@ struct ForwardAuth {
         guard caller.mayVerify(loop, interface) else { return answer.forbidden(Refusal.callers, &out) }
         var needs = Needs()
         var record = CredentialRecord.blank
+        let key = KeyField(request, bytes, loop.settings.keyHeaders)
         let judgement = loop.judge.judge(
             uri, host: host, isOptions: method == .options, under: policy,
-            bytes.slice(request.value(.authorization) ?? WireRange()),
-            FieldCounts(request), interface, at: loop.now, &scratch, &needs, into: &record
+            bytes.slice(request.value(.authorization) ?? WireRange()), bytes.slice(key.value),
+            FieldCounts(request, key), interface, at: loop.now, &scratch, &needs, into: &record
         ) { clientAddress(request, bytes, caller) }
         write(judgement, needs, RawSpan(), &record, uri, answer, scratch.text, &out)
     }
@@ -97,9 +102,27 @@ struct ForwardAuth {
     }
 }
 
+/// The fields of a request that may hold a key, besides Authorization.
+private struct KeyField {
+    /// The value of the first of them.
+    private(set) var value = WireRange()
+    private(set) var count = 0
+
+    init(_ request: borrowing RequestHead, _ bytes: RawSpan, _ names: [[UInt8]]) {
+        if names.isEmpty { return }
+        for index in 0..<request.fieldCount where request.field(at: index) == .unknown {
+            let name = bytes.slice(request.name(at: index))
+            guard names.contains(where: { name.isName($0) }) else { continue }
+            if count == 0 { value = request.value(at: index) }
+            count += 1
+        }
+    }
+}
+
 extension FieldCounts {
-    init(_ request: borrowing RequestHead) {
+    fileprivate init(_ request: borrowing RequestHead, _ key: KeyField) {
         authorization = request.count(.authorization)
+        self.key = key.count
         origin = request.count(.origin)
         accessControlRequestMethod = request.count(.accessControlRequestMethod)
     }

@@ -39,7 +39,7 @@ struct ForwardAuthAnswer {
         out.append("\r\nX-Auth-Uri: ")
         out.append(uriWithoutCredential: uri, headerEncoded: true)
         out.append("\r\n")
-        if isEnvoy { out.append("x-envoy-auth-headers-to-remove: authorization\r\n") }
+        if isEnvoy { appendRemovals(&out) }
         writeStatus(200, &out)
         out.endHead()
     }
@@ -51,7 +51,7 @@ struct ForwardAuthAnswer {
         out.append("X-Auth-Type: -\r\nX-Auth-Id: -\r\nX-Auth-Expires: -\r\nX-Auth-Sunset: -\r\nX-Auth-Uri: ")
         out.append(uriWithoutCredential: uri, headerEncoded: true)
         out.append("\r\n")
-        if isEnvoy { out.append("x-envoy-auth-headers-to-remove: authorization\r\n") }
+        if isEnvoy { appendRemovals(&out) }
         writeStatus(200, &out)
         out.endHead()
     }
@@ -100,6 +100,15 @@ struct ForwardAuthAnswer {
             $0.append(challenge.octets)
             writeStatus(status, &$0)
         }
+    }
+
+    private func appendRemovals(_ out: inout ByteWriter) {
+        out.append("x-envoy-auth-headers-to-remove: authorization")
+        for name in loop.settings.keyHeaders {
+            out.append(",")
+            out.append(name.octets)
+        }
+        out.append("\r\n")
     }
 
     private func writeStatus(_ status: UInt16, _ out: inout ByteWriter) {

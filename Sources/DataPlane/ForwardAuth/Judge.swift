@@ -31,12 +31,36 @@ enum Refusal {
 /// What of a request's fields decides, beside their values.
 struct FieldCounts {
     var authorization = 0
+    /// Fields that may hold a key, besides.
+    var key = 0
     var origin = 0
     var accessControlRequestMethod = 0
 
     /// Whether a browser asks beforehand if it may send its request (Fetch §4.8). It has no credential to send with that.
     func isPreflight(_ isOptions: Bool) -> Bool {
-        isOptions && authorization == 0 && origin == 1 && accessControlRequestMethod == 1
+        isOptions && authorization == 0 && key == 0 && origin == 1 && accessControlRequestMethod == 1
+    }
+}
+
+/// What may come by a scheme.
+private struct TakenKinds {
+    let keys, tokens: Bool
+
+    static let keys = TakenKinds(keys: true, tokens: false)
+
+    init(keys: Bool, tokens: Bool) {
+        self.keys = keys
+        self.tokens = tokens
+    }
+
+    /// As `Bearer`: tokens, and keys where the rule says so.
+    init(bearer rule: PolicySet.Rule?) {
+        self.init(keys: rule?.allowsBearerKeys ?? false, tokens: rule?.allowsTokens ?? true)
+    }
+
+    @inline(__always)
+    func holds(_ kind: CredentialKind) -> Bool {
+        kind == .apiKey ? keys : kind == .accessToken && tokens
     }
 }
 
@@ -60,6 +84,7 @@ final class Judge: @unchecked Sendable {
     ///   - address: the client's; asked only when it matters.
     func judge(
         _ uri: RawSpan, host: RawSpan, isOptions: Bool, under policy: PolicySet.Entry, _ authorization: RawSpan,
+        _ keyField: RawSpan,
         _ fields: FieldCounts, _ interface: VerificationInterface, at now: UnixSeconds, _ scratch: inout RequestScratch,
         _ needs: inout Needs, into record: inout CredentialRecord, from address: () -> IPAddress?
     ) -> Judgement {
@@ -72,7 +97,7 @@ final class Judge: @unchecked Sendable {
         needs.rule = rule
         if rule.allowsPreflight, fields.isPreflight(isOptions) { return .passed }
         return judge(
-            authorization, count: fields.authorization, query: uri.slice(parts.query ?? WireRange()), needs, RawSpan(),
+            authorization, keyField, fields, query: uri.slice(parts.query ?? WireRange()), needs, RawSpan(),
             interface, at: now, &scratch, into: &record, from: address)
     }
 
@@ -81,11 +106,12 @@ final class Judge: @unchecked Sendable {
     ///   - query: where else than in the Authorization field it may be.
     ///   - own: the query that `needs` was read from.
     func judge(
-        _ authorization: RawSpan, count: Int, query: RawSpan, _ needs: Needs, _ own: RawSpan,
+        _ authorization: RawSpan, _ keyField: RawSpan, _ fields: FieldCounts, query: RawSpan, _ needs: Needs,
+        _ own: RawSpan,
         _ interface: VerificationInterface, at now: UnixSeconds, _ scratch: inout RequestScratch,
         into record: inout CredentialRecord, from address: () -> IPAddress?
     ) -> Judgement {
-        switch PresentedCredential.find(authorization, count: count, query: query, &scratch.query) {
+        switch PresentedCredential.find(authorization, keyField, fields, query: query, &scratch.query) {
         case .none, .unsupported:
             counts.note(interface, nil, .noCredential)
             return .noCredential
@@ -94,7 +120,7 @@ final class Judge: @unchecked Sendable {
         case .key where needs.rule.map({ !$0.allowsKeys }) ?? false:
             counts.note(interface, nil, .noCredential)
             return .noCredential
-        case .token where needs.rule.map({ !$0.allowsTokens }) ?? false:
+        case .token where needs.rule.map({ !$0.allowsTokens && !$0.allowsBearerKeys }) ?? false:
             counts.note(interface, nil, .noCredential)
             return .noCredential
         case .key(.query) where needs.rule.map({ !$0.allowsQueryKeys }) ?? false:
@@ -102,24 +128,28 @@ final class Judge: @unchecked Sendable {
             return .noCredential
         case .key(.field(let range)):
             return judge(
-                authorization.slice(range), .apiKey, needs, own, scratch.text, interface, at: now, into: &record,
+                authorization.slice(range), .keys, needs, own, scratch.text, interface, at: now, into: &record,
                 from: address)
+        case .key(.keyField):
+            return judge(
+                keyField, .keys, needs, own, scratch.text, interface, at: now, into: &record, from: address)
         case .key(.query(let text)):
             return scratch.query.withBytes(of: text, in: query) { key in
-                judge(key, .apiKey, needs, own, scratch.text, interface, at: now, into: &record, from: address)
+                judge(key, .keys, needs, own, scratch.text, interface, at: now, into: &record, from: address)
             }
         case .token(.field(let range)):
             return judge(
-                authorization.slice(range), .accessToken, needs, own, scratch.text, interface, at: now, into: &record,
-                from: address)
-        case .token(.query):
+                authorization.slice(range), TakenKinds(bearer: needs.rule), needs, own, scratch.text, interface,
+                at: now,
+                into: &record, from: address)
+        case .token(.query), .token(.keyField):
             // RFC 6750 §2.3: a token in a URL is logged along the way; it is not looked for.
             return .noCredential
         }
     }
 
     private func judge(
-        _ credential: RawSpan, _ kind: CredentialKind, _ needs: Needs, _ own: RawSpan, _ text: borrowing FormScratch,
+        _ credential: RawSpan, _ kinds: TakenKinds, _ needs: Needs, _ own: RawSpan, _ text: borrowing FormScratch,
         _ interface: VerificationInterface, at now: UnixSeconds, into record: inout CredentialRecord,
         from address: () -> IPAddress?
     ) -> Judgement {
@@ -132,7 +162,8 @@ final class Judge: @unchecked Sendable {
             counts.note(interface, nil, .trouble)
             return .trouble
         }
-        guard record.kind == kind,
+        let kind = record.kind
+        guard kinds.holds(kind),
             // Most credentials have no limit, and need no address.
             record.networks == 0
                 || Decision.allows(networks: record.networks, from: address(), interned: interned),
@@ -140,7 +171,7 @@ final class Judge: @unchecked Sendable {
         else {
             let isMeant = needs.isMeant(audiences: record.audiences, own, text, interned)
             counts.note(
-                interface, record.kind, record.kind != kind ? .wrongKind : isMeant ? .wrongNetwork : .wrongAudience)
+                interface, kind, !kinds.holds(kind) ? .wrongKind : isMeant ? .wrongNetwork : .wrongAudience)
             return .notAccepted
         }
         guard needs.isGranted(scopes: record.scopes, own, text, interned) else {

@@ -15,25 +15,39 @@ enum PresentedCredential {
     enum Place {
         /// In the value of the Authorization field.
         case field(WireRange)
+        /// All of the value of a field of another name.
+        case keyField
         /// In the query that was searched, as ``QueryCredential`` describes it.
         case query(FormText)
     }
 
-    /// Looks in the Authorization field and in one query: the original request's, or this one's if there is none.
+    /// Looks in the Authorization field, in the fields that may hold a key, and in one query: the original request's, or this
+    /// one's if there is none.
     /// - Parameters:
     ///   - authorization: the value of the first field of this name; nothing if there is none.
-    ///   - count: how many fields of this name there are.
+    ///   - keyField: the value of the first field that may hold a key.
     static func find(
-        _ authorization: RawSpan, count: Int, query: RawSpan, _ finder: inout QueryCredential
+        _ authorization: RawSpan, _ keyField: RawSpan, _ fields: FieldCounts, query: RawSpan,
+        _ finder: inout QueryCredential
     ) -> PresentedCredential {
-        guard count <= 1 else { return .malformed("more than one Authorization field") }
+        guard fields.authorization <= 1 else { return .malformed("more than one Authorization field") }
+        guard fields.key <= 1 else { return .malformed("more than one header with a key") }
         let inQuery = finder.find(in: query)
         switch inQuery {
         case .several: return .malformed("more than one api_key in the query")
         case .malformed: return .malformed("api_key in the query is malformed")
         case .absent, .one: break
         }
-        guard count == 1 else {
+        if fields.key == 1 {
+            guard fields.authorization == 0, inQuery == .absent else {
+                return .malformed("a header with a key beside another credential")
+            }
+            guard AuthorizationField.isCredential(WireRange(0, keyField.byteCount), in: keyField) else {
+                return .malformed("the header with a key is malformed")
+            }
+            return .key(.keyField)
+        }
+        guard fields.authorization == 1 else {
             if case .one(let text) = inQuery { return .key(.query(text)) }
             return .none
         }

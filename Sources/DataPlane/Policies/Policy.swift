@@ -11,18 +11,21 @@ public struct PolicyRule: Sendable, Equatable {
     public var allowsTokens: Bool
     /// Whether a key may come as `api_key` in the query.
     public var allowsQueryKeys: Bool
+    /// Whether a key may come as `Bearer` too: keys of another system whose users send them so.
+    public var allowsBearerKeys: Bool
     /// Whether a CORS preflight passes without a credential (Fetch §4.8): browsers send none with it.
     public var allowsPreflight: Bool
 
     public init(
         scope: [String] = [], audience: String? = nil, allowsKeys: Bool = true, allowsTokens: Bool = true,
-        allowsQueryKeys: Bool = true, allowsPreflight: Bool = false
+        allowsQueryKeys: Bool = true, allowsBearerKeys: Bool = false, allowsPreflight: Bool = false
     ) {
         self.scope = scope
         self.audience = audience
         self.allowsKeys = allowsKeys
         self.allowsTokens = allowsTokens
         self.allowsQueryKeys = allowsQueryKeys
+        self.allowsBearerKeys = allowsBearerKeys
         self.allowsPreflight = allowsPreflight
     }
 }
@@ -105,6 +108,9 @@ public struct Policy: Sendable, Equatable {
     private func check(_ rule: PolicyRule) throws(ListFault) {
         guard rule.allowsKeys || rule.allowsTokens else {
             throw ListFault(reason: "policy '\(name)' lets neither keys nor tokens in")
+        }
+        guard rule.allowsKeys || !rule.allowsBearerKeys else {
+            throw ListFault(reason: "policy '\(name)' has bearer-keys, and lets no keys in: add ApiKey to its schemes")
         }
         do throws(ListFault) {
             _ = try ScopeSet(rule.scope)

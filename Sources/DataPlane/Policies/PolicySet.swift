@@ -6,7 +6,7 @@ public final class PolicySet: Sendable {
     /// A rule in the bytes that it is compared in.
     final class Rule: Sendable {
         let scope, audience: [UInt8]
-        let allowsKeys, allowsTokens, allowsQueryKeys, allowsPreflight: Bool
+        let allowsKeys, allowsTokens, allowsQueryKeys, allowsBearerKeys, allowsPreflight: Bool
 
         init(_ rule: PolicyRule) {
             scope = Array(rule.scope.joined(separator: " ").utf8)
@@ -14,6 +14,7 @@ public final class PolicySet: Sendable {
             allowsKeys = rule.allowsKeys
             allowsTokens = rule.allowsTokens
             allowsQueryKeys = rule.allowsQueryKeys
+            allowsBearerKeys = rule.allowsBearerKeys
             allowsPreflight = rule.allowsPreflight
         }
     }

@@ -73,7 +73,7 @@ final class LoopState: @unchecked Sendable {
         counts = judge.counts
         published = store.published
         interned = store.published.interned
-        scratch = RequestScratch(verifier: verifier)
+        scratch = RequestScratch(verifier: verifier, keyHeaders: settings.keyHeaders)
         waiters = ChangesWaiters(store.published.changes, most: settings.waitersMax)
         self.settings = settings
         policies = settings.policies

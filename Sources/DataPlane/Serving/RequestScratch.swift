@@ -14,11 +14,12 @@ struct RequestScratch: ~Copyable {
     var text = FormScratch()
     var verdictForm = VerifyForm()
     var batch: VerificationBatch
-    var check = CheckRequest()
+    var check: CheckRequest
     /// Set by a request whose answer has to wait.
     var wait: ChangesWait?
 
-    init(verifier: Verifier) {
+    init(verifier: Verifier, keyHeaders: [[UInt8]]) {
+        check = CheckRequest(keyHeaders: keyHeaders)
         batch = verifier.makeBatch()
     }
 }

@@ -55,7 +55,7 @@ public enum AuthorizationField: Equatable, Sendable {
     }
 
     /// Whether `range` can be a credential: 1 to 8,192 visible bytes without comma and quote, no `=` in front.
-    static func isCredential(_ range: WireRange, in bytes: RawSpan) -> Bool {
+    public static func isCredential(_ range: WireRange, in bytes: RawSpan) -> Bool {
         guard !range.isEmpty, range.count <= credentialBytesMax, bytes.byte(range.start) != UInt8(ascii: "=") else {
             return false
         }

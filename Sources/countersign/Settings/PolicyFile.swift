@@ -11,6 +11,7 @@ import Yams
 ///   audience: https://api.example/orders
 ///   schemes: [ApiKey, Bearer]
 ///   query-keys: false
+///   bearer-keys: true
 ///   preflight: true
 ///   rules:
 ///     - path: /orders/admin
@@ -58,7 +59,7 @@ enum PolicyFile {
     private static func rule(
         _ members: [String: Any], of name: String, beside others: Set<String>, from base: PolicyRule
     ) throws(ListFault) -> PolicyRule {
-        let known: Set = ["scope", "audience", "schemes", "query-keys", "preflight"]
+        let known: Set = ["scope", "audience", "schemes", "query-keys", "bearer-keys", "preflight"]
         if let unknown = members.keys.sorted().first(where: { !known.contains($0) && !others.contains($0) }) {
             throw ListFault(reason: "policy '\(name)': '\(unknown)' is not known here")
         }
@@ -66,6 +67,7 @@ enum PolicyFile {
         if let scope = try text(members, "scope", name) { rule.scope = scope.split(separator: " ").map(String.init) }
         if let audience = try text(members, "audience", name) { rule.audience = audience }
         if let allows = try truth(members, "query-keys", name) { rule.allowsQueryKeys = allows }
+        if let allows = try truth(members, "bearer-keys", name) { rule.allowsBearerKeys = allows }
         if let allows = try truth(members, "preflight", name) { rule.allowsPreflight = allows }
         if let value = members["schemes"] {
             // One text is a list of one.

@@ -260,6 +260,7 @@ struct ServeSettings: Sendable {
             try reader.number(.bufferBytes, from: DataPlaneSettings.bufferBytesMin) ?? bufferBytesDefault
         settings.drainSeconds = Int64(try reader.number(.drainSeconds) ?? Int(settings.drainSeconds))
         settings.trustedProxies = try networks(.trustedProxies, reader) ?? settings.trustedProxies
+        if let names = try reader.list(.keyHeaders) { settings.keyHeaders = names.map { Array($0.lowercased().utf8) } }
         settings.verifySources = try networks(.verifySources, reader) ?? settings.verifySources
         do {
             try settings.check()

@@ -30,6 +30,7 @@ enum Setting: String, CaseIterable {
     case cacheBytes = "cache.bytes"
     case trustedProxies = "verify.trusted-proxies"
     case verifySources = "verify.sources"
+    case keyHeaders = "verify.key-headers"
     case tokenReviewUserPrefix = "token-review.user-prefix"
     case tokenReviewGroupPrefix = "token-review.group-prefix"
     case connectionsMax = "connections-max"
@@ -60,7 +61,7 @@ enum Setting: String, CaseIterable {
 
     var kind: Kind {
         switch self {
-        case .listen, .grpcListen, .controlListen, .trustedProxies, .verifySources, .corsOrigins: .list
+        case .listen, .grpcListen, .controlListen, .trustedProxies, .verifySources, .keyHeaders, .corsOrigins: .list
         case .demoLogin, .adminPage: .truth
         case .threads, .connectionsMax, .retentionJournalPercent: .number
         case .drainSeconds, .keySecondsDefault, .keySecondsMax, .accessTokenSecondsDefault, .accessTokenSecondsMax,
