@@ -1,0 +1,338 @@
+"""Floods the service and measures, beside each flood, how long a good client waits. See floods.
+
+    floods.py PROGRAM SECONDS [FLOOD...]
+
+Exits with 0 when the good client's 99th percentile stays within three times that of the quiet service on every interface,
+with 1 when it does not, and with 2 when nothing was proven.
+"""
+
+import itertools
+import json
+import multiprocessing
+import os
+import random
+import resource
+import select
+import signal
+import socket
+import struct
+import sys
+import time
+import traceback
+
+from proof_service import FORM, Connection, Introspector, Service, Unproven, free_port
+
+PROGRAM, SECONDS, WANTED = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
+TIMES_MAX = 3
+# Seconds. Client, attacker and service share two processors: a thread that wakes up waits for some time slices of three to four
+# milliseconds each, for the client's request and again for its answer. What a flood does, where nothing stops it, is seconds.
+FLOOR = 0.025
+LOST = 5.0
+"""A request that fails, or that is not answered in this many seconds, counts as that many."""
+ATTEMPTS = 3
+RECOVERY_SECONDS_MAX = 20
+INTERFACES = ("data plane", "data plane, new connection", "Unix socket", "OAuth", "OAuth, new connection", "health")
+
+
+# The good client
+
+class GoodClient:
+    def __init__(self, service, places):
+        self.service, self.places = service, places
+        self.key = places["key"]
+        self.introspector = Introspector(places["gateway"])
+        self.basic = Introspector(places["shop"]).fields
+        self.kept = {}
+
+    def ask(self, interface):
+        place, _, request = {
+            "data": (self.service.port, 0, ("POST", "/oauth2/introspect", f"token={self.key}", self.introspector.fields)),
+            "Unix": (self.places["unix"], 0, ("GET", "/verify", "", f"Authorization: ApiKey {self.key}\r\n")),
+            "OAuth": (self.service.oauth_port, 0, ("POST", "/oauth2/token", "grant_type=client_credentials", self.basic)),
+            "health": (self.places["health"], 0, ("GET", "/readyz")),
+        }[interface.replace(",", " ").split(" ")[0]]
+        is_reused = interface in self.kept
+        if not is_reused:
+            self.kept[interface] = Connection(place, LOST)
+        try:
+            answer = self.kept[interface].ask(*request)
+        except ConnectionError:
+            # A service may close a connection between two requests; a client opens another one then (RFC 9112 §9.3.1).
+            if not is_reused:
+                raise
+            self.kept.pop(interface).close()
+            return self.ask(interface)
+        if answer.status != 200:
+            raise OSError(f"answered with {answer.status}")
+        if "new" in interface or interface == "health":
+            self.kept.pop(interface).close()
+
+    def measure(self, seconds):
+        """Seconds of each question, by interface, asked in turn."""
+        waits = {interface: [] for interface in INTERFACES}
+        end = time.monotonic() + seconds
+        for interface in itertools.cycle(INTERFACES):
+            began = time.monotonic()
+            if began > end and len(waits[INTERFACES[-1]]) > 0:
+                return waits
+            try:
+                self.ask(interface)
+                waits[interface].append(time.monotonic() - began)
+            except (OSError, ValueError):
+                if connection := self.kept.pop(interface, None):
+                    connection.close()
+                waits[interface].append(LOST)
+            time.sleep(0.0005)
+
+
+def percentile_99(waits):
+    return sorted(waits)[min(len(waits) - 1, int(len(waits) * 0.99))]
+
+
+# The bad ones: each runs in a process of its own until it is killed
+
+sent = multiprocessing.Value("q", 0)
+
+
+def wait_until_full():
+    """Until then a flood of unread answers is one of questions."""
+    before, end = -1, time.monotonic() + 20
+    while sent.value != before and time.monotonic() < end:
+        before = sent.value
+        time.sleep(0.5)
+
+
+def connect(place):
+    if isinstance(place, int):
+        made = socket.socket(socket.AF_INET)
+        address = ("127.0.0.1", place)
+    else:
+        made, address = socket.socket(socket.AF_UNIX), str(place)
+    made.settimeout(2)
+    made.connect(address)
+    made.setblocking(False)
+    return made
+
+
+def hold(place, count, first, more):
+    """Keeps that many connections, each of which has sent `first` and goes on with a byte of `more` a few times a second."""
+    held = []
+    while True:
+        while len(held) < count:
+            try:
+                one = connect(place)
+                one.send(first)
+                held.append(one)
+            except OSError:
+                break
+        if more:
+            for one in random.sample(held, len(held) // 4):
+                try:
+                    one.send(more)
+                except OSError:
+                    one.close()
+                    held.remove(one)
+        readable = select.poll()
+        for one in held:
+            readable.register(one, select.POLLIN | select.POLLHUP)
+        byte_of = {one.fileno(): one for one in held}
+        for number, _ in readable.poll(0):
+            one = byte_of[number]
+            try:
+                gone = not one.recv(65536)
+            except BlockingIOError:
+                gone = False
+            except OSError:
+                gone = True
+            if gone:
+                one.close()
+                held.remove(one)
+        time.sleep(0.2)
+
+
+def fill(place, count, request):
+    """Asks and asks on that many connections, and reads nothing. `sent` grows until all that lies between is full."""
+    held = []
+    while True:
+        while len(held) < count:
+            try:
+                held.append(connect(place))
+            except OSError:
+                break
+        for one in list(held):
+            try:
+                sent.value += one.send(request * 50)
+            except BlockingIOError:
+                pass
+            except OSError:
+                one.close()
+                held.remove(one)
+        time.sleep(0.02)
+
+
+def ask_on(place, requests, burst):
+    """Asks as fast as it is answered, in bursts over one connection."""
+    while True:
+        try:
+            with Connection(place) as connection:
+                for request in requests:
+                    connection.socket.sendall(request * burst)
+                    for _ in range(burst):
+                        connection.answer()
+        except OSError:
+            time.sleep(0.01)
+
+
+def reset(place):
+    """HTTP/2: opens streams and resets them at once (CVE-2023-44487)."""
+    def frame(kind, flags, stream, content=b""):
+        return struct.pack(">I", len(content))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + content
+
+    def literal(name, value):
+        return b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
+
+    head = b"".join(literal(*pair) for pair in (
+        (b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/envoy.service.auth.v3.Authorization/Check"),
+        (b":authority", b"localhost"), (b"content-type", b"application/grpc"), (b"te", b"trailers")))
+    while True:
+        try:
+            with Connection(place) as connection:
+                connection.socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0))
+                for start in range(1, 1 << 20, 100):
+                    connection.socket.sendall(b"".join(
+                        frame(1, 4, stream, head) + frame(3, 0, stream, struct.pack(">I", 8))
+                        for stream in range(start, start + 100, 2)))
+                    connection.socket.setblocking(False)
+                    try:
+                        while connection.socket.recv(65536):
+                            pass
+                        raise ConnectionResetError
+                    except BlockingIOError:
+                        connection.socket.setblocking(True)
+                        connection.socket.settimeout(2)
+        except OSError:
+            time.sleep(0.01)
+
+
+def unknown(kind="k"):
+    return f"ii{kind}1_" + "".join(random.choices("0123456789", k=11)) + "_" + "a" * 49
+
+
+def posted(path, kind, body, fields=""):
+    return (f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n{fields}Content-Length: {len(body)}\r\n\r\n"
+            f"{body}").encode()
+
+
+def floods(service, places):
+    data, oauth, gateway = service.port, service.oauth_port, Introspector(places["gateway"])
+    begun = b"POST /oauth2/introspect HTTP/1.1\r\nHost: localhost\r\nX-A: "
+    token_head = f"POST /oauth2/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\nContent-Length: 60000\r\n\r\na=".encode()
+    body_head = begun.replace(b"X-A: ", f"{gateway.fields}Content-Length: 60000\r\n\r\ntoken=".encode())
+    verify = b"GET /verify HTTP/1.1\r\nHost: localhost\r\nAuthorization: ApiKey " + places["key"].encode() + b"\r\n\r\n"
+    tokens = [posted("/oauth2/introspect", FORM, f"token={unknown()}", gateway.caller) for _ in range(500)]
+    wrong = [posted("/oauth2/token", FORM, f"grant_type=client_credentials&client_id={places['shop']['client_id']}"
+                    f"&client_secret={unknown('c')}") for _ in range(500)]
+    leaks = [posted("/v1/leaks", "application/json", json.dumps({"credential": unknown()})) for _ in range(500)]
+    return {
+        "slow heads, data plane": [(hold, data, 400, begun, b"a")],
+        "slow heads, OAuth": [(hold, oauth, 400, b"GET /oauth2/authorize?a=", b"a")],
+        "slow bodies, data plane": [(hold, data, 400, body_head, b"a")],
+        "slow bodies, OAuth": [(hold, oauth, 400, token_head, b"a")],
+        "idle connections, data plane": [(hold, data, 900, b"", b"")],
+        "idle connections, OAuth": [(hold, oauth, 900, b"", b"")],
+        "unread answers, data plane": [(fill, data, 20, verify)],
+        "unread answers, OAuth": [(fill, oauth, 20, b"GET /.well-known/oauth-authorization-server HTTP/1.1\r\nHost: a\r\n\r\n")],
+        "gRPC resets": [(reset, places["grpc"])],
+        "unknown tokens": [(ask_on, data, tokens, 16)],
+        "wrong client secrets": [(ask_on, oauth, wrong, 1)],
+        "leaks": [(ask_on, oauth, leaks, 1)],
+    }
+
+
+def attack(act, *arguments):
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # An attacker has processors of his own; here he must not take those of the service.
+    os.nice(15)
+    # Each request anew and for ever: an iterator would end.
+    if act is ask_on:
+        place, requests, burst = arguments
+        while True:
+            ask_on(place, requests, burst)
+    act(*arguments)
+
+
+def recover(good, name):
+    """When the attacker is gone, all is well again: soon, and before the next one comes."""
+    end = time.monotonic() + RECOVERY_SECONDS_MAX
+    while any(LOST in waits for waits in good.measure(0.2).values()):
+        if time.monotonic() > end:
+            raise Unproven(f"{name}: {RECOVERY_SECONDS_MAX} s after its end a good client is still not served")
+
+
+def prove(service, places):
+    good = GoodClient(service, places)
+    good.measure(0.5)
+    quiet = {interface: percentile_99(waits) for interface, waits in good.measure(SECONDS).items()}
+    print("alone: " + ", ".join(f"{interface} {wait * 1000:.1f}" for interface, wait in quiet.items()) + " ms")
+    known = floods(service, places)
+    if missing := set(WANTED) - set(known):
+        raise Unproven(f"no such flood: {missing}; there are {', '.join(known)}")
+    broken = []
+    for name in WANTED or known:
+        for _ in range(ATTEMPTS):
+            attackers = [multiprocessing.get_context("fork").Process(target=attack, args=one, daemon=True) for one in known[name]]
+            try:
+                for one in attackers:
+                    one.start()
+                time.sleep(0.7)
+                wait_until_full()
+                beside = good.measure(SECONDS)
+                if not all(one.is_alive() for one in attackers):
+                    raise Unproven(f"{name}: an attacker gave up")
+            finally:
+                for one in attackers:
+                    one.kill()
+                    one.join()
+            if service.process.poll() is not None:
+                raise Unproven(f"{name}: the service ended: {service.last_words()}")
+            recover(good, name)
+            waits = {interface: percentile_99(found) for interface, found in beside.items()}
+            late = [interface for interface in INTERFACES if waits[interface] > max(FLOOR, TIMES_MAX * quiet[interface])]
+            print(f"{name:30} " + ", ".join(
+                f"{interface} {wait * 1000:.1f}{' LATE' if interface in late else ''}" for interface, wait in waits.items()),
+                flush=True)
+            if not late:
+                break
+        else:
+            broken.append(name)
+    return broken
+
+
+def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    health = free_port()
+    service = Service(PROGRAM, "--health-listen", f"http://127.0.0.1:{health}")
+    places = {"health": health, "unix": str(service.folder / "data.sock"), "grpc": str(service.folder / "grpc.sock")}
+    service.flags += ["--listen", f"unix:{places['unix']}", "--grpc-listen", f"grpc+unix:{places['grpc']}",
+                      "--issuer", f"http://127.0.0.1:{service.oauth_port}"]
+    try:
+        service.start()
+        places["gateway"] = service.made("client", "create", "--name", "gateway", "--may", "introspect")
+        places["shop"] = service.made("client", "create", "--name", "shop", "--grant", "client_credentials")
+        places["key"] = service.made("key", "create", "--owner", "acme")["key"]
+        broken = prove(service, places)
+    except Unproven as reason:
+        print(f"floods: {reason}", file=sys.stderr)
+        return 2
+    except Exception:
+        traceback.print_exc()
+        return 2
+    finally:
+        service.remove()
+    print("floods: " + (f"a good client waits too long beside: {', '.join(broken)}" if broken
+                        else f"a good client's 99th percentile stayed within {TIMES_MAX} times that of the quiet service"))
+    return 1 if broken else 0
+
+
+sys.exit(main())
