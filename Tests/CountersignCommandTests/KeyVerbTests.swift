@@ -191,6 +191,10 @@ import Testing
         try await fixture.plant(.apiKey, owner: "acme") { $0.record.expiresAt = now }
         try await fixture.plant(.apiKey, owner: "acme") { $0.record.flags.insert(.revoked) }
         try await fixture.plant(.apiKey, owner: "acme-west")
+        // Who has an access token alone is known too, and so is everybody where nobody can tell in time.
+        try await fixture.plant(.accessToken, owner: "tokens only")
+        try await issuer.requireOwner("tokens only")
+        await #expect(throws: IssuanceError.unknownOwner(nearest: ["acme"])) { try await issuer.requireOwner("acne") }
         let first = try await issuer.revokeOwner("acme", issuedBefore: nil)
         _ = try await fixture.key(owner: "acme")
         #expect(try await issuer.countEnded(by: first).byKind == [.apiKey: 3, .accessToken: 1])

@@ -5,7 +5,8 @@ extension CredentialStore {
     /// Owners that one read transaction looks at.
     private static let ownersAtOnce = 1_000
 
-    /// Tells each owner of whom there is a credential, alive or not, in the order of their bytes.
+    /// Tells each owner of whom there is a credential, alive or not, in the order of their bytes. Owners who have access tokens
+    /// alone are left out: those are in no index.
     ///
     /// One step through the index for each owner, not for each credential: from the last entry that an owner can have to the
     /// first of the next.

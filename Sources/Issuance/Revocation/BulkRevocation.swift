@@ -88,16 +88,25 @@ extension Issuer {
         }
     }
 
-    /// - Throws: ``IssuanceError/unknownOwner(nearest:)`` for an owner of whom nothing is known, most likely mistyped, with the
-    ///   owners whose names are nearest if whoever asks may read keys.
-    public func requireOwner(_ owner: String) async throws(IssuanceError) {
+    /// Refuses an owner of whom nothing is known, most likely mistyped.
+    ///
+    /// Access tokens are in no index of owners: they are looked through. Where that would take too long, the owner counts as
+    /// known, since a revocation must never be refused to somebody who has a living token.
+    /// - Parameter limit: how long the search among access tokens may take.
+    /// - Throws: ``IssuanceError/unknownOwner(nearest:)``, with the owners whose names are nearest if whoever asks may read keys.
+    public func requireOwner(_ owner: String, within limit: Duration = .milliseconds(500)) async throws(IssuanceError) {
         let bytes = try RequestText.owner(owner, field: "owner")
         let mayRead = authority.has(.keysRead)
+        let deadline = ContinuousClock.now + limit
         let nearest = try await offThread { store -> [String]? in
-            if try !store.credentials(owner: bytes, after: nil, limit: 1, matches: { _ in true }).rows.isEmpty {
-                return nil
-            }
             if store.published.watermarks.knows(owner: bytes.octets) { return nil }
+            var after: CredentialID?
+            repeat {
+                let page = try store.credentials(owner: bytes, after: after, limit: 1) { _ in true }
+                guard page.rows.isEmpty else { return nil }
+                after = page.next
+                if after != nil, ContinuousClock.now > deadline { return nil }
+            } while after != nil
             guard mayRead else { return [] }
             var search = NearNameSearch(owner)
             try store.eachOwner(within: .seconds(2)) { search.consider($0) }
