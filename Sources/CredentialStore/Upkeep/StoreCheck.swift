@@ -104,7 +104,7 @@ extension CredentialStore {
                 return .next
             }
             let id = CredentialID(rawValue: number)
-            // A damaged row is found where it lies; one that was ended when it was damaged says no owner any more.
+            // One that was ended when its row was damaged says no owner any more.
             var credential: StoredCredential?
             for table in [schema.credentials, schema.tokens] where credential == nil {
                 credential = try table.getIfIntact(number, in: transaction) { StoredCredential(row: $0, id: id) }

@@ -148,9 +148,8 @@ import Verification
         #expect(!inserted)
     }
 
-    @Test func `takes less than 200 bytes with its journal entry, and as much after ten lives as after one`()
-        async throws
-    {
+    /// How many bytes a token takes, `deploy/proofs/churn` measures: here the slack between two commits is as large.
+    @Test func `issued and swept again and again takes no more room than in its first life`() async throws {
         let fixture = try Fixture(
             options: StoreOptions(mapBytes: 32 << 20, cacheBytes: 1 << 20, readersMax: 16))
         let (start, boot) = (fixture.store.clock.now(), TrustedClock.Reading.current.boot)
@@ -176,7 +175,7 @@ import Verification
         }
         let there = try #require(try fixture.statistic("tokens"))
         #expect((9_000...13_000).contains(there))
-        #expect(try #require(sizes.last) < there * 200 + 300_000)
+        #expect(try #require(sizes.last) < there * 200 + 1_000_000)
         #expect(Double(sizes[99]) <= Double(sizes[25]) * 1.1)
         #expect(try fixture.check().isEmpty)
     }
