@@ -18,7 +18,7 @@ import NIOSSL
 // So a connection is: TLS, if any; then ``RequestConnection``, which turns bytes into the request parts that Hummingbird
 // reads, and response parts into bytes; then Hummingbird, which only routes and answers.
 
-/// Serves HTTP/1.1 to Hummingbird's routes as CONTRACT 18 has it.
+/// Serves HTTP/1.1 to Hummingbird's routes, as strictly as the data plane does.
 struct StrictHTTPChannel: HTTPChannelHandler {
     typealias Value = NIOAsyncChannel<HTTPRequestPart, HTTPResponsePart>
 

@@ -96,8 +96,12 @@ import Testing
         // Each unit of 5 µs lies below the bound of its bucket, and not below the one before.
         for units in UInt64(0)..<300_000 {
             let (bucket, seconds) = (VerificationTimes.bucket(units), Double(units) * 5e-6)
-            if bucket < bounds.count { guard seconds < bounds[bucket] else { return Issue.record("\(units)") } }
-            if bucket > 0 { guard seconds >= bounds[bucket - 1] - 1e-12 else { return Issue.record("\(units)") } }
+            let isBelow = bucket == bounds.count || seconds < bounds[bucket]
+            let isAbove = bucket == 0 || seconds >= bounds[bucket - 1] - 1e-12
+            guard isBelow, isAbove else {
+                Issue.record("\(units)")
+                return
+            }
         }
         #expect(VerificationTimes.bucket(.max) == 35)
     }
