@@ -111,7 +111,7 @@ private struct Row: Sendable, CustomTestStringConvertible {
         Row("a length in a trailer", post("Transfer-Encoding: chunked", "0\r\nContent-Length: 1\r\n\r\n"), gives: 400),
         Row(
             "100-continue", post("Content-Length: 3\r\nExpect: 100-continue"), "abc", gives: 100, 405, 200,
-            mayClose: true),
+            or: [[100, 405], [405]]),
         Row("100-continue, unasked", post("Content-Length: 3\r\nExpect: 100-continue", "abc"), gives: 405, 200),
         Row("another expectation", post("Content-Length: 3\r\nExpect: magic", "abc"), gives: 417),
     ]
