@@ -41,6 +41,9 @@ final class RequestConnection: ChannelDuplexHandler {
         var keepAlive: Bool
         var hasEnded = false
         var isAnswered = false
+        /// Answered to the end before it has come to its own: what still comes of it is read and dropped, so that a client
+        /// which sends on gets the answer and no reset.
+        var isDropped = false
     }
 
     private let isEncrypted: Bool
@@ -155,9 +158,10 @@ final class RequestConnection: ChannelDuplexHandler {
                 let start = pending.readerIndex + range.bounds.lowerBound
                 let piece = pending.getSlice(at: start, length: range.count)
                 pending.moveReaderIndex(forwardBy: count)
-                if let piece { hand(.body(piece), context) }
+                if let piece, asked?.isDropped != true { hand(.body(piece), context) }
             case .end(let count):
                 pending.moveReaderIndex(forwardBy: count)
+                guard asked?.isDropped != true else { return finish(context) }
                 asked?.hasEnded = true
                 enter(.answering, context)
                 hand(.end(nil), context)
@@ -242,7 +246,7 @@ final class RequestConnection: ChannelDuplexHandler {
     // MARK: Answers
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        guard !isEnding, var asked else {
+        guard !isEnding, var asked, !asked.isDropped else {
             promise?.fail(ChannelError.ioOnClosedChannel)
             return
         }
@@ -264,7 +268,11 @@ final class RequestConnection: ChannelDuplexHandler {
         case .end:
             asked.framing.appendEnd(to: &out)
             self.asked = nil
-            if asked.keepAlive {
+            if !asked.hasEnded {
+                asked.isDropped = true
+                self.asked = asked
+                send(out, context, promise, flushes: true)
+            } else if asked.keepAlive {
                 enter(.idle, context)
                 send(out, context, promise, flushes: true)
                 goOn(context)
