@@ -94,7 +94,7 @@ let package = Package(
         .target(
             name: "CredentialModel", dependencies: ["CMachine", "NetworkAddress"],
             swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
-        .target(name: "LMDB", dependencies: ["CLMDB"], swiftSettings: strict),
+        .target(name: "LMDB", dependencies: ["CLMDB", "CMachine"], swiftSettings: strict),
         .target(
             name: "CredentialDigest", dependencies: ["CredentialModel", "COpenSSL", "CMachine"], swiftSettings: strict),
         .target(
@@ -277,6 +277,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
             ],
             swiftSettings: tests),
         .testTarget(
