@@ -7,8 +7,13 @@ public struct ControlPlaneServices: Sendable {
     /// Judges presented bytes for an operator: bytes, needed scope, client that asks.
     public typealias Explain = @Sendable ([UInt8], [String], String?) async throws(IssuanceError) -> Explanation
 
+    /// What is wrong with the store, in sentences.
+    public typealias CheckStore = @Sendable () async throws(IssuanceError) -> [String]
+
     public let issuer: Issuer
     let explain: Explain
+    /// Looks through the whole store; nil does it in this process.
+    let checkStore: CheckStore?
     let changes: ChangeFeed
     let readiness: @Sendable () async -> Readiness
     /// What `/metrics` says, in the format of Prometheus.
@@ -21,11 +26,13 @@ public struct ControlPlaneServices: Sendable {
 
     /// - Throws: ``StoreFailure`` when the store has no reader left.
     public init(
-        issuer: Issuer, explain: @escaping Explain, readiness: @escaping @Sendable () async -> Readiness,
+        issuer: Issuer, explain: @escaping Explain, checkStore: CheckStore? = nil,
+        readiness: @escaping @Sendable () async -> Readiness,
         exposition: @escaping @Sendable () -> String = { "" }, backupFolder: String, oauth: OAuthServer? = nil
     ) throws(StoreFailure) {
         self.issuer = issuer
         self.explain = explain
+        self.checkStore = checkStore
         changes = try ChangeFeed(store: issuer.store)
         self.readiness = readiness
         self.exposition = exposition

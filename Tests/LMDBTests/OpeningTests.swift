@@ -157,4 +157,58 @@ import Testing
     private func mode(_ path: String) throws -> Int {
         try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int ?? -1
     }
+
+    @Test func `a data file that is cut short is refused before a page of it is read`() throws {
+        let folder = TemporaryFolder()
+        let options = Environment.Options(mapBytes: 64 << 20, create: true)
+        func fill() throws {
+            let environment = try Environment(directory: folder.path, options: options)
+            _ = try environment.write { transaction in
+                let numbers = try environment.openDatabase("numbers", keys: .integer, in: transaction, create: true)
+                for key in UInt64(0)..<2_000 {
+                    try transaction.put(numbers, key, [UInt8](repeating: UInt8(truncatingIfNeeded: key), count: 200))
+                }
+            }
+            try environment.close()
+        }
+        try fill()
+        let path = folder.path + "/data.mdb"
+        let whole = try Data(contentsOf: URL(fileURLWithPath: path))
+        for bytes in [whole.count - 1, whole.count - 4_096, whole.count / 2, 3 * 4_096, 2 * 4_096] {
+            try whole.prefix(bytes).write(to: URL(fileURLWithPath: path))
+            #expect(throws: LMDBError.cutShort(path: path, bytes: bytes, neededBytes: whole.count)) {
+                try Environment(directory: folder.path, options: options)
+            }
+        }
+        try whole.write(to: URL(fileURLWithPath: path))
+        try Environment(directory: folder.path, options: options).close()
+    }
+
+    @Test func `a data file without its last page is whole when that page is free`() throws {
+        let folder = TemporaryFolder()
+        let options = Environment.Options(mapBytes: 64 << 20, create: true)
+        let environment = try Environment(directory: folder.path, options: options)
+        let numbers = try environment.write { transaction in
+            let numbers = try environment.openDatabase("numbers", keys: .integer, in: transaction, create: true)
+            for key in UInt64(0)..<2_000 { try transaction.put(numbers, key, [UInt8](repeating: 1, count: 200)) }
+            return numbers
+        }.value
+        // Everything but the first rows goes; later commits take the lowest free pages, so that the last stay free.
+        _ = try environment.write { transaction in
+            for key in UInt64(10)..<2_000 { try transaction.delete(numbers, key: key) }
+        }
+        for round in 0..<10 {
+            _ = try environment.write { try $0.put(numbers, 5, [UInt8(round)]) }
+        }
+        try environment.close()
+        let path = folder.path + "/data.mdb"
+        let whole = try Data(contentsOf: URL(fileURLWithPath: path))
+        try whole.prefix(whole.count - 4_096).write(to: URL(fileURLWithPath: path))
+        let again = try Environment(directory: folder.path, options: options)
+        let rows = try again.write { transaction in
+            let numbers = try again.openDatabase("numbers", keys: .integer, in: transaction, create: false)
+            return try transaction.rows(numbers)
+        }.value
+        #expect(rows.count == 10 && rows[5] == [9])
+    }
 }

@@ -167,6 +167,11 @@ static inline int cs_notify(const char *socket_path, const char *text) {
     return sent < 0 ? -1 : 0;
 }
 
+/// Starts this program again in a process of its own, with these three files and no other. Arguments and environment are
+/// strings that end with a zero byte each, one behind the other. The files' numbers are above 2. 0, or an errno.
+int cs_run_again(int *pid, const char *arguments, size_t argument_bytes, const char *environment,
+                 size_t environment_bytes, int input, int output, int errors);
+
 /// Zero-filled private memory, asking for huge pages; NULL when there is none.
 static inline void *cs_map_words(uint64_t bytes) {
     void *memory = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

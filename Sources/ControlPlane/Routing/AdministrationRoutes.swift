@@ -13,7 +13,7 @@ func administrationRoutes(_ services: ControlPlaneServices) -> [Route] {
     let authorizations = AuthorizationRoutes(server: services.oauth)
     let consents = ConsentRoutes()
     let peppers = PepperRoutes()
-    let store = StoreRoutes(backupFolder: services.backupFolder)
+    let store = StoreRoutes(backupFolder: services.backupFolder, checkStore: services.checkStore)
     let audit = AuditRoutes()
     let changes = ChangeRoutes(feed: services.changes)
     let explain = ExplainRoutes(explain: services.explain)

@@ -76,7 +76,9 @@ extension CredentialStore {
     public func verifyAudit(recorded: AuditHead? = nil) throws(StoreFailure) -> AuditReport {
         try reading { transaction in try verifyAudit(recorded: recorded, in: transaction) }
     }
+}
 
+extension InspectedStore {
     func verifyAudit(recorded: AuditHead?, in transaction: borrowing ReadTransaction) throws -> AuditReport {
         var report = AuditReport()
         var last = AuditHead(number: 0, hash: AuditChain.beginning)

@@ -38,8 +38,9 @@ public final class FollowedStore: Sendable {
     /// Reads of this process that met a damaged row.
     public var damage: DamageLog { schema.damage }
 
-    private let environment: Environment
-    private let schema: Schema
+    let environment: Environment
+    let schema: Schema
+    let auditChain: AuditChain
     private let follower: CommitFollower
     // Last: given up when the environment is closed.
     private let lock: FollowerLock
@@ -105,6 +106,7 @@ public final class FollowedStore: Sendable {
         self.published = published
         self.environment = environment
         self.schema = schema
+        auditChain = AuditChain(key: file.lookup)
         self.lock = lock
         peppers = PepperRing(alive)
         foreignSchemes = file.foreignSchemes

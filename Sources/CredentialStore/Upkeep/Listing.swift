@@ -176,7 +176,9 @@ extension CredentialStore {
             return entries
         }
     }
+}
 
+extension InspectedStore {
     func reading<Value>(_ body: (borrowing ReadTransaction) throws -> Value) throws(StoreFailure) -> Value {
         try naming { try environment.read(body) }
     }

@@ -6,11 +6,34 @@ import RecordCache
 extension CredentialStore {
     /// Reads every row of every table in one snapshot and holds the tables against each other, and walks the audit log.
     ///
-    /// Takes as long as reading the whole file. Credentials, their secrets' hashes and texts are not in the findings.
+    /// Takes as long as reading the whole file. Credentials, their secrets' hashes and texts are not in the findings. LMDB ends
+    /// the process on damaged pages: a store that may be damaged is checked in a process of its own, which follows it.
     /// - Returns: what is wrong, in words; empty when the store is sound.
     @available(*, noasync)
-    public func check() throws(StoreFailure) -> [String] {
-        let fault = try verifyAudit().fault
+    public func check() throws(StoreFailure) -> [String] { try findings() }
+}
+
+extension FollowedStore {
+    /// The same of a store that another process may own.
+    @available(*, noasync)
+    public func check() throws(StoreFailure) -> [String] { try findings() }
+}
+
+/// What is needed to look through a store, whoever owns it.
+protocol InspectedStore {
+    var environment: Environment { get }
+    var schema: Schema { get }
+    var published: Published { get }
+    var peppers: PepperRing { get }
+    var auditChain: AuditChain { get }
+}
+
+extension CredentialStore: InspectedStore {}
+extension FollowedStore: InspectedStore {}
+
+extension InspectedStore {
+    fileprivate func findings() throws(StoreFailure) -> [String] {
+        let fault = try reading { try verifyAudit(recorded: nil, in: $0) }.fault
         return try checkTables() + (fault.map { ["audit \($0.number): \($0.reason)"] } ?? [])
     }
 

@@ -59,8 +59,8 @@ internal import Synchronization
 
     /// Opens a store and removes the readers that dead processes left behind.
     ///
-    /// - Throws: ``LMDBError/alreadyOpen``, ``LMDBError/storeAbsent``, ``LMDBError/networkFileSystem`` or what LMDB
-    ///   and the system report.
+    /// - Throws: ``LMDBError/alreadyOpen``, ``LMDBError/storeAbsent``, ``LMDBError/networkFileSystem``,
+    ///   ``LMDBError/cutShort(path:bytes:neededBytes:)`` or what LMDB and the system report.
     public init(directory: String, options: Options) throws(LMDBError) {
         if options.create, !options.readOnly { try Self.createFolder(directory) }
         try FileSystemKind.requireLocal(directory)
@@ -69,6 +69,7 @@ internal import Synchronization
         guard let folder = FileIdentity.of(directory) else { throw .storeAbsent }
         guard OpenEnvironments.insert(folder) else { throw .alreadyOpen }
         do throws(LMDBError) {
+            if let store, store.bytes > 0 { try FileLength.require(directory + "/data.mdb") }
             // SAFETY: an open environment, which is this object's alone from here on.
             unsafe handle = try Self.open(directory, options, isNew: store == nil)
         } catch {

@@ -28,6 +28,8 @@ public enum LMDBError: Error, Equatable, Sendable {
     /// There is no store in this folder, and creating one was not asked for.
     case storeAbsent
     case networkFileSystem
+    /// Pages that hold data lie behind the end of the data file.
+    case cutShort(path: String, bytes: Int, neededBytes: Int)
     case emptyKey
     case keyTooLong(bytes: Int)
     /// The environment was opened for reading only.
@@ -109,6 +111,8 @@ extension LMDBError: CustomStringConvertible {
         case .storeAbsent: "there is no store in this folder: check the path, or create one with serve"
         case .networkFileSystem:
             "the folder lies on a network or FUSE file system, where LMDB loses data: use a local disk"
+        case .cutShort(let path, let bytes, let neededBytes):
+            "\(path) is cut short: it has \(bytes) bytes and its data reach to \(neededBytes); restore it from a backup"
         case .emptyKey: "the key is empty: LMDB takes keys of 1 to \(Environment.keyBytesMax) bytes"
         case .keyTooLong(let bytes): "the key has \(bytes) bytes: LMDB takes at most \(Environment.keyBytesMax)"
         case .readOnly: "the store was opened for reading only: open it for writing"

@@ -1,11 +1,15 @@
 import AdministrationAPI
 import ArgumentParser
+import CredentialStore
+import Foundation
+import LMDB
 
 struct StoreCheckCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check", abstract: "Read the whole store and report what is wrong.",
         discussion: """
-            Exits with 3 when something is wrong.
+            The store is read in a process of its own, beside a running daemon or without one. Exits with 3 when something \
+            is wrong.
 
             Example:
               countersign store check
@@ -14,17 +18,110 @@ struct StoreCheckCommand: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
     @OptionGroup var control: ControlOptions
 
+    @Flag(help: ArgumentHelp("Read the store in this process.", visibility: .hidden))
+    var here = false
+
     func run() async throws {
-        try await control.withConnection { connection in
-            let check: StoreCheck = try await connection.send(.GET, "/v1/store/check")
-            if output.json {
-                try Console.json(check)
-            } else if check.isSound {
-                try Console.line("The store is sound.")
-            } else {
-                for problem in check.problems { try Console.line(SafeText.visible(problem)) }
+        if here { return try StoreCheckProcess.check(store: path) }
+        guard try await !isOffline() else {
+            let path = path
+            let problems = try await ReplacedStore.offThread {
+                try StoreCheckProcess.run(store: path, pepperPath: StoreCheckProcess.pepperPath(of: path))
             }
-            if !check.isSound { throw CommandStatus.failed }
+            return try report(StoreCheck(problems: problems))
+        }
+        try await control.withDaemon { connection in try report(try await connection.send(.GET, "/v1/store/check")) }
+    }
+
+    private var path: String { URL(fileURLWithPath: control.store).standardizedFileURL.path }
+
+    /// Whether there is no daemon to ask, so that this command starts the other process itself.
+    private func isOffline() async throws -> Bool {
+        guard control.control == nil, let socket = control.address.socketPath else { return false }
+        guard try await !SocketProbe.isListening(socket) else { return false }
+        guard FileManager.default.fileExists(atPath: control.store + "/.") else {
+            throw CommandFailure(
+                "There is no store in '\(control.store)'. Name its folder with --store; only 'countersign serve' makes one."
+            )
+        }
+        return true
+    }
+
+    private func report(_ check: StoreCheck) throws {
+        if output.json {
+            try Console.json(check)
+        } else if check.isSound {
+            try Console.line("The store is sound.")
+        } else {
+            for problem in check.problems { try Console.line(SafeText.visible(problem)) }
+        }
+        if !check.isSound { throw CommandStatus.failed }
+    }
+}
+
+/// The check of a store in a process of its own.
+///
+/// LMDB asserts or faults on damaged pages, which ends whoever reads them. That must be neither the daemon nor a command that
+/// has something to say. The process follows the store as an embedded verifier does: it takes no lock that keeps the owner
+/// out, and it writes nothing.
+enum StoreCheckProcess {
+    private static let problem = "problem "
+    private static let end = "end"
+
+    static func pepperPath(of store: String) -> String {
+        ProcessInfo.processInfo.environment[Setting.pepperFile.variable] ?? store + ".pepper"
+    }
+
+    /// What the other process runs: one line for each problem, then one that says that it came to its end.
+    static func check(store path: String) throws {
+        try StoreFolder.naming {
+            guard CredentialStore.exists(in: path) else { throw StoreFailure.noStore(directory: path) }
+            let store = try FollowedStore.open(
+                in: path, pepperPath: pepperPath(of: path), options: FollowOptions(cacheBytes: 1 << 20))
+            for problem in try store.check() { try Console.line(Self.problem + SafeText.visible(problem)) }
+            try Console.line(end)
+        }
+    }
+
+    /// - Parameter isWanted: asked every now and then; false ends the check.
+    /// - Returns: what is wrong, in sentences; empty when the store is sound.
+    /// - Throws: ``CommandFailure`` when the store could not be looked through for another reason than damage.
+    static func run(
+        store path: String, pepperPath: String, isWanted: () -> Bool = { true }
+    ) throws -> [String] {
+        var environment = ProcessInfo.processInfo.environment
+        environment[Setting.pepperFile.variable] = pepperPath
+        // The crash reporter would print a page, and take its time.
+        environment["SWIFT_BACKTRACE"] = "enable=no"
+        var isGivenUp = false
+        let outcome: SecondProcess.Outcome
+        do {
+            outcome = try SecondProcess.run(
+                ["countersign", "store", "check", "--here", "--store", path], environment: environment
+            ) {
+                if !isWanted() { isGivenUp = true }
+                return !isGivenUp
+            }
+        } catch {
+            throw CommandFailure("The process for the check cannot be started: \(error).")
+        }
+        let lines = String(decoding: outcome.output, as: UTF8.self).split(separator: "\n")
+        var problems = lines.filter { $0.hasPrefix(problem) }.map { String($0.dropFirst(problem.count)) }
+        switch outcome.end {
+        case .exited(0) where lines.last.map(String.init) == end: return problems
+        case .signalled where isGivenUp:
+            throw CommandFailure(
+                "The check was given up, since revocations need the pages that it holds: try again when less is written."
+            )
+        case .signalled(let signal):
+            problems.append(
+                "pages of \(path)/data.mdb are damaged: the process that read them was ended by signal \(signal). "
+                    + "Restore the store from a backup (countersign store restore)")
+            return problems
+        case .exited:
+            let words = String(decoding: outcome.errors, as: UTF8.self).split(separator: "\n").last.map(String.init)
+            let sentence = words.map { $0.hasPrefix("Error: ") ? String($0.dropFirst(7)) : $0 }
+            throw CommandFailure(sentence ?? "The store could not be checked.")
         }
     }
 }
