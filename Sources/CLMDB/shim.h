@@ -1,7 +1,7 @@
 #ifndef CLMDB_SHIM_H
 #define CLMDB_SHIM_H
 
-// LMDB, and four calls of the C library that Swift's Glibc module leaves out.
+// LMDB, and five calls of the C library that Swift's Glibc module leaves out.
 
 #include <lmdb.h>
 #include <sys/prctl.h>
@@ -24,6 +24,12 @@ static inline int clmdb_exchange(const char *left, const char *right) {
     extern int renameat2(int from, const char *left, int to, const char *right, unsigned int flags);
     // AT_FDCWD and RENAME_EXCHANGE. Not <fcntl.h>: `struct stat` would then be this module's and no longer Glibc's.
     return renameat2(-100, left, -100, right, 1u << 1);
+}
+
+/// fallocate(2) with FALLOC_FL_KEEP_SIZE: takes blocks for the first `bytes` of a file without making it longer.
+static inline int clmdb_allocate(int file, long long bytes) {
+    extern int fallocate(int file, int mode, long offset, long length);
+    return fallocate(file, 1, 0, (long)bytes);
 }
 
 /// Names the calling thread; the kernel keeps the first 15 bytes.

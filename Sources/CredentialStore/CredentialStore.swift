@@ -31,6 +31,7 @@ public final class CredentialStore: Sendable {
     let schema: Schema
     let interning: Interning
     let auditChain: AuditChain
+    let headRoom = HeadRoom()
     private let lock: DirectoryLock
     private let commit: GroupCommit
     private let thread: BatchThread<Mutation>
@@ -59,9 +60,10 @@ public final class CredentialStore: Sendable {
         interning = opened.interning
         auditChain = AuditChain(key: opened.lookup)
         lock = opened.lock
+        let headRoom = headRoom
         let commit = GroupCommit(
             environment: environment, schema: schema, published: published, peppers: peppers, interning: interning,
-            clock: clock, auditChain: auditChain, headRoom: HeadRoom(), onFatal: options.onFatal)
+            clock: clock, auditChain: auditChain, headRoom: headRoom, onFatal: options.onFatal)
         self.commit = commit
         thread = try naming {
             try BatchThread(name: "store-writer", capacity: Self.queueCapacity, batchMax: Self.batchMax) { batch in
@@ -73,6 +75,12 @@ public final class CredentialStore: Sendable {
     /// Whether a commit failed with unknown outcome: the process must end.
     public var hasFailed: Bool { commit.hasFailed }
 
+    /// Ends all writing when the path no longer leads to the open files, and tells the process as for any other end. Call it
+    /// once a second; each commit looks as well.
+    public func requireInPlace() {
+        if !isClosed, !environment.isInPlace { commit.fail(.displaced(directory: directory)) }
+    }
+
     /// Mutations that wait for the writer thread now.
     public var waitingMutations: Int { thread.waiting }
 
@@ -83,23 +91,28 @@ public final class CredentialStore: Sendable {
     ///
     /// Many mutations share one commit. The body may run more than once, since a transaction may have to be run again; it
     /// must check before its first write and read whatever it relies on inside.
-    /// - Parameter creates: whether the mutation adds rows; those are refused first when the map runs full.
+    /// - Parameters:
+    ///   - creates: whether the mutation adds rows; those are refused when the map or the disk runs full.
+    ///   - inBackground: whether nobody waits for it. Whatever somebody waits for overtakes it, so a long work goes in pieces
+    ///     (``StoreWriter/beginPiece()``), each in a mutation of its own.
     /// - Throws: what the body throws, or ``StoreFailure``.
     public func write<Value: Sendable>(
-        creates: Bool, _ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Value
+        creates: Bool, inBackground: Bool = false,
+        _ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Value
     ) async throws -> Value {
         try await withCheckedThrowingContinuation { continuation in
-            submit(creates: creates, body) { continuation.resume(with: $0) }
+            submit(creates: creates, inBackground: inBackground, body) { continuation.resume(with: $0) }
         }
     }
 
     /// The same for callers without `async`: `completion` runs on the writer thread, after the acknowledgement's conditions hold.
     public func submit<Value: Sendable>(
-        creates: Bool, _ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Value,
+        creates: Bool, inBackground: Bool = false,
+        _ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Value,
         completion: @escaping @Sendable (Result<Value, any Error>) -> Void
     ) {
         let result = ResultBox<Value>()
-        let mutation = Mutation(creates: creates, since: .now) { writer, transaction in
+        let mutation = Mutation(creates: creates, since: inBackground ? nil : .now) { writer, transaction in
             let value = try body(writer, transaction)
             result.set(value)
         } finish: { error in
@@ -111,7 +124,8 @@ public final class CredentialStore: Sendable {
                 completion(.failure(StoreFailure.closed))
             }
         }
-        if !thread.submit(mutation) { completion(.failure(hasFailed || isClosed ? StoreFailure.closed : .busy)) }
+        let isTaken = inBackground ? thread.submitInBackground(mutation) : thread.submit(mutation)
+        if !isTaken { completion(.failure(hasFailed || isClosed ? StoreFailure.closed : .busy)) }
     }
 
     /// Offers a mutation that may be dropped: nobody waits, and a busy queue does not take it.

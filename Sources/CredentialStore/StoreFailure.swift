@@ -26,6 +26,14 @@ public enum StoreFailure: Error, Equatable, Sendable, CustomStringConvertible {
     case hmacKeyDiffers(name: String)
     /// The map has no room for what creates; revocations still have.
     case full(usedPercent: Int)
+    /// The path no longer leads to the files that are open.
+    case displaced(directory: String)
+    /// The disk has no space for what creates. What takes away has space of its own, as long as that lasts.
+    case diskFull(directory: String)
+    /// The system did not let a transaction be written. Nothing of it is left, and readers are not concerned.
+    case writeFailed(directory: String, LMDBError)
+    /// The map ran full while a backup was written, whose snapshot needs old pages.
+    case backupGaveWay
     /// More writes wait than the queue may hold.
     case busy
     /// The store is shutting down.
@@ -82,7 +90,15 @@ public enum StoreFailure: Error, Equatable, Sendable, CustomStringConvertible {
         case .hmacKeyDiffers(let name):
             "the HMAC key '\(name)' in the pepper file is not the one that keys were imported under: put the right one back"
         case .full(let usedPercent):
-            "the store's map is \(usedPercent) % full and takes no more credentials; revocations still work: raise store.map-bytes and restart"
+            "the store's map has no room for more credentials: \(usedPercent) % hold data and the rest is kept for revocations, which still work: raise store.map-bytes and restart"
+        case .displaced(let directory):
+            "the store in \(directory) was moved, removed or exchanged while this process had it open, so that what is written now would be lost: put the folder back, then start again"
+        case .diskFull(let directory):
+            "no space is left on the disk that holds \(directory): free some or enlarge it. Nothing was changed, and verification goes on"
+        case .writeFailed(let directory, let error):
+            "the store in \(directory) could not be written (\(error)): nothing was changed, and verification goes on"
+        case .backupGaveWay:
+            "the backup was given up, since revocations need the pages that it holds: raise store.map-bytes and restart, or try again when less is written"
         case .busy:
             "too many writes are waiting: try again in a moment"
         case .closed:

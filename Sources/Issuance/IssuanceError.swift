@@ -20,7 +20,7 @@ public enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible {
     case repeated(made: [CredentialID])
     /// The request's Idempotency-Key belongs to another one.
     case requestKeyReused
-    /// The map is too full for what creates.
+    /// The map or the disk is too full for what creates.
     case storeFull(reason: String)
     /// More writes wait than the queue holds; try again.
     case busy
@@ -55,11 +55,11 @@ public enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible {
         case RepeatedRequest.other: self = .requestKeyReused
         case StoreFailure.busy: self = .busy
         case let error as StoreFailure:
-            if case .full = error {
-                self = .storeFull(reason: error.description)
-            } else {
-                self = .unavailable(reason: error.description)
-            }
+            self =
+                switch error {
+                case .full, .diskFull, .backupGaveWay: .storeFull(reason: error.description)
+                default: .unavailable(reason: error.description)
+                }
         default: self = .unavailable(reason: "an unexpected failure: \(type(of: error))")
         }
     }

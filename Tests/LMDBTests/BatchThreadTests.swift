@@ -67,6 +67,46 @@ import Testing
         #expect(!thread.submitIfIdle(10))
     }
 
+    @Test func `the background waits for all others, and gets its turn under any load`() throws {
+        let gate = Gate()
+        let seen = Mutex<[[Int]]>([])
+        let thread = try BatchThread<Int>(name: "background", capacity: 1_000, batchMax: 10) { batch in
+            gate.pass()
+            let taken = batch
+            seen.withLock { $0.append(taken) }
+        }
+        #expect(thread.submit(0))
+        gate.waitForArrival()
+        for number in 1...3 { #expect(thread.submitInBackground(-number)) }
+        for number in 1...200 { #expect(thread.submit(number)) }
+        #expect(thread.waiting == 203)
+        for number in 4...5 { #expect(thread.submitInBackground(-number)) }
+        gate.open()
+        thread.close()
+        let batches = seen.withLock { $0 }
+        #expect(batches.dropFirst().prefix(8).flatMap { $0 } == Array(1...80))
+        #expect(batches[9] == Array(81...90) + [-1, -2, -3, -4, -5])
+        #expect(batches.flatMap { $0 }.filter { $0 > 0 } == Array(1...200))
+    }
+
+    @Test func `the background alone is taken at once, up to a quarter of the queue`() throws {
+        let gate = Gate()
+        let done = Atomic<Int>(0)
+        let thread = try BatchThread<Int>(name: "alone", capacity: 8, batchMax: 100) { batch in
+            gate.pass()
+            done.add(batch.count, ordering: .relaxed)
+        }
+        #expect(thread.submitInBackground(0))
+        gate.waitForArrival()
+        #expect(thread.submitInBackground(1))
+        #expect(thread.submitInBackground(2))
+        #expect(!thread.submitInBackground(3))
+        #expect(thread.submit(4))
+        gate.open()
+        thread.close()
+        #expect(done.load(ordering: .relaxed) == 4)
+    }
+
     @Test func `closing waits for what was accepted, from several threads, and again`() throws {
         for _ in 0..<50 {
             let done = Atomic<Int>(0)

@@ -106,6 +106,13 @@ public final class Fixture: Sendable {
         try await plant((0..<count).map { try born(.apiKey, owner: owner($0)) { _ in } })
     }
 
+    /// The same with rows that `change` has touched.
+    public func plant(
+        count: Int, kind: CredentialKind, _ change: (Int, inout StoredCredential) -> Void
+    ) async throws -> [(id: CredentialID, secret: SecretText)] {
+        try await plant((0..<count).map { number in try born(kind, owner: "alice") { change(number, &$0) } })
+    }
+
     private func plant(
         _ born: [(credential: StoredCredential, secret: SecretText)]
     ) async throws -> [(id: CredentialID, secret: SecretText)] {

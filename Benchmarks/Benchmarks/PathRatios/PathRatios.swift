@@ -35,6 +35,7 @@ enum PathRatios {
         let threads = try Threads.scaling(measured)
         let (issuedPerSecond, barePerSecond) = try await issuances(measured)
         let revocation = try await Writing.revocation(measured)
+        let besideUses = try await Writing.revocationBesideUses(measured)
         let hits = try await Writing.hits(measured)
         let hotShare = try measured.hotShare(afterUnknown: randomIDs)
         report(
@@ -66,6 +67,9 @@ enum PathRatios {
                     name: "the same rows by LMDB's calls / issuances", value: barePerSecond / issuedPerSecond, most: 1.5
                 ),
                 Limit(name: "one revocation, p99 / one bare durable commit, p99", value: revocation, most: 3),
+                Limit(
+                    name: "one revocation, p99, while \(besideUses.uses) last uses are written / alone",
+                    value: besideUses.ratio, most: 3),
                 Limit(name: "p99 of a hit beside 5,000 issuances/s / alone", value: hits.issuing / hits.alone, most: 3),
                 Limit(name: "hot set cached after 10,000,000 random ids / before", value: hotShare, least: 0.99),
             ])

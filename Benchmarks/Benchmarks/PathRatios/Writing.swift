@@ -19,6 +19,22 @@ enum Writing {
         return Double(revocations.percentile(0.99)) / Double(commits.percentile(0.99))
     }
 
+    /// The 99th percentile of one revocation until it returns, while times of last use are written without a pause ÷ alone.
+    static func revocationBesideUses(_ measured: MeasuredStore) async throws -> (ratio: Double, uses: Int) {
+        var alone: [UInt64] = []
+        var beside: [UInt64] = []
+        var uses = 0
+        for _ in 0..<turns {
+            alone += try await measured.revokeTimes(count: commitsPerTurn)
+            let isStopped = Flag()
+            async let writing = measured.writeUses { isStopped.isSet }
+            beside += try await measured.revokeTimes(count: commitsPerTurn)
+            isStopped.set()
+            uses += try await writing
+        }
+        return (Double(beside.percentile(0.99)) / Double(alone.percentile(0.99)), uses)
+    }
+
     /// The 99th percentile of a hit, in nanoseconds on the wall's clock, alone and while 5,000 keys a second are issued.
     static func hits(_ measured: MeasuredStore) async throws -> (
         alone: Double, issuing: Double, issuedPerSecond: Double
@@ -49,6 +65,14 @@ enum Writing {
             }
         }
     }
+}
+
+private final class Flag: Sendable {
+    private let value = Atomic<Bool>(false)
+
+    func set() { value.store(true, ordering: .relaxed) }
+
+    var isSet: Bool { value.load(ordering: .relaxed) }
 }
 
 /// Issues keys at a steady pace: every ten milliseconds a hundredth of a second's, each in a request of its own.

@@ -1,6 +1,9 @@
 import BareCalls
+import CredentialModel
+import CredentialStore
 import Foundation
 import Issuance
+import RecordCache
 
 extension MeasuredStore {
     /// Callers that issue at the same time.
@@ -56,6 +59,27 @@ extension MeasuredStore {
             times.append(UInt64(time / .nanoseconds(1)))
         }
         return times
+    }
+
+    /// Writes times of last use, of all keys in turn, at least once and until it is told to stop.
+    /// - Returns: how many it wrote.
+    public func writeUses(until isStopped: @Sendable () -> Bool) async throws -> Int {
+        guard let notes = UseNotes() else { throw MeasuringFault("no memory for notes of uses") }
+        let store = issuing.store
+        store.uses.add(notes)
+        var time = store.clock.now()
+        var written = 0
+        repeat {
+            // Each time is later than the one in the table, so that every row is written.
+            time = time.adding(1)
+            for (number, id) in ids.enumerated() {
+                notes.tell(CredentialID(rawValue: id), time)
+                if number % 50_000 == 0 { store.collectUses() }
+            }
+            try await store.writeUses()
+            written += ids.count
+        } while !isStopped()
+        return written
     }
 
     private func issueByLMDB(turn: Int, groups: Int, rows: Int, times: UnsafeMutablePointer<UInt64>?) throws {

@@ -14,7 +14,7 @@ extension CredentialStore {
         var count = 0
         var isEnd = false
         repeat {
-            let batch = try await write(creates: true) { writer, transaction in
+            let batch = try await write(creates: true, inBackground: true) { writer, transaction in
                 try writer.warnOfExpiry(secondsBefore: seconds, limit: Self.warningsPerMutation, in: transaction)
             }
             count += batch.count
@@ -23,8 +23,8 @@ extension CredentialStore {
         return count
     }
 
-    /// Index entries that one mutation looks at.
-    private static let warningsPerMutation = 1_000
+    /// Index entries that one mutation looks at: few, since a revocation that comes meanwhile waits for them.
+    private static let warningsPerMutation = 200
 }
 
 extension StoreWriter {

@@ -1,10 +1,9 @@
-import LMDB
 import Synchronization
 
 /// When the store will be full, if it fills on as it did during the last hour.
 ///
-/// Creations stop at ``HeadRoom/createPercentMax`` of the map, so that is what "full" means here. What is issued and swept in
-/// balance does not fill it: the rate is that of the occupied bytes, free pages not counted.
+/// Creations stop where the bytes that are kept for revocations begin, and each credential adds to those, so that is what "full"
+/// means here (see ``Room``). What is issued and swept in balance does not fill it: free pages are not counted.
 public final class FillForecast: Sendable {
     private struct Sample {
         var seconds: Int64
@@ -45,14 +44,13 @@ public final class FillForecast: Sendable {
 
 extension CredentialStore {
     /// Notes how full the store is, for ``secondsUntilFull``. Once a minute.
-    @available(*, noasync)
-    public func noteFill(at seconds: Int64 = TrustedClock.Reading.current.boot) throws(StoreFailure) {
-        let statistics = try naming { () throws in try environment.statistics() }
-        forecast.note(occupiedBytes: statistics.occupiedBytes, at: seconds)
+    public func noteFill(at seconds: Int64 = TrustedClock.Reading.current.boot) {
+        let room = headRoom.room
+        forecast.note(occupiedBytes: room.occupiedBytes + room.reserveBytes, at: seconds)
     }
 
     /// Seconds until creations are refused, at the rate of the last hour; nil while the store does not fill.
     public var secondsUntilFull: Int64? {
-        forecast.secondsUntilFull(limitBytes: mapBytes / 100 * HeadRoom.createPercentMax)
+        forecast.secondsUntilFull(limitBytes: headRoom.room.mapBytes)
     }
 }

@@ -29,11 +29,32 @@ extension CredentialStore {
             list.append(("commits", Int64(clamping: commits.commits)))
             list.append(("mutations", Int64(clamping: commits.mutations)))
             list.append(("waiting_mutations", Int64(waitingMutations)))
+            let space = try environment.diskSpace()
+            list.append(("occupied_bytes", Int64(clamping: headRoom.room.occupiedBytes)))
+            list.append(("reserve_bytes", Int64(clamping: headRoom.room.reserveBytes)))
+            list.append(("disk_available_bytes", Int64(clamping: space.availableBytes)))
+            list.append(("disk_floor_bytes", Int64(clamping: headRoom.disk.floorBytes)))
+            list.append(("disk_held_bytes", Int64(clamping: headRoom.disk.heldBytes)))
+            list.append(("failed_writes", Int64(clamping: commits.failedWrites)))
             list.append(("cache_capacity", Int64(published.cache.capacity)))
             list.append(("cache_evictions", Int64(clamping: published.cache.evictions)))
             return list
         }
     }
+
+    /// What creates are refused with now, or will be at the next; nil while there is room for them.
+    public var refusalOfCreates: StoreFailure? {
+        let (room, disk) = (headRoom.room, headRoom.disk)
+        let available = (try? environment.diskSpace().availableBytes) ?? disk.availableBytes
+        if disk.isFull || available < disk.floorBytes { return .diskFull(directory: directory) }
+        return room.bytesForCreates < Self.createBytes ? .full(usedPercent: room.usedPercent) : nil
+    }
+
+    /// Whether a revocation waits for pages that a snapshot needs: whoever holds one for long gives it up.
+    public var needsOldPages: Bool { headRoom.isWaiting }
+
+    /// What one create takes, with the pages that it may split.
+    private static let createBytes = 16 << 10
 
     /// Frees the places of readers whose process has died, so that they pin no pages. Call about once a minute.
     @available(*, noasync)

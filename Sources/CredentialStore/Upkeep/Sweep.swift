@@ -40,8 +40,9 @@ public struct RetentionPolicy: Sendable, Equatable {
 /// Call ``run(on:retention:reading:)`` about once a minute. It works in small mutations, so that it never holds up a
 /// revocation for long, and each looks only at what it can take away or must pass once.
 public struct Sweep: Sendable {
-    /// Rows that one mutation takes away.
-    private static let batchMax = 1_000
+    /// Rows that one mutation takes away: few, since a revocation that comes meanwhile waits for it, and since a nearly full map
+    /// has few pages to copy.
+    private static let batchMax = 250
     /// Entries and rows that one mutation looks at.
     fileprivate static let examinedMax = 10_000
     /// Bytes that a journal entry takes on a page, about.
@@ -72,7 +73,7 @@ public struct Sweep: Sendable {
         let entriesMax = max(1_000, store.mapBytes / 100 * retention.journalPercent / journalEntryBytes)
         var last = 0
         repeat {
-            last = try await store.write(creates: false) { writer, transaction in
+            last = try await store.write(creates: false, inBackground: true) { writer, transaction in
                 try writer.forgetJournal(
                     before: now.adding(-retention.journalSeconds), entriesMax: entriesMax, limit: batchMax,
                     in: transaction)
@@ -80,7 +81,7 @@ public struct Sweep: Sendable {
             report.journalEntries += last
         } while last > 0
         repeat {
-            last = try await store.write(creates: false) { writer, transaction in
+            last = try await store.write(creates: false, inBackground: true) { writer, transaction in
                 try writer.forgetRequests(
                     before: now.adding(-RepeatableRequest.keepSeconds), limit: batchMax, in: transaction)
             }
@@ -100,7 +101,7 @@ public struct Sweep: Sendable {
         var entry: [UInt8]?
         repeat {
             let from = entry
-            let piece = try await store.write(creates: false) { writer, transaction in
+            let piece = try await store.write(creates: false, inBackground: true) { writer, transaction in
                 try writer.removeExpired(from: from, retention, at: now, limit: batchMax, in: transaction)
             }
             removed += piece.removed
@@ -109,7 +110,7 @@ public struct Sweep: Sendable {
         var isEnd = false
         repeat {
             let from = store.sweptTokens.load(ordering: .relaxed)
-            let piece = try await store.write(creates: false) { writer, transaction in
+            let piece = try await store.write(creates: false, inBackground: true) { writer, transaction in
                 try writer.removeTokens(behind: from, retention, at: now, limit: batchMax, in: transaction)
             }
             // Only now: were the transaction run again, rows that it had deleted would be there once more.

@@ -68,9 +68,6 @@ public final class UseLog: Sendable {
 }
 
 extension CredentialStore {
-    /// Rows in one mutation: a revocation that comes meanwhile waits for so many at most.
-    private static let usesPerMutation = 1_000
-
     /// Takes what the verifiers have noted; cheap, and often enough if every few seconds.
     public func collectUses() {
         uses.collect()
@@ -85,10 +82,18 @@ extension CredentialStore {
     public func writeUses() async throws {
         uses.collect()
         let taken = uses.take()
-        for start in stride(from: 0, to: taken.count, by: Self.usesPerMutation) {
-            let rows = Array(taken[start..<min(start + Self.usesPerMutation, taken.count)])
-            try await write(creates: true) { writer, transaction in
-                for row in rows { try writer.noteUse(of: row.id, at: row.time, in: transaction) }
+        var written = 0
+        while written < taken.count {
+            let start = written
+            written += try await write(creates: true, inBackground: true) { writer, transaction in
+                var piece = writer.beginPiece()
+                var count = 0
+                for row in taken[start...] {
+                    try writer.noteUse(of: row.id, at: row.time, in: transaction)
+                    count += 1
+                    if piece.isOver() { break }
+                }
+                return count
             }
         }
     }

@@ -11,9 +11,13 @@ import Synchronization
 // acknowledges all. A durable commit costs the same for one as for hundreds.
 //
 // A mutation that refuses before its first write (unknown id, dead parent) fails alone. One that fails after it has written
-// has spoilt the transaction: it is aborted and run again without that mutation. When the map is full, it is run again
-// without those that create, so that revocations always get through. When the commit itself fails for any other reason,
-// nobody knows what is on disk: the store takes no more writes, and the process is told to end.
+// has spoilt the transaction: it is aborted and run again without that mutation. A mutation that creates is refused when it
+// would take room that is kept for revocations (see `HeadRoom`); if the map has no page left all the same, the transaction is
+// run again without creates. It is the same with a disk that is full (see `DiskHold`): a transaction that could not be written
+// has left nothing, whatever creates gives way, and readers do not notice.
+//
+// When a commit fails while its meta page is written, nobody knows what is on disk: the store takes no more writes, and the
+// process is told to end.
 
 /// Runs batches of mutations on the writer thread.
 final class GroupCommit: Sendable {
@@ -31,8 +35,9 @@ final class GroupCommit: Sendable {
     let commits = CommitCounters()
 
     private struct WriterBox: @unchecked Sendable {
-        // The writer is used on the writer thread only; the lock around it makes that visible to the compiler.
+        // Both are used on the writer thread only; the lock around them makes that visible to the compiler.
         let writer: StoreWriter
+        var disk: DiskHold
     }
 
     init(
@@ -41,13 +46,26 @@ final class GroupCommit: Sendable {
         onFatal: @escaping @Sendable (StoreFailure) -> Void
     ) {
         self.environment = environment
-        writer = Mutex(WriterBox(writer: StoreWriter(schema: schema, interning: interning, auditChain: auditChain)))
+        let mapBytes = (try? environment.usage().mapBytes) ?? .max
+        writer = Mutex(
+            WriterBox(
+                writer: StoreWriter(
+                    schema: schema, interning: interning, auditChain: auditChain, mapBytes: mapBytes),
+                disk: DiskHold(environment)))
         self.published = published
         self.peppers = peppers
         self.interning = interning
         self.clock = clock
         self.headRoom = headRoom
         self.onFatal = onFatal
+        let room = try? environment.read { transaction in
+            Room(
+                mapBytes: mapBytes, occupiedBytes: try transaction.occupiedBytes(schema.all.map(\.database)),
+                credentials: try transaction.count(schema.credentials.database),
+                tokens: try transaction.count(schema.tokens.database))
+        }
+        if let room { headRoom.room = room }
+        headRoom.disk = writer.withLock { $0.disk.prepare(for: headRoom.room) }
     }
 
     /// Whether a commit failed with unknown outcome.
@@ -58,14 +76,19 @@ final class GroupCommit: Sendable {
     func run(_ batch: [Mutation]) {
         guard !hasFailed else { return refuse(batch, .closed) }
         var waiting = batch
-        if let full = headRoom.refusal(environment) {
-            refuse(waiting.filter(\.creates), full)
-            waiting.removeAll(where: \.creates)
-        }
         var postponed: [Mutation] = []
+        var triesLeft = Self.triesMax
+        let disk = writer.withLock { $0.disk.prepare(for: headRoom.room) }
+        headRoom.disk = disk
         while !waiting.isEmpty {
-            switch attempt(&waiting, &postponed) {
-            case .committed: (waiting, postponed) = (postponed, [])
+            if let most = headRoom.room.mutationsMax, waiting.count > most {
+                postponed.insert(contentsOf: waiting[most...], at: 0)
+                waiting.removeSubrange(most...)
+            }
+            switch attempt(&waiting, &postponed, &triesLeft) {
+            case .committed:
+                (waiting, postponed) = (postponed, [])
+                triesLeft = Self.triesMax
             case .fatal: return
             case .again:
                 interning.aborted()
@@ -74,6 +97,9 @@ final class GroupCommit: Sendable {
         }
     }
 
+    /// How often a revocation that finds no page is tried again.
+    private static let triesMax = 3
+
     private enum Attempt {
         case committed, again, fatal
     }
@@ -81,10 +107,13 @@ final class GroupCommit: Sendable {
     /// How a transaction ends that is not committed.
     private enum Spoilt: Error {
         case by(index: Int, any Error)
-        case mapFull
+        /// A mutation that creates took room that is kept for revocations.
+        case overfull(index: Int, Room)
     }
 
-    private func attempt(_ waiting: inout [Mutation], _ postponed: inout [Mutation]) -> Attempt {
+    private func attempt(
+        _ waiting: inout [Mutation], _ postponed: inout [Mutation], _ triesLeft: inout Int
+    ) -> Attempt {
         var refused: [Int: any Error] = [:]
         let begun = ContinuousClock.now
         do {
@@ -94,21 +123,29 @@ final class GroupCommit: Sendable {
                     try writer.begin(
                         now: clock.now(), mark: clock.mark(), instant: clock.instant(), in: transaction)
                     for (index, mutation) in waiting.enumerated() {
+                        if mutation.creates, let refusal = try refusalOfCreates(writer, transaction) {
+                            refused[index] = refusal
+                            continue
+                        }
                         let changesBefore = writer.changes
                         do {
                             try mutation.apply(writer, transaction)
-                        } catch StoreFailure.lmdb(.mapFull) {
-                            throw Spoilt.mapFull
+                        } catch StoreFailure.lmdb(let error) where error == .mapFull || error.isRefusedWrite {
+                            throw error
                         } catch {
                             if writer.changes != changesBefore { throw Spoilt.by(index: index, error) }
                             refused[index] = error
                         }
+                        if mutation.creates, writer.changes != changesBefore, try writer.isFull(in: transaction) {
+                            throw Spoilt.overfull(index: index, try writer.room(in: transaction))
+                        }
                     }
                     do {
                         try writer.end(in: transaction)
-                    } catch StoreFailure.lmdb(.mapFull) {
-                        throw Spoilt.mapFull
+                    } catch StoreFailure.lmdb(let error) where error == .mapFull || error.isRefusedWrite {
+                        throw error
                     }
+                    headRoom.room = try writer.room(in: transaction)
                     #if COUNTERSIGN_PROOF
                         // Broken on purpose: deploy/proofs/crashes must notice.
                         if cs_is_broken(cs_commit_before_acknowledgement) != 0 { Self.acknowledge(&waiting, refused) }
@@ -118,6 +155,10 @@ final class GroupCommit: Sendable {
             }
             interning.committed()
             let durable = ContinuousClock.now
+            // What went into a file that the path no longer leads to is not there after the next start.
+            guard !commit.changed || environment.isInPlace else {
+                return fatal(waiting + postponed, .displaced(directory: environment.directory))
+            }
             #if COUNTERSIGN_PROOF
                 // Broken on purpose: deploy/proofs/histories must notice. A scheduler may stop this thread here for as long.
                 if cs_is_broken(cs_floors_before_acknowledgement) != 0 {
@@ -127,16 +168,23 @@ final class GroupCommit: Sendable {
             #endif
             if commit.changed { published.apply(commit.value, transaction: commit.transactionID, peppers: peppers) }
             commits.note(waiting, changed: commit.changed, since: begun, durable: durable)
+            if commit.changed { writer.withLock { $0.writer.lastCommit = durable - begun } }
             // Readers know by now; only here does a caller learn that it is done.
             Self.acknowledge(&waiting, refused)
             return .committed
         } catch Spoilt.by(let index, let error) {
             waiting.remove(at: index).finish(error)
             return .again
-        } catch Spoilt.mapFull {
-            return giveWay(&waiting, &postponed)
-        } catch LMDBError.mapFull {
-            return giveWay(&waiting, &postponed)
+        } catch Spoilt.overfull(let index, let room) {
+            // None of those behind it fits either, as good as certainly; trying each would run the batch again each time.
+            let full = StoreFailure.full(usedPercent: room.usedPercent)
+            let late = waiting[index...]
+            waiting.removeSubrange(index...)
+            refuse(late.filter(\.creates), full)
+            waiting += late.filter { !$0.creates }
+            return .again
+        } catch let error as LMDBError where error == .mapFull || error.isRefusedWrite {
+            return giveWay(error, &waiting, &postponed, &triesLeft)
         } catch let error as CommitFailure {
             return fatal(waiting + postponed, .outcomeUnknown(error.reason))
         } catch let error as StoreFailure {
@@ -154,30 +202,75 @@ final class GroupCommit: Sendable {
         batch.removeAll()
     }
 
-    /// The map is full: drop what creates and run the rest again. If only revocations are left, half of them: a smaller
-    /// transaction copies fewer pages. What does not even fit alone is refused; nothing of it was acknowledged.
-    private func giveWay(_ waiting: inout [Mutation], _ postponed: inout [Mutation]) -> Attempt {
-        let full = StoreFailure.full(usedPercent: headRoom.usedPercent(environment))
+    private func refusalOfCreates(
+        _ writer: StoreWriter, _ transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) -> StoreFailure? {
+        if headRoom.disk.isFull { return .diskFull(directory: environment.directory) }
+        return try writer.isFull(in: transaction)
+            ? .full(usedPercent: try writer.room(in: transaction).usedPercent) : nil
+    }
+
+    /// The map or the disk did not take the transaction: drop what creates and run the rest again. If only revocations are
+    /// left, half of them: a smaller transaction copies fewer pages. One that does not even fit alone waits a moment for the
+    /// snapshot that needs the free pages, and is refused if that stays; nothing of it was acknowledged.
+    private func giveWay(
+        _ error: LMDBError, _ waiting: inout [Mutation], _ postponed: inout [Mutation], _ triesLeft: inout Int
+    ) -> Attempt {
+        let failure: StoreFailure =
+            switch error {
+            case .mapFull: .full(usedPercent: headRoom.room.usedPercent)
+            case .diskFull: .diskFull(directory: environment.directory)
+            default: .writeFailed(directory: environment.directory, error)
+            }
+        if error != .mapFull { commits.noteFailedWrite() }
         if waiting.contains(where: \.creates) {
-            refuse(waiting.filter(\.creates), full)
+            refuse(waiting.filter(\.creates), failure)
             waiting.removeAll(where: \.creates)
-        } else if waiting.count > 1 {
+        } else if waiting.count > 1, error == .mapFull || error == .diskFull {
             let half = waiting.count / 2
             postponed.insert(contentsOf: waiting[half...], at: 0)
             waiting.removeSubrange(half...)
+        } else if error == .mapFull, triesLeft > 0, waitForPages() {
+            triesLeft -= 1
         } else {
-            refuse(waiting, full)
+            refuse(waiting, failure)
             waiting = []
         }
         return .again
     }
 
+    /// Makes free pages usable: those that a snapshot needs, by waiting until it is given up, and those that the last commit
+    /// freed, which only the next but one may take, by a commit that needs few. False when there is nothing to hope for.
+    private func waitForPages() -> Bool {
+        headRoom.isWaiting = true
+        defer { headRoom.isWaiting = false }
+        let isFree = (try? environment.waitForOldestSnapshot(milliseconds: Self.waitMilliseconds)) ?? false
+        do {
+            let commit = try writer.withLock { box in
+                try environment.write { transaction in
+                    try box.writer.begin(now: clock.now(), in: transaction)
+                    try box.writer.touch(in: transaction)
+                }
+            }
+            return commit.changed
+        } catch {
+            return isFree
+        }
+    }
+
+    /// A backup looks whether it holds somebody up with each piece that it writes.
+    private static let waitMilliseconds = 2_000
+
     private func fatal(_ unfinished: [Mutation], _ failure: StoreFailure) -> Attempt {
         interning.aborted()
-        failed.store(true, ordering: .releasing)
         refuse(unfinished, failure)
-        onFatal(failure)
+        fail(failure)
         return .fatal
+    }
+
+    /// Takes no more writes, and tells the process once.
+    func fail(_ failure: StoreFailure) {
+        if !failed.exchange(true, ordering: .acquiringAndReleasing) { onFatal(failure) }
     }
 
     private func refuse(_ mutations: [Mutation], _ failure: StoreFailure) {
@@ -189,11 +282,16 @@ final class GroupCommit: Sendable {
 public final class CommitCounters: Sendable {
     private let commitCount = Atomic<UInt64>(0)
     private let mutationCount = Atomic<UInt64>(0)
+    private let failedWriteCount = Atomic<UInt64>(0)
 
     /// Transactions committed.
     public var commits: UInt64 { commitCount.load(ordering: .relaxed) }
     /// Mutations in them.
     public var mutations: UInt64 { mutationCount.load(ordering: .relaxed) }
+    /// Transactions that the disk did not take; nothing of them is left.
+    public var failedWrites: UInt64 { failedWriteCount.load(ordering: .relaxed) }
+
+    func noteFailedWrite() { failedWriteCount.add(1, ordering: .relaxed) }
 
     /// From the first change of a transaction until it was durable.
     public let commitTimes = DurationHistogram()

@@ -26,11 +26,24 @@ public final class StoreWriter {
     var publication = Publication()
     /// How often this transaction was written to: an operation that fails after its first write spoils the batch.
     private(set) var changes = 0
+    private let tables: [Database]
+    private let mapBytes: Int
+    /// What was last found about the room in the map, and how often the transaction had been written to by then.
+    private var lookedAt: (room: Room, changes: Int)?
+    /// Bytes of pages that one put or delete takes at most: the path to its row, split, and a row of some pages.
+    private static let bytesPerChangeMax = 32 << 10
+    /// Journal entries that are there for followers and the change feed however short the room is.
+    private static let journalEntriesMin = 1_000
+    /// How many of the oldest journal entries go for each new one when the room is short.
+    private static let journalEntriesGivenUp = 4
 
-    init(schema: Schema, interning: Interning, auditChain: AuditChain) {
+    /// - Parameter mapBytes: the size of the map; unlimited for a writer that need not keep room for revocations.
+    init(schema: Schema, interning: Interning, auditChain: AuditChain, mapBytes: Int = .max) {
         self.schema = schema
         self.interning = interning
         self.auditChain = auditChain
+        self.mapBytes = mapBytes
+        tables = schema.all.map(\.database)
     }
 
     /// The number that the next change will get: also a number for a family that nothing else has.
@@ -46,13 +59,17 @@ public final class StoreWriter {
         self.instant = instant ?? UInt64(clamping: now.rawValue) << 32
         publication = Publication()
         changes = 0
+        lookedAt = nil
         journalNumber = try number(.journalNumber, in: transaction) ?? 0
         journalNumberAtBegin = journalNumber
     }
 
     /// Writes what is kept once for a transaction.
     func end(in transaction: borrowing WriteTransaction) throws(StoreFailure) {
-        if journalNumber != journalNumberAtBegin { try setNumber(.journalNumber, journalNumber, in: transaction) }
+        if journalNumber != journalNumberAtBegin {
+            try setNumber(.journalNumber, journalNumber, in: transaction)
+            if try isPressed(in: transaction) { try shortenJournal(in: transaction) }
+        }
         // With each commit that changes something, so that a restart with the clock set back begins no earlier than the last
         // of them. Not the time of the journal's last entry: that may come from a clock that was set far ahead for a while.
         if changes > 0, let mark = mark.map({ UInt64(clamping: $0.rawValue) }),
@@ -60,6 +77,63 @@ public final class StoreWriter {
         {
             try setNumber(.time, mark, in: transaction)
         }
+    }
+
+    /// How long the last commit took.
+    var lastCommit = Duration.zero
+
+    /// Begins a piece of a long work, which whatever somebody waits for is held up by at most.
+    public func beginPiece() -> Piece { Piece(after: lastCommit) }
+
+    // MARK: Room in the map
+
+    /// How much room there is, with all that this transaction has written so far.
+    func room(in transaction: borrowing WriteTransaction) throws(StoreFailure) -> Room {
+        let room = try naming { () throws in
+            Room(
+                mapBytes: mapBytes, occupiedBytes: try transaction.occupiedBytes(tables),
+                credentials: try transaction.count(schema.credentials.database),
+                tokens: try transaction.count(schema.tokens.database))
+        }
+        lookedAt = (room, changes)
+        return room
+    }
+
+    /// Whether creates have stopped.
+    func isFull(in transaction: borrowing WriteTransaction) throws(StoreFailure) -> Bool {
+        try isNear(0) ? room(in: transaction).isFull : false
+    }
+
+    func isPressed(in transaction: borrowing WriteTransaction) throws(StoreFailure) -> Bool {
+        try isNear(lookedAt?.room.pressedBytes ?? 0) ? room(in: transaction).isPressed : false
+    }
+
+    /// Whether so few bytes for creates may be left by now. Saves the look at all tables in a map with room.
+    private func isNear(_ bytes: Int) -> Bool {
+        guard let (room, before) = lookedAt else { return true }
+        return room.bytesForCreates - (changes - before) * Self.bytesPerChangeMax < bytes
+    }
+
+    /// Makes the transaction one that changes something, at the least cost.
+    func touch(in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        try setNumber(.journalNumber, journalNumber, in: transaction)
+    }
+
+    /// Lets the oldest journal entries go, some for each that this transaction has added.
+    private func shortenJournal(in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        let schema = schema
+        let added = Int(clamping: journalNumber - journalNumberAtBegin)
+        var numbers: [UInt64] = []
+        try naming { () throws in
+            let spare = try transaction.count(schema.journal.database) - max(Self.journalEntriesMin, added)
+            let limit = min(added * Self.journalEntriesGivenUp, spare)
+            guard limit > 0 else { return }
+            try transaction.scan(schema.journal.database, from: 0) { (number: UInt64, _: RawSpan) in
+                numbers.append(number)
+                return numbers.count < limit ? .next : .stop
+            }
+        }
+        for number in numbers { try forgetJournal(number, in: transaction) }
     }
 
     /// Runs a change of its own in a transaction that nobody else writes in.
@@ -199,6 +273,8 @@ public final class StoreWriter {
         new.record.journalNumber = old.record.journalNumber
         new.record.owner = old.record.owner
         new.owner = old.owner
+        // The time stands in the journal and in the audit log too; without it the row keeps its length.
+        if event == .revoked, try isPressed(in: transaction) { new.revokedAt = old.revokedAt }
         try put(new, overwrite: true, in: transaction)
         if old.record.expiresAt != new.record.expiresAt, old.record.isIndexed || new.record.isIndexed {
             if old.record.expiresAt < .never {
@@ -402,7 +478,7 @@ public final class StoreWriter {
         }
     }
 
-    /// Forgets the oldest journal entries up to a number. Only for the sweep.
+    /// Forgets a journal entry. Only for the sweep and where the room in the map is short.
     func forgetJournal(_ number: UInt64, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
         changes += 1
         try schema.journal.delete(number, in: transaction)
@@ -466,5 +542,31 @@ public final class StoreWriter {
     ) throws(StoreFailure) {
         changes += 1
         _ = try naming { () throws in try transaction.delete(table, key: key.octets) }
+    }
+}
+
+/// How much of a long work one mutation does: some rows, for less time than a commit takes.
+///
+/// A revocation that comes meanwhile waits for the piece and its commit, and then for its own. So a piece must not last
+/// longer, nor change more pages, than makes that a multiple of what a revocation takes alone.
+public struct Piece {
+    private static let rowsMax = 1_000
+    private static let microseconds = 300
+    /// Rows between two looks at the clock.
+    private static let stride = 8
+
+    private var rows = 0
+    private let end: ContinuousClock.Instant
+
+    /// - Parameter commit: how long a commit takes here: on a slow disk pieces may be larger, since most of the time goes there.
+    init(after commit: Duration) {
+        end = .now + max(.microseconds(Self.microseconds), commit / 4)
+    }
+
+    /// Counts a row. True when it was the last of this piece.
+    public mutating func isOver() -> Bool {
+        rows += 1
+        if rows >= Self.rowsMax { return true }
+        return rows.isMultiple(of: Self.stride) && .now >= end
     }
 }

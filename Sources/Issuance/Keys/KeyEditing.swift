@@ -18,7 +18,7 @@ extension Issuer {
         }
         if let scope { try authority.requireMayGrant(scope.tokens) }
         let (store, policy, authority) = (store, policy, authority)
-        let edited = try await mutate(creates: false) { writer, transaction in
+        let edited = try await mutate(creates: true) { writer, transaction in
             guard let old = try writer.credential(id, in: transaction), old.record.kind == .apiKey else {
                 throw IssuanceError.unknownCredential
             }

@@ -42,7 +42,7 @@ extension Issuer {
     public func addPepper() async throws(IssuanceError) -> PepperSummary {
         let path = try writablePath()
         let (store, actor) = (store, actor)
-        let number: UInt16 = try await mutate(creates: false) { writer, transaction in
+        let number: UInt16 = try await mutate(creates: true) { writer, transaction in
             guard store.peppers.numbers.count < PepperRing.aliveMax else {
                 throw IssuanceError.conflict(
                     reason: "there are \(PepperRing.aliveMax) peppers alive: retire some first")

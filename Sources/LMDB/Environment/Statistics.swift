@@ -58,6 +58,27 @@ extension Environment {
         return Int(dead)
     }
 
+    /// Waits until the oldest snapshot that is older than the newest commit is given up, of whatever process.
+    /// - Returns: false when it is still in use after that time, or when there is none.
+    @available(*, noasync)
+    public func waitForOldestSnapshot(milliseconds: Int) throws(LMDBError) -> Bool {
+        guard let before = try oldSnapshot() else { return false }
+        for _ in 0..<milliseconds {
+            usleep(1_000)
+            guard let now = try oldSnapshot(), now == before else { return true }
+        }
+        return false
+    }
+
+    private func oldSnapshot() throws(LMDBError) -> UInt64? {
+        try enter()
+        defer { leave() }
+        letGoOfKeptSnapshots()
+        // SAFETY: the handle is live between enter and leave.
+        guard let oldest = try unsafe ReaderTable(handle).oldestSnapshot else { return nil }
+        return try oldest < lastTransactionID() ? oldest : nil
+    }
+
     /// The free list is LMDB's database 0: under each transaction id an array of words, the first of which says how
     /// many pages that transaction freed.
     private func freePages() throws(LMDBError) -> Int {
@@ -85,15 +106,19 @@ extension Environment {
         return try enteredFile()
     }
 
-    private func enteredFile() throws(LMDBError) -> FileIdentity {
-        // The descriptor that LMDB has: opening and closing another one is what must not be done.
+    func enteredFile() throws(LMDBError) -> FileIdentity {
+        var info = stat()
+        // SAFETY: `info` is a local out-parameter.
+        guard unsafe fstat(try descriptor(), &info) == 0 else { throw LMDBError(code: errno) }
+        return FileIdentity(info)
+    }
+
+    /// The descriptor that LMDB has: opening and closing another one is what must not be done. Callers have entered.
+    func descriptor() throws(LMDBError) -> Int32 {
         var descriptor: mdb_filehandle_t = -1
         // SAFETY: the handle is live: the caller has entered.
         try Self.check(unsafe mdb_env_get_fd(handle, &descriptor))
-        var info = stat()
-        // SAFETY: `info` is a local out-parameter.
-        guard unsafe fstat(descriptor, &info) == 0 else { throw LMDBError(code: errno) }
-        return FileIdentity(info)
+        return descriptor
     }
 }
 

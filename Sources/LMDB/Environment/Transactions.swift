@@ -20,7 +20,7 @@ extension Environment {
     /// When this returns, the changes are durable. When the closure throws, nothing of it remains. A change that
     /// failed inside ends the whole transaction with that failure, even if the closure swallowed it.
     /// - Throws: what the closure throws; ``LMDBError`` when nothing was written; ``CommitFailure`` when the commit
-    ///   failed while writing, so that the outcome is unknown.
+    ///   failed while writing the meta page, so that the outcome is unknown.
     @available(*, noasync)
     public func write<Value: ~Copyable>(
         _ body: (borrowing WriteTransaction) throws -> Value
@@ -41,19 +41,32 @@ extension Environment {
             let value = try body(
                 // SAFETY: `handle` is live until the commit or abort, and the borrow ends before.
                 unsafe WriteTransaction(core: TransactionCore(handle: handle, ledger: ledger, environment: number)))
-            if let failure = unsafe ledger.pointee.failure { throw failure }
+            if let failure = unsafe ledger.pointee.failure { throw explained(failure) }
             // SAFETY: the id is read first, because the commit frees the transaction.
             let id = unsafe UInt64(mdb_txn_id(handle))
             let changed = unsafe ledger.pointee.changed
             isLive = false
             let code = unsafe mdb_txn_commit(handle)
             if code != 0 {
-                let reason = LMDBError(code: code)
-                if reason.precedesWriting { throw reason }
-                throw CommitFailure(reason: reason)
+                let reason = explained(LMDBError(code: code))
+                guard isUnwritten(id) else { throw CommitFailure(reason: reason) }
+                throw reason
             }
             return Commit(value: value, transactionID: changed ? id : id &- 1, changed: changed)
         }
+    }
+
+    /// Whether a commit that failed has certainly left nothing.
+    ///
+    /// LMDB writes the pages of a transaction to places that no snapshot uses, syncs them, and then writes its meta page,
+    /// which alone makes them count (mdb_txn_commit: mdb_page_flush, mdb_env_sync, mdb_env_write_meta). When the last of
+    /// these fails, and only then, it marks the environment, and no transaction begins any more (MDB_FATAL_ERROR). So if one
+    /// does, and it has the same id, the meta page was not touched.
+    private func isUnwritten(_ id: UInt64) -> Bool {
+        // SAFETY: the failed transaction has been freed by the commit; this one ends before the function does.
+        guard let probe = try? unsafe begin(flags: 0) else { return false }
+        defer { unsafe mdb_txn_abort(probe) }
+        return unsafe UInt64(mdb_txn_id(probe)) == id
     }
 
     /// Runs a one-off read transaction: a snapshot that holds while the closure runs.

@@ -1,8 +1,8 @@
-/// A commit failed while it was writing: whether its changes are durable is unknown.
+/// A commit failed while it was writing its meta page: whether its changes are durable is unknown.
 ///
-/// Thrown by ``Environment/write(_:)`` instead of the bare ``LMDBError`` when the failure came after the first page
-/// may have reached the disk. The caller must neither acknowledge nor deny; the safe way out is to report, turn
-/// unready and exit. A map found full during the commit is not this error: LMDB then has written nothing.
+/// Thrown by ``Environment/write(_:)`` instead of the bare ``LMDBError``. The caller must neither acknowledge nor deny; the
+/// safe way out is to report, turn unready and exit. A commit that failed before that page, on a full disk for example, is
+/// not this error: it has left nothing, and the next transaction may succeed.
 public struct CommitFailure: Error, Equatable, Sendable, CustomStringConvertible {
     public let reason: LMDBError
 
@@ -12,11 +12,10 @@ public struct CommitFailure: Error, Equatable, Sendable, CustomStringConvertible
 }
 
 extension LMDBError {
-    /// Whether a commit that ended with this error certainly wrote nothing: LMDB returns these before the first page
-    /// goes out (mdb_txn_commit up to and including mdb_freelist_save).
-    var precedesWriting: Bool {
+    /// Whether the disk or the system did not let a transaction be written. Nothing of it is left.
+    public var isRefusedWrite: Bool {
         switch self {
-        case .mapFull, .transactionFull, .badTransaction, .badDatabase: true
+        case .diskFull, .inputOutput, .accessDenied, .system: true
         default: false
         }
     }

@@ -54,7 +54,11 @@ public final class DirectoryLock: Sendable {
             if flock(file.number, LOCK_EX | LOCK_NB) == 0 {
                 // Somebody may have put another file in its place: then this lock keeps nobody out.
                 guard let info = file.information, FileIdentity(info) == FileIdentity.of(path) else { continue }
-                try Self.record(in: file)
+                do throws(DirectoryLockError) {
+                    try Self.record(in: file)
+                } catch .system(ENOSPC), .system(EDQUOT) {
+                    // The lock holds without it; a refused process is only not told who has it.
+                }
                 self.file = file
                 return
             }
@@ -88,13 +92,16 @@ public final class DirectoryLock: Sendable {
         return .heldBy(pid: owner.pid)
     }
 
-    /// Writes who holds a lock into its file.
+    /// Writes who holds a lock into its file, which was opened just now.
+    ///
+    /// In place and always of one length: emptied first, a file may get no block again on a full disk.
     static func record(in file: FileDescriptor) throws(DirectoryLockError) {
-        let text = OwnerRecord(pid: getpid(), namespace: OwnerRecord.ownNamespace ?? 0).text
-        guard ftruncate(file.number, 0) == 0 else { throw .system(errno) }
+        var text = Array(OwnerRecord(pid: getpid(), namespace: OwnerRecord.ownNamespace ?? 0).text.utf8)
+        text += [UInt8](repeating: UInt8(ascii: "\n"), count: max(0, OwnerRecord.bytes - text.count))
         // SAFETY: `bytes` is marked unsafe for types with padding; UInt8 has none.
-        let code = unsafe FileDescriptor.writeAll(Array(text.utf8).span.bytes, to: file.number)
+        let code = unsafe FileDescriptor.writeAll(text.span.bytes, to: file.number)
         guard code == 0 else { throw .system(code) }
+        guard ftruncate(file.number, off_t(text.count)) == 0 else { throw .system(errno) }
     }
 }
 
@@ -105,6 +112,9 @@ struct OwnerRecord: Equatable {
 
     /// The inode that names this process's PID namespace; nil without /proc.
     static var ownNamespace: UInt64? { FileIdentity.of("/proc/self/ns/pid")?.inode }
+
+    /// Length of the file: the text, then line ends.
+    static let bytes = 64
 
     var text: String { "pid \(pid)\npid-namespace \(namespace)\n" }
 

@@ -6,6 +6,9 @@ internal import Glibc
 /// LMDB binds a write transaction to its thread and a durable commit costs the same for one change as for a
 /// thousand. So whoever wants something written hands it over, and this thread takes all that is queued at once.
 /// Nothing waits for room: a full queue is an answer, and the caller says "busy".
+///
+/// Work for which nobody waits goes into the background: it is taken when nothing else is there, a little at a time, and
+/// otherwise once in a while, so that it goes on under any load.
 public final class BatchThread<Element: Sendable>: Sendable {
     private let queue: BatchQueue<Element>
 
@@ -32,9 +35,12 @@ public final class BatchThread<Element: Sendable>: Sendable {
     /// Queues an element. False when the queue is full or closed; then nothing will be done with it.
     public func submit(_ element: Element) -> Bool { queue.add(element, below: queue.capacity) }
 
-    /// Queues an element only while less than a quarter of the queue is used: for work that may be dropped.
+    /// Queues an element that all others overtake. False when a quarter of the queue is full of such, or when it is closed.
+    public func submitInBackground(_ element: Element) -> Bool { queue.addInBackground(element, below: .max) }
+
+    /// The same for work that may be dropped: only while less than a quarter of the whole queue is used.
     public func submitIfIdle(_ element: Element) -> Bool {
-        queue.add(element, below: max(queue.capacity / 4, 1))
+        queue.addInBackground(element, below: max(queue.capacity / 4, 1))
     }
 
     /// Elements waiting now, those of the running batch not counted.
@@ -46,25 +52,57 @@ public final class BatchThread<Element: Sendable>: Sendable {
     public func close() { queue.close() }
 }
 
-/// The queue and its thread's state. A ring, so that nothing is allocated after init.
+/// Elements in the order of their arrival. A ring, so that nothing is allocated after init.
+private struct Ring<Element> {
+    private var places: [Element?]
+    private var head = 0
+    private(set) var count = 0
+
+    init(capacity: Int) { places = Array(repeating: nil, count: capacity) }
+
+    /// False when it is full.
+    mutating func add(_ element: Element) -> Bool {
+        guard count < places.count else { return false }
+        places[(head + count) % places.count] = element
+        count += 1
+        return true
+    }
+
+    mutating func take(_ most: Int, into batch: inout [Element]) {
+        for _ in 0..<min(count, most) {
+            if let element = places[head].take() { batch.append(element) }
+            head = (head + 1) % places.count
+            count -= 1
+        }
+    }
+}
+
+/// The queue and its thread's state.
 // SAFETY: every stored variable is only touched under `lock`; the condition lies at a fixed address.
 @safe private final class BatchQueue<Element: Sendable>: @unchecked Sendable {
     let capacity: Int
     private let batchMax: Int
     private let lock = Lock()
     private let changed: UnsafeMutablePointer<pthread_cond_t>
-    private var ring: [Element?]
-    private var head = 0
-    private var count = 0
+    private var urgent: Ring<Element>
+    private var background: Ring<Element>
+    /// Batches in succession that left the background waiting.
+    private var passedOver = 0
     private var isClosed = false
     private var isFinished = false
     private var thread = pthread_t()
     private var isJoined = false
 
+    /// Elements of the background in one batch: whatever comes meanwhile waits for them.
+    private static var backgroundMax: Int { 64 }
+    /// So many batches the background lets pass at most.
+    private static var passedOverMax: Int { 8 }
+
     init(capacity: Int, batchMax: Int) {
         self.capacity = capacity
         self.batchMax = batchMax
-        ring = Array(repeating: nil, count: capacity)
+        urgent = Ring(capacity: capacity)
+        background = Ring(capacity: max(capacity / 4, 1))
         // SAFETY: freshly allocated and initialised once before anyone can see it.
         unsafe changed = .allocate(capacity: 1)
         unsafe pthread_cond_init(changed, nil)
@@ -78,6 +116,8 @@ public final class BatchThread<Element: Sendable>: Sendable {
 
     var waiting: Int { lock.withLock { count } }
 
+    private var count: Int { urgent.count + background.count }
+
     func start(name: String, _ body: @escaping @Sendable (inout [Element]) -> Void) -> Int32 {
         lock.withLock {
             // The thread keeps the queue, not the owner: dropping the owner closes the queue.
@@ -89,10 +129,16 @@ public final class BatchThread<Element: Sendable>: Sendable {
 
     func add(_ element: Element, below limit: Int) -> Bool {
         lock.withLock {
-            guard !isClosed, count < limit else { return false }
-            ring[(head + count) % capacity] = element
-            count += 1
+            guard !isClosed, count < limit, urgent.add(element) else { return false }
             // Only the thread waits for elements, and only for the first of them.
+            if count == 1 { wake() }
+            return true
+        }
+    }
+
+    func addInBackground(_ element: Element, below limit: Int) -> Bool {
+        lock.withLock {
+            guard !isClosed, count < limit, background.add(element) else { return false }
             if count == 1 { wake() }
             return true
         }
@@ -134,14 +180,14 @@ public final class BatchThread<Element: Sendable>: Sendable {
     private func takeBatch(into batch: inout [Element]) -> Bool {
         lock.withLock {
             while count == 0, !isClosed { sleep() }
-            let taken = min(count, batchMax)
-            batch.reserveCapacity(taken)
-            for _ in 0..<taken {
-                if let element = ring[head].take() { batch.append(element) }
-                head = (head + 1) % capacity
+            urgent.take(batchMax, into: &batch)
+            if batch.isEmpty || passedOver == Self.passedOverMax {
+                background.take(min(batchMax, Self.backgroundMax), into: &batch)
+                passedOver = 0
+            } else if background.count > 0 {
+                passedOver += 1
             }
-            count -= taken
-            return taken > 0
+            return !batch.isEmpty
         }
     }
 

@@ -84,6 +84,9 @@ struct Daemon: Sendable {
     ) async throws {
         Self.warn(of: settings.dataPlane.policies, settings.listeners, logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
+        group.lookForWork()
+        // The control plane's.
+        MultiThreadedEventLoopGroup.singleton.lookForWork()
         let issuer = Issuer(
             store: store, policy: settings.lifetimes, grantPolicy: settings.grants, pepperPath: settings.pepperPath)
         let announcement = Announcement(
@@ -176,6 +179,17 @@ struct Daemon: Sendable {
             issuer: issuer,
             explain: { bytes, scope, client throws(IssuanceError) in
                 try await explaining.explain(bytes, scope: scope, clientID: client)
+            },
+            checkStore: { [settings, store = issuer.store] () async throws(IssuanceError) -> [String] in
+                do {
+                    return try await ReplacedStore.offThread {
+                        try StoreCheckProcess.run(
+                            store: settings.storePath, pepperPath: settings.pepperPath,
+                            isWanted: { !store.needsOldPages })
+                    }
+                } catch {
+                    throw .unavailable(reason: (error as? CommandFailure)?.message ?? "The store could not be checked.")
+                }
             },
             readiness: {
                 switch readiness.current {

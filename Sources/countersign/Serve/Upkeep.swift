@@ -7,7 +7,7 @@ import ServiceLifecycle
 import UnixSignals
 
 /// What has to be done now and then: memory for the cache and the filter of ids at the start, the sweep, dead readers,
-/// changed certificates.
+/// changed certificates, and whether the store has room and is still in its place.
 struct Upkeep: Service {
     let store: CredentialStore
     let identity: TLSIdentity?
@@ -30,6 +30,7 @@ struct Upkeep: Service {
             group.addTask { await keepUp() }
             group.addTask { await reloadOnSignal() }
             group.addTask { await collectUses() }
+            group.addTask { await watchStore() }
             // They end by cancellation only.
             try? await gracefulShutdown()
             group.cancelAll()
@@ -72,9 +73,30 @@ struct Upkeep: Service {
         }
     }
 
+    /// Looks every second whether the store is where it was, and tells when creates stop and when they go on.
+    private func watchStore() async {
+        var told: StoreFailure?
+        while !Task.isCancelled {
+            store.requireInPlace()
+            let refusal = store.refusalOfCreates
+            switch (told, refusal) {
+            case (nil, let refusal?):
+                logger.error("nothing is issued", metadata: ["reason": "\(refusal)"])
+                told = refusal
+            case (_?, nil):
+                logger.notice("credentials are issued again")
+                told = nil
+            default: break
+            }
+            try? await Task.sleep(for: .seconds(1))
+        }
+    }
+
     private func writeUses() async {
         do {
             try await store.writeUses()
+        } catch StoreFailure.full, StoreFailure.diskFull {
+            // They give way; that there is no room was told.
         } catch {
             logger.warning("the times of last use were not written", metadata: ["reason": "\(error)"])
         }
@@ -153,14 +175,8 @@ struct Upkeep: Service {
         } catch {
             logger.error("the sweep failed", metadata: ["reason": "\(error)"])
         }
-        do {
-            try noteFill()
-        } catch {
-            logger.error("how full the store is was not noted", metadata: ["reason": "\(error)"])
-        }
+        store.noteFill()
     }
-
-    private func noteFill() throws { try store.noteFill() }
 
     private func removeDeadReaders() throws -> Int {
         try store.removeDeadReaders()

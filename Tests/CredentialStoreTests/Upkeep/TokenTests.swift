@@ -200,15 +200,15 @@ import Verification
 
     @Test func `is among the figures of a store that fills`() async throws {
         let fixture = try Fixture()
-        try fixture.noteFill(at: 0)
+        fixture.noteFill(at: 0)
         _ = try await fixture.plant(count: 2_000) { "owner-\($0)" }
         #expect(try fixture.statistic("full_in_seconds") == nil)
-        try fixture.noteFill(at: 600)
+        fixture.noteFill(at: 600)
         let seconds = try #require(try fixture.statistic("full_in_seconds"))
         #expect(seconds > 0 && seconds < 600 * 1_000)
     }
 }
 
 extension Fixture {
-    fileprivate func noteFill(at seconds: Int64) throws { try store.noteFill(at: seconds) }
+    fileprivate func noteFill(at seconds: Int64) { store.noteFill(at: seconds) }
 }

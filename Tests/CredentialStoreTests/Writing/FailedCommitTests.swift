@@ -7,8 +7,8 @@ import Testing
 @testable import CredentialStore
 
 @Suite struct `A commit that the disk refuses` {
-    /// In a process of its own: the limit on the size of files holds for all of it.
-    @Test func `has an unknown outcome, ends all writing and tells the process once`() async {
+    /// In processes of their own: the limit on the size of files and the descriptors belong to all of a process.
+    @Test func `changes nothing: readers go on, creates and revocations are refused, and the next may succeed`() async {
         await #expect(processExitsWith: .success) {
             signal(SIGXFSZ, SIG_IGN)
             let told = Mutex<[StoreFailure]>([])
@@ -19,35 +19,101 @@ import Testing
             let (id, secret) = try await fixture.plant()
             let size = try FileManager.default.attributesOfItem(atPath: fixture.directory + "/data.mdb")[.size] as? Int
             setrlimit(__rlimit_resource_t(1), [rlimit(rlim_cur: rlim_t(size ?? 0), rlim_max: rlim_t.max)])
-            let gate = WriterGate(fixture.store)
-            let outcomes = Mutex<[StoreFailure?]>([])
-            for number in 0..<2_000 {
-                fixture.store.submit(creates: false) { writer, transaction in
-                    _ = try writer.raiseWatermark(
-                        of: .owner(Array("owner \(number)".utf8)), issuedBefore: nil, in: transaction)
-                } completion: { result in
-                    if case .failure(let error) = result {
-                        outcomes.withLock { $0.append(error as? StoreFailure) }
+            let outcomes = await withTaskGroup(of: StoreFailure?.self) { group in
+                for number in 0..<2_000 {
+                    group.addTask {
+                        do {
+                            _ = try await fixture.store.write(creates: false) { writer, transaction in
+                                try writer.raiseWatermark(
+                                    of: .owner(Array("owner \(number)".utf8)), issuedBefore: nil, in: transaction)
+                            }
+                            return nil
+                        } catch {
+                            return error as? StoreFailure
+                        }
                     }
                 }
+                return await group.reduce(into: []) { $0.append($1) }
             }
-            gate.open()
-            guard try await eventually({ outcomes.withLock { $0.count } == 2_000 }) else { exit(2) }
-            let unknown = outcomes.withLock { outcomes in
-                outcomes.allSatisfy { if case .outcomeUnknown = $0 { true } else { false } }
+            // Small commits fit into pages that are free; at some point one did not.
+            let refused = outcomes.filter { if case .writeFailed = $0 { true } else { false } }.count
+            guard refused > 0, outcomes.filter({ $0 == nil }).count + refused == 2_000 else { exit(3) }
+            guard !fixture.store.hasFailed, told.withLock({ $0.isEmpty }) else { exit(4) }
+            guard fixture.store.commits.failedWrites > 0 else { exit(5) }
+            do {
+                try await fixture.plant()
+                exit(6)
+            } catch StoreFailure.diskFull(fixture.directory) {
             }
-            guard unknown else { exit(3) }
+            guard try fixture.verdict(secret).isActive else { exit(7) }
+            setrlimit(__rlimit_resource_t(1), [rlimit(rlim_cur: rlim_t.max, rlim_max: rlim_t.max)])
+            try await fixture.plant()
+            _ = try await fixture.issuer.revoke([id], chain: false)
+            guard try fixture.verdict(secret).reason == .revoked else { exit(8) }
+            let again = try fixture.reopened()
+            let watermarks = try again.statistic("watermarks") ?? 0
+            guard Int(watermarks) == 2_000 - refused, try again.check().isEmpty else { exit(9) }
+        }
+    }
+
+    @Test func `has an unknown outcome when its meta page could not be written, and ends all writing`() async {
+        await #expect(processExitsWith: .success) {
+            let told = Mutex<[StoreFailure]>([])
+            let options = StoreOptions(mapBytes: 64 << 20, cacheBytes: 1 << 20, readersMax: 8) { failure in
+                told.withLock { $0.append(failure) }
+            }
+            let fixture = try Fixture(options: options)
+            let (id, _) = try await fixture.plant()
+            // LMDB writes meta pages through a descriptor of its own, the one that was opened with O_DSYNC.
+            var store = stat()
+            guard stat(fixture.directory + "/data.mdb", &store) == 0 else { exit(2) }
+            for number in Int32(3)..<1_024 {
+                var info = stat()
+                guard fstat(number, &info) == 0, info.st_ino == store.st_ino else { continue }
+                if fcntl(number, F_GETFL) & O_DSYNC != 0 { dup2(open("/dev/null", O_RDONLY), number) }
+            }
+            do {
+                _ = try await fixture.plant()
+                exit(3)
+            } catch StoreFailure.outcomeUnknown {
+            }
             guard fixture.store.hasFailed, told.withLock({ $0.count }) == 1 else { exit(4) }
-            // No later write may be acknowledged, and what readers see is what was acknowledged.
+            // No later write may be acknowledged.
             do {
                 try await fixture.plant()
                 exit(5)
             } catch StoreFailure.closed {
             }
-            guard try fixture.verdict(secret).isActive else { exit(6) }
-            setrlimit(__rlimit_resource_t(1), [rlimit(rlim_cur: rlim_t.max, rlim_max: rlim_t.max)])
             let again = try fixture.reopened()
             guard try again.row(id) != nil, try again.check().isEmpty else { exit(7) }
         }
+    }
+}
+
+@Suite struct `A store whose folder is taken away` {
+    @Test func `acknowledges nothing any more and tells the process once`() async throws {
+        let told = Mutex<[StoreFailure]>([])
+        let options = StoreOptions(mapBytes: 64 << 20, cacheBytes: 1 << 20, readersMax: 8) { failure in
+            told.withLock { $0.append(failure) }
+        }
+        let fixture = try Fixture(options: options)
+        try await fixture.plant()
+        fixture.store.requireInPlace()
+        #expect(!fixture.store.hasFailed)
+        try FileManager.default.moveItem(atPath: fixture.directory, toPath: fixture.directory + ".aside")
+        // Another store in its place is not this one either.
+        try FileManager.default.copyItem(atPath: fixture.directory + ".aside", toPath: fixture.directory)
+        await #expect(throws: StoreFailure.displaced(directory: fixture.directory)) { try await fixture.plant() }
+        fixture.store.requireInPlace()
+        #expect(fixture.store.hasFailed)
+        #expect(told.withLock { $0 } == [.displaced(directory: fixture.directory)])
+        await #expect(throws: StoreFailure.closed) { try await fixture.plant() }
+    }
+
+    @Test func `is told without a write as well`() async throws {
+        let fixture = try Fixture()
+        try FileManager.default.removeItem(atPath: fixture.directory + "/data.mdb")
+        fixture.store.requireInPlace()
+        #expect(fixture.store.hasFailed)
     }
 }

@@ -152,6 +152,51 @@ struct Refusal: Error, Equatable {}
         #expect(offered.load(ordering: .relaxed) == 1)
     }
 
+    @Test func `a revocation overtakes what the store writes for itself`() async throws {
+        let fixture = try Fixture()
+        let (id, _) = try await fixture.plant()
+        let gate = WriterGate(fixture.store)
+        let order = Mutex<[Int]>([])
+        for number in 0..<3 {
+            fixture.store.submit(creates: true, inBackground: true) { writer, transaction in
+                try writer.noteUse(of: id, at: UnixSeconds(Int64(number)), in: transaction)
+            } completion: { _ in
+                order.withLock { $0.append(number) }
+            }
+        }
+        fixture.store.submit(creates: false) { writer, transaction in
+            _ = try writer.raiseWatermark(of: .family(1), issuedBefore: nil, in: transaction)
+        } completion: { _ in
+            order.withLock { $0.append(99) }
+        }
+        gate.open()
+        #expect(try await eventually { order.withLock { $0.count } == 4 })
+        #expect(order.withLock { $0 } == [99, 0, 1, 2])
+    }
+
+    @Test func `a piece of a long work ends, on a slow disk later`() {
+        func rows(_ commit: Duration) -> Int {
+            var piece = Piece(after: commit)
+            var rows = 1
+            while !piece.isOver() { rows += 1 }
+            return rows
+        }
+        #expect(rows(.seconds(3_600)) == 1_000)
+        #expect(rows(.zero) <= 1_000)
+    }
+
+    @Test func `last uses of more credentials than one piece takes are all written`() async throws {
+        let fixture = try Fixture()
+        let planted = try await fixture.plant(count: 2_500) { _ in "o" }
+        let verifier = try fixture.verifier()
+        let now = fixture.store.clock.now()
+        for (_, secret) in planted { #expect(try verifier.verdict(secret.revealBytes(), at: now).isActive) }
+        let before = fixture.store.commits.commits
+        try await fixture.store.writeUses()
+        #expect(try fixture.statistic("uses") == 2_500)
+        #expect(fixture.store.commits.commits - before >= 3)
+    }
+
     @Test func `writes after the close say that the store is closed`() async throws {
         let fixture = try Fixture()
         fixture.close()

@@ -12,8 +12,21 @@ struct StoreMetrics: Sendable {
                 if let value = values[figure] { text.single(name, .gauge, help, value) }
             }
             gauge("countersign_store_map_bytes", "Bytes that the store may grow to.", "map_bytes")
-            gauge("countersign_store_used_bytes", "Bytes of pages in use.", "used_bytes")
+            gauge(
+                "countersign_store_used_bytes", "Bytes of pages that were ever used, free ones included.", "used_bytes")
+            gauge("countersign_store_occupied_bytes", "Bytes of pages that hold data.", "occupied_bytes")
             gauge("countersign_store_file_bytes", "Bytes of the file.", "file_bytes")
+            gauge(
+                "countersign_store_reserve_bytes", "Bytes of the map that are kept for revocations.", "reserve_bytes")
+            gauge(
+                "countersign_disk_available_bytes", "Bytes that are free on the store's file system.",
+                "disk_available_bytes")
+            gauge(
+                "countersign_disk_floor_bytes", "Nothing is issued when fewer bytes than these are free there.",
+                "disk_floor_bytes")
+            gauge(
+                "countersign_disk_held_bytes", "Bytes of the disk that the store has taken ahead for revocations.",
+                "disk_held_bytes")
             gauge("countersign_store_readers", "Places of readers in use.", "readers")
             gauge(
                 "countersign_store_oldest_reader_transactions",
@@ -32,7 +45,13 @@ struct StoreMetrics: Sendable {
         text.single(
             "countersign_store_damaged_reads_total", .counter,
             "Reads that met a row which is not as it was written; answered with 503.", store.damage.count)
+        text.single(
+            "countersign_store_issues", .gauge, "1 while there is room to issue, on disk and in the map; else 0.",
+            Int(store.refusalOfCreates == nil ? 1 : 0))
         let commits = store.commits
+        text.single(
+            "countersign_store_failed_writes_total", .counter, "Transactions that the disk did not take.",
+            commits.failedWrites)
         text.single("countersign_store_commits_total", .counter, "Durable commits.", commits.commits)
         text.single("countersign_store_mutations_total", .counter, "Mutations in them.", commits.mutations)
         histogram(
@@ -40,7 +59,7 @@ struct StoreMetrics: Sendable {
             commits.commitTimes, &text)
         histogram(
             "countersign_revocation_visible_seconds",
-            "From the arrival of a revocation, an edit or the like until no reader of this node accepts what it ended.",
+            "From the arrival of a revocation or the like until no reader of this node accepts what it ended.",
             commits.visibleTimes, &text)
         text.single(
             "countersign_cache_evictions_total", .counter, "Records that made room for others.",
