@@ -12,7 +12,8 @@ import Synchronization
 // holds less than its part has to refuse nothing: it asks the others. So a few large requests never push out many small
 // ones, and what exceeds the budget is only what the loops read until that request reaches them.
 //
-// Counted are capacities, not lengths: they are what the allocator has handed out.
+// Counted are capacities, not lengths: they are what the allocator has handed out. The buffer that SwiftNIO keeps with each
+// channel for reading counts too, once it has grown.
 
 /// The bytes that all connections together may hold in buffers: unfinished heads and bodies, messages of gRPC, answers that
 /// clients do not take.

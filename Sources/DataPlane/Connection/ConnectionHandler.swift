@@ -42,6 +42,8 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
     private var wait: ChangesWait?
     /// Reading was stopped while a request waits, because the client has sent too much behind it.
     private var isHeldBack = false
+    /// Room of the buffer that the channel keeps for reading.
+    private var readingRoom = 0
     /// What it has reported to its loop.
     private(set) var heldBytes = 0
     /// Whether the channel takes more; it says so when that changes, and asking it for each burst costs more.
@@ -92,6 +94,7 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = Self.unwrapInboundIn(data)
         if isEnding { return }
+        readingRoom = bytes.storageCapacity
         loop.readClock()
         if pausedSince != nil || phase == .waiting {
             // Reading may have been turned off, but a read loop under way may still bring a few buffers.
@@ -283,6 +286,7 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
     /// takes their answers, it never does.
     private func settle() {
         var bytes = conversation.heldBytes
+        if readingRoom > Self.sparseBytesMax, !isEnding { bytes += readingRoom }
         if let pending { bytes += pending.storageCapacity }
         // The channel's own buffer counts while the client does not take its answers.
         if !isWritable || phase == .finishing { bytes += unsentBytes }
@@ -309,7 +313,8 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
         if isUnfinished {
             conversation.refuseForRoom(loop)
             finish(context)
-        } else if !isIdle {
+        } else if !isIdle || readingRoom > Self.sparseBytesMax {
+            // The channel's buffer for reading goes only with the channel. One that idles may always be closed.
             context.close(promise: nil)
         }
         conversation.releaseBuffers()

@@ -180,8 +180,8 @@ import Testing
             try await client.startReading()
             for _ in 0..<6_000 { #expect(try await client.answer().status == 404) }
             try await sending.value
-            // The connection stays open and idle, and keeps nothing of the burst.
-            #expect(try await eventually { server.server.figures.bufferedBytes == 0 })
+            // The connection stays open and idle, and keeps nothing of the burst but its channel's buffer for reading.
+            #expect(try await eventually { server.server.figures.bufferedBytes <= 16_384 })
             #expect(try await client.ask(request("GET /livez")).status == 200)
         }
     }
