@@ -60,7 +60,7 @@ import Testing
             try whole.prefix(bytes).write(to: stage.file)
             let outcome = try await stage.check()
             #expect(outcome.status == 3)
-            #expect(outcome.errors.contains("data.mdb is cut short"), "\(outcome)")
+            #expect(outcome.output.contains("data.mdb is cut short"), "\(outcome)")
         }
     }
 

@@ -74,12 +74,29 @@ enum StoreCheckProcess {
 
     /// What the other process runs: one line for each problem, then one that says that it came to its end.
     static func check(store path: String) throws {
-        try StoreFolder.naming {
+        try finding {
             guard CredentialStore.exists(in: path) else { throw StoreFailure.noStore(directory: path) }
             let store = try FollowedStore.open(
                 in: path, pepperPath: pepperPath(of: path), options: FollowOptions(cacheBytes: 1 << 20))
             for problem in try store.check() { try Console.line(Self.problem + SafeText.visible(problem)) }
             try Console.line(end)
+        } damage: { sentence in
+            try Console.line(problem + SafeText.visible(sentence))
+            try Console.line(end)
+        }
+    }
+
+    /// What cannot be read is what the check is to find, so it is no failure of the check.
+    private static func finding(_ body: () throws -> Void, damage: (String) throws -> Void) throws {
+        do {
+            try body()
+        } catch let failure as StoreFailure {
+            switch failure {
+            case .lmdb(.pageNotFound), .lmdb(.corrupted), .lmdb(.cursorFull), .lmdb(.pageFull), .lmdb(.incompatible),
+                .lmdb(.badValueSize), .lmdb(.cutShort), .corrupt, .damaged:
+                try damage("the store in the file data.mdb is damaged: \(failure.description)")
+            default: throw CommandFailure("\(failure.description).")
+            }
         }
     }
 

@@ -113,7 +113,8 @@ import Testing
         let fixture = try Fixture(options: StoreOptions(mapBytes: 1 << 20, cacheBytes: 1 << 20, readersMax: 32))
         let planted = try await fill(fixture)
         let entered = DispatchSemaphore(value: 0)
-        let (store, left) = (fixture.store, Atomic<Bool>(false))
+        let store = fixture.store
+        let left = Atomic<Bool>(false)
         let reader = Thread {
             try? store.environment.read { _ in
                 entered.signal()
