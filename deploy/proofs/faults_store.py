@@ -1,0 +1,321 @@
+"""Takes from the service what its store needs: space on the disk, space in the map, the folder itself, and bits, pages or the end
+of its file. It never accepts what is revoked or unknown. See faults.
+
+    faults_store.py PROGRAM IMAGES disk|map|removed|damage...
+"""
+
+import concurrent.futures
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+from proof_service import FORM, INACTIVE, PATIENCE, Connection, Service, Unproven
+
+PROGRAM, IMAGES, WANTED = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+# The crash reporter takes seconds for a process that LMDB ended.
+SMALL = {"COUNTERSIGN_CACHE_BYTES": str(8 << 20), "SWIFT_BACKTRACE": "enable=no"}
+PAGE = 4096
+DISK_SECONDS = 4
+MAP_BYTES = 3 << 20
+REMOVED_SECONDS_MAX = 2
+"""The owner holds path against file once a second."""
+
+
+class Store:
+    """A service and its keys."""
+
+    def __init__(self, folder=None, environment=None):
+        self.service = Service(PROGRAM, "--threads", "1", folder=folder, environment={**SMALL, **(environment or {})})
+        # Whoever may open this socket may ask: no caller's own record is in the way.
+        self.socket = self.service.folder / "data.sock"
+        self.service.flags += ["--listen", f"unix:{self.socket}?may=introspect"]
+        self.problems = []
+
+    def open(self):
+        self.service.start()
+
+    def create(self, count, owner="o"):
+        """Returns the status and the texts."""
+        with Connection(self.service.control) as control:
+            answer = control.ask_json("POST", "/v1/keys", {"owner": owner, "scope": "a:b", "count": count})
+        return answer.status, [key["key"] for key in answer.json["items"]] if answer.status == 201 else []
+
+    def revoke(self, texts):
+        """One by one, over some connections at once, as callers do. Returns the statuses."""
+        def some(part):
+            with Connection(self.service.control) as control:
+                return [control.ask("DELETE", f"/v1/keys/{text[5:16]}").status for text in part]
+
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            return sum(pool.map(some, [texts[start::8] for start in range(8)]), [])
+
+    def verify(self, texts):
+        """True, False or None, where the service could not tell, for each."""
+        verdicts = []
+        connection = None
+        for text in texts:
+            try:
+                connection = connection or Connection(self.socket)
+                answer = connection.ask(
+                    "POST", "/oauth2/introspect", f"token={text}", f"Content-Type: {FORM}\r\n")
+            except OSError:
+                connection = None
+                verdicts.append(None)
+                continue
+            if answer.status not in (200, 503):
+                self.problems.append(f"introspection was answered with {answer.status}")
+            verdicts.append(None if answer.status != 200 else answer.body != INACTIVE)
+        if connection:
+            connection.close()
+        return verdicts
+
+    def expect(self, claim, holds):
+        if not holds:
+            self.problems.append(f"{claim}: it is not so")
+
+    def restart(self):
+        status = self.service.end(signal.SIGTERM)
+        self.expect(f"the end is a good one ({status})", status == 0)
+        self.service.start()
+
+
+def disk(problems):
+    """Full, with creations going on: verification goes on, everything can still be revoked, creations are refused."""
+    mount = pathlib.Path(tempfile.mkdtemp())
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(mount)], check=False).returncode != 0:
+        mount.rmdir()
+        print("disk: NOT PROVEN here: a file system of its own needs root")
+        return
+    store = Store(folder=mount)
+    try:
+        store.open()
+        keys = store.create(500)[1]
+        with open(mount / "filler", "wb", buffering=0) as filler:
+            try:
+                while True:
+                    filler.write(bytes(65536))
+            except OSError:
+                pass
+            statuses, lost, asked = set(), 0, 0
+            end = time.monotonic() + DISK_SECONDS
+            while time.monotonic() < end:
+                statuses.add(store.create(200)[0])
+                verdicts = store.verify(keys)
+                asked += len(verdicts)
+                lost += sum(verdict is not True for verdict in verdicts)
+            store.expect(f"creations are refused on a full disk ({statuses})", statuses <= {503, 507})
+            store.expect(f"no verification is lost ({lost} of {asked})", lost == 0)
+            outcomes = store.revoke(keys)
+            store.expect(f"every key can be revoked ({len(outcomes) - outcomes.count(200)} not)", set(outcomes) == {200})
+            store.expect("what is revoked is inactive", store.verify(keys) == [False] * len(keys))
+            store.expect("the service lives", store.service.process.poll() is None)
+        (mount / "filler").unlink()
+        patience = time.monotonic() + PATIENCE
+        while (status := store.create(1)[0]) != 201 and time.monotonic() < patience:
+            time.sleep(0.2)
+        store.expect("with space, creations are taken again", status == 201)
+        store.restart()
+        store.expect("what was revoked on a full disk is inactive after a restart", store.verify(keys) == [False] * len(keys))
+        check = store.service.command("store", "check")
+        store.expect(f"the store is sound ({check.stdout[-200:]}{check.stderr[-200:]})", check.returncode == 0)
+        print(f"disk: {asked} verifications on a full disk, {lost} lost; {len(outcomes)} keys revoked there")
+    except (OSError, Unproven) as error:
+        store.problems.append(f"{error}: {store.service.last_words(3)}")
+    finally:
+        store.service.remove()
+        subprocess.run(["umount", "-l", str(mount)], check=False)
+        mount.rmdir()
+    problems += [f"full disk: {problem}" for problem in store.problems]
+
+
+def full_map(problems):
+    """Filled by creations until they are refused: everything can still be revoked, one by one, down to the last."""
+    store = Store(environment={"COUNTERSIGN_STORE_MAP_BYTES": str(MAP_BYTES)})
+    try:
+        store.open()
+        keys, count = [], 200
+        while count:
+            status, made = store.create(count)
+            keys += made
+            # Up to the very last key that fits.
+            count = count if status == 201 else count // 4
+        store.expect(f"creations are refused with 507 ({status})", status == 507)
+        outcomes = store.revoke(keys)
+        store.expect(f"every key can be revoked ({len(outcomes) - outcomes.count(200)} of {len(keys)} not)",
+                     set(outcomes) == {200})
+        verdicts = store.verify(keys)
+        store.expect(f"what is revoked is inactive ({verdicts.count(True)} are not)", True not in verdicts)
+        store.restart()
+        verdicts = store.verify(keys)
+        store.expect("and after a restart", verdicts == [False] * len(keys))
+        print(f"map: {len(keys)} keys filled it, {outcomes.count(200)} were revoked one by one")
+    except (OSError, Unproven) as error:
+        store.problems.append(f"{error}: {store.service.last_words(3)}")
+    finally:
+        store.service.remove()
+    problems += [f"full map: {problem}" for problem in store.problems]
+
+
+def removed(problems):
+    """The folder is removed, or put aside, under a service that runs: no write into nowhere is acknowledged."""
+    for way in ("removed", "put aside"):
+        store = Store()
+        try:
+            store.open()
+            keys = store.create(20)[1]
+            store.revoke(keys[:10])
+            # Held open: the socket's name goes away with the folder.
+            with Connection(store.service.control) as control:
+                if way == "removed":
+                    shutil.rmtree(store.service.store)
+                else:
+                    store.service.store.rename(store.service.folder / "aside")
+                time.sleep(REMOVED_SECONDS_MAX)
+                status = None
+                try:
+                    status = control.ask_json("POST", "/v1/keys", {"owner": "o", "scope": "a:b"}).status
+                except OSError:
+                    pass
+                store.expect(f"creations are refused ({status})", status in (None, 503))
+                store.expect("what is revoked is not accepted", True not in store.verify(keys[:10]))
+            try:
+                ended = store.service.process.wait(PATIENCE)
+                store.expect(f"it ends with a status ({ended})", ended in (1, 3))
+            except subprocess.TimeoutExpired:
+                pass
+            words = store.service.last_words(5)
+            store.expect(f"and says why ({words[-300:]})", "store" in words)
+        except (OSError, Unproven) as error:
+            store.problems.append(f"{error}: {store.service.last_words(3)}")
+        finally:
+            store.service.remove()
+        problems += [f"store {way}: {problem}" for problem in store.problems]
+    print("removed: the folder was removed, and put aside")
+
+
+def damage(problems):
+    """Bits, pages and the end of the file, one image each."""
+    original = Store()
+    try:
+        original.open()
+        living, revoked = original.create(300)[1], original.create(60)[1]
+        original.revoke(revoked)
+        original.service.end(signal.SIGTERM)
+        content = (original.service.store / "data.mdb").read_bytes()
+        counts = {"refused": 0, "ended by LMDB": 0, "served": 0, "unanswered": 0, "unknown": 0, "reported": 0}
+        for _ in range(IMAGES):
+            name, damaged = damaged_copy(content, living + revoked)
+            problems += one_damage(original, name, damaged, living, revoked, counts)
+        print(f"damage: {IMAGES} images: " + ", ".join(f"{count} {what}" for what, count in counts.items()))
+    finally:
+        original.service.remove()
+
+
+def damaged_copy(content, texts):
+    copy = bytearray(content)
+    kind = random.choice(("a bit", "a bit of a row", "a page of zeros", "a page of noise", "a page's copy", "half a page", "cut"))
+    place = random.randrange(2, len(copy) // PAGE) * PAGE
+    if kind == "a bit":
+        place = random.randrange(len(copy))
+        copy[place] ^= 1 << random.randrange(8)
+    elif kind == "a bit of a row":
+        key, number = random.choice(texts)[5:16], 0
+        for digit in key:
+            number = number * 62 + "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".index(digit)
+        places, found = [], -1
+        while (found := content.find(number.to_bytes(8, "little"), found + 1)) >= 0:
+            places.append(found)
+        place = random.choice(places or [place]) + random.randrange(120)
+        copy[place] ^= 1 << random.randrange(8)
+    elif kind == "a page of zeros":
+        copy[place:place + PAGE] = bytes(PAGE)
+    elif kind == "a page of noise":
+        copy[place:place + PAGE] = random.randbytes(PAGE)
+    elif kind == "half a page":
+        copy[place + PAGE // 2:place + PAGE] = bytes(PAGE // 2)
+    elif kind == "a page's copy":
+        other = random.randrange(2, len(copy) // PAGE) * PAGE
+        copy[place:place + PAGE] = copy[other:other + PAGE]
+    else:
+        place = random.randrange(len(copy))
+        del copy[place:]
+    return f"{kind} at {place}", copy
+
+
+def one_damage(original, name, damaged, living, revoked, counts):
+    store = Store()
+    found = []
+    try:
+        shutil.copytree(original.service.store, store.service.store, ignore=shutil.ignore_patterns("data.mdb", "lock.mdb", "*.sock"))
+        shutil.copy(original.service.folder / "store.pepper", store.service.folder)
+        (store.service.store / "data.mdb").write_bytes(damaged)
+        (store.service.store / "data.mdb").chmod(0o600)
+        check = store.service.command("store", "check")
+        counts["reported"] += check.returncode != 0
+        if check.returncode not in (0, 1, 3) or not (check.stdout + check.stderr).strip():
+            found.append(f"store check ended with {check.returncode}: {(check.stdout + check.stderr)[-300:]}")
+        try:
+            store.service.start(10)
+        except Unproven as reason:
+            status = store.service.process.poll()
+            counts["refused"] += 1
+            if status is None:
+                found.append("neither starts nor ends")
+            elif not ended_well(status, check, counts) or (status > 0 and not store.service.last_words().strip()):
+                found.append(f"the start ended with {status}: {reason}"[-400:])
+            return [f"{name}: {problem}" for problem in found]
+        counts["served"] += 1
+        verdicts = store.verify(revoked) + store.verify(living)
+        if True in verdicts[:len(revoked)]:
+            found.append("a revoked key is accepted")
+        counts["unanswered"] += verdicts.count(None)
+        unknown = verdicts[len(revoked):].count(False)
+        counts["unknown"] += unknown
+        if (unknown or None in verdicts) and check.returncode == 0:
+            found.append(f"'store check' finds nothing, but {unknown} keys are unknown and {verdicts.count(None)} unanswered")
+        status = store.service.process.poll()
+        if status is not None and not ended_well(status, check, counts):
+            found.append(f"the service ended with {status}: {store.service.last_words(3)[-300:]}")
+    finally:
+        store.problems and found.extend(store.problems)
+        store.service.remove()
+    return [f"{name}: {problem}" for problem in found]
+
+
+def ended_well(status, check, counts):
+    """LMDB asserts or faults on a damaged page, which ends whoever reads it. Nothing is accepted then; what remains to be said,
+    `store check` says, which reads in a process of its own."""
+    if -status in (signal.SIGABRT, signal.SIGBUS, signal.SIGSEGV):
+        counts["ended by LMDB"] += 1
+        return check.returncode == 3
+    return status in (1, 2, 3)
+
+
+SECTIONS = {"disk": disk, "map": full_map, "removed": removed, "damage": damage}
+
+
+def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+    problems = []
+    try:
+        for name in WANTED:
+            SECTIONS[name](problems)
+    except Unproven as reason:
+        print(f"faults: {reason}", file=sys.stderr)
+        return 2
+    except Exception:
+        traceback.print_exc()
+        return 2
+    for line in problems[:40]:
+        print(line, file=sys.stderr)
+    print(f"faults: {', '.join(WANTED)}: {len(problems)} problems")
+    return 1 if problems else 0
+
+
+sys.exit(main())
