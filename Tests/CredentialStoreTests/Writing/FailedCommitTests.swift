@@ -41,9 +41,10 @@ import Testing
             guard !fixture.store.hasFailed, told.withLock({ $0.isEmpty }) else { exit(4) }
             guard fixture.store.commits.failedWrites > 0 else { exit(5) }
             do {
-                try await fixture.plant()
+                // More than the free pages of the file take.
+                _ = try await fixture.plant(count: 2_000) { "owner \($0)" }
                 exit(6)
-            } catch StoreFailure.diskFull(fixture.directory) {
+            } catch StoreFailure.writeFailed, StoreFailure.diskFull {
             }
             guard try fixture.verdict(secret).isActive else { exit(7) }
             setrlimit(__rlimit_resource_t(1), [rlimit(rlim_cur: rlim_t.max, rlim_max: rlim_t.max)])
