@@ -13,10 +13,9 @@ import Testing
             let client = try await server.connect()
             for form in [
                 "", "token", "token=", "other=\(key)", "TOKEN=\(key)", "token=\(key)&token=\(key)",
-                "token=\(key)&token=",
-                "token&token=\(key)", "token=\(key)&%74oken=x", "token=%", "token=%4", "token=%zz", "token=\(key)%",
+                "token=\(key)&%74oken=x", "token=%", "token=%4", "token=%zz", "token=\(key)%",
                 "token=%FF", "token=%C3", "token=%C0%80", "token=%ED%A0%80", "token=\(key)&x=%", "token=\(key)&%=1",
-                "token=\(key)&x=%FE", "token=\(key)&client_ip=1.2.3", "token=\(key)&client_ip=",
+                "token=\(key)&x=%FE", "token=\(key)&client_ip=1.2.3",
                 "token=\(key)&client_ip=10.0.0.1&client_ip=10.0.0.1", "token=\(key)&client_ip=10.0.0.1:80",
                 "token=\(key)&client_ip=%5B::1%5D", "token=\(key)&client_ip=fe80::1%25eth0",
                 "token=\(key)&client_ip=10.0.0.0/8", "token=\(key)&client_ip=unknown",
@@ -29,7 +28,10 @@ import Testing
                 #expect(try answer.json()["error"] as? String == "invalid_request")
                 #expect(!answer.text.contains(key))
             }
-            #expect(try await client.ask(introspection("token=\(key)", caller.authorization)).isActive)
+            // What has no value counts as omitted (RFC 6749 §3.1).
+            for form in ["token=\(key)", "token=\(key)&token=", "token&token=\(key)", "token=\(key)&client_ip="] {
+                #expect(try await client.ask(introspection(form, caller.authorization)).isActive, "\(form.count)")
+            }
         }
     }
 
