@@ -207,7 +207,10 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         write(.headers(.init(headers: CallAnswer.head)), id, context)
         write(.data(.init(data: .byteBuffer(message))), id, context)
         write(.headers(.init(headers: CallAnswer.trailers, endStream: true)), id, context)
-        if !isWhole { write(.rstStream(.noError), id, context) }
+        guard !isWhole else { return }
+        // Message and trailers first: NIOHTTP2 drops what it still holds of a stream that is reset.
+        context.flush()
+        write(.rstStream(.noError), id, context)
     }
 
     /// A request that is too large is denied and does not fail: Envoy may be told to let pass whatever fails, and a client
