@@ -82,8 +82,12 @@ import Testing
             daemon.wait()
         }
         func isReady() throws -> Bool { try String(contentsOf: log, encoding: .utf8).contains("\"ready\"") }
-        for _ in 0..<1_000 where try !isReady() { try await Task.sleep(for: .milliseconds(20)) }
-        #expect(try isReady(), "\(try String(contentsOf: log, encoding: .utf8))")
+        var tries = 0
+        while try !isReady(), tries < 1_000 {
+            try await Task.sleep(for: .milliseconds(20))
+            tries += 1
+        }
+        #expect(try isReady())
         #expect(try await stage.check().output == "The store is sound.\n")
         // Written in place: the daemon's map shows it.
         let whole = try Data(contentsOf: stage.file)
