@@ -41,8 +41,8 @@ final class RequestConnection: ChannelDuplexHandler {
         var keepAlive: Bool
         var hasEnded = false
         var isAnswered = false
-        /// Answered to the end before it has come to its own: what still comes of it is read and dropped, so that a client
-        /// which sends on gets the answer and no reset.
+        /// Answered to the end before it has come to its own: what still comes of it is read and dropped, within the body's
+        /// deadline, and then the connection goes on. A client that sends on while it is answered would see a close as a failure.
         var isDropped = false
     }
 
@@ -161,7 +161,13 @@ final class RequestConnection: ChannelDuplexHandler {
                 if let piece, asked?.isDropped != true { hand(.body(piece), context) }
             case .end(let count):
                 pending.moveReaderIndex(forwardBy: count)
-                guard asked?.isDropped != true else { return finish(context) }
+                if let dropped = asked, dropped.isDropped {
+                    guard dropped.keepAlive, !isQuiescing else { return finish(context) }
+                    asked = nil
+                    enter(.idle, context)
+                    hand(.end(nil), context)
+                    continue
+                }
                 asked?.hasEnded = true
                 enter(.answering, context)
                 hand(.end(nil), context)
@@ -253,9 +259,8 @@ final class RequestConnection: ChannelDuplexHandler {
         var out = ByteBuffer()
         switch unwrapOutboundIn(data) {
         case .head(let head):
-            // Behind a request that was not read to its end, nothing can be told apart.
             var keepAlive =
-                asked.keepAlive && asked.hasEnded && !isQuiescing
+                asked.keepAlive && !isQuiescing
                 && head.headerFields[.connection]?.lowercased() != "close"
             asked.framing.append(head, keepAlive: &keepAlive, to: &out)
             asked.keepAlive = keepAlive
