@@ -12,6 +12,12 @@ func holdForever() -> Never {
     while true { pause() }
 }
 
+func limitFiles(toBytes bytes: Int) throws {
+    var limit = rlimit(rlim_cur: rlim_t(bytes), rlim_max: rlim_t(1 << 40))
+    // SAFETY: a local struct.
+    guard unsafe setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0 else { exit(3) }
+}
+
 func run(_ command: String, _ directory: String) throws {
     switch command {
     case "hold-read":
@@ -29,20 +35,23 @@ func run(_ command: String, _ directory: String) throws {
         let lock = try DirectoryLock(directory: directory)
         withExtendedLifetime(lock) { holdForever() }
     case "fail-commit":
-        // The file may not grow any more: LMDB's write of the pages fails in the middle of the commit.
+        // The file may not grow any more: LMDB's write of the pages fails in the middle of the commit, and no meta page follows.
         let environment = try Environment(directory: directory, options: Environment.Options(mapBytes: 0))
         let database = try environment.openDatabase("numbers", keys: .integer)
-        var limit = rlimit(
-            rlim_cur: rlim_t(try environment.statistics().fileBytes), rlim_max: rlim_t(1 << 40))
-        // SAFETY: a local struct; without the handler the signal would end the process before the error is seen.
-        signal(SIGXFSZ, SIG_IGN)
-        guard unsafe setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0 else { exit(3) }
-        do {
+        func put(_ key: UInt64) throws {
             _ = try environment.write { transaction in
                 // SAFETY: `bytes` is marked unsafe for types with padding; UInt8 has none.
-                try unsafe transaction.put(database, key: 2, value: [UInt8](repeating: 2, count: 1 << 20).span.bytes)
+                try unsafe transaction.put(database, key: key, value: [UInt8](repeating: 2, count: 1 << 20).span.bytes)
             }
-        } catch let failure as CommitFailure where failure.reason == .system(EFBIG) {
+        }
+        // SAFETY: without the handler the signal would end the process before the error is seen.
+        signal(SIGXFSZ, SIG_IGN)
+        try limitFiles(toBytes: environment.statistics().fileBytes)
+        do {
+            try put(2)
+        } catch LMDBError.system(EFBIG) {
+            try limitFiles(toBytes: 1 << 40)
+            try put(3)
             holdForever()
         }
     default:

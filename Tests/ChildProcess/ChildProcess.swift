@@ -20,8 +20,10 @@ public struct ChildProcess: Sendable {
         var words: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) } + [nil]
         defer { for word in words { free(word) } }
         var pid: Int32 = 0
-        let code = cs_spawn(
-            &pid, path, &words, directory, input.fileDescriptor, output.fileDescriptor, errors.fileDescriptor)
+        // A handle closes its file when it goes, which must not be before the child has it.
+        let code = withExtendedLifetime((input, output, errors)) {
+            cs_spawn(&pid, path, &words, directory, input.fileDescriptor, output.fileDescriptor, errors.fileDescriptor)
+        }
         guard code == 0 else { throw Failure(code: code) }
         self.pid = pid
     }

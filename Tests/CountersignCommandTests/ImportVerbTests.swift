@@ -80,9 +80,11 @@ import Testing
             let file = try write(lines, "k.jsonl", plane)
             let errors = plane.folder.appendingPathComponent("err")
             try Data().write(to: errors)
+            // Foundation's own null device has no descriptor that a child could be given.
+            let nothing = try FileHandle(forUpdating: URL(fileURLWithPath: "/dev/null"))
             let child = try ChildProcess(
                 CommandProcess.program.path, ["key", "import", file, "--control", "unix:\(plane.socketPath)"],
-                input: .nullDevice, output: .nullDevice, errors: FileHandle(forWritingTo: errors))
+                input: nothing, output: nothing, errors: FileHandle(forWritingTo: errors))
             let begun = try await eventually { try await !plane.client.get("/v1/keys?limit=1").items.isEmpty }
             #expect(begun)
             kill(child.pid, SIGINT)

@@ -66,8 +66,15 @@ enum Migration {
     @available(*, noasync)
     static func run(in directory: String, lookup: TagKey, mapBytes: Int) throws(StoreFailure) {
         try naming { () throws in
-            let environment = try Environment(
-                directory: directory, options: Environment.Options(mapBytes: mapBytes, databasesMax: Schema.tableCount))
+            let environment: Environment
+            do throws(LMDBError) {
+                environment = try Environment(
+                    directory: directory,
+                    options: Environment.Options(mapBytes: mapBytes, databasesMax: Schema.tableCount))
+            } catch .cutShort {
+                // The copy has a name that means nothing to whoever made the backup.
+                throw StoreFailure.cutShort
+            }
             defer { try? environment.close() }
             guard try environment.isWhole() else { throw StoreFailure.cutShort }
             _ = try environment.write { transaction in
