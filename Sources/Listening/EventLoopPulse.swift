@@ -10,8 +10,19 @@ public import NIOCore
 
 extension EventLoopGroup {
     /// Makes each loop look several times a second for work that it was not told of. Call it once for a group; it ends with
-    /// the loops. Costs a wake-up of some microseconds each time.
+    /// the loops. Costs a wake-up of some microseconds each time, and no allocation.
     public func lookForWork(every delay: TimeAmount = .milliseconds(100)) {
-        for loop in makeIterator() { loop.scheduleRepeatedTask(initialDelay: delay, delay: delay) { _ in } }
+        for loop in makeIterator() { Pulse(delay: delay).handleScheduledCallback(eventLoop: loop) }
+    }
+}
+
+private final class Pulse: NIOScheduledCallbackHandler, Sendable {
+    private let delay: TimeAmount
+
+    init(delay: TimeAmount) { self.delay = delay }
+
+    func handleScheduledCallback(eventLoop: some EventLoop) {
+        // It fails only on a loop that has shut down.
+        _ = try? eventLoop.scheduleCallback(in: delay, handler: self)
     }
 }
