@@ -38,7 +38,7 @@ extension AdministrationPage {
         function failIn(form, error) {
           by('status').textContent = ''
           const member = (error.member ?? '').split('.')[0]
-          const field = [...form.elements].find(element => (element.dataset.member ?? '').split(' ').includes(member))
+          const field = member && [...form.elements].find(element => (element.dataset.member ?? '').split(' ').includes(member))
           const note = document.createElement('p')
           note.id = form.id + '-error'
           note.className = 'field-error'
@@ -52,7 +52,7 @@ extension AdministrationPage {
             note.tabIndex = -1
             form.querySelector(':scope > button').before(note)
           }
-          (field ?? note).focus({ preventScroll: true })
+          (field || note).focus({ preventScroll: true })
           note.scrollIntoView({ block: 'center' })
         }
 
