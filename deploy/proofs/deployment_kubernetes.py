@@ -212,8 +212,8 @@ def service(stage: Stage, pod: Pod) -> None:
         refused.wait() not in (0, -1) and "pepper" in refused.log, "the default mode of a Secret is refused", refused.log)
     pod.project("pepper", pod.secrets["pepper"], pod.volumes["pepper"]["secret"].get("defaultMode", 0o644))
     checked = pod.room.start(
-        [pod.command[0], "config", "check", *pod.command[2:]], pod.user, pod.group, "/", groups=[pod.volume_group],
-        environment=pod.environment)
+        [pod.command[0], "config", "check", *pod.command[2:]], pod.user, pod.group, pod.final.one("WORKDIR"),
+        groups=[pod.volume_group], environment=pod.environment)
     stage.check(checked.wait() == 0, "countersign config check takes the settings", checked.log)
     occupant = pod.start()
     if not pod.is_well(occupant):

@@ -118,7 +118,8 @@ struct StartChecks {
                 name + "a file that is no socket is in its place. Move it away, or choose another path.")
             return
         }
-        if (try? await SocketProbe.isListening(path)) == true {
+        // Who has the store has this socket too, and the store's lock says more: who it is, and if it is in another container.
+        if folder != settings.storePath, (try? await SocketProbe.isListening(path)) == true {
             report.taken.append(name + "another process listens there. Stop it first, or choose another path.")
         }
     }
