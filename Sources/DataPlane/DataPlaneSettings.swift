@@ -36,7 +36,9 @@ public struct DataPlaneSettings: Sendable {
     public var writeSeconds: Int64
     /// Seconds that a connection may idle between requests.
     public var idleSeconds: Int64
-    /// Seconds for connections to end after the order to shut down.
+    /// Seconds that listeners stay open after the order to shut down: until whoever balances the load has seen it.
+    public var graceSeconds: Int64
+    /// Seconds for connections to end after that.
     public var drainSeconds: Int64
 
     /// What stands in front of users' names in token reviews, in UTF-8.
@@ -64,6 +66,7 @@ public struct DataPlaneSettings: Sendable {
         bodySeconds = 10
         writeSeconds = 10
         idleSeconds = 120
+        graceSeconds = 1
         drainSeconds = 10
     }
 
@@ -131,7 +134,7 @@ public struct DataPlaneSettings: Sendable {
         guard drainSeconds <= 3_600 else { throw ListFault(reason: "drain-seconds may be an hour at most") }
         guard connectionsMax > 0, probesMax > 0, freshSeconds > 0, headSeconds > 0, bodySeconds > 0, writeSeconds > 0,
             idleSeconds > 0,
-            drainSeconds >= 0, waitersMax >= 0, bufferBytesMax >= Self.bufferBytesMin
+            graceSeconds >= 0, drainSeconds >= 0, waitersMax >= 0, bufferBytesMax >= Self.bufferBytesMin
         else { throw ListFault(reason: "limits must be above zero") }
     }
 }

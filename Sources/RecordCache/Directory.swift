@@ -73,8 +73,8 @@ struct Directory: ~Copyable, Sendable {
     }
 
     /// Whoever tells of a use at the same time may have his bit cleared, and tells again.
-    func forgetToldUses() {
-        for set in 0..<words.count / 2 where words.load(set &<< 1 | 1) != 0 { words.clearBits(set &<< 1 | 1, ~0) }
+    func forgetToldUses(in sets: Range<Int>) {
+        for set in sets where words.load(set &<< 1 | 1) != 0 { words.clearBits(set &<< 1 | 1, ~0) }
     }
 
     @inline(__always)

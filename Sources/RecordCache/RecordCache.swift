@@ -52,6 +52,8 @@ import Synchronization
 //   6. A reader between commit and raise, or when some slots have been raised and others have not, may accept with stamp
 //      T-1: its verification began before the acknowledgement.
 //
+// A seventh, the growth of the cache, is in CacheLevels.
+//
 // In none of them does the claim depend on whether, when or where a fill lands. Hence fills may also give up: on a busy
 // slot they do.
 //
@@ -71,22 +73,40 @@ public final class RecordCache: Sendable {
     let sets: RecordSets
 
     /// A cache of at most `bytes`, at least ``bytesMin``. Nil when the system does not give the memory.
-    public init?(bytes: Int) {
-        guard let sets = RecordSets(count: max(64, bytes / Self.bytesPerSet)) else { return nil }
+    ///
+    /// It uses little of that until ``grow(for:)`` is called.
+    /// - Parameter levels: how many steps it grows in; by its size unless given.
+    public init?(bytes: Int, levels: Int? = nil) {
+        let levels = levels ?? (bytes < Self.bytesOfLevels ? 1 : 3)
+        // Below 2³² sets, which is 4 TiB.
+        let count = min(max(64, bytes / Self.bytesPerSet), Int(UInt32.max))
+        guard let sets = RecordSets(count: count, levels: levels) else { return nil }
         self.sets = sets
     }
 
-    /// Records that fit.
+    /// From this size on it begins small: 256 KiB of 64 MiB, 4 MiB of 1 GiB.
+    private static let bytesOfLevels = 64 << 20
+
+    /// Records that fit into the part that is in use.
     public var capacity: Int { sets.capacity }
 
     /// Records that had to make room for others, since the start.
     public var evictions: UInt64 { sets.evictions }
 
-    /// Has the system give the memory of one piece of the table now and not at its first use, when a verification would wait
-    /// for a huge page to be zeroed. Beside everything else; changes nothing.
-    /// - Parameter number: from 0 on.
+    /// Has the system give memory now and not at its first use, when a verification would wait for a huge page to be zeroed.
+    /// Beside everything else; changes nothing. Before ``grow(for:)``.
+    /// - Parameters:
+    ///   - number: of a piece of what that many records use, from 0 on.
+    ///   - records: in the store.
     /// - Returns: false when there is no such piece or the system does not give it: no further one need be asked for.
-    public func populate(piece number: Int) -> Bool { sets.populate(piece: number) }
+    public func populate(piece number: Int, for records: Int) -> Bool { sets.populate(piece: number, for: records) }
+
+    /// Whether ``grow(for:)`` would have more of it used.
+    public func isTooSmall(for records: Int) -> Bool { sets.isTooSmall(for: records) }
+
+    /// Uses as much of the cache from now on as a store of so many records needs; never less than before. After a growth each
+    /// record is read from the store once more.
+    public func grow(for records: Int) { sets.grow(for: records) }
 
     /// Where the record of an id is if it is here.
     func place(of id: CredentialID) -> RecordPlace { sets.place(of: WrittenID(id)) }
@@ -161,7 +181,7 @@ public final class RecordCache: Sendable {
 
     /// Makes every copy of `id` older than transaction `transaction` worthless. Between the commit and its acknowledgement.
     public func raiseFloor(of id: CredentialID, to transaction: UInt64) {
-        sets.raiseFloor(of: place(of: id).set, to: transaction)
+        sets.raiseFloor(of: place(of: id), to: transaction)
     }
 
     /// Makes every copy worthless for good: the store behind it is no longer this process's.

@@ -12,7 +12,8 @@ struct RecordSets: ~Copyable, Sendable {
 
     private let slots: AtomicWords
     private let directory: Directory
-    private let setCount: UInt64
+    private let setCount: Int
+    private let levels: CacheLevels
     /// Differ in each process, so that nobody can choose ids that share a set.
     private let firstSecret: UInt64
     private let lastSecret: UInt64
@@ -20,31 +21,43 @@ struct RecordSets: ~Copyable, Sendable {
     private let evictionCount = Atomic<UInt64>(0)
 
     /// Nil when the system does not give the memory.
-    init?(count: Int) {
+    /// - Parameters:
+    ///   - count: all sets, of which those of the first level are in use.
+    ///   - levels: see `CacheLevels`.
+    init?(count: Int, levels: Int) {
         guard let slots = AtomicWords(count: count * Self.setWords), let directory = Directory(setCount: count) else {
             return nil
         }
         self.slots = slots
         self.directory = directory
-        setCount = UInt64(count)
+        setCount = count
+        self.levels = CacheLevels(setCount: count, levels: levels)
         var generator = SystemRandomNumberGenerator()
         firstSecret = generator.next()
         lastSecret = generator.next()
     }
 
-    var capacity: Int { Int(setCount) * Self.wayCount }
+    /// Records for which there are slots in use.
+    var capacity: Int { levels.extent.count * Self.wayCount }
 
     var evictions: UInt64 { evictionCount.load(ordering: .relaxed) }
 
-    /// Asks for the memory of one piece of the slots; false when there is no such piece or the system does not give it.
-    func populate(piece number: Int) -> Bool {
-        let start = number.multipliedReportingOverflow(by: Self.pieceWords)
-        guard !start.overflow, start.partialValue >= 0, start.partialValue < slots.count else { return false }
-        return slots.populate(start.partialValue..<min(start.partialValue + Self.pieceWords, slots.count))
+    /// Asks for the memory of one piece of the slots that so many records use; false when there is no such piece or the
+    /// system does not give it.
+    func populate(piece number: Int, for records: Int) -> Bool {
+        let sets = levels.extent(for: records).sets
+        let first = number.multipliedReportingOverflow(by: Self.pieceSets)
+        guard !first.overflow, first.partialValue >= 0, first.partialValue < sets.count else { return false }
+        let start = sets.lowerBound + first.partialValue
+        let end = min(start + Self.pieceSets, sets.upperBound)
+        return slots.populate(start * Self.setWords..<end * Self.setWords)
     }
 
+    func isTooSmall(for records: Int) -> Bool { levels.extent(for: records) != levels.extent }
+    func grow(for records: Int) { levels.grow(for: records) }
+
     /// 32 MiB: some milliseconds of the kernel's time.
-    private static let pieceWords = 4 << 20
+    private static let pieceSets = (32 << 20) / (setWords * 8)
 
     // MARK: Places
 
@@ -53,14 +66,14 @@ struct RecordSets: ~Copyable, Sendable {
     func place(of id: WrittenID) -> RecordPlace {
         let product = (id.first ^ firstSecret).multipliedFullWidth(by: id.last ^ lastSecret)
         let key = product.high ^ product.low
-        return RecordPlace(set: Int(truncatingIfNeeded: key.multipliedFullWidth(by: setCount).high), key: key)
+        return RecordPlace(set: levels.extent.set(of: key), key: key)
     }
 
     /// Where the rest of an owner is looked for whose record is in a set: in the next, so that neither of the two is put in
     /// the other's way, and a slot's id says which of them it is.
     private func place(ofRestOf id: CredentialID, in set: Int) -> RecordPlace {
         let product = (id.rawValue ^ firstSecret).multipliedFullWidth(by: lastSecret | 1)
-        return RecordPlace(set: set &+ 1 < Int(setCount) ? set &+ 1 : 0, key: product.high ^ product.low)
+        return RecordPlace(set: set &+ 1 < setCount ? set &+ 1 : 0, key: product.high ^ product.low)
     }
 
     @inline(__always) @_lifetime(borrow self)
@@ -162,8 +175,8 @@ struct RecordSets: ~Copyable, Sendable {
     ) {
         let way = chooseWay(for: id, at: place)
         let slot = slot(way, of: place.set)
-        // Only saves work: what counts is the check on hits.
-        guard stamp >= slot.load(SlotLayout.floor) else { return }
+        // The slot's floor only saves work: what counts is the check on hits. That of the level is relied on.
+        guard stamp >= slot.load(SlotLayout.floor), stamp >= levels.floor else { return }
         let before = slot.load(SlotLayout.lock)
         // The exchange acquires the slot; another filler in it means giving up.
         guard before & SlotLock.isHeld == 0,
@@ -214,13 +227,18 @@ struct RecordSets: ~Copyable, Sendable {
     @inline(__always)
     func hasToldUse(_ slot: RecordSlot) -> Bool { directory.hasToldUse(slot) }
     func noteToldUse(_ slot: RecordSlot) { directory.noteToldUse(slot) }
-    func beginUseInterval() { directory.forgetToldUses() }
+    func beginUseInterval() { directory.forgetToldUses(in: levels.extent.sets) }
 
     // MARK: Floors
 
     /// The floor of the set's last slot, which is raised after all others.
     func floor(of set: Int) -> UInt64 {
         slot(Self.wayCount &- 1, of: set).acquire(SlotLayout.floor)
+    }
+
+    /// Raises the floors of an id's set, in each level that is or was in use.
+    func raiseFloor(of place: RecordPlace, to transaction: UInt64) {
+        levels.raise(place.key, to: transaction) { raiseFloor(of: $0, to: transaction) }
     }
 
     /// Raises the floors of a set's slots in order. Beside each other in memory, but the memory may be slow: asked for at once.
@@ -239,7 +257,7 @@ struct RecordSets: ~Copyable, Sendable {
 
     /// To the highest transaction there can be, which no fill reaches and below which no raise brings it again.
     func raiseAllFloors(to transaction: UInt64) {
-        for set in 0..<Int(setCount) { raiseFloor(of: set, to: transaction) }
+        levels.raiseAll(to: transaction) { raiseFloor(of: $0, to: transaction) }
     }
 }
 
@@ -247,7 +265,7 @@ struct RecordSets: ~Copyable, Sendable {
 public struct RecordPlace: Sendable {
     let set: Int
     /// Out of the id and the cache's secret; two ids hardly ever have the same.
-    private let key: UInt64
+    let key: UInt64
 
     @inline(__always)
     init(set: Int, key: UInt64) {

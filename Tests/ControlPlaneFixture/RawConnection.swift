@@ -1,5 +1,5 @@
 import Foundation
-import NIOCore
+public import NIOCore
 import NIOPosix
 import NIOSSL
 
@@ -30,6 +30,16 @@ public enum RawConnection {
             }
             return received
         }
+    }
+
+    /// Sends a piece and leaves the connection as it is. The caller closes it.
+    /// - Parameter address: `http://HOST:PORT`.
+    public static func begin(_ address: String, _ piece: [UInt8]) async throws -> any Channel {
+        let port = Int(address.split(separator: ":").last ?? "") ?? 0
+        let channel = try await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+            .connect(host: "127.0.0.1", port: port).get()
+        try await channel.writeAndFlush(ByteBuffer(bytes: piece))
+        return channel
     }
 
     private static func connect(_ address: String) async throws -> NIOAsyncChannel<ByteBuffer, ByteBuffer> {

@@ -105,9 +105,9 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
         cache.fill(record(1, 1), stamp: 1)
         let before = try residentMebibytes()
         var pieces = 0
-        while cache.populate(piece: pieces) { pieces += 1 }
+        while cache.populate(piece: pieces, for: .max) { pieces += 1 }
         #expect(pieces == 8)
-        #expect(!cache.populate(piece: -1) && !cache.populate(piece: .max))
+        #expect(!cache.populate(piece: -1, for: .max) && !cache.populate(piece: .max, for: .max))
         // Tests beside this one use and free memory too.
         #expect(try residentMebibytes() - before > mebibytes / 2)
         #expect(cache.holds(record(1, 1)))

@@ -5,17 +5,16 @@ import Synchronization
 
 /// The connections of one listener: how many there may be, and which one goes when another wants in.
 ///
-/// A listener that is full must not be closed by whoever fills it. So the newest is always let in, and the one goes that has
-/// the least to lose: first the oldest that has not sent a whole head, or lingers after its last answer; then the oldest
-/// that idles between requests, which a client opens again without anybody noticing; then the oldest whose body has not come.
-/// One whose request is being answered never goes: what it asked for may be done already. A good client sends its head at
-/// once, so that a flood of begun heads ends itself and not him.
+/// A listener that is full must not be closed by whoever fills it. So the newest is always let in, and another goes: the oldest
+/// of what there is most of. A flood of one kind, be it of begun heads, of bodies that do not come or of idle connections,
+/// thereby ends itself, and not the good client who is in the middle of something else, or has just come. Of two kinds with
+/// as many the one goes that has less to lose. One whose request is being answered never goes: what it asked for may be done
+/// already.
 final class ConnectionShare: Sendable {
-    /// What a connection has to lose; less goes first.
-    enum Standing: Int, Comparable {
+    /// What a connection is at; the first has the least to lose. One that has not sent a whole head may also linger after its
+    /// last answer; one that idles is opened again without anybody noticing.
+    enum Standing: CaseIterable {
         case unfinishedHead, idle, unfinishedBody, answering
-
-        static func < (left: Standing, right: Standing) -> Bool { left.rawValue < right.rawValue }
     }
 
     /// Tells a connection that it has to go at once.
@@ -33,6 +32,18 @@ final class ConnectionShare: Sendable {
     private struct State {
         var entries: [ObjectIdentifier: Entry] = [:]
         var saidAt: NIODeadline?
+
+        /// The one that goes next; nil when all are being answered.
+        func victim() -> ObjectIdentifier? {
+            var most: (count: Int, oldest: ObjectIdentifier)?
+            for standing in Standing.allCases where standing != .answering {
+                let alike = entries.filter { $0.value.standing == standing }
+                if let oldest = alike.min(by: { $0.value.since < $1.value.since }), alike.count > most?.count ?? 0 {
+                    most = (alike.count, oldest.key)
+                }
+            }
+            return most?.oldest
+        }
     }
 
     private static let quietSeconds: Int64 = 60
@@ -62,19 +73,15 @@ final class ConnectionShare: Sendable {
             if state.entries.count >= connectionsMax {
                 isNews = state.saidAt.map { now - $0 > .seconds(Self.quietSeconds) } ?? true
                 if isNews { state.saidAt = now }
-                let least = state.entries.min {
-                    ($0.value.standing, $0.value.since) < ($1.value.standing, $1.value.since)
-                }
-                guard let least, least.value.standing != .answering else { return (false, nil, isNews) }
-                state.entries[least.key] = nil
-                victim = least.value.channel
+                guard let key = state.victim() else { return (false, nil, isNews) }
+                victim = state.entries.removeValue(forKey: key)?.channel
             }
             state.entries[ObjectIdentifier(channel)] = Entry(channel: channel, since: now)
             return (true, victim, isNews)
         }
         if isNews {
             logger.warning(
-                "all connections of a control listener are taken: the oldest without a whole request are closed",
+                "all connections of a control listener are taken: the oldest of what most of them are at is closed",
                 metadata: ["connections": .stringConvertible(connectionsMax)])
         }
         if isAdmitted {

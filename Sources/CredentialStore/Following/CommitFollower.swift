@@ -169,6 +169,8 @@ final class CommitFollower: Sendable {
                         try forgetPeppers(in: transaction)
                     }
                     known.journalNumber = newest
+                    let credentials = try transaction.count(schema.credentials.database)
+                    published.cache.grow(for: credentials + (try transaction.count(schema.tokens.database)))
                 }
                 known.snapshot = transaction.id
                 return transaction.id

@@ -42,6 +42,9 @@ extension CredentialStore {
         }
     }
 
+    /// Credentials of all kinds that have a row, as of the last commit.
+    public var recordCount: Int { headRoom.room.records }
+
     /// What creates are refused with now, or will be at the next; nil while there is room for them.
     public var refusalOfCreates: StoreFailure? {
         let (room, disk) = (headRoom.room, headRoom.disk)

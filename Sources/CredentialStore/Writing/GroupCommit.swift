@@ -263,8 +263,9 @@ final class GroupCommit: Sendable {
 
     private func fatal(_ unfinished: [Mutation], _ failure: StoreFailure) -> Attempt {
         interning.aborted()
-        refuse(unfinished, failure)
+        // First: whoever is told that the outcome is unknown finds that the store takes no more writes.
         fail(failure)
+        refuse(unfinished, failure)
         return .fatal
     }
 

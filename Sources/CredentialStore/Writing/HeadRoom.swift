@@ -15,6 +15,8 @@ import Synchronization
 /// How much room the map has.
 struct Room: Equatable, Sendable {
     var mapBytes = 0
+    /// Rows of credentials and of tokens.
+    var records = 0
     /// Bytes of pages that hold data.
     var occupiedBytes = 0
     /// Bytes that are kept for revocations, and for the pages that their commits copy.
@@ -36,6 +38,7 @@ struct Room: Equatable, Sendable {
     init(mapBytes: Int, occupiedBytes: Int, credentials: Int, tokens: Int) {
         self.mapBytes = mapBytes
         self.occupiedBytes = occupiedBytes
+        records = credentials &+ tokens
         let working = max(Self.workingBytesMin, mapBytes / 64)
         // Row counts of a store that LMDB can hold do not overflow.
         let revocations = credentials &* Self.bytesPerRevocation &+ tokens &* Self.bytesPerTokenRevocation

@@ -25,9 +25,6 @@ public final class DataPlaneServer: Service {
     private let probes: ConnectionShares
     private let budget: BufferBudget
 
-    /// Seconds that listeners stay open after the order to shut down: until whoever balances the load has seen it.
-    private static let graceSeconds: Int64 = 1
-
     /// - Parameters:
     ///   - listeners: where introspection and forward-auth are served.
     ///   - health: where only the probes are served, in cleartext for anybody.
@@ -95,7 +92,7 @@ public final class DataPlaneServer: Service {
         try? await gracefulShutdown()
         readiness.become(.draining)
         for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.drain() } }
-        try? await Task.sleep(for: .seconds(Self.graceSeconds))
+        try? await Task.sleep(for: .seconds(settings.graceSeconds))
         for channel in channels { try? await channel.close() }
         for (address, _) in listeners {
             if case .unix(let path) = address.transport { UnixSocketFile.remove(path) }

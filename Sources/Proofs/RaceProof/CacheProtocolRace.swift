@@ -26,11 +26,36 @@ struct CacheProtocolRace: Sendable {
     private static let readerCount = 3
 
     private let arguments: Arguments
+    private let rounds: Int
+    /// With two levels, the second is taken in use in the middle.
+    private let levels: Int
 
-    init(_ arguments: Arguments) { self.arguments = arguments }
+    init(_ arguments: Arguments) { self.init(arguments, rounds: arguments.rounds, levels: 1) }
+
+    private init(_ arguments: Arguments, rounds: Int, levels: Int) {
+        self.arguments = arguments
+        self.rounds = rounds
+        self.levels = levels
+    }
+
+    /// The same while the cache grows, which each cache does once: many small ones.
+    static func whileGrowing(_ arguments: Arguments) -> Report {
+        var sum: Report?
+        var rest = arguments.rounds
+        while rest > 0, !arguments.deadline.hasPassed, sum?.violations ?? 0 == 0 {
+            let report = CacheProtocolRace(arguments, rounds: min(rest, roundsOfOneGrowth), levels: 2).run()
+            sum = sum.map { $0 + report } ?? report
+            rest -= roundsOfOneGrowth
+        }
+        var report = sum ?? Report(name: "", rounds: 0, violations: 0, counts: [])
+        report.name = "cache protocol, growing"
+        return report
+    }
+
+    private static let roundsOfOneGrowth = 2_000
 
     func run() -> Report {
-        guard let cache = RecordCache(bytes: RecordCache.bytesMin) else {
+        guard let cache = RecordCache(bytes: RecordCache.bytesMin, levels: levels) else {
             return Report(name: "cache protocol", rounds: 0, violations: 0, counts: [])
         }
         let shared = Shared(cache: cache, rows: (0..<Self.rowCount).map { _ in Row() })
@@ -71,7 +96,8 @@ struct CacheProtocolRace: Sendable {
 
     private func write(_ shared: Shared) {
         var jitter = Jitter()
-        for round in 1...UInt64(arguments.rounds) {
+        for round in 1...UInt64(rounds) {
+            if levels > 1, round == UInt64(rounds) / 2 { shared.cache.grow(for: .max) }
             let index = shared.choose(&jitter)
             let row = shared.rows[index]
             // The commit: from here on, snapshots are of this transaction.

@@ -17,7 +17,7 @@ enum RaceProof {
             print(Arguments.usage)
             exit(64)
         }
-        var reports = [CacheProtocolRace(arguments).run()]
+        var reports = [CacheProtocolRace(arguments).run(), CacheProtocolRace.whileGrowing(arguments)]
         if arguments.mutant == .none, arguments.storeRounds > 0 {
             do {
                 for race in StoreRaces.all {
@@ -54,6 +54,12 @@ struct Report: Sendable {
     var violations: Int
     /// What met in it, by name.
     var counts: [(name: String, count: Int)]
+
+    static func + (left: Report, right: Report) -> Report {
+        Report(
+            name: left.name, rounds: left.rounds + right.rounds, violations: left.violations + right.violations,
+            counts: zip(left.counts, right.counts).map { ($0.name, $0.count + $1.count) })
+    }
 
     var isIdle: Bool { rounds == 0 || counts.contains { $0.count == 0 } }
 

@@ -18,6 +18,7 @@ struct Upkeep: Service {
     let logger: Logger
 
     private static let certificateSeconds = 10
+    private static let fitSeconds = 1
     /// Seconds between two collections of what the verifiers noted.
     private static let collectSeconds = 2
     /// Certificate rounds between two sweeps: a minute.
@@ -25,7 +26,7 @@ struct Upkeep: Service {
 
     func run() async throws {
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { await populateCache() }
+            group.addTask { await fitCache() }
             group.addTask { await indexIDs() }
             group.addTask { await keepUp() }
             group.addTask { await reloadOnSignal() }
@@ -40,11 +41,22 @@ struct Upkeep: Service {
         try? await store.noteTime()
     }
 
-    private func populateCache() async {
-        var piece = 0
-        while store.published.cache.populate(piece: piece), !Task.isCancelled {
-            piece += 1
-            await Task.yield()
+    /// Gives the cache memory as the store's records need it. Before it is used: later, a verification would wait for it.
+    private func fitCache() async {
+        let cache = store.published.cache
+        var isPopulated = false
+        while !Task.isCancelled {
+            let records = store.recordCount
+            if !isPopulated || cache.isTooSmall(for: records) {
+                var piece = 0
+                while cache.populate(piece: piece, for: records), !Task.isCancelled {
+                    piece += 1
+                    await Task.yield()
+                }
+                cache.grow(for: records)
+                isPopulated = true
+            }
+            try? await Task.sleep(for: .seconds(Self.fitSeconds))
         }
     }
 

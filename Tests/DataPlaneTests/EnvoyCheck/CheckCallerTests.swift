@@ -147,6 +147,10 @@ import Testing
         let folder = try TemporaryFolder()
         var settings = DataPlaneSettings()
         settings.policies = try PolicySet([Policy(name: "any", rule: PolicyRule())])
+        // A loaded machine takes its time between two steps of this test.
+        settings.graceSeconds = 5
+        settings.bodySeconds = 60
+        settings.drainSeconds = 60
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let (started, continuation) = AsyncStream<[String]>.makeStream()
         let server = try DataPlaneServer(

@@ -1,0 +1,120 @@
+import CredentialModel
+import Testing
+
+@testable import RecordCache
+
+@Suite struct `A cache that grows` {
+    private let id: UInt64 = 7
+
+    private func cache(levels: Int = 2) throws -> RecordCache {
+        try #require(RecordCache(bytes: RecordCache.bytesPerSet * 4_096, levels: levels))
+    }
+
+    private func floors(_ cache: RecordCache, of place: RecordPlace) -> [UInt64] {
+        (0..<RecordSets.wayCount).map { cache.word(SlotLayout.floor, of: $0, in: place.set) }
+    }
+
+    @Test func `begins with a sixteenth for each further step, and uses the rest by and by, each set once`() throws {
+        let levels = CacheLevels(setCount: 65_536, levels: 3)
+        #expect(levels.extent.sets == 0..<256)
+        #expect(levels.extent(for: 1_024).sets == 0..<256)
+        #expect(levels.extent(for: 1_028).sets == 256..<4_352)
+        #expect(levels.extent(for: .max).sets == 4_352..<65_536)
+        levels.grow(for: 1_028)
+        #expect(levels.extent.sets == 256..<4_352)
+        levels.grow(for: 0)
+        #expect(levels.extent.sets == 256..<4_352)
+        levels.grow(for: .max)
+        #expect(levels.extent.sets == 4_352..<65_536)
+        for key in [0, 1, UInt64.max / 2, .max] { #expect(levels.extent.sets.contains(levels.extent.set(of: key))) }
+    }
+
+    @Test func `of the default size takes some megabytes for a store of a thousand records`() throws {
+        let cache = try #require(RecordCache(bytes: 1 << 30))
+        #expect(cache.capacity < 40_000)
+        #expect(!cache.isTooSmall(for: 10_000) && cache.isTooSmall(for: 100_000))
+        cache.grow(for: 100_000)
+        #expect(cache.capacity > 200_000 && cache.capacity < 600_000)
+        cache.grow(for: .max)
+        #expect(cache.capacity > 7_500_000)
+    }
+
+    @Test func `forgets where its records were, and takes them again`() throws {
+        let cache = try cache()
+        cache.fill(record(id, 1), stamp: 1)
+        cache.grow(for: .max)
+        #expect(cache.lacks(record(id, 1)))
+        cache.fill(record(id, 1), stamp: 1)
+        #expect(cache.holds(record(id, 1)))
+    }
+
+    @Test func `does not take a copy from before a revocation that was acknowledged before it grew`() throws {
+        let cache = try cache()
+        cache.raiseFloor(of: CredentialID(rawValue: id), to: 11)
+        cache.grow(for: .max)
+        // Read in the snapshot 10, and offered only now.
+        cache.fill(record(id, 1), stamp: 10)
+        #expect(cache.lacks(record(id, 1)))
+        cache.fill(record(id, 2), stamp: 11)
+        #expect(cache.holds(record(id, 2)))
+    }
+
+    @Test func `does not take one either from before all floors were raised`() throws {
+        let cache = try cache()
+        cache.raiseFloors(to: 11)
+        cache.grow(for: .max)
+        cache.fill(record(id, 1), stamp: 10)
+        #expect(cache.lacks(record(id, 1)))
+    }
+
+    @Test func `takes nothing any more when it was closed before it grew`() throws {
+        let cache = try cache()
+        cache.close()
+        cache.grow(for: .max)
+        cache.fill(record(id, 1), stamp: 1 << 40)
+        #expect(cache.lacks(record(id, 1)))
+    }
+
+    @Test func `raises the floors where a record was and where it is, and nowhere else`() throws {
+        let cache = try cache(levels: 3)
+        let before = cache.place(of: CredentialID(rawValue: id))
+        cache.grow(for: 1_000)
+        let now = cache.place(of: CredentialID(rawValue: id))
+        cache.raiseFloor(of: CredentialID(rawValue: id), to: 11)
+        #expect(floors(cache, of: before) == [UInt64](repeating: 11, count: 8))
+        #expect(floors(cache, of: now) == [UInt64](repeating: 11, count: 8))
+        let raised = (0..<4_096).filter { cache.word(SlotLayout.floor, of: 0, in: $0) != 0 }
+        #expect(raised == [before.set, now.set])
+        // One that is not in use yet keeps its memory untouched.
+        cache.grow(for: .max)
+        #expect(floors(cache, of: cache.place(of: CredentialID(rawValue: id))) == [UInt64](repeating: 0, count: 8))
+    }
+
+    @Test func `a revocation after it grew reaches who still has the place of before`() throws {
+        let cache = try cache()
+        let copy = record(id, 1)
+        cache.fill(copy, stamp: 10)
+        let place = cache.place(of: copy.id)
+        cache.grow(for: .max)
+        cache.raiseFloor(of: copy.id, to: 11)
+        var found = CredentialRecord.blank
+        #expect(cache.lookUp(copy.id, at: place, into: &found, touch: false) == nil)
+    }
+
+    @Test func `a revocation after it grew changes the floor that somebody remembers from before`() throws {
+        let cache = try cache()
+        let seen = cache.floor(of: CredentialID(rawValue: id))
+        cache.grow(for: .max)
+        #expect(cache.isUnchanged(seen))
+        cache.raiseFloor(of: CredentialID(rawValue: id), to: 11)
+        #expect(!cache.isUnchanged(seen))
+    }
+
+    @Test func `raises the place in use first, and the one that is remembered longest last`() {
+        let levels = CacheLevels(setCount: 4_096, levels: 3)
+        levels.grow(for: .max)
+        var sets: [Int] = []
+        levels.raise(.max, to: 1) { sets.append($0) }
+        #expect(sets == sets.sorted(by: >) && sets.count == 3)
+    }
+}
