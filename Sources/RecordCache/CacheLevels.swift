@@ -36,7 +36,7 @@ struct CacheLevels: ~Copyable, Sendable {
     private static let alignment = 4
 
     /// Neighbouring sets, packed into one word so that readers take both numbers at once.
-    struct Extent: Equatable, Sendable {
+    struct Extent: Sendable {
         let bits: UInt64
 
         init(start: Int, count: Int) { bits = UInt64(start) << 32 | UInt64(count) }
@@ -92,7 +92,9 @@ struct CacheLevels: ~Copyable, Sendable {
     }
 
     /// The sets that a store of so many records uses: never fewer than are in use.
-    func extent(for records: Int) -> Extent { extents[raised.withLock { level(for: records, atLeast: $0.level) }] }
+    func extent(for records: Int) -> Extent { extents[level(for: records)] }
+
+    func level(for records: Int) -> Int { raised.withLock { level(for: records, atLeast: $0.level) } }
 
     /// Uses more sets from now on when so many records need them.
     func grow(for records: Int) {

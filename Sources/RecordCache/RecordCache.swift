@@ -74,7 +74,7 @@ public final class RecordCache: Sendable {
 
     /// A cache of at most `bytes`, at least ``bytesMin``. Nil when the system does not give the memory.
     ///
-    /// It uses little of that until ``grow(for:)`` is called.
+    /// It uses little of that until ``grow(for:)`` is called, which the store's writer does with each commit.
     /// - Parameter levels: how many steps it grows in; by its size unless given.
     public init?(bytes: Int, levels: Int? = nil) {
         let levels = levels ?? (bytes < Self.bytesOfLevels ? 1 : 3)
@@ -101,8 +101,8 @@ public final class RecordCache: Sendable {
     /// - Returns: false when there is no such piece or the system does not give it: no further one need be asked for.
     public func populate(piece number: Int, for records: Int) -> Bool { sets.populate(piece: number, for: records) }
 
-    /// Whether ``grow(for:)`` would have more of it used.
-    public func isTooSmall(for records: Int) -> Bool { sets.isTooSmall(for: records) }
+    /// The step of its growth that so many records need; never below the one that it has reached.
+    public func level(for records: Int) -> Int { sets.level(for: records) }
 
     /// Uses as much of the cache from now on as a store of so many records needs; never less than before. After a growth each
     /// record is read from the store once more.

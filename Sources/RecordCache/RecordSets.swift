@@ -53,7 +53,7 @@ struct RecordSets: ~Copyable, Sendable {
         return slots.populate(start * Self.setWords..<end * Self.setWords)
     }
 
-    func isTooSmall(for records: Int) -> Bool { levels.extent(for: records) != levels.extent }
+    func level(for records: Int) -> Int { levels.level(for: records) }
     func grow(for records: Int) { levels.grow(for: records) }
 
     /// 32 MiB: some milliseconds of the kernel's time.

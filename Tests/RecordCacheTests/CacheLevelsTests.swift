@@ -32,7 +32,7 @@ import Testing
     @Test func `of the default size takes some megabytes for a store of a thousand records`() throws {
         let cache = try #require(RecordCache(bytes: 1 << 30))
         #expect(cache.capacity < 40_000)
-        #expect(!cache.isTooSmall(for: 10_000) && cache.isTooSmall(for: 100_000))
+        #expect([10_000, 100_000, 1_000_000].map(cache.level(for:)) == [0, 1, 2])
         cache.grow(for: 100_000)
         #expect(cache.capacity > 200_000 && cache.capacity < 600_000)
         cache.grow(for: .max)

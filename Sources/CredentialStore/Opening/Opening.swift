@@ -123,7 +123,6 @@ extension CredentialStore {
                     schema: schema, interning: interning, lock: lock)
             }
             let store = try CredentialStore(opened: commit.value, options: options)
-            store.published.cache.grow(for: store.recordCount)
             // A small store is looked through at once; whoever serves a large one does so while it is served.
             if usedBytes <= bytesIndexedAtOnce { while let last = try store.indexIDs(after: next) { next = last } }
             return store

@@ -1,6 +1,7 @@
 import CredentialDigest
 import CredentialModel
 import LMDB
+import RecordCache
 import Synchronization
 
 #if COUNTERSIGN_PROOF
@@ -65,6 +66,7 @@ final class GroupCommit: Sendable {
                 tokens: try transaction.count(schema.tokens.database))
         }
         if let room { headRoom.room = room }
+        published.cache.grow(for: headRoom.room.records)
         headRoom.disk = writer.withLock { $0.disk.prepare(for: headRoom.room) }
     }
 
@@ -166,7 +168,10 @@ final class GroupCommit: Sendable {
                     cs_pause_milliseconds(5)
                 }
             #endif
-            if commit.changed { published.apply(commit.value, transaction: commit.transactionID, peppers: peppers) }
+            if commit.changed {
+                published.apply(commit.value, transaction: commit.transactionID, peppers: peppers)
+                published.cache.grow(for: headRoom.room.records)
+            }
             commits.note(waiting, changed: commit.changed, since: begun, durable: durable)
             if commit.changed { writer.withLock { $0.writer.lastCommit = durable - begun } }
             // Readers know by now; only here does a caller learn that it is done.

@@ -18,7 +18,7 @@ struct Upkeep: Service {
     let logger: Logger
 
     private static let certificateSeconds = 10
-    private static let fitSeconds = 1
+    private static let populateSeconds = 1
     /// Seconds between two collections of what the verifiers noted.
     private static let collectSeconds = 2
     /// Certificate rounds between two sweeps: a minute.
@@ -26,7 +26,7 @@ struct Upkeep: Service {
 
     func run() async throws {
         await withTaskGroup(of: Void.self) { group in
-            group.addTask { await fitCache() }
+            group.addTask { await populateCache() }
             group.addTask { await indexIDs() }
             group.addTask { await keepUp() }
             group.addTask { await reloadOnSignal() }
@@ -41,22 +41,21 @@ struct Upkeep: Service {
         try? await store.noteTime()
     }
 
-    /// Gives the cache memory as the store's records need it. Before it is used: later, a verification would wait for it.
-    private func fitCache() async {
+    /// Gives the cache memory before its next level is used, so that no verification waits for it: when the store has half of
+    /// the records that it begins with.
+    private func populateCache() async {
         let cache = store.published.cache
-        var isPopulated = false
+        var populated = -1
         while !Task.isCancelled {
-            let records = store.recordCount
-            if !isPopulated || cache.isTooSmall(for: records) {
+            for records in [store.recordCount, store.recordCount * 2] where cache.level(for: records) > populated {
+                populated = cache.level(for: records)
                 var piece = 0
                 while cache.populate(piece: piece, for: records), !Task.isCancelled {
                     piece += 1
                     await Task.yield()
                 }
-                cache.grow(for: records)
-                isPopulated = true
             }
-            try? await Task.sleep(for: .seconds(Self.fitSeconds))
+            try? await Task.sleep(for: .seconds(Self.populateSeconds))
         }
     }
 
