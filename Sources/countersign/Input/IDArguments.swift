@@ -1,4 +1,5 @@
 import ArgumentParser
+import CredentialModel
 
 /// The ids on a command line. What is no id may be a whole credential, pasted by mistake, and is not printed.
 enum IDArguments {
@@ -10,7 +11,7 @@ enum IDArguments {
     }
 
     static func isID(_ text: String) -> Bool {
-        text.utf8.count == 11 && text.allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber) }
+        CredentialID(text) != nil
     }
 }
 

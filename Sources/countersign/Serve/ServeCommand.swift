@@ -9,7 +9,7 @@ struct ServeCommand: AsyncParsableCommand {
               countersign serve --store /var/lib/countersign --listen http://127.0.0.1:8080 --issuer https://id.example
 
             Settings come from flags, then COUNTERSIGN_… variables, then the file. SIGTERM drains and ends, SIGHUP reads
-            the certificate anew. The log goes to standard error, one JSON object a line.
+            certificate and policies anew. The log goes to standard error, one JSON object a line.
             """)
 
     @OptionGroup var options: ServeOptions
