@@ -16,6 +16,10 @@ import collections
 
 CREATE, EDIT, END, BULK, READ, ALIVE, DEAD = "create", "edit", "end", "bulk", "read", "alive", "dead"
 NEVER = 1 << 62
+# How the sentence begins that follows the name of a credential whose acknowledged creation, end or edit is not to be seen.
+CREATION_LOST = "is dead although nobody ended it"
+END_UNDONE = "lives although its end was acknowledged"
+EDIT_UNDONE = "is older again"
 
 
 class Operation:
@@ -102,11 +106,11 @@ class History:
                 if bulk not in self.refuted and (bulk.answered is None or bulk.answered > created.called):
                     reasons.append(bulk)
         if alive > ended:
-            self.violations.append(f"{name}: lives {(alive - ended) / 1e6:.3f} ms after its end was acknowledged")
+            self.violations.append(f"{name}: {END_UNDONE} {(alive - ended) / 1e6:.3f} ms before")
         elif alive > seen_dead:
             self.violations.append(f"{name}: lives again {(alive - seen_dead) / 1e6:.3f} ms after it was seen dead")
         if seen_dead < NEVER and not any(self.explains(reason, seen_dead, alive) for reason in reasons):
-            self.violations.append(f"{name}: is dead although nobody ended it")
+            self.violations.append(f"{name}: {CREATION_LOST}")
 
     def explains(self, reason, seen_dead, alive):
         if reason.called > seen_dead:
@@ -140,7 +144,7 @@ class History:
         for since, until, value in moments:
             place = bisect.bisect(starts, since) - 1
             if place >= 0 and held[place][1] > until:
-                self.violations.append(f"{name}: {value} was acknowledged and then the older {held[place][2]} was seen")
+                self.violations.append(f"{name}: {EDIT_UNDONE}: {value} was acknowledged and then {held[place][2]} was seen")
 
 
 def self_test():

@@ -3,7 +3,7 @@
 //
 //   POWER_LOSS_FOLDER    files and folders below it are of interest
 //   POWER_LOSS_LOG       where the records go; its size is the clock of the proof
-//   POWER_LOSS_NO_SYNC   set: nothing is synced any more, and nothing is said. Broken on purpose.
+//   POWER_LOSS_NO_SYNC   a file: once it is there, nothing is synced any more, and nothing is said. Broken on purpose.
 //
 // A record is a header, a path and, for a write, its bytes, appended by one write(2). It is made when the call has
 // returned; that of a sync says where the log ended when the call began, for what is written meanwhile need not be synced by it.
@@ -35,19 +35,22 @@ static char *paths[descriptors];
 static unsigned char durable[descriptors];
 static const char *folder;
 static size_t folder_bytes;
-static int log_file = -1, no_sync;
+static const char *no_sync;
+static int log_file = -1;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 __attribute__((constructor)) static void begin(void) {
     folder = getenv("POWER_LOSS_FOLDER");
     const char *log = getenv("POWER_LOSS_LOG");
-    no_sync = getenv("POWER_LOSS_NO_SYNC") != NULL;
+    no_sync = getenv("POWER_LOSS_NO_SYNC");
     if (!folder || !log) { return; }
     folder_bytes = strlen(folder);
     log_file = (int)syscall(SYS_openat, AT_FDCWD, log, O_WRONLY | O_APPEND | O_CLOEXEC, 0);
 }
 
 static int is_ours(const char *path) { return log_file >= 0 && path && strncmp(path, folder, folder_bytes) == 0; }
+
+static int syncs(void) { return !no_sync || syscall(SYS_faccessat, AT_FDCWD, no_sync, F_OK) != 0; }
 
 static const char *path_of(int file) { return file >= 0 && file < descriptors ? paths[file] : NULL; }
 
@@ -78,7 +81,7 @@ static void note(enum kind kind, const char *path, uint64_t offset, const struct
 
 static void note_write(int file, uint64_t offset, const struct iovec *data, int count, ssize_t written) {
     if (written > 0 && path_of(file)) {
-        note(durable[file] && !no_sync ? WRITE_DURABLE : WRITE, paths[file], offset, data, count, (size_t)written);
+        note(durable[file] && syncs() ? WRITE_DURABLE : WRITE, paths[file], offset, data, count, (size_t)written);
     }
 }
 
@@ -189,7 +192,7 @@ int ftruncate64(int file, off64_t bytes) { return ftruncate(file, bytes); }
 
 static int synced(long call, int file) {
     if (!path_of(file)) { return (int)syscall(call, file); }
-    if (no_sync) { return 0; }
+    if (!syncs()) { return 0; }
     uint64_t began = log_end();
     int result = (int)syscall(call, file);
     if (result == 0) { note(SYNC, paths[file], began, NULL, 0, 0); }
