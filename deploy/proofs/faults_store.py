@@ -1,9 +1,10 @@
 """Takes from the service what its store needs: space on the disk, space in the map, the folder itself, and bits, pages or the end
 of its file. It never accepts what is revoked or unknown. See faults.
 
-    faults_store.py PROGRAM IMAGES disk|map|removed|damage...
+    faults_store.py PROGRAM IMAGES disk[=SECONDS]|map|removed|damage...
 """
 
+import collections
 import concurrent.futures
 import pathlib
 import random
@@ -17,7 +18,7 @@ import traceback
 
 from proof_service import FORM, INACTIVE, PATIENCE, Connection, Service, Unproven
 
-PROGRAM, IMAGES, WANTED = sys.argv[1], int(sys.argv[2]), sys.argv[3:]
+PROGRAM, IMAGES, WANTED = sys.argv[1], int(sys.argv[2]), [name.partition("=") for name in sys.argv[3:]]
 # The crash reporter takes seconds for a process that LMDB ended.
 SMALL = {"COUNTERSIGN_CACHE_BYTES": str(8 << 20), "SWIFT_BACKTRACE": "enable=no"}
 PAGE = 4096
@@ -85,8 +86,9 @@ class Store:
         self.service.start()
 
 
-def disk(problems):
-    """Full, with creations going on: verification goes on, everything can still be revoked, creations are refused."""
+def disk(problems, seconds):
+    """Full, with creations and revocations going on: no verification is lost, what is revoked is inactive at once, everything can
+    still be revoked, creations are refused."""
     mount = pathlib.Path(tempfile.mkdtemp())
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(mount)], check=False).returncode != 0:
         mount.rmdir()
@@ -97,21 +99,27 @@ def disk(problems):
         store.open()
         keys = store.create(500)[1]
         with open(mount / "filler", "wb", buffering=0) as filler:
-            try:
-                while True:
-                    filler.write(bytes(65536))
-            except OSError:
-                pass
-            statuses, lost, asked = set(), 0, 0
-            end = time.monotonic() + DISK_SECONDS
-            while time.monotonic() < end:
-                statuses.add(store.create(200)[0])
-                verdicts = store.verify(keys)
+            statuses, lost, asked, outcomes = collections.Counter(), 0, 0, []
+            living, revoked = list(keys), []
+            began = time.monotonic()
+            while (gone := time.monotonic() - began) < seconds:
+                # Whatever space has become free meanwhile is taken again.
+                fill(filler)
+                statuses[store.create(200)[0]] += 1
+                # One half of the keys over the whole time, the other at its end.
+                due = int(len(keys) / 2 * gone / seconds) - len(revoked)
+                outcomes += store.revoke(living[:due])
+                revoked += living[:due]
+                del living[:due]
+                verdicts = store.verify(living)
+                lost += len(verdicts) - verdicts.count(True)
                 asked += len(verdicts)
-                lost += sum(verdict is not True for verdict in verdicts)
-            store.expect(f"creations are refused on a full disk ({statuses})", statuses <= {503, 507})
-            store.expect(f"no verification is lost ({lost} of {asked})", lost == 0)
-            outcomes = store.revoke(keys)
+                verdicts = store.verify(revoked)
+                lost += len(verdicts) - verdicts.count(False)
+                asked += len(verdicts)
+            store.expect(f"creations are refused on a full disk ({dict(statuses)})", set(statuses) <= {503, 507})
+            store.expect(f"no verification is lost or wrong ({lost} of {asked})", lost == 0)
+            outcomes += store.revoke(living)
             store.expect(f"every key can be revoked ({len(outcomes) - outcomes.count(200)} not)", set(outcomes) == {200})
             store.expect("what is revoked is inactive", store.verify(keys) == [False] * len(keys))
             store.expect("the service lives", store.service.process.poll() is None)
@@ -124,7 +132,8 @@ def disk(problems):
         store.expect("what was revoked on a full disk is inactive after a restart", store.verify(keys) == [False] * len(keys))
         check = store.service.command("store", "check")
         store.expect(f"the store is sound ({check.stdout[-200:]}{check.stderr[-200:]})", check.returncode == 0)
-        print(f"disk: {asked} verifications on a full disk, {lost} lost; {len(outcomes)} keys revoked there")
+        print(f"disk: {asked} verifications in {seconds} s of a full disk, {lost} lost; {sum(statuses.values())} creations "
+              f"refused, {len(outcomes)} keys revoked there")
     except (OSError, Unproven) as error:
         store.problems.append(f"{error}: {store.service.last_words(3)}")
     finally:
@@ -132,6 +141,15 @@ def disk(problems):
         subprocess.run(["umount", "-l", str(mount)], check=False)
         mount.rmdir()
     problems += [f"full disk: {problem}" for problem in store.problems]
+
+
+def fill(file):
+    """Until nothing more goes in."""
+    try:
+        while True:
+            file.write(bytes(4096))
+    except OSError:
+        pass
 
 
 def full_map(problems):
@@ -297,15 +315,20 @@ def ended_well(status, check, counts):
     return status in (1, 2, 3)
 
 
-SECTIONS = {"disk": disk, "map": full_map, "removed": removed, "damage": damage}
+SECTIONS = {"map": full_map, "removed": removed, "damage": damage}
 
 
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
     problems = []
     try:
-        for name in WANTED:
-            SECTIONS[name](problems)
+        for name, _, seconds in WANTED:
+            if name == "disk":
+                disk(problems, int(seconds or DISK_SECONDS))
+            elif seconds:
+                raise Unproven(f"{name}={seconds}: only a full disk takes seconds")
+            else:
+                SECTIONS[name](problems)
     except Unproven as reason:
         print(f"faults: {reason}", file=sys.stderr)
         return 2
@@ -314,7 +337,7 @@ def main():
         return 2
     for line in problems[:40]:
         print(line, file=sys.stderr)
-    print(f"faults: {', '.join(WANTED)}: {len(problems)} problems")
+    print(f"faults: {', '.join(name for name, _, _ in WANTED)}: {len(problems)} problems")
     return 1 if problems else 0
 
 
