@@ -98,7 +98,9 @@ def plugin(*words: str, writes_to: Path | None = None) -> tuple[int, str]:
     try:
         done = subprocess.run(
             ["swift", "package", *allowed, "benchmark", *words, "--target", SUITE, "--no-progress"], cwd=PACKAGE,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            # Two processes write at once, and may cut a character in two.
+            errors="replace")
     except FileNotFoundError as missing:
         raise Failed("Swift 6.2 or later is needed: https://www.swift.org/install/linux") from missing
     return done.returncode, done.stdout

@@ -30,7 +30,7 @@ enum PathRatios {
     private static func all() async throws {
         let measured = try await MeasuredStore()
         defer { measured.close() }
-        let times = try Times(measured.paths(), rounds: rounds, blockCount: blockCount)
+        let times = try Times(measured.paths() + [measured.rowCode()], rounds: rounds, blockCount: blockCount)
         let hitAllocations = try measured.hit().allocations(blockCount)
         let threads = try Threads.scaling(measured)
         let (issuedPerSecond, barePerSecond) = try await issuances(measured)
@@ -59,6 +59,9 @@ enum PathRatios {
                 Limit(
                     name: "verify miss / (bare HMAC + bare mdb_get)",
                     value: times.ratio("verify miss", to: "bare HMAC", "bare mdb_get"), most: 1.15),
+                Limit(
+                    name: "verify miss / the same without its row's code",
+                    value: 1 / (1 - times.ratio("a row's code", to: "verify miss")), most: 1.05),
                 Limit(name: "allocations per hit", value: Double(hitAllocations) / Double(blockCount), most: 0),
                 Limit(name: "two threads / one", value: threads.hits, least: 1.9),
                 Limit(name: "two threads / one, bare HMAC", value: threads.hmacs),

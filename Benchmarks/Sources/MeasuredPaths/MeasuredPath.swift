@@ -46,6 +46,19 @@ extension MeasuredStore {
         ]
     }
 
+    /// The code that a key's row is authenticated by, of as many bytes as such a row has: a part of each miss.
+    public func rowCode() -> MeasuredPath {
+        let authenticator = RowAuthenticator(lookup: TagKey([UInt8](repeating: 7, count: 32)))
+        let row = [UInt8](repeating: 0xA5, count: 112)
+        return MeasuredPath("a row's code") { first, count in
+            var codes: UInt64 = 0
+            for key in first..<first + count {
+                codes |= authenticator.code(table: 1, key: UInt64(key), row: row.octets)
+            }
+            return codes == 0 ? 0 : count
+        }
+    }
+
     /// Hits in batches, 100,000 keys in turn.
     public func batch() throws -> MeasuredPath {
         let path = try MeasuredPath.verifyingBatches("verify hit, in batches", keys, in: warm)

@@ -32,7 +32,6 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
     private let loop: LoopState
     private let policy: ListenerPolicy
     private var conversation: Conversation
-    private var pending: ByteBuffer?
     private var phase = Phase.fresh
     private var phaseBegan: Int64
     /// Since when the client does not take its answers; nothing is read meanwhile, and the phase keeps its own deadline.
@@ -98,10 +97,10 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
         loop.readClock()
         if pausedSince != nil || phase == .waiting {
             // Reading may have been turned off, but a read loop under way may still bring a few buffers.
-            if pending == nil { pending = bytes } else { pending?.writeBuffer(&bytes) }
+            conversation.keep(&bytes)
             if phase == .waiting { holdBack(context) }
-        } else if pending != nil {
-            pending?.writeBuffer(&bytes)
+        } else if conversation.pending != nil {
+            conversation.keep(&bytes)
             drainPending(context)
         } else {
             process(&bytes, context)
@@ -148,8 +147,8 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
     // MARK: Requests
 
     private func drainPending(_ context: ChannelHandlerContext) {
-        guard var bytes = pending else { return }
-        pending = nil
+        guard var bytes = conversation.pending else { return }
+        conversation.pending = nil
         process(&bytes, context)
         guard bytes.readableBytes > 0, !isEnding else { return }
         bytes.discardReadBytes()
@@ -158,10 +157,12 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
 
     /// Keeps bytes until more come. A few of them must not keep the room of all that was read with them.
     private func keep(_ bytes: inout ByteBuffer, _ context: ChannelHandlerContext) {
-        guard bytes.storageCapacity > max(Self.sparseBytesMax, 2 * bytes.readableBytes) else { return pending = bytes }
+        guard bytes.storageCapacity > max(Self.sparseBytesMax, 2 * bytes.readableBytes) else {
+            return conversation.pending = bytes
+        }
         var copy = context.channel.allocator.buffer(capacity: bytes.readableBytes)
         copy.writeBuffer(&bytes)
-        pending = copy
+        conversation.pending = copy
     }
 
     private func process(_ bytes: inout ByteBuffer, _ context: ChannelHandlerContext) {
@@ -231,8 +232,8 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
 
     /// Reads no more than a little behind a request that waits. Behind a stream nothing is answered: it is thrown away.
     private func holdBack(_ context: ChannelHandlerContext) {
-        if wait?.asked.isStream == true { pending = nil }
-        guard !isHeldBack, let pending, pending.readableBytes > Self.behindBytesMax else { return }
+        if wait?.asked.isStream == true { conversation.pending = nil }
+        guard !isHeldBack, conversation.pending?.readableBytes ?? 0 > Self.behindBytesMax else { return }
         isHeldBack = true
         _ = context.channel.setOption(.autoRead, value: false)
     }
@@ -246,8 +247,10 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
     // MARK: Output and end
 
     private func flush(_ context: ChannelHandlerContext) {
-        guard conversation.out.readableBytes > 0 else { return }
-        context.writeAndFlush(Self.wrapOutboundOut(conversation.out), promise: nil)
+        // Taken once: each touch of the conversation is looked after at run time.
+        let out = conversation.out
+        guard out.readableBytes > 0 else { return }
+        context.writeAndFlush(Self.wrapOutboundOut(consume out), promise: nil)
         conversation.out.clearSent()
     }
 
@@ -263,7 +266,7 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
     private func finish(_ context: ChannelHandlerContext) {
         endWait()
         enter(.finishing)
-        pending = nil
+        conversation.pending = nil
         let isEncrypted = policy.isEncrypted
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         context.writeAndFlush(Self.wrapOutboundOut(conversation.out)).whenComplete { _ in
@@ -287,7 +290,6 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
     private func settle() {
         var bytes = conversation.heldBytes
         if readingRoom > Self.sparseBytesMax, !isEnding { bytes += readingRoom }
-        if let pending { bytes += pending.storageCapacity }
         // The channel's own buffer counts while the client does not take its answers.
         if !isWritable || phase == .finishing { bytes += unsentBytes }
         if bytes != heldBytes { report(heldBytes: bytes) }
@@ -309,7 +311,7 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
         guard let context else { return }
         let isUnfinished = !isEnding && pausedSince == nil && (phase == .head || phase == .body)
         let isIdle = pausedSince == nil && (phase == .idle || phase == .fresh)
-        pending = nil
+        conversation.pending = nil
         if isUnfinished {
             conversation.refuseForRoom(loop)
             finish(context)
@@ -342,7 +344,7 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
             case .closing: Self.lingerSeconds
             }
         guard let context else { return }
-        if phase == .idle, loop.ticks > phaseBegan, pending == nil { conversation.releaseBuffers() }
+        if phase == .idle, loop.ticks > phaseBegan, conversation.pending == nil { conversation.releaseBuffers() }
         settle()
         if let pausedSince, !isEnding {
             if loop.ticks - pausedSince > settings.writeSeconds { context.close(promise: nil) }

@@ -23,6 +23,8 @@ struct Conversation: ~Copyable {
     var caller: Caller
     /// Answers that have not been sent.
     var out: ByteBuffer
+    /// What has come of a request that is not whole, or behind one that waits.
+    var pending: ByteBuffer?
     private var parser = RequestParser(limits: Router.limits)
     /// Whether the body that is awaited may be kept: its caller is known, or can only be known by it.
     private var isAdmitted = false
@@ -86,7 +88,12 @@ struct Conversation: ~Copyable {
     /// Bytes of buffers beyond what every connection has.
     var heldBytes: Int {
         let room = out.storageCapacity
-        return parser.decodedCapacity + (room > Self.usualBytes ? room : 0)
+        return parser.decodedCapacity + (room > Self.usualBytes ? room : 0) + (pending?.storageCapacity ?? 0)
+    }
+
+    /// Adds what has come to what waits.
+    mutating func keep(_ bytes: inout ByteBuffer) {
+        if pending == nil { pending = bytes } else { pending?.writeBuffer(&bytes) }
     }
 
     /// Gives back what large requests and answers have left. Nothing is being read or answered.

@@ -57,7 +57,7 @@ final class LoopState: @unchecked Sendable {
 
     private var connections: [ObjectIdentifier: any ServedConnection] = [:]
     /// Connections with answers that wait for the end of the burst.
-    private var unflushed: [ConnectionHandler] = []
+    private var burst = Burst()
     /// Made once: a closure for each pass of the loop would be an allocation.
     private var flush: @Sendable () -> Void = {}
 
@@ -131,17 +131,36 @@ final class LoopState: @unchecked Sendable {
     /// All answers of a burst then leave one behind the other. Sent one by one, each would find a client that has fallen
     /// asleep meanwhile, and waking it costs the sender more than the answer did.
     func flushSoon(_ connection: ConnectionHandler, on eventLoop: any EventLoop) {
-        if unflushed.isEmpty { eventLoop.execute(flush) }
-        unflushed.append(connection)
+        if burst.add(connection) { eventLoop.execute(flush) }
     }
 
     private func flushBurst() {
-        var burst: [ConnectionHandler] = []
-        swap(&burst, &unflushed)
-        for connection in burst { connection.flushBurst() }
-        // Keeps its room, unless a flush has brought new ones.
-        burst.removeAll(keepingCapacity: true)
-        if unflushed.isEmpty { swap(&burst, &unflushed) }
+        var connections = burst.take()
+        for connection in connections { connection.flushBurst() }
+        connections.removeAll(keepingCapacity: true)
+        burst.keepRoom(&connections)
+    }
+
+    /// One value, so that adding to it is one touch of a variable that is looked after at run time.
+    private struct Burst {
+        private var connections: [ConnectionHandler] = []
+
+        /// - Returns: whether it is the first.
+        mutating func add(_ connection: ConnectionHandler) -> Bool {
+            connections.append(connection)
+            return connections.count == 1
+        }
+
+        mutating func take() -> [ConnectionHandler] {
+            var taken: [ConnectionHandler] = []
+            swap(&taken, &connections)
+            return taken
+        }
+
+        /// Takes back an emptied array, unless new ones have come meanwhile.
+        mutating func keepRoom(_ emptied: inout [ConnectionHandler]) {
+            if connections.isEmpty { swap(&emptied, &connections) }
+        }
     }
 
     /// This loop's way to follow the journal.
