@@ -5,6 +5,7 @@
 // hash, a constant-time compare of words and the process's own hardening. The values that cross are plain wherever that
 // is possible.
 
+#include <malloc.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -189,6 +190,9 @@ static inline int cs_populate(void *memory, uint64_t bytes) {
 #endif
     return madvise(memory, bytes, MADV_POPULATE_WRITE);
 }
+
+/// Has the allocator give free memory back to the system; else it keeps what lies between blocks in use. Some milliseconds.
+static inline void cs_return_free_memory(void) { malloc_trim(0); }
 
 static inline void cs_unmap_words(void *memory, uint64_t bytes) { munmap(memory, bytes); }
 

@@ -12,8 +12,9 @@ import Synchronization
 // holds less than its part has to refuse nothing: it asks the others. So a few large requests never push out many small
 // ones, and what exceeds the budget is only what the loops read until that request reaches them.
 //
-// Counted are capacities, not lengths: they are what the allocator has handed out. The buffer that SwiftNIO keeps with each
-// channel for reading counts too, once it has grown.
+// Counted are capacities, not lengths: they are what the allocator has handed out, and something on top. The buffer that SwiftNIO keeps with each
+// channel for reading is not counted: it is small and every connection has one, see ``ReadingBuffers``. What was given up is
+// free memory of this process, but the allocator gives it back to the system only when it is told to.
 
 /// The bytes that all connections together may hold in buffers: unfinished heads and bodies, messages of gRPC, answers that
 /// clients do not take.
@@ -21,14 +22,21 @@ final class BufferBudget: Sendable {
     let bytesMax: Int
     /// What one event loop may hold while the others exceed the budget.
     let shareBytes: Int
+    /// What is left to a loop that gives up: as much less, so that it does not have to look for the largest at each read.
+    var relievedShareBytes: Int { shareBytes - shareBytes / 16 }
     private let used = Atomic<Int>(0)
     private let isAsking = Atomic<Bool>(false)
+    private let wasExceeded = Atomic<Bool>(false)
     private let askLoops = Mutex<(@Sendable () -> Void)?>(nil)
 
     init(bytesMax: Int, loops: Int) {
         self.bytesMax = bytesMax
         shareBytes = bytesMax / max(loops, 1)
     }
+
+    /// What buffers of so many bytes take of the process. An eighth more, by measurement (deploy/proofs/floods --memory): what the
+    /// allocator cannot use between them, and what has been given up but not given back yet.
+    static func occupied(by bytes: Int) -> Int { bytes + bytes >> 3 }
 
     /// Bytes held now.
     var usedBytes: Int { used.load(ordering: .relaxed) }
@@ -41,8 +49,13 @@ final class BufferBudget: Sendable {
     /// - Returns: whether the budget is exceeded.
     func add(_ change: Int) -> Bool {
         // Relaxed: the number publishes nothing, and each loop reports its own changes in order.
-        used.add(change, ordering: .relaxed).newValue > bytesMax
+        guard used.add(change, ordering: .relaxed).newValue > bytesMax else { return false }
+        wasExceeded.store(true, ordering: .relaxed)
+        return true
     }
+
+    /// Whether the budget was exceeded since this was asked last.
+    func takeExceeded() -> Bool { wasExceeded.exchange(false, ordering: .relaxed) }
 
     /// - Parameter body: has each event loop give up what exceeds its share.
     func onExceeded(_ body: @escaping @Sendable () -> Void) {

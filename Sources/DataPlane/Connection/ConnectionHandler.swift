@@ -41,8 +41,6 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
     private var wait: ChangesWait?
     /// Reading was stopped while a request waits, because the client has sent too much behind it.
     private var isHeldBack = false
-    /// Room of the buffer that the channel keeps for reading.
-    private var readingRoom = 0
     /// What it has reported to its loop.
     private(set) var heldBytes = 0
     /// Whether the channel takes more; it says so when that changes, and asking it for each burst costs more.
@@ -93,7 +91,6 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         var bytes = Self.unwrapInboundIn(data)
         if isEnding { return }
-        readingRoom = bytes.storageCapacity
         loop.readClock()
         if pausedSince != nil || phase == .waiting {
             // Reading may have been turned off, but a read loop under way may still bring a few buffers.
@@ -289,9 +286,9 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
     /// takes their answers, it never does.
     private func settle() {
         var bytes = conversation.heldBytes
-        if readingRoom > Self.sparseBytesMax, !isEnding { bytes += readingRoom }
         // The channel's own buffer counts while the client does not take its answers.
         if !isWritable || phase == .finishing { bytes += unsentBytes }
+        bytes = BufferBudget.occupied(by: bytes)
         if bytes != heldBytes { report(heldBytes: bytes) }
     }
 
@@ -315,8 +312,7 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
         if isUnfinished {
             conversation.refuseForRoom(loop)
             finish(context)
-        } else if !isIdle || readingRoom > Self.sparseBytesMax {
-            // The channel's buffer for reading goes only with the channel. One that idles may always be closed.
+        } else if !isIdle {
             context.close(promise: nil)
         }
         conversation.releaseBuffers()

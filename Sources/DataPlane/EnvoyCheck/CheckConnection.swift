@@ -258,6 +258,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
     private func settle() {
         var bytes = messageBytes
         if blockedSince != nil { bytes += (try? context?.channel.syncOptions?.getOption(.bufferedWritableBytes)) ?? 0 }
+        bytes = BufferBudget.occupied(by: bytes)
         if bytes != heldBytes { report(heldBytes: bytes) }
     }
 

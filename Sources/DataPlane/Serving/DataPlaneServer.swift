@@ -1,3 +1,4 @@
+import CMachine
 public import CredentialStore
 public import Listening
 public import Logging
@@ -88,6 +89,8 @@ public final class DataPlaneServer: Service {
             throw error
         }
         let clocks = startClocks()
+        let trimming = Task { await trim() }
+        defer { trimming.cancel() }
         onListening(zip(listeners, channels).map { Self.name($0.0.address, $0.1) })
         try? await gracefulShutdown()
         readiness.become(.draining)
@@ -100,6 +103,22 @@ public final class DataPlaneServer: Service {
         await drain()
         for clock in clocks { clock.cancel() }
     }
+
+    /// Has the allocator give back what a flood of unfinished requests has left, while it lasts and for some time after. Once a
+    /// second and on no event loop: each arena is locked meanwhile.
+    private func trim() async {
+        var left = 0
+        while !Task.isCancelled {
+            try? await Task.sleep(for: .seconds(1))
+            if budget.takeExceeded() { left = Self.trimsAfterFlood }
+            guard left > 0 else { continue }
+            left -= 1
+            cs_return_free_memory()
+        }
+    }
+
+    /// More than the seconds after which the last of its connections has ended.
+    private static let trimsAfterFlood = 15
 
     private func eventLoops() -> [(any EventLoop, LoopState)] {
         group.makeIterator().compactMap { eventLoop in
@@ -135,14 +154,11 @@ public final class DataPlaneServer: Service {
             }
             .serverChannelOption(.backlog, value: 4_096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            // SwiftNIO keeps as many buffers for reading with each channel as it may read at once, of the size that was last
-            // needed, for as long as the channel lives: four of 64 KiB are 2.5 GB for ten thousand connections.
+            // See ReadingBuffers.
             .childChannelOption(.maxMessagesPerRead, value: 1)
             // So that who sends a request and closes his side at once still gets his answer.
             .childChannelOption(.allowRemoteHalfClosure, value: !policy.isEncrypted)
-            .childChannelOption(
-                .recvAllocator, value: AdaptiveRecvByteBufferAllocator(minimum: 2_048, initial: 4_096, maximum: 16_384)
-            )
+            .childChannelOption(.recvAllocator, value: ReadingBuffers())
             .childChannelInitializer { [self] channel in accept(channel, policy, number: number) }
         switch policy.address.transport {
         case .http(let host, let port), .https(let host, let port):

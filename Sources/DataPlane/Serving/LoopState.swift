@@ -115,12 +115,12 @@ final class LoopState: @unchecked Sendable {
         if budget.isExceeded { giveUpLargest() }
     }
 
-    /// Refuses the requests that hold the most, until all loops together are well below the budget or this one holds no more
-    /// than its share.
+    /// Refuses the requests that hold the most, until all loops together are well below the budget or this one is below its
+    /// share by as much.
     private func giveUpLargest() {
         let holders = connections.values.filter { $0.heldBytes > 0 }.sorted { $0.heldBytes > $1.heldBytes }
         for holder in holders {
-            guard !budget.hasRoom, heldBytes > budget.shareBytes else { break }
+            guard !budget.hasRoom, heldBytes > budget.relievedShareBytes else { break }
             counts.droppedForRoom.increment()
             holder.giveUp()
         }

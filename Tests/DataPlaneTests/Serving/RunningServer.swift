@@ -82,7 +82,7 @@ private func serve<Value>(
 ) async throws -> Value {
     let fixture = try given ?? Fixture()
     var settings = DataPlaneSettings()
-    // Tests run beside each other on few processors: a connection may wait long for its first request.
+    // Tests run beside each other on few processors: a connection may wait long for its next request.
     settings.freshSeconds = 120
     change(&settings)
     try settings.check()

@@ -1,0 +1,24 @@
+import NIOCore
+
+/// Room that a channel reads into: 4 KiB, which it keeps, and 16 KiB behind a read that has filled it, which it does not.
+///
+/// SwiftNIO keeps the buffers of its own allocators with each channel, as many as it may read at once and as large as was last
+/// needed, for as long as the channel lives: four of 64 KiB are 2.5 GB for ten thousand connections. It keeps one alone, and the
+/// first, when it may read once (`maxMessagesPerRead`) and the allocator names no next size.
+struct ReadingBuffers: RecvByteBufferAllocator {
+    private static let usualBytes = 4_096
+    private static let largeBytes = 16_384
+
+    private var isLarge = false
+
+    func buffer(allocator: ByteBufferAllocator) -> ByteBuffer {
+        allocator.buffer(capacity: isLarge ? Self.largeBytes : Self.usualBytes)
+    }
+
+    func nextBufferSize() -> Int? { nil }
+
+    mutating func record(actualReadBytes: Int) -> Bool {
+        isLarge = actualReadBytes >= Self.usualBytes
+        return isLarge
+    }
+}
