@@ -53,17 +53,21 @@ struct CacheLevels: ~Copyable, Sendable {
         }
     }
 
-    // Not private: Swift 6.3.1 does not compile a private type here in a debug build.
-    struct Raised {
-        var level = 0
-        /// The highest transaction that any floor was raised to.
-        var highest: UInt64 = 0
+    /// What each mutation writes. An object of its own, apart from the lines that each look-up reads.
+    private final class Raised: Sendable {
+        struct State {
+            var level = 0
+            /// The highest transaction that any floor was raised to.
+            var highest: UInt64 = 0
+        }
+
+        let state = Mutex(State())
     }
 
     private let extents: [Extent]
     private let active: Atomic<UInt64>
     private let newestFloor = Atomic<UInt64>(0)
-    private let raised = Mutex(Raised())
+    private let raised = Raised()
 
     /// - Parameters:
     ///   - setCount: all sets that there are; below 2³².
@@ -94,11 +98,11 @@ struct CacheLevels: ~Copyable, Sendable {
     /// The sets that a store of so many records uses: never fewer than are in use.
     func extent(for records: Int) -> Extent { extents[level(for: records)] }
 
-    func level(for records: Int) -> Int { raised.withLock { level(for: records, atLeast: $0.level) } }
+    func level(for records: Int) -> Int { raised.state.withLock { level(for: records, atLeast: $0.level) } }
 
     /// Uses more sets from now on when so many records need them.
     func grow(for records: Int) {
-        raised.withLock { state in
+        raised.state.withLock { state in
             let level = level(for: records, atLeast: state.level)
             guard level > state.level else { return }
             state.level = level
@@ -115,7 +119,7 @@ struct CacheLevels: ~Copyable, Sendable {
 
     /// Calls `raise` for the set of a key in every level, the newest first; no growth comes between.
     func raise(_ key: UInt64, to transaction: UInt64, _ raise: (_ set: Int) -> Void) {
-        raised.withLock { state in
+        raised.state.withLock { state in
             state.highest = max(state.highest, transaction)
             #if COUNTERSIGN_PROOF
                 // Broken on purpose: deploy/proofs/races must notice.
@@ -127,7 +131,7 @@ struct CacheLevels: ~Copyable, Sendable {
 
     /// The same for all sets that were ever in use.
     func raiseAll(to transaction: UInt64, _ raise: (_ set: Int) -> Void) {
-        raised.withLock { state in
+        raised.state.withLock { state in
             state.highest = max(state.highest, transaction)
             for level in (0...state.level).reversed() { for set in extents[level].sets { raise(set) } }
         }

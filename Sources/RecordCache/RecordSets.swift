@@ -18,7 +18,12 @@ struct RecordSets: ~Copyable, Sendable {
     private let firstSecret: UInt64
     private let lastSecret: UInt64
 
-    private let evictionCount = Atomic<UInt64>(0)
+    private let evictionCount = EvictionCount()
+
+    /// An object of its own: it is written by fills, and what lies beside it here is read by each look-up.
+    private final class EvictionCount: Sendable {
+        let value = Atomic<UInt64>(0)
+    }
 
     /// Nil when the system does not give the memory.
     /// - Parameters:
@@ -40,7 +45,7 @@ struct RecordSets: ~Copyable, Sendable {
     /// Records for which there are slots in use.
     var capacity: Int { levels.extent.count * Self.wayCount }
 
-    var evictions: UInt64 { evictionCount.load(ordering: .relaxed) }
+    var evictions: UInt64 { evictionCount.value.load(ordering: .relaxed) }
 
     /// Asks for the memory of one piece of the slots that so many records use; false when there is no such piece or the
     /// system does not give it.
@@ -189,7 +194,7 @@ struct RecordSets: ~Copyable, Sendable {
             slot.release(SlotLayout.lock, before)
             return
         }
-        if previous != 0, previous != id { evictionCount.add(1, ordering: .relaxed) }
+        if previous != 0, previous != id { evictionCount.value.add(1, ordering: .relaxed) }
         write(slot)
         directory.enter(place.mark, of: way, in: place.set)
         // Release: publishes the words above with the next even version.

@@ -87,8 +87,8 @@ extension Issuer {
         let users = try await offThread { store in try store.countByPepper()[number] ?? 0 }
         guard users == 0 else {
             throw .conflict(
-                reason: "pepper \(number) is still used, by credentials: \(users). They move when they are used; rotate or "
-                    + "revoke the rest, and wait until what has expired is swept (retention.key-seconds)")
+                reason: "pepper \(number) is still used, by credentials: \(users). They move when they are used; "
+                    + "rotate or revoke the rest, and wait until what has expired is swept (retention.key-seconds)")
         }
         let actor = actor
         try await mutate(creates: false) { writer, transaction in
