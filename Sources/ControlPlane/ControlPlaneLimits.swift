@@ -28,6 +28,8 @@ enum ControlPlaneLimits {
     static let bodySeconds: Int64 = 10
     /// Seconds for a client to take what was sent to it last.
     static let writeSeconds: Int64 = 10
+    /// Seconds after which a client that has not taken all of what it was sent keeps its place no longer than others want it.
+    static let unreadSeconds: Int64 = 5
     /// Seconds that a connection may idle between requests.
     static let idleSeconds: Int64 = 120
     /// Seconds for a client to close its side after the last answer.

@@ -23,8 +23,11 @@ import Synchronization
 //      the new level have read the level after it was published (acquire), and with it its floor.
 //   3. Growing and raising exclude each other, so that no raise lies between the two.
 //
-// Within one mutation the newest level is raised first. Whoever remembers a record reads the floor of its set first and then
-// verifies, at that level or a later one; if the floor shows the mutation, the later levels have been raised before.
+// Whoever remembers a record beside the floor of its set may not do so across a growth: he may have read the floor in one
+// level and verified in the next. There, the order in which floors are raised no longer helps, since a commit has many ids: two
+// of them may share the set whose floor he read, and the first raises it before the second is raised where he verified. So
+// what was remembered with a set that is no longer in use is worth nothing. Levels share no set and never go back, so a set
+// that is still in use is the one that he verified in.
 
 /// Which sets are used, and what has been raised in them.
 struct CacheLevels: ~Copyable, Sendable {
@@ -117,7 +120,7 @@ struct CacheLevels: ~Copyable, Sendable {
         }
     }
 
-    /// Calls `raise` for the set of a key in every level, the newest first; no growth comes between.
+    /// Calls `raise` for the set of a key in every level; no growth comes between.
     func raise(_ key: UInt64, to transaction: UInt64, _ raise: (_ set: Int) -> Void) {
         raised.state.withLock { state in
             state.highest = max(state.highest, transaction)
@@ -125,7 +128,7 @@ struct CacheLevels: ~Copyable, Sendable {
                 // Broken on purpose: deploy/proofs/races must notice.
                 if cs_is_broken(cs_floors_of_all_levels) != 0 { return raise(extents[state.level].set(of: key)) }
             #endif
-            for level in (0...state.level).reversed() { raise(extents[level].set(of: key)) }
+            for level in 0...state.level { raise(extents[level].set(of: key)) }
         }
     }
 
@@ -133,7 +136,7 @@ struct CacheLevels: ~Copyable, Sendable {
     func raiseAll(to transaction: UInt64, _ raise: (_ set: Int) -> Void) {
         raised.state.withLock { state in
             state.highest = max(state.highest, transaction)
-            for level in (0...state.level).reversed() { for set in extents[level].sets { raise(set) } }
+            for level in 0...state.level { for set in extents[level].sets { raise(set) } }
         }
     }
 

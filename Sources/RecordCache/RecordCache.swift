@@ -202,9 +202,8 @@ public final class RecordCache: Sendable {
 
     /// Whether a floor is still what it was. Whoever remembers a record with the floor from *before* it was verified may use
     /// it again for so long: every mutation of the record since then would have raised it.
-    public func isUnchanged(_ seen: SeenFloor) -> Bool {
-        sets.floor(of: seen.set) == seen.floor
-    }
+    /// Not after the cache has grown, and not when it was closed.
+    public func isUnchanged(_ seen: SeenFloor) -> Bool { sets.isUnchanged(seen) }
 }
 
 /// The floor of a set at some time.

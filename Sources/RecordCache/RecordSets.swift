@@ -232,13 +232,17 @@ struct RecordSets: ~Copyable, Sendable {
     @inline(__always)
     func hasToldUse(_ slot: RecordSlot) -> Bool { directory.hasToldUse(slot) }
     func noteToldUse(_ slot: RecordSlot) { directory.noteToldUse(slot) }
-    func beginUseInterval() { directory.forgetToldUses(in: levels.extent.sets) }
+    func beginUseInterval() { directory.forgetToldUses(in: 0..<levels.extent.sets.upperBound) }
 
     // MARK: Floors
 
     /// The floor of the set's last slot, which is raised after all others.
     func floor(of set: Int) -> UInt64 {
         slot(Self.wayCount &- 1, of: set).acquire(SlotLayout.floor)
+    }
+
+    func isUnchanged(_ seen: SeenFloor) -> Bool {
+        levels.extent.sets.contains(seen.set) && seen.floor < .max && floor(of: seen.set) == seen.floor
     }
 
     /// Raises the floors of an id's set, in each level that is or was in use.

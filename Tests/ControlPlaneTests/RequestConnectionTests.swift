@@ -14,11 +14,13 @@ private struct Conversation {
     let share: ConnectionShare
 
     init(
-        share: ConnectionShare = ConnectionShare(connectionsMax: 8, listener: "test", logger: Logger(label: "test"))
+        share: ConnectionShare = ConnectionShare(connectionsMax: 8, listener: "test", logger: Logger(label: "test")),
+        behind holding: Holding? = nil
     ) throws {
         self.share = share
         channel = EmbeddedChannel()
         _ = share.admit(channel, now: channel.eventLoop.now)
+        if let holding { try channel.pipeline.syncOperations.addHandler(holding) }
         try channel.pipeline.syncOperations.addHandler(RequestConnection(isEncrypted: false, share: share))
         try channel.connect(to: try SocketAddress(unixDomainSocketPath: "/x")).wait()
     }
@@ -58,6 +60,19 @@ private struct Conversation {
             return error is RequestConnection.CutOff
         }
     }
+}
+
+/// A client that takes what it is sent piece by piece.
+private final class Holding: ChannelOutboundHandler {
+    typealias OutboundIn = ByteBuffer
+
+    private(set) var untaken: [EventLoopPromise<Void>?] = []
+
+    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+        untaken.append(promise)
+    }
+
+    func takeOne() { untaken.removeFirst()?.succeed() }
 }
 
 private let post = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n"
@@ -260,6 +275,39 @@ private let get = "GET /x?y HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgra
         #expect(share.count == 4)
         try answering.answer()
         #expect(try answering.sent().hasPrefix("HTTP/1.1 200"))
+    }
+
+    @Test func `lets one go that takes its answer too slowly, however it takes it`() throws {
+        let share = share(1)
+        let holding = Holding()
+        let slow = try Conversation(share: share, behind: holding)
+        try slow.send(get)
+        var head = HTTPResponse(status: .ok)
+        head.headerFields[.contentLength] = "1000000"
+        slow.channel.writeAndFlush(HTTPResponsePart.head(head), promise: nil)
+        for _ in 0..<20 {
+            slow.channel.writeAndFlush(HTTPResponsePart.body(ByteBuffer(repeating: 0, count: 1_000)), promise: nil)
+        }
+        #expect(holding.untaken.count > 8)
+        for _ in 0..<5 {
+            #expect(!share.admit(EmbeddedChannel(), now: .uptimeNanoseconds(1)))
+            slow.pass(seconds: 1)
+            holding.takeOne()
+        }
+        slow.pass(seconds: 1)
+        #expect(share.admit(EmbeddedChannel(), now: .uptimeNanoseconds(1)) && !slow.channel.isActive)
+    }
+
+    @Test func `keeps one that has taken all of what it was sent`() throws {
+        let share = share(1)
+        let holding = Holding()
+        let client = try Conversation(share: share, behind: holding)
+        try client.send(get)
+        client.channel.writeAndFlush(HTTPResponsePart.head(HTTPResponse(status: .ok)), promise: nil)
+        client.channel.writeAndFlush(HTTPResponsePart.body(ByteBuffer(string: "a")), promise: nil)
+        client.pass(seconds: 6)
+        while !holding.untaken.isEmpty { holding.takeOne() }
+        #expect(!share.admit(EmbeddedChannel(), now: .uptimeNanoseconds(1)) && client.channel.isActive)
     }
 
     @Test func `of two unfinished heads loses the older`() throws {

@@ -138,6 +138,18 @@ import Testing
         #expect(
             Setting.allCases.allSatisfy { Setting.named($0.rawValue) == $0 && Setting.ofVariable($0.variable) == $0 })
     }
+
+    @Test func `stand in the manual, each of them and no other`() throws {
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "../..")
+        let page = try String(
+            contentsOf: root.appending(path: "Sources/Verification/Verification.docc/Settings.md"), encoding: .utf8)
+        let table = try #require(page.firstMatch(of: /<!-- settings:[^\n]*\n([\s\S]*?)<!-- end -->/)).output.1
+        let names = table.split(separator: "\n").dropFirst(2).flatMap { row in
+            // | `name`, `name` | default | meaning |
+            row.split(separator: "|")[0].matches(of: /`([^`]+)`/).map { String($0.output.1) }
+        }
+        #expect(names.sorted() == Setting.allCases.map(\.rawValue).sorted())
+    }
 }
 
 @Suite struct `The checks before a start` {

@@ -101,20 +101,35 @@ import Testing
         #expect(cache.lookUp(copy.id, at: place, into: &found, touch: false) == nil)
     }
 
-    @Test func `a revocation after it grew changes the floor that somebody remembers from before`() throws {
+    @Test func `makes worthless what is remembered from before it grew`() throws {
         let cache = try cache()
         let seen = cache.floor(of: CredentialID(rawValue: id))
-        cache.grow(for: .max)
         #expect(cache.isUnchanged(seen))
-        cache.raiseFloor(of: CredentialID(rawValue: id), to: 11)
+        cache.grow(for: .max)
         #expect(!cache.isUnchanged(seen))
     }
 
-    @Test func `raises the place in use first, and the one that is remembered longest last`() {
-        let levels = CacheLevels(setCount: 4_096, levels: 3)
-        levels.grow(for: .max)
-        var sets: [Int] = []
-        levels.raise(.max, to: 1) { sets.append($0) }
-        #expect(sets == sets.sorted(by: >) && sets.count == 3)
+    @Test func `two ids of one commit that shared a set before it grew do not hide each other's end`() throws {
+        let cache = try cache()
+        let first = cache.place(of: CredentialID(rawValue: id))
+        let others = ((id + 1)...).lazy.filter { cache.place(of: CredentialID(rawValue: $0)).set == first.set }.prefix(64)
+        let candidates = Array(others)
+        cache.grow(for: .max)
+        let now = cache.place(of: CredentialID(rawValue: id)).set
+        let other = try #require(candidates.first { cache.place(of: CredentialID(rawValue: $0)).set != now })
+        // The place of before: whoever asks for the floor was stopped between the two.
+        let copy = record(id, 1)
+        cache.fill(copy, stamp: 10)
+        cache.raiseFloor(of: CredentialID(rawValue: other), to: 11)
+        let seen = SeenFloor(set: first.set, floor: cache.sets.floor(of: first.set))
+        #expect(seen.floor == 11 && cache.holds(copy))
+        cache.raiseFloor(of: copy.id, to: 11)
+        #expect(!cache.isUnchanged(seen) && cache.lacks(copy))
+    }
+
+    @Test func `remembers nothing once it is closed`() throws {
+        let cache = try cache()
+        cache.close()
+        #expect(!cache.isUnchanged(cache.floor(of: CredentialID(rawValue: id))))
     }
 }

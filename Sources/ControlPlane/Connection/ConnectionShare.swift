@@ -12,9 +12,9 @@ import Synchronization
 /// already.
 final class ConnectionShare: Sendable {
     /// What a connection is at; the first has the least to lose. One that has not sent a whole head may also linger after its
-    /// last answer; one that idles is opened again without anybody noticing.
+    /// last answer; one that idles is opened again without anybody noticing; one whose answers are unread does not take them.
     enum Standing: CaseIterable {
-        case unfinishedHead, idle, unfinishedBody, answering
+        case unfinishedHead, idle, unfinishedBody, unread, answering
     }
 
     /// Tells a connection that it has to go at once.

@@ -58,6 +58,8 @@ final class RequestConnection: ChannelDuplexHandler {
     /// Writes that the client has not taken, and since when none was.
     private var untaken = 0
     private var untakenSince: Int64 = 0
+    /// Since when there have been any, however slowly the client takes them.
+    private var unreadSince: Int64 = 0
     /// The client sends no more.
     private var hasInputEnded = false
     /// The service is shutting down: the next answer is the last.
@@ -308,13 +310,14 @@ final class RequestConnection: ChannelDuplexHandler {
         flushes: Bool = true
     ) {
         let written = promise ?? context.eventLoop.makePromise()
-        if untaken == 0 { untakenSince = ticks }
+        if untaken == 0 { (untakenSince, unreadSince) = (ticks, ticks) }
         untaken += 1
-        let bound = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
         written.futureResult.whenComplete { _ in
-            let handler = bound.value
+            let (handler, context) = bound.value
             handler.untaken -= 1
             handler.untakenSince = handler.ticks
+            if handler.untaken == 0 { handler.tell(context) }
         }
         context.write(wrapOutboundOut(bytes), promise: written)
         if flushes { context.flush() }
@@ -346,19 +349,28 @@ final class RequestConnection: ChannelDuplexHandler {
         guard new != phase else { return }
         phase = new
         phaseBegan = ticks
+        tell(context)
+    }
+
+    /// Tells the listener's share what this connection is at.
+    private func tell(_ context: ChannelHandlerContext) {
         let standing: ConnectionShare.Standing =
-            switch new {
+            switch phase {
             case .fresh, .head, .closing: .unfinishedHead
             case .idle: .idle
             case .body: .unfinishedBody
-            case .answering, .finishing: .answering
+            case .answering, .finishing: isUnread ? .unread : .answering
             }
         share.set(standing, of: context.channel, since: context.eventLoop.now)
     }
 
+    /// The client is too slow to take what it was sent: it keeps no place from others.
+    private var isUnread: Bool { untaken > 0 && ticks - unreadSince > ControlPlaneLimits.unreadSeconds }
+
     /// Once a second: ends a connection whose deadline has passed.
     private func tick(_ context: ChannelHandlerContext) {
         ticks += 1
+        if isUnread { tell(context) }
         if untaken > 0, ticks - untakenSince > ControlPlaneLimits.writeSeconds {
             cutOff(context)
             return context.close(promise: nil)

@@ -101,7 +101,11 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
             drainPending(context)
         } else {
             process(&bytes, context)
-            if bytes.readableBytes > 0, !isEnding { keep(&bytes, context) }
+            if bytes.readableBytes > 0, !isEnding {
+                keep(&bytes, context)
+            } else if bytes.storageCapacity >= ReadingBuffers.largeBytes {
+                loop.giveBack(readingBuffer: bytes)
+            }
         }
         settle()
     }
@@ -130,6 +134,8 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
         pausedSince = nil
         loop.readClock()
         if phase == .waiting { loop.waiters.look(at: self) } else { drainPending(context) }
+        // The request that it was held back behind has been answered while the client took nothing.
+        if phase != .waiting { isHeldBack = false }
         flush(context)
         pauseIfSlow(context)
         settle()

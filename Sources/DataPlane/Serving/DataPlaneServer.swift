@@ -158,7 +158,6 @@ public final class DataPlaneServer: Service {
             .childChannelOption(.maxMessagesPerRead, value: 1)
             // So that who sends a request and closes his side at once still gets his answer.
             .childChannelOption(.allowRemoteHalfClosure, value: !policy.isEncrypted)
-            .childChannelOption(.recvAllocator, value: ReadingBuffers())
             .childChannelInitializer { [self] channel in accept(channel, policy, number: number) }
         switch policy.address.transport {
         case .http(let host, let port), .https(let host, let port):
@@ -196,6 +195,7 @@ public final class DataPlaneServer: Service {
         else { return channel.close() }
         channel.closeFuture.whenComplete { _ in shares.release(number) }
         return channel.eventLoop.makeCompletedFuture {
+            try channel.syncOptions?.setOption(.recvAllocator, value: ReadingBuffers(loop))
             if policy.isEncrypted, let identity {
                 let context = policy.isGRPC ? identity.http2Context : identity.context
                 try channel.pipeline.syncOperations.addHandler(

@@ -55,6 +55,9 @@ final class LoopState: @unchecked Sendable {
     /// Made when changes are first asked for: most nodes never are.
     private var journal: JournalReader?
 
+    /// What large reads go through, one after the other.
+    private var readingBuffer: ByteBuffer?
+
     private var connections: [ObjectIdentifier: any ServedConnection] = [:]
     /// Connections with answers that wait for the end of the burst.
     private var burst = Burst()
@@ -112,7 +115,7 @@ final class LoopState: @unchecked Sendable {
     /// Another loop has found that all together hold too much.
     func giveUpIfAsked() {
         budget.asked()
-        if budget.isExceeded { giveUpLargest() }
+        if budget.isExceeded, heldBytes > budget.shareBytes { giveUpLargest() }
     }
 
     /// Refuses the requests that hold the most, until all loops together are well below the budget or this one is below its
@@ -170,6 +173,16 @@ final class LoopState: @unchecked Sendable {
         journal = reader
         return reader
     }
+
+    /// The buffer of this loop for a large read; nil while it is somewhere else.
+    func takeReadingBuffer() -> ByteBuffer? {
+        var buffer = readingBuffer.take()
+        buffer?.clear()
+        return buffer
+    }
+
+    /// Takes the buffer of a large read back, of which nothing is needed any more.
+    func giveBack(readingBuffer buffer: ByteBuffer) { readingBuffer = buffer }
 
     var isEmpty: Bool { connections.isEmpty }
 
