@@ -101,12 +101,10 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
             drainPending(context)
         } else {
             process(&bytes, context)
-            if bytes.readableBytes > 0, !isEnding {
-                keep(&bytes, context)
-            } else if bytes.storageCapacity >= ReadingBuffers.largeBytes {
-                loop.giveBack(readingBuffer: bytes)
-            }
+            if bytes.readableBytes > 0, !isEnding { conversation.keep(&bytes) }
         }
+        // What is kept of it was copied.
+        if !policy.isEncrypted, ReadingBuffers.isLarge(bytes) { loop.giveBack(readingBuffer: bytes) }
         settle()
     }
 
@@ -155,17 +153,12 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
         process(&bytes, context)
         guard bytes.readableBytes > 0, !isEnding else { return }
         bytes.discardReadBytes()
-        keep(&bytes, context)
-    }
-
-    /// Keeps bytes until more come. A few of them must not keep the room of all that was read with them.
-    private func keep(_ bytes: inout ByteBuffer, _ context: ChannelHandlerContext) {
-        guard bytes.storageCapacity > max(Self.sparseBytesMax, 2 * bytes.readableBytes) else {
-            return conversation.pending = bytes
+        // A few bytes must not keep the room of all that came before them.
+        if bytes.storageCapacity > max(Self.sparseBytesMax, 2 * bytes.readableBytes) {
+            conversation.keep(&bytes)
+        } else {
+            conversation.pending = bytes
         }
-        var copy = context.channel.allocator.buffer(capacity: bytes.readableBytes)
-        copy.writeBuffer(&bytes)
-        conversation.pending = copy
     }
 
     private func process(_ bytes: inout ByteBuffer, _ context: ChannelHandlerContext) {

@@ -91,9 +91,10 @@ struct Conversation: ~Copyable {
         return parser.decodedCapacity + (room > Self.usualBytes ? room : 0) + (pending?.storageCapacity ?? 0)
     }
 
-    /// Adds what has come to what waits.
+    /// Copies what has come behind what waits: the buffer itself is needed for the next read.
     mutating func keep(_ bytes: inout ByteBuffer) {
-        if pending == nil { pending = bytes } else { pending?.writeBuffer(&bytes) }
+        if pending == nil { pending = ByteBufferAllocator().buffer(capacity: bytes.readableBytes) }
+        pending?.writeBuffer(&bytes)
     }
 
     /// Gives back what large requests and answers have left. Nothing is being read or answered.

@@ -195,7 +195,9 @@ public final class DataPlaneServer: Service {
         else { return channel.close() }
         channel.closeFuture.whenComplete { _ in shares.release(number) }
         return channel.eventLoop.makeCompletedFuture {
-            try channel.syncOptions?.setOption(.recvAllocator, value: ReadingBuffers(loop))
+            let isShared = !policy.isEncrypted && !policy.isGRPC
+            try channel.syncOptions?.setOption(
+                .recvAllocator, value: ReadingBuffers(sharedBy: isShared ? loop : nil))
             if policy.isEncrypted, let identity {
                 let context = policy.isGRPC ? identity.http2Context : identity.context
                 try channel.pipeline.syncOperations.addHandler(
