@@ -14,8 +14,6 @@ static const char *const names[] = {
     [cs_floor_check_on_hits] = "floor-check-on-hits",
     [cs_remembered_floor_last] = "remembered-floor-last",
     [cs_learn_before_following] = "learn-before-following",
-    [cs_floors_of_all_levels] = "floors-of-all-levels",
-    [cs_floor_of_new_level] = "floor-of-new-level",
 };
 enum { guarantee_count = sizeof names / sizeof names[0] };
 

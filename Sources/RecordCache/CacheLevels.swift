@@ -1,9 +1,5 @@
 import Synchronization
 
-#if COUNTERSIGN_PROOF
-    import CMachine
-#endif
-
 // How much of the cache is in use. A process with a small store shall not take the memory of a large one, so the sets are
 // divided into levels, each sixteen times the one before:
 //
@@ -109,13 +105,7 @@ struct CacheLevels: ~Copyable, Sendable {
             let level = level(for: records, atLeast: state.level)
             guard level > state.level else { return }
             state.level = level
-            #if COUNTERSIGN_PROOF
-                // Broken on purpose: deploy/proofs/races must notice.
-                let highest = cs_is_broken(cs_floor_of_new_level) != 0 ? 0 : state.highest
-            #else
-                let highest = state.highest
-            #endif
-            newestFloor.store(highest, ordering: .relaxed)
+            newestFloor.store(state.highest, ordering: .relaxed)
             active.store(extents[level].bits, ordering: .releasing)
         }
     }
@@ -124,10 +114,6 @@ struct CacheLevels: ~Copyable, Sendable {
     func raise(_ key: UInt64, to transaction: UInt64, _ raise: (_ set: Int) -> Void) {
         raised.state.withLock { state in
             state.highest = max(state.highest, transaction)
-            #if COUNTERSIGN_PROOF
-                // Broken on purpose: deploy/proofs/races must notice.
-                if cs_is_broken(cs_floors_of_all_levels) != 0 { return raise(extents[state.level].set(of: key)) }
-            #endif
             for level in 0...state.level { raise(extents[level].set(of: key)) }
         }
     }

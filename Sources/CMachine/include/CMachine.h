@@ -204,8 +204,6 @@ enum cs_guarantee {
     cs_floor_check_on_hits,
     cs_remembered_floor_last,
     cs_learn_before_following,
-    cs_floors_of_all_levels,
-    cs_floor_of_new_level,
 };
 
 /// Whether the environment variable PROOF_BREAKS names the guarantee.

@@ -104,12 +104,12 @@ public final class DataPlaneServer: Service {
         for clock in clocks { clock.cancel() }
     }
 
-    /// Has the allocator give back what a flood of unfinished requests has left, while it lasts and for some time after. Once a
-    /// second and on no event loop: each arena is locked meanwhile.
+    /// Has the allocator give back what a flood of unfinished requests has left, while it lasts and for some time after. On no
+    /// event loop: each arena is locked meanwhile.
     private func trim() async {
         var left = 0
         while !Task.isCancelled {
-            try? await Task.sleep(for: .seconds(1))
+            try? await Task.sleep(for: .milliseconds(250))
             if budget.takeExceeded() { left = Self.trimsAfterFlood }
             guard left > 0 else { continue }
             left -= 1
@@ -117,8 +117,8 @@ public final class DataPlaneServer: Service {
         }
     }
 
-    /// More than the seconds after which the last of its connections has ended.
-    private static let trimsAfterFlood = 15
+    /// 15 seconds, more than the last of its connections lives.
+    private static let trimsAfterFlood = 60
 
     private func eventLoops() -> [(any EventLoop, LoopState)] {
         group.makeIterator().compactMap { eventLoop in
