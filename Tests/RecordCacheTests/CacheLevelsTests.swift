@@ -112,7 +112,8 @@ import Testing
     @Test func `two ids of one commit that shared a set before it grew do not hide each other's end`() throws {
         let cache = try cache()
         let first = cache.place(of: CredentialID(rawValue: id))
-        let others = ((id + 1)...).lazy.filter { cache.place(of: CredentialID(rawValue: $0)).set == first.set }.prefix(64)
+        let others = ((id + 1)...).lazy.filter { cache.place(of: CredentialID(rawValue: $0)).set == first.set }.prefix(
+            64)
         let candidates = Array(others)
         cache.grow(for: .max)
         let now = cache.place(of: CredentialID(rawValue: id)).set
