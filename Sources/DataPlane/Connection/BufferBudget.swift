@@ -12,9 +12,10 @@ import Synchronization
 // holds less than its part has to refuse nothing: it asks the others. So a few large requests never push out many small
 // ones, and what exceeds the budget is only what the loops read until that request reaches them.
 //
-// Counted are capacities, not lengths: they are what the allocator has handed out, and something on top. The buffer that SwiftNIO keeps with each
-// channel for reading is not counted: it is small and every connection has one, see ``ReadingBuffers``. What was given up is
-// free memory of this process, but the allocator gives it back to the system only when it is told to.
+// Counted are capacities, not lengths: they are what the allocator has handed out, and something on top. The buffer that
+// SwiftNIO keeps with each channel for reading is not counted: it is small and every connection has one, see
+// ``ReadingBuffers``. What was given up is free memory of this process, but the allocator gives it back to the system only
+// when it is told to.
 
 /// The bytes that all connections together may hold in buffers: unfinished heads and bodies, messages of gRPC, answers that
 /// clients do not take.
