@@ -1,6 +1,6 @@
-// A proof that cannot fail proves nothing: each takes the guarantee away that it is about, and must notice. The variants are
-// chosen when a process starts, by PROOF_BREAKS, a comma-separated list of the names below; so one build serves all proofs,
-// and it is the one that the tests need anyway. None of this is compiled into a release.
+// A proof that cannot fail proves nothing: each proof also disables the guarantee that it tests, and must detect that.
+// PROOF_BREAKS selects the variants when a process starts: a comma-separated list of the names below. So one build, which
+// the tests need anyway, serves all proofs. None of this is compiled into a release.
 #ifdef COUNTERSIGN_PROOF
 
 #include "CMachine.h"
@@ -28,7 +28,7 @@ __attribute__((constructor)) static void read_switches(void) {
         for (int index = 0; index < guarantee_count; index++) {
             if (strlen(names[index]) == length && memcmp(names[index], rest, length) == 0) { broken[index] = found = 1; }
         }
-        // A misspelt name must not pass for a guarantee whose loss nobody noticed.
+        // A misspelt name must not look like a guarantee whose loss went undetected.
         if (!found) {
             fprintf(stderr, "PROOF_BREAKS names no guarantee: '%s'\n", rest);
             _exit(64);

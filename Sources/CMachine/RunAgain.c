@@ -4,7 +4,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 
-// Pointers to the strings in `text`, each of which ends with a zero byte, and NULL behind the last.
+// Pointers to the zero-terminated strings in `text`, and NULL after the last.
 static char **split(const char *text, size_t bytes) {
     size_t count = 0;
     for (size_t i = 0; i < bytes; i++) count += text[i] == 0;

@@ -1,8 +1,8 @@
 #include "CMachine.h"
 
-// SHA-256 by the instructions that processors have for it (Intel SHA extensions, in AMD's processors since Zen and in
-// Intel's since Ice Lake). libcrypto uses them too. What is gained here is around them: both compressions of an HMAC are one
-// call, so that the inner digest becomes the outer block in registers, without memory and changes of byte order.
+// SHA-256 with processor instructions (Intel SHA extensions, in AMD processors since Zen and in Intel's since Ice Lake).
+// libcrypto uses them too. The gain is in the overhead: both compressions of an HMAC are one call, so that the inner digest
+// becomes the outer block in registers, without memory access or byte swaps.
 //
 // The instructions keep a state as (a, b, e, f) and (c, d, g, h), from the highest lane to the lowest.
 
@@ -33,7 +33,7 @@ typedef struct {
     __m128i words[4];
 } message;
 
-/// From the order of FIPS 180-4, (a, b, c, d) and (e, f, g, h) from the lowest lane, to the instructions'.
+/// Converts from the order of FIPS 180-4, (a, b, c, d) and (e, f, g, h) from the lowest lane, to that of the instructions.
 INLINED state taken(cs_state plain) {
     __m128i first = _mm_shuffle_epi32((__m128i)plain.first, 0xB1);
     __m128i second = _mm_shuffle_epi32((__m128i)plain.second, 0x1B);
@@ -57,12 +57,12 @@ INLINED void rounds(state *s, __m128i words, int step) {
     s->abef = _mm_sha256rnds2_epu32(s->abef, s->cdgh, _mm_shuffle_epi32(sum, 0x0E));
 }
 
-/// The next four words of the message schedule, in place of the oldest.
+/// The next four words of the message schedule, replacing the oldest.
 INLINED void schedule(message *m, int step) {
     __m128i a = m->words[step & 3], b = m->words[(step + 1) & 3], c = m->words[(step + 2) & 3],
             d = m->words[(step + 3) & 3];
     __m128i middle = d;
-    // As such: the compiler would take two slower instructions for it.
+    // Inline assembly, because the compiler would use two slower instructions.
     __asm__("palignr $4, %1, %0" : "+x"(middle) : "x"(c));
     m->words[step & 3] = _mm_sha256msg2_epu32(_mm_add_epi32(_mm_sha256msg1_epu32(a, b), middle), d);
 }
@@ -70,8 +70,8 @@ INLINED void schedule(message *m, int step) {
 INLINED void step_of(state *s, message *m, int step) {
     if (step >= 4) { schedule(m, step); }
     rounds(s, m->words[step & 3], step);
-    // Keeps this order: the compiler would make the whole schedule first, which then fills the processor's queues while the
-    // rounds, which take longest, wait.
+    // Keeps this order: the compiler would compute the whole schedule first, which fills the processor's queues while the
+    // rounds, the longest dependency chain, wait.
     __asm__ volatile("" : "+x"(s->abef), "+x"(m->words[step & 3]));
 }
 
@@ -91,7 +91,7 @@ INLINED message message_of(cs_pair b0, cs_pair b1, cs_pair b2, cs_pair b3) {
 }
 
 INLINED message outer_block(cs_state digest) {
-    // The inner digest, 0x80, and the length of 64 + 32 bytes in bits.
+    // The inner digest, 0x80, and the length in bits of 64 + 32 bytes.
     return (message){{(__m128i)digest.first, (__m128i)digest.second, _mm_set_epi32(0, 0, 0, (int)0x80000000),
                       _mm_set_epi32(768, 0, 0, 0)}};
 }
@@ -106,7 +106,7 @@ WITH_SHA cs_state cs_hmac_sha256(cs_pair inner1, cs_pair inner2, cs_pair outer1,
     return in_memory_order(compressed((cs_state){outer1, outer2}, outer_block(inner)));
 }
 
-/// Both at once: the rounds of one state wait for each other, those of two fill each other's gaps.
+/// Two compressions at once: the rounds of one state wait for each other, and those of two fill each other's gaps.
 INLINED void compressed_two(const state from, message *m, message *n, cs_state *first, cs_state *second) {
     state s = from, t = from;
 #pragma clang loop unroll(full)

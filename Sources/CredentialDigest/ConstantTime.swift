@@ -1,7 +1,7 @@
 public import CMachine
 public import CredentialModel
 
-/// Comparisons whose time does not depend on the data. Written in C: an optimiser turns Swift mask code into branches.
+/// Comparisons whose time does not depend on the data. In C, because the optimiser turns masks in Swift into branches.
 public enum ConstantTime {
     /// Whether two tags are equal.
     @inlinable @inline(__always)
@@ -10,7 +10,7 @@ public enum ConstantTime {
             left.word0, left.word1, left.word2, left.word3, right.word0, right.word1, right.word2, right.word3) == 0
     }
 
-    /// Whether two stretches are equal; their lengths are no secret.
+    /// Whether two spans are equal; their lengths are not secret.
     public static func equal(_ left: RawSpan, _ right: RawSpan) -> Bool {
         guard left.byteCount == right.byteCount else { return false }
         // SAFETY: both pointers are read for exactly the count that both spans have.

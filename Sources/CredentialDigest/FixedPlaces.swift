@@ -3,11 +3,11 @@ import Synchronization
 
 /// Keys that are written once and then read without a lock.
 ///
-/// A place's key is written before its number is published and never again, so a reader that has seen the number sees the
-/// key. Memory is one allocation for the life of the ring.
+/// A key is written before its number is published and never changed, so a reader that sees the number sees the key. The
+/// memory is allocated once and freed with the ring.
 @safe final class FixedPlaces: @unchecked Sendable {
     private let capacity: Int
-    // SAFETY: both point to `capacity` places from init to deinit; keys beyond `used` are never read.
+    // SAFETY: both point to `capacity` elements from init to deinit; keys beyond `used` are never read.
     private nonisolated(unsafe) let keys: UnsafeMutablePointer<TagKey>
     // SAFETY: as above.
     private nonisolated(unsafe) let numbers: UnsafeMutablePointer<Atomic<UInt64>>
@@ -26,7 +26,7 @@ import Synchronization
     }
 
     deinit {
-        // SAFETY: allocated in init; nobody holds the object any more.
+        // SAFETY: allocated in init; nobody uses the object any more.
         unsafe keys.deinitialize(count: used)
         // SAFETY: as above.
         unsafe keys.deallocate()
@@ -36,11 +36,11 @@ import Synchronization
         unsafe numbers.deallocate()
     }
 
-    /// Puts a key into the next place. Callers exclude each other.
+    /// Writes a key into the next place. One caller at a time.
     func append(_ key: TagKey, number: UInt16) -> Int? {
         guard used < capacity else { return nil }
         let index = used
-        // SAFETY: index < capacity, the place is fresh, and no reader goes there before its number is stored.
+        // SAFETY: index < capacity, the place is unused, and no reader accesses it before its number is stored.
         unsafe (keys + index).initialize(to: key)
         used += 1
         // SAFETY: index < capacity. Release: publishes the key written above.
@@ -48,12 +48,12 @@ import Synchronization
         return index
     }
 
-    /// Whether ``append(_:number:)`` would find a place. Callers exclude each other.
+    /// Whether ``append(_:number:)`` would find a place. One caller at a time.
     var hasRoom: Bool { used < capacity }
 
     func clear(number: UInt16) {
         guard let index = index(of: number) else { return }
-        // SAFETY: index < capacity. Relaxed: takes a number away, publishes nothing.
+        // SAFETY: index < capacity. Relaxed: removes a number and publishes nothing.
         unsafe numbers[index].store(0, ordering: .relaxed)
     }
 

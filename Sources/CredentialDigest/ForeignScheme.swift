@@ -1,7 +1,7 @@
-/// In what form a key of another system was handed over, and so what is made of the presented one to find it again.
+/// The form in which a key of another system was imported, and so how a presented key is transformed to find it.
 ///
-/// What stands in the store is in no case that form: it is the key or the hash hashed once more, under the lookup secret
-/// for the alias and under a pepper for the tag.
+/// The store never has this form itself: the key or hash is hashed again, under the lookup secret for the alias and under a
+/// pepper for the tag.
 public enum ForeignScheme: Sendable {
     /// The key as it is.
     case raw
@@ -12,7 +12,7 @@ public enum ForeignScheme: Sendable {
     /// Its HMAC-SHA-256 under a key of the other system.
     case hmacSHA256(HMACKey)
 
-    /// What a store notes that has keys of this scheme.
+    /// The name under which a store records that it has keys of this scheme.
     public var name: String {
         switch self {
         case .raw: "raw"
@@ -22,7 +22,7 @@ public enum ForeignScheme: Sendable {
         }
     }
 
-    /// How many bytes the hash has; nil for a key as it is.
+    /// The number of bytes in the hash; nil for an unhashed key.
     public var hashByteCount: Int? {
         switch self {
         case .raw: nil
@@ -31,7 +31,7 @@ public enum ForeignScheme: Sendable {
         }
     }
 
-    /// Its bit in a ``ForeignSchemeSet``, while this process lives.
+    /// Its bit in a ``ForeignSchemeSet``, fixed while this process runs.
     var place: Int {
         switch self {
         case .raw: 0
@@ -41,8 +41,8 @@ public enum ForeignScheme: Sendable {
         }
     }
 
-    /// What the message of an alias begins with. Names have no upper bound that matters: what follows one is 32 bytes long,
-    /// so that no two schemes have a message in common.
+    /// The beginning of an alias's message. A name may have any length, because exactly 32 bytes follow it; so no two
+    /// schemes have a message in common.
     var prefix: [UInt8] {
         switch self {
         case .raw: [0, 1]
@@ -53,7 +53,7 @@ public enum ForeignScheme: Sendable {
     }
 }
 
-/// Some schemes of one process.
+/// A set of schemes, valid in one process.
 public struct ForeignSchemeSet: Sendable, Equatable {
     public private(set) var bits: UInt32 = 0
 

@@ -1,8 +1,8 @@
 import CredentialModel
 
-/// All schemes that keys of other systems can be imported by here, with the secrets that they need.
+/// All schemes by which keys of other systems can be imported here, with the secrets that they need.
 public struct ForeignSchemes: Sendable, CustomStringConvertible, CustomReflectable {
-    /// The one that keys are looked for by first stands first.
+    /// In the order in which a presented key is looked up.
     public let all: [ForeignScheme]
     private let lookup: TagKey
 
@@ -11,13 +11,13 @@ public struct ForeignSchemes: Sendable, CustomStringConvertible, CustomReflectab
         all = [.raw, .sha256, .sha512] + hmacKeys.map { .hmacSHA256($0) }
     }
 
-    /// The HMAC key of that name; nil when the pepper file has none.
+    /// The HMAC key with a name; nil when the pepper file has none.
     public func hmacKey(named name: String) -> HMACKey? {
         for case .hmacSHA256(let key) in all where key.name == name { return key }
         return nil
     }
 
-    /// What is imported of a key by a scheme: the key itself, or its hash.
+    /// The imported form of a key: the key itself, or its hash.
     public static func form(of key: RawSpan, by scheme: ForeignScheme) -> [UInt8] {
         switch scheme {
         case .raw: key.copied()
@@ -27,10 +27,10 @@ public struct ForeignSchemes: Sendable, CustomStringConvertible, CustomReflectab
         }
     }
 
-    /// Where what was imported is found: HMAC(lookup secret, 0x00 ‖ scheme ‖ key or hash), its first 16 bytes.
+    /// The alias of an imported form: HMAC(lookup secret, 0x00 ‖ scheme ‖ key or hash), its first 16 bytes.
     ///
-    /// Keyed with a secret that never rotates, so that pepper rotation never changes an id and the store alone does not
-    /// tell whether a guessed key, or a hash that somebody knows, was imported.
+    /// The secret never rotates, so pepper rotation never changes an alias. Without it, the store does not reveal whether a
+    /// guessed key or a known hash was imported.
     public func alias(of form: RawSpan, by scheme: ForeignScheme) -> [UInt8] {
         var message = scheme.prefix
         message.reserveCapacity(message.count + form.byteCount)
@@ -38,7 +38,7 @@ public struct ForeignSchemes: Sendable, CustomStringConvertible, CustomReflectab
         return Array(lookup.authenticationCode(of: message.octets).bytes.prefix(Self.aliasByteCount))
     }
 
-    /// Bytes of an alias.
+    /// Length of an alias in bytes.
     public static let aliasByteCount = 16
 
     public var description: String { "\(all.count) schemes <redacted>" }

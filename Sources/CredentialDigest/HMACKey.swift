@@ -1,17 +1,17 @@
 import CredentialModel
 
-/// A key under which another system hashed its credentials, with the name that imported lines call it by.
+/// A key under which another system hashed its credentials, with the name that imports use for it.
 ///
-/// It lies in the pepper file: it is as secret as a pepper, since whoever has it can test guesses against the other
-/// system's table.
+/// It is in the pepper file and as secret as a pepper, since whoever has it can test guesses against the other system's
+/// table.
 public final class HMACKey: Sendable, CustomStringConvertible, CustomReflectable {
-    /// Such keys that one pepper file may hold: each that is in use costs a hash and a look-up where a foreign key is shown.
+    /// Most HMAC keys in one pepper file: each one in use costs a hash and a look-up for every presented foreign key.
     public static let countMax = 8
     public static let byteCountMax = 1_024
     public static let nameBytesMax = 32
 
     public let name: String
-    /// Tells the right key from a wrong one. Made under the lookup secret: the store alone allows no guesses at the key.
+    /// Identifies the right key. An HMAC under the lookup secret, so that the store alone does not allow guessing the key.
     public let checkValue: [UInt8]
     let place: Int
     let secret: [UInt8]
@@ -29,7 +29,7 @@ public final class HMACKey: Sendable, CustomStringConvertible, CustomReflectable
     /// HMAC-SHA-256 of a message.
     public func code(of message: RawSpan) -> [UInt8] { key.authenticationCode(of: message).bytes }
 
-    /// Lower-case letters, digits, `-` and `_`, with a letter in front: no name can be taken for a secret.
+    /// Lower-case letters, digits, `-` and `_`, beginning with a letter.
     static func isName(_ text: some Collection<UInt8>) -> Bool {
         guard let first = text.first, text.count <= nameBytesMax, (0x61...0x7A).contains(first) else { return false }
         return text.allSatisfy {

@@ -7,19 +7,19 @@ struct HashState: Sendable {
     private let first: SIMD2<UInt64>
     private let second: SIMD2<UInt64>
 
-    /// What SHA-256 begins with.
+    /// The initial state of SHA-256.
     static var initial: HashState { HashState(cs_sha256_initial()) }
 
-    /// From libcrypto's.
+    /// Converts a state of libcrypto.
     init(_ words: cs_words4) {
         first = SIMD2(words.w0, words.w1)
         second = SIMD2(words.w2, words.w3)
     }
 
-    /// As libcrypto takes it.
+    /// The state in libcrypto's form.
     var words: cs_words4 { cs_words4(w0: first.x, w1: first.y, w2: second.x, w3: second.y) }
 
-    /// As the processor's instructions take it.
+    /// The state in the form that the processor's instructions need.
     var state: cs_state { cs_state(first: first, second: second) }
 
     /// The state after one more block.
@@ -31,9 +31,9 @@ struct HashState: Sendable {
                 quarters[3].x, quarters[3].y))
     }
 
-    /// The HMAC of a block, this being the state after the inner pad, `outer` that after the outer one (RFC 2104 §4).
+    /// The HMAC of a block: this is the state after the inner pad, `outer` the one after the outer pad (RFC 2104 §4).
     ///
-    /// By the processor's instructions where it has them: what libcrypto does, with less around it.
+    /// Uses the processor's SHA-256 instructions if it has them: as libcrypto does, with less overhead.
     @inline(__always)
     func authenticating(_ block: borrowing TagBlock, _ outer: HashState) -> Tag {
         guard cs_has_sha256() != 0 else { return authenticatingByLibrary(block, outer) }
@@ -43,12 +43,12 @@ struct HashState: Sendable {
         return Tag(code.first.x, code.first.y, code.second.x, code.second.y)
     }
 
-    /// The same by libcrypto.
+    /// The same with libcrypto.
     func authenticatingByLibrary(_ block: borrowing TagBlock, _ outer: HashState) -> Tag {
         compressing(block).finishing(outer)
     }
 
-    /// The HMAC of which this is the inner state, after the message and its padding.
+    /// Finishes an HMAC: this is the inner state after the message and its padding.
     func finishing(_ outer: HashState) -> Tag {
         let code = cs_hmac_finish(words, outer.words)
         return Tag(code.w0, code.w1, code.w2, code.w3)

@@ -1,8 +1,8 @@
 import CredentialModel
 
-/// A secret key of 32 bytes with the number by which records name it. It does not print itself.
+/// A secret key of 32 bytes and the number by which records refer to it. It does not print itself.
 public struct Pepper: Sendable, CustomStringConvertible, CustomReflectable {
-    /// Bytes of every pepper.
+    /// Length of every pepper.
     public static let byteCount = 32
 
     /// 1 to 65,535; higher is newer.
@@ -16,12 +16,12 @@ public struct Pepper: Sendable, CustomStringConvertible, CustomReflectable {
         self.secret = secret
     }
 
-    /// A new one from the system's random generator.
+    /// A new pepper from the system's random generator.
     public static func random(number: UInt16) -> Pepper? {
         Pepper(number: number, secret: PepperFile.randomSecret())
     }
 
-    /// Tells a right pepper from a wrong one without giving it away: an HMAC of a fixed text under the pepper.
+    /// Identifies the right pepper without revealing it: an HMAC of a fixed text under the pepper.
     public var checkValue: [UInt8] {
         TagKey(secret).authenticationCode(of: Array("countersign pepper check".utf8).octets).bytes
     }

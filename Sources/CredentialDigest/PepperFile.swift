@@ -1,6 +1,6 @@
 import CredentialModel
 
-/// The contents of a pepper file: the lookup secret, the peppers alive, and keys of other systems, as lines of text.
+/// The contents of a pepper file as lines of text: the lookup secret, the peppers in use, and keys of other systems.
 ///
 /// ```
 /// # comment
@@ -10,10 +10,10 @@ import CredentialModel
 /// hmac billing 2 to 2,048 hex digits
 /// ```
 ///
-/// The lookup secret keys the aliases of imported credentials and never rotates. A line `hmac` holds a key under which
-/// another system hashed its own, with a name of the operator's choice; it stays for as long as such hashes are imported.
+/// The lookup secret keys the aliases of imported credentials and never rotates. A line `hmac` has a key under which another
+/// system hashed its keys, with a name chosen by the operator; it is needed while any such hashes are imported.
 public struct PepperFile: Sendable, CustomStringConvertible, CustomReflectable {
-    /// What is wrong with a pepper file. Never holds any of its bytes.
+    /// What is wrong with a pepper file. Never contains any of its bytes.
     public struct Fault: Error, Equatable, Sendable, CustomStringConvertible {
         /// The line, from 1; 0 for the file as a whole.
         public let line: Int
@@ -22,7 +22,7 @@ public struct PepperFile: Sendable, CustomStringConvertible, CustomReflectable {
         public var description: String { line > 0 ? "line \(line): \(reason)" : reason }
     }
 
-    /// Bytes that such a file may have.
+    /// Most bytes in such a file.
     public static let bytesMax = 65_536
 
     public private(set) var lookup: TagKey
@@ -48,11 +48,11 @@ public struct PepperFile: Sendable, CustomStringConvertible, CustomReflectable {
         }
     }
 
-    /// What foreign keys can be imported by.
+    /// The schemes by which foreign keys can be imported.
     public var foreignSchemes: ForeignSchemes { ForeignSchemes(lookup: lookup, hmacKeys: hmacKeys) }
 
-    /// Reads the text form.
-    /// - Throws: ``Fault`` with the line that is wrong and what it should be.
+    /// Parses the text form.
+    /// - Throws: ``Fault`` that names the line and what it should be.
     public init(parsing text: [UInt8]) throws(Fault) {
         var lookupSecret: [UInt8]?
         var peppers: [Pepper] = []
@@ -113,7 +113,7 @@ public struct PepperFile: Sendable, CustomStringConvertible, CustomReflectable {
         return (String(decoding: words[1], as: UTF8.self), secret)
     }
 
-    /// The text form. Secret: only for the file itself.
+    /// The text form. It is secret: use it only to write the file.
     public func serialized() -> [UInt8] {
         var text = "# Countersign peppers. Secret: keep this file away from the store and from its backups.\n"
         text += "lookup " + Self.hex(lookupSecret) + "\n"
@@ -122,7 +122,7 @@ public struct PepperFile: Sendable, CustomStringConvertible, CustomReflectable {
         return Array(text.utf8)
     }
 
-    /// The same file with one more pepper, one higher than the highest of this file and `knownHighest`.
+    /// The same file with a new pepper, whose number is one above the highest of this file and `knownHighest`.
     ///
     /// Nil when no number is left.
     public func addingPepper(above knownHighest: UInt16) -> PepperFile? {
@@ -131,7 +131,7 @@ public struct PepperFile: Sendable, CustomStringConvertible, CustomReflectable {
         return with(peppers + [pepper])
     }
 
-    /// The same file without the pepper of that number.
+    /// The same file without the pepper with that number.
     public func removingPepper(_ number: UInt16) -> PepperFile {
         with(peppers.filter { $0.number != number })
     }

@@ -1,14 +1,14 @@
 public import CredentialModel
 import Synchronization
 
-/// The peppers alive, shared by all verifying threads; new ones can be added and old ones retired while they read.
+/// The peppers in use, shared by all verifying threads. Peppers can be added and retired while they read.
 ///
-/// Places are given out once and never reused while the process lives, so a reader that found a place needs no lock: the
-/// key in it does not change any more. Retiring only takes the number away.
+/// Places are assigned once and never reused while the process runs, so a reader that has found a place needs no lock: its
+/// key does not change any more. Retiring only clears the number.
 public final class PepperRing: Sendable {
-    /// Peppers alive at once, at most.
+    /// Most peppers in use at once.
     public static let aliveMax = 16
-    /// Places in the ring: how many peppers one process can see in its life.
+    /// Places in the ring: the most peppers that one process can load while it runs.
     private static let placesMax = 64
 
     private let keys: Mutex<[Pepper]>
@@ -25,7 +25,7 @@ public final class PepperRing: Sendable {
 
     /// Adds a pepper, which becomes the newest if its number is the highest.
     ///
-    /// False when the number is alive already or no place is left.
+    /// False when the number is already in use or no place is left.
     public func add(_ pepper: Pepper) -> Bool {
         keys.withLock { alive in
             guard !alive.contains(where: { $0.number == pepper.number }), alive.count < Self.aliveMax else {
@@ -34,7 +34,7 @@ public final class PepperRing: Sendable {
             guard let place = places.append(TagKey(pepper.secret), number: pepper.number) else { return false }
             alive.append(pepper)
             if alive.allSatisfy({ $0.number <= pepper.number }) {
-                // Release: whoever reads this place number also sees the key that was put there before.
+                // Release: whoever reads this place number also sees the key written there before.
                 newestPlace.store(place, ordering: .releasing)
             }
             return true
@@ -44,7 +44,7 @@ public final class PepperRing: Sendable {
     /// Whether one more pepper could be added.
     public var hasRoom: Bool { keys.withLock { $0.count < Self.aliveMax && places.hasRoom } }
 
-    /// Takes a pepper away. False when it is not alive or is the newest.
+    /// Retires a pepper. False when it is not in use or is the newest.
     public func retire(_ number: UInt16) -> Bool {
         keys.withLock { alive in
             guard let index = alive.firstIndex(where: { $0.number == number }),
@@ -56,13 +56,13 @@ public final class PepperRing: Sendable {
         }
     }
 
-    /// The numbers alive, in ascending order.
+    /// The numbers in use, in ascending order.
     public var numbers: [UInt16] { keys.withLock { $0.map(\.number).sorted() } }
 
-    /// The peppers alive.
+    /// The peppers in use.
     public var peppers: [Pepper] { keys.withLock { $0 } }
 
-    /// Where the newest pepper is: what new tags are made with.
+    /// The place of the newest pepper, under which new tags are made.
     @inline(__always)
     public var newest: PepperPlace {
         // Acquire: pairs with the release in `add`.
@@ -70,7 +70,7 @@ public final class PepperRing: Sendable {
         return PepperPlace(index: place, number: places.number(at: place))
     }
 
-    /// Where the pepper of that number is; nil when it is not alive.
+    /// The place of the pepper with that number; nil when it is not in use.
     public func place(of number: UInt16) -> PepperPlace? {
         guard let index = places.index(of: number) else { return nil }
         return PepperPlace(index: index, number: number)
@@ -81,7 +81,7 @@ public final class PepperRing: Sendable {
         places.tag(of: block, at: place.index)
     }
 
-    /// Makes the tags of the two blocks of a batch from `first`, which is even, under the pepper at that place.
+    /// Computes the tags of two blocks of a batch, from the even index `first` on, under the pepper at that place.
     public func makeTwo(of batch: inout TagBatch, from first: Int, at place: PepperPlace) {
         places.makeTwo(of: &batch, from: first, at: place.index)
     }

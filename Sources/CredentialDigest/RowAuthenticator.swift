@@ -1,14 +1,14 @@
 import CredentialModel
 
-// SipHash (Aumasson and Bernstein, 2012) with one round for each word and three at the end, and a result of 128 bits, as its
-// authors' reference implementation defines it. Fewer rounds than the usual 2-4 are enough here: nobody learns the code of a
-// row of his choice, and nobody can try one without writing the store's file. It is not a hash for tags.
+// SipHash (Aumasson and Bernstein, 2012) with one round per word, three final rounds and a 128-bit result, as in its
+// authors' reference implementation. Fewer rounds than the usual 2-4 suffice: nobody learns the code of a row of their
+// choice, and nobody can try one without writing the store's file. It must not be used for tags.
 //
-// Of the 16 bytes a row keeps the first eight. A damaged row passes by chance once in 2^64 reads; whoever can write the file
-// but has no pepper file is right once in 2^64 tries, each of which is a refused read and a line in the log. Eight bytes more
-// would cost each row 5 % of its size.
+// A row keeps the first eight of the 16 bytes. A damaged row passes by chance once in 2^64 reads. Whoever can write the file
+// but has no pepper file succeeds once in 2^64 tries, each of which is a refused read and a line in the log. Eight more
+// bytes would enlarge each row by 5 %.
 
-/// The state of a SipHash with a result of 128 bits.
+/// The state of a SipHash with a 128-bit result.
 struct SipHash {
     private var v0: UInt64
     private var v1: UInt64
@@ -44,7 +44,7 @@ struct SipHash {
         v0 ^= word
     }
 
-    /// Absorbs bytes as words in memory order; the last is filled up with zeros.
+    /// Absorbs bytes as words in memory order; the last word is padded with zeros.
     @inline(__always)
     mutating func absorb(padding bytes: RawSpan) {
         var offset = 0
@@ -55,7 +55,7 @@ struct SipHash {
         if offset < bytes.byteCount { absorb(bytes.paddedWord64(at: offset)) }
     }
 
-    /// The first eight bytes of the result, after the last word, which has the length.
+    /// The first eight bytes of the result, after the last word, which contains the length.
     @inline(__always)
     mutating func firstHalf(rounds: Int = 3) -> UInt64 {
         v2 ^= 0xEE
@@ -63,7 +63,7 @@ struct SipHash {
         return v0 ^ v1 ^ v2 ^ v3
     }
 
-    /// The other eight.
+    /// The last eight bytes of the result.
     mutating func secondHalf(rounds: Int = 3) -> UInt64 {
         v1 ^= 0xDD
         for _ in 0..<rounds { round() }
@@ -85,11 +85,11 @@ struct SipHash {
     }
 }
 
-/// Makes the codes by which a store's rows are known to be its own and undamaged.
+/// Computes the codes that prove that a store's rows are its own and undamaged.
 ///
-/// A code is the first eight bytes of SipHash-1-3-128 over the table's number, the key and the row, under a key that is
-/// derived from the lookup secret. So a row counts only in its own place: at another key or in another table its code is
-/// wrong. An earlier version of the same row has a right code; see the security model.
+/// A code is the first eight bytes of SipHash-1-3-128 over the table's number, the key and the row, under a key derived from
+/// the lookup secret. So a row is valid only in its own place: under another key or in another table its code is wrong. An
+/// earlier version of the same row has a valid code; see the security model.
 public struct RowAuthenticator: Sendable, CustomStringConvertible, CustomReflectable {
     private let key0: UInt64
     private let key1: UInt64
@@ -117,7 +117,7 @@ public struct RowAuthenticator: Sendable, CustomStringConvertible, CustomReflect
         return Self.finish(&state, keyBytes: key.byteCount, rowBytes: row.byteCount)
     }
 
-    /// One word has both lengths, so that no two rows make the same words.
+    /// One word contains both lengths, so that no two rows produce the same words.
     @inline(__always)
     private func begin(table: UInt8, keyBytes: Int, rowBytes: Int) -> SipHash {
         var state = SipHash(key0, key1)
@@ -126,7 +126,7 @@ public struct RowAuthenticator: Sendable, CustomStringConvertible, CustomReflect
         return state
     }
 
-    /// The message is whole words, so its last block has nothing but its length modulo 256.
+    /// The message is whole words, so its last block contains only its length modulo 256.
     @inline(__always)
     private static func finish(_ state: inout SipHash, keyBytes: Int, rowBytes: Int) -> UInt64 {
         let words = 1 &+ (keyBytes &+ 7) >> 3 &+ (rowBytes &+ 7) >> 3

@@ -3,13 +3,13 @@ internal import COpenSSL
 public import CredentialModel
 internal import Glibc
 
-/// Room for some credentials: the texts as they were presented, the blocks made of them, and their tags, which are made two
-/// at a time.
+/// Buffers for several credentials: their presented texts, the blocks made from them, and their tags, computed two at a
+/// time.
 ///
-/// SHA-256 is a chain in which each round waits for the one before; two chains at once use the gaps of each other, and take
-/// about 0.7 of the time of two in turn. Keep one of these per thread.
+/// In SHA-256 each round waits for the previous one. Two hashes at once fill each other's gaps and take about 0.7 of the
+/// time of two in sequence. Keep one per thread.
 @safe public struct TagBatch: ~Copyable {
-    /// Credentials that there is room for.
+    /// Most credentials in a batch.
     public static var capacity: Int { 16 }
 
     // SAFETY: both point to `capacity` elements from init to deinit, all of them initialised.
@@ -39,7 +39,7 @@ internal import Glibc
     }
 
     deinit {
-        // Both hold secrets.
+        // Blocks and texts contain secrets.
         // SAFETY: `capacity` elements of plain bytes, which nobody uses any more.
         unsafe OPENSSL_cleanse(blocks, Self.capacity * MemoryLayout<TagBlock>.stride)
         // SAFETY: as above.
@@ -52,13 +52,13 @@ internal import Glibc
         unsafe codes.deallocate()
     }
 
-    /// Copies a text to a place, at most ``textBytesMax`` of its bytes.
-    /// - Returns: bytes copied.
+    /// Copies at most ``textBytesMax`` bytes of a text to an index.
+    /// - Returns: the number of bytes copied.
     @inline(__always)
     public mutating func setText(_ index: Int, _ text: RawSpan) -> Int32 {
         precondition(index >= 0 && index < Self.capacity)
         let count = min(text.byteCount, Self.textBytesMax)
-        // SAFETY: both sides have `count` bytes; the text is somebody else's memory, since this is being changed.
+        // SAFETY: both sides have `count` bytes; the text cannot be part of this batch, which is being modified.
         unsafe text.withUnsafeBytes { from in
             // SAFETY: as above; a span of 0 bytes may have no address.
             if let from = from.baseAddress { unsafe memcpy(texts + index * Self.textBytesMax, from, count) }
@@ -66,21 +66,21 @@ internal import Glibc
         return Int32(truncatingIfNeeded: count)
     }
 
-    /// Calls `use` with the first `count` bytes at a text's place.
+    /// Calls `use` with the first `count` bytes of the text at an index.
     public func withText<Value, Failure: Error>(
         _ index: Int, count: Int, _ use: (RawSpan) throws(Failure) -> Value
     ) throws(Failure) -> Value {
         precondition(index >= 0 && index < Self.capacity && count >= 0 && count <= Self.textBytesMax)
-        // SAFETY: checked against the bounds, and initialised; a span cannot escape `use`.
+        // SAFETY: checked against the bounds, and initialised; the span cannot escape `use`.
         return try use(unsafe UnsafeRawBufferPointer(start: texts + index * Self.textBytesMax, count: count).bytes)
     }
 
-    /// Puts a credential's block and its text, of as many bytes as our own credentials have, at a place.
+    /// Stores a credential's block and its text, which has the length of a native credential.
     public mutating func set(_ index: Int, _ block: TagBlock, of text: RawSpan) {
         precondition(index >= 0 && index < Self.capacity && text.byteCount == CredentialFormat.byteCount)
         // SAFETY: both sides have as many bytes, checked above.
         unsafe text.withUnsafeBytes { text in
-            // SAFETY: as above. A count that the compiler knows needs no call.
+            // SAFETY: as above. A constant count avoids a function call.
             _ = unsafe memcpy(
                 texts + index * Self.textBytesMax, text.baseAddress.unsafelyUnwrapped, CredentialFormat.byteCount)
         }
@@ -88,7 +88,7 @@ internal import Glibc
         unsafe blocks[index] = block
     }
 
-    /// The tag of the block at a place, once it has been made.
+    /// The tag of the block at an index, once computed.
     @inline(__always)
     public func tag(_ index: Int) -> Tag {
         precondition(index >= 0 && index < Self.capacity)
@@ -97,7 +97,7 @@ internal import Glibc
         return Tag(code.first.x, code.first.y, code.second.x, code.second.y)
     }
 
-    /// Makes the tags of the two blocks from `index`, which is even.
+    /// Computes the tags of two blocks, from the even `index` on.
     @inline(__always)
     mutating func makeTwo(from index: Int, _ inner: HashState, _ outer: HashState) {
         precondition(index >= 0 && index & 1 == 0 && index < Self.capacity)
@@ -113,7 +113,7 @@ internal import Glibc
         }
         var inner = inner.state
         var outer = outer.state
-        // SAFETY: checked above, and the capacity is even; a block is four vectors in a row in Swift as it is in C.
+        // SAFETY: checked above, and the capacity is even; a block is four consecutive vectors in Swift and in C.
         unsafe cs_hmac_sha256_two(
             &inner, &outer, UnsafeRawPointer(blocks + index).assumingMemoryBound(to: cs_block.self), codes + index)
     }

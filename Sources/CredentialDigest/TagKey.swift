@@ -3,8 +3,8 @@ public import CredentialModel
 
 /// A pepper as SHA-256 states: the inner and the outer pad are hashed once, so that a tag costs two compressions.
 ///
-/// HMAC (RFC 2104 §4) is `H(K ⊕ opad ‖ H(K ⊕ ipad ‖ message))`. Both pads fill one block each; their states are saved.
-/// The states are as secret as the key: they do not print themselves.
+/// HMAC (RFC 2104 §4) is `H(K ⊕ opad ‖ H(K ⊕ ipad ‖ message))`. Each pad fills one block; the states after them are stored.
+/// The states are as secret as the key and do not print themselves.
 public struct TagKey: Sendable, CustomStringConvertible, CustomReflectable {
     private let inner: HashState
     private let outer: HashState
@@ -34,13 +34,13 @@ public struct TagKey: Sendable, CustomStringConvertible, CustomReflectable {
         inner.authenticating(block, outer)
     }
 
-    /// The tags of the two blocks of a batch from `index`, which is even.
+    /// Computes the tags of two blocks of a batch, from the even `index` on.
     @inline(__always)
     public func makeTwo(of batch: inout TagBatch, from index: Int) {
         batch.makeTwo(from: index, inner, outer)
     }
 
-    /// The same by libcrypto, whatever this processor has; for tests.
+    /// The same with libcrypto, whatever this processor supports; for tests.
     func tagByLibrary(of block: borrowing TagBlock) -> Tag {
         inner.authenticatingByLibrary(block, outer)
     }

@@ -1,7 +1,7 @@
 /// Bounds-checked loads of plain integers.
 ///
-/// The standard library marks every load from a raw span as unsafe, since it could be asked for any type. Integers have
-/// no invalid bit patterns and the offset is checked, so these are safe; they are the only such marks in this module.
+/// The standard library marks every load from a raw span as unsafe, because the type could be any. Integers have no invalid
+/// bit patterns and the offset is checked, so these are safe.
 extension RawSpan {
     /// The byte at `offset`.
     @inlinable @inline(__always)
@@ -31,7 +31,7 @@ extension RawSpan {
         unsafe unsafeLoadUnaligned(fromByteOffset: offset, as: UInt64.self)
     }
 
-    /// Up to eight bytes at `offset` as ``word64(at:)``, with zeros for those behind the end.
+    /// Up to eight bytes at `offset` as ``word64(at:)``, with zeros beyond the end.
     @inlinable @inline(__always)
     public func paddedWord64(at offset: Int) -> UInt64 {
         if offset &+ 8 <= byteCount { return word64(at: offset) }
@@ -81,7 +81,7 @@ extension Array where Element == UInt8 {
         append(word32: UInt32(truncatingIfNeeded: value >> 32))
     }
 
-    /// Appends an integer most significant byte first, so that byte order is numeric order.
+    /// Appends an integer in big-endian order, so that byte order is numeric order.
     public mutating func append(bigEndian value: UInt64) {
         for shift in stride(from: 56, through: 0, by: -8) { append(UInt8(truncatingIfNeeded: value >> UInt64(shift))) }
     }
@@ -94,7 +94,7 @@ extension Array where Element == UInt8 {
         @_lifetime(borrow self)
         get {
             let elements = span
-            // SAFETY: marked unsafe for types with padding, which UInt8 has not; the result depends on `self` as declared.
+            // SAFETY: unsafe only for types with padding; UInt8 has none. The result depends on `self` as declared.
             let bytes = unsafe elements.bytes
             return unsafe _overrideLifetime(bytes, borrowing: self)
         }

@@ -1,10 +1,10 @@
-/// Names that were probably meant when one was mistyped.
+/// Suggests names that were probably meant by a mistyped one.
 public enum NearNames {
     /// - Parameters:
-    ///   - text: what was written.
-    ///   - countMax: names that are returned at most, the nearest first.
-    /// - Returns: those of `names` that few edits away from `text`, whatever their case: one for up to four characters, two for
-    ///   up to eight, else three.
+    ///   - text: the mistyped name.
+    ///   - countMax: most names to return, nearest first.
+    /// - Returns: the `names` within a few edits of `text`, ignoring case: one edit for up to four bytes, two for up to
+    ///   eight, else three.
     public static func nearest(
         to text: String, among names: some Sequence<String>, countMax: Int = 3
     ) -> [String] {
@@ -14,7 +14,7 @@ public enum NearNames {
     }
 }
 
-/// The same for names that come one by one, of which there may be millions.
+/// The same for names that are supplied one by one, possibly millions.
 public struct NearNameSearch: Sendable {
     private let wanted: [UInt8]
     private let editsMax: Int
@@ -36,10 +36,10 @@ public struct NearNameSearch: Sendable {
         if best.count > countMax { best.removeLast() }
     }
 
-    /// The nearest first.
+    /// Nearest first.
     public var found: [String] { best.map(\.name) }
 
-    /// Insertions, deletions, substitutions and swaps of neighbours (optimal string alignment); nil for more than `max`.
+    /// Insertions, deletions, substitutions and transpositions (optimal string alignment); nil for more than `max`.
     private static func edits(_ a: [UInt8], _ b: [UInt8], max: Int) -> Int? {
         var beforeLast = [Int](repeating: 0, count: b.count + 1)
         var last = Array(0...b.count)

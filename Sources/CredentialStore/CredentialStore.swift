@@ -4,25 +4,25 @@ public import LMDB
 import RecordCache
 import Synchronization
 
-/// The one owner of a store's folder: its tables, its writer thread and what its readers share.
+/// The single owner of a store's folder: its tables, its writer thread and the state that its readers share.
 ///
-/// Mutations go through ``write(creates:_:)``. When it returns, the commit is durable and every reader of this process
-/// knows. Readers are made with ``makeReader()``, one per thread.
+/// Mutations go through ``write(creates:_:)``. When it returns, the commit is durable and visible to every reader of this
+/// process. Make one reader per thread with ``makeReader()``.
 public final class CredentialStore: Sendable {
     public let directory: String
     public let vendor: Vendor
-    /// Differs for each life of the data: a restored backup is another incarnation.
+    /// Changes when the data is restored from a backup.
     public let incarnation: UInt64
-    /// The first incarnation of the data: what it shares with its backups and with nothing else.
+    /// The first incarnation of the data, which it shares only with its backups.
     public let origin: UInt64
     public let published: Published
     public let peppers: PepperRing
     /// Keys the aliases of imported credentials.
     public let lookup: TagKey
-    /// What credentials can be imported by.
+    /// The schemes by which credentials can be imported.
     public let foreignSchemes: ForeignSchemes
     public let clock: TrustedClock
-    /// Reads of this process that met a damaged row.
+    /// Reads of this process that found a damaged row.
     public var damage: DamageLog { schema.damage }
     /// When credentials were last accepted.
     public let uses = UseLog()
@@ -36,13 +36,13 @@ public final class CredentialStore: Sendable {
     private let commit: GroupCommit
     private let thread: BatchThread<Mutation>
     private let closed = Atomic<Bool>(false)
-    /// Up to here the sweep need not look for tokens that are in no index: what is left there is in one, or damaged.
+    /// The sweep need not look for unindexed tokens up to this id: those that remain are indexed or damaged.
     let sweptTokens = Atomic<UInt64>(0)
     let forecast = FillForecast()
 
-    /// Mutations that may wait for the writer thread.
+    /// Most mutations that can wait for the writer thread.
     private static let queueCapacity = 65_536
-    /// Mutations in one commit.
+    /// Most mutations in one commit.
     private static let batchMax = 4_096
 
     init(opened: OpenedStore, options: StoreOptions) throws(StoreFailure) {
@@ -72,29 +72,29 @@ public final class CredentialStore: Sendable {
         }
     }
 
-    /// Whether a commit failed with unknown outcome: the process must end.
+    /// Whether a commit failed with unknown outcome: the process must exit.
     public var hasFailed: Bool { commit.hasFailed }
 
-    /// Ends all writing when the path no longer leads to the open files, and tells the process as for any other end. Call it
-    /// once a second; each commit looks as well.
+    /// Stops all writing and reports a fatal failure when the path no longer leads to the open files. Call it once a second;
+    /// each commit checks it too.
     public func requireInPlace() {
         if !isClosed, !environment.isInPlace { commit.fail(.displaced(directory: directory)) }
     }
 
-    /// Mutations that wait for the writer thread now.
+    /// Mutations now waiting for the writer thread.
     public var waitingMutations: Int { thread.waiting }
 
-    /// What the writer thread has done.
+    /// Counters of the writer thread.
     public var commits: CommitCounters { commit.commits }
 
-    /// Runs a mutation on the writer thread and returns when it is durable and every reader knows.
+    /// Runs a mutation on the writer thread and returns when it is durable and visible to every reader.
     ///
-    /// Many mutations share one commit. The body may run more than once, since a transaction may have to be run again; it
-    /// must check before its first write and read whatever it relies on inside.
+    /// Many mutations share one commit. The body may run more than once, because a transaction may have to be repeated. It
+    /// must do its checks before its first write, and must read inside the transaction whatever it relies on.
     /// - Parameters:
-    ///   - creates: whether the mutation adds rows; those are refused when the map or the disk runs full.
-    ///   - inBackground: whether nobody waits for it. Whatever somebody waits for overtakes it, so a long work goes in pieces
-    ///     (``StoreWriter/beginPiece()``), each in a mutation of its own.
+    ///   - creates: whether the mutation adds rows; those are refused when the map or the disk is nearly full.
+    ///   - inBackground: whether no caller waits for it. Foreground mutations overtake it, so long work must be split into
+    ///     pieces (``StoreWriter/beginPiece()``), each in its own mutation.
     /// - Throws: what the body throws, or ``StoreFailure``.
     public func write<Value: Sendable>(
         creates: Bool, inBackground: Bool = false,
@@ -105,7 +105,7 @@ public final class CredentialStore: Sendable {
         }
     }
 
-    /// The same for callers without `async`: `completion` runs on the writer thread, after the acknowledgement's conditions hold.
+    /// The same without `async`: `completion` runs on the writer thread, once the change is durable and visible.
     public func submit<Value: Sendable>(
         creates: Bool, inBackground: Bool = false,
         _ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Value,
@@ -128,7 +128,7 @@ public final class CredentialStore: Sendable {
         if !isTaken { completion(.failure(hasFailed || isClosed ? StoreFailure.closed : .busy)) }
     }
 
-    /// Offers a mutation that may be dropped: nobody waits, and a busy queue does not take it.
+    /// Offers a mutation that may be dropped: no caller waits for it, and a busy queue does not accept it.
     public func offer(_ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Void) {
         _ = thread.submitIfIdle(Mutation(creates: true, since: nil, apply: body, finish: { _ in }))
     }
@@ -140,21 +140,21 @@ public final class CredentialStore: Sendable {
         try StoreReader(environment: environment, schema: schema)
     }
 
-    /// Waits until everything accepted is durable, then lets the folder go.
+    /// Waits until everything accepted is durable, then releases the folder.
     @available(*, noasync)
     public func close() {
         closed.store(true, ordering: .releasing)
         thread.close()
-        // From here on another process may revoke what this one's readers hold copies of.
+        // From here on another process may revoke credentials of which this one still has copies.
         published.cache.close()
         published.liveIDs.close()
-        // Fails only while a transaction of another thread runs; the process's end closes it then.
+        // Fails only while another thread has a transaction open; then the environment is closed when the process ends.
         try? environment.close()
         lock.release()
     }
 }
 
-/// Carries a mutation's value from the transaction to its acknowledgement. A run that is repeated replaces it.
+/// Carries a mutation's value from the transaction to its acknowledgement. Repeating the mutation replaces it.
 private final class ResultBox<Value: Sendable>: Sendable {
     private let value = Mutex<Value?>(nil)
 

@@ -1,6 +1,6 @@
 import LMDB
 
-/// Runs a piece of LMDB work and gives its failure the store's name.
+/// Runs LMDB work and converts its errors to ``StoreFailure``.
 func naming<Value>(_ body: () throws -> Value) throws(StoreFailure) -> Value {
     do {
         return try body()

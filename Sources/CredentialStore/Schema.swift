@@ -2,27 +2,27 @@ import CredentialDigest
 import CredentialModel
 import LMDB
 
-/// The tables of a store and the version of their form.
+/// The tables of a store and the version of their layout.
 ///
 /// ```
 /// credentials  id                       → header, tag, claims          (integer keys)
 /// tokens       id                       → the same, of access tokens   (integer keys)
 /// aliases      HMAC of a foreign key    → id                           (16 bytes)
 /// journal      journal number           → event                        (integer keys)
-/// expiry       time ‖ id                → nothing                      (big-endian)
+/// expiry       time ‖ id                → kind                         (big-endian)
 /// owners       owner ‖ 0 ‖ id           → nothing
 /// interned     kind ‖ number            → text
 /// clients      client number            → definition                   (integer keys)
 /// watermarks   kind ‖ owner or number   → journal number, issued before
-/// consents     subject ‖ 0 ‖ client     → when, and which scopes
-/// audit        its own number           → who did what                 (integer keys)
+/// consents     subject ‖ 0 ‖ client     → time and scopes
+/// audit        entry number             → who did what                 (integer keys)
 /// uses         id                       → when last accepted           (integer keys)
-/// requests     hash of Idempotency-Key  → what the request made
+/// requests     hash of Idempotency-Key  → ids of what it created
 /// meta         name                     → value
 /// ```
 ///
-/// Rows of `expiry`, `owners`, `uses`, `requests` and `audit` are plain values: no verdict depends on the first four, and the
-/// audit log is a chain of its own. All other tables are ``AuthenticatedTable``s.
+/// Rows of `expiry`, `owners`, `uses`, `requests` and `audit` are plain values: no verdict depends on the first four, and
+/// the audit log has its own hash chain. All other tables are ``AuthenticatedTable``s.
 struct Schema: Sendable {
     /// The version that this code reads and writes.
     static let version: UInt64 = 5
@@ -44,8 +44,8 @@ struct Schema: Sendable {
     let meta: AuthenticatedTable
     let damage: DamageLog
 
-    /// The version that a store was written with; 0 when it does not say. Looked at before any other table: another
-    /// version may have others.
+    /// The version that a store was written with; 0 when it has none. Read before any other table, because another version
+    /// may have other tables.
     static func version(
         of environment: Environment, in transaction: borrowing WriteTransaction
     ) throws(LMDBError) -> UInt64 {
@@ -64,7 +64,7 @@ struct Schema: Sendable {
         }
     }
 
-    /// Opens all tables of an environment without the right to write, which must have this schema.
+    /// Opens all tables of an environment read-only. The environment must have this schema.
     @available(*, noasync)
     init(following environment: Environment, lookup: TagKey) throws {
         let meta = try environment.openDatabase("meta", keys: .bytes)
@@ -103,8 +103,8 @@ struct Schema: Sendable {
         meta = try table(.meta, .bytes)
     }
 
-    /// Where a credential of a kind lies. Access tokens have a table of their own: their ids go up with time, and only at the
-    /// end of a table are rows appended that fill its pages.
+    /// The table for credentials of a kind. Access tokens have their own: their ids rise with time, so rows are appended at
+    /// the end of the table and fill its pages.
     @inline(__always)
     func table(of kind: CredentialKind) -> AuthenticatedTable { kind == .accessToken ? tokens : credentials }
 
@@ -121,7 +121,7 @@ struct Schema: Sendable {
     }
 }
 
-/// Keys of composite tables. Numbers stand most significant byte first, so that byte order is their order.
+/// Keys of composite tables. Numbers are big-endian, so that they sort in numeric order.
 enum TableKey {
     static func expiry(_ time: UnixSeconds, _ id: CredentialID) -> [UInt8] {
         var key: [UInt8] = []
@@ -130,7 +130,7 @@ enum TableKey {
         return key
     }
 
-    /// Everything of one owner: a zero byte, which no owner holds, ends the text.
+    /// The prefix of one owner's keys: the text, ended by a zero byte, which no owner contains.
     static func ownerPrefix(_ owner: [UInt8]) -> [UInt8] {
         owner + [0]
     }
@@ -147,7 +147,7 @@ enum TableKey {
         return key
     }
 
-    /// The number that stands in the last eight bytes of a key.
+    /// The number in the last eight bytes of a key.
     static func lastNumber(_ key: RawSpan) -> UInt64? {
         guard key.byteCount >= 8 else { return nil }
         return key.word64(at: key.byteCount - 8).byteSwapped

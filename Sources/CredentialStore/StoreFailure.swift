@@ -14,55 +14,55 @@ public enum StoreFailure: Error, Equatable, Sendable, CustomStringConvertible {
     case schemaTooOld(found: UInt64, known: UInt64)
     /// The store belongs to another vendor than the one asked for.
     case otherVendor(found: String, asked: String)
-    /// A pepper that records need is not in the pepper file.
+    /// A pepper that records need is missing from the pepper file.
     case pepperMissing(number: UInt16)
     /// A pepper in the file is not the one that records were made with.
     case pepperDiffers(number: UInt16)
     /// The lookup secret in the file is not the one that aliases were made with.
     case lookupSecretDiffers
-    /// Keys were imported as HMACs under a key that is not in the pepper file.
+    /// Keys were imported as HMACs under a key that is missing from the pepper file.
     case hmacKeyMissing(name: String)
     /// The HMAC key of that name in the pepper file is not the one that keys were imported under.
     case hmacKeyDiffers(name: String)
-    /// The map has no room for what creates; revocations still have.
+    /// The map has no room for creates; revocations still have.
     case full(usedPercent: Int)
     /// The path no longer leads to the files that are open.
     case displaced(directory: String)
-    /// The disk has no space for what creates. What takes away has space of its own, as long as that lasts.
+    /// The disk has no space for creates. Revocations use space that is reserved for them, while it lasts.
     case diskFull(directory: String)
-    /// The system did not let a transaction be written. Nothing of it is left, and readers are not concerned.
+    /// The system refused to write a transaction. None of it remains, and readers are not affected.
     case writeFailed(directory: String, LMDBError)
-    /// The map ran full while a backup was written, whose snapshot needs old pages.
+    /// The map ran full during a backup, whose snapshot holds old pages.
     case backupGaveWay
-    /// More writes wait than the queue may hold.
+    /// More writes are waiting than the queue can hold.
     case busy
     /// The store is shutting down.
     case closed
-    /// A commit failed: whether it took effect is unknown until the store is opened anew.
+    /// A commit failed: whether it took effect is unknown until the store is opened again.
     case outcomeUnknown(LMDBError)
     /// A row does not have the form that this version writes.
     case corrupt(table: String)
-    /// A row is not as it was written, or is missing. The row is named by a public id or number.
+    /// A row is not as it was written, or is missing. It is named by a public id or number.
     case damaged(table: String, row: String)
-    /// A file that is to be restored is no store.
+    /// A file to be restored is not a store.
     case notABackup(path: String)
-    /// The file that is to be restored lacks its end.
+    /// The file to be restored is truncated.
     case cutShort
-    /// A list of revocations that another store made.
+    /// A list of revocations from another store.
     case otherStoresRevocations
-    /// A copy was checked before it took a store's place, and something in it is wrong.
+    /// A copy was checked before it replaced a store, and has faults.
     case unsound(findings: Int, first: String)
     /// The interned numbers of a kind are used up.
     case internedExhausted
-    /// Another store took the place of the one that is followed.
+    /// The store that this process follows has been replaced by another.
     case replaced(directory: String)
-    /// The store that is followed has something new that is taken up at the start only.
+    /// The followed store has something new that is only read when it is opened.
     case outgrown(by: String)
     case lmdb(LMDBError)
     case file(FileError)
     /// The pepper file cannot be used.
     case pepperFile(reason: String)
-    /// Something that no code here throws.
+    /// A failure that no code here throws.
     case unexpected(String)
 
     public var description: String {

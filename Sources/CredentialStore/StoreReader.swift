@@ -2,9 +2,9 @@ import CredentialDigest
 public import CredentialModel
 import LMDB
 
-/// One thread's way to read rows: a read transaction of its own, renewed for each read and reset after it.
+/// One thread's way to read rows: it owns a read transaction that is renewed for each read and reset after it.
 ///
-/// Not to be used by two threads at once.
+/// Must not be used by two threads at once.
 public final class StoreReader: @unchecked Sendable {
     private let reader: Reader
     private let credentials: AuthenticatedTable
@@ -23,14 +23,14 @@ public final class StoreReader: @unchecked Sendable {
         case absent
         /// The record as of the transaction with this id.
         case found(stamp: UInt64)
-        /// There is a row, and it is not as it was written.
+        /// There is a row, but it is not as it was written.
         case damaged(StoreFailure)
     }
 
     /// Reads the record of a credential without allocating.
     /// - Parameters:
-    ///   - kind: what was presented: an id of another kind is absent.
-    ///   - longOwner: takes the owner's bytes if there are more than the record holds.
+    /// - kind: the presented kind: an id of another kind is absent.
+    /// - longOwner: receives the owner's bytes if there are more than the record holds.
     /// - Throws: ``StoreFailure/lmdb(_:)`` when the store cannot answer. An unknown id is an outcome, not an error.
     public func read(
         _ id: CredentialID, _ kind: CredentialKind, into record: inout CredentialRecord, longOwner: inout [UInt8]
@@ -62,8 +62,8 @@ public final class StoreReader: @unchecked Sendable {
         }
     }
 
-    /// The id that an imported credential goes by; nil when it was never imported.
-    /// - Throws: ``StoreFailure/damaged(table:row:)``: that is no unknown key.
+    /// The id of an imported credential; nil when it was never imported.
+    /// - Throws: ``StoreFailure/damaged(table:row:)`` for a damaged row, which is not the same as an unknown key.
     public func alias(_ key: RawSpan) throws(StoreFailure) -> CredentialID? {
         let id: CredentialID??
         do {

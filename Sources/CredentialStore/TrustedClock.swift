@@ -2,17 +2,17 @@ internal import CMachine
 public import CredentialModel
 import Synchronization
 
-/// The wall clock, held against the machine's boot clock.
+/// The wall clock, checked against the machine's boot clock.
 ///
-/// Expiry must not be undone by setting a clock back, and nothing must be deleted because a clock was set far ahead. The
-/// boot clock counts seconds that nobody can set, so the difference of the two shows every step:
+/// Setting the clock back must not undo expiry, and nothing must be deleted because the clock was set far ahead. Nobody can
+/// set the boot clock, so a change of the difference between the two reveals every step:
 ///
-/// - a step back is ignored: time goes on from where it was, and what had expired stays expired;
-/// - a step ahead of up to a minute is taken over as a correction;
-/// - a further step ahead counts for verdicts while it lasts (they fail closed), but it is not kept: the sweep pauses and
-///   the mark that survives a restart is not moved.
+/// - a step back is ignored: time continues from where it was, and what had expired stays expired;
+/// - a step ahead of up to a minute is accepted as a correction;
+/// - a larger step ahead applies to verdicts while it lasts (they fail closed), but is not stored: the sweep pauses, and the
+///   mark that survives a restart does not move.
 public final class TrustedClock: Sendable {
-    /// Seconds that the wall clock may step ahead at once and still be believed.
+    /// The largest step ahead of the wall clock, in seconds, that is accepted.
     public static let stepSecondsMax: Int64 = 60
 
     /// Both clocks at one instant, in seconds.
@@ -25,7 +25,7 @@ public final class TrustedClock: Sendable {
             self.boot = boot
         }
 
-        /// The machine's clocks now.
+        /// The machine's current clocks.
         public static var current: Reading { Reading(wall: cs_wall_seconds(), boot: cs_boot_seconds()) }
     }
 
@@ -37,7 +37,7 @@ public final class TrustedClock: Sendable {
         offset = Atomic(max(reading.wall, mark?.rawValue ?? 0) - reading.boot)
     }
 
-    /// The time that verdicts are made at.
+    /// The time to use for verdicts.
     @inline(__always)
     public func now(_ reading: Reading = .current) -> UnixSeconds {
         let trusted = reading.boot &+ offset.load(ordering: .relaxed)
@@ -46,20 +46,20 @@ public final class TrustedClock: Sendable {
         return UnixSeconds(max(reading.wall, trusted))
     }
 
-    /// The time that a restart may rely on, in units of 2^-32 seconds since the Unix epoch: what ids of access tokens begin
-    /// with. Steps of the wall clock do not show in it, but for the corrections that are believed.
+    /// The time that a restart may rely on, in units of 2^-32 seconds since the Unix epoch. Ids of access tokens begin with
+    /// it. Only accepted corrections of the wall clock affect it.
     public func instant() -> UInt64 {
         let nanoseconds = cs_boot_nanoseconds()
         let seconds = Int64(nanoseconds / 1_000_000_000) &+ offset.load(ordering: .relaxed)
         return UInt64(clamping: seconds) << 32 | (nanoseconds % 1_000_000_000 << 32) / 1_000_000_000
     }
 
-    /// Whether the wall clock stands so far ahead that nothing may be deleted on its word.
+    /// Whether the wall clock is so far ahead that nothing may be deleted because of it.
     public func isAhead(_ reading: Reading = .current) -> Bool {
         reading.wall &- (reading.boot &+ offset.load(ordering: .relaxed)) > Self.stepSecondsMax
     }
 
-    /// The time that a restart may rely on: a far step ahead is not in it.
+    /// The time that a restart may rely on: it excludes large steps ahead.
     public func mark(_ reading: Reading = .current) -> UnixSeconds {
         _ = now(reading)
         return UnixSeconds(reading.boot &+ offset.load(ordering: .relaxed))

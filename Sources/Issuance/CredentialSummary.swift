@@ -2,7 +2,7 @@ public import CredentialModel
 import CredentialStore
 import RecordCache
 
-/// A credential as administration sees it: everything but its secret.
+/// A credential as shown to administration: everything but its secret.
 public struct CredentialSummary: Sendable {
     public enum State: String, Sendable {
         case active
@@ -15,29 +15,29 @@ public struct CredentialSummary: Sendable {
     public var kind: CredentialKind
     public var owner: String
     public var name: String?
-    /// Of the client that it was issued through or belongs to.
+    /// The client through which it was issued or to which it belongs.
     public var clientID: String?
     public var scope: [String]
     public var audience: [String]
     public var networks: [String]
     public var issuedAt: UnixSeconds
-    /// Nil: does not expire.
+    /// Nil if it does not expire.
     public var expiresAt: UnixSeconds?
     public var notBefore: UnixSeconds?
     public var revokedAt: UnixSeconds?
     public var predecessor: CredentialID?
     public var successor: CredentialID?
-    /// When a rotated credential ends, while it still lives.
+    /// When a rotated credential stops working.
     public var sunset: UnixSeconds?
-    /// When it was last accepted, exact to ``UseNotes/intervalSeconds``; nil: never, as far as is known.
+    /// When it was last accepted, accurate to ``UseNotes/intervalSeconds``; nil if never, as far as is known.
     public var lastUsedAt: UnixSeconds?
-    /// Whether it is alive and comes near its end, as the policy has it.
+    /// Whether it is valid but expires soon according to the policy.
     public var expiresSoon: Bool
     public var imported: Bool
     public var state: State
 }
 
-/// A newborn credential with its text, which is not kept anywhere.
+/// A new credential with its text, which is stored nowhere.
 public struct IssuedCredential: Sendable {
     public var summary: CredentialSummary
     public var secret: SecretText

@@ -2,27 +2,27 @@ public import CredentialModel
 import CredentialStore
 import LMDB
 
-/// Why something was not issued, changed or revoked. The message is for the one who asked and holds no secret.
+/// Why something was not issued, changed or revoked. The message is for the caller and contains no secret.
 public enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible {
     /// A field of the request is not acceptable.
     case invalid(field: String, reason: String)
     case unknownCredential
     case unknownClient
-    /// Nothing was ever issued to this owner; others whose names are nearly the same.
+    /// Nothing was ever issued to this owner; `nearest` has owners with similar names.
     case unknownOwner(nearest: [String])
-    /// What the request derives from is revoked or expired.
+    /// The credential or client from which the request derives is revoked or expired.
     case gone(reason: String)
-    /// The request contradicts what is there.
+    /// The request conflicts with the current state.
     case conflict(reason: String)
-    /// Whoever asks lacks a right that this would give away.
+    /// The caller lacks a right that this would grant.
     case forbidden(reason: String)
-    /// The request was answered before: this is what it made.
+    /// The request was executed before: these are its results.
     case repeated(made: [CredentialID])
-    /// The request's Idempotency-Key belongs to another one.
+    /// The request's Idempotency-Key belongs to a different request.
     case requestKeyReused
-    /// The map or the disk is too full for what creates.
+    /// The map or the disk is too full for creates.
     case storeFull(reason: String)
-    /// More writes wait than the queue holds; try again.
+    /// More writes are waiting than the queue can hold; try again.
     case busy
     /// The store cannot answer.
     case unavailable(reason: String)
@@ -47,7 +47,7 @@ public enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible {
 
     public var description: String { message }
 
-    /// Gives whatever a mutation or a read threw its name here.
+    /// Converts any error of a mutation or a read.
     init(_ error: any Error) {
         switch error {
         case let error as IssuanceError: self = error
@@ -64,7 +64,7 @@ public enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Names the field that a list of scopes, audiences or networks was refused for.
+    /// Adds the name of the field whose list of scopes, audiences or networks was refused.
     static func list<Value>(_ field: String, _ body: () throws(ListFault) -> Value) throws(IssuanceError) -> Value {
         do throws(ListFault) {
             return try body()

@@ -4,21 +4,21 @@ public import CredentialStore
 import Dispatch
 import LMDB
 
-/// Brings credentials into being, changes and ends them.
+/// Issues, changes and ends credentials.
 ///
-/// Each operation is one mutation of the store. When it returns, it is durable, and every verifier of this process knows
-/// (the publication contract). What a new credential derives from is read again inside the mutation: a parent that was
-/// revoked while the request waited has no child.
+/// Each operation is one mutation of the store. When it returns, it is durable and visible to every verifier of this process
+/// (publication). What a new credential derives from is read again inside the mutation: nothing is issued from a parent that
+/// was revoked meanwhile.
 public final class Issuer: Sendable {
     public let store: CredentialStore
     public let policy: LifetimePolicy
     public let grantPolicy: GrantPolicy
-    /// Where peppers are added and taken away; nil when the file is not this process's to write.
+    /// The path at which peppers are added and removed; nil when this process must not write the file.
     let pepperPath: String?
-    /// In whose name everything is done.
+    /// On whose behalf everything is done.
     public let authority: Authority
     var actor: AuditActor { authority.actor }
-    /// What is being answered, if it may come twice: it makes something only once.
+    /// The request being answered, if it may be repeated: it creates something only once.
     let repeatable: RepeatableRequest?
 
     public init(
@@ -33,7 +33,7 @@ public final class Issuer: Sendable {
         self.repeatable = repeatable
     }
 
-    /// The same issuer in the name of somebody else.
+    /// The same issuer on behalf of another caller.
     public func acting(as authority: Authority) -> Issuer {
         Issuer(
             store: store, policy: policy, grantPolicy: grantPolicy, pepperPath: pepperPath, authority: authority,
@@ -47,7 +47,7 @@ public final class Issuer: Sendable {
             repeatable: repeatable)
     }
 
-    /// Runs a mutation and names its failures.
+    /// Runs a mutation and converts its errors.
     func mutate<Value: Sendable>(
         creates: Bool,
         _ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Value
@@ -59,7 +59,7 @@ public final class Issuer: Sendable {
         }
     }
 
-    /// Runs a mutation, if whoever asks for it still may when its turn comes.
+    /// Runs a mutation, if the caller is still authorised when its turn comes.
     func write<Value: Sendable>(
         creates: Bool, _ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Value
     ) async throws -> Value {
@@ -71,7 +71,7 @@ public final class Issuer: Sendable {
         }
     }
 
-    /// Runs a long read on a thread of its own, so that it holds up nobody.
+    /// Runs a long read on a separate thread, so that it delays nobody.
     func offThread<Value: Sendable>(
         _ body: @escaping @Sendable (CredentialStore) throws -> Value
     ) async throws(IssuanceError) -> Value {
@@ -93,12 +93,12 @@ public final class Issuer: Sendable {
     }
 }
 
-/// A credential that is made but not yet in the store: its row, and the text for the one who asked.
+/// A credential that is generated but not yet stored: its row, and its text for the caller.
 struct Newborn: Sendable {
     var credential: StoredCredential
     let secret: SecretText
 
-    /// Draws a secret, and an id where none is given, and tags them with the newest pepper. Off the writer thread: drawing takes longest.
+    /// Generates a secret, and an id unless given, and tags them under the newest pepper. Slow, so off the writer thread.
     static func mint(
         _ id: CredentialID = .random(), kind: CredentialKind, store: CredentialStore, owner: [UInt8], name: String?
     ) -> Newborn? {
@@ -112,8 +112,8 @@ struct Newborn: Sendable {
 }
 
 extension Newborn {
-    /// An access token under the id that is next in the order of its table; all others as they are. On the writer thread,
-    /// in the transaction that inserts it: only there is an order.
+    /// For an access token: the same with the next id in the order of its table; other kinds are returned unchanged. Must
+    /// run on the writer thread, in the inserting transaction, because only there the order is known.
     func numbered(
         by writer: StoreWriter, store: CredentialStore, in transaction: borrowing WriteTransaction
     ) throws -> Newborn {
@@ -132,11 +132,11 @@ extension Newborn {
     }
 }
 
-/// The id is taken, or the pepper is no longer the newest: draw again. Nothing was written.
+/// The id is taken, or the pepper is no longer the newest: generate again. Nothing was written.
 struct DrawAgain: Error {}
 
 extension StoreWriter {
-    /// Adds a newborn credential.
+    /// Inserts a new credential.
     func insertNewborn(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws {
         guard try insert(credential, in: transaction) else { throw DrawAgain() }
     }

@@ -1,12 +1,12 @@
-/// How long credentials live, in seconds: what they get when nothing is asked for, and the most that can be asked for.
+/// Lifetimes of credentials in seconds: the default, and the most that a request may ask for.
 public struct LifetimePolicy: Sendable {
-    /// Nil: keys do not expire unless asked to.
+    /// Nil: keys do not expire unless requested.
     public var keySecondsDefault: Int64?
-    /// Nil: any life is allowed, none as well.
+    /// Nil: any lifetime is allowed, including no expiry.
     public var keySecondsMax: Int64?
     public var accessTokenSecondsDefault: Int64
     public var accessTokenSecondsMax: Int64
-    /// How long before its end a key is said to end soon; 0: never.
+    /// How long before its expiry a key is reported as expiring soon; 0 for never.
     public var keyWarningSeconds: Int64
 
     public init(
@@ -20,7 +20,7 @@ public struct LifetimePolicy: Sendable {
         self.keyWarningSeconds = keyWarningSeconds
     }
 
-    /// The life of a key; nil when it does not expire.
+    /// The lifetime of a key; nil when it does not expire.
     func keySeconds(asked: Int64?) throws(IssuanceError) -> Int64? {
         if let asked, asked <= 0 { throw .invalid(field: "expires_in", reason: "must be at least one second") }
         guard let wanted = asked ?? keySecondsDefault else {
@@ -36,7 +36,7 @@ public struct LifetimePolicy: Sendable {
         return wanted
     }
 
-    /// The life of an access token.
+    /// The lifetime of an access token.
     func accessTokenSeconds(asked: Int64?) throws(IssuanceError) -> Int64 {
         let wanted = asked ?? min(accessTokenSecondsDefault, accessTokenSecondsMax)
         guard wanted > 0, wanted <= accessTokenSecondsMax else {

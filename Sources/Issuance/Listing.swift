@@ -1,23 +1,23 @@
 public import CredentialModel
 import CredentialStore
 
-/// Some items, and where to go on.
+/// Some items, and where to continue.
 public struct Page<Item: Sendable>: Sendable {
     public var items: [Item]
-    /// The id to continue after; nil when that was the end.
+    /// The id after which to continue; nil at the end.
     public var next: CredentialID?
 }
 
-/// Which credentials a list is to have; nil and false ask for nothing.
+/// Restricts a list of credentials; nil and false do not restrict.
 public struct CredentialFilter: Sendable {
     public var kind: CredentialKind?
     public var owner: String?
     public var clientID: String?
-    /// Only those that are alive and end before this time.
+    /// Only valid ones that expire before this time.
     public var expiresBefore: UnixSeconds?
     /// Only those that have a successor and still work.
     public var isRotated: Bool
-    /// Only those whose id begins with this, or whose owner or name holds it, whatever its case.
+    /// Only those whose id begins with this, or whose owner or name contains it, ignoring case.
     public var search: String?
 
     public init(
@@ -32,7 +32,7 @@ public struct CredentialFilter: Sendable {
         self.search = search
     }
 
-    /// The parts that can be told from a row.
+    /// Whether a row matches, apart from the owner.
     fileprivate func accepts(
         _ row: StoredCredential, client: UInt32?, in published: Published, at now: UnixSeconds
     ) -> Bool {
@@ -49,10 +49,10 @@ public struct CredentialFilter: Sendable {
 }
 
 extension Issuer {
-    /// Items on one page, at most.
+    /// Most items on one page.
     public static let pageMax = 1_000
 
-    /// A credential of any kind, alive or not; nil when there is none.
+    /// A credential of any kind, valid or not; nil when there is none.
     public func credential(_ id: CredentialID) async throws(IssuanceError) -> CredentialSummary? {
         let found = try await offThread { store -> (StoredCredential, UnixSeconds?)? in
             guard let credential = try store.credential(id) else { return nil }
@@ -61,8 +61,8 @@ extension Issuer {
         return found.map { summary($0.0, lastUsedAt: $0.1) }
     }
 
-    /// Credentials in the order of their ids. The search goes on until the page is full or the time is up; only then may a page
-    /// have fewer than asked for, even none, and still not be the last.
+    /// Credentials in the order of their ids. The search continues until the page is full or the time is up. Only in the
+    /// latter case may a page that is not the last have fewer items than requested, or none.
     public func credentials(
         _ filter: CredentialFilter, after: CredentialID?, limit: Int, within time: Duration = .seconds(2)
     ) async throws(IssuanceError) -> Page<CredentialSummary> {
@@ -81,7 +81,7 @@ extension Issuer {
         let (rows, next, uses) = try await offThread { [client] store in
             let deadline = ContinuousClock.now + time
             var (rows, next) = ([StoredCredential](), after)
-            // In pieces, each in a snapshot of its own, so that a long search pins no pages.
+            // In pieces, each in its own snapshot, so that a long search pins no pages.
             repeat {
                 let piece = try store.credentials(owner: owner, after: next, limit: limit - rows.count) { row in
                     filter.accepts(row, client: client, in: store.published, at: now)

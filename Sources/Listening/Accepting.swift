@@ -3,33 +3,33 @@ public import Logging
 public import NIOCore
 import Synchronization
 
-// Who gets in when not everybody can.
+// Which connections are accepted when resources run out.
 //
-// Two things run out: the file descriptors of the process, and the connections that the settings allow. Neither may let a
-// flood at one address close another. So the descriptors are divided at the start (``DescriptorPlan``), the connections of
-// the data plane among its listeners (``ConnectionShares``), and a listener whose `accept` fails all the same stops for a
-// moment and says why (``AcceptGate``): a socket that stays readable would otherwise wake its event loop again and again.
+// Two things are limited: the file descriptors of the process, and the connections that the settings allow. A flood at one
+// address must not block another. So descriptors are divided at the start (``DescriptorPlan``), and connections of the data
+// plane are divided among its listeners (``ConnectionShares``). A listener whose `accept` still fails pauses briefly and
+// logs the reason (``AcceptGate``), because a socket that stays readable would wake its event loop again and again.
 
 /// How the file descriptors of this process are divided among its listeners.
 public struct DescriptorPlan: Sendable, Equatable {
-    /// Descriptors that the process may have.
+    /// Most descriptors of the process.
     public let limit: Int
-    /// Connections that the listeners of the data plane may have together.
+    /// Most connections of all data plane listeners together.
     public let dataPlaneMax: Int
-    /// Connections that the listener for probes may have.
+    /// Most connections of the listener for probes.
     public let healthMax: Int
-    /// Connections that each listener of the control plane may have.
+    /// Most connections of each control plane listener.
     public let controlMax: Int
 
-    /// Kept back for the store, event loops, logs, files that are read anew, and connections that are closed at once.
+    /// Reserved for the store, event loops, logs, files that are reloaded, and connections that are closed at once.
     private static let reservedMax = 192
-    /// What a listener for probes or of the control plane has if there is enough.
+    /// Connections of the probe listener and of each control plane listener, if there are enough descriptors.
     private static let smallShareMax = 256
 
     /// - Parameters:
-    ///   - limit: descriptors that the process may have.
-    ///   - wanted: connections of the data plane that the settings allow.
-    ///   - controlListeners: how many listeners the control plane has.
+    ///   - limit: most descriptors of the process.
+    ///   - wanted: data plane connections that the settings allow.
+    ///   - controlListeners: number of control plane listeners.
     public init(limit: Int, wanted: Int, controlListeners: Int) {
         self.limit = limit
         let small = max(1, min(Self.smallShareMax, limit / 16))
@@ -40,23 +40,23 @@ public struct DescriptorPlan: Sendable, Equatable {
     }
 
     /// Raises the soft limit to the hard one.
-    /// - Returns: descriptors that the process may have from now on.
+    /// - Returns: the new limit on descriptors.
     public static func raiseLimit() -> Int {
         var limits = rlimit()
-        // SAFETY: the call fills a value of our own.
+        // SAFETY: the call fills a local value.
         guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limits) == 0 else { return 1_024 }
         if limits.rlim_cur < limits.rlim_max {
             var raised = rlimit(rlim_cur: limits.rlim_max, rlim_max: limits.rlim_max)
-            // SAFETY: the call reads a value of our own.
+            // SAFETY: the call reads a local value.
             if unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &raised) == 0 { limits = raised }
         }
         return Int(clamping: limits.rlim_cur)
     }
 }
 
-/// The connections that several listeners may have together.
+/// The connections that several listeners share.
 ///
-/// Half of them is divided evenly: no other listener can take a part of that. The other half is for whoever comes first.
+/// Half of them is divided evenly and reserved for each listener. The other half is first come, first served.
 public final class ConnectionShares: Sendable {
     private struct Taken {
         var byListener: [Int]
@@ -69,7 +69,7 @@ public final class ConnectionShares: Sendable {
 
     /// - Parameters:
     ///   - total: connections of all listeners together.
-    ///   - listeners: how many listeners there are.
+    ///   - listeners: number of listeners.
     public init(total: Int, listeners: Int) {
         ownMax = listeners > 0 ? total / (2 * listeners) : 0
         commonMax = total - ownMax * listeners
@@ -79,7 +79,7 @@ public final class ConnectionShares: Sendable {
     /// Open connections of all listeners.
     public var count: Int { taken.withLock { $0.byListener.reduce(0, +) } }
 
-    /// - Returns: whether a listener may have one connection more; it is counted then.
+    /// - Returns: whether a listener may have one more connection; if so, it is counted.
     public func take(_ listener: Int) -> Bool {
         taken.withLock { taken in
             guard taken.byListener.indices.contains(listener) else { return false }
@@ -92,7 +92,7 @@ public final class ConnectionShares: Sendable {
         }
     }
 
-    /// Gives back what ``take(_:)`` counted.
+    /// Releases a connection that ``take(_:)`` counted.
     public func release(_ listener: Int) {
         taken.withLock { taken in
             guard taken.byListener.indices.contains(listener), taken.byListener[listener] > 0 else { return }
@@ -102,11 +102,11 @@ public final class ConnectionShares: Sendable {
     }
 }
 
-/// Stops accepting for a moment when the system has no descriptors or no memory for another connection.
+/// Stops accepting for a moment when the system has no descriptors or memory for another connection.
 ///
-/// For the pipeline of a listening channel. The channel stays registered for what it cannot take: while `accept` fails, the
-/// event loop would run without a pause. SwiftNIO's `AcceptBackoffHandler` holds back reads that are asked for anew, and the
-/// one that failed is still pending; so automatic reading is turned off, which takes that one back.
+/// For the pipeline of a listening channel. While `accept` fails, the channel stays registered as readable and the event
+/// loop would spin. SwiftNIO's `AcceptBackoffHandler` delays only new reads, and the failed one is still pending. So this
+/// handler turns off automatic reading, which cancels that one.
 public final class AcceptGate: ChannelInboundHandler, RemovableChannelHandler {
     public typealias InboundIn = any Channel
 
@@ -116,7 +116,7 @@ public final class AcceptGate: ChannelInboundHandler, RemovableChannelHandler {
     private var resuming: Scheduled<Void>?
     private var quietUntil = NIODeadline.uptimeNanoseconds(0)
 
-    /// Between two lines about the same.
+    /// Minimum time between two log lines about the same problem.
     private static let quiet = TimeAmount.seconds(60)
 
     /// - Parameter listener: its address, for the log.
@@ -126,9 +126,9 @@ public final class AcceptGate: ChannelInboundHandler, RemovableChannelHandler {
         self.pause = pause
     }
 
-    /// To a channel that listens already, in front of all handlers.
+    /// Adds a gate to a listening channel, before all other handlers.
     public static func add(to channel: any Channel, listener: String, logger: Logger) async {
-        // It fails only where the channel has closed.
+        // Fails only if the channel has closed.
         try? await channel.eventLoop.submit {
             try channel.pipeline.syncOperations.addHandler(
                 AcceptGate(listener: listener, logger: logger), position: .first)
@@ -137,7 +137,7 @@ public final class AcceptGate: ChannelInboundHandler, RemovableChannelHandler {
 
     public func errorCaught(context: ChannelHandlerContext, error: any Error) {
         guard let failure = error as? IOError, Self.isExhaustion(failure.errnoCode) else {
-            // A connection that was reset while it was accepted, or one that could not be set up: it is closed already.
+            // A connection that was reset while being accepted, or that could not be set up: it is already closed.
             return
         }
         warn(failure.errnoCode)

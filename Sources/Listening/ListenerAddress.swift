@@ -1,6 +1,6 @@
 import NetworkAddress
 
-/// Where a server listens and what whoever connects there may do.
+/// Where a server listens, and what clients that connect there may do.
 ///
 /// ```
 /// http://HOST:PORT        https://HOST:PORT        unix:PATH
@@ -16,30 +16,30 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
         case unix(path: String)
     }
 
-    /// Which header set describes the request to judge, where a listener was told.
+    /// Which header set describes the original request, if the listener specifies one.
     public enum OriginalHeaders: String, Sendable {
         case xForwarded = "x-forwarded"
         case xOriginal = "x-original"
     }
 
-    /// Where the original host stands, for a gateway that writes `X-Original-URI`: that set has no field for it.
+    /// The header with the original host, for a gateway that sends `X-Original-URI`, which does not contain it.
     public enum HostField: String, Sendable {
         case xOriginalHost = "x-original-host"
         case host
     }
 
-    /// Where the client's address stands, for a gateway that writes `X-Original-URI`: that set has no field for it.
+    /// The header with the client's address, for a gateway that sends `X-Original-URI`, which does not contain it.
     public enum AddressField: String, Sendable {
         case xForwardedFor = "x-forwarded-for"
         case xRealIP = "x-real-ip"
     }
 
-    /// A part of the control plane that an address may be kept for.
+    /// A part of the control plane to which an address may be restricted.
     public enum ControlPlanePart: String, Sendable {
         case oauth, administration
     }
 
-    /// Why a text is no listener, with what it should be.
+    /// Why a text is not a valid listener, and what it should be.
     public struct Fault: Error, Equatable, Sendable, CustomStringConvertible {
         public let text: String
         public let reason: String
@@ -48,34 +48,34 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
     }
 
     public var transport: Transport
-    /// Whether gRPC is spoken there, and nothing else.
+    /// Whether it serves gRPC, and nothing else.
     public private(set) var isGRPC = false
     /// Permission bits of a Unix socket.
     public var mode: UInt16
-    /// The group that a Unix socket is given; nil leaves the process's own.
+    /// The group of a Unix socket; nil for the process's own.
     public var group: String?
-    /// Whether whoever can open this Unix socket may introspect without a credential.
+    /// Whether anybody who can open this Unix socket may introspect without a credential.
     public var mayIntrospect: Bool
-    /// Whether such a caller may follow the changes.
+    /// Whether such a caller may read the change feed.
     public var mayFollowChanges: Bool
-    /// The audience that such a caller has.
+    /// The audience of such a caller.
     public var audience: String?
     public var originalHeaders: OriginalHeaders?
-    /// The field that the original host is read from, beside ``OriginalHeaders/xOriginal``; nil: none.
+    /// The header with the original host, used with ``OriginalHeaders/xOriginal``; nil for none.
     public private(set) var hostField: HostField?
-    /// The field that the client's address is read from, beside ``OriginalHeaders/xOriginal``; nil: none.
+    /// The header with the client's address, used with ``OriginalHeaders/xOriginal``; nil for none.
     public private(set) var addressField: AddressField?
-    /// The policy that every request is checked by, where nothing else is served.
+    /// The policy that applies to every request; if set, nothing else is served.
     public var authzOnly: String?
-    /// The policy of checks over gRPC that name none.
+    /// The policy for gRPC checks that name none.
     public private(set) var policy: String?
-    /// What an address of the control plane serves; nil: everything.
+    /// What a control plane address serves; nil for everything.
     public var only: ControlPlanePart?
     private let text: String
 
     public var description: String { text }
 
-    /// Reads the text form.
+    /// Parses the text form.
     public init(_ text: String) throws(Fault) {
         func fault(_ reason: String) -> Fault { Fault(text: text, reason: reason) }
         self.text = text
@@ -88,7 +88,7 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
         if address.hasPrefix("unix:") {
             let path = String(address.dropFirst(5))
             guard !path.isEmpty, !path.utf8.contains(0) else { throw fault("a path must follow unix:") }
-            // sockaddr_un holds 108 bytes with the ending zero.
+            // sockaddr_un has room for 108 bytes including the terminating zero.
             guard path.utf8.count <= 107 else { throw fault("a socket's path may have at most 107 bytes") }
             transport = .unix(path: path)
         } else if address.hasPrefix("https://") {
@@ -169,7 +169,7 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
         return (String(host), port)
     }
 
-    /// Whether only this machine can reach it: a Unix socket, or a loopback address.
+    /// Whether only this machine can reach it: a Unix socket or a loopback address.
     public var isLocal: Bool {
         switch transport {
         case .unix: true
@@ -185,7 +185,7 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
-    /// Whether both cannot be opened: one socket file, or one port of one address, `0.0.0.0` and `::` being all addresses.
+    /// Whether both cannot be open at once: the same socket file, or the same port and address (`0.0.0.0` and `::` are all).
     public func collides(with other: ListenerAddress) -> Bool {
         if case .unix(let path) = transport, case .unix(let otherPath) = other.transport { return path == otherPath }
         guard let (host, port) = hostAndPort, let (otherHost, otherPort) = other.hostAndPort, port == otherPort,
@@ -197,12 +197,12 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
 
     private static let everywhere = "every address"
 
-    /// A host in one spelling.
+    /// A normalised host.
     private static func place(_ host: String) -> String {
         guard let address = IPAddress(host.lowercased() == "localhost" ? "127.0.0.1" : host) else {
             return host.lowercased()
         }
-        // 0.0.0.0 and :: take the ports of both versions of IP, unless the system is set otherwise.
+        // 0.0.0.0 and :: bind the port for both IP versions, unless the system is configured otherwise.
         if address.isV4 ? address.low & 0xFFFF_FFFF == 0 : address.high == 0 && address.low == 0 { return everywhere }
         return "\(address.high) \(address.low)"
     }
@@ -212,7 +212,7 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
         if case .https = transport { true } else { false }
     }
 
-    /// - Throws: ``Fault`` for an address of gRPC where something else is served, and the other way round.
+    /// - Throws: ``Fault`` for a gRPC address where something else is served, and vice versa.
     public func require(grpc isWanted: Bool) throws(Fault) {
         guard isGRPC != isWanted else { return }
         throw Fault(
@@ -222,7 +222,7 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
                 : "gRPC has listeners of its own: name it by grpc-listen")
     }
 
-    /// - Throws: ``Fault`` for cleartext that leaves the machine.
+    /// - Throws: ``Fault`` for cleartext that leaves this machine.
     public func requirePrivate() throws(Fault) {
         if case .http(let host, _) = transport, !Loopback.contains(host: host) {
             throw Fault(

@@ -1,11 +1,10 @@
 public import NIOCore
 
-/// Refuses TLS clients that offer only protocols which are not spoken here, with the alert `no_application_protocol`
-/// (RFC 7301 §3.2).
+/// Refuses TLS clients that offer only unsupported protocols, with the alert `no_application_protocol` (RFC 7301 §3.2).
 ///
-/// Stands in front of the TLS handler and leaves when the first handshake message has come. SwiftNIO's TLS answers such an
-/// offer by choosing nothing: a client that speaks only HTTP/2 then sends its preface to a server of HTTP/1.1 and is told
-/// nothing it understands. Whatever is not a well-formed ClientHello is passed on, for the TLS handler to judge.
+/// Placed before the TLS handler and removed after the first handshake message. SwiftNIO's TLS answers such an offer by
+/// selecting nothing: a client that speaks only HTTP/2 then sends its preface to an HTTP/1.1 server and gets an answer that
+/// it does not understand. Anything but a well-formed ClientHello is passed on to the TLS handler.
 public final class ProtocolGuard: ChannelInboundHandler, RemovableChannelHandler {
     public typealias InboundIn = ByteBuffer
     public typealias InboundOut = ByteBuffer
@@ -17,15 +16,15 @@ public final class ProtocolGuard: ChannelInboundHandler, RemovableChannelHandler
 
     /// A record with the fatal alert 120 (RFC 8446 §5.1 and §6).
     private static let alert: [UInt8] = [21, 3, 3, 0, 2, 2, 120]
-    /// More than that is held of no client: browsers send hellos of 2 KiB.
+    /// Most bytes buffered for one client; browsers send hellos of 2 KiB.
     private static let heldBytesMax = 16_384 + 5
 
-    /// - Parameter spoken: the protocols' names, as `http/1.1` and `h2`.
+    /// - Parameter spoken: supported protocol names, such as `http/1.1` and `h2`.
     public init(spoken: [String]) {
         self.spoken = spoken.map { Array($0.utf8) }
     }
 
-    /// What a listener of HTTP/1 takes.
+    /// For a listener of HTTP/1.
     public static var http1: ProtocolGuard { ProtocolGuard(spoken: ["http/1.1", "http/1.0"]) }
 
     public func channelRead(context: ChannelHandlerContext, data: NIOAny) {
@@ -59,16 +58,16 @@ public final class ProtocolGuard: ChannelInboundHandler, RemovableChannelHandler
 @available(*, unavailable)
 extension ProtocolGuard: Sendable {}
 
-/// The part of a ClientHello (RFC 8446 §4.1.2) that names protocols.
+/// The part of a ClientHello (RFC 8446 §4.1.2) that lists protocols.
 enum ClientHello {
     enum Protocols: Equatable {
         case incomplete
-        /// It offers none, or it is no ClientHello.
+        /// It offers none, or it is not a ClientHello.
         case none
         case offered([[UInt8]])
     }
 
-    /// Reads the first handshake message of a connection, which may be cut into several records.
+    /// Parses the first handshake message of a connection, which may be split into several records.
     static func protocols(in bytes: some Collection<UInt8>) -> Protocols {
         var records = Cursor(Array(bytes))
         var message: [UInt8] = []
@@ -124,7 +123,7 @@ enum ClientHello {
             take(width)?.reduce(0) { $0 << 8 | Int($1) }
         }
 
-        /// Bytes behind their count of `width` bytes.
+        /// A vector: a length of `width` bytes, then that many bytes.
         mutating func vector(_ width: Int) -> [UInt8]? {
             number(width).flatMap { take($0) }
         }

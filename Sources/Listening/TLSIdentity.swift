@@ -2,9 +2,9 @@ import Foundation
 public import NIOSSL
 import Synchronization
 
-/// The server's certificate and key, read anew when their files change, without touching connections that are open.
+/// The server's certificate and key, reloaded when their files change, without affecting open connections.
 public final class TLSIdentity: Sendable {
-    /// Why the files cannot be used. Holds their names, never their content.
+    /// Why the files cannot be used. Contains their names, never their content.
     public struct Fault: Error, Sendable, CustomStringConvertible {
         public let description: String
     }
@@ -19,15 +19,15 @@ public final class TLSIdentity: Sendable {
         var changed: [String]
     }
 
-    /// What is made of the files: a context for each protocol, since what a listener speaks is known before the first byte.
+    /// Contexts made from the files: one per protocol, since a listener's protocol is known before the first byte.
     private struct Contexts: Sendable {
         let http1, http2: NIOSSLContext
         /// Seconds since the epoch.
         let expiresAt: Int
     }
 
-    /// Reads PEM files: the certificate with its chain, its key, and the authority that client certificates must be
-    /// signed by; without one, none is asked for.
+    /// Reads PEM files: the certificate with its chain, its key, and the authority that must sign client certificates.
+    /// Without an authority, no client certificate is requested.
     public init(certificatePath: String, keyPath: String, clientAuthorityPath: String?) throws(Fault) {
         self.certificatePath = certificatePath
         self.keyPath = keyPath
@@ -38,28 +38,28 @@ public final class TLSIdentity: Sendable {
             Loaded(contexts: try Self.load(certificatePath, keyPath, clientAuthorityPath), changed: changed))
     }
 
-    /// What new connections are served with.
+    /// The context for new HTTP/1 connections.
     public var context: NIOSSLContext { current.withLock { $0.contexts.http1 } }
 
-    /// What new connections are served with that speak HTTP/2.
+    /// The context for new HTTP/2 connections.
     public var http2Context: NIOSSLContext { current.withLock { $0.contexts.http2 } }
 
-    /// When the first certificate of the chain ends, in seconds since the epoch.
+    /// When the first certificate of the chain expires, in seconds since the epoch.
     public var expiresAt: Int { current.withLock { $0.contexts.expiresAt } }
 
-    /// Reads the files again. If they do not fit together, the old ones stay in use.
+    /// Reloads the files. If they do not belong together, the old ones stay in use.
     public func reload() throws(Fault) {
         let changed = Self.changes(paths)
         let contexts = try Self.load(certificatePath, keyPath, clientAuthorityPath)
         current.withLock { $0 = Loaded(contexts: contexts, changed: changed) }
     }
 
-    /// Reads the files again if one of them has another time of change than when it was read.
-    /// - Returns: whether they were read.
+    /// Reloads the files if one of them has changed since it was last read.
+    /// - Returns: whether they were reloaded.
     public func reloadIfChanged() throws(Fault) -> Bool {
         let changed = Self.changes(paths)
         guard changed != current.withLock({ $0.changed }) else { return false }
-        // Noted before reading: a file that is bad now is read again only when it changes again.
+        // Recorded before reading: a file that is invalid now is read again only after it changes again.
         current.withLock { $0.changed = changed }
         try reload()
         return true
@@ -68,7 +68,7 @@ public final class TLSIdentity: Sendable {
     private var paths: [String] { [certificatePath, keyPath, clientAuthorityPath].compactMap { $0 } }
 
     private static func changes(_ paths: [String]) -> [String] {
-        // Links are followed: a mounted secret is a link whose own time never changes.
+        // Follows symlinks: a mounted secret is a link whose own modification time never changes.
         paths.map { path in
             let file = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
             let attributes = try? FileManager.default.attributesOfItem(atPath: file)

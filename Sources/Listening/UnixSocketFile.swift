@@ -1,20 +1,20 @@
 import Foundation
 
-/// The file of a Unix socket: who may connect is who may write it.
+/// The file of a Unix socket: its write permission decides who may connect.
 public enum UnixSocketFile {
     /// Why a socket's file cannot be used.
     public struct Fault: Error, Sendable, CustomStringConvertible {
         public let description: String
     }
 
-    /// Somebody listens on this socket: it is not stale.
+    /// The error for a socket on which another process listens.
     public static func inUse(_ path: String) -> Fault {
         Fault(description: "another process listens on \(path): stop it first, or choose another path")
     }
 
-    /// Takes a stale socket away, so that it can be bound again. A file that is no socket is never touched.
+    /// Removes a stale socket so that it can be bound again. Never touches a file that is not a socket.
     ///
-    /// The caller has made sure that nobody listens on it.
+    /// The caller must have made sure that nobody listens on it.
     public static func removeStale(_ path: String) throws(Fault) {
         let manager = FileManager.default
         guard let attributes = try? manager.attributesOfItem(atPath: path) else { return }
@@ -28,15 +28,15 @@ public enum UnixSocketFile {
         }
     }
 
-    /// Gives a bound socket its permission and group.
+    /// Sets the mode and group of a bound socket.
     ///
-    /// The caller binds in a folder or under a mask that keeps others out until this is done.
+    /// The caller must bind in a folder or under a umask that excludes others until this is done.
     public static func secure(_ path: String, mode: UInt16, group: String?) throws(Fault) {
         var attributes: [FileAttributeKey: Any] = [.posixPermissions: NSNumber(value: mode)]
         if let group { attributes[.groupOwnerAccountName] = group }
         do {
             try FileManager.default.setAttributes(attributes, ofItemAtPath: path)
-            // A group that does not exist is passed over without an error, so what came of it is read back.
+            // A group that does not exist is silently ignored, so the result is read back.
             if let group {
                 let name = try FileManager.default.attributesOfItem(atPath: path)[.groupOwnerAccountName] as? String
                 guard name == group else { throw CocoaError(.fileWriteUnknown) }
@@ -46,7 +46,7 @@ public enum UnixSocketFile {
         }
     }
 
-    /// Removes a socket's file at the end.
+    /// Removes a socket's file at shutdown.
     public static func remove(_ path: String) {
         try? FileManager.default.removeItem(atPath: path)
     }

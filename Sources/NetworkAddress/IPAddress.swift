@@ -1,4 +1,4 @@
-/// An IPv4 or IPv6 address; IPv4 as its IPv4-mapped IPv6 form (RFC 4291 §2.5.5.2), so that both spellings are one.
+/// An IPv4 or IPv6 address. IPv4 is stored in IPv4-mapped IPv6 form (RFC 4291 §2.5.5.2), so that both spellings are equal.
 public struct IPAddress: Hashable, Sendable {
     /// The most and the least significant 64 bits.
     public let high: UInt64
@@ -20,7 +20,7 @@ public struct IPAddress: Hashable, Sendable {
     /// Whether this is a loopback address: 127.0.0.0/8 or ::1.
     public var isLoopback: Bool { isV4 ? (low >> 24) & 0xFF == 127 : high == 0 && low == 1 }
 
-    /// Reads the text form of RFC 4291 §2.2 or dotted decimal; nil for everything else (no zone, no port, no brackets).
+    /// Parses the text form of RFC 4291 §2.2 or dotted decimal; nil for anything else (no zone, no port, no brackets).
     public init?(_ text: RawSpan) {
         guard (2...45).contains(text.byteCount) else { return nil }
         var hasColon = false
@@ -34,16 +34,16 @@ public struct IPAddress: Hashable, Sendable {
         }
     }
 
-    /// Reads the same text form from a string. Allocates: not for the hot path.
+    /// Parses the same text form from a string. Allocates: not for the hot path.
     public init?(_ text: some StringProtocol) {
         let bytes = Array(text.utf8)
         let elements = bytes.span
-        // SAFETY: marked unsafe for types with padding, which UInt8 has not.
+        // SAFETY: unsafe only for types with padding, which UInt8 does not have.
         guard let parsed = IPAddress(unsafe elements.bytes) else { return nil }
         self = parsed
     }
 
-    /// Four decimal numbers of 0 to 255 without leading zeros, up to the end of the text.
+    /// Four decimal numbers from 0 to 255 without leading zeros, ending with the text.
     private static func parseV4(_ text: RawSpan, from start: Int) -> UInt32? {
         var bits: UInt32 = 0
         var parts = 0
@@ -145,7 +145,7 @@ extension RawSpan {
 }
 
 extension IPAddress: CustomStringConvertible {
-    /// Dotted decimal, or the form of RFC 5952: the longest run of zeros is left out.
+    /// Dotted decimal, or the form of RFC 5952, which omits the longest run of zeros.
     public var description: String {
         if isV4 {
             let bytes = (0..<4).map { (index: Int) -> UInt8 in UInt8(truncatingIfNeeded: low >> UInt64(24 - 8 * index))

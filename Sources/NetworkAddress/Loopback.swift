@@ -1,10 +1,10 @@
-/// Whether a host is this machine: the only place where `http` may carry a credential.
+/// Whether a host is this machine: the only case in which `http` may carry a credential.
 ///
-/// What is not certainly a loopback address is none: `127.example.com` is a name that anybody can register, and `127.1` is an
-/// address for some programs and a name for others.
+/// Only certain loopback addresses qualify: `127.example.com` is a name that anybody can register, and `127.1` is an address
+/// to some programs and a name to others.
 public enum Loopback {
-    /// - Parameter host: as it stands in a URL or a listener, an IPv6 address with or without its brackets.
-    /// - Returns: true for 127.0.0.0/8 (RFC 1122 §3.2.1.3), ::1 (RFC 4291 §2.5.3) and `localhost` (RFC 6761 §6.3) alone.
+    /// - Parameter host: as written in a URL or a listener; an IPv6 address with or without brackets.
+    /// - Returns: true only for 127.0.0.0/8 (RFC 1122 §3.2.1.3), ::1 (RFC 4291 §2.5.3) and `localhost` (RFC 6761 §6.3).
     public static func contains(host: some StringProtocol) -> Bool {
         if host.utf8.count == 9, host.lowercased() == "localhost" { return true }
         guard host.utf8.first == UInt8(ascii: "[") else { return IPAddress(host)?.isLoopback ?? false }
@@ -14,24 +14,24 @@ public enum Loopback {
     }
 }
 
-/// An absolute `http` or `https` URL, taken apart by hand.
+/// An absolute `http` or `https` URL with a strict parser.
 ///
-/// The host that is judged must be the host that is connected to. URL parsers differ in what they make of backslashes, percent
-/// signs, user names and international names; so a text in which they could differ is refused, and what a connection uses is
-/// put together from the parts (``origin``).
+/// The host that is checked must be the host that is connected to. URL parsers treat backslashes, percent signs, user names
+/// and international names differently. So any text in which they could differ is refused, and connections use a URL rebuilt
+/// from the parts (``origin``).
 public struct HTTPURL: Sendable, Equatable {
     public let isEncrypted: Bool
-    /// A name or an address; an IPv6 address without its brackets.
+    /// A name or an address; an IPv6 address without brackets.
     public let host: String
-    /// Nil: the scheme's own, 80 or 443.
+    /// Nil for the scheme's default, 80 or 443.
     public let port: Int?
-    /// The path with its query, from the first `/` or `?` on. Empty for an origin alone.
+    /// Path and query, from the first `/` or `?` on. Empty for a bare origin.
     public let target: String
 
-    /// Reads `http[s]://HOST[:PORT][/PATH][?QUERY]` of visible ASCII characters (RFC 3986 §3).
+    /// Parses `http[s]://HOST[:PORT][/PATH][?QUERY]` of visible ASCII characters (RFC 3986 §3).
     ///
-    /// - Returns: nil for another scheme, a user name, a fragment, and a host that is neither a name of letters, digits, `-`,
-    ///   `_` and `.` nor an address.
+    /// - Returns: nil for another scheme, a user name, a fragment, and a host that is neither an address nor a name of
+    ///   letters, digits, `-`, `_` and `.`.
     public init?(_ text: String) {
         guard text.utf8.allSatisfy({ (0x21...0x7E).contains($0) && !Self.forbidden.contains($0) }),
             let colon = text.firstIndex(of: ":"), text[colon...].hasPrefix("://")
@@ -49,7 +49,7 @@ public struct HTTPURL: Sendable, Equatable {
         target = String(behind[end...])
     }
 
-    /// Characters that no URL has (RFC 3986 §2), and the fragment's sign.
+    /// Characters that no URL contains (RFC 3986 §2), and `#`, which begins a fragment.
     private static let forbidden: [UInt8] = Array("\"#\\<>^`{|}".utf8)
 
     private static func hostAndPort(_ authority: Substring) -> (String, Int?)? {
@@ -82,7 +82,7 @@ public struct HTTPURL: Sendable, Equatable {
         return isName && !host.isEmpty ? (String(host), port) : nil
     }
 
-    /// Scheme, host and port, without a slash at the end.
+    /// Scheme, host and port, without a trailing slash.
     public var origin: String {
         let name = host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]" : host
         return "\(isEncrypted ? "https" : "http")://\(name)" + (port.map { ":\($0)" } ?? "")

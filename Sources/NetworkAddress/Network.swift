@@ -1,10 +1,10 @@
-/// A block of addresses (CIDR, RFC 4632 and RFC 4291 §2.3).
+/// A CIDR block of addresses (RFC 4632 and RFC 4291 §2.3).
 public struct Network: Hashable, Sendable {
     public let base: IPAddress
-    /// Leading bits that count, of 128; an IPv4 prefix is 96 more than it is written.
+    /// Prefix length, of 128 bits; 96 more than written for IPv4.
     public let prefixBits: Int
 
-    /// Reads `ADDRESS` or `ADDRESS/PREFIX`; nil when malformed or when bits behind the prefix are set.
+    /// Parses `ADDRESS` or `ADDRESS/PREFIX`; nil when malformed or when bits after the prefix are set.
     public init?(_ text: String) {
         let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
         guard let address = IPAddress(parts[0]) else { return nil }
@@ -21,13 +21,13 @@ public struct Network: Hashable, Sendable {
         guard Self.mask(address, bits: prefixBits) == address else { return nil }
     }
 
-    /// - Parameter prefixBits: of 128; nothing is checked.
+    /// - Parameter prefixBits: of 128; not validated.
     public init(base: IPAddress, prefixBits: Int) {
         self.base = base
         self.prefixBits = prefixBits
     }
 
-    /// Whether `address` lies in this block.
+    /// Whether `address` is in this block.
     @inlinable
     public func contains(_ address: IPAddress) -> Bool {
         Self.mask(address, bits: prefixBits) == base
@@ -40,7 +40,7 @@ public struct Network: Hashable, Sendable {
         return IPAddress(high: address.high & high, low: address.low & low)
     }
 
-    /// As it is written: dotted decimal for IPv4, eight groups for IPv6.
+    /// The text form: dotted decimal for IPv4, eight groups for IPv6.
     public var text: String {
         if base.isV4, prefixBits >= 96 {
             let octets = (0..<4).map { String((base.low >> UInt64(24 - 8 * $0)) & 0xFF) }

@@ -1,21 +1,21 @@
 internal import CMachine
 import Synchronization
 
-/// Some neighbouring words of ``AtomicWords``, for as long as those are borrowed. Word numbers count from its beginning.
+/// Some neighbouring words of ``AtomicWords``, valid while those are borrowed. Word numbers are relative to the block.
 @safe struct AtomicBlock: ~Escapable {
     private let count: Int
-    // SAFETY: points to `count` words that live as long as what this depends on.
+    // SAFETY: points to `count` words that live as long as the value this depends on.
     private nonisolated(unsafe) let base: UnsafeMutablePointer<Atomic<UInt64>>
 
-    /// The caller promises `count` words at `base` and overrides the lifetime.
+    /// The caller guarantees `count` words at `base` and overrides the lifetime.
     @inline(__always) @_lifetime(immortal)
     @unsafe init(base: UnsafeMutablePointer<Atomic<UInt64>>, count: Int) {
-        // SAFETY: only kept; the caller vouches for its words and their life.
+        // SAFETY: only stored; the caller guarantees the words and their lifetime.
         unsafe self.base = base
         self.count = count
     }
 
-    /// Reads a word whose neighbours another load orders.
+    /// Relaxed load of a word that another load orders.
     @inline(__always)
     func load(_ index: Int) -> UInt64 {
         precondition(index >= 0 && index < count)
@@ -23,7 +23,7 @@ import Synchronization
         return unsafe base[index].load(ordering: .relaxed)
     }
 
-    /// Reads a word and sees everything that was written before it was published.
+    /// Acquiring load: everything written before the word was published is visible.
     @inline(__always)
     func acquire(_ index: Int) -> UInt64 {
         precondition(index >= 0 && index < count)
@@ -31,7 +31,7 @@ import Synchronization
         return unsafe base[index].load(ordering: .acquiring)
     }
 
-    /// Writes a word that a later release publishes.
+    /// Relaxed store of a word that a later release publishes.
     @inline(__always)
     func store(_ index: Int, _ value: UInt64) {
         precondition(index >= 0 && index < count)
@@ -39,7 +39,7 @@ import Synchronization
         unsafe base[index].store(value, ordering: .relaxed)
     }
 
-    /// Writes a word and publishes everything written before it.
+    /// Releasing store: publishes everything written before it.
     @inline(__always)
     func release(_ index: Int, _ value: UInt64) {
         precondition(index >= 0 && index < count)
@@ -47,7 +47,7 @@ import Synchronization
         unsafe base[index].store(value, ordering: .releasing)
     }
 
-    /// Replaces `expected` by `desired`; false when another value is there. Acquires and releases.
+    /// Replaces `expected` by `desired`; false when the word has another value. Acquires and releases.
     @inline(__always)
     func exchange(_ index: Int, expected: UInt64, desired: UInt64) -> Bool {
         precondition(index >= 0 && index < count)
@@ -58,10 +58,10 @@ import Synchronization
         .exchanged
     }
 
-    /// Raises a word to at least `value`; publishes what was written before.
+    /// Raises a word to at least `value`; publishes everything written before.
     ///
-    /// Not by the atomic's own `max`, which in Swift 6.3 compares unsigned numbers as if they had a sign
-    /// (swiftlang/swift#91176): to it, the highest number is the lowest.
+    /// Does not use the atomic's own `max`: in Swift 6.3 it compares unsigned numbers as if they were signed
+    /// (swiftlang/swift#91176), so that the highest number is the lowest.
     func raise(_ index: Int, to value: UInt64) {
         var found = load(index)
         while found < value {
@@ -73,32 +73,32 @@ import Synchronization
         }
     }
 
-    /// Sets bits of a word; orders nothing.
+    /// Sets bits of a word; relaxed.
     func setBits(_ index: Int, _ bits: UInt64) {
         precondition(index >= 0 && index < count)
         // SAFETY: checked against the block's bounds.
         unsafe base[index].bitwiseOr(bits, ordering: .relaxed)
     }
 
-    /// Clears bits of a word; orders nothing.
+    /// Clears bits of a word; relaxed.
     func clearBits(_ index: Int, _ bits: UInt64) {
         precondition(index >= 0 && index < count)
         // SAFETY: checked against the block's bounds.
         unsafe base[index].bitwiseAnd(~bits, ordering: .relaxed)
     }
 
-    /// Changes bits of a word to what they are not; orders nothing.
+    /// Inverts bits of a word; relaxed.
     func flipBits(_ index: Int, _ bits: UInt64) {
         precondition(index >= 0 && index < count)
         // SAFETY: checked against the block's bounds.
         unsafe base[index].bitwiseXor(bits, ordering: .relaxed)
     }
 
-    /// Starts loading the cache line of a word and does not wait for it.
+    /// Starts to load the cache line of a word without waiting for it.
     @inline(__always)
     func prefetch(_ index: Int) {
         precondition(index >= 0 && index < count)
-        // SAFETY: checked against the block's bounds; a prefetch reads nothing into the program.
+        // SAFETY: checked against the block's bounds; a prefetch has no result.
         unsafe cs_prefetch(base + index)
     }
 }

@@ -1,18 +1,17 @@
 internal import CMachine
 import Synchronization
 
-/// A fixed region of 64-bit words off the heap that threads share without locks. Every access is atomic.
+/// A fixed off-heap region of 64-bit words that threads share without locks. Every access is atomic.
 ///
-/// The tables above are written in terms of word numbers and stay free of pointers; all of this module's memory is
-/// reached through these few lines. Word numbers are checked, so a mistake traps instead of reading foreign memory.
-/// Not copyable, so that reaching a word costs no reference count.
+/// Cache and filter use word numbers instead of pointers and reach their memory only through here. Word numbers are checked,
+/// so a mistake traps and never reads foreign memory. Not copyable, so that access needs no reference counting.
 @safe struct AtomicWords: ~Copyable, @unchecked Sendable {
     let count: Int
-    // SAFETY: points to `count` zero-filled words from init to deinit. Zero is a valid Atomic<UInt64>, whose layout is
-    // that of the word, so the mapping needs no initialising write and untouched pages cost no memory.
+    // SAFETY: points to `count` zero-filled words from init to deinit. Zero is a valid Atomic<UInt64>, which has the layout
+    // of the word, so the mapping needs no initialising write and untouched pages cost no memory.
     private nonisolated(unsafe) let base: UnsafeMutablePointer<Atomic<UInt64>>
 
-    /// Nil when the system gives no memory for `count` words.
+    /// Nil when the system does not give memory for `count` words.
     init?(count: Int) {
         // SAFETY: the mapping is page-aligned, zero-filled and `count * 8` bytes long.
         guard count > 0, let memory = unsafe cs_map_words(UInt64(count) * 8) else { return nil }
@@ -26,22 +25,22 @@ import Synchronization
         unsafe cs_unmap_words(base, UInt64(count) * 8)
     }
 
-    /// Asks the system for the memory of some words now, which it else gives, zeroed, at their first use.
-    /// - Parameter words: begins at a page.
-    /// - Returns: whether it did.
+    /// Makes the system commit memory for some words now; otherwise it gives zeroed pages at their first use.
+    /// - Parameter words: must begin at a page boundary.
+    /// - Returns: whether it succeeded.
     func populate(_ words: Range<Int>) -> Bool {
         precondition(words.lowerBound >= 0 && words.upperBound <= count)
-        // SAFETY: within the region by the check above; what is in it does not change.
+        // SAFETY: within the region by the check above; the contents do not change.
         return unsafe cs_populate(base + words.lowerBound, UInt64(words.count) * 8) == 0
     }
 
-    /// The block of that number in the region, taken as a row of blocks of `size` words. Checked here once; what is read of
-    /// it at fixed places is checked by the compiler.
+    /// Block `number` of the region, seen as an array of blocks of `size` words. The block is checked once, here; for
+    /// constant word numbers the compiler removes the checks inside it.
     @inline(__always) @_lifetime(borrow self)
     func block(_ number: Int, of size: Int) -> AtomicBlock {
         precondition(UInt(bitPattern: number) < UInt(bitPattern: count) / UInt(bitPattern: size))
-        // SAFETY: checked against the region's bounds, which a negative number is not within either; the result depends on
-        // `self` as declared.
+        // SAFETY: checked against the region's bounds; a negative number fails the unsigned comparison. The result depends
+        // on `self` as declared.
         let block = unsafe AtomicBlock(base: base + number &* size, count: size)
         return unsafe _overrideLifetime(block, borrowing: self)
     }
@@ -50,7 +49,7 @@ import Synchronization
     @inline(__always) @_lifetime(borrow self)
     private func word(_ index: Int) -> AtomicBlock { block(index, of: 1) }
 
-    /// See ``AtomicBlock``, whose operations these are, for words here and there.
+    /// Single-word versions of the operations of ``AtomicBlock``.
     @inline(__always) func load(_ index: Int) -> UInt64 { word(index).load(0) }
     @inline(__always) func acquire(_ index: Int) -> UInt64 { word(index).acquire(0) }
     @inline(__always) func release(_ index: Int, _ value: UInt64) { word(index).release(0, value) }

@@ -1,40 +1,40 @@
 import Synchronization
 
 // How much of the cache is in use. A process with a small store shall not take the memory of a large one, so the sets are
-// divided into levels, each sixteen times the one before:
+// divided into levels, each sixteen times as large as the one before:
 //
 // ```
-// │ 0 │   1   │              2                │   sets that follow one another; none belongs to two levels
+// │ 0 │   1   │              2                │   consecutive sets; none belongs to two levels
 // ```
 //
-// One level is in use, at the start the smallest that the store's records need, later a larger one. It never goes back. After a
-// growth every record has another place and is read from the store once more. The claim that stands in RecordCache holds
-// across it, by three rules:
+// One level is in use: at the start the smallest that is large enough for the store's records, later a larger one. It never
+// shrinks. After a growth every record has another place and is read from the store once more. Three rules keep
+// RecordCache's claim true:
 //
-//   1. A mutation raises the floors of the id's set in *every* level up to the one in use, so whoever still has a place of an
-//      earlier level finds them there.
-//   2. A new level begins with a *floor of its own*, the highest transaction whose floors were raised until then. Fills with
-//      an older stamp are refused there. So a mutation that was acknowledged before the growth, and whose floors are
-//      therefore not in the new level, cannot be undone by a fill that read the store before it. Fills that have a place of
-//      the new level have read the level after it was published (acquire), and with it its floor.
-//   3. Growing and raising exclude each other, so that no raise lies between the two.
+//   1. A mutation raises the floors of the id's set in *every* level up to the one in use. Readers with a place in an
+//      earlier level find them there.
+//   2. A new level begins with a *floor of its own*: the highest transaction whose floors were raised until then. Fills with
+//      an older stamp are refused. The floors of a mutation that was acknowledged before the growth are not in the new
+//      level, so a fill that read the store before that mutation could otherwise undo it. A fill with a place in the new
+//      level loaded the level after it was published (acquire), and so sees its floor.
+//   3. Growing and raising exclude each other: no raise falls between reading that transaction and publishing the level.
 //
-// Whoever remembers a record beside the floor of its set may not do so across a growth: he may have read the floor in one
-// level and verified in the next. There, the order in which floors are raised no longer helps, since a commit has many ids: two
-// of them may share the set whose floor he read, and the first raises it before the second is raised where he verified. So
-// what was remembered with a set that is no longer in use is worth nothing. Levels share no set and never go back, so a set
-// that is still in use is the one that he verified in.
+// A record that was remembered together with the floor of its set must not be reused after a growth. The floor may have been
+// read in one level and the record verified in the next. The order in which floors are raised does not help there, because a
+// commit has many ids: two of them may share the set whose floor was read, and the first raises that floor before the second
+// is raised in the set where the record was verified. So a remembered record is discarded when its set is no longer in use.
+// Levels share no sets and never shrink, so a set still in use is the one in which the record was verified.
 
-/// Which sets are used, and what has been raised in them.
+/// Which sets are in use, and the floors raised in them.
 struct CacheLevels: ~Copyable, Sendable {
-    /// Records of a set count as many as this: sets of eight fill unevenly, and half of a level is left free.
+    /// Half of the slots of a set: sets fill unevenly, so half of a level stays free.
     private static let recordsPerSet = Directory.wayCount / 2
-    /// Each level has two to the power of this times as many sets as the one before.
+    /// Binary logarithm of the ratio between the sizes of successive levels.
     private static let growthBits = 4
-    /// Sets of one page.
+    /// Sets in one page.
     private static let alignment = 4
 
-    /// Neighbouring sets, packed into one word so that readers take both numbers at once.
+    /// Consecutive sets, packed into one word so that readers load both numbers at once.
     struct Extent: Sendable {
         let bits: UInt64
 
@@ -52,11 +52,11 @@ struct CacheLevels: ~Copyable, Sendable {
         }
     }
 
-    /// What each mutation writes. An object of its own, apart from the lines that each look-up reads.
+    /// Written by each mutation. A separate object, so that it is not on the cache lines that each look-up reads.
     private final class Raised: Sendable {
         struct State {
             var level = 0
-            /// The highest transaction that any floor was raised to.
+            /// The highest transaction to which any floor was raised.
             var highest: UInt64 = 0
         }
 
@@ -69,8 +69,8 @@ struct CacheLevels: ~Copyable, Sendable {
     private let raised = Raised()
 
     /// - Parameters:
-    ///   - setCount: all sets that there are; below 2³².
-    ///   - levels: how many, at least one.
+    /// - setCount: the number of all sets; below 2³².
+    /// - levels: the number of levels, at least one.
     init(setCount: Int, levels: Int) {
         var extents: [Extent] = []
         var start = 0
@@ -84,22 +84,22 @@ struct CacheLevels: ~Copyable, Sendable {
         active = Atomic(extents[0].bits)
     }
 
-    /// The sets in use. Acquire: whoever has a place of a level also sees its floor.
+    /// The sets in use. Acquire: whoever has a place in a level also sees its floor.
     var extent: Extent {
         @inline(__always) get { Extent(bits: active.load(ordering: .acquiring)) }
     }
 
-    /// Copies that were read before this transaction are not taken any more.
+    /// Copies read before this transaction are refused.
     var floor: UInt64 {
         @inline(__always) get { newestFloor.load(ordering: .relaxed) }
     }
 
-    /// The sets that a store of so many records uses: never fewer than are in use.
+    /// The sets that a store of so many records uses; never fewer than those in use.
     func extent(for records: Int) -> Extent { extents[level(for: records)] }
 
     func level(for records: Int) -> Int { raised.state.withLock { level(for: records, atLeast: $0.level) } }
 
-    /// Uses more sets from now on when so many records need them.
+    /// Uses more sets from now on if so many records need them.
     func grow(for records: Int) {
         raised.state.withLock { state in
             let level = level(for: records, atLeast: state.level)
@@ -110,7 +110,7 @@ struct CacheLevels: ~Copyable, Sendable {
         }
     }
 
-    /// Calls `raise` for the set of a key in every level; no growth comes between.
+    /// Calls `raise` for the set of a key in every level used so far. Excludes growth.
     func raise(_ key: UInt64, to transaction: UInt64, _ raise: (_ set: Int) -> Void) {
         raised.state.withLock { state in
             state.highest = max(state.highest, transaction)

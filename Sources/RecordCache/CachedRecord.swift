@@ -2,12 +2,12 @@ internal import CMachine
 import CredentialModel
 import Synchronization
 
-// A record has 21 words, most of them nearly empty. A slot holds the same in two cache lines, of which the second holds
-// nothing that is needed to refuse. What does not fit is not cached; nothing is ever cut off.
+// A record has 21 words, most of them nearly empty. A slot packs them into two cache lines; a mismatch is found without the
+// second. What does not fit is not cached; nothing is ever cut off.
 //
 // ```
 //  0  kind 8 │ owner's length 8 │ pepper 16 │ version 32
-//  1  floor of the set
+//  1  floor
 //  2  stamp 48 │ flags 5 │ family 30..39 │ 1 with a family
 //  3  checksum 48 │ journal number 24..39
 //  4..7  tag
@@ -20,15 +20,15 @@ import Synchronization
 // 13..15  owner
 // ```
 //
-// The fields of a word stand from its lowest bit up; `family 0..9` means those bits of it. They lie so that reading takes few
-// steps, since it happens far more often than writing: two times are the halves of a word, four numbers are two words with
-// something else where they are empty. Most records have no family, so that one is in the gaps.
+// The fields of a word are listed from its lowest bit up; `family 0..9` means those bits of it. They are placed for fast
+// reads, which are far more frequent than writes: two times are the halves of a word, and four numbers fill two words, with
+// other fields in their free bits. Most records have no family, so that fills the gaps.
 
-/// Where the words of a slot are.
+/// Word numbers in a slot.
 enum SlotLayout {
-    /// Version and traits: the word that readers compare and fillers take.
+    /// Version and traits: the word that readers compare and fillers acquire.
     static let lock = 0
-    /// A copy of the floor of the slot's set. Only ever raised, and never by a fill.
+    /// Only ever raised, and never by a fill.
     static let floor = 1
     static let stamp = 2
     /// The last six digits of the credential's text, 0 for an imported one.
@@ -43,10 +43,10 @@ enum SlotLayout {
     /// Words of a slot.
     static let wordCount = 16
 
-    /// Words of an owner that a record's own slot has room for, and bytes in them.
+    /// Words and bytes for an owner in the record's own slot.
     static let ownerWords = 3
     static let ownerBytes = UInt64(ownerWords * 8)
-    /// In the slot of an owner's rest, which has lock, floor, stamp and id in the same places.
+    /// In a slot for the rest of an owner, which has lock, floor, stamp and id in the same places.
     static let rest = 9
     /// Words of such a rest.
     static let restWords = 5
@@ -54,24 +54,24 @@ enum SlotLayout {
 
 /// Bits of the word that is a slot's lock.
 enum SlotLock {
-    /// Added to the version it makes it the next.
+    /// Added to the lock, it increments the version.
     static let nextVersion: UInt64 = 1 << 32
     static let version: UInt64 = 0xFFFF_FFFF_0000_0000
     /// Set while a filler writes: the version is odd.
     static let isHeld: UInt64 = 1 << 32
-    /// Set when the slot holds a record, whose kind is a letter; not when it is empty or holds the rest of an owner.
+    /// Set when the slot holds a record, whose kind is a letter. Not set in an empty slot or one with the rest of an owner.
     static let isRecord: UInt64 = 0x40
-    /// Stands for the length of an owner that is the text of a UUID, see ``CompactUUID``.
+    /// Replaces the owner's length when the owner is the text of a UUID, see ``CompactUUID``.
     static let uuid: UInt64 = 254
 }
 
 /// What fits into the fields of a slot.
 enum SlotRange {
-    /// Of issuedAt and notBefore: until 2106.
+    /// issuedAt and notBefore: until 2106.
     static let beginning: UInt64 = bits(32)
-    /// Of expiresAt, beside `never`: beyond every time that can be set.
+    /// expiresAt, apart from `never`: beyond every time that can be set.
     static let end: UInt64 = bits(39)
-    /// Of the numbers of clients and sets: all that the tables of texts have.
+    /// Numbers of clients and sets: all that the text tables can hold.
     static let number: UInt64 = bits(22)
     static let family: UInt64 = bits(40)
     static let journalNumber: UInt64 = bits(50)
@@ -100,14 +100,14 @@ struct PackedRecord {
     let owner1: UInt64
     let owner2: UInt64
 
-    /// Whether the owner's bytes from the 24th on need a slot of their own.
+    /// Whether the owner's bytes from the 24th on need a separate slot.
     var hasRest: Bool {
         let owner = traits >> 8 & 0xFF
         return owner > SlotLayout.ownerBytes && owner != SlotLock.uuid
     }
 
     /// Nil when one of the values does not fit.
-    /// - Parameter record: not changed; `inout` because what is borrowed is copied first.
+    /// - Parameter record: not modified; `inout` avoids a 168-byte copy.
     @inline(__always)
     init?(_ record: inout CredentialRecord, stamp: UInt64, checksum: UInt64) {
         let flags = record.words[5] >> 32
@@ -141,8 +141,8 @@ struct PackedRecord {
 }
 
 extension AtomicBlock {
-    /// Writes a record's words but the lock into this slot, which is held by the caller.
-    /// - Parameter record: not changed; `inout` because what is borrowed is copied first.
+    /// Writes all words of a record except the lock into this slot, which the caller holds.
+    /// - Parameter record: not modified; `inout` avoids a 168-byte copy.
     @inline(__always)
     func write(_ packed: borrowing PackedRecord, _ record: inout CredentialRecord) {
         store(SlotLayout.stamp, packed.stamp)
@@ -158,11 +158,11 @@ extension AtomicBlock {
         store(SlotLayout.owner &+ 2, packed.owner2)
     }
 
-    // Both looks into a slot load its lock, then the other words, and end with `counts`: only then are the words of one fill,
-    // and not older than the floor. Both return the owner's length or what stands for it, and write to `record` also when
-    // they return nil. Of an owner that the slot has not whole, the record gets whatever there is.
+    // Both `read` functions load the slot's lock, then the other words, and end with `counts`: only that proves that the
+    // words are of one fill and not older than the floor. Both return the owner's length or its replacement, and write to
+    // `record` even when they return nil. If the slot does not hold the whole owner, the record gets the part that is there.
 
-    /// Reads this slot if it holds a record with this tag, under this pepper, that counts.
+    /// Reads this slot if it holds a valid record with this tag under this pepper.
     @inline(__always)
     func read(_ tag: Tag, _ pepper: UInt16, _ checksum: UInt64, into record: inout CredentialRecord) -> UInt64? {
         guard let lock = lockOfRecord() else { return nil }
@@ -171,7 +171,7 @@ extension AtomicBlock {
         let word2 = load(SlotLayout.tag &+ 2)
         let word3 = load(SlotLayout.tag &+ 3)
         let checked = load(SlotLayout.checksum)
-        // The tag in constant time. Where it is right, the presented text is known to its bearer.
+        // The tag is compared in constant time. The rest need not be: whoever has the right tag knows the presented text.
         guard cs_words4_differ(tag.word0, tag.word1, tag.word2, tag.word3, word0, word1, word2, word3) == 0,
             UInt16(truncatingIfNeeded: lock >> 16) == pepper, checked & SlotRange.checksum == checksum
         else { return nil }
@@ -183,7 +183,7 @@ extension AtomicBlock {
         return unpack(lock, checked, into: &record) ? lock >> 8 & 0xFF : nil
     }
 
-    /// Reads this slot if it holds a record of this id that counts.
+    /// Reads this slot if it holds a valid record of this id.
     func read(_ id: CredentialID, into record: inout CredentialRecord) -> UInt64? {
         guard let lock = lockOfRecord(), load(SlotLayout.id) == id.rawValue else { return nil }
         record.words[0] = id.rawValue
@@ -191,15 +191,15 @@ extension AtomicBlock {
         return unpack(lock, load(SlotLayout.checksum), into: &record) ? lock >> 8 & 0xFF : nil
     }
 
-    /// The lock of a slot that holds a record and that nobody writes.
+    /// The lock of a slot that holds a record and is not being written.
     @inline(__always)
     private func lockOfRecord() -> UInt64? {
-        // Acquire: pairs with the release that ends a fill; the words read after it are that fill's or later ones.
+        // Acquire: pairs with the release that ends a fill; the words read after it are of that fill or a later one.
         let lock = acquire(SlotLayout.lock)
         return lock & (SlotLock.isHeld | SlotLock.isRecord) == SlotLock.isRecord ? lock : nil
     }
 
-    /// Reads all but id and tag, and whether it counts.
+    /// Reads everything but id and tag. Returns whether the copy is valid.
     @inline(__always)
     private func unpack(_ lock: UInt64, _ checksum: UInt64, into record: inout CredentialRecord) -> Bool {
         let stamp = load(SlotLayout.stamp)
@@ -209,7 +209,7 @@ extension AtomicBlock {
         let end = load(SlotLayout.end)
         record.words[5] = lock & 0xFFFF_FFFF | stamp >> 16 & 0x1F_0000_0000
         record.words[6] = beginnings & 0xFFFF_FFFF
-        // Shifted with its sign: all ones become `never`, all others are not changed by the rest.
+        // An arithmetic shift: all ones become `never`; other values are unaffected.
         record.words[7] = UInt64(bitPattern: Int64(bitPattern: end) >> 24) & UInt64(Int64.max)
         record.words[8] = beginnings >> 32
         record.words[9] = end & 0xFF_FFFF | (checksum >> 48) << 24 | (audiencesAndNetworks >> 54) << 40
@@ -226,30 +226,30 @@ extension AtomicBlock {
         return counts(lock, stamp: stamp)
     }
 
-    /// Whether the words that were read since the lock was are of one fill, and that fill is not older than the floor.
+    /// Whether all words read since `lock` was loaded are of one fill, and that fill is not older than the floor.
     @inline(__always)
     private func counts(_ lock: UInt64, stamp: UInt64) -> Bool {
-        // The fence keeps the loads before it before the second load of the lock.
+        // The fence keeps the loads above before the second load of the lock.
         atomicMemoryFence(ordering: .acquiring)
         guard load(SlotLayout.lock) == lock else { return false }
         #if COUNTERSIGN_PROOF
             // Broken on purpose: deploy/proofs/races must notice.
             if cs_is_broken(cs_floor_check_on_hits) != 0 { return true }
         #endif
-        // Acquire: what the mutation published before it raised the floor is seen as well.
+        // Acquire: also makes visible what the mutation published before it raised the floor.
         return stamp & SlotRange.stamp >= acquire(SlotLayout.floor)
     }
 
-    /// The stamp of what is in this slot, for a look at it that decides nothing.
+    /// The stamp of this slot's copy, read without the lock: for decisions that need not be exact.
     @inline(__always)
     var stamp: UInt64 { load(SlotLayout.stamp) & SlotRange.stamp }
 }
 
-// An owner of 25 to 64 bytes that is no UUID has its first 24 bytes in the record's slot and the rest in another one. Owners
-// never change, so that it does not matter that the two are read one after the other.
+// An owner of 25 to 64 bytes that is not a UUID has its first 24 bytes in the record's slot and the rest in another one.
+// Owners never change, so the two can be read one after the other.
 extension AtomicBlock {
-    /// Writes the rest of an owner into this slot, which is held by the caller.
-    /// - Parameter record: not changed.
+    /// Writes the rest of an owner into this slot, which the caller holds.
+    /// - Parameter record: not modified.
     func writeRest(of record: inout CredentialRecord, stamp: UInt64) {
         store(SlotLayout.stamp, stamp)
         store(SlotLayout.id, record.words[0])
@@ -258,7 +258,7 @@ extension AtomicBlock {
         }
     }
 
-    /// Reads the rest of a record's owner if that is here and counts.
+    /// Reads the rest of a record's owner if it is here and valid.
     func readRest(into record: inout CredentialRecord) -> Bool {
         // Acquire: as above.
         let lock = acquire(SlotLayout.lock)

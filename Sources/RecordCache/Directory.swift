@@ -1,20 +1,20 @@
 import Synchronization
 
-// In which slot of its set a record is could be asked of the slots, but each answers as late as memory does. So every set has
-// one more word with a byte for each of its eight slots. These lie beside each other, and are so few that many of them stay
-// in a processor's own caches: 16 bytes for a kilobyte of slots.
+// A look-up could ask each slot of a set whether it holds the record, but each answer costs a wait for memory. So every set
+// has a directory word with one byte for each of its eight slots. Directory words lie next to each other and are small
+// enough that many stay in the processor's caches: 16 bytes for a kilobyte of slots.
 //
 // ```
 // │ hit lately 1 │ mark 7 │ … eight times
 // ```
 //
-// A mark is seven bits of the record's key, 0 for an empty slot. It is a hint: two records of a set have the same in one case
-// of a hundred, and while a slot is filled it may be that of the record before. So whoever follows it looks in the slot itself
-// whose record that is, and nothing of what the cache promises rests on this.
+// A mark is a seven-bit fingerprint of the record's key, 0 for an empty slot. It is a hint: about one pair of records in a
+// hundred has the same mark, and while a slot is filled the mark may be that of the previous record. So a reader always
+// checks the slot itself, and no guarantee of the cache rests on the directory.
+//
+// A second word has one bit for each slot: whether a use of its record was reported. See UseNotes.
 
-// Beside it is a second word, of which a bit for each slot says that a use of its record was told: see UseNotes.
-
-/// What is where, and what was hit lately.
+/// Which slots of a set hold what, and which were hit lately.
 struct Directory: ~Copyable, Sendable {
     static let wayCount = 8
 
@@ -29,15 +29,15 @@ struct Directory: ~Copyable, Sendable {
         self.words = words
     }
 
-    /// The ways of a place's set that have a mark, from home on.
+    /// The ways of a place's set that have a mark, starting at home.
     @inline(__always)
     func ways(of place: RecordPlace, marked mark: UInt64) -> Ways {
         let differences = (words.load(place.set &<< 1) ^ mark &* Self.ones) & ~Self.high
-        // No byte is above 0x7F, so none borrows of the next, and the high bit stays of those that are 0.
+        // No byte is above 0x7F, so no byte borrows from the next, and the high bit stays set only in bytes that are 0.
         return Ways((Self.high &- differences) & Self.high, from: place.home)
     }
 
-    /// Writes down the mark of what is in a slot, which the caller holds: nobody else changes it meanwhile.
+    /// Enters the mark of a slot's record. The caller holds the slot, so nobody else changes it meanwhile.
     @inline(__always)
     func enter(_ mark: UInt64, of way: Int, in set: Int) {
         let changed = (words.load(set &<< 1) &>> Self.shift(way) ^ mark) & 0x7F
@@ -48,14 +48,14 @@ struct Directory: ~Copyable, Sendable {
     @inline(__always)
     func prefetch(_ set: Int) { words.block(set, of: 2).prefetch(0) }
 
-    /// Notes that a slot was hit.
+    /// Records a hit of a slot.
     @inline(__always)
     func noteHit(of way: Int, in set: Int) {
         let bit: UInt64 = 0x80 &<< Self.shift(way)
         if words.load(set &<< 1) & bit == 0 { words.setBits(set &<< 1, bit) }
     }
 
-    /// A way that was not hit since the last round, from home on; when all were, home, and a new round begins.
+    /// A way that was not hit since the last round, starting at home. When all were hit: home, and a new round begins.
     func chooseVictim(at place: RecordPlace) -> Int {
         var ways = Ways(~words.load(place.set &<< 1) & Self.high, from: place.home)
         if let way = ways.next() { return way }
@@ -72,7 +72,7 @@ struct Directory: ~Copyable, Sendable {
         words.setBits(slot.set &<< 1 | 1, 1 &<< UInt64(truncatingIfNeeded: slot.way))
     }
 
-    /// Whoever tells of a use at the same time may have his bit cleared, and tells again.
+    /// A thread that reports a use at the same time may lose its bit, and then reports the use again.
     func forgetToldUses(in sets: Range<Int>) {
         for set in sets where words.load(set &<< 1 | 1) != 0 { words.clearBits(set &<< 1 | 1, ~0) }
     }
@@ -81,13 +81,13 @@ struct Directory: ~Copyable, Sendable {
     private static func shift(_ way: Int) -> UInt64 { UInt64(truncatingIfNeeded: way & 7) &* 8 }
 }
 
-/// Some ways of a set, from a record's home on.
+/// Some ways of a set, starting at a record's home.
 struct Ways {
-    /// The high bit of a byte for each of them, turned so that home is the lowest.
+    /// The high bit of a byte for each way, rotated so that home is the lowest byte.
     private var bits: UInt64
     private let home: Int
 
-    /// - Parameter bits: as the directory has them.
+    /// - Parameter bits: as in the directory word.
     @inline(__always)
     init(_ bits: UInt64, from home: Int) {
         let turn = UInt64(truncatingIfNeeded: home) &* 8
@@ -95,7 +95,7 @@ struct Ways {
         self.home = home
     }
 
-    /// The next one.
+    /// The next way.
     @inline(__always)
     mutating func next() -> Int? {
         guard bits != 0 else { return nil }

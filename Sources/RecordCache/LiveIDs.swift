@@ -3,21 +3,21 @@ import Synchronization
 
 // A Bloom filter over the ids of the store's credentials, in blocks of one cache line.
 //
-// Whoever floods a service with ids that do not exist would make each of them a look-up in the store, which costs several
-// times what a hit does. The filter says of nearly all of them that there is no such credential, for one cache line.
+// Without it, a flood of ids that do not exist would cost a look-up in the store for each of them, several times as much as
+// a hit. The filter recognises nearly all of them as absent, for one cache line.
 //
-// It must never say so of one that there is. Ids only come in, never out: the one writer puts each new id in after its
-// commit and before its acknowledgement, from the moment the store is open. What was there before is put in by a scan, in
-// pieces and without a hurry; until that has seen all, the filter says nothing. A row that the scan's snapshots do not have
-// was committed after the store was opened, so the writer has put it in. Credentials that were deleted leave their bits:
-// they cost a look-up in vain. So does a store that has grown far beyond the capacity; the next start makes room for it.
+// It must never call an existing id absent. Ids are only added, never removed. From the moment the store is open, the one
+// writer adds each new id after its commit and before its acknowledgement. Older ids are added by a scan, in pieces and at
+// low priority; until the scan is complete, the filter rules out nothing. A row that the scan's snapshots do not have was
+// committed after the store was opened, so the writer has added it. Deleted credentials leave their bits set, which costs a
+// needless look-up. So does a store that has grown far beyond the capacity; the next start allocates more.
 //
-// An id has one bit in each of the eight words of its block, as in Parquet's split-block filters. Where they lie depends on a
-// secret, so that nobody can choose ids that are taken for others.
+// An id has one bit in each of the eight words of its block, as in Parquet's split-block filters. Their positions depend on
+// a secret, so that nobody can choose ids that are mistaken for others.
 
-/// Which ids there may be.
+/// A filter of the ids that may exist.
 public final class LiveIDs: Sendable {
-    /// Bits for each id of the capacity: about one in 250 that are not there is taken for one that is.
+    /// Bits for each id of the capacity: about one absent id in 250 is taken for an existing one.
     private static let bitsPerID = 12
     private static let blockWords = 8
 
@@ -38,27 +38,27 @@ public final class LiveIDs: Sendable {
         lastSecret = generator.next() | 1
     }
 
-    /// Notes an id. Any thread.
+    /// Adds an id. Any thread.
     public func insert(_ id: CredentialID) {
         let (block, bits) = place(of: id)
         for index in 0..<Self.blockWords { words.setBits(block &+ index, Self.bit(bits, index)) }
     }
 
-    /// Everything that was in the store when it was opened has been noted.
+    /// Called when every id that was in the store at opening has been added.
     public func becomeComplete() {
-        // Release: whoever sees it sees all bits that the scan has set.
+        // Release: whoever sees `true` sees all bits that the scan has set.
         complete.store(true, ordering: .releasing)
     }
 
-    /// Says nothing any more: the store behind it is no longer this process's.
+    /// From now on rules out nothing: the store no longer belongs to this process.
     public func close() {
         complete.store(false, ordering: .releasing)
     }
 
-    /// Whether everything that was in the store has been noted.
+    /// Whether every id that was in the store at opening has been added.
     public var isComplete: Bool { complete.load(ordering: .acquiring) }
 
-    /// Whether there is surely no credential of that id. False says nothing.
+    /// True if there is certainly no credential with that id. False says nothing.
     public func surelyLacks(_ id: CredentialID) -> Bool {
         guard isComplete else { return false }
         let (block, bits) = place(of: id)
@@ -70,13 +70,13 @@ public final class LiveIDs: Sendable {
         return missing != 0
     }
 
-    /// The word number of an id's block, and what its bits are made of.
+    /// The word number of an id's block, and the hash from which its bits are taken.
     @inline(__always)
     private func place(of id: CredentialID) -> (block: Int, bits: UInt64) {
         let product = (id.rawValue ^ firstSecret).multipliedFullWidth(by: lastSecret)
         let mixed = product.high ^ product.low
         let block = mixed.multipliedFullWidth(by: blockCount).high
-        // Another mix: the block is taken from the upper bits of the first.
+        // A second hash: the block is chosen by the upper bits of the first.
         let again = (mixed ^ lastSecret).multipliedFullWidth(by: firstSecret | 1)
         return (Int(truncatingIfNeeded: block) &* Self.blockWords, again.high ^ again.low)
     }

@@ -1,14 +1,14 @@
 import CredentialModel
 import Synchronization
 
-/// Texts that are published once under a number and stay for the life of the process.
+/// Texts that are published once under a number and stay until the process ends.
 @safe final class NumberedTexts: @unchecked Sendable {
     private static let chunkCount = 4_096
     private static let chunkSize = 1_024
-    /// Numbers that can be used: 1 to this, exclusive.
+    /// Usable numbers are 1 to this, exclusive.
     static let numbersMax = chunkCount * chunkSize
 
-    /// A text's bytes with their count in front.
+    /// The address of a chunk or of a text: the byte count, then the bytes.
     private typealias Entry = Atomic<UInt>
 
     // SAFETY: points to `chunkCount` atomic words from init to deinit; each is 0 or the address of `chunkSize` atomic
@@ -26,7 +26,7 @@ import Synchronization
 
     deinit {
         for index in 0..<Self.chunkCount {
-            // SAFETY: nobody holds the table any more; every non-zero word is an address from `publish`.
+            // SAFETY: nobody uses the table any more; every non-zero word is an address from `publish`.
             guard let chunk = unsafe UnsafeMutablePointer<Entry>(bitPattern: chunks[index].load(ordering: .relaxed))
             else {
                 continue
@@ -42,7 +42,7 @@ import Synchronization
         unsafe chunks.deallocate()
     }
 
-    /// One writer at a time. Numbers beyond ``numbersMax`` are left out; the store does not give them.
+    /// One writer at a time. Ignores numbers from ``numbersMax`` on; the store does not assign them.
     func publish(_ number: UInt32, _ text: [UInt8]) {
         guard number > 0, Int(number) < Self.numbersMax, entry(number) == 0 else { return }
         // SAFETY: room for the count and the bytes, aligned for the count; written whole before it is published.

@@ -5,7 +5,7 @@ import Synchronization
     import CMachine
 #endif
 
-/// The sets of ``RecordCache`` in memory, and what readers and fillers do there. Its rules stand beside that.
+/// The sets of ``RecordCache`` in memory, and what readers and fillers do there. The rules are in RecordCache.swift.
 struct RecordSets: ~Copyable, Sendable {
     static let wayCount = Directory.wayCount
     static let setWords = wayCount * SlotLayout.wordCount
@@ -20,14 +20,14 @@ struct RecordSets: ~Copyable, Sendable {
 
     private let evictionCount = EvictionCount()
 
-    /// An object of its own: it is written by fills, and what lies beside it here is read by each look-up.
+    /// A separate object: fills write it, and every look-up reads what is next to it here.
     private final class EvictionCount: Sendable {
         let value = Atomic<UInt64>(0)
     }
 
     /// Nil when the system does not give the memory.
     /// - Parameters:
-    ///   - count: all sets, of which those of the first level are in use.
+    /// - count: the number of all sets; those of the first level are in use.
     ///   - levels: see `CacheLevels`.
     init?(count: Int, levels: Int) {
         guard let slots = AtomicWords(count: count * Self.setWords), let directory = Directory(setCount: count) else {
@@ -42,13 +42,12 @@ struct RecordSets: ~Copyable, Sendable {
         lastSecret = generator.next()
     }
 
-    /// Records for which there are slots in use.
+    /// Number of slots in use.
     var capacity: Int { levels.extent.count * Self.wayCount }
 
     var evictions: UInt64 { evictionCount.value.load(ordering: .relaxed) }
 
-    /// Asks for the memory of one piece of the slots that so many records use; false when there is no such piece or the
-    /// system does not give it.
+    /// Makes the system commit one piece of the memory that so many records use. False when there is none, or no memory.
     func populate(piece number: Int, for records: Int) -> Bool {
         let sets = levels.extent(for: records).sets
         let first = number.multipliedReportingOverflow(by: Self.pieceSets)
@@ -61,12 +60,12 @@ struct RecordSets: ~Copyable, Sendable {
     func level(for records: Int) -> Int { levels.level(for: records) }
     func grow(for records: Int) { levels.grow(for: records) }
 
-    /// 32 MiB: some milliseconds of the kernel's time.
+    /// 32 MiB: some milliseconds of kernel time.
     private static let pieceSets = (32 << 20) / (setWords * 8)
 
     // MARK: Places
 
-    /// Where an id's record is looked for.
+    /// Where to look for an id's record.
     @inline(__always)
     func place(of id: WrittenID) -> RecordPlace {
         let product = (id.first ^ firstSecret).multipliedFullWidth(by: id.last ^ lastSecret)
@@ -74,8 +73,8 @@ struct RecordSets: ~Copyable, Sendable {
         return RecordPlace(set: levels.extent.set(of: key), key: key)
     }
 
-    /// Where the rest of an owner is looked for whose record is in a set: in the next, so that neither of the two is put in
-    /// the other's way, and a slot's id says which of them it is.
+    /// Where to look for the rest of a long owner whose record is in `set`: in the next set, so that the two do not evict
+    /// each other. The id in the slot says whose rest it is.
     private func place(ofRestOf id: CredentialID, in set: Int) -> RecordPlace {
         let product = (id.rawValue ^ firstSecret).multipliedFullWidth(by: lastSecret | 1)
         return RecordPlace(set: set &+ 1 < setCount ? set &+ 1 : 0, key: product.high ^ product.low)
@@ -86,7 +85,7 @@ struct RecordSets: ~Copyable, Sendable {
 
     // MARK: Reading
 
-    /// The place of an id. Starts loading the slot that the record is probably in, and what tells if it is in another.
+    /// The place of an id. Starts to load the slot that probably holds the record, and the directory word.
     @inline(__always)
     func prefetch(_ id: WrittenID) -> RecordPlace {
         let place = place(of: id)
@@ -139,7 +138,7 @@ struct RecordSets: ~Copyable, Sendable {
         return nil
     }
 
-    /// Makes an owner whole of which the record's slot has not the text; false when that is not here.
+    /// Completes an owner that does not fit into the record's slot. False when the rest is not cached.
     @inline(never)
     private func completeOwner(_ owner: UInt64, of record: inout CredentialRecord, in set: Int) -> Bool {
         if owner == SlotLock.uuid {
@@ -173,17 +172,17 @@ struct RecordSets: ~Copyable, Sendable {
 
     /// Takes a slot for an id, lets `write` write its words, and publishes them.
     ///
-    /// Gives up when the copy is old already, when the slot is busy, and when it has a newer copy of that id.
+    /// Gives up when the copy is already stale, when the slot is busy, or when the slot has a newer copy of the id.
     @inline(__always)
     func put(
         _ id: UInt64, at place: RecordPlace, stamp: UInt64, traits: UInt64, _ write: (borrowing AtomicBlock) -> Void
     ) {
         let way = chooseWay(for: id, at: place)
         let slot = slot(way, of: place.set)
-        // The slot's floor only saves work: what counts is the check on hits. That of the level is relied on.
+        // The slot's floor only saves work here; it is checked again on each hit. The level's floor is checked only here.
         guard stamp >= slot.load(SlotLayout.floor), stamp >= levels.floor else { return }
         let before = slot.load(SlotLayout.lock)
-        // The exchange acquires the slot; another filler in it means giving up.
+        // The exchange acquires the slot; it fails if another filler has taken it.
         guard before & SlotLock.isHeld == 0,
             slot.exchange(SlotLayout.lock, expected: before, desired: before | SlotLock.isHeld)
         else { return }
@@ -201,7 +200,7 @@ struct RecordSets: ~Copyable, Sendable {
         slot.release(SlotLayout.lock, traits | (before &+ 2 &* SlotLock.nextVersion) & SlotLock.version)
     }
 
-    /// The way that holds the id, else a free one, else one that was not hit since the last round (CLOCK). From home on.
+    /// The way that holds the id, else a free one, else one that was not hit since the last round (CLOCK). Starts at home.
     @inline(__always)
     private func chooseWay(for id: UInt64, at place: RecordPlace) -> Int {
         var holding = directory.ways(of: place, marked: place.mark)
@@ -209,13 +208,13 @@ struct RecordSets: ~Copyable, Sendable {
             if slot(way, of: place.set).load(SlotLayout.id) == id { return way }
         }
         var free = directory.ways(of: place, marked: 0)
-        // The hand starts where chance, that is the newcomer's key, puts it: no state to share, no way is favoured.
+        // The clock hand starts at the new record's home, which is random: no state is shared and no way is favoured.
         return free.next() ?? chooseVictim(at: place)
     }
 
     @inline(never)
     private func chooseVictim(at place: RecordPlace) -> Int {
-        // Most sets have no floor, and need no look at each slot. What is below it is worth nothing and goes first.
+        // Most sets have no floor, so the slots need not be read. A copy below the floor is invalid and is evicted first.
         let home = place.home
         let floor = slot(home, of: place.set).load(SlotLayout.floor)
         if floor > 0 {
@@ -245,17 +244,17 @@ struct RecordSets: ~Copyable, Sendable {
         levels.extent.sets.contains(seen.set) && seen.floor < .max && floor(of: seen.set) == seen.floor
     }
 
-    /// Raises the floors of an id's set, in each level that is or was in use.
+    /// Raises the floors of an id's set in each level that is or was in use.
     func raiseFloor(of place: RecordPlace, to transaction: UInt64) {
         levels.raise(place.key, to: transaction) { raiseFloor(of: $0, to: transaction) }
     }
 
-    /// Raises the floors of a set's slots in order. Beside each other in memory, but the memory may be slow: asked for at once.
+    /// Raises the floors of a set's slots in order. Prefetches them all first, to wait for memory only once.
     func raiseFloor(of set: Int, to transaction: UInt64) {
         for way in 0..<Self.wayCount { slot(way, of: set).prefetch(SlotLayout.floor) }
         for way in 0..<Self.wayCount {
             #if COUNTERSIGN_PROOF
-                // Broken on purpose: deploy/proofs/races must notice. A scheduler may stop this thread between any two slots.
+                // Broken on purpose: deploy/proofs/races must notice. The scheduler may pause this thread after any slot.
                 let isBroken = cs_is_broken(cs_remembered_floor_last) != 0
                 let way = isBroken ? Self.wayCount &- 1 &- way : way
                 defer { if isBroken { cs_pause_milliseconds(0) } }
@@ -264,16 +263,16 @@ struct RecordSets: ~Copyable, Sendable {
         }
     }
 
-    /// To the highest transaction there can be, which no fill reaches and below which no raise brings it again.
+    /// Raises the floors of all sets that are or were in use.
     func raiseAllFloors(to transaction: UInt64) {
         levels.raiseAll(to: transaction) { raiseFloor(of: $0, to: transaction) }
     }
 }
 
-/// Where an id's record is looked for: its set, and by what it goes there.
+/// Where to look for an id's record: its set, and the key that it has there.
 public struct RecordPlace: Sendable {
     let set: Int
-    /// Out of the id and the cache's secret; two ids hardly ever have the same.
+    /// Derived from the id and the cache's secret; two ids hardly ever have the same key.
     let key: UInt64
 
     @inline(__always)
@@ -282,7 +281,7 @@ public struct RecordPlace: Sendable {
         self.key = key
     }
 
-    /// The way that the record goes to if it can: where it is looked for first.
+    /// The record's preferred way, which a look-up tries first.
     @inline(__always)
     var home: Int { Int(truncatingIfNeeded: key & 7) }
 
@@ -290,13 +289,13 @@ public struct RecordPlace: Sendable {
     @inline(__always)
     public var homeSlot: RecordSlot { RecordSlot(home, of: set) }
 
-    /// What the directory says of the record's slot: 1 to 127, since 0 stands for an empty one.
+    /// The record's fingerprint in the directory: 1 to 127, since 0 stands for an empty slot.
     @inline(__always)
     var mark: UInt64 {
         let bits = key >> 3 & 0x7F
         return bits == 0 ? 1 : bits
     }
 
-    /// A place for a variable to begin with.
+    /// An initial value for variables.
     public static let nowhere = RecordPlace(set: 0, key: 0)
 }

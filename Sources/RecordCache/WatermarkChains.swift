@@ -1,7 +1,7 @@
 import CredentialModel
 import Synchronization
 
-/// The chains of a hash table whose entries are added at the head, raised in place and never removed.
+/// The chains of a hash table. Entries are added at the head, raised in place and never removed.
 ///
 /// ```
 /// bucket → entry: next │ hash │ journal number │ issued before │ key's word count │ key …
@@ -31,7 +31,7 @@ final class WatermarkChains: @unchecked Sendable {
     deinit {
         for bucket in 0..<buckets.count {
             var address = buckets.load(bucket)
-            // SAFETY: nobody holds the table any more; every non-zero word is the address of an entry from `raise`.
+            // SAFETY: nobody uses the table any more; every non-zero word is the address of an entry from `raise`.
             while let entry = unsafe Self.entry(address) {
                 // SAFETY: as above.
                 address = unsafe entry[Self.next].load(ordering: .relaxed)
@@ -41,33 +41,33 @@ final class WatermarkChains: @unchecked Sendable {
         }
     }
 
-    /// Raises the entry of a key, adding it if it is new; true if it was. One writer at a time.
+    /// Raises the entry of a key, or adds it. Returns whether it was added. One writer at a time.
     func raise(_ key: [UInt64], to watermark: Watermark) -> Bool {
         let hash = hash(count: key.count) { key[$0] }
         let bucket = Int(truncatingIfNeeded: hash >> (64 - Self.bucketBits))
         let issuedBefore = UInt64(clamping: watermark.issuedBefore.rawValue)
         let first = buckets.load(bucket)
-        // SAFETY: addresses in a chain are entries, which live as long as the table.
+        // SAFETY: addresses in a chain are those of entries, which live as long as the table.
         if let entry = unsafe find(first, hash: hash, count: key.count, word: { key[$0] }) {
-            // SAFETY: as above. Release: a raise is seen whole by whoever the acknowledgement reaches.
+            // SAFETY: as above. Release: whoever sees the acknowledgement sees the raised numbers.
             unsafe entry[Self.journalNumber].max(watermark.journalNumber, ordering: .acquiringAndReleasing)
             // SAFETY: as above.
             unsafe entry[Self.issuedBefore].max(issuedBefore, ordering: .acquiringAndReleasing)
             return false
         }
-        // SAFETY: room for the fields and the key; every word is initialised before the entry is published.
+        // SAFETY: allocated for the fields and the key; every word is initialised before the entry is published.
         let entry = UnsafeMutablePointer<Word>.allocate(capacity: Self.key + key.count)
         let fields = [first, hash, watermark.journalNumber, issuedBefore, UInt64(key.count)] + key
         for (index, value) in fields.enumerated() {
             // SAFETY: index < Self.key + key.count.
             unsafe (entry + index).initialize(to: Word(value))
         }
-        // SAFETY: an address as a number. The release publishes the words written above.
+        // SAFETY: only stores the address as a number. The release publishes the words written above.
         buckets.release(bucket, UInt64(UInt(bitPattern: entry)))
         return true
     }
 
-    /// Whether the entry of the key, if there is one, kills the record.
+    /// Whether the key has an entry that revokes the record.
     @inline(__always)
     func find(_ key: InlineArray<9, UInt64>, wordCount: Int, kills record: borrowing CredentialRecord) -> Bool {
         kills(hash(count: wordCount) { key[$0] }, count: wordCount, word: { key[$0] }, record)
@@ -84,7 +84,7 @@ final class WatermarkChains: @unchecked Sendable {
     ) -> Bool {
         // Acquire: pairs with the release of a new head.
         let first = buckets.acquire(Int(truncatingIfNeeded: hash >> (64 - Self.bucketBits)))
-        // SAFETY: addresses in a chain are entries, which live as long as the table.
+        // SAFETY: addresses in a chain are those of entries, which live as long as the table.
         guard let entry = unsafe find(first, hash: hash, count: count, word: word) else { return false }
         // SAFETY: as above. Acquire: pairs with `raise`.
         let journalNumber = unsafe entry[Self.journalNumber].load(ordering: .acquiring)
@@ -99,7 +99,7 @@ final class WatermarkChains: @unchecked Sendable {
         _ first: UInt64, hash: UInt64, count: Int, word: (Int) -> UInt64
     ) -> UnsafeMutablePointer<Word>? {
         var address = first
-        // SAFETY: addresses in a chain are entries, which live as long as the table and whose keys never change.
+        // SAFETY: addresses in a chain are those of entries, which live as long as the table and whose keys never change.
         while let entry = unsafe Self.entry(address) {
             // SAFETY: as above.
             if unsafe entry[Self.hash].load(ordering: .relaxed) == hash,

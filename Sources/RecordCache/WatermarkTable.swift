@@ -1,7 +1,7 @@
 public import CredentialModel
 import Synchronization
 
-/// Whose credentials were revoked in bulk, and up to where.
+/// The subject of a bulk revocation.
 public enum WatermarkSubject: Hashable, Sendable {
     /// The exact bytes of an owner.
     case owner([UInt8])
@@ -10,11 +10,11 @@ public enum WatermarkSubject: Hashable, Sendable {
     case family(UInt64)
 }
 
-/// A bulk revocation: it kills what was issued under a lower journal number, and, if a time was given, before that time.
+/// A bulk revocation of what was issued under a lower journal number and, if a time was given, before it.
 public struct Watermark: Hashable, Sendable {
-    /// Kills records whose journal number is lower.
+    /// Revokes records with a lower journal number.
     public var journalNumber: UInt64
-    /// Kills records issued before this second; ``UnixSeconds/always`` kills none.
+    /// Revokes records issued before this second; ``UnixSeconds/always`` revokes none.
     public var issuedBefore: UnixSeconds
 
     public init(journalNumber: UInt64, issuedBefore: UnixSeconds) {
@@ -22,17 +22,16 @@ public struct Watermark: Hashable, Sendable {
         self.issuedBefore = issuedBefore
     }
 
-    /// Whether a record with these birth marks is dead.
+    /// Whether this revokes a record with this journal number and time of issue.
     public func kills(journalNumber number: UInt64, issuedAt: UnixSeconds) -> Bool {
         number < journalNumber || issuedAt < issuedBefore
     }
 }
 
-/// All watermarks, for readers on the hot path without a lock. Most stores have none of a kind, and then a reader pays for
-/// one load.
+/// All watermarks, readable on the hot path without a lock. Most stores have none of a kind; the check then costs one load.
 ///
-/// A hash table of chains. Entries are only ever added, at the head of their chain, and their two numbers only ever rise;
-/// so a reader that walks a chain needs no lock and nothing is ever freed under it. Keys are compared whole.
+/// A hash table with chains. Entries are only added, at the head of their chain, and their two numbers only rise. So readers
+/// need no lock, and nothing is freed while they read. Keys are compared whole.
 public final class WatermarkTable: Sendable {
     private enum Kind: UInt64 {
         case owner = 1
@@ -45,13 +44,13 @@ public final class WatermarkTable: Sendable {
     private let clientCount = Atomic<Int>(0)
     private let familyCount = Atomic<Int>(0)
 
-    /// Nil when the system gives no memory.
+    /// Nil when the system does not give the memory.
     public init?() {
         guard let chains = WatermarkChains() else { return nil }
         self.chains = chains
     }
 
-    /// Raises the watermark of a subject, between the commit and its acknowledgement. The one writer only.
+    /// Raises the watermark of a subject, between the commit and its acknowledgement. Only one writer at a time.
     public func raise(_ subject: WatermarkSubject, to watermark: Watermark) {
         switch subject {
         case .owner(let text):
@@ -64,17 +63,17 @@ public final class WatermarkTable: Sendable {
         }
     }
 
-    /// Whether there are none: then nothing needs to be asked.
+    /// Whether there are no watermarks at all.
     public var isEmpty: Bool {
         // Acquire: as in `kills`.
         ownerCount.load(ordering: .acquiring) | clientCount.load(ordering: .acquiring)
             | familyCount.load(ordering: .acquiring) == 0
     }
 
-    /// Whether a bulk revocation killed this record. Owners that the record does not hold whole are asked for apart.
+    /// Whether a bulk revocation covers this record. For owners that it does not hold whole see `kills(_:longOwner:)`.
     @inline(__always)
     public func kills(_ record: borrowing CredentialRecord) -> Bool {
-        // Acquire: pairs with the release of the count, and so sees the entry that was counted.
+        // Acquire: pairs with the release of the count, so the counted entry is visible.
         if clientCount.load(ordering: .acquiring) > 0, record.client != 0,
             chains.find(Self.key(.client, UInt64(record.client)), wordCount: 2, kills: record)
         {
@@ -94,16 +93,16 @@ public final class WatermarkTable: Sendable {
         return chains.find(key, wordCount: 1 &+ (Int(record.owner.byteCount) &+ 7) / 8, kills: record)
     }
 
-    /// Whether an owner has a watermark. Not for the hot path: the key is copied.
+    /// Whether an owner has a watermark. Not for the hot path: it copies the key.
     public func knows(owner: RawSpan) -> Bool {
-        // What was issued before everything is killed by any watermark.
+        // A record from before every journal number and time: any watermark revokes it.
         var first = CredentialRecord(id: CredentialID(rawValue: 0), kind: .apiKey, tag: Tag(0, 0, 0, 0), pepper: 0)
         first.journalNumber = 0
         first.issuedAt = .always
         return kills(first, longOwner: owner)
     }
 
-    /// Whether a bulk revocation by an owner of more than 64 bytes killed this record.
+    /// Whether a bulk revocation by owner covers this record, whose owner has more than 64 bytes.
     public func kills(_ record: borrowing CredentialRecord, longOwner: RawSpan) -> Bool {
         guard ownerCount.load(ordering: .acquiring) > 0 else { return false }
         return chains.find(Self.key(of: longOwner), kills: record)
@@ -114,7 +113,7 @@ public final class WatermarkTable: Sendable {
         [kind.rawValue, number, 0, 0, 0, 0, 0, 0, 0]
     }
 
-    /// The text in whole words, zero-padded, behind a word with its length: two texts have one key only if they are equal.
+    /// The length in one word, then the text in whole words, zero-padded: only equal texts have equal keys.
     private static func key(of text: RawSpan) -> [UInt64] {
         var key = [Kind.owner.rawValue | UInt64(text.byteCount) << 8]
         var offset = 0

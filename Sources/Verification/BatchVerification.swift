@@ -4,14 +4,14 @@ public import CredentialStore
 import RecordCache
 
 extension Verifier {
-    /// Room for credentials that are to be verified together. One serves any number of times.
+    /// Makes a reusable batch of credentials to be verified together.
     public func makeBatch() -> VerificationBatch { VerificationBatch(vendor: vendor, cache: cache) }
 
-    /// The same for some at once, see ``VerificationBatch``. The batch stays as it is.
+    /// The same for several credentials, see ``VerificationBatch``. The batch is not modified.
     ///
-    /// - Parameter each: called for each credential in order, with its number, why it is inactive or nil, and its record
-    ///   until `each` returns: of a meaning only if the secret was right, that is unless it is unknown or malformed.
-    /// - Throws: ``StoreFailure`` when the store cannot answer for one of them; then `each` is not called any more.
+    /// - Parameter each: called for each credential in order, with its index, the reason why it is inactive or nil, and its
+    ///   record, valid until `each` returns. The record is meaningless if the credential is unknown or malformed.
+    /// - Throws: ``StoreFailure`` when the store cannot answer for one of them; then `each` is not called again.
     public func verify(
         _ batch: inout VerificationBatch, at now: UnixSeconds,
         _ each: (_ index: Int, _ reason: InactiveReason?, _ record: inout CredentialRecord) -> Void
@@ -30,7 +30,7 @@ extension Verifier {
         }
     }
 
-    /// Decides on one of a batch, whose tag has been made if it has the form of our own credentials.
+    /// Decides on one credential of a batch, whose tag was already computed if it has the native form.
     @inline(__always)
     private func verify(
         _ batch: borrowing VerificationBatch, _ index: Int, at now: UnixSeconds, _ newest: PepperPlace,

@@ -1,12 +1,12 @@
 public import CredentialModel
 public import RecordCache
 
-/// Judges a record: pure, and run on every request, whether the record came from the cache or from the store.
+/// Judges a record. Pure, and run on every request, whether the record came from the cache or from the store.
 ///
-/// The cache holds records, never decisions. A decision that is cached outlives what it was decided on.
+/// The cache holds records, never decisions: a cached decision would outlive the facts on which it was based.
 public enum Decision {
-    /// Whether a record whose secret was right is alive at `now`.
-    /// - Returns: nil when it is, else why not.
+    /// Whether a record whose secret matched is valid at `now`.
+    /// - Returns: nil when it is, else the reason.
     public static func evaluate(
         _ record: CredentialRecord, at now: UnixSeconds, watermarks: WatermarkTable
     ) -> InactiveReason? {
@@ -20,29 +20,29 @@ public enum Decision {
         _ flags: CredentialFlags, notBefore: UnixSeconds, expiresAt: UnixSeconds, at now: UnixSeconds
     ) -> InactiveReason? {
         if flags.contains(.revoked) { return .revoked }
-        // A claim that this version cannot read may be a limit: what cannot be judged is not accepted.
+        // A claim that this version does not know may be a restriction, so the credential is not accepted.
         if flags.contains(.unintelligible) { return .unknown }
         if now >= expiresAt { return .expired }
         if now < notBefore { return .notYetValid }
         return nil
     }
 
-    /// Whether a record grants every scope of `needed`, words parted by spaces.
+    /// Whether a record grants every scope of `needed`, which are space-separated.
     public static func grants(
         _ record: CredentialRecord, scope needed: RawSpan, interned: InternedTable
     ) -> Bool {
         grants(scopes: record.scopes, scope: needed, interned: interned)
     }
 
-    /// Whether a record without audiences, or with this one, is meant for `audience`.
+    /// Whether a record is meant for `audience`: it has no audiences, or this one.
     public static func isMeant(
         _ record: CredentialRecord, for audience: RawSpan, interned: InternedTable
     ) -> Bool {
         isMeant(audiences: record.audiences, for: audience, interned: interned)
     }
 
-    /// Whether a caller with the interned audience set `caller` may know of a record: one without audiences is for all,
-    /// one with needs a caller that shares one (RFC 7662 §4 lets the server say "inactive" to the others).
+    /// Whether a caller with the interned audience set `caller` may learn about a record. A record without audiences is for
+    /// all; one with audiences needs a caller that shares one (RFC 7662 §4 lets the server say "inactive" to others).
     @inline(__always)
     public static func isMeant(
         _ record: CredentialRecord, forCaller caller: UInt32, interned: InternedTable
@@ -50,7 +50,7 @@ public enum Decision {
         isMeant(audiences: record.audiences, forCaller: caller, interned: interned)
     }
 
-    // The same by the interned numbers of a record, which is large to be handed on.
+    // The same by interned numbers, because a record is large to pass.
 
     @inline(__always)
     public static func isMeant(audiences: UInt32, forCaller caller: UInt32, interned: InternedTable) -> Bool {
@@ -78,7 +78,7 @@ public enum Decision {
         return interned.withText(.scopes, scopes) { ScopeSet.satisfies($0, needed: needed) }
     }
 
-    /// Whether a record may be used from `address`. One with a network limit and no known address may not.
+    /// Whether a record may be used from `address`. A record with a network limit is refused if the address is unknown.
     @inline(__always)
     public static func allows(
         _ record: CredentialRecord, from address: IPAddress?, interned: InternedTable

@@ -1,8 +1,8 @@
 public import CredentialModel
 
-/// What is found of a presented credential. Outcomes are values; a store that cannot answer is an error.
+/// The result for a presented credential. Outcomes are values; if the store cannot answer, an error is thrown.
 public enum Verdict: Sendable {
-    /// Its secret is right, it is alive, and now lies within its life. Scope, audience and network are still to be judged.
+    /// Its secret matches, it is not revoked, and it is valid now. Scope, audience and network must still be checked.
     case active(CredentialRecord)
     case inactive(InactiveReason)
 
@@ -21,7 +21,7 @@ public enum Verdict: Sendable {
         }
     }
 
-    /// The reason, if it is not.
+    /// The reason, if it is inactive.
     public var reason: InactiveReason? {
         switch self {
         case .active: nil

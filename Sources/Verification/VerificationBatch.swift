@@ -2,10 +2,10 @@ import CredentialDigest
 import CredentialModel
 import RecordCache
 
-/// Some credentials that are verified together, which takes less than one after another: while one is hashed, the memory
-/// that the next need is on its way, and two are hashed at once.
+/// Credentials to be verified together, which is faster than one by one: while one is hashed, the memory for the next is
+/// being loaded, and two are hashed at once.
 ///
-/// Keep one per thread and use it again; it allocates nothing after it was made.
+/// Keep one per thread and reuse it; it allocates nothing after its creation.
 ///
 /// ```swift
 /// var batch = verifier.makeBatch()
@@ -13,25 +13,25 @@ import RecordCache
 /// try verifier.verify(&batch, at: now) { index, reason, record in … }
 /// ```
 public struct VerificationBatch: ~Copyable {
-    /// Credentials that fit.
+    /// Most credentials in a batch.
     public static var capacity: Int { TagBatch.capacity }
 
-    /// Credentials that are in it.
+    /// Credentials now in the batch.
     public private(set) var count = 0
 
-    /// What was read of a text.
+    /// What was parsed from a text.
     struct Entry {
         var checksum: UInt64 = 0
         var place = RecordPlace.nowhere
-        /// Bytes kept of it.
+        /// Bytes kept of the text.
         var byteCount: Int32 = 0
-        /// Whether it has the form of our own credentials; if not, checksum and place say nothing.
+        /// Whether it has the form of a native credential; if not, checksum and place are undefined.
         var isNative = false
     }
 
     private let vendor: Vendor
     private let cache: RecordCache
-    // An array and not an InlineArray, of which a read of one element copies all.
+    // An array and not an InlineArray, because reading one element of that copies all of it.
     private var entries = [Entry](repeating: Entry(), count: capacity)
     var tags = TagBatch()
 
@@ -40,7 +40,7 @@ public struct VerificationBatch: ~Copyable {
         self.cache = cache
     }
 
-    /// Takes a copy of a presented credential, of any length and content, and lets the memory begin to look for its record.
+    /// Copies a presented credential, of any length and content, and starts to load its record from memory.
     /// - Returns: false when the batch is full.
     @discardableResult
     public mutating func append(_ presented: RawSpan) -> Bool {
@@ -60,12 +60,12 @@ public struct VerificationBatch: ~Copyable {
         return true
     }
 
-    /// Forgets all of them.
+    /// Removes all credentials.
     public mutating func removeAll() {
         count = 0
     }
 
-    /// The text of one, or the beginning of a text that is too long for any credential.
+    /// The text of a credential, truncated if it is too long for any credential.
     func withText<Value, Failure: Error>(
         _ index: Int, _ use: (RawSpan) throws(Failure) -> Value
     ) throws(Failure) -> Value {

@@ -4,23 +4,23 @@ public import CredentialStore
 public import RecordCache
 import Synchronization
 
-/// Answers whether a presented credential is to be accepted: the path parse → tag → cache → store → decide.
+/// Decides whether to accept a presented credential: parse → tag → cache → store → decide.
 ///
-/// One per thread: it holds that thread's read transaction. Runs to completion on the calling thread and, on a cache hit,
-/// takes no lock and allocates nothing. (Where a store is followed, calls beside a commit of its owner take a snapshot, the
-/// first after it reads what it brought, and others wait for that.)
+/// Make one per thread: it owns that thread's read transaction. Runs to completion on the calling thread and, on a cache
+/// hit, takes no lock and allocates nothing. (With a followed store, calls during a commit of its owner take a snapshot, the
+/// first call after it reads what was committed, and others wait for that.)
 ///
-/// After a revocation, edit or rotation has been acknowledged by the store's owner, this process or another, every call that
-/// starts then sees it. The proofs stand beside ``RecordCache`` and in CommitFollower.swift.
+/// After the store's owner, this process or another, has acknowledged a revocation, edit or rotation, every call that starts
+/// later sees it. The proofs are in RecordCache.swift and CommitFollower.swift.
 public final class Verifier: @unchecked Sendable {
-    /// What this verifier has done, for metrics. Any thread may read them.
+    /// Counters for metrics. Readable on any thread.
     public let counters = VerifierCounters()
 
     private let reader: StoreReader
     private let published: Published
-    /// The texts that records name by number.
+    /// The texts to which records refer by number.
     public let interned: InternedTable
-    /// The time that verdicts are to be made at. Read it once per burst.
+    /// The time to use for verdicts. Read it once per burst.
     public let clock: TrustedClock
     let cache: RecordCache
     private let liveIDs: LiveIDs
@@ -28,21 +28,21 @@ public final class Verifier: @unchecked Sendable {
     let peppers: PepperRing
     private let foreignSchemes: ForeignSchemes
     let vendor: Vendor
-    /// Tells when credentials were last accepted; nil for a verifier whose questions are no uses.
+    /// Reports accepted credentials as used; nil for a verifier whose calls do not count as uses.
     private let uses: UseNotes?
-    /// The owner of the record that the last call found, if it has more bytes than a record holds.
+    /// The owner of the record that the last call found, if it is longer than a record can hold.
     private var longOwner: [UInt8] = []
-    /// This process's own store, which takes offers to write; nil where another process's is followed.
+    /// This process's own store, which accepts offered writes; nil when another process's store is followed.
     private let owned: CredentialStore?
-    /// Another process's store, which is to be followed; nil where it is this one's.
+    /// The followed store of another process; nil when the store belongs to this process.
     let followed: FollowedStore?
 
-    /// Hits between two that are remembered for eviction: writing each would make a shared line of it.
+    /// Every how many hits one is recorded for eviction: recording each would contend for a shared cache line.
     private static let touchInterval: UInt64 = 8
 
-    /// A verifier over this process's own store.
-    /// - Parameter notesUses: whether what is accepted counts as used.
-    /// - Throws: ``StoreFailure`` when the store has no reader left.
+    /// A verifier for this process's own store.
+    /// - Parameter notesUses: whether accepted credentials are reported as used.
+    /// - Throws: ``StoreFailure`` when no reader slot is left.
     public convenience init(store: CredentialStore, notesUses: Bool = true) throws(StoreFailure) {
         let uses = notesUses ? UseNotes() : nil
         self.init(
@@ -52,8 +52,8 @@ public final class Verifier: @unchecked Sendable {
         if let uses { store.uses.add(uses) }
     }
 
-    /// A verifier over a store that another process owns. What it accepts is not noted as used, since only the owner writes.
-    /// - Throws: ``StoreFailure`` when the store has no reader left.
+    /// A verifier for a store that another process owns. It does not report uses, because only the owner writes.
+    /// - Throws: ``StoreFailure`` when no reader slot is left.
     public convenience init(store: FollowedStore) throws(StoreFailure) {
         self.init(
             try store.makeReader(), store.published, store.clock, store.peppers, store.foreignSchemes, store.vendor,
@@ -84,10 +84,10 @@ public final class Verifier: @unchecked Sendable {
     /// Decides whether a presented credential is usable now.
     ///
     /// - Parameters:
-    ///   - presented: the bytes as they came, of any length and content.
+    ///   - presented: the bytes as received, of any length and content.
     ///   - now: seconds since the Unix epoch, read once per burst.
-    /// - Returns: the record when its secret is right and it is alive; else the reason. Scope, audience and network are
-    ///   judged by ``Decision`` from the record.
+    /// - Returns: the record when its secret matches and it is valid; else the reason. The caller checks scope, audience and
+    ///   network with ``Decision``.
     /// - Throws: ``StoreFailure`` when the store cannot answer. Unknown is a verdict, not an error.
     /// - SeeAlso: RFC 7662 §2.2
     public func verify(_ presented: RawSpan, at now: UnixSeconds) throws(StoreFailure) -> Verdict {
@@ -96,11 +96,11 @@ public final class Verifier: @unchecked Sendable {
         return .active(record)
     }
 
-    /// The same for callers that keep a record to be filled in, which saves copies of it.
+    /// The same for callers that reuse a record, which avoids copies.
     ///
-    /// - Parameter record: what is known of the credential if its secret was right, that is unless it is unknown or
-    ///   malformed; else of no meaning, and not to be looked at.
-    /// - Returns: nil when it is active.
+    /// - Parameter record: filled in if the secret matched, that is, unless the result is unknown or malformed; otherwise
+    ///   undefined.
+    /// - Returns: nil when the credential is active.
     public func verify(
         _ presented: RawSpan, at now: UnixSeconds, into record: inout CredentialRecord
     ) throws(StoreFailure) -> InactiveReason? {
@@ -111,7 +111,7 @@ public final class Verifier: @unchecked Sendable {
         let place = cache.prefetch(claimed.id)
         // Before the first look into the cache.
         if let followed { try followed.follow(at: now) }
-        // Hashing takes about as long as the memory does to answer.
+        // Hashing takes about as long as memory takes to answer.
         let newest = peppers.newest
         let tag = peppers.tag(of: claimed.block, at: newest)
         if let slot = find(tag, claimed.checksum, at: newest, place, into: &record) {
@@ -120,10 +120,10 @@ public final class Verifier: @unchecked Sendable {
         return try verifyInFull(presented, claimed, tag, at: newest, place, now, into: &record)
     }
 
-    /// Where the cache has a record that counts whose tag and checksum are these.
+    /// Finds a valid cached record with this tag and checksum.
     ///
-    /// The tag is over kind, id and secret: where it is right, the record is that of the id, and all of them are as issued. So
-    /// is the checksum, if it is the issued one's; and nothing was left to read.
+    /// The tag is over kind, id and secret: if it matches, the record is the right one and all three are as issued. A
+    /// matching checksum completes the presented text, so nothing is left to parse.
     @inline(__always)
     func find(
         _ tag: Tag, _ checksum: UInt64, at newest: PepperPlace, _ place: RecordPlace,
@@ -140,12 +140,12 @@ public final class Verifier: @unchecked Sendable {
         return slot
     }
 
-    /// Whether the next hit is to be remembered for eviction.
+    /// Whether to record the next hit for eviction.
     @inline(__always)
     private var isTouching: Bool { counters.hits.value % Self.touchInterval == 0 }
 
-    /// Reads the whole of the presented text, then answers from the cache if the pepper is an older one or the secret wrong,
-    /// else from the store, and lets the cache know what that said.
+    /// Parses the whole text, then answers from the cache if the pepper is an older one or the secret is wrong; otherwise
+    /// from the store, and offers the cache what it read.
     @inline(never)
     func verifyInFull(
         _ presented: RawSpan, _ claimed: borrowing ClaimedCredential, _ tag: Tag, at newest: PepperPlace,
@@ -164,27 +164,27 @@ public final class Verifier: @unchecked Sendable {
         }
         counters.misses.increment()
         if liveIDs.surelyLacks(id) { return .unknown }
-        // Twice, since a pepper may be retired between the read and the look for it: by then the row has a newer tag.
+        // Twice, since a pepper may be retired between reading the row and finding the pepper: by then the row has a newer
+        // tag.
         for _ in 0..<2 {
             guard case .found(let stamp) = try read(id, kind, at: now, into: &record) else { return .unknown }
             guard let presentedTag = self.tag(of: claimed.block, under: record.pepper, made: tag, at: newest) else {
                 continue
             }
             guard ConstantTime.equal(presentedTag, record.tag) else { return .unknown }
-            // Only now is it sure that the one who asks knows the secret: unknown ids and wrong secrets never fill the
-            // cache.
+            // Only now is it certain that the caller knows the secret: unknown ids and wrong secrets never fill the cache.
             cache.fill(&record, at: place, stamp: stamp, checksum: claimed.checksum)
             return decide(&record, in: nil, at: now, newest: newest, tag)
         }
         return try verdictWithoutPepper(on: &record)
     }
 
-    /// The owner of the record that the last call returned, whole also when it has more than 64 bytes.
+    /// The whole owner of the record that the last call returned, even if it has more than 64 bytes.
     public func owner(of record: CredentialRecord) -> [UInt8] {
         record.holdsWholeOwner ? record.owner.bytes : longOwner
     }
 
-    /// The presented credential's tag under a record's pepper; nil when that one is not alive.
+    /// The presented credential's tag under a record's pepper; nil when that pepper is not in use.
     @inline(__always)
     private func tag(
         of block: borrowing TagBlock, under pepper: UInt16, made tag: Tag, at newest: PepperPlace
@@ -194,11 +194,11 @@ public final class Verifier: @unchecked Sendable {
         return peppers.tag(of: block, at: place)
     }
 
-    /// Reads a record, and what else its snapshot may have brought: the texts that it names.
+    /// Reads a record, and learns the texts to which it refers, which its snapshot may have added.
     private func read(
         _ id: CredentialID, _ kind: CredentialKind, at now: UnixSeconds, into record: inout CredentialRecord
     ) throws(StoreFailure) -> StoreReader.Outcome {
-        // A local variable: what lies in an object is guarded against a second access for as long as the read lasts.
+        // A local variable: a class's stored property would be under an exclusivity check for the whole read.
         var owner: [UInt8] = []
         let outcome = try reader.read(id, kind, into: &record, longOwner: &owner)
         if !owner.isEmpty { longOwner = owner }
@@ -207,10 +207,10 @@ public final class Verifier: @unchecked Sendable {
         return outcome
     }
 
-    /// Judges a record whose secret was right.
+    /// Judges a record whose secret matched.
     /// - Parameters:
-    ///   - record: not changed; `inout` because what is borrowed is copied first.
-    ///   - slot: where it was found; nil if the store was asked.
+    ///   - record: not modified; `inout` avoids a 168-byte copy.
+    ///   - slot: where it was found; nil if it was read from the store.
     @inline(__always)
     func decide(
         _ record: inout CredentialRecord, in slot: RecordSlot?, at now: UnixSeconds, newest place: PepperPlace,
@@ -222,7 +222,7 @@ public final class Verifier: @unchecked Sendable {
         {
             return reason
         }
-        // The record is not looked at here: it was written in pieces a moment ago.
+        // Does not read the record, because it was just written in pieces.
         if slot.map({ !cache.hasToldUse($0) }) ?? true { tellUse(of: &record, in: slot, at: now) }
         if record.pepper != place.number { offerRetag(&record, to: tag, pepper: place.number) }
         return nil
@@ -233,12 +233,12 @@ public final class Verifier: @unchecked Sendable {
         if let uses, uses.tell(record.id, now), let slot { cache.noteToldUse(slot) }
     }
 
-    /// The verdict on a record whose pepper is not alive. A pepper is retired when only revoked records name it.
+    /// The verdict on a record whose pepper is not in use. A pepper is retired when only revoked records refer to it.
     private func verdictWithoutPepper(on record: inout CredentialRecord) throws(StoreFailure) -> InactiveReason {
         guard record.flags.contains(.revoked) || isRevokedInBulk(&record) else {
             throw .pepperMissing(number: record.pepper)
         }
-        // Nobody can tell any more whether the secret is right, so this says no more than to a wrong one.
+        // The secret can no longer be verified, so the answer is the same as for a wrong secret.
         return .unknown
     }
 
@@ -249,11 +249,11 @@ public final class Verifier: @unchecked Sendable {
         return watermarks.kills(record, longOwner: owner.octets)
     }
 
-    /// Credentials of other systems: found through an alias of what was imported of them, then treated alike.
+    /// Verifies credentials of other systems: found through the alias of the imported form, then treated like native ones.
     ///
-    /// All schemes are tried that the store has credentials of, since one key may have been imported in two forms, which
-    /// nobody can see of a hash. Such a key is active only while both are: ending either ends it. The records are judged
-    /// from the last scheme to the first, and what is answered is that of the first.
+    /// Tries all schemes of which the store has credentials, since one key may have been imported in two forms, which a hash
+    /// does not reveal. Such a key is active only while both are: revoking either revokes it. The records are judged from
+    /// the last scheme to the first, and the answer has the first scheme's record.
     func verifyForeign(
         _ presented: RawSpan, at now: UnixSeconds, into record: inout CredentialRecord
     ) throws(StoreFailure) -> InactiveReason? {
@@ -272,14 +272,14 @@ public final class Verifier: @unchecked Sendable {
     }
 
     /// Decides on an imported credential whose alias led to an id.
-    /// - Parameter form: what is imported of it: itself, or its hash.
+    /// - Parameter form: the imported form: the key itself, or its hash.
     private func verifyImported(
         _ form: RawSpan, _ id: CredentialID, at now: UnixSeconds, into record: inout CredentialRecord
     ) throws(StoreFailure) -> InactiveReason? {
         let place = peppers.newest
         let newestTag = peppers.tag(ofImported: form, kind: .apiKey, id: id, at: place)
         var copy = cache.lookUp(id, into: &record, touch: true)
-        // Again where a pepper was retired since: then a copy is older than the row, and the row of a read may be.
+        // Repeats if a pepper was retired meanwhile: then a copy is older than the row, and a row that was read may be, too.
         for _ in 0..<3 {
             var stamp: UInt64?
             let slot = copy
@@ -302,8 +302,8 @@ public final class Verifier: @unchecked Sendable {
 
     /// Moves a record to the newest pepper, if the writer has time for it.
     ///
-    /// - Parameter record: not changed. Copied before the branch to here, it would be read in larger pieces than it was
-    ///   written in a moment ago, for which processors wait until all before is done.
+    /// - Parameter record: not modified. A copy before the call would read it in larger pieces than it was just written in,
+    ///   which stalls the processor.
     @inline(never)
     private func offerRetag(_ record: inout CredentialRecord, to tag: Tag, pepper: UInt16) {
         let id = record.id

@@ -2,20 +2,20 @@ import Synchronization
 
 /// What one verifier has done since it was made.
 ///
-/// Each verification writes here, and other threads' verifiers lie beside this in memory. So a line before and a line behind
-/// what is written belong to nobody else: where two threads write to one line, it goes to and fro between their processors,
-/// which takes longer than a verification.
+/// Each verification writes here, and other threads' verifiers may be adjacent in memory. So the cache lines before and
+/// after the counters are padding: a line written by two threads moves between their processors, which takes longer than a
+/// verification.
 public final class VerifierCounters: Sendable {
     // Two lines each, since processors fetch them in pairs.
     private let nothingBefore = InlineArray<16, UInt64>(repeating: 0)
-    /// Verifications answered from the cache.
+    /// Native credentials answered from the cache.
     public let hits = SingleWriterCounter()
-    /// Verifications that asked the store.
+    /// Native credentials not answered from the cache. Imported ones are not counted.
     public let misses = SingleWriterCounter()
     private let nothingBehind = InlineArray<16, UInt64>(repeating: 0)
 }
 
-/// A number that one thread counts up and all may read. Cheaper than an atomic addition, which would lock the line.
+/// A counter that one thread increments and any thread may read. Cheaper than an atomic addition, which locks the line.
 public struct SingleWriterCounter: ~Copyable, Sendable {
     private let count = Atomic<UInt64>(0)
 
@@ -28,7 +28,7 @@ public struct SingleWriterCounter: ~Copyable, Sendable {
 
     @inline(__always)
     public func add(_ number: UInt64) {
-        // Relaxed load and store: only this thread writes, and nothing is published by the number.
+        // Relaxed load and store: only this thread writes, and the number publishes nothing.
         count.store(count.load(ordering: .relaxed) &+ number, ordering: .relaxed)
     }
 }

@@ -1,7 +1,7 @@
 /// Base62 in the order `0-9A-Za-z`, fixed width, zero-padded: one spelling for each value.
 ///
-/// Decoding takes eight digits at once and does not branch on them: a random digit is as likely a letter as not, so a branch
-/// is mispredicted every other time.
+/// Decoding handles eight digits at once without branching on them: a random digit is as often a letter as not, so a branch
+/// would be mispredicted every other time.
 enum Base62 {
     /// The digits in order of their value.
     static let alphabet: InlineArray<62, UInt8> = [
@@ -12,10 +12,10 @@ enum Base62 {
         0x6E, 0x6F, 0x70, 0x71, 0x72, 0x73, 0x74, 0x75, 0x76, 0x77, 0x78, 0x79, 0x7A,
     ]
 
-    /// 62^8: what a digit counts that has eight behind it.
+    /// 62^8: the weight of the digits before the last eight.
     private static let eightDigits: UInt64 = 218_340_105_584_896
 
-    /// Decodes the 11 digits that begin at `offset`; nil for a byte outside the alphabet and for values over 2^64-1.
+    /// Decodes the 11 digits at `offset`; nil for a byte outside the alphabet and for values over 2^64-1.
     @inline(__always)
     static func decode11(_ bytes: RawSpan, at offset: Int) -> UInt64? {
         let high = UInt64(bytes.word32(at: offset)) << 40 | 0x30_3030_3030
@@ -26,20 +26,20 @@ enum Base62 {
         return areDigits && !productTooLarge && !sumTooLarge ? sum : nil
     }
 
-    /// Decodes the last 6 of the 8 bytes that begin at `offset`; nil for a byte outside the alphabet.
+    /// Decodes the last 6 of the 8 bytes at `offset`; nil for a byte outside the alphabet.
     @inline(__always)
     static func decode6(endOf bytes: RawSpan, at offset: Int) -> UInt64? {
         let digits = bytes.word64(at: offset) & ~0xFFFF | 0x3030
         return digitBits(digits) & highBits == highBits ? value(of: digits) : nil
     }
 
-    /// The value of eight digits, the most significant in the low byte. Of no meaning if one of them is none.
+    /// The value of eight digits, the most significant in the low byte. Meaningless if any byte is not a digit.
     ///
-    /// Neighbours are joined into numbers to base 62², 62⁴ and 62⁸.
+    /// Neighbouring digits are joined into numbers to base 62², 62⁴ and 62⁸.
     @inline(__always)
     private static func value(of digits: UInt64) -> UInt64 {
         let ones: UInt64 = 0x0101_0101_0101_0101
-        // Letters have bit 6, lower case bit 5 too. `A` is 7 further from `9` than it would be without a gap, `a` 13.
+        // Letters have bit 6 set, lower case also bit 5. The gaps in ASCII put `A` 7 too far from `9`, and `a` 13.
         let letters = digits >> 6 & ones
         let lower = letters & digits >> 5
         let values = digits &- 0x30 &* ones &- letters &* 7 &- lower &* 6
@@ -51,23 +51,23 @@ enum Base62 {
     /// The high bit of each of eight bytes.
     static let highBits: UInt64 = 0x8080_8080_8080_8080
 
-    /// Sets the high bit of each byte that is a digit, eight at once; the other bits mean nothing.
+    /// Sets the high bit of each of eight bytes that is a digit; the other bits are undefined.
     @inline(__always)
     static func digitBits(_ word: UInt64) -> UInt64 {
         let low = word & ~highBits
-        // Bit 5 folds upper case onto lower case; `[` to `` ` `` stay outside since 0x7B...0x7F are.
+        // Setting bit 5 maps upper case to lower case; `[` to `` ` `` map to 0x7B...0x7F and so stay outside.
         let folded = low | 0x2020_2020_2020_2020
         return (between(0x30, 0x39, low) | between(0x61, 0x7A, folded)) & ~word
     }
 
-    /// Sets the high bit of each byte from `first` to `last`. All are below 0x80, so no sum reaches the next byte.
+    /// Sets the high bit of each byte from `first` to `last`. All bytes are below 0x80, so no sum carries over.
     @inline(__always)
     private static func between(_ first: UInt64, _ last: UInt64, _ low: UInt64) -> UInt64 {
         let ones: UInt64 = 0x0101_0101_0101_0101
         return (low &+ (0x80 &- first) &* ones) & ~(low &+ (0x7F &- last) &* ones)
     }
 
-    /// Appends `value` as exactly `count` digits; higher digits that do not fit are dropped.
+    /// Appends `value` as exactly `count` digits; higher digits are dropped.
     static func append(_ value: UInt64, count: Int, to text: inout [UInt8]) {
         let start = text.count
         var rest = value

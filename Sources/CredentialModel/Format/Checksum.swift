@@ -2,7 +2,7 @@ internal import CMachine
 
 /// The checksum at the end of a credential: CRC-32 as zlib computes it (reflected polynomial 0xEDB88320).
 ///
-/// It rejects typing errors and random scans before any look-up; it protects nothing.
+/// It rejects typing errors and random scans before any look-up; it is not a security measure.
 enum Checksum {
     /// The checksum of bytes 0..59.
     @inline(__always)

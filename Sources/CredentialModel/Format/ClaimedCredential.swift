@@ -1,23 +1,22 @@
-/// What bytes of a native credential's length and with its fixed bytes claim to be. Whether the digits are digits and the
-/// checksum is right has not been looked at.
+/// A text with a native credential's length and fixed characters, whose digits and checksum are not checked yet.
 ///
-/// That is not needed to *accept* a credential: whoever finds its tag to be the right one knows that kind, id and secret
-/// are those that were issued, and may compare the checksum with that of what was issued. Only a credential that is not
-/// accepted must be read whole, as a ``NativeCredential``, to say why.
+/// *Accepting* a credential does not need that check: a matching tag proves that kind, id and secret are as issued, and the
+/// checksum can be compared with the issued one. Only a credential that is not accepted must be fully parsed, as a
+/// ``NativeCredential``, to find the reason.
 public struct ClaimedCredential: Sendable {
     public let id: WrittenID
     /// The padded block that ``CredentialDigest`` compresses.
     public let block: TagBlock
-    /// The six digits at the end in memory order.
+    /// The six checksum digits at the end, in memory order.
     public let checksum: UInt64
 
     /// Nil unless length, vendor, version and separators are right. Never traps.
     @inlinable @inline(__always)
     public init?(_ bytes: RawSpan, vendor: Vendor) {
-        // Inlined, so that the block is built where it is hashed: processors stall when what was just written in small
-        // pieces is copied in large ones.
+        // Inlined, so that the block is built where it is hashed: processors stall when a value just written in small pieces
+        // is read in large ones.
         guard bytes.byteCount == CredentialFormat.byteCount else { return nil }
-        // Vendor, version `1` and both separators `_`.
+        // Vendor, version `1` and the first separator `_`; then the second separator.
         let fixed = UInt64(vendor.rawValue) | 0x5F_3100_0000
         guard bytes.word64(at: 0) & 0xFF_FF00_FFFF == fixed, bytes.byte(at: 16) == 0x5F else { return nil }
         id = WrittenID(credential: bytes)
@@ -26,15 +25,14 @@ public struct ClaimedCredential: Sendable {
     }
 }
 
-/// An id as it is written: 11 digits in memory order. Each id has one spelling, so this stands for the id wherever it need
-/// not be a number.
+/// An id as it is written: 11 digits in memory order. Each id has exactly one spelling, so this can replace the number.
 public struct WrittenID: Sendable {
     /// The first eight digits.
     public let first: UInt64
     /// The last three.
     public let last: UInt64
 
-    /// The digits of a credential, which has 66 bytes.
+    /// The id's digits in a credential of 66 bytes.
     @inlinable @inline(__always)
     init(credential bytes: RawSpan) {
         first = bytes.word64(at: 5)

@@ -27,9 +27,9 @@ public enum CredentialFormat {
     static let version: UInt8 = 0x31
     static let separator: UInt8 = 0x5F
 
-    /// Bytes of an imported credential, at least.
+    /// Minimum length of an imported credential in bytes.
     public static let importedBytesMin = 20
-    /// Bytes of an imported credential, at most.
+    /// Maximum length of an imported credential in bytes.
     public static let importedBytesMax = 512
 
     /// Whether `bytes` may be an imported credential: 20 to 512 visible ASCII characters without comma or quote.
@@ -43,12 +43,12 @@ public enum CredentialFormat {
     }
 }
 
-/// The two lower-case letters that every credential of a store begins with.
+/// The two lower-case letters with which every credential of a store begins.
 public struct Vendor: Hashable, Sendable, CustomStringConvertible {
     /// Both letters, the first in the low byte.
     public let rawValue: UInt16
 
-    /// The vendor of iiniit, used unless a store is created with another.
+    /// The vendor of iiniit, used unless a store is created with another one.
     public static let iiniit = Vendor(rawValue: 0x6969)
 
     private init(rawValue: UInt16) {

@@ -1,8 +1,8 @@
 /// The public part of a credential: LMDB key, cache index and log handle.
 ///
-/// A random number, but for access tokens, whose ids begin with the time (``ordered(at:after:)``).
+/// A random number, except for access tokens, whose ids begin with the time (``ordered(at:after:)``).
 ///
-/// Printed as 11 base62 digits. Knowing it gives no access: whether an id exists is no secret.
+/// Printed as 11 base62 digits. An id gives no access, and its existence is not secret.
 public struct CredentialID: Hashable, Comparable, Sendable, CustomStringConvertible {
     public let rawValue: UInt64
 
@@ -11,7 +11,7 @@ public struct CredentialID: Hashable, Comparable, Sendable, CustomStringConverti
         self.rawValue = rawValue
     }
 
-    /// Reads exactly 11 base62 digits; nil for anything else and for values over 2^64-1.
+    /// Parses exactly 11 base62 digits; nil for anything else and for values over 2^64-1.
     public init?(_ text: String) {
         let bytes = Array(text.utf8)
         guard bytes.count == CredentialFormat.idCount else { return nil }
@@ -19,29 +19,29 @@ public struct CredentialID: Hashable, Comparable, Sendable, CustomStringConverti
         rawValue = value
     }
 
-    /// A new random id from the system's generator. Zero marks an empty place in tables and is never given.
+    /// A new random id from the system's generator. Never zero, which marks an empty slot in tables.
     public static func random() -> CredentialID {
         var generator = SystemRandomNumberGenerator()
         return CredentialID(rawValue: UInt64.random(in: 1...UInt64.max, using: &generator))
     }
 
-    /// The second of its issuance that an id of ``ordered(at:after:)`` begins with; of no meaning for others.
+    /// The second of issuance, with which an id of ``ordered(at:after:)`` begins; meaningless for other ids.
     public var orderedSecond: Int64 { Int64(rawValue >> 32) }
 
-    /// A new id above all that were given before. So rows are appended and fill their pages, rows that are next to each other
-    /// end together, and the table is its own index by time.
+    /// A new id above all earlier ones. So rows are appended and fill their pages, neighbouring rows expire at about the
+    /// same time, and the table is its own index by time.
     ///
     /// ```
     /// 63        32 31       22 21            0
     ///  second       1/1024 s     random
     /// ```
     ///
-    /// Several within the same 1/1024 s follow each other at random distances of up to 2^16; more than about 128 in each run
-    /// ahead of the time until there are fewer. Seconds last until 2106.
+    /// Ids within the same 1/1024 s are separated by random distances of up to 2^16. With more than about 128 in each 1/1024
+    /// s they run ahead of the time until the rate falls. Seconds last until 2106.
     ///
     /// - Parameters:
     ///   - instant: the time since the Unix epoch in units of 2^-32 seconds.
-    ///   - last: the last one given; 0 for none.
+    ///   - last: the last id assigned; 0 for none.
     public static func ordered(at instant: UInt64, after last: UInt64) -> CredentialID {
         var generator = SystemRandomNumberGenerator()
         let random: UInt64 = generator.next()

@@ -11,7 +11,7 @@ public enum CredentialKind: UInt8, Sendable, CaseIterable {
     /// `c`: an OAuth 2.0 client secret (RFC 6749 §2.3.1).
     case clientSecret = 0x63
 
-    /// The name that the administration API uses.
+    /// The name in the administration API.
     public var name: String {
         switch self {
         case .apiKey: "api_key"

@@ -1,10 +1,10 @@
-/// Finds native credentials in a text of any kind: a dump, a log, a repository.
+/// Finds native credentials in any kind of text: a dump, a log, a repository.
 ///
-/// Whatever vendor: two letters, kind, version, separators, digits, and a checksum that is right, which of 4 × 10⁹ accidents
-/// one is. Text may come in pieces; what lies across two is found too.
+/// Accepts any vendor: two letters, kind, version, separators, digits, and a valid checksum, which random text has once in 4
+/// × 10⁹ cases. Text may be passed in pieces; credentials that span two pieces are found too.
 public struct CredentialScanner: Sendable {
     public struct Find: Sendable {
-        /// Lines from 1 on.
+        /// Line number, from 1.
         public let line: Int
         public let text: SecretText
     }
@@ -14,12 +14,12 @@ public struct CredentialScanner: Sendable {
 
     public init() {}
 
-    /// What of a piece, with what the one before left over, is a credential.
+    /// The credentials that end in this piece.
     public mutating func scan(_ piece: [UInt8]) -> [Find] {
         rest.append(contentsOf: piece)
         var finds: [Find] = []
         var index = 0
-        // What is left must not be enough for a credential: then none is looked at twice.
+        // The remainder is too short for a credential, so no position is examined twice.
         while index + CredentialFormat.byteCount <= rest.count {
             if rest[index] == 0x0A { line += 1 }
             if let find = find(at: index) {

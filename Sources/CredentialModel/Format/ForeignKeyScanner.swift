@@ -1,11 +1,11 @@
-/// Finds what may be a key of another system in a text of any kind: such keys have no form of their own, so that only who
-/// knows them all can say which are.
+/// Finds possible keys of other systems in any kind of text. Such keys have no format of their own, so only a comparison
+/// with the imported keys can tell which are real.
 ///
-/// What is found are runs of letters, digits and `-._~+/`, of a length that can be imported. As part of a path, behind a
-/// name and `=`, at the end of a sentence and with the padding of base64 they are found both with what is around them and
-/// without. Text may come in pieces.
+/// Candidates are runs of letters, digits and `-._~+/` with an importable length. A key that is part of a path, follows a
+/// name and `=`, ends a sentence, or has base64 padding is reported both with and without its surroundings. Text may be
+/// passed in pieces.
 public struct ForeignKeyScanner: Sendable {
-    /// A longer run is no key but a file in one line.
+    /// A longer run is not a key but a file on one line.
     private static let runBytesMax = 2_048
 
     private var run: [UInt8] = []
@@ -14,7 +14,7 @@ public struct ForeignKeyScanner: Sendable {
 
     public init() {}
 
-    /// What ends in this piece.
+    /// The candidates that end in this piece.
     public mutating func scan(_ piece: [UInt8]) -> [CredentialScanner.Find] {
         var finds: [CredentialScanner.Find] = []
         for byte in piece {
@@ -28,7 +28,7 @@ public struct ForeignKeyScanner: Sendable {
         return finds
     }
 
-    /// What ends with the text.
+    /// The candidates at the end of the text.
     public mutating func finish() -> [CredentialScanner.Find] { endRun() }
 
     private mutating func endRun() -> [CredentialScanner.Find] {
@@ -51,7 +51,7 @@ public struct ForeignKeyScanner: Sendable {
             .map { CredentialScanner.Find(line: line, text: SecretText($0)) }
     }
 
-    /// What stands between the signs of equality.
+    /// The parts between equals signs.
     private static func parts(of run: [UInt8]) -> [Range<Int>] {
         var parts: [Range<Int>] = []
         var start = 0

@@ -1,7 +1,7 @@
-/// A presented credential whose vendor, version, alphabet and checksum are right. Nothing behind it checks again.
+/// A presented credential whose vendor, version, alphabet and checksum are valid. Later code does not check them again.
 ///
-/// It holds the id and the one block that is hashed, never the text: `kind ‖ id ‖ secret` is 55 bytes, which with
-/// SHA-256's padding fill exactly one 64-byte block.
+/// It has the id and the block to be hashed, never the text: `kind ‖ id ‖ secret` is 55 bytes, which with SHA-256's padding
+/// fill exactly one 64-byte block.
 public struct NativeCredential: Sendable {
     public let id: CredentialID
     public let kind: CredentialKind
@@ -20,7 +20,7 @@ public struct NativeCredential: Sendable {
 }
 
 extension ClaimedCredential {
-    /// Reads what was left open of the same bytes: nil unless they are exactly one credential.
+    /// Completes the checks on the same bytes: nil unless they are exactly one credential.
     public func confirm(_ bytes: RawSpan) -> (id: CredentialID, kind: CredentialKind)? {
         guard bytes.byteCount == CredentialFormat.byteCount,
             let id = Base62.decode11(bytes, at: CredentialFormat.idOffset),
@@ -31,7 +31,7 @@ extension ClaimedCredential {
         return (CredentialID(rawValue: id), kind)
     }
 
-    /// The secret's 43 bytes as six words, the last of which overlaps the fifth.
+    /// The secret's 43 bytes as six words, of which the last overlaps the fifth.
     @inline(__always)
     private static func secretIsBase62(_ bytes: RawSpan) -> Bool {
         let start = CredentialFormat.secretOffset
@@ -43,10 +43,10 @@ extension ClaimedCredential {
 
 /// One SHA-256 block: `kind ‖ id ‖ secret`, then the padding of an HMAC's inner hash over 55 bytes.
 public struct TagBlock: Sendable {
-    /// The 64 bytes in memory order, in the pieces of 16 that they are hashed in.
+    /// The 64 bytes in memory order, in the 16-byte pieces in which they are hashed.
     public let quarters: InlineArray<4, SIMD2<UInt64>>
 
-    /// The block of an HMAC's pad (RFC 2104 §2): a key of up to 64 bytes and zeros, each byte combined with `pad`.
+    /// The block of an HMAC pad (RFC 2104 §2): a key of up to 64 bytes, padded with zeros, each byte XORed with `pad`.
     public init(padded key: [UInt8], _ pad: UInt8) {
         func word(_ index: Int) -> UInt64 {
             var word: UInt64 = 0
@@ -58,11 +58,11 @@ public struct TagBlock: Sendable {
         quarters = InlineArray { SIMD2(word(2 * $0), word(2 * $0 + 1)) }
     }
 
-    /// Gathers the hashed bytes out of a credential's text: byte 2, bytes 5..15 and bytes 17..59.
+    /// Extracts the hashed bytes from a credential's text: byte 2, bytes 5..15 and bytes 17..59.
     @inlinable @inline(__always)
     init(credential bytes: RawSpan) {
-        // Byte 0 is the kind, bytes 1..11 the id, bytes 12..54 the secret: three runs that overlap word borders. Bytes
-        // 48..54 are the last seven of the secret; then 0x80 and the length in bits, (64 + 55) * 8.
+        // Byte 0 is the kind, bytes 1..11 the id, bytes 12..54 the secret; these three ranges cross word boundaries. Bytes
+        // 48..54 are the last seven of the secret; then follow 0x80 and the length in bits, (64 + 55) * 8.
         let idLow = bytes.word64(at: 5)
         let idHigh = UInt64(bytes.word32(at: 12)) >> 8
         let first = UInt64(bytes.byte(at: 2)) | idLow << 8

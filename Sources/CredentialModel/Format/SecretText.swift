@@ -1,13 +1,13 @@
-/// The text of a credential at its birth. It prints itself as `<redacted>`, so that no log or error can show it.
+/// The text of a new credential. It prints itself as `<redacted>`, so that no log or error can show it.
 public struct SecretText: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     private let bytes: [UInt8]
 
-    /// Takes over bytes that are a credential.
+    /// Wraps the bytes of a credential.
     public init(_ bytes: [UInt8]) {
         self.bytes = bytes
     }
 
-    /// The text, for the one who is to receive it.
+    /// The text, for its recipient.
     public func reveal() -> String {
         String(decoding: bytes, as: UTF8.self)
     }
@@ -23,7 +23,7 @@ public struct SecretText: Sendable, CustomStringConvertible, CustomDebugStringCo
 }
 
 extension CredentialFormat {
-    /// The same secret under another id.
+    /// The same secret with another id.
     public static func text(_ text: SecretText, under id: CredentialID) -> SecretText {
         let old = text.revealBytes()
         guard old.count == byteCount else { return text }
@@ -36,10 +36,10 @@ extension CredentialFormat {
         return SecretText(new)
     }
 
-    /// Makes the text of a new credential with the system's random generator (`getrandom`).
+    /// Generates the text of a new credential with the system's random generator (`getrandom`).
     ///
-    /// Each digit of the secret is six random bits, drawn again for the two values that are no digit: no bias, 256 bits.
-    /// The bits come ten digits at a time, since each draw is a call into the kernel.
+    /// Each digit of the secret is six random bits, discarded for the two values that are not digits: no bias, 256 bits. Ten
+    /// digits share one call of the generator, since each call enters the kernel.
     public static func mint(kind: CredentialKind, id: CredentialID, vendor: Vendor) -> SecretText {
         var generator = SystemRandomNumberGenerator()
         var text: [UInt8] = []

@@ -1,13 +1,13 @@
 @_exported public import NetworkAddress
 
-/// From where a credential may be used.
+/// The networks from which a credential may be used.
 public struct NetworkSet: Hashable, Sendable {
-    /// Networks in one set, at most.
+    /// Most networks in one set.
     public static let networksMax = 64
 
     public let networks: [Network]
 
-    /// - Throws: ``ListFault`` for a text that is no CIDR block, and for too many.
+    /// - Throws: ``ListFault`` for a text that is not a CIDR block, and for too many.
     public init(_ texts: [String]) throws(ListFault) {
         var networks: [Network] = []
         for text in texts {
@@ -23,7 +23,7 @@ public struct NetworkSet: Hashable, Sendable {
         self.networks = networks
     }
 
-    /// Bytes of one block in the interned form: high word, low word, prefix.
+    /// Bytes of one block in the interned form: high word, low word, prefix length.
     private static let stride = 17
 
     /// The interned form.
@@ -42,7 +42,7 @@ public struct NetworkSet: Hashable, Sendable {
         networks = (0..<bytes.byteCount / Self.stride).map { Self.network(bytes, at: $0 * Self.stride) }
     }
 
-    /// Whether `address` lies in a set given in its interned form.
+    /// Whether `address` is in a set given in its interned form.
     public static func contains(_ bytes: RawSpan, _ address: IPAddress) -> Bool {
         var offset = 0
         while offset &+ stride <= bytes.byteCount {

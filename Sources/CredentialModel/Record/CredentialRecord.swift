@@ -1,11 +1,9 @@
-/// What is known of a credential: everything that a verdict needs, in a fixed size, without a reference.
+/// Everything about a credential that a verdict needs, in a fixed size, without references.
 ///
-/// Clients, scope sets, audience sets and network sets are *interned*: numbers that the store gave out once and never
-/// gives again; 0 means none.
+/// Clients, scope sets, audience sets and network sets are *interned*: numbers that the store assigned once and never
+/// reuses; 0 means none.
 ///
-/// It is words, so that it can be copied out of shared memory word by word as it lies there; the properties are views of
-/// them:
-///
+/// It consists of words, so that it can be copied from shared memory word by word. The properties are views of these:
 /// ```
 ///  0 id        1..4 tag        5 kind, owner length, pepper, flags     6 issuedAt     7 expiresAt     8 notBefore
 ///  9 journal number           10 family                               11 client, scopes             12 audiences, networks
@@ -15,10 +13,10 @@ public struct CredentialRecord: Sendable {
     /// Words of a record.
     @inlinable public static var wordCount: Int { 21 }
 
-    /// The words. Whoever fills them in takes them from another record.
+    /// The raw words, for copying from another record.
     public var words: InlineArray<21, UInt64>
 
-    /// A record with no limits and no grants, to be filled in.
+    /// A record without limits and grants, to be filled in.
     public init(id: CredentialID, kind: CredentialKind, tag: Tag, pepper: UInt16) {
         words = InlineArray(repeating: 0)
         self.id = id
@@ -30,7 +28,7 @@ public struct CredentialRecord: Sendable {
         notBefore = .always
     }
 
-    /// A place to read a record into.
+    /// An empty record to read into.
     public static var blank: CredentialRecord {
         CredentialRecord(id: CredentialID(rawValue: 0), kind: .apiKey, tag: Tag(0, 0, 0, 0), pepper: 0)
     }
@@ -51,12 +49,12 @@ public struct CredentialRecord: Sendable {
     }
 
     @inlinable @inline(__always) public var kind: CredentialKind {
-        // Only a kind is ever put there.
+        // Only raw values of kinds are ever stored there.
         get { CredentialKind(rawValue: UInt8(truncatingIfNeeded: words[5])) ?? .apiKey }
         set { words[5] = words[5] & ~0xFF | UInt64(newValue.rawValue) }
     }
 
-    /// The number of the pepper that ``tag`` was made with.
+    /// The number of the pepper under which ``tag`` was made.
     @inlinable @inline(__always) public var pepper: UInt16 {
         get { UInt16(truncatingIfNeeded: words[5] >> 16) }
         set { words[5] = words[5] & ~0xFFFF_0000 | UInt64(newValue) << 16 }
@@ -72,7 +70,7 @@ public struct CredentialRecord: Sendable {
         set { words[6] = UInt64(bitPattern: newValue.rawValue) }
     }
 
-    /// First second at which it is no longer valid; ``UnixSeconds/never`` when it does not expire.
+    /// First second at which it is no longer valid; ``UnixSeconds/never`` if it does not expire.
     @inlinable @inline(__always) public var expiresAt: UnixSeconds {
         get { UnixSeconds(Int64(bitPattern: words[7])) }
         set { words[7] = UInt64(bitPattern: newValue.rawValue) }
@@ -84,13 +82,13 @@ public struct CredentialRecord: Sendable {
         set { words[8] = UInt64(bitPattern: newValue.rawValue) }
     }
 
-    /// The journal number of its issue: watermarks kill what was issued under a lower number than theirs.
+    /// The journal number of its issuance: a watermark revokes credentials with a lower number than its own.
     @inlinable @inline(__always) public var journalNumber: UInt64 {
         get { words[9] }
         set { words[9] = newValue }
     }
 
-    /// The number that an authorization's codes, refresh and access tokens share; 0 outside of any family.
+    /// The number shared by an authorization's codes, refresh and access tokens; 0 without a family.
     @inlinable @inline(__always) public var family: UInt64 {
         get { words[10] }
         set { words[10] = newValue }
@@ -129,14 +127,14 @@ public struct CredentialRecord: Sendable {
         }
     }
 
-    /// Sets what shares a word with others, each word in one step.
+    /// Sets fields that share words, writing each word once.
     @inlinable @inline(__always)
     public mutating func setGrants(client: UInt32, scopes: UInt32, audiences: UInt32, networks: UInt32) {
         words[11] = UInt64(client) | UInt64(scopes) << 32
         words[12] = UInt64(audiences) | UInt64(networks) << 32
     }
 
-    /// The same for the rest. Of the owner, which has at most 255 bytes, the first 64 are taken.
+    /// The same for the remaining fields. Takes the first 64 bytes of the owner, which has at most 255.
     @inlinable @inline(__always)
     public mutating func setTraits(kind: CredentialKind, pepper: UInt16, flags: CredentialFlags, owner: RawSpan) {
         words[5] =
@@ -149,13 +147,13 @@ public struct CredentialRecord: Sendable {
         }
     }
 
-    /// Whether the owner's bytes are all here, see ``OwnerText/isWhole``.
+    /// Whether the record has all bytes of the owner, see ``OwnerText/isWhole``.
     @inlinable @inline(__always) public var holdsWholeOwner: Bool {
         UInt8(truncatingIfNeeded: words[5] >> 8) <= OwnerText.inlineBytesMax
     }
 }
 
-/// Yes-or-no properties of a record.
+/// Boolean properties of a record.
 public struct CredentialFlags: OptionSet, Sendable {
     public let rawValue: UInt16
 
@@ -166,12 +164,12 @@ public struct CredentialFlags: OptionSet, Sendable {
 
     /// Revoked: never accepted again.
     @inlinable public static var revoked: CredentialFlags { CredentialFlags(rawValue: 1) }
-    /// Came from another system in another shape; found through the aliases.
+    /// Imported from another system; found through the aliases.
     @inlinable public static var imported: CredentialFlags { CredentialFlags(rawValue: 2) }
-    /// Has a successor and ends at its expiry, which callers learn as `X-Auth-Sunset`.
+    /// Has a successor and stops working at its expiry, which callers receive as `X-Auth-Sunset`.
     @inlinable public static var superseded: CredentialFlags { CredentialFlags(rawValue: 4) }
-    /// Holds a critical claim that this version does not know; never accepted by it.
+    /// Has a critical claim that this version does not know, and so is never accepted by it.
     @inlinable public static var unintelligible: CredentialFlags { CredentialFlags(rawValue: 8) }
-    /// Ended when its row was damaged: nothing else is known of it.
+    /// Revoked when its row was damaged: nothing else is known about it.
     @inlinable public static var unreadable: CredentialFlags { CredentialFlags(rawValue: 16) }
 }

@@ -1,16 +1,16 @@
-/// Whom a credential acts for: an API key's owner, a token's subject (`sub`). 1 to 255 bytes of UTF-8, 64 of them inline.
+/// For whom a credential acts: an API key's owner, a token's subject (`sub`). 1 to 255 bytes of UTF-8, 64 of them inline.
 ///
-/// Up to ``inlineBytesMax`` bytes the text is whole and the record fits the cache. A longer one stays in the store:
-/// here are its length and its beginning, and whoever needs the rest reads the store.
+/// Up to ``inlineBytesMax`` bytes the text is complete and the record fits the cache. Of a longer one, only the length and
+/// the beginning are here; the rest must be read from the store.
 public struct OwnerText: Sendable, Equatable {
-    /// Bytes that are held inline.
+    /// Most bytes held inline.
     @inlinable public static var inlineBytesMax: Int { 64 }
-    /// Bytes that an owner may have (OpenID Connect Core §2 limits `sub` to 255).
+    /// Most bytes of an owner (OpenID Connect Core §2 limits `sub` to 255).
     public static let bytesMax = 255
 
-    /// The inline bytes in memory order, zero behind the end.
+    /// The inline bytes in memory order, zero beyond the end.
     public var words: InlineArray<8, UInt64>
-    /// Bytes of the whole text, which may be more than are held here.
+    /// Bytes of the whole text, which may be more than are inline.
     public var byteCount: UInt8
 
     /// No owner.
@@ -30,7 +30,7 @@ public struct OwnerText: Sendable, Equatable {
     /// Whether all bytes are held inline.
     public var isWhole: Bool { byteCount <= Self.inlineBytesMax }
 
-    /// The inline bytes; the rest of a longer text is not among them.
+    /// The inline bytes only, also for a longer text.
     public var bytes: [UInt8] {
         (0..<min(Int(byteCount), Self.inlineBytesMax)).map { byte(at: $0) }
     }
@@ -49,11 +49,11 @@ public struct OwnerText: Sendable, Equatable {
 }
 
 extension OwnerText {
-    /// Lends the inline bytes, without an allocation.
+    /// Calls `body` with the inline bytes, without an allocation.
     @inline(__always)
     public func withBytes<Value>(_ body: (RawSpan) -> Value) -> Value {
-        // SAFETY: the words are plain memory of 64 bytes, at least as many as are lent, and live while `body` runs; the
-        // span cannot escape it.
+        // SAFETY: the words are 64 bytes of plain memory, at least as many as are passed, and live while `body` runs, which
+        // the span cannot escape.
         unsafe withUnsafeBytes(of: words) { memory in
             // SAFETY: as above.
             unsafe body(UnsafeRawBufferPointer(rebasing: memory[0..<min(Int(byteCount), Self.inlineBytesMax)]).bytes)

@@ -15,7 +15,7 @@ public struct Tag: Sendable {
         self.word3 = word3
     }
 
-    /// The 32 bytes that begin at `offset`.
+    /// The 32 bytes at `offset`.
     @inlinable @inline(__always)
     public init(_ bytes: RawSpan, at offset: Int) {
         self.init(

@@ -1,4 +1,4 @@
-/// Whole seconds since the Unix epoch, UTC, as `exp` and `iat` count them (RFC 7519 NumericDate).
+/// Whole seconds since the Unix epoch, UTC, as in `exp` and `iat` (RFC 7519 NumericDate).
 public struct UnixSeconds: Hashable, Comparable, Sendable, CustomStringConvertible {
     public let rawValue: Int64
 
@@ -7,14 +7,14 @@ public struct UnixSeconds: Hashable, Comparable, Sendable, CustomStringConvertib
         self.rawValue = rawValue
     }
 
-    /// Later than every time that can be set: "does not expire".
+    /// Later than any time that can be set: "does not expire".
     @inlinable public static var never: UnixSeconds { UnixSeconds(Int64.max) }
-    /// Earlier than every time that can be set: "valid from the beginning".
+    /// Earlier than any time that can be set: "valid from the beginning".
     @inlinable public static var always: UnixSeconds { UnixSeconds(0) }
-    /// The last time that can be given: 9999-12-31T23:59:59Z, the end of RFC 3339.
+    /// The latest time that can be set: 9999-12-31T23:59:59Z, the end of RFC 3339.
     public static let latest = UnixSeconds(253_402_300_799)
 
-    /// This time and some seconds more, held between ``always`` and ``latest``.
+    /// This time plus some seconds, limited to the range from ``always`` to ``latest``.
     public func adding(_ seconds: Int64) -> UnixSeconds {
         let (sum, overflow) = rawValue.addingReportingOverflow(seconds)
         guard !overflow else { return seconds < 0 ? .always : .latest }

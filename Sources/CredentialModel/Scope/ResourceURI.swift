@@ -1,10 +1,10 @@
-/// When two spellings name one resource (RFC 8707, RFC 3986 §6.2).
+/// Decides whether two spellings name the same resource (RFC 8707, RFC 3986 §6.2).
 ///
-/// Scheme and host have no case, the scheme's own port may be left out, and no path is the path `/`: so `http://h` and
-/// `HTTP://H:80/` are one resource, and a client that asks for one spelling must not be refused for a registration of the
-/// other. Everything else is compared byte by byte. What is shown is always the spelling that was registered.
+/// Scheme and host are case-insensitive, the scheme's default port may be omitted, and an empty path equals `/`. So
+/// `http://h` and `HTTP://H:80/` are one resource: a client that requests one spelling must not be refused because the other
+/// was registered. Everything else is compared byte by byte. Only the registered spelling is ever shown.
 public enum ResourceURI {
-    /// Whether both are one resource. Allocates nothing.
+    /// Whether both name the same resource. Allocates nothing.
     public static func areSame(_ left: RawSpan, _ right: RawSpan) -> Bool {
         if left.elementsEqual(right) { return true }
         guard let one = Parts(left), let other = Parts(right), one.isSecure == other.isSecure, one.port == other.port,
@@ -14,7 +14,7 @@ public enum ResourceURI {
         where lower(left.byte(at: one.hostStart &+ offset)) != lower(right.byte(at: other.hostStart &+ offset)) {
             return false
         }
-        // Behind the slash that begins the path, written or not.
+        // After the slash that begins the path, whether or not it is written.
         let start = one.pathStart(left)
         let otherStart = other.pathStart(right)
         return left.extracting(start..<left.byteCount).elementsEqual(right.extracting(otherStart..<right.byteCount))
@@ -28,7 +28,7 @@ public enum ResourceURI {
     @inline(__always)
     private static func lower(_ byte: UInt8) -> UInt8 { (0x41...0x5A).contains(byte) ? byte | 0x20 : byte }
 
-    /// Where the parts of an http or https URI lie.
+    /// Offsets of the parts of an http or https URI.
     private struct Parts {
         let isSecure: Bool
         let hostStart: Int
@@ -37,7 +37,7 @@ public enum ResourceURI {
         /// Where the authority ends.
         let end: Int
 
-        /// Nil for other schemes, and for what names a user or no proper port: those are compared as they stand.
+        /// Nil for other schemes, a user name or a malformed port: those URIs are compared byte by byte.
         init?(_ uri: RawSpan) {
             guard uri.byteCount > 7, lower(uri.byte(at: 0)) == UInt8(ascii: "h"),
                 lower(uri.byte(at: 1)) == UInt8(ascii: "t"), lower(uri.byte(at: 2)) == UInt8(ascii: "t"),

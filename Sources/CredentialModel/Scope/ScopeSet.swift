@@ -1,10 +1,10 @@
-/// What a credential may be used for: scope tokens as RFC 6749 §3.3 writes them, in the order given, each once.
+/// What a credential may be used for: scope tokens as in RFC 6749 §3.3, in the given order, without repeats.
 public struct ScopeSet: Hashable, Sendable {
-    /// Tokens in one set, at most.
+    /// Most tokens in one set.
     public static let tokensMax = 128
-    /// Bytes of a whole set, at most.
+    /// Most bytes in a set.
     public static let bytesMax = 4_096
-    /// Scopes that begin so are rights over this service: given by administration only.
+    /// Scopes with this prefix are rights over this service, which only administration grants.
     public static let rightPrefix = "countersign:"
 
     public let tokens: [String]
@@ -19,7 +19,7 @@ public struct ScopeSet: Hashable, Sendable {
                     reason: "a scope is one word of visible ASCII without quote and backslash (RFC 6749 §3.3)")
             }
             unique.append(token)
-            // Here, not after the loop: looking for repeats in a long list would take long.
+            // Checked here and not after the loop: finding repeats in a long list would take long.
             guard unique.count <= Self.tokensMax else { throw Self.tooLarge }
         }
         guard unique.reduce(0, { $0 + $1.utf8.count + 1 }) <= Self.bytesMax else { throw Self.tooLarge }
@@ -30,25 +30,25 @@ public struct ScopeSet: Hashable, Sendable {
         ListFault(reason: "a scope set has at most \(tokensMax) scopes and \(bytesMax) bytes")
     }
 
-    /// Reads tokens parted by spaces, as they stand in a `scope` parameter.
+    /// Parses space-separated tokens, as in a `scope` parameter.
     public init(text: String) throws(ListFault) {
         try self.init(text.split(separator: " ").map(String.init))
     }
 
-    /// The tokens parted by single spaces.
+    /// The tokens, separated by single spaces.
     public var text: String { tokens.joined(separator: " ") }
 
-    /// Whether a set in its ``text`` form holds every scope that `needed` names.
+    /// Whether a set in its ``text`` form contains every scope in `needed`.
     public static func satisfies(_ granted: RawSpan, needed: RawSpan) -> Bool {
         TokenList.containsAll(granted, needed: needed)
     }
 }
 
-/// For whom a credential is meant: the `aud` of RFC 7519 §4.1.3, as resource URIs (RFC 8707).
+/// The services for which a credential is meant: `aud` of RFC 7519 §4.1.3, as resource URIs (RFC 8707).
 public struct AudienceSet: Hashable, Sendable {
-    /// Audiences in one set, at most.
+    /// Most audiences in one set.
     public static let urisMax = 32
-    /// Bytes of one audience, at most.
+    /// Most bytes of one audience.
     public static let uriBytesMax = 512
 
     public let uris: [String]
@@ -67,7 +67,7 @@ public struct AudienceSet: Hashable, Sendable {
         self.uris = unique
     }
 
-    /// The URIs parted by single spaces.
+    /// The URIs, separated by single spaces.
     public var text: String { uris.joined(separator: " ") }
 
     /// Whether two sets in their ``text`` form share an audience; see ``ResourceURI``.

@@ -8,9 +8,9 @@ public struct ListFault: Error, Equatable, Sendable {
     }
 }
 
-/// Words parted by single spaces, the form in which scope and audience sets are interned and compared.
+/// Words separated by single spaces: the form in which scope and audience sets are interned and compared.
 enum TokenList {
-    /// Whether `word` is one of the words of `list`. Both are public values.
+    /// Whether `list` contains `word`. Both are public values.
     static func contains(_ list: RawSpan, word: RawSpan) -> Bool {
         var start = 0
         while start < list.byteCount {
@@ -21,7 +21,7 @@ enum TokenList {
         return false
     }
 
-    /// Whether every word of `needed` is a word of `list`. Any number of spaces parts words of `needed`.
+    /// Whether `list` contains every word of `needed`, whose words may be separated by several spaces.
     static func containsAll(_ list: RawSpan, needed: RawSpan) -> Bool {
         var start = 0
         while start < needed.byteCount {
@@ -43,7 +43,7 @@ enum TokenList {
         return false
     }
 
-    /// The same for lists of resource URIs, however they are spelled. Looked at only where no word is the same.
+    /// The same for lists of resource URIs in any spelling. Used only when no words are identical.
     static func intersectsAsResources(_ left: RawSpan, _ right: RawSpan) -> Bool {
         var start = 0
         while start < left.byteCount {

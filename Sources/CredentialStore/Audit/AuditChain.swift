@@ -1,20 +1,19 @@
 import CredentialDigest
 import CredentialModel
 
-// Who did what is worth little if it can be rewritten without a trace. So each entry holds a hash over the entry before, its
-// own number and all that it says: nothing can be changed, taken out, put in between or moved without the chain breaking
-// there. The last number and hash stand in `meta` as well, so that entries taken off the end are missed.
+// An audit log is worth little if it can be rewritten without a trace. So each entry has a hash over the previous hash, its
+// own number and its content: a changed, removed, inserted or moved entry breaks the chain at that point. The last number
+// and hash are also in `meta`, so that entries removed from the end are noticed.
 //
-// The hash is an HMAC under the lookup secret, which lies in the pepper file and never rotates. A plain SHA-256 could be
-// computed anew, entry by entry, by anybody who can write the store's file; with the secret that takes the pepper file too,
-// which is kept elsewhere, and whoever has both owns the service anyway. The price is that only who has the secret can
-// verify: the daemon and its operator.
+// The hash is an HMAC under the lookup secret, which is in the pepper file and never rotates. Anybody who can write the
+// store's file could recompute plain SHA-256 hashes. With the secret, an attacker also needs the pepper file, which is kept
+// elsewhere; whoever has both controls the service anyway. The price is that only holders of the secret can verify: the
+// daemon and its operator.
 //
-// What the chain cannot notice: whoever has file *and* secret can write another history; whoever puts an older file back,
-// or takes all of the log away with its head, leaves a chain that is whole. A head that was written down elsewhere shows
-// both, so one can be given to verify against.
+// The chain cannot reveal a history rewritten with file *and* secret, an older file put back, or a log removed together with
+// its head. A head recorded elsewhere reveals all of these, so verification accepts one.
 
-/// The hashes of the audit log.
+/// Computes the hashes of the audit log.
 struct AuditChain: Sendable {
     private let key: TagKey
 
@@ -22,11 +21,11 @@ struct AuditChain: Sendable {
         self.key = key
     }
 
-    /// What the first entry is chained to.
+    /// The previous hash of the first entry.
     static let beginning = [UInt8](repeating: 0, count: AuditRow.hashBytes)
 
     /// The hash of an entry.
-    /// - Parameter content: all of its row but the hash.
+    /// - Parameter content: its row without the hash.
     func hash(number: UInt64, content: RawSpan, after previous: [UInt8]) -> [UInt8] {
         var message = Array("countersign audit entry".utf8)
         message.reserveCapacity(message.count + 40 + content.byteCount)
@@ -36,7 +35,7 @@ struct AuditChain: Sendable {
         return key.authenticationCode(of: message.octets).bytes
     }
 
-    /// How the end of the log stands in `meta`: number, hash, and a code over both.
+    /// The head as stored in `meta`: number, hash, and a code over both.
     func headRow(_ head: AuditHead) -> [UInt8] {
         var row: [UInt8] = []
         row.append(word64: head.number)
@@ -44,8 +43,7 @@ struct AuditChain: Sendable {
         return row + code(of: row)
     }
 
-    /// The end of the log as `meta` has it.
-    /// - Returns: whether it is genuine as well.
+    /// The head as stored in `meta`, and whether it is genuine; nil for a malformed row.
     func head(_ row: RawSpan) -> (head: AuditHead, isGenuine: Bool)? {
         let count = 8 + AuditRow.hashBytes
         guard row.byteCount == count + AuditRow.hashBytes else { return nil }
@@ -60,8 +58,8 @@ struct AuditChain: Sendable {
     }
 }
 
-/// The end of an audit log: the last entry and its hash. Written down elsewhere, it shows later whether the log still has
-/// all that it had then.
+/// The end of an audit log: the last entry and its hash. Recorded elsewhere, it later shows whether the log still has all
+/// the entries up to it.
 public struct AuditHead: Sendable, Equatable, CustomStringConvertible {
     public var number: UInt64
     public var hash: [UInt8]
@@ -71,7 +69,7 @@ public struct AuditHead: Sendable, Equatable, CustomStringConvertible {
         self.hash = hash
     }
 
-    /// Reads `NUMBER:HASH`; nil for anything else.
+    /// Parses `NUMBER:HASH`; nil for anything else.
     public init?(_ text: String) {
         let parts = text.split(separator: ":", omittingEmptySubsequences: false)
         guard parts.count == 2, let number = UInt64(parts[0]), let hash = Hexadecimal.decode(parts[1]),
@@ -83,7 +81,7 @@ public struct AuditHead: Sendable, Equatable, CustomStringConvertible {
     public var description: String { "\(number):\(Hexadecimal.encode(hash))" }
 }
 
-/// Bytes as pairs of lower-case digits.
+/// Pairs of lower-case digits.
 enum Hexadecimal {
     private static let digits = Array("0123456789abcdef".utf8)
 
@@ -104,7 +102,7 @@ enum Hexadecimal {
 }
 
 extension AuditEntry {
-    /// The log's end, if this is its last entry.
+    /// The head of the log, if this is its last entry.
     public var head: AuditHead { AuditHead(number: number, hash: hash) }
     /// Its hash in hexadecimal digits.
     public var hashText: String { Hexadecimal.encode(hash) }

@@ -2,19 +2,19 @@ public import CredentialModel
 
 /// Who did something.
 public enum AuditActor: Sendable, Equatable {
-    /// The program itself, or one that embeds it.
+    /// The program itself, or one that embeds the library.
     case program
-    /// Whoever could open the control socket: its file's permission is the authentication. With the number of the system's
-    /// user, where the system told it.
+    /// Whoever could open the control socket, whose file permissions are the authentication. With the system user's number,
+    /// if the system reported it.
     case controlSocket(user: UInt32?)
-    /// Whoever ran a command that opened the store itself, no daemon being there.
+    /// A command that opened the store itself because no daemon was running.
     case command
-    /// Whoever proved himself with this credential.
+    /// The holder of this credential.
     case credential(CredentialID)
     /// An OAuth client, by its id on the wire.
     case client(String)
 
-    /// The name that the administration API uses for this sort of actor.
+    /// The actor's type in the administration API.
     public var name: String {
         switch self {
         case .program: "program"
@@ -26,7 +26,7 @@ public enum AuditActor: Sendable, Equatable {
     }
 }
 
-/// What was done. The raw values are what the rows hold.
+/// What was done. The raw values are stored in rows.
 public enum AuditAction: UInt8, Sendable, CaseIterable {
     case keysCreated = 1
     case keysImported = 2
@@ -46,7 +46,7 @@ public enum AuditAction: UInt8, Sendable, CaseIterable {
     case clientEdited = 16
     case consentRevoked = 17
 
-    /// The name that the administration API uses.
+    /// The name in the administration API.
     public var name: String {
         switch self {
         case .keysCreated: "keys_created"
@@ -70,17 +70,17 @@ public enum AuditAction: UInt8, Sendable, CaseIterable {
     }
 }
 
-/// One mutation as the audit log tells it: what was done to which credentials, client or owner. Never a secret.
+/// One mutation in the audit log: what was done to which credentials, client or owner. Never a secret.
 public struct AuditDeed: Sendable, Equatable {
     public var action: AuditAction
-    /// All that it was done to, thousands in a bulk creation.
+    /// All affected credentials; thousands in a bulk creation.
     public var credentials: [CredentialID]
     public var clientID: String?
     public var owner: String?
-    /// The limit of a bulk revocation that was given one.
+    /// The time limit of a bulk revocation, if it has one.
     public var issuedBefore: UnixSeconds?
     public var pepper: UInt16?
-    /// The names of what an edit has changed.
+    /// The names of the fields that an edit has changed.
     public var changed: [String]
 
     public init(
@@ -99,13 +99,13 @@ public struct AuditDeed: Sendable, Equatable {
 
 /// One entry of the audit log.
 public struct AuditEntry: Sendable, Equatable {
-    /// Counts up by one from 1.
+    /// Consecutive, from 1.
     public var number: UInt64
     public var time: UnixSeconds
     public var actor: AuditActor
     public var deed: AuditDeed
-    /// The highest journal number that was given when it was done.
+    /// The highest journal number assigned when it was done.
     public var journalNumber: UInt64
-    /// What chains it to the entry before; see ``AuditChain``.
+    /// Chains it to the previous entry; see ``AuditChain``.
     public var hash: [UInt8]
 }

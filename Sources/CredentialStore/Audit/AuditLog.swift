@@ -1,24 +1,24 @@
 import CredentialModel
 public import LMDB
 
-/// What was found when an audit log was verified.
+/// The result of verifying an audit log.
 public struct AuditReport: Sendable, Equatable {
-    /// The first entry at which the chain does not hold, and why.
+    /// The first entry at which the chain is broken, and why.
     public struct Fault: Sendable, Equatable {
         public var number: UInt64
         public var reason: String
     }
 
-    /// Entries that hold, from the first on.
+    /// Intact entries, from the first on.
     public var entries: UInt64 = 0
     /// The last of them; nil for a log without entries.
     public var head: AuditHead?
-    /// Nil when the whole log holds.
+    /// Nil when the whole log is intact.
     public var fault: Fault?
 }
 
 extension StoreWriter {
-    /// Notes who did what, in the transaction in which it is done: one is never there without the other.
+    /// Records who did what, in the transaction that does it: neither exists without the other.
     public func audit(
         _ deed: AuditDeed, by actor: AuditActor, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
@@ -28,7 +28,7 @@ extension StoreWriter {
             }
             return (known, try transaction.lastKey(schema.audit))
         }
-        // By what `meta` says and not by the last row: were that taken away, the gap would be closed again.
+        // Uses the head in `meta` and not the last row: if rows at the end were removed, the gap would otherwise be closed.
         let head = known ?? AuditHead(number: 0, hash: AuditChain.beginning)
         let number = max(head.number, last ?? 0) &+ 1
         let content = AuditRow.content(deed, by: actor, at: now, journalNumber: journalNumber)
@@ -40,11 +40,11 @@ extension StoreWriter {
 }
 
 extension CredentialStore {
-    /// Credentials that the entries of one page name, about: a bulk entry names a thousand and more.
+    /// Approximate maximum of credential ids on one page: one bulk entry has a thousand and more.
     private static let idsOnPageMax = 50_000
 
-    /// Entries with numbers above `number`, in order; fewer than `limit` where they name many credentials.
-    /// - Throws: ``StoreFailure/corrupt(table:)`` for an entry that cannot be read.
+    /// Entries with numbers above `number`, in order; fewer than `limit` if they name many credentials.
+    /// - Throws: ``StoreFailure/corrupt(table:)`` for an entry that cannot be decoded.
     @available(*, noasync)
     public func auditEntries(
         after number: UInt64, limit: Int
@@ -70,8 +70,8 @@ extension CredentialStore {
         }
     }
 
-    /// Walks the chain from its beginning, in one snapshot, and stops where it does not hold.
-    /// - Parameter recorded: an end that the log had once; nil when none was written down.
+    /// Verifies the chain from its beginning, in one snapshot, and stops where it is broken.
+    /// - Parameter recorded: an earlier head of the log; nil when none was recorded.
     @available(*, noasync)
     public func verifyAudit(recorded: AuditHead? = nil) throws(StoreFailure) -> AuditReport {
         try reading { transaction in try verifyAudit(recorded: recorded, in: transaction) }
@@ -116,7 +116,7 @@ extension InspectedStore {
         return nil
     }
 
-    /// What is missing behind the last entry that is there.
+    /// The fault if entries are missing after the last one that is there.
     private func faultAtEnd(
         _ last: AuditHead, _ recorded: AuditHead?, in transaction: borrowing ReadTransaction
     ) throws -> AuditReport.Fault? {

@@ -1,12 +1,12 @@
 import CredentialModel
 
-/// How an audit entry lies in its table: its hash, and what the hash is over.
+/// Encodes an audit entry for its table: its hash, and the content that is hashed.
 ///
 /// ```
-/// 0..31 hash   32... fields, each: 1 byte what it is, 4 bytes of length, its bytes
+/// 0..31 hash   32... fields, each: 1 byte type, 4 bytes length, value
 /// ```
 ///
-/// Unknown fields of later versions are skipped; the hash is over them as well.
+/// Unknown fields of later versions are skipped when decoding, but hashed.
 enum AuditRow {
     static let hashBytes = 32
 

@@ -1,22 +1,22 @@
 public import CredentialModel
 
-/// A registered OAuth 2.0 client (RFC 6749 §2). Its secrets are credentials of their own that name its number.
+/// A registered OAuth 2.0 client (RFC 6749 §2). Its secrets are separate credentials that refer to its number.
 public struct ClientDefinition: Sendable, Equatable {
-    /// The interned number that credentials name it by.
+    /// The interned number by which credentials refer to it.
     public var number: UInt32
-    /// What it is called on the wire: 11 base62 digits, random.
+    /// Its id on the wire: 11 random base62 digits.
     public var clientID: String
     public var name: String
     public var grants: [String]
     public var redirectURIs: [String]
-    /// Scopes that it may ask for.
+    /// Scopes that it may request.
     public var scope: [String]
     public var audience: [String]
-    /// What it may do with this service: `introspect`, `changes`, `admin`.
+    /// Its rights over this service: `introspect`, `changes`, `admin`.
     public var rights: [String]
-    /// The subject alternative name by which a client certificate is this client (RFC 8705 §2.1.2).
+    /// The subject alternative name that identifies this client in a certificate (RFC 8705 §2.1.2).
     public var certificateSAN: String?
-    /// Whether it can keep no secret (RFC 6749 §2.1).
+    /// Whether it cannot keep a secret (RFC 6749 §2.1).
     public var isPublic: Bool
     public var createdAt: UnixSeconds
     public var revokedAt: UnixSeconds?
@@ -38,7 +38,7 @@ public struct ClientDefinition: Sendable, Equatable {
         self.createdAt = createdAt
     }
 
-    /// Fields as tagged texts: a field of many values stands many times. Unknown fields of later versions are skipped.
+    /// Fields as tagged texts: a field with several values is repeated. Unknown fields of later versions are skipped.
     private enum Field: UInt8 {
         case clientID = 1
         case name = 2

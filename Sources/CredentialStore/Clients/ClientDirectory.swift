@@ -1,21 +1,21 @@
 import CredentialModel
 import Synchronization
 
-/// All clients in memory, as of the last commit. Published before the commit that changed one is acknowledged.
+/// All clients in memory, as of the last commit. A changed client is published before its commit is acknowledged.
 public final class ClientDirectory: Sendable {
     private struct State {
         var byNumber: [UInt32: ClientDefinition] = [:]
         var byID: [String: UInt32] = [:]
         var bySAN: [String: UInt32] = [:]
-        /// Nil after a change, until somebody asks.
+        /// Nil after a change, until it is next read.
         var offer: Offer?
     }
 
-    /// What living clients are registered for, all together: what the metadata documents tell everybody.
+    /// All that unrevoked clients are registered for: what the public metadata documents list.
     public struct Offer: Sendable {
         /// Sorted.
         public let scopes: [String]
-        /// The resources by the spelling that sorts first, and the scopes of clients that are registered for them, sorted.
+        /// Resources, each in its spelling that sorts first, with the sorted scopes of the clients registered for them.
         public let resources: [(uri: String, scopes: [String])]
 
         fileprivate init(_ clients: some Sequence<ClientDefinition>) {
@@ -42,7 +42,7 @@ public final class ClientDirectory: Sendable {
 
     func publish(_ client: ClientDefinition) {
         state.withLock { state in
-            // Only its own entry: once a client is revoked, another one may have taken over the name.
+            // Only its own entry: after a client was revoked, another one may use the same name.
             if let san = state.byNumber[client.number]?.certificateSAN, state.bySAN[san] == client.number {
                 state.bySAN[san] = nil
             }
@@ -53,7 +53,7 @@ public final class ClientDirectory: Sendable {
         }
     }
 
-    /// Made once for each change: everybody may ask for it, as often as he likes.
+    /// Computed once for each change, because anybody may request it at any rate.
     public var offer: Offer {
         state.withLock { state in
             if let offer = state.offer { return offer }
@@ -68,18 +68,18 @@ public final class ClientDirectory: Sendable {
         state.withLock { $0.byNumber[number] }
     }
 
-    /// The client that calls itself so on the wire.
+    /// The client with this id on the wire.
     public func client(id: String) -> ClientDefinition? {
         state.withLock { state in state.byID[id].flatMap { state.byNumber[$0] } }
     }
 
-    /// The living client whose certificates carry exactly this subject alternative name.
+    /// The unrevoked client whose certificates have exactly this subject alternative name.
     public func client(certificateSAN: String) -> ClientDefinition? {
         state.withLock { state in state.bySAN[certificateSAN].flatMap { state.byNumber[$0] } }
     }
 
     /// Clients in the order of their ids, after a given one.
-    /// - Parameter search: only those whose id begins with it or whose name holds it, whatever its case; nil: all.
+    /// - Parameter search: only those whose id begins with it or whose name contains it, ignoring case; nil for all.
     public func clients(search: String? = nil, after id: String?, limit: Int) -> [ClientDefinition] {
         let search = search?.lowercased() ?? ""
         return state.withLock { state in

@@ -1,6 +1,6 @@
 public import CredentialModel
 
-/// What somebody has agreed that a client may do on their behalf.
+/// What a subject has allowed a client to do on their behalf.
 public struct Consent: Sendable, Equatable {
     public let subject: [UInt8]
     /// The interned number of the client.
@@ -15,7 +15,7 @@ public struct Consent: Sendable, Equatable {
         self.givenAt = givenAt
     }
 
-    // A row: the subject, a zero byte, the client's number → seconds, then the scopes parted by spaces.
+    // A row: subject, zero byte, client number → seconds, then space-separated scopes.
 
     static func prefix(of subject: [UInt8]) -> [UInt8] { subject + [0] }
 

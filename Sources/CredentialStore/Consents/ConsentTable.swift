@@ -2,7 +2,7 @@ import CredentialModel
 public import LMDB
 
 extension StoreWriter {
-    /// What a subject has agreed to for a client, as this transaction sees it.
+    /// A subject's consent to a client, as this transaction sees it.
     public func consent(
         of subject: [UInt8], to client: UInt32, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> Consent? {
@@ -20,7 +20,7 @@ extension StoreWriter {
     public func removeConsent(
         of subject: [UInt8], to client: UInt32, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> Bool {
-        // Whatever it says: a damaged one is taken back as well.
+        // Does not read the row, so a damaged consent can be withdrawn too.
         let key = Consent.key(subject, client)
         guard try schema.consents.contains(key.octets, in: transaction) else { return false }
         noteChange()

@@ -8,46 +8,44 @@ import Synchronization
     import CMachine
 #endif
 
-// How a process keeps a cache of a store that another process writes to.
+// How a process keeps a cache of a store to which another process writes.
 //
 // ## The claim
 //
-// A verification that starts, in this process, after a revocation was acknowledged, by the process that owns the store, does
-// not accept the credential.
+// After the store's owner has acknowledged a revocation, no verification that starts here accepts the credential.
 //
 // ## Why it holds
 //
-// LMDB gives each transaction that changes something the next number. The revocation is committed as T, and acknowledged
-// after the commit has returned; by then T stands in the store's file, whose pages both processes map (`CommitWatch`), and in
-// the table that snapshots are taken by.
+// LMDB numbers the transactions that change something consecutively. The revocation is committed as T and acknowledged after
+// the commit has returned. By then T is in the store's file, whose pages both processes map (`CommitWatch`), and in the
+// table from which snapshots are taken.
 //
-// Before it looks at its cache, each verification holds the newest commit's number N against `applied`, the number of the
-// snapshot up to which this process has followed the journal. It started after the acknowledgement, so N ≥ T.
+// Before it looks into its cache, each verification compares N, the number of the newest commit, with `applied`, the number
+// of the snapshot up to which this process has followed the journal. It started after the acknowledgement, so N ≥ T.
 //
-//   1. applied ≥ N. Whoever stored that value (release; it is loaded with acquire) had read the journal in the snapshot
-//      `applied` ≥ T, where the revocation's entry is, and had raised the floor of the credential's set to it, or the
-//      watermark of its owner, client or family, before. From here on the proof beside `RecordCache` goes through word for
-//      word: a copy counts only with a stamp at or above the floor, so only if it was read in a snapshot that has T.
-//   2. applied < N. The verification follows the journal itself, or waits for another thread that does. The snapshot is taken
-//      after it started, so it has T; then as in 1.
+//   1. applied ≥ N. The thread that stored `applied` (release; it is loaded with acquire) had read the journal in that
+//      snapshot, which has the revocation's entry because `applied` ≥ T. Before the store it had raised the floor of the
+//      credential's set, or the watermark of its owner, client or family. From here on the proof in `RecordCache` applies
+//      unchanged: a copy is valid only with a stamp at or above the floor, so only if it was read in a snapshot that has T.
+//   2. applied < N. The verification follows the journal itself, or waits for another thread that does. The snapshot is
+//      taken after it started, so it has T; then as in 1.
 //
-// A read of the store on a miss is in a snapshot taken after the verification started, and so has T. Its record may name
-// texts that only that snapshot's commit brought; so the verifier follows once more before it lets anybody judge the record.
+// On a miss, the store is read in a snapshot taken after the verification started, which has T. The record may refer to
+// texts that only that snapshot's commit added, so the verifier follows once more before the record is judged.
 //
 // `applied` may stay below N: a commit writes its number to the file before snapshots can have it, and waits for the disk in
-// between. Such a commit has not returned, so nothing of it was acknowledged; each verification looks again meanwhile, which
-// costs a snapshot and no more.
+// between. Such a commit has not returned, so nothing of it was acknowledged. Meanwhile each verification looks again, which
+// costs only a snapshot.
 //
-// What is not in the journal takes nothing away: records that were moved to a newer pepper (the older one's tag stays right
-// until that pepper is retired, which is in the journal), last uses, rows that the sweep removed when they had long expired.
-// Where the journal no longer goes back far enough, all floors are raised and all watermarks read.
+// What is not in the journal takes nothing away: records moved to a newer pepper (the old tag stays valid until the older
+// pepper is retired, which is in the journal), last uses, and rows that the sweep removed long after they expired. If the
+// journal no longer goes back far enough, all floors are raised and all watermarks read.
 //
-// A store that takes the place of the one that is open has another file, to which nobody here looks any more. Restoring and
-// upgrading therefore write into the old store first that it is replaced, as a commit like any other; so the first
-// verification after that sees it. For whoever exchanges folders by hand, the path is held against the open file once a
-// second.
+// A store that replaces the open one has another file, which nobody here reads. So restoring and upgrading first commit a
+// mark into the old store that it is replaced, and the next verification sees it. In case folders are exchanged by hand, the
+// path is compared with the open file once a second.
 
-/// What one process has learned of a store that another one writes to.
+/// What one process has learned of a store to which another one writes.
 final class CommitFollower: Sendable {
     private let environment: Environment
     private let watch: CommitWatch
@@ -59,28 +57,28 @@ final class CommitFollower: Sendable {
     private let pepperPath: String
     private let foreignSchemes: ForeignSchemes
 
-    /// The id of the snapshot up to which everything is known here; 0 before the first and when there is no way on.
+    /// The id of the snapshot up to which everything is known here; 0 before the first and after a permanent failure.
     private let applied = Atomic<UInt64>(0)
-    /// The second in which the path was last held against the open file.
+    /// The second in which the path was last compared with the open file.
     private let lookedAt = Atomic<Int64>(.min)
     private let state: Mutex<State>
 
     private struct State {
         let reader: Reader
-        /// The snapshot that was last learned from.
+        /// The last snapshot from which this process learned.
         var snapshot: UInt64 = 0
-        /// The number up to which the journal is known; nil before anything is.
+        /// The number up to which the journal is known; nil at the beginning.
         var journalNumber: UInt64?
         var internedHighest = InternedTable.Kind.allCases.map { _ in UInt32(0) }
-        /// Whether the owner has a pepper in use that this process could not find yet.
+        /// Whether the owner uses a pepper that this process has not found yet.
         var lacksPepper = false
-        /// Why there is no way on.
+        /// Why following failed permanently.
         var refusal: StoreFailure?
     }
 
-    /// Entries that are followed one by one; with more, it is cheaper to forget all copies.
+    /// With more entries than this, it is cheaper to invalidate all copies than to follow them one by one.
     private static let entriesMax: UInt64 = 65_536
-    /// Seconds that the clock may go back without the path being looked at again.
+    /// Seconds that the clock may go back before the path is checked again.
     private static let backSeconds: Int64 = 60
 
     init(
@@ -101,12 +99,12 @@ final class CommitFollower: Sendable {
 
     @inline(__always)
     func follow(at now: UnixSeconds) throws(StoreFailure) {
-        // Acquire: pairs with the release in `catchUp`, behind the floors.
+        // Acquire: pairs with the release in `catchUp`, which comes after the floors.
         if watch.newest <= applied.load(ordering: .acquiring), !isLookDue(at: now) { return }
         try catchUp(at: now)
     }
 
-    /// Relaxed: another thread's look a moment ago does as well, and nothing is read on its word.
+    /// Relaxed: a recent check by another thread is as good, and nothing is read because of this value.
     @inline(__always)
     private func isLookDue(at now: UnixSeconds) -> Bool {
         let passed = now.rawValue &- lookedAt.load(ordering: .relaxed)
@@ -123,7 +121,7 @@ final class CommitFollower: Sendable {
                     guard environment.isInPlace else { throw .replaced(directory: environment.directory) }
                     lookedAt.store(now.rawValue, ordering: .relaxed)
                 }
-                // Somebody else may have done it while this one waited for the lock.
+                // Another thread may have done it while this one waited for the lock.
                 guard watch.newest > applied.load(ordering: .relaxed) || (isDue && state.lacksPepper) else { return }
                 #if COUNTERSIGN_PROOF
                     // Broken on purpose: deploy/proofs/races must notice.
@@ -138,7 +136,7 @@ final class CommitFollower: Sendable {
                 switch error {
                 case .replaced, .outgrown:
                     state.refusal = error
-                    // No commit is below 1: from now on every verification comes here and is told.
+                    // Every commit number is at least 1, so from now on every verification comes here and gets the error.
                     applied.store(0, ordering: .releasing)
                 default: break
                 }
@@ -147,23 +145,23 @@ final class CommitFollower: Sendable {
         }
     }
 
-    /// Takes over what one snapshot has and this process does not know.
+    /// Learns what one snapshot has and this process does not know.
     /// - Returns: the snapshot's id.
     private func learn(_ state: inout State, looksForPeppers: Bool) throws(StoreFailure) -> UInt64 {
         var known = state
         let snapshot = try naming { () throws in
             try known.reader.read { (transaction) throws in
-                // A commit that is about to return: its number is there before any snapshot has it.
+                // A commit that is about to return: its number appears before any snapshot has it.
                 if transaction.id == known.snapshot, !known.lacksPepper { return transaction.id }
                 try requireSame(in: transaction)
-                // Not only with the journal: one that the owner took up at its start has no entry there.
+                // Not only when the journal has grown: a pepper that the owner loaded at its start has no entry there.
                 try learnPeppers(&known, looks: looksForPeppers, in: transaction)
                 let newest = try meta.number(.journalNumber, in: transaction) ?? 0
                 if newest != known.journalNumber {
                     try learnTexts(&known, in: transaction)
                     try learnSchemes(in: transaction)
                     if try !followJournal(from: known.journalNumber, to: newest, in: transaction) {
-                        // At the beginning there are no copies; touching all slots would take all of the cache's memory.
+                        // At first there are no copies, and writing to all slots would use all of the cache's memory.
                         if known.journalNumber != nil { published.cache.raiseFloors(to: transaction.id) }
                         try learnWatermarks(in: transaction)
                         try forgetPeppers(in: transaction)
@@ -186,8 +184,8 @@ final class CommitFollower: Sendable {
         else { throw .replaced(directory: environment.directory) }
     }
 
-    /// Raises floors and watermarks by what the journal says.
-    /// - Returns: false when it does not go back far enough, or too far to go through it.
+    /// Raises floors and watermarks from the journal's entries.
+    /// - Returns: false when the journal does not go back far enough or has too many entries.
     private func followJournal(
         from known: UInt64?, to newest: UInt64, in transaction: borrowing ReadTransaction
     ) throws -> Bool {
@@ -195,7 +193,7 @@ final class CommitFollower: Sendable {
         var expected = known + 1
         let snapshot = transaction.id
         var subjects: [WatermarkSubject] = []
-        // A damaged entry may be that of a revocation: then as if it were not there.
+        // A damaged entry may be a revocation: treated like a missing one.
         try schema.journal.scan(
             from: expected, in: transaction, reading: { JournalEntry(row: $1, number: $0) }, damaged: { _ in .stop }
         ) { number, entry in
@@ -222,7 +220,7 @@ final class CommitFollower: Sendable {
         try WatermarkRow.readAll(schema, in: transaction) { published.watermarks.raise($0, to: $1) }
     }
 
-    /// Takes over the texts that were numbered since.
+    /// Loads the texts that were numbered since.
     private func learnTexts(_ state: inout State, in transaction: borrowing ReadTransaction) throws {
         for kind in InternedTable.Kind.allCases {
             let highest = UInt32(truncatingIfNeeded: try meta.number(.internedHighest(kind), in: transaction) ?? 0)
@@ -240,9 +238,10 @@ final class CommitFollower: Sendable {
         }
     }
 
-    /// Reads the pepper file again when the store has a pepper in use that is not known here, once a second until it is found.
+    /// Reads the pepper file again when the store uses a pepper that is not known here, once a second until it is found.
     ///
-    /// If it is not in the file, verification goes on with the others: what was made with the new one is trouble, not inactive.
+    /// If the file lacks it, verification goes on with the others; credentials under the new one fail, and are not reported
+    /// as inactive.
     private func learnPeppers(
         _ state: inout State, looks: Bool, in transaction: borrowing ReadTransaction
     ) throws(StoreFailure) {
@@ -253,7 +252,7 @@ final class CommitFollower: Sendable {
         }
         guard looks || !state.lacksPepper else { return }
         state.lacksPepper = true
-        // Makes room first.
+        // First makes room.
         try forgetPeppers(in: transaction)
         guard let file = try? PepperFile.read(path: pepperPath),
             let known = try? meta.knownPeppers(of: file, in: transaction)
@@ -268,7 +267,7 @@ final class CommitFollower: Sendable {
         }
     }
 
-    /// Credentials imported by a scheme whose key this process was not started with would be answered as unknown ones.
+    /// Without the key of a scheme, credentials imported by it would be reported as unknown.
     private func learnSchemes(in transaction: borrowing ReadTransaction) throws(StoreFailure) {
         do throws(StoreFailure) {
             published.note(try meta.schemesInUse(of: foreignSchemes, in: transaction))
@@ -279,7 +278,7 @@ final class CommitFollower: Sendable {
 }
 
 extension JournalEntry {
-    /// Whose watermark was raised, if one was.
+    /// The subject whose watermark was raised, if any.
     fileprivate var watermarkSubject: WatermarkSubject? {
         switch event {
         case .ownerRevoked: .owner(subject)

@@ -2,12 +2,11 @@ public import CredentialDigest
 public import CredentialModel
 import LMDB
 
-/// How a store is followed.
+/// Options for following a store.
 public struct FollowOptions: Sendable {
     /// Bytes of memory for copies of records.
     public var cacheBytes: Int
-    /// Bytes of address space for the store's map, of which no memory is taken: at least as many as whoever owns the store
-    /// may ever set.
+    /// Bytes of address space for the store's map, which uses no memory: at least as many as the store's owner may ever set.
     public var mapBytes: Int
 
     public init(cacheBytes: Int = 64 << 20, mapBytes: Int = 1 << 40) {
@@ -18,40 +17,40 @@ public struct FollowOptions: Sendable {
 
 /// A store that another process owns, opened for reading in this one.
 ///
-/// Whoever owns it, `countersign serve` as a rule, revokes, issues and edits; verifiers of this process answer from a cache
-/// of their own, under the same contract: when a revocation has returned over there, no verification that starts here
-/// afterwards accepts the credential. How that holds is told beside ``CommitFollower``.
+/// The owner, usually `countersign serve`, revokes, issues and edits. Verifiers of this process use their own cache under
+/// the same guarantee: once the owner has acknowledged a revocation, no verification that starts here accepts the
+/// credential. See ``CommitFollower`` for the proof.
 ///
-/// The process runs as the user that owns the folder, on the same machine, in the same PID namespace. It takes no lock that
-/// keeps the owner out, and the owner may come and go. There is nothing to close: when the last verifier and this object are
-/// gone, so is its hold on the store. Do not fork while there is one.
+/// The process must run as the user that owns the folder, on the same machine, in the same PID namespace. It takes no lock
+/// that excludes the owner, which may stop and start. Nothing needs closing: the store is released with the last verifier
+/// and this object. Do not fork while there is one.
 public final class FollowedStore: Sendable {
     public let directory: String
     public let vendor: Vendor
-    /// Differs for each life of the data: a restored backup is another incarnation.
+    /// Changes when the data is restored from a backup.
     public let incarnation: UInt64
     public let published: Published
     public let peppers: PepperRing
-    /// What credentials can be imported by.
+    /// The schemes by which credentials can be imported.
     public let foreignSchemes: ForeignSchemes
     public let clock: TrustedClock
-    /// Reads of this process that met a damaged row.
+    /// Reads of this process that found a damaged row.
     public var damage: DamageLog { schema.damage }
 
     let environment: Environment
     let schema: Schema
     let auditChain: AuditChain
     private let follower: CommitFollower
-    // Last: given up when the environment is closed.
+    // Last: must be released after the environment is closed.
     private let lock: FollowerLock
 
-    /// The most readers at once, where this process is the first to open the store: else its owner has said how many.
+    /// Most simultaneous readers, if this process is the first to open the store; otherwise its owner has set the number.
     private static let readersMax = 1_024
 
     /// Opens an existing store.
-    /// - Parameter pepperPath: the owner's pepper file, or a copy that is kept equal. It is read again when the owner takes a
-    ///   new pepper into use.
-    /// - Throws: ``StoreFailure`` that says what does not fit and what to do about it: another user's folder, an owner in
+    /// - Parameter pepperPath: the owner's pepper file, or a copy that is kept identical. It is read again when the owner
+    ///   starts to use a new pepper.
+    /// - Throws: ``StoreFailure`` that says what does not match and what to do about it: another user's folder, an owner in
     ///   another PID namespace, other peppers, another schema.
     @available(*, noasync)
     public static func open(
@@ -85,14 +84,14 @@ public final class FollowedStore: Sendable {
                 mapBytes: options.mapBytes, databasesMax: Schema.tableCount, readersMax: Self.readersMax, readOnly: true
             ))
         let schema = try Schema(following: environment, lookup: file.lookup)
-        // Without a filter of ids, which takes a scan of the whole store: an unknown id costs a look-up there.
+        // Without an id filter, which needs a scan of the whole store: an unknown id costs a look-up there.
         guard let published = Published(cacheBytes: options.cacheBytes, idCapacity: 1) else {
             throw StoreFailure.lmdb(.system(12))
         }
         let meta = MetaTable(schema)
         let (vendor, incarnation, mark, alive) = try environment.read { transaction in
             try meta.require(file.lookup, in: transaction)
-            // A key that is missing is told by its name here; later it would be something to open the store again for.
+            // A missing key is reported by name here; later it would be a reason to open the store again.
             published.note(try meta.schemesInUse(of: file.foreignSchemes, in: transaction))
             return (
                 try meta.vendor(in: transaction), try meta.number(.incarnation, in: transaction) ?? 0,
@@ -116,11 +115,11 @@ public final class FollowedStore: Sendable {
             peppers: peppers, pepperPath: pepperPath, foreignSchemes: foreignSchemes)
     }
 
-    /// Learns what was committed since the last time, if anything was. Before each verification, and between a read of the
-    /// store and the judgement of what it gave.
+    /// Learns what was committed since the last call, if anything was. Must be called before each verification, and between
+    /// a read of the store and the judgement of its result.
     ///
-    /// Without a new commit: two loads of the store's map and two of this process's memory. While the owner waits for the disk
-    /// with a commit, whose number stands in the map already, a lock and an empty snapshot besides.
+    /// Without a new commit it costs two loads from the store's map and two from this process's memory. While the owner's
+    /// commit waits for the disk, its number is already in the map; then a lock and an empty snapshot in addition.
     @inline(__always)
     public func follow(at now: UnixSeconds) throws(StoreFailure) { try follower.follow(at: now) }
 

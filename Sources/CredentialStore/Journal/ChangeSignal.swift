@@ -1,16 +1,16 @@
 import Synchronization
 
-// A change may be told only when no verifier of this process can contradict it. Between the commit of a revocation and the
-// raise of its floors, a snapshot of the store has the revocation and the cache still accepts the credential. Who were told
-// in between would drop his copy, ask again, be answered "active" from the cache, and keep that for good. So what is told
-// ends at `newest`, which the writer thread raises when all its readers know, and not at the end of a snapshot.
+// A change may be announced only when no verifier of this process can contradict it. Between the commit of a revocation and
+// the raise of its floors, a snapshot of the store has the revocation, but the cache still accepts the credential. A
+// listener told in between would drop its copy, ask again, be answered "active" from the cache, and keep that answer. So
+// announcements end at `newest`, which the writer thread raises once all its readers know, and not at the end of a snapshot.
 //
-// Who waits for changes must not miss one. He goes to sleep, then looks at `newest`; the writer raises `newest`, then wakes
-// who sleeps. Both steps on the sleepers are under one lock: either the writer finds him there and wakes him, or he lay down
-// after the writer had looked, and then he sees the number that the writer raised before. Waiting costs the readers nothing
-// and the writer thread a look at an empty table.
+// A waiter must not miss a change. It registers first and reads `newest` second; the writer raises `newest` first and wakes
+// sleepers second. Both access the sleepers under one lock. Either the writer finds the waiter and wakes it, or the waiter
+// registered later, and then it sees the number raised before. Waiting costs readers nothing, and the writer thread a look
+// at an empty table.
 
-/// How far the journal may be told, and who is to be woken when that has changed.
+/// How far the journal may be announced, and whom to wake when that changes.
 public final class ChangeSignal: Sendable {
     private struct Sleeper {
         let wantsIssued: Bool
@@ -23,37 +23,36 @@ public final class ChangeSignal: Sendable {
 
     /// The highest journal number that every reader of this process knows of.
     ///
-    /// Acquire: pairs with the release in ``publish(newest:other:)``. What was committed up to this number is in every
-    /// snapshot taken from now on.
+    /// Acquire: pairs with the release in ``publish(newest:other:)``. Later snapshots have all commits up to this number.
     public var newest: UInt64 { newestNumber.load(ordering: .acquiring) }
 
-    /// The highest number of an entry that is not about something issued. Load it after ``newest``.
+    /// The highest number of an entry that can invalidate an answer. Load it after ``newest``.
     var newestOther: UInt64 { newestOtherNumber.load(ordering: .acquiring) }
 
-    /// Has `wake` called once, on the writer thread, when something is published. Look at ``newest`` afterwards.
+    /// Calls `wake` once, on the writer thread, when something is published. Read ``newest`` after this call.
     /// - Parameters:
-    ///   - who: one sleeper; what it asked for before counts no more.
-    ///   - wantsIssued: whether it is to be woken also when credentials were issued and nothing else happened.
+    ///   - who: identifies one sleeper; replaces its earlier registration.
+    ///   - wantsIssued: whether to wake also when nothing happened that can invalidate an answer.
     ///   - wake: must not block.
     public func wakeOnce(_ who: ObjectIdentifier, wantsIssued: Bool, _ wake: @escaping @Sendable () -> Void) {
         sleepers.withLock { $0[who] = Sleeper(wantsIssued: wantsIssued, wake: wake) }
     }
 
-    /// When this returns, the sleeper is not woken any more.
+    /// When this returns, the sleeper will not be woken.
     public func forget(_ who: ObjectIdentifier) {
         sleepers.withLock { $0[who] = nil }
     }
 
-    /// Where the journal ends when the store is opened.
+    /// Sets the end of the journal when the store is opened.
     func begin(at number: UInt64) {
         newestOtherNumber.store(number, ordering: .relaxed)
         newestNumber.store(number, ordering: .releasing)
     }
 
-    /// Lets everything up to a number be told. The writer thread only, when its readers know.
-    /// - Parameter other: the highest of the numbers that are not about something issued; nil when there is none.
+    /// Allows everything up to a number to be announced. Only on the writer thread, once its readers know.
+    /// - Parameter other: the highest number of an entry that can invalidate an answer; nil when there is none.
     func publish(newest: UInt64, other: UInt64?) {
-        // Before the other: who sees `newest` sees that something else than issuing lies before it.
+        // Stored first: whoever sees `newest` also sees that such an entry lies before it.
         if let other { newestOtherNumber.store(other, ordering: .releasing) }
         newestNumber.store(newest, ordering: .releasing)
         sleepers.withLock { sleepers in

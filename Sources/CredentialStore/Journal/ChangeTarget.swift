@@ -1,15 +1,15 @@
 public import CredentialModel
 
-/// What holders of answers can find those by that an entry of the journal makes worthless.
+/// Which kept answers a journal entry invalidates.
 public enum ChangeTarget: Sendable, Equatable {
     case credential(CredentialID, CredentialKind?)
-    /// The client that is interned under this number.
+    /// The client with this interned number.
     case client(UInt32)
     case clientID([UInt8])
     case family(UInt64)
-    /// The entry names nothing that an answer would tell: all answers.
+    /// The entry names nothing that appears in an answer: invalidates all answers.
     case everything
-    /// No answer is worth less by it.
+    /// Invalidates no answer.
     case nothing
 }
 

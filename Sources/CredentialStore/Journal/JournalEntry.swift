@@ -1,7 +1,7 @@
 public import CredentialModel
 import RecordCache
 
-/// One mutation as the journal keeps it: what happened to which credential, never a secret or a text.
+/// One mutation in the journal: what happened to which credential, never a secret or a text.
 ///
 /// ```
 /// 0 event  1 kind of credential  2..5 seconds (until 2106)  6..13 id  14..21 issued before  22... owner, client or family
@@ -18,20 +18,20 @@ public struct JournalEntry: Sendable, Equatable {
         case clientChanged = 8
         case pepperAdded = 9
         case pepperRetired = 10
-        /// The data is a backup from here on; numbers may be left out before it.
+        /// The data comes from a backup from here on; numbers before this one may be skipped.
         case restored = 11
-        /// A code or a refresh token was used: it is spent, and its family goes on.
+        /// A code or a refresh token was used: it cannot be used again, but its family remains valid.
         case redeemed = 12
-        /// Somebody agreed to what a client asks for, or took that back.
+        /// A subject gave or withdrew consent to a client.
         case consentChanged = 13
-        /// A key comes near its end.
+        /// A key will expire soon.
         case expiring = 14
 
-        /// Whether no answer that somebody may have kept is worth less by it: births, codes and refresh tokens that are used,
-        /// which nobody is answered about, consents, and warnings.
+        /// Whether this invalidates no answer that anybody may have kept: issuance; use of a code or refresh token, about
+        /// which no answers are given; consents; and warnings.
         var endsNothing: Bool { [.issued, .redeemed, .consentChanged, .expiring].contains(self) }
 
-        /// The name that callers of the change feed are told.
+        /// The name in the change feed.
         public var name: String {
             switch self {
             case .issued: "issued"
@@ -52,14 +52,14 @@ public struct JournalEntry: Sendable, Equatable {
         }
     }
 
-    /// Counts up by one with each mutation; never reused within an incarnation of the store.
+    /// Incremented by each mutation; never reused within an incarnation of the store.
     public let number: UInt64
     public let event: Event
     public let kind: CredentialKind?
     public let time: UnixSeconds
     /// The credential, if the event has one.
     public let id: CredentialID?
-    /// The limit of a bulk revocation that was given one.
+    /// The time limit of a bulk revocation, if it has one.
     public let issuedBefore: UnixSeconds?
     /// The exact owner, or the number of the client, family or pepper, if the event has one.
     public let subject: [UInt8]
@@ -91,7 +91,7 @@ public struct JournalEntry: Sendable, Equatable {
             subject: hasSubject ? row.extracting(22...).copied() : [])
     }
 
-    /// The number that the subject is, if it is one: of a client, a family or a pepper.
+    /// The subject as a number, if it is one: of a client, a family or a pepper.
     public var subjectNumber: UInt64? { UInt64(String(decoding: subject, as: UTF8.self)) }
 
     var row: [UInt8] {

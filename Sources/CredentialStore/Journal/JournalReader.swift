@@ -1,25 +1,25 @@
 import CredentialModel
 import LMDB
 
-/// Some entries of the journal in order, and where to go on.
+/// Some entries of the journal in order, and where to continue.
 public struct JournalPiece: Sendable {
     public var entries: [JournalEntry] = []
-    /// Up to here nothing is missing: the number to read behind next.
+    /// Nothing is missing up to this number: pass it to the next read.
     public var next: UInt64
-    /// Whether there was more than one read may look at.
+    /// Whether entries remain that this read did not reach.
     public var hasMore = false
 }
 
-/// One thread's way to follow the journal: a read transaction of its own, renewed for each read.
+/// One thread's way to follow the journal: it owns a read transaction that is renewed for each read.
 ///
-/// Not to be used by two threads at once.
+/// Must not be used by two threads at once.
 public final class JournalReader: @unchecked Sendable {
-    /// Rows that one read looks at, at most.
+    /// Most rows that one read examines.
     private static let rowsMax = 4_096
 
     public enum Outcome: Sendable {
         case piece(JournalPiece)
-        /// What lies behind the number is not there any more, or the number was never given in this life of the store.
+        /// The entries after the number were removed, or it was never assigned in this incarnation.
         case gone
     }
 
@@ -33,16 +33,16 @@ public final class JournalReader: @unchecked Sendable {
         changes = store.published.changes
     }
 
-    /// Reads what lies behind a number, as far as all readers of this process know of it (see ``ChangeSignal``).
+    /// Reads the entries after a number, as far as all readers of this process know of them (see ``ChangeSignal``).
     ///
-    /// An entry whose change has been acknowledged before the call is among what is found.
+    /// Includes every entry whose change was acknowledged before the call.
     /// - Parameters:
-    ///   - issued: whether entries are wanted that end nothing, such as those of births.
-    ///   - limit: entries, at most.
-    /// - Throws: ``StoreFailure``; a damaged entry is one as well, since it may say that something was revoked.
+    ///   - issued: whether to include entries that invalidate nothing, such as issuance.
+    ///   - limit: most entries to return.
+    /// - Throws: ``StoreFailure``, also for a damaged entry, since it may record a revocation.
     @available(*, noasync)
     public func read(after number: UInt64, issued: Bool, limit: Int) throws(StoreFailure) -> Outcome {
-        // Before the snapshot: what is published by now is in it.
+        // Before the snapshot: everything published by now is in it.
         let newest = changes.newest
         guard number <= newest else { return .gone }
         var piece = JournalPiece(next: number)
@@ -61,7 +61,7 @@ public final class JournalReader: @unchecked Sendable {
                         piece.hasMore = true
                         return .stop
                     }
-                    // A restored store leaves numbers out, and says so; else the first are missing.
+                    // A restored store skips numbers and says so; otherwise a gap means that the first entries are missing.
                     if rows == 0, key != number + 1, entry.event != .restored {
                         isGone = true
                         return .stop

@@ -1,26 +1,25 @@
 import RecordCache
 
-/// The names of the `meta` table.
+/// The keys of the `meta` table.
 enum MetaName {
     case schema, vendor, origin, incarnation, journalNumber, time, pepperHighest, lookupCheck, auditHead, expiryWarned
-    /// How many watermarks there are, and their codes together: see ``WatermarkRow``.
+    /// The number of watermarks and the XOR of their codes: see ``WatermarkRow``.
     case watermarkSum
-    /// Another store is about to take this one's place.
+    /// Another store is about to replace this one.
     case replaced
     case internedHighest(InternedTable.Kind)
     case pepperCheck(UInt16)
-    /// That keys were imported by this scheme.
+    /// Credentials were imported by this scheme.
     case foreignScheme(String)
 
-    /// What all names of schemes begin with.
+    /// The common prefix of scheme keys.
     static let foreignSchemePrefix = "foreign-scheme-"
 
     /// Whether its row ends with a code (see ``AuthenticatedTable``).
     var isAuthenticated: Bool { !Self.plainNames.contains(String(decoding: key, as: UTF8.self)) }
 
-    /// The names of rows without a code: what is read before the lookup secret is known to be the right one, or written
-    /// without it; the audit log's head, which has a code of its own; and where the warnings of expiry went on, which no
-    /// verdict depends on.
+    /// The keys of rows without a code: those read before the lookup secret is verified or written without it; the head of
+    /// the audit log, which has its own code; and the position of the expiry warnings, on which no verdict depends.
     static let plainNames: Set<String> = ["schema", "lookup-check", "replaced", "audit-head", "expiry-warned"]
 
     var key: [UInt8] {

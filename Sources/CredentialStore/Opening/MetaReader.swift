@@ -3,7 +3,7 @@ import CredentialModel
 import LMDB
 import RecordCache
 
-/// What is checked and loaded when a store is opened.
+/// Checks and loads what a store needs when it is opened.
 struct MetaReader {
     let schema: Schema
     let writer: StoreWriter
@@ -15,7 +15,7 @@ struct MetaReader {
         meta = MetaTable(schema)
     }
 
-    /// Writes what a new store begins with.
+    /// Writes the initial contents of a new store.
     func initialize(
         vendor: Vendor, peppers: PepperFile, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
@@ -29,7 +29,7 @@ struct MetaReader {
         try WatermarkRow.Sum().write(meta, in: transaction)
     }
 
-    /// The peppers of a file that are in use, with those that are newer than all the store knows, which it takes up.
+    /// The peppers of a file that are in use. Those newer than any that the store knows are added to the store.
     func provenPeppers(
         _ file: PepperFile, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> PepperFile {
@@ -48,7 +48,7 @@ struct MetaReader {
         return alive
     }
 
-    /// What credentials were imported by. A store from before schemes were noted has the one that there was noted now.
+    /// The schemes by which credentials were imported. A store older than these records gets the only one of its time.
     func schemesInUse(
         of known: ForeignSchemes, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> ForeignSchemeSet {
@@ -60,7 +60,7 @@ struct MetaReader {
         return used
     }
 
-    /// Loads what readers keep in memory: interned texts, clients and watermarks. Credentials are not touched.
+    /// Loads what readers keep in memory: interned texts, clients and watermarks, but no credentials.
     func load(
         published: Published, interning: Interning, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {

@@ -41,7 +41,7 @@ struct MetaTable {
         do { try transaction.put(table.database, key: key.octets, value: value.octets) } catch { throw .lmdb(error) }
     }
 
-    /// Refuses another pepper file's lookup secret. Before anything else is read: under another secret no code is right.
+    /// Refuses the lookup secret of another pepper file. Must come first: under another secret every code is wrong.
     func require(
         _ lookup: TagKey, in transaction: borrowing some ReadableTransaction & ~Copyable
     ) throws(StoreFailure) {
@@ -57,8 +57,8 @@ struct MetaTable {
         return vendor
     }
 
-    /// The peppers of a file that the store keeps check values of, each held against its own. One that the store no longer
-    /// keeps a value of is retired, and one with a higher number than it knows is not in use yet: both are left out.
+    /// The peppers of a file for which the store has check values, each verified against its value. A pepper without a value
+    /// is retired, and one with a higher number than the store knows is not in use yet: both are left out.
     func knownPeppers(
         of file: PepperFile, in transaction: borrowing some ReadableTransaction & ~Copyable
     ) throws(StoreFailure) -> PepperFile {
@@ -79,9 +79,9 @@ struct MetaTable {
         return known
     }
 
-    /// The schemes that credentials of this store were imported by, each proven to be at hand.
+    /// The schemes by which credentials of this store were imported, each proven to be available.
     /// - Throws: ``StoreFailure/hmacKeyMissing(name:)`` and ``StoreFailure/hmacKeyDiffers(name:)``: without the right key
-    ///   those credentials would be answered as if there were no such thing.
+    ///   those credentials would be reported as unknown.
     func schemesInUse(
         of known: ForeignSchemes, in transaction: borrowing some ReadableTransaction & ~Copyable
     ) throws(StoreFailure) -> ForeignSchemeSet {
@@ -103,7 +103,7 @@ struct MetaTable {
         return used
     }
 
-    /// By name, with what stands beside.
+    /// Check values by scheme name.
     private func notedSchemes(
         in transaction: borrowing some ReadableTransaction & ~Copyable
     ) throws(StoreFailure) -> [String: [UInt8]] {
@@ -122,7 +122,7 @@ struct MetaTable {
                 noted[name] = value
                 return .next
             }
-            // Written before schemes were noted, when there was but one.
+            // Written before schemes were recorded, when there was only one.
             if noted.isEmpty, try transaction.count(aliases.database) > 0 {
                 noted[ForeignScheme.raw.name] = ForeignScheme.raw.checkValue
             }
@@ -132,7 +132,7 @@ struct MetaTable {
         return noted
     }
 
-    /// What the store keeps of the lookup secret.
+    /// The check value that the store keeps of the lookup secret.
     static func check(_ lookup: TagKey) -> [UInt8] {
         lookup.authenticationCode(of: Array("countersign lookup check".utf8).octets).bytes
     }

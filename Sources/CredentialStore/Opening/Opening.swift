@@ -3,7 +3,7 @@ public import CredentialModel
 import LMDB
 import RecordCache
 
-/// Everything that ``CredentialStore`` needs once a folder is open and its peppers are proven.
+/// What ``CredentialStore`` needs after a folder is opened and its peppers are verified.
 struct OpenedStore {
     let directory: String
     let vendor: Vendor
@@ -26,13 +26,13 @@ extension CredentialStore {
         Environment.exists(in: directory)
     }
 
-    /// Makes a new store in an empty or absent folder and opens it.
+    /// Creates a store in an empty or absent folder and opens it.
     /// - Throws: ``StoreFailure/storeExists(directory:)`` and whatever opening can throw.
     public static func create(
         in directory: String, vendor: Vendor, peppers: PepperFile, options: StoreOptions = StoreOptions()
     ) throws(StoreFailure) -> CredentialStore {
         if exists(in: directory) {
-            // A file without tables is what is left when the process ended between making it and its first commit.
+            // A file without tables remains if the process ended between creating it and its first commit.
             do throws(StoreFailure) {
                 try open(directory, birth: nil, asked: nil, peppers: peppers, options: options).close()
                 throw .storeExists(directory: directory)
@@ -47,8 +47,8 @@ extension CredentialStore {
     }
 
     /// Opens an existing store for reading and writing. One process at a time.
-    /// - Parameter vendor: what the caller expects; nil takes the store's own.
-    /// - Throws: ``StoreFailure`` that says what does not fit and what to do about it.
+    /// - Parameter vendor: the expected vendor; nil accepts the store's own.
+    /// - Throws: ``StoreFailure`` that says what does not match and what to do about it.
     public static func open(
         in directory: String, vendor: Vendor? = nil, peppers: PepperFile, options: StoreOptions = StoreOptions()
     ) throws(StoreFailure) -> CredentialStore {
@@ -56,14 +56,14 @@ extension CredentialStore {
         return try open(directory, birth: nil, asked: vendor, peppers: peppers, options: options)
     }
 
-    /// - Parameter changing: what is changed in the transaction that opens the store, before anything of it is loaded.
+    /// Least capacity of the id filter.
     @available(*, noasync)
-    /// Ids that there is room for in a new store.
     private static let idCapacityMin = 1 << 20
-    /// What a credential takes at least, with its entries in the indexes and the journal.
+    /// Smallest size of a credential, with its entries in the indexes and the journal.
     private static let bytesPerCredentialMin = 160
     private static let bytesIndexedAtOnce = 4 << 20
 
+    /// - Parameter changing: runs in the transaction that opens the store, before anything is loaded from it.
     static func open(
         _ directory: String, birth: Vendor?, asked: Vendor?, peppers: PepperFile, options: StoreOptions,
         changing: ((StoreWriter, borrowing WriteTransaction) throws -> Void)? = nil
@@ -105,7 +105,7 @@ extension CredentialStore {
                 }
                 let alive = try meta.provenPeppers(peppers, in: transaction)
                 let mark = try meta.writer.number(.time, in: transaction)
-                // A folder that was kept, or was to be replaced when the power went: it counts again.
+                // The folder was kept, or was to be replaced when the power failed: it is valid again.
                 if try meta.meta.value(.replaced, in: transaction) != nil {
                     try schema.meta.delete(MetaName.replaced.key, in: transaction)
                 }
@@ -123,7 +123,7 @@ extension CredentialStore {
                     schema: schema, interning: interning, lock: lock)
             }
             let store = try CredentialStore(opened: commit.value, options: options)
-            // A small store is looked through at once; whoever serves a large one does so while it is served.
+            // A small store is scanned at once; a large one by its owner while it is served.
             if usedBytes <= bytesIndexedAtOnce { while let last = try store.indexIDs(after: next) { next = last } }
             return store
         } catch {

@@ -2,7 +2,7 @@ public import CredentialDigest
 import LMDB
 
 extension PepperFile {
-    /// Reads and checks a pepper file: no access for others, no group write, well-formed. A link is followed.
+    /// Reads and checks a pepper file: no access for others, no group write, well-formed. Follows symbolic links.
     /// - Throws: ``StoreFailure/pepperFile(reason:)`` that says what is wrong with it.
     public static func read(path: String) throws(StoreFailure) -> PepperFile {
         do {

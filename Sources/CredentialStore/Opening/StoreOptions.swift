@@ -1,14 +1,14 @@
-/// How a store is opened.
+/// Options for opening a store.
 public struct StoreOptions: Sendable {
-    /// Bytes of address space for the data; the file grows up to it. LMDB's map cannot grow while it is in use.
+    /// Bytes of address space for the data; the file grows up to this size. LMDB's map cannot grow while it is in use.
     public var mapBytes: Int
     /// Bytes of memory for copies of records.
     public var cacheBytes: Int
-    /// Threads that may read at once, with some for tools.
+    /// Most simultaneous readers, including some for tools.
     public var readersMax: Int
-    /// The machine's clocks at the opening; nil: as they are. For tests of clocks that were set.
+    /// The machine's clocks at opening; nil for the real ones. For tests with clocks that were set.
     var reading: TrustedClock.Reading?
-    /// Called once, on the writer thread, when a commit failed with unknown outcome.
+    /// Called once, when a commit failed with unknown outcome or the store's path no longer leads to the open files.
     public var onFatal: @Sendable (StoreFailure) -> Void
 
     public init(

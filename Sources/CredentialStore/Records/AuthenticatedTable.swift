@@ -3,24 +3,24 @@ import CredentialModel
 import LMDB
 import Synchronization
 
-// LMDB has no checksums: a bit that flips in memory, on the way or on the disk would be believed. In a row of a credential it
-// may bring a revoked key back or make a good one inactive. So in each table that verdicts depend on, a row ends with a code
-// over the table, the key and what stands before it (``RowAuthenticator``), which is checked whenever the row is read:
+// LMDB has no checksums: a bit flipped in memory, in transfer or on disk would go unnoticed. In a credential's row it could
+// make a revoked key valid again or a valid one inactive. So in each table on which verdicts depend, a row ends with a code
+// over the table, the key and the row (``RowAuthenticator``), which is checked whenever the row is read:
 //
 // ```
 // value:  row, then 8 bytes of code
 // ```
 //
-// These tables are reached through here only: nobody can forget to write the code or to check it. A row whose code is wrong
-// is a failure of the store, never "there is none": the service cannot answer, and says so.
+// These tables are accessed only through this type, so nobody can forget to write or check the code. A row with a wrong code
+// is a failure of the store, not a missing row: the service reports that it cannot answer.
 //
-// What a code cannot tell: that a row is not there at all (a damaged branch page makes rows unfindable), and that it is an
-// earlier version of the same row. The first matters most for watermarks, whose number and codes together are kept in `meta`
-// (``WatermarkRow``). See the security model.
+// A code cannot reveal that a row is missing (a damaged branch page hides rows) or that it is an earlier version of itself.
+// Missing rows matter most for watermarks, so `meta` stores their number and combined codes (``WatermarkRow``). See the
+// security model.
 
-/// A table whose rows are known to be as they were written, at the key they were written to.
+/// A table whose rows are proven to be unchanged and under the key to which they were written.
 struct AuthenticatedTable: Sendable {
-    /// Which table it is. The number goes into the code of each row: never given to another table.
+    /// A table's number is part of the code of each row, and must never be reused for another table.
     enum Name: UInt8, Sendable {
         case credentials = 1
         case aliases = 2
@@ -49,8 +49,8 @@ struct AuthenticatedTable: Sendable {
 
     // MARK: Reading
 
-    /// Lends the row that a value of the table holds; nil, and noted as damage, when it is not as it was written or when
-    /// `body` cannot read it. No allocation.
+    /// Calls `body` with the row in a stored value. Nil, and recorded as damage, if the code is wrong or `body` returns nil.
+    /// No allocation.
     @inline(__always)
     func open<Value>(_ value: RawSpan, key: UInt64, _ body: (RawSpan) -> Value?) -> Value? {
         let count = value.byteCount &- Self.codeBytes
@@ -66,7 +66,7 @@ struct AuthenticatedTable: Sendable {
         return nil
     }
 
-    /// The same under a key of bytes.
+    /// The same for a key of bytes.
     func open<Value>(_ value: RawSpan, key: RawSpan, _ body: (RawSpan) -> Value?) -> Value? {
         let count = value.byteCount &- Self.codeBytes
         if count >= 0 {
@@ -81,7 +81,7 @@ struct AuthenticatedTable: Sendable {
         return nil
     }
 
-    /// What `body` makes of the row of an integer key; nil when there is none.
+    /// The result of `body` for the row of an integer key; nil when there is no row.
     /// - Throws: ``StoreFailure/damaged(table:row:)`` also when `body` returns nil.
     func get<Value>(
         _ key: UInt64, in transaction: borrowing some ReadableTransaction & ~Copyable, _ body: (RawSpan) -> Value?
@@ -116,7 +116,7 @@ struct AuthenticatedTable: Sendable {
         return found
     }
 
-    /// The same, for work that must go on: nil also for a damaged row, which is noted.
+    /// The same, for work that must continue: nil also for a damaged row, which is recorded.
     func getIfIntact<Value>(
         _ key: UInt64, in transaction: borrowing some ReadableTransaction & ~Copyable, _ body: (RawSpan) -> Value?
     ) throws(StoreFailure) -> Value? {
@@ -149,8 +149,8 @@ struct AuthenticatedTable: Sendable {
         do { return try transaction.contains(database, key: key) } catch { throw .lmdb(error) }
     }
 
-    /// Shows what `reading` makes of the rows in order, from a key on, to `body`.
-    /// - Parameter damaged: what becomes of a row whose code is wrong or that `reading` returns nil of.
+    /// Reads rows in key order, from a key on: `reading` decodes each of them for `body`.
+    /// - Parameter damaged: decides how to continue after a row with a wrong code, or one for which `reading` returns nil.
     func scan<Value>(
         from start: UInt64, in transaction: borrowing some ReadableTransaction & ~Copyable,
         reading read: (UInt64, RawSpan) -> Value?, damaged: (UInt64) throws -> ScanStep,
@@ -162,7 +162,7 @@ struct AuthenticatedTable: Sendable {
         }
     }
 
-    /// The same, ended by a damaged row with ``StoreFailure/damaged(table:row:)``.
+    /// The same; a damaged row ends it with ``StoreFailure/damaged(table:row:)``.
     func scan<Value>(
         from start: UInt64, in transaction: borrowing some ReadableTransaction & ~Copyable,
         reading read: (UInt64, RawSpan) -> Value?, _ body: (UInt64, Value) throws -> ScanStep
@@ -170,7 +170,7 @@ struct AuthenticatedTable: Sendable {
         try scan(from: start, in: transaction, reading: read, damaged: { throw damaged(key: $0) }, body)
     }
 
-    /// The same for keys of bytes, up to the first that `within` does not accept.
+    /// The same for keys of bytes, up to the first that `within` rejects.
     func scan<Value>(
         from start: RawSpan?, in transaction: borrowing some ReadableTransaction & ~Copyable,
         within: (RawSpan) -> Bool = { _ in true }, reading read: (RawSpan, RawSpan) -> Value?,
@@ -183,7 +183,7 @@ struct AuthenticatedTable: Sendable {
         }
     }
 
-    /// The same, ended by a damaged row.
+    /// The same; a damaged row ends it.
     func scan<Value>(
         from start: RawSpan?, in transaction: borrowing some ReadableTransaction & ~Copyable,
         within: (RawSpan) -> Bool = { _ in true }, reading read: (RawSpan, RawSpan) -> Value?,
@@ -243,7 +243,7 @@ struct AuthenticatedTable: Sendable {
 
     // MARK: Damage
 
-    /// The failure that a damaged row is. Named by what is public of it: never an owner or a text.
+    /// The failure for a damaged row. Names only its public parts, never an owner or a text.
     func damaged(key: UInt64) -> StoreFailure {
         let row =
             switch name {
@@ -268,16 +268,16 @@ struct AuthenticatedTable: Sendable {
     }
 }
 
-/// Counts the reads that met a damaged row, and remembers the last: for a metric, and for one line in the log now and then.
+/// Counts reads that found a damaged row, and keeps the last failure: for a metric, and an occasional line in the log.
 public final class DamageLog: Sendable {
     private let state = Mutex<(count: UInt64, last: StoreFailure?)>((0, nil))
 
     init() {}
 
-    /// Reads that met a damaged row since the start.
+    /// Reads that found a damaged row since the start.
     public var count: UInt64 { state.withLock { $0.count } }
 
-    /// What the last of them met.
+    /// The failure of the last such read.
     public var last: StoreFailure? { state.withLock { $0.last } }
 
     func note(_ failure: StoreFailure) {

@@ -1,17 +1,17 @@
 import CredentialModel
 
-// A row of `credentials`:
+// A row of `credentials` or `tokens`:
 //
 // ```
 //  0 format  1 kind  2 pepper  4 flags  6 zero
 //  8 issuedAt       16 expiresAt       24 journal number
 // 32 client         36 scopes          40 audiences        44 networks
 // 48 tag (32 bytes)
-// 80 claims: type, length (2 bytes), value; again and again to the end
+// 80 claims: type, length (2 bytes), value; repeated to the end
 // ```
 //
-// A claim whose type has bit 7 is critical: a version that does not know it must not accept the credential. So an older
-// program that meets a restriction invented after it fails closed.
+// A claim whose type has bit 7 set is critical: a version that does not know it must not accept the credential. So an older
+// program fails closed on restrictions that were added later.
 
 /// The types of claims.
 enum ClaimType {
@@ -42,7 +42,7 @@ enum RowLayout {
     static let networks = 44
     static let tag = 48
 
-    /// Whether a row is of this owner, by its bytes as they lie there. The owner is the first claim of each row that has one.
+    /// Whether a row belongs to this owner, compared in place. The owner is the first claim of each row that has one.
     static func ownerIsFirstClaim(of row: RawSpan, _ owner: [UInt8]) -> Bool {
         let start = headerBytes + 3
         return row.byteCount >= start + owner.count && row.byte(at: headerBytes) == ClaimType.owner
@@ -52,7 +52,7 @@ enum RowLayout {
 }
 
 extension CredentialRecord {
-    /// Reads a row; nil when it is damaged. The owner is whole up to 64 bytes.
+    /// Reads a row; nil when it is damaged. Owners of up to 64 bytes are held whole.
     init?(row: RawSpan, id: CredentialID) {
         self = .blank
         guard fillIn(row: row, id: id) else { return nil }
@@ -60,7 +60,7 @@ extension CredentialRecord {
 
     /// Reads a row in place, without allocating; false when it is damaged.
     ///
-    /// Each word is written once and whole: what is written in pieces and then copied makes a processor wait.
+    /// Each word is written once and whole: copying a word that was written in pieces stalls the processor.
     @inline(__always)
     mutating func fillIn(row: RawSpan, id: CredentialID) -> Bool {
         guard row.byteCount >= RowLayout.headerBytes, row.byte(at: 0) == RowLayout.format,
@@ -99,7 +99,7 @@ extension CredentialRecord {
     }
 }
 
-/// Walks the claims of a row and stops at the first that does not fit.
+/// Iterates over the claims of a row and stops at the first that does not fit.
 struct ClaimCursor {
     private var offset = RowLayout.headerBytes
 
@@ -144,7 +144,7 @@ extension StoredCredential {
         }
     }
 
-    /// The row's bytes. Claims that this version does not know are not kept: whoever rewrites a row refuses those first.
+    /// The row's bytes. Unknown claims are lost, so callers must not rewrite rows with critical ones.
     var row: [UInt8] {
         var row: [UInt8] = [RowLayout.format, record.kind.rawValue]
         row.reserveCapacity(RowLayout.headerBytes + 32 + owner.count)

@@ -1,14 +1,14 @@
 public import CredentialModel
 
 extension CredentialRecord {
-    /// The longest life, in seconds, that an access token needs no index for.
+    /// The longest lifetime, in seconds, of an access token without index entries.
     static let unindexedSecondsMax: Int64 = 3_600
 
     /// Whether it has entries in the indexes by owner and by expiry.
     ///
-    /// Access tokens of up to an hour, of which there may be thousands a second, have none: their ids begin with the second of
-    /// their issuance, so the table is in the order in which they end, nearly; whoever lists an owner's looks through the
-    /// tokens of the last hour. Told from what the row says, and so the same at its issuance and at its end.
+    /// Access tokens of up to an hour, of which there may be thousands a second, have none. Their ids begin with the second
+    /// of issuance, so the table is nearly in order of expiry; a listing by owner scans the tokens of the last hour.
+    /// Computed from the row alone, and so the same at issuance and at removal.
     var isIndexed: Bool {
         guard kind == .accessToken else { return true }
         let life = expiresAt.rawValue.subtractingReportingOverflow(issuedAt.rawValue)
@@ -18,24 +18,24 @@ extension CredentialRecord {
     }
 }
 
-/// A whole row: what the verdict needs, and what only administration reads.
+/// A whole row: the fields for the verdict, and those that only administration reads.
 public struct StoredCredential: Sendable {
     public var record: CredentialRecord
-    /// All bytes of the owner, also where ``CredentialRecord/owner`` holds only the first.
+    /// All bytes of the owner, even where ``CredentialRecord/owner`` holds only the first.
     public var owner: [UInt8]
-    /// What people call it; up to 255 bytes of UTF-8.
+    /// A name for people; up to 255 bytes of UTF-8.
     public var name: String?
     public var predecessor: CredentialID?
     public var successor: CredentialID?
     public var revokedAt: UnixSeconds?
-    /// Of an authorization code: where it was sent, if the request named that itself (RFC 6749 §4.1.3).
+    /// Of an authorization code: the redirect URI, if the request contained one (RFC 6749 §4.1.3).
     public var redirectURI: String?
     /// Of an authorization code: the SHA-256 of the verifier that redeems it (RFC 7636 §4.2).
     public var codeChallenge: [UInt8]?
-    /// Of a code and of refresh tokens: when the grant ends that they belong to, however often it is refreshed.
+    /// Of codes and refresh tokens: when their grant ends, however often it is refreshed.
     public var grantEndsAt: UnixSeconds?
 
-    /// A row for a new record. The owner is 0 to 255 bytes without a zero byte, as issuance has checked.
+    /// A row for a new record. Issuance has checked that the owner is 0 to 255 bytes without a zero byte.
     public init(record: CredentialRecord, owner: [UInt8], name: String?) {
         self.record = record
         self.record.owner = OwnerText(owner.octets)

@@ -2,26 +2,25 @@ public import CredentialDigest
 import CredentialModel
 import LMDB
 
-/// What became of a store that was replaced.
+/// The result of replacing a store.
 public struct Replacement: Sendable, Equatable {
-    /// Where the folder is now that was there before; nil when there was none.
+    /// Where the previous folder is now; nil when there was none.
     public var kept: String?
-    /// What the list of revocations did; nil when there was none.
+    /// What the list of revocations changed; nil when there was none.
     public var revocations: AppliedRevocations?
 }
 
 extension CredentialStore {
-    /// Puts a backup in the place of a store.
+    /// Replaces a store by a backup.
     ///
-    /// The backup is copied beside the folder, brought to the present schema, held against the peppers and checked row by
-    /// row; it becomes another incarnation, whose journal numbers go on above all that were ever given; and what the list
-    /// says was revoked since is revoked in it. All that happens before it takes the folder's place, in one step. The
-    /// folder that was there is kept.
+    /// The backup is copied next to the folder, upgraded to the current schema, verified against the peppers and checked row
+    /// by row. It becomes a new incarnation, whose journal numbers continue above all that were ever assigned. Then
+    /// everything in the list of revocations is revoked in it. All that happens before it replaces the folder in one step.
+    /// The previous folder is kept.
     ///
     /// - Parameters:
-    ///   - directory: the store's folder; no process may hold it. It may be absent.
-    ///   - revocations: what was revoked since the backup; nil when that is lost, and the caller has said so.
-    ///   - now: for the name that the old folder gets.
+    ///   - directory: the store's folder, which no process may hold. It may be absent.
+    ///   - revocations: what was revoked since the backup; nil when that is lost and the caller has said so.
     ///   - progress: bytes copied so far.
     /// - Throws: ``StoreFailure``; then nothing has changed.
     @available(*, noasync)
@@ -29,7 +28,7 @@ extension CredentialStore {
         backup: String, to directory: String, peppers: PepperFile, revocations: RevocationList?,
         options: StoreOptions = StoreOptions(), progress: (UInt64) -> Void = { _ in }
     ) throws(StoreFailure) -> Replacement {
-        // Held until the folder is another one's: no daemon starts on the old in between.
+        // Held until the folder is replaced, so that no daemon starts on the old one in between.
         let lock = try lockIfPresent(directory)
         defer { lock?.release() }
         return try replacing(directory, suffix: ".replaced-") { staged throws(StoreFailure) in
@@ -64,7 +63,8 @@ extension CredentialStore {
     }
 
     static func requireSound(_ store: CredentialStore) throws(StoreFailure) {
-        // The log may be broken and the store be sound: a backup whose log somebody has touched can be served from.
+        // The audit log may be broken although the store is sound: a backup with a log that was tampered with can still be
+        // served.
         let findings = try store.checkTables()
         guard findings.isEmpty else { throw .unsound(findings: findings.count, first: findings[0]) }
     }
@@ -79,7 +79,7 @@ extension CredentialStore {
         }
     }
 
-    /// Makes a folder ready and lets it take the place of `directory`; what was made is removed if that fails.
+    /// Prepares a folder and then replaces `directory` by it; the prepared folder is removed on failure.
     static func replacing(
         _ directory: String, suffix: String, _ prepare: (_ staged: String) throws(StoreFailure) -> Replacement
     ) throws(StoreFailure) -> Replacement {
@@ -87,7 +87,7 @@ extension CredentialStore {
         do throws(StoreFailure) {
             var replacement = try prepare(folder.staged)
             let time = TrustedClock.Reading.current.wall
-            // From here on, processes that follow the old store accept nothing by it (see `CommitFollower`).
+            // From here on, processes that follow the old store accept nothing based on it (see `CommitFollower`).
             mark(directory, isReplaced: true)
             do throws(StoreFailure) {
                 replacement.kept = try naming { () throws in try folder.install(keepingAs: suffix + String(time)) }
@@ -104,8 +104,8 @@ extension CredentialStore {
 }
 
 extension CredentialStore {
-    /// Writes into a store that another takes its place, or that this has not come about. Only where somebody follows it, and so
-    /// can read it: what is to be replaced may be damaged in ways that would end this process.
+    /// Writes into a store that another replaces it, or deletes that mark if the replacement failed. Only if somebody
+    /// follows the store, and so can read it: a store to be replaced may be damaged in ways that would kill this process.
     private static func mark(_ directory: String, isReplaced: Bool) {
         guard exists(in: directory), FollowerLock.isHeld(directory: directory),
             let environment = try? Environment(
@@ -126,7 +126,7 @@ extension CredentialStore {
 }
 
 extension StoreWriter {
-    /// Refuses a list of another store.
+    /// Refuses a list from another store.
     fileprivate func requireKin(
         _ list: RevocationList, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {

@@ -3,12 +3,12 @@ import LMDB
 import RecordCache
 
 extension CredentialStore {
-    /// Text that is handed on at once, in bytes.
+    /// Bytes of text passed to `emit` at once.
     private static let chunkBytes = 1 << 16
 
-    /// Writes down everything that is revoked, as of one snapshot: whatever was acknowledged before the call is in it.
+    /// Exports everything that is revoked, as of one snapshot that has everything acknowledged before the call.
     ///
-    /// - Parameter emit: takes the text of a ``RevocationList``, piece by piece.
+    /// - Parameter emit: receives the text of a ``RevocationList``, piece by piece.
     /// - Throws: ``StoreFailure``, and what `emit` throws.
     @available(*, noasync)
     public func exportRevocations(_ emit: ([UInt8]) throws -> Void) throws {
@@ -51,16 +51,16 @@ extension CredentialStore {
     }
 }
 
-/// What became of a list in the store that it was applied to.
+/// The result of applying a list to a store.
 public struct AppliedRevocations: Sendable, Equatable {
     /// Entries that changed something.
     public var applied = 0
-    /// Credentials and clients that the store does not know: made after the backup, and lost with it.
+    /// Credentials and clients that the store does not know: created after the backup, and lost.
     public var unknown = 0
 }
 
 extension StoreWriter {
-    /// Takes away what the list says was taken away. What is gone already stays gone; nothing is given back.
+    /// Revokes what the list says was revoked. What is already revoked stays so; nothing is restored.
     func apply(
         _ list: RevocationList, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> AppliedRevocations {
@@ -75,7 +75,7 @@ extension StoreWriter {
         return outcome
     }
 
-    /// Nil when what it speaks of is not here; false when it is so already.
+    /// Nil when the subject is not in this store; false when nothing needed to change.
     private func apply(
         _ entry: RevocationList.Entry, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> Bool? {

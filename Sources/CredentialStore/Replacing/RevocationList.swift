@@ -1,25 +1,25 @@
 public import CredentialModel
 public import RecordCache
 
-// A backup knows nothing of what was revoked after it. So a store can write down what it has taken away, and a backup that
-// takes its place is given that to read before anybody asks it. The list is the whole of it and not what happened since some
-// time: it needs no bookkeeping of which backup is which, and can be applied twice.
+// A backup does not know what was revoked after it. So a store can export its revocations, and they are applied to a backup
+// that replaces it before the first verification. The list is always complete and not relative to some time, so it needs no
+// record of which backup is which, and can be applied twice.
 //
 // ```
 // countersign-revocations 1
 // store ii 17316120448112834151              vendor and origin
 // revoked EoDdrWzLqRF 1795478762             a credential, and when
-// ends 3xKq0bT2mZa 1795565162                one that has a successor, and its end
+// ends 3xKq0bT2mZa 1795565162                a rotated credential, and its expiry
 // owner acme 88 0                            a bulk revocation: journal number, issued before
 // client 3 1795478762                        a client, and when
 // client-watermark 3 88 0
 // family-watermark 77 88 0
-// end 6 93                                   lines since the first two; the highest journal number
+// end 6 93                                   number of entries; the highest journal number
 // ```
 //
-// Bytes of an owner outside 0x21...0x7E, and `%`, are percent-encoded. Nothing in it is secret.
+// Bytes of an owner outside 0x21...0x7E, and `%`, are percent-encoded. The list has no secrets.
 
-/// What a store has taken away, for a backup that is to replace it.
+/// What a store has revoked, for a backup that will replace it.
 public struct RevocationList: Sendable {
     public enum Entry: Sendable, Equatable {
         case revoked(CredentialID, at: UnixSeconds)
@@ -32,12 +32,12 @@ public struct RevocationList: Sendable {
     public let vendor: Vendor
     /// The store's first incarnation, which all its backups share.
     public let origin: UInt64
-    /// The highest number that its journal had given.
+    /// The highest journal number that was assigned.
     public let journalNumber: UInt64
     public let entries: [Entry]
 
-    /// Reads a whole list.
-    /// - Throws: ``RevocationListError`` that names the line; a list that was cut short is refused.
+    /// Parses a whole list.
+    /// - Throws: ``RevocationListError`` that names the line; a truncated list is refused.
     public init(parsing text: [UInt8]) throws(RevocationListError) {
         var lines = text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         guard lines.popLast()?.isEmpty == true, lines.count >= 3 else { throw .cutShort }
@@ -63,7 +63,7 @@ public struct RevocationList: Sendable {
 
     private static func words(_ line: ArraySlice<UInt8>) -> [String] {
         line.split(separator: UInt8(ascii: " "), omittingEmptySubsequences: false)
-            // No word of the format is empty, so a word that is not UTF-8 is refused with its line.
+            // No word of the format is empty, so a line with a word that is not UTF-8 is refused.
             .map { String(validating: $0, as: UTF8.self) ?? "" }
     }
 
@@ -157,7 +157,7 @@ private enum OwnerWord {
     }
 }
 
-/// Why a list cannot be taken.
+/// Why a list is refused.
 public enum RevocationListError: Error, Equatable, Sendable, CustomStringConvertible {
     case otherForm
     case line(Int)

@@ -2,18 +2,18 @@ public import CredentialDigest
 import CredentialModel
 import LMDB
 
-/// What an upgrade came to.
+/// The result of an upgrade.
 public enum UpgradeOutcome: Sendable, Equatable {
-    /// The store has the present schema already; nothing was touched.
+    /// The store already has the current schema; nothing was changed.
     case current(schema: UInt64)
     case upgraded(from: UInt64, to: UInt64, Replacement)
 }
 
 extension CredentialStore {
-    /// Brings a store of an earlier version to the present schema: in a compacted copy, which is checked row by row and
-    /// then takes the folder's place. The old folder is kept as it was.
+    /// Upgrades a store to the current schema, in a compacted copy that is checked row by row and then replaces the folder.
+    /// The old folder is kept unchanged.
     ///
-    /// - Parameter directory: the store's folder; no process may hold it.
+    /// - Parameter directory: the store's folder, which no process may hold.
     /// - Throws: ``StoreFailure``; then nothing has changed.
     @available(*, noasync)
     public static func upgrade(
@@ -54,14 +54,14 @@ extension CredentialStore {
     }
 }
 
-/// The steps from each schema to the next. They run on a copy only, in one transaction.
+/// The steps from each schema to the next. They run only on a copy, in one transaction.
 enum Migration {
     private typealias Step = @Sendable (Environment, TagKey, borrowing WriteTransaction) throws -> Void
 
     /// From schema 1 on, in order.
     private static let steps: [Step] = [addOrigin, addConsentsAndAudit, addUsesAndRequests, authenticateRows]
 
-    /// Brings the store of a staged folder to the present schema.
+    /// Upgrades the store in a staged folder to the current schema.
     /// - Parameter lookup: the lookup secret of the store's pepper file.
     @available(*, noasync)
     static func run(in directory: String, lookup: TagKey, mapBytes: Int) throws(StoreFailure) {
@@ -72,7 +72,7 @@ enum Migration {
                     directory: directory,
                     options: Environment.Options(mapBytes: mapBytes, databasesMax: Schema.tableCount))
             } catch .cutShort {
-                // The copy has a name that means nothing to whoever made the backup.
+                // An error naming the copy would mean nothing to the user, who knows only the backup.
                 throw StoreFailure.cutShort
             }
             defer { try? environment.close() }
@@ -91,7 +91,7 @@ enum Migration {
         }
     }
 
-    /// 1 to 2: a store names its first incarnation, so that a list of revocations can be held against a backup.
+    /// 1 to 2: adds the first incarnation, by which a list of revocations is matched with a backup.
     private static func addOrigin(
         _ environment: Environment, _: TagKey, _ transaction: borrowing WriteTransaction
     ) throws {
@@ -102,7 +102,7 @@ enum Migration {
         try put(.origin, incarnation ?? 0, meta, transaction)
     }
 
-    /// 2 to 3: what people have agreed to, and who did what.
+    /// 2 to 3: adds consents and the audit log.
     private static func addConsentsAndAudit(
         _ environment: Environment, _: TagKey, _ transaction: borrowing WriteTransaction
     ) throws {
@@ -110,7 +110,7 @@ enum Migration {
         _ = try environment.openDatabase("audit", keys: .integer, in: transaction, create: true)
     }
 
-    /// 3 to 4: when credentials were last accepted, and what repeated requests have made.
+    /// 3 to 4: adds the times of last use, and the results of repeatable requests.
     private static func addUsesAndRequests(
         _ environment: Environment, _: TagKey, _ transaction: borrowing WriteTransaction
     ) throws {
@@ -120,12 +120,12 @@ enum Migration {
 
     /// 4 to 5: rows end with a code, access tokens have their own table, and journal entries are shorter.
     ///
-    /// What the old store's rows say is taken for true: nothing in it can tell a damaged one from another.
+    /// The rows of the old store are trusted: nothing in it can distinguish a damaged row from an intact one.
     private static func authenticateRows(
         _ environment: Environment, _ lookup: TagKey, _ transaction: borrowing WriteTransaction
     ) throws {
         let schema = try Schema(environment, lookup: lookup, create: true, in: transaction)
-        // Sealed under another secret, nothing could be read any more.
+        // Under another secret, nothing could be read any more.
         try MetaTable(schema).require(lookup, in: transaction)
         for table in [schema.credentials, schema.clients] {
             try sealAll(integers: table, in: transaction) { $0.copied() }
@@ -171,7 +171,7 @@ enum Migration {
         }
     }
 
-    /// Rows that are changed between two looks at a table: a scan lends bytes of pages that a change may move.
+    /// Rows changed between two scans: a scan borrows bytes of pages, which a change may move.
     private static let rowsAtOnce = 10_000
 
     private static func sealAll(

@@ -2,13 +2,13 @@ public import CredentialDigest
 public import CredentialModel
 public import LMDB
 
-/// A request that may come twice and must act once: its `Idempotency-Key`
-/// (draft-ietf-httpapi-idempotency-key-header) and what it asks for.
+/// A request that may be sent twice but must be executed once: its `Idempotency-Key`
+/// (draft-ietf-httpapi-idempotency-key-header) and its content.
 ///
-/// What it made is kept in the same transaction as what it made. So there is no time between the two at which a crash could
-/// forget one of them; and of two equal requests that come at once, the second finds the first's row and makes nothing.
+/// Its result is stored in the same transaction as what it created. So a crash cannot keep one without the other, and of two
+/// equal requests sent at once, the second finds the first's row and creates nothing.
 ///
-/// Kept are only keyed hashes: a request may hold secrets, and its hash must be no way to guess them.
+/// Only keyed hashes are stored: a request may contain secrets, which must not be guessable from its hash.
 public struct RepeatableRequest: Sendable {
     /// How long a request is remembered, in seconds.
     public static let keepSeconds: Int64 = 86_400
@@ -17,7 +17,7 @@ public struct RepeatableRequest: Sendable {
     let fingerprint: [UInt8]
 
     /// - Parameters:
-    ///   - caller: who sends it: one caller's keys are nobody else's.
+    ///   - caller: who sends it; each caller's keys are separate.
     ///   - name: the Idempotency-Key.
     ///   - content: method, path and body.
     public init(caller: String, name: String, content: [UInt8], lookup: TagKey) {
@@ -29,18 +29,18 @@ public struct RepeatableRequest: Sendable {
     }
 }
 
-/// What is known of a request that is repeated.
+/// What an earlier request with the same key did.
 public enum RepeatedRequest: Error, Equatable {
-    /// It has made these.
+    /// It created these credentials.
     case made([CredentialID])
-    /// The key belongs to a request that was not the same.
+    /// The key belongs to a different request.
     case other
 }
 
-// The table `requests` holds two rows for each:
+// The table `requests` holds two rows for each request:
 //
 //     0 ‖ key           → time ‖ fingerprint ‖ ids
-//     1 ‖ time ‖ key    → nothing                     so that the sweep finds the old ones
+//     1 ‖ time ‖ key    → nothing                     for the sweep to find old ones
 
 extension StoreWriter {
     /// - Throws: ``RepeatedRequest`` if the request's key is known.
@@ -61,7 +61,7 @@ extension StoreWriter {
         throw RepeatedRequest.made(ids)
     }
 
-    /// Remembers what a request has made, in the transaction that makes it.
+    /// Records what a request has created, in the same transaction.
     public func remember(
         _ request: RepeatableRequest, made ids: [CredentialID], in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
@@ -73,8 +73,8 @@ extension StoreWriter {
         try put(schema.requests, Self.age(now, request.key), [], in: transaction)
     }
 
-    /// Forgets what is too old.
-    /// - Returns: how many were looked at.
+    /// Removes expired requests.
+    /// - Returns: how many were examined.
     func forgetRequests(
         before limitTime: UnixSeconds, limit: Int, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> Int {
@@ -95,7 +95,7 @@ extension StoreWriter {
                     $0.byteCount < 8 ? 0 : $0.word64(at: 0)
                 }
             }
-            // The key may have been used anew since.
+            // The key may have been used again since.
             if row == time { try delete(schema.requests, [0] + key, in: transaction) }
             try delete(schema.requests, Self.age(UnixSeconds(Int64(clamping: time)), key), in: transaction)
         }

@@ -2,12 +2,12 @@ import CredentialModel
 import LMDB
 
 extension CredentialStore {
-    /// Tells by the journal, and so by the change feed, which keys come near their end: each once, when the rest of its life
-    /// becomes shorter than `seconds`. Call it about once a minute.
+    /// Announces in the journal, and so in the change feed, which keys will expire soon: each once, when its remaining
+    /// lifetime becomes shorter than `seconds`. Call it about once a minute.
     ///
-    /// A key that is made or edited to end sooner than that is not told of: whoever did it knows. Neither is one that was
-    /// rotated, whose successor is there.
-    /// - Returns: how many were told of.
+    /// A key that was created or edited to expire sooner than that is not announced: whoever did it knows. Nor is a rotated
+    /// key, which has a successor.
+    /// - Returns: the number of keys announced.
     @discardableResult
     public func warnOfExpiry(secondsBefore seconds: Int64) async throws -> Int {
         guard seconds > 0 else { return 0 }
@@ -23,7 +23,7 @@ extension CredentialStore {
         return count
     }
 
-    /// Index entries that one mutation looks at: few, since a revocation that comes meanwhile waits for them.
+    /// Index entries examined by one mutation: few, because a revocation submitted meanwhile waits for them.
     private static let warningsPerMutation = 200
 }
 
@@ -35,7 +35,7 @@ extension StoreWriter {
         let end = now.adding(seconds)
         var due: [(key: [UInt8], id: CredentialID)] = []
         try naming { () throws in
-            // Where the last round ended. What is over already needs no warning.
+            // Where the last round ended. Keys that have already expired need no warning.
             let mark = try MetaTable(schema).value(.expiryWarned, in: transaction) ?? []
             let start = TableKey.expiry(now, CredentialID(rawValue: 0))
             let from = mark.lexicographicallyPrecedes(start) ? start : mark
@@ -51,7 +51,7 @@ extension StoreWriter {
         }
         var count = 0
         for entry in due {
-            // A damaged row is not told of: nothing that it says counts.
+            // A damaged row is skipped: its content cannot be trusted.
             guard let key = try intactCredential(entry.id, in: transaction), key.record.kind == .apiKey,
                 TableKey.expiry(key.record.expiresAt, entry.id) == entry.key,
                 key.record.flags.isDisjoint(with: [.revoked, .superseded]),

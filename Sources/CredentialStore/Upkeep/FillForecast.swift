@@ -1,9 +1,9 @@
 import Synchronization
 
-/// When the store will be full, if it fills on as it did during the last hour.
+/// When the store will be full, at the rate of the last hour.
 ///
-/// Creations stop where the bytes that are kept for revocations begin, and each credential adds to those, so that is what "full"
-/// means here (see ``Room``). What is issued and swept in balance does not fill it: free pages are not counted.
+/// "Full" means that creates are refused. They stop where the bytes reserved for revocations begin, and each credential adds
+/// to those (see ``Room``). Issuing and sweeping in balance does not fill the store: free pages are not counted.
 public final class FillForecast: Sendable {
     private struct Sample {
         var seconds: Int64
@@ -12,23 +12,23 @@ public final class FillForecast: Sendable {
 
     private let samples = Mutex<[Sample]>([])
     private static let hourSeconds: Int64 = 3_600
-    /// Samples less far apart than that tell no rate.
+    /// Samples closer together than this give no rate.
     private static let secondsMin: Int64 = 300
 
     init() {}
 
-    /// Notes how full the store is, about once a minute.
-    /// - Parameter seconds: on a clock that is not set.
+    /// Records how full the store is, about once a minute.
+    /// - Parameter seconds: from a monotonic clock.
     func note(occupiedBytes: Int, at seconds: Int64) {
         samples.withLock { samples in
             samples.append(Sample(seconds: seconds, occupiedBytes: occupiedBytes))
-            // One from an hour ago, or the nearest before, stays.
+            // Keeps the sample from an hour ago, or the nearest before it.
             while samples.count > 2, samples[1].seconds <= seconds - Self.hourSeconds { samples.removeFirst() }
             if samples.count > 2_000 { samples.removeFirst() }
         }
     }
 
-    /// Seconds until creations are refused; nil while the store does not fill, and in the first five minutes.
+    /// Seconds until creates are refused; nil while the store does not grow, and in the first five minutes.
     func secondsUntilFull(limitBytes: Int) -> Int64? {
         samples.withLock { samples in
             guard let first = samples.first, let last = samples.last, last.seconds - first.seconds >= Self.secondsMin
@@ -43,13 +43,13 @@ public final class FillForecast: Sendable {
 }
 
 extension CredentialStore {
-    /// Notes how full the store is, for ``secondsUntilFull``. Once a minute.
+    /// Records how full the store is, for ``secondsUntilFull``. Call it once a minute.
     public func noteFill(at seconds: Int64 = TrustedClock.Reading.current.boot) {
         let room = headRoom.room
         forecast.note(occupiedBytes: room.occupiedBytes + room.reserveBytes, at: seconds)
     }
 
-    /// Seconds until creations are refused, at the rate of the last hour; nil while the store does not fill.
+    /// Seconds until creates are refused, at the rate of the last hour; nil while the store does not grow.
     public var secondsUntilFull: Int64? {
         forecast.secondsUntilFull(limitBytes: headRoom.room.mapBytes)
     }

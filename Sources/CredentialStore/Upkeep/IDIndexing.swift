@@ -3,12 +3,12 @@ import LMDB
 import RecordCache
 
 extension CredentialStore {
-    /// Rows that one piece of the scan looks at.
+    /// Rows that one piece of the scan examines.
     private static let rowsPerPiece = 50_000
 
-    /// Notes the ids of the credentials behind `id` for the filter that unknown ones are refused by, piece by piece, so that
-    /// no snapshot is held for long. See ``LiveIDs``.
-    /// - Returns: where to go on; nil when the filter is complete.
+    /// Adds ids after `id` to the filter that recognises unknown ids, piece by piece, so that no snapshot is held for long.
+    /// See ``LiveIDs``.
+    /// - Returns: where to continue; nil when the filter is complete.
     @available(*, noasync)
     public func indexIDs(after id: CredentialID?) throws(StoreFailure) -> CredentialID? {
         let liveIDs = published.liveIDs
@@ -17,7 +17,7 @@ extension CredentialStore {
             return nil
         }
         let last = try reading { transaction -> CredentialID? in
-            // Of each table a piece; where the one that came less far has ended, both go on.
+            // A piece of each table; both continue after the lower of the two ends.
             var next: UInt64?
             for table in [schema.credentials, schema.tokens] {
                 var count = 0

@@ -2,7 +2,7 @@ public import CredentialModel
 import LMDB
 
 extension CredentialStore {
-    /// Rows that one page looks at, at most; a page that finds few matches ends early and can be continued.
+    /// Most rows that one page examines; a page with few matches ends early and can be continued.
     private static let examinedMax = 20_000
 
     /// The whole row of a credential; nil when there is none.
@@ -19,9 +19,9 @@ extension CredentialStore {
 
     /// Rows in the order of their ids, after a given id.
     ///
-    /// A damaged row is left out, and counted by ``damage``; ``check()`` names them all.
+    /// A damaged row is skipped and counted by ``damage``; ``check()`` names all of them.
     /// - Parameter owner: only this owner's; nil for all.
-    /// - Returns: the rows that `matches` accepts, and where to go on; nil when that was the end.
+    /// - Returns: the rows that `matches` accepts, and where to continue; nil at the end.
     @available(*, noasync)
     public func credentials(
         owner: [UInt8]?, after: CredentialID?, limit: Int, matches: (StoredCredential) -> Bool
@@ -36,7 +36,7 @@ extension CredentialStore {
                     pieces.append(try rows(of: table, after, limit, matches, in: transaction))
                 }
             }
-            // What lies behind the end of the shorter piece may lack rows in between.
+            // After the end of the shorter piece, rows may be missing in between.
             let end = pieces.compactMap(\.end).min()
             var rows = pieces.flatMap(\.rows).filter { row in end.map { row.record.id <= $0 } ?? true }
             rows.sort { $0.record.id < $1.record.id }
@@ -48,7 +48,7 @@ extension CredentialStore {
     /// Some rows of one table in order.
     private struct Piece {
         var rows: [StoredCredential] = []
-        /// The last id that was looked at; nil when there is no more.
+        /// The last id examined; nil when there are no more.
         var end: CredentialID?
     }
 
@@ -76,7 +76,7 @@ extension CredentialStore {
         return piece
     }
 
-    /// What an owner has in the index.
+    /// An owner's credentials in the index.
     private func indexed(
         _ owner: [UInt8], _ after: CredentialID?, _ limit: Int, _ matches: (StoredCredential) -> Bool,
         in transaction: borrowing ReadTransaction
@@ -98,7 +98,7 @@ extension CredentialStore {
             return .next
         }
         for (index, id) in ids.enumerated() {
-            // As in the other list: a damaged row is noted and left out.
+            // As in the other list: a damaged row is recorded and skipped.
             for table in [schema.credentials, schema.tokens] {
                 let found = try table.getIfIntact(id.rawValue, in: transaction) { StoredCredential(row: $0, id: id) }
                 if let found, matches(found) { piece.rows.append(found) }
@@ -111,8 +111,7 @@ extension CredentialStore {
         return piece
     }
 
-    /// An owner's tokens that are in no index: all tokens of the last hour are looked through, by the bytes of the owner alone
-    /// where that is another.
+    /// An owner's unindexed tokens: scans all tokens of the last hour, and decodes only rows with this owner's bytes.
     private func tokens(
         ofOwner owner: [UInt8], _ after: CredentialID?, _ limit: Int, _ matches: (StoredCredential) -> Bool,
         in transaction: borrowing ReadTransaction
@@ -140,11 +139,11 @@ extension CredentialStore {
         return piece
     }
 
-    /// Tokens that one page looks at by their owner's bytes alone, at most: some tens of milliseconds.
+    /// Most tokens that one page compares by owner alone: some tens of milliseconds.
     private static let tokensExaminedMax = 500_000
 
-    /// How many credentials need each pepper: all but the revoked, which no secret brings back. Reads the whole table.
-    /// - Throws: ``StoreFailure/damaged(table:row:)``: which pepper a damaged row needs, nobody can tell.
+    /// How many credentials need each pepper: all but the revoked, which no secret makes valid again. Reads whole tables.
+    /// - Throws: ``StoreFailure/damaged(table:row:)``: which pepper a damaged row needs is unknown.
     @available(*, noasync)
     public func countByPepper() throws(StoreFailure) -> [UInt16: Int] {
         try reading { transaction in

@@ -2,15 +2,15 @@ import CredentialModel
 import LMDB
 
 extension CredentialStore {
-    /// Owners that one read transaction looks at.
+    /// Owners that one read transaction examines.
     private static let ownersAtOnce = 1_000
 
-    /// Tells each owner of whom there is a credential, alive or not, in the order of their bytes. Owners who have access tokens
-    /// alone are left out: those are in no index.
+    /// Calls `body` with each owner that has a credential, valid or not, in byte order. Owners that have only unindexed
+    /// access tokens are left out.
     ///
-    /// One step through the index for each owner, not for each credential: from the last entry that an owner can have to the
-    /// first of the next.
-    /// - Parameter limit: how long it may take; what lies behind is left out.
+    /// Takes one index step for each owner, not for each credential: from the last entry that an owner can have to the first
+    /// of the next owner.
+    /// - Parameter limit: the time it may take; the remaining owners are left out.
     /// - Throws: ``StoreFailure``.
     @available(*, noasync)
     public func eachOwner(within limit: Duration, _ body: (String) -> Void) throws(StoreFailure) {

@@ -4,22 +4,22 @@ import LMDB
 import RecordCache
 
 extension CredentialStore {
-    /// Reads every row of every table in one snapshot and holds the tables against each other, and walks the audit log.
+    /// Reads every row of every table in one snapshot, checks the tables against each other, and verifies the audit log.
     ///
-    /// Takes as long as reading the whole file. Credentials, their secrets' hashes and texts are not in the findings. LMDB ends
-    /// the process on damaged pages: a store that may be damaged is checked in a process of its own, which follows it.
-    /// - Returns: what is wrong, in words; empty when the store is sound.
+    /// Takes as long as reading the whole file. Findings contain no credentials, hashes of secrets or texts. LMDB kills the
+    /// process on damaged pages: check a store that may be damaged in a separate process that follows it.
+    /// - Returns: the faults, in words; empty when the store is sound.
     @available(*, noasync)
     public func check() throws(StoreFailure) -> [String] { try findings() }
 }
 
 extension FollowedStore {
-    /// The same of a store that another process may own.
+    /// The same for a store that another process may own.
     @available(*, noasync)
     public func check() throws(StoreFailure) -> [String] { try findings() }
 }
 
-/// What is needed to look through a store, whoever owns it.
+/// What is needed to inspect a store, whoever owns it.
 protocol InspectedStore {
     var environment: Environment { get }
     var schema: Schema { get }
@@ -50,7 +50,7 @@ extension InspectedStore {
         }
     }
 
-    /// Each row is legible, indexed where it must be, names interned numbers that exist and a pepper that is alive.
+    /// Each row is readable, indexed where required, and refers to existing interned numbers and a pepper in use.
     private func checkCredentials(
         in transaction: borrowing ReadTransaction, into findings: inout [String]
     ) throws {
@@ -117,7 +117,7 @@ extension InspectedStore {
         }
     }
 
-    /// Index entries lead to rows that have what the entry says.
+    /// Index entries refer to rows with the same content.
     private func checkIndexes(
         in transaction: borrowing ReadTransaction, into findings: inout [String]
     ) throws {
@@ -127,7 +127,7 @@ extension InspectedStore {
                 return .next
             }
             let id = CredentialID(rawValue: number)
-            // One that was ended when its row was damaged says no owner any more.
+            // A credential revoked because its row was damaged no longer has its owner.
             var credential: StoredCredential?
             for table in [schema.credentials, schema.tokens] where credential == nil {
                 credential = try table.getIfIntact(number, in: transaction) { StoredCredential(row: $0, id: id) }
@@ -147,7 +147,7 @@ extension InspectedStore {
         ) { _ in .next }
     }
 
-    /// The rows that nothing above has read are as they were written, and no watermark is missing.
+    /// Rows not read above are unchanged, and no watermark is missing.
     private func checkRows(
         in transaction: borrowing ReadTransaction, into findings: inout [String]
     ) throws {
@@ -181,7 +181,7 @@ extension InspectedStore {
         }
     }
 
-    /// Numbers go up by one, and the highest is the one that `meta` names.
+    /// Numbers are consecutive, and the highest is the one in `meta`.
     private func checkJournal(
         in transaction: borrowing ReadTransaction, into findings: inout [String]
     ) throws {
@@ -201,7 +201,7 @@ extension InspectedStore {
             last = number
             return .next
         }
-        // A damaged one is among the findings of its own table.
+        // If it is damaged, that is reported with its own table.
         let high = (try? MetaTable(schema).number(.journalNumber, in: transaction)) ?? 0
         if let last, last != high { findings.append("journal: ends at \(last), but \(high) were given") }
     }

@@ -20,7 +20,7 @@ extension CredentialStore {
             list.append(("used_bytes", Int64(statistics.usedBytes)))
             list.append(("free_bytes", Int64(statistics.freeBytes)))
             list.append(("file_bytes", Int64(statistics.fileBytes)))
-            // Left out while the store does not fill.
+            // Omitted while the store does not grow.
             if let seconds = secondsUntilFull { list.append(("full_in_seconds", seconds)) }
             list.append(("last_transaction", Int64(clamping: statistics.lastTransactionID)))
             list.append(("readers", Int64(statistics.readersInUse)))
@@ -42,10 +42,10 @@ extension CredentialStore {
         }
     }
 
-    /// Credentials of all kinds that have a row, as of the last commit.
+    /// Credentials of all kinds, as of the last commit.
     public var recordCount: Int { headRoom.room.records }
 
-    /// What creates are refused with now, or will be at the next; nil while there is room for them.
+    /// Why creates are refused now, or will be at the next one; nil while there is room for them.
     public var refusalOfCreates: StoreFailure? {
         let (room, disk) = (headRoom.room, headRoom.disk)
         let available = (try? environment.diskSpace().availableBytes) ?? disk.availableBytes
@@ -53,13 +53,13 @@ extension CredentialStore {
         return room.bytesForCreates < Self.createBytes ? .full(usedPercent: room.usedPercent) : nil
     }
 
-    /// Whether a revocation waits for pages that a snapshot needs: whoever holds one for long gives it up.
+    /// Whether a revocation waits for pages that a snapshot holds: long-held snapshots must be released.
     public var needsOldPages: Bool { headRoom.isWaiting }
 
-    /// What one create takes, with the pages that it may split.
+    /// Bytes for one create, including the pages that it may split.
     private static let createBytes = 16 << 10
 
-    /// Frees the places of readers whose process has died, so that they pin no pages. Call about once a minute.
+    /// Frees the slots of readers whose process has died, so that they pin no pages. Call about once a minute.
     @available(*, noasync)
     public func removeDeadReaders() throws(StoreFailure) -> Int {
         try naming { () throws in try environment.removeDeadReaders() }

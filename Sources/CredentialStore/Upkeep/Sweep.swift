@@ -2,19 +2,19 @@ public import CredentialModel
 import LMDB
 import Synchronization
 
-/// How long what is over stays: long enough for administration to show what it was.
+/// How long ended credentials and journal entries are kept: long enough for administration to show them.
 ///
-/// Revoked credentials stay as long as others of their kind, until their own end lies back so far; those without an end stay,
-/// since a list of revocations that a backup is restored with must have them.
+/// Revoked credentials are kept as long as others of their kind, until well after their own expiry. Those without an expiry
+/// are never removed, because the list of revocations for restoring a backup must have them.
 public struct RetentionPolicy: Sendable, Equatable {
-    /// Seconds behind their end that access tokens, codes and refresh tokens stay. Used codes and refresh tokens, whose reuse
-    /// shows theft, have their grant's end as their own.
+    /// Seconds after expiry that access tokens, codes and refresh tokens are kept. Used codes and refresh tokens, whose
+    /// reuse reveals theft, have their grant's end as expiry.
     public var tokenSeconds: Int64
-    /// The same of keys and client secrets.
+    /// The same for keys and client secrets.
     public var keySeconds: Int64
-    /// Seconds that an entry of the journal stays.
+    /// Seconds that a journal entry is kept.
     public var journalSeconds: Int64
-    /// Share of the map that the journal may fill; the oldest entries go.
+    /// Percentage of the map that the journal may fill; the oldest entries are removed.
     public var journalPercent: Int
 
     public init(
@@ -35,28 +35,28 @@ public struct RetentionPolicy: Sendable, Equatable {
     }
 }
 
-/// Takes away what expired long ago, and journal entries that nobody may ask for any more.
+/// Removes what expired long ago, and journal entries that nobody needs any more.
 ///
-/// Call ``run(on:retention:reading:)`` about once a minute. It works in small mutations, so that it never holds up a
-/// revocation for long, and each looks only at what it can take away or must pass once.
+/// Call ``run(on:retention:reading:)`` about once a minute. It works in small mutations, so that it never delays a
+/// revocation for long. Each examines only rows that it can remove or must pass once.
 public struct Sweep: Sendable {
-    /// Rows that one mutation takes away: few, since a revocation that comes meanwhile waits for it, and since a nearly full map
-    /// has few pages to copy.
+    /// Rows that one mutation removes: few, because a revocation submitted meanwhile waits for it, and because a nearly full
+    /// map has few pages to copy.
     private static let batchMax = 250
-    /// Entries and rows that one mutation looks at.
+    /// Entries and rows that one mutation examines.
     fileprivate static let examinedMax = 10_000
-    /// Bytes that a journal entry takes on a page, about.
+    /// Approximate bytes of a journal entry on a page.
     static let journalEntryBytes = 40
 
     /// What a sweep did.
     public struct Report: Sendable, Equatable {
         public var credentials = 0
         public var journalEntries = 0
-        /// The wall clock stands far ahead of the boot clock: nothing was taken away.
+        /// The wall clock is far ahead of the boot clock: nothing was removed.
         public var paused = false
     }
 
-    /// Sweeps once, up to the end of what is due.
+    /// Sweeps once, until nothing due is left.
     /// - Throws: ``StoreFailure``.
     public static func run(
         on store: CredentialStore, retention: RetentionPolicy = RetentionPolicy(),
@@ -86,14 +86,14 @@ public struct Sweep: Sendable {
                     before: now.adding(-RepeatableRequest.keepSeconds), limit: batchMax, in: transaction)
             }
         } while last > 0
-        // Overwrites eight bytes, so it does not give way when the map is nearly full.
+        // Overwrites eight bytes, so it is not refused when the map is nearly full.
         try await store.write(creates: false) { writer, transaction in
             try writer.setNumber(.time, UInt64(clamping: mark.rawValue), in: transaction)
         }
         return report
     }
 
-    /// - Returns: how many were taken away.
+    /// - Returns: how many were removed.
     public static func removeCredentials(
         of store: CredentialStore, _ retention: RetentionPolicy, at now: UnixSeconds
     ) async throws -> Int {
@@ -113,7 +113,7 @@ public struct Sweep: Sendable {
             let piece = try await store.write(creates: false, inBackground: true) { writer, transaction in
                 try writer.removeTokens(behind: from, retention, at: now, limit: batchMax, in: transaction)
             }
-            // Only now: were the transaction run again, rows that it had deleted would be there once more.
+            // Only now: if the transaction were repeated, the rows that it had deleted would be there again.
             store.sweptTokens.store(piece.passed, ordering: .relaxed)
             removed += piece.removed
             isEnd = piece.isEnd
@@ -123,13 +123,13 @@ public struct Sweep: Sendable {
 }
 
 extension StoreWriter {
-    /// Deletes credentials whose own expiry is their index entry's and lies the kind's retention back.
+    /// Deletes credentials whose expiry matches their index entry and whose retention is over.
     ///
-    /// The row is read again in this transaction: an edit may have given it a later end since it was indexed. Imports stay:
-    /// their aliases lead to them, and a revoked one could else be imported anew. Used codes and refresh tokens, whose reuse
-    /// shows theft, end with their family: that is the expiry which they are given when they are used.
+    /// The row is read again in this transaction: an edit may have set a later expiry since it was indexed. Imports are
+    /// kept: their aliases refer to them, and a revoked one could otherwise be imported again. Used codes and refresh
+    /// tokens, whose reuse reveals theft, are kept until their family ends: their expiry is set to that when they are used.
     /// - Parameter start: the entry to begin at; nil for the first.
-    /// - Returns: the entry to go on at; nil when none is left that may be due.
+    /// - Returns: the entry to continue at; nil when no more can be due.
     fileprivate func removeExpired(
         from start: [UInt8]?, _ retention: RetentionPolicy, at now: UnixSeconds, limit: Int,
         in transaction: borrowing WriteTransaction
@@ -150,7 +150,7 @@ extension StoreWriter {
                     return .stop
                 }
                 examined += 1
-                // Entries of earlier schemas have no kind: the row says it.
+                // Entries of earlier schemas have no kind; then the row is read.
                 if value.byteCount == 1, let kind = CredentialKind(rawValue: value.byte(at: 0)),
                     time >= now.adding(-retention.seconds(of: kind))
                 {
@@ -162,25 +162,25 @@ extension StoreWriter {
         }
         var removed = 0
         for entry in due {
-            // Nothing that a damaged row says counts, so it is not taken away on its word: it stays until somebody ends it.
-            // Without its entry the sweep does not meet it again.
+            // A damaged row cannot be trusted, so it is not removed because of its content: it remains until somebody
+            // revokes it. Without its index entry the sweep does not meet it again.
             let credential = try intactCredential(entry.id, in: transaction)
             if let credential, credential.record.expiresAt == entry.time, !credential.mustBeRemembered {
                 guard entry.time < now.adding(-retention.seconds(of: credential.record.kind)) else { continue }
                 try remove(credential, in: transaction)
                 removed += 1
             } else {
-                // Either stale (the row moved on) or of a row that stays: the entry has done its work.
+                // The entry is stale (the row has another expiry) or its row is kept: it is no longer needed.
                 try delete(schema.expiry, entry.key, in: transaction)
             }
         }
         return (removed, next)
     }
 
-    /// Deletes tokens that are in no index, the oldest first, up to the first that is not due: those behind it were issued
-    /// later and live about as long, an hour at most. Tokens in the index by expiry are passed, once.
-    /// - Parameter start: behind the last token that was passed.
-    /// - Returns: the last token that was passed and stays.
+    /// Deletes unindexed tokens, the oldest first, up to the first that is not due: those after it were issued later and
+    /// live about as long, at most an hour. Tokens in the expiry index are passed once.
+    /// - Parameter start: the id of the last token that was passed.
+    /// - Returns: also the id of the last token that was passed and is kept.
     fileprivate func removeTokens(
         behind start: UInt64, _ retention: RetentionPolicy, at now: UnixSeconds, limit: Int,
         in transaction: borrowing WriteTransaction
@@ -191,7 +191,7 @@ extension StoreWriter {
         var examined = 0
         let schema = schema
         let limitTime = now.adding(-retention.tokenSeconds)
-        // Ids that are given from now on must be above what was passed. Those of an earlier schema lie anywhere.
+        // Future ids must be above those that were passed. Ids of an earlier schema may be anywhere.
         func mayPass(_ key: UInt64) -> Bool { CredentialID(rawValue: key).orderedSecond < now.rawValue - 120 }
         try naming { () throws in
             try schema.tokens.scan(
@@ -222,7 +222,7 @@ extension StoreWriter {
         return (due.count, passed, isEnd)
     }
 
-    /// Deletes the oldest journal entries: those before `limitTime`, and those over `entriesMax`.
+    /// Deletes the oldest journal entries: those before `limitTime`, and those in excess of `entriesMax`.
     func forgetJournal(
         before limitTime: UnixSeconds, entriesMax: Int, limit: Int, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> Int {
@@ -249,9 +249,9 @@ extension StoreWriter {
 }
 
 extension StoredCredential {
-    /// Whether the row outlives its time, and then stands in no expiry index.
+    /// Whether the row is kept after its expiry, and then has no entry in the expiry index.
     var mustBeRemembered: Bool {
-        // Their aliases lead to them: without the row the key would be neither known nor importable.
+        // Aliases refer to it: without the row the key would be neither known nor importable.
         record.flags.contains(.imported)
     }
 }

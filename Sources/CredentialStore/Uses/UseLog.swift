@@ -5,27 +5,26 @@ import Synchronization
 
 /// When credentials were last accepted: collected from all verifiers, written in batches, read by administration.
 ///
-/// No request writes. Every few seconds ``CredentialStore/collectUses()`` takes what the verifiers have noted, and
-/// ``CredentialStore/writeUses()`` puts it into the table `uses`. What was not written yet when a process is killed is lost:
-/// the last seconds.
+/// No request writes. Every few seconds ``CredentialStore/collectUses()`` takes what the verifiers have reported, and
+/// ``CredentialStore/writeUses()`` writes it to the table `uses`. If a process is killed, the last seconds are lost.
 public final class UseLog: Sendable {
     private struct State {
         var sources: [UseNotes] = []
         var waiting: [CredentialID: UnixSeconds] = [:]
-        /// When the interval began in which the first use of each is told.
+        /// When the current reporting interval began.
         var interval = ContinuousClock.now
     }
 
     private let state = Mutex(State())
-    /// Credentials whose use waits to be written, at most: 16 bytes and more each.
+    /// Most credentials whose use waits to be written: at least 16 bytes each.
     private static let waitingMax = 1_000_000
 
-    /// From now on, what a verifier notes is collected.
+    /// From now on, collects what a verifier reports.
     public func add(_ source: UseNotes) {
         state.withLock { $0.sources.append(source) }
     }
 
-    /// Whether it is time for a new interval.
+    /// Whether to begin a new interval.
     func isIntervalOver() -> Bool {
         state.withLock { state in
             guard ContinuousClock.now - state.interval >= .seconds(UseNotes.intervalSeconds) else { return false }
@@ -48,7 +47,7 @@ public final class UseLog: Sendable {
         }
     }
 
-    /// Uses that are known and not written yet.
+    /// Uses that are known but not written yet.
     func waitingTimes(of ids: [CredentialID]) -> [CredentialID: UnixSeconds] {
         state.withLock { state in
             var times: [CredentialID: UnixSeconds] = [:]
@@ -57,7 +56,7 @@ public final class UseLog: Sendable {
         }
     }
 
-    /// Takes what waits, in the order of the ids: as they lie in the table.
+    /// Takes all waiting uses, in the order of their ids, as in the table.
     func take() -> [(id: CredentialID, time: UnixSeconds)] {
         let waiting = state.withLock { state in
             defer { state.waiting = [:] }
@@ -68,16 +67,16 @@ public final class UseLog: Sendable {
 }
 
 extension CredentialStore {
-    /// Takes what the verifiers have noted; cheap, and often enough if every few seconds.
+    /// Takes what the verifiers have reported. Cheap; every few seconds is often enough.
     public func collectUses() {
         uses.collect()
         if uses.isIntervalOver() { beginUseInterval() }
     }
 
-    /// From now on the next use of each credential is told anew. Called by ``collectUses()`` every half a minute.
+    /// From now on the next use of each credential is reported again. ``collectUses()`` calls it every 30 seconds.
     public func beginUseInterval() { published.cache.beginUseInterval() }
 
-    /// Makes durable what was collected. A store that is nearly full takes none; last use gives way to revocations.
+    /// Writes what was collected. A nearly full store refuses it, because revocations have priority over last use.
     /// - Throws: ``StoreFailure``. What was not written then is lost.
     public func writeUses() async throws {
         uses.collect()
@@ -98,7 +97,7 @@ extension CredentialStore {
         }
     }
 
-    /// Makes durable how far the clock has come: a restart begins no earlier, wherever the wall clock stands then.
+    /// Stores the time that the clock has reached: a restart begins no earlier, wherever the wall clock is then.
     /// - Throws: ``StoreFailure``.
     public func noteTime() async throws {
         let mark = clock.mark()
@@ -107,17 +106,17 @@ extension CredentialStore {
         }
     }
 
-    /// When a credential was last accepted, as far as is known; nil: never, or before this store kept it.
+    /// When a credential was last accepted, as far as is known; nil if never, or not since the store began to record it.
     @available(*, noasync)
     public func lastUse(of id: CredentialID) throws(StoreFailure) -> UnixSeconds? {
         try lastUses(of: [id])[id]
     }
 
-    /// The same of many.
+    /// The same for several.
     @available(*, noasync)
     public func lastUses(of ids: [CredentialID]) throws(StoreFailure) -> [CredentialID: UnixSeconds] {
         uses.collect()
-        // Before the table is read: what is written meanwhile is found in one of the two.
+        // Before the table is read: a use that is written meanwhile is found in one of the two.
         var times = uses.waitingTimes(of: ids)
         try reading { transaction in
             for id in ids {
@@ -143,7 +142,7 @@ enum UseRow {
 }
 
 extension StoreWriter {
-    /// Keeps the time of a use if it is the latest. It is no event of the credential's life: no journal entry, no floor.
+    /// Stores the time of a use if it is the latest. Not a change of the credential: no journal entry, no floor.
     func noteUse(
         of id: CredentialID, at time: UnixSeconds, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {

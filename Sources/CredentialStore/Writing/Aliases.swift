@@ -2,17 +2,17 @@ public import CredentialDigest
 public import CredentialModel
 public import LMDB
 
-// A store notes which schemes its credentials were imported by. Readers hash and look up a presented text once for each of
-// them and for no other; and a store that needs a key of the pepper file to do so is not opened without it.
+// A store records the schemes by which its credentials were imported. Readers hash and look up a presented text once for
+// each of them and for no other. A store that needs a key of the pepper file for that is not opened without it.
 
 extension StoreWriter {
-    /// The id that an imported credential goes by; nil when it was never imported.
+    /// The id of an imported credential; nil when it was never imported.
     public func alias(_ key: [UInt8], in transaction: borrowing WriteTransaction) throws(StoreFailure) -> CredentialID?
     {
         try schema.aliases.get(key.octets, in: transaction) { AliasRow.id($0) }
     }
 
-    /// Gives an imported credential its id. Readers look such credentials up from the acknowledgement on.
+    /// Assigns an id to an imported credential. Readers look up such credentials from the acknowledgement on.
     public func setAlias(
         _ key: [UInt8], _ id: CredentialID, by scheme: ForeignScheme = .raw, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
@@ -26,7 +26,7 @@ extension StoreWriter {
         publication.foreignSchemes.insert(scheme)
     }
 
-    /// Whether credentials were imported by a scheme, in this transaction included.
+    /// Whether credentials were imported by a scheme, including in this transaction.
     public func uses(
         _ scheme: ForeignScheme, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> Bool {
@@ -44,7 +44,7 @@ enum AliasRow {
 }
 
 extension ForeignScheme {
-    /// What stands beside the scheme's name: where it needs a key, what tells the right one.
+    /// The value stored for the scheme: if it needs a key, the check value of that key.
     var checkValue: [UInt8] {
         if case .hmacSHA256(let key) = self { key.checkValue } else { [1] }
     }

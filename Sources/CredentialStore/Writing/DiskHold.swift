@@ -1,50 +1,50 @@
 import LMDB
 
-// A disk that is full must still take the revocation of everything that is in the store. So the store takes the blocks that
-// revocations may need ahead of time, behind the end of its file: what is taken already nobody else can use up. Whatever
-// creates, and whatever the store writes for itself (last uses, re-tags), stops while the disk still has a floor of free
-// space, and where those blocks cannot be had.
+// Even on a full disk it must be possible to revoke everything in the store. So the store allocates the blocks that
+// revocations may need in advance, beyond the end of its data: blocks already allocated cannot be used up by others.
+// Creates, and the store's own writes (last uses, re-tags), stop while the disk still has a minimum of free space, or if
+// those blocks cannot be allocated.
 //
-// Where the file system cannot take blocks ahead (ZFS), creates stop earlier instead: at the floor and all that revocations
-// may need. That space others can use up, which is why such a store should have a reservation there.
+// If the file system cannot allocate in advance (ZFS), creates stop earlier: at that minimum plus all that revocations may
+// need. Others can use up that space, so such a store should have a reservation there.
 
-/// What the disk has left, as far as the store cares.
+/// The space left on the disk, as it concerns the store.
 struct DiskRoom: Equatable, Sendable {
-    /// Bytes that anybody may still take.
+    /// Bytes that anybody may still allocate.
     var availableBytes = 0
-    /// Creates stop below so many.
+    /// Creates stop below this many bytes.
     var floorBytes = 0
-    /// Blocks behind the last page in use that are the store's already.
+    /// Blocks beyond the last used page that the store has already allocated.
     var heldBytes = 0
     /// Creates are refused.
     var isFull = false
 }
 
-/// Holds space on the disk for revocations. On the writer thread only.
+/// Reserves disk space for revocations. Only on the writer thread.
 struct DiskHold {
     private let environment: Environment
     /// The file has blocks up to here.
     private var allocatedBytes = 0
     private var canAllocate = true
 
-    /// The floor is a twentieth of a small disk and this on a large one.
+    /// The floor is a twentieth of the disk, but at most this.
     private static let floorBytesMax = 64 << 20
-    /// Pages that commits copy before the old ones are free, at least.
+    /// Least size of the pages that commits copy before the old ones become free.
     private static let workingBytesMin = 256 << 10
-    /// How much more is taken at once, so that not every commit asks the file system.
+    /// Extra bytes allocated at once, so that not every commit needs a system call.
     private static let stepBytes = (256 << 10)...(64 << 20)
 
     init(_ environment: Environment) {
         self.environment = environment
     }
 
-    /// Takes what the store's revocations need now, and finds whether creates may go on. Costs a system call or two.
+    /// Reserves what the store's revocations now need, and decides whether creates may continue. Costs a system call or two.
     mutating func prepare(for room: Room) -> DiskRoom {
         var disk = DiskRoom()
         guard let space = try? environment.diskSpace(), let usage = try? environment.usage() else { return disk }
         disk.availableBytes = space.availableBytes
         disk.floorBytes = min(Self.floorBytesMax, space.totalBytes / 20)
-        // Free pages of the file have blocks; what they do not offer must lie behind its end.
+        // Free pages have blocks; what they do not cover must be allocated beyond the end.
         let freeBytes = max(0, usage.highestBytes - room.occupiedBytes)
         let working = max(Self.workingBytesMin, room.occupiedBytes / 64)
         let needed = max(working, room.revocationBytes + working - freeBytes)

@@ -1,6 +1,6 @@
 import Synchronization
 
-/// How long something took that the writer thread does: counted there, read anywhere.
+/// Durations of work on the writer thread: recorded there, read anywhere.
 public final class DurationHistogram: Sendable {
     /// Upper bounds of the buckets, in microseconds.
     public static let boundsMicroseconds: [Int64] = [
@@ -24,7 +24,7 @@ public final class DurationHistogram: Sendable {
         }
     }
 
-    /// How many fell into each bucket, the last being over all bounds, and their sum in microseconds.
+    /// The count of each bucket, the last being above all bounds, and the sum in microseconds.
     public var figures: (counts: [UInt64], sumMicroseconds: Int64) {
         state.withLock { ($0.counts, $0.sumMicroseconds) }
     }

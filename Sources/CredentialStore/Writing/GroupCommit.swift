@@ -8,17 +8,17 @@ import Synchronization
     import CMachine
 #endif
 
-// One thread takes every mutation that waits, runs them in one transaction, commits once, tells the readers, and then
-// acknowledges all. A durable commit costs the same for one as for hundreds.
+// One thread takes all waiting mutations, runs them in one transaction, commits once, updates the readers, and then
+// acknowledges all of them. A durable commit costs the same for one mutation as for hundreds.
 //
-// A mutation that refuses before its first write (unknown id, dead parent) fails alone. One that fails after it has written
-// has spoilt the transaction: it is aborted and run again without that mutation. A mutation that creates is refused when it
-// would take room that is kept for revocations (see `HeadRoom`); if the map has no page left all the same, the transaction is
-// run again without creates. It is the same with a disk that is full (see `DiskHold`): a transaction that could not be written
-// has left nothing, whatever creates gives way, and readers do not notice.
+// A mutation that fails before its first write (unknown id, revoked parent) fails alone. If it fails after a write, the
+// transaction is aborted and run again without it. A create that would use room reserved for revocations is refused (see
+// `HeadRoom`). If the map has no page left all the same, the transaction is run again without creates. A full disk is
+// handled the same way (see `DiskHold`): the failed transaction leaves nothing, creates are refused, and readers do not
+// notice.
 //
-// When a commit fails while its meta page is written, nobody knows what is on disk: the store takes no more writes, and the
-// process is told to end.
+// When a commit fails while its meta page is written, the state on disk is unknown: the store accepts no more writes, and
+// the process must exit.
 
 /// Runs batches of mutations on the writer thread.
 final class GroupCommit: Sendable {
@@ -32,11 +32,11 @@ final class GroupCommit: Sendable {
     private let onFatal: @Sendable (StoreFailure) -> Void
     private let failed = Atomic<Bool>(false)
 
-    /// The last committed transaction, and how long the commits of batches took, for metrics.
+    /// Counters and commit times of batches, for metrics.
     let commits = CommitCounters()
 
     private struct WriterBox: @unchecked Sendable {
-        // Both are used on the writer thread only; the lock around them makes that visible to the compiler.
+        // Both are used only on the writer thread; the lock around them shows that to the compiler.
         let writer: StoreWriter
         var disk: DiskHold
     }
@@ -99,17 +99,17 @@ final class GroupCommit: Sendable {
         }
     }
 
-    /// How often a revocation that finds no page is tried again.
+    /// How often a revocation that finds no free page is retried.
     private static let triesMax = 3
 
     private enum Attempt {
         case committed, again, fatal
     }
 
-    /// How a transaction ends that is not committed.
+    /// Why a transaction is not committed.
     private enum Spoilt: Error {
         case by(index: Int, any Error)
-        /// A mutation that creates took room that is kept for revocations.
+        /// A create used room that is reserved for revocations.
         case overfull(index: Int, Room)
     }
 
@@ -157,12 +157,12 @@ final class GroupCommit: Sendable {
             }
             interning.committed()
             let durable = ContinuousClock.now
-            // What went into a file that the path no longer leads to is not there after the next start.
+            // What was written to a file that the path no longer leads to is lost at the next start.
             guard !commit.changed || environment.isInPlace else {
                 return fatal(waiting + postponed, .displaced(directory: environment.directory))
             }
             #if COUNTERSIGN_PROOF
-                // Broken on purpose: deploy/proofs/histories must notice. A scheduler may stop this thread here for as long.
+                // Broken on purpose: deploy/proofs/histories must notice. The scheduler may pause this thread here.
                 if cs_is_broken(cs_floors_before_acknowledgement) != 0 {
                     Self.acknowledge(&waiting, refused)
                     cs_pause_milliseconds(5)
@@ -174,14 +174,14 @@ final class GroupCommit: Sendable {
             }
             commits.note(waiting, changed: commit.changed, since: begun, durable: durable)
             if commit.changed { writer.withLock { $0.writer.lastCommit = durable - begun } }
-            // Readers know by now; only here does a caller learn that it is done.
+            // By now all readers know; only here is a caller told that its mutation is done.
             Self.acknowledge(&waiting, refused)
             return .committed
         } catch Spoilt.by(let index, let error) {
             waiting.remove(at: index).finish(error)
             return .again
         } catch Spoilt.overfull(let index, let room) {
-            // None of those behind it fits either, as good as certainly; trying each would run the batch again each time.
+            // Creates after this one almost certainly do not fit either; trying each would repeat the batch each time.
             let full = StoreFailure.full(usedPercent: room.usedPercent)
             let late = waiting[index...]
             waiting.removeSubrange(index...)
@@ -201,7 +201,7 @@ final class GroupCommit: Sendable {
         }
     }
 
-    /// Finishes each mutation of a batch and takes it out: none is finished twice.
+    /// Finishes each mutation of a batch and removes it, so that none is finished twice.
     private static func acknowledge(_ batch: inout [Mutation], _ refused: [Int: any Error]) {
         for (index, mutation) in batch.enumerated() { mutation.finish(refused[index]) }
         batch.removeAll()
@@ -215,9 +215,9 @@ final class GroupCommit: Sendable {
             ? .full(usedPercent: try writer.room(in: transaction).usedPercent) : nil
     }
 
-    /// The map or the disk did not take the transaction: drop what creates and run the rest again. If only revocations are
-    /// left, half of them: a smaller transaction copies fewer pages. One that does not even fit alone waits a moment for the
-    /// snapshot that needs the free pages, and is refused if that stays; nothing of it was acknowledged.
+    /// The map or the disk had no room for the transaction: refuse its creates and run the rest again. If only revocations
+    /// are left, run half of them: a smaller transaction copies fewer pages. A single revocation that does not fit waits
+    /// briefly for the snapshot that holds the free pages, and is refused if that persists; nothing of it was acknowledged.
     private func giveWay(
         _ error: LMDBError, _ waiting: inout [Mutation], _ postponed: inout [Mutation], _ triesLeft: inout Int
     ) -> Attempt {
@@ -244,8 +244,8 @@ final class GroupCommit: Sendable {
         return .again
     }
 
-    /// Makes free pages usable: those that a snapshot needs, by waiting until it is given up, and those that the last commit
-    /// freed, which only the next but one may take, by a commit that needs few. False when there is nothing to hope for.
+    /// Makes free pages usable: those held by a snapshot, by waiting until it is released; and those freed by the last
+    /// commit, which become usable only after another commit, by a commit that needs few pages. False when neither helped.
     private func waitForPages() -> Bool {
         headRoom.isWaiting = true
         defer { headRoom.isWaiting = false }
@@ -263,18 +263,18 @@ final class GroupCommit: Sendable {
         }
     }
 
-    /// A backup looks whether it holds somebody up with each piece that it writes.
+    /// Long enough for a backup, which checks after each piece whether the writer waits for it.
     private static let waitMilliseconds = 2_000
 
     private func fatal(_ unfinished: [Mutation], _ failure: StoreFailure) -> Attempt {
         interning.aborted()
-        // First: whoever is told that the outcome is unknown finds that the store takes no more writes.
+        // First: whoever is told that the outcome is unknown must find that the store accepts no more writes.
         fail(failure)
         refuse(unfinished, failure)
         return .fatal
     }
 
-    /// Takes no more writes, and tells the process once.
+    /// Accepts no more writes, and tells the process once.
     func fail(_ failure: StoreFailure) {
         if !failed.exchange(true, ordering: .acquiringAndReleasing) { onFatal(failure) }
     }
@@ -284,24 +284,24 @@ final class GroupCommit: Sendable {
     }
 }
 
-/// What the writer thread has done, for metrics.
+/// Counters of the writer thread, for metrics.
 public final class CommitCounters: Sendable {
     private let commitCount = Atomic<UInt64>(0)
     private let mutationCount = Atomic<UInt64>(0)
     private let failedWriteCount = Atomic<UInt64>(0)
 
-    /// Transactions committed.
+    /// Transactions committed, including those without changes.
     public var commits: UInt64 { commitCount.load(ordering: .relaxed) }
     /// Mutations in them.
     public var mutations: UInt64 { mutationCount.load(ordering: .relaxed) }
-    /// Transactions that the disk did not take; nothing of them is left.
+    /// Transactions that could not be written; nothing of them remains.
     public var failedWrites: UInt64 { failedWriteCount.load(ordering: .relaxed) }
 
     func noteFailedWrite() { failedWriteCount.add(1, ordering: .relaxed) }
 
-    /// From the first change of a transaction until it was durable.
+    /// From the start of a transaction with changes until it was durable.
     public let commitTimes = DurationHistogram()
-    /// From the arrival of what takes something away until every reader knew.
+    /// From the submission of a mutation that does not create until every reader knew.
     public let visibleTimes = DurationHistogram()
 
     func note(

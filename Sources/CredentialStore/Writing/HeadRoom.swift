@@ -1,36 +1,35 @@
 import LMDB
 import Synchronization
 
-// A map that is full must still take the revocation of everything that is in it, each by itself. Replacing a row copies
-// pages, and each revocation adds to the journal and the audit log. So creates stop while the map still has
+// Even in a full map it must be possible to revoke everything, each credential by itself. Replacing a row copies pages, and
+// each revocation adds to the journal and the audit log. So creates stop while the map still has
 //
 //     credentials × bytes of one revocation + pages that a commit works with
 //
-// left, where access tokens count for less. Rows stand for living credentials here: counting the living would take a scan, and there are never more of them.
+// left, with a smaller size for access tokens. All rows count, because finding the valid ones would need a scan.
 //
-// What a revocation may cost is kept low where room is short: the row keeps its length (see `StoreWriter.replace`), and for
-// each entry that the journal gets, some of its oldest go. What stays is the audit entry, and for a refresh token the
-// watermark of its family.
+// When room is short, revocations are kept cheap: the row keeps its length (see `StoreWriter.replace`), and for each new
+// journal entry some of the oldest are removed. What remains is the audit entry, and a refresh token's family watermark.
 
-/// How much room the map has.
+/// The room in the map.
 struct Room: Equatable, Sendable {
     var mapBytes = 0
     /// Rows of credentials and of tokens.
     var records = 0
     /// Bytes of pages that hold data.
     var occupiedBytes = 0
-    /// Bytes that are kept for revocations, and for the pages that their commits copy.
+    /// Bytes reserved for revocations, and for the pages that their commits copy.
     var reserveBytes = 0
-    /// Bytes that the revocation of everything takes.
+    /// Bytes needed to revoke everything.
     var revocationBytes = 0
 
-    /// What one revocation adds at most, in bytes. A refresh token, revoked by its id: two audit entries of 125, and its family's
-    /// watermark, 75 to 90 on pages that are filled in no order. The journal gains up to 120, and loses more than that while it
-    /// is long. `FullMapTests` revokes a map full of each kind.
+    /// The most that one revocation adds, in bytes. The worst case is a refresh token revoked by its id: two audit entries
+    /// of 125, and its family's watermark of 75 to 90, inserted in random order. The journal gains up to 120, but loses more
+    /// while it is long. `FullMapTests` revokes a full map of each kind.
     static let bytesPerRevocation = 320
-    /// The same of an access token: one audit entry.
+    /// The same for an access token: one audit entry.
     static let bytesPerTokenRevocation = 160
-    /// Pages that a commit or two copy before the old ones are free, and what the free list itself takes.
+    /// Pages that a commit or two copy before the old ones become free, and the free list itself.
     private static let workingBytesMin = 256 << 10
 
     init() {}
@@ -46,38 +45,38 @@ struct Room: Equatable, Sendable {
         reserveBytes = revocationBytes + working
     }
 
-    /// Bytes that creates may still take; negative when they have stopped.
+    /// Bytes that creates may still use; negative when they are refused.
     var bytesForCreates: Int { mapBytes - occupiedBytes - reserveBytes }
 
-    /// Creates are refused: what is left belongs to revocations.
+    /// Creates are refused: the rest is reserved for revocations.
     var isFull: Bool { bytesForCreates < 0 }
 
-    /// Creates are about to be refused, or are. From here on revocations must not make rows longer, and the oldest journal
-    /// entries go: a row that grows can split its page, and that costs far more than the reserve counts for it.
+    /// Creates are refused, or soon will be. From here on revocations must not make rows longer, and the oldest journal
+    /// entries are removed: a row that grows can split its page, which costs far more than the reserve allows for it.
     var isPressed: Bool { bytesForCreates < pressedBytes }
 
     var pressedBytes: Int { max(64 << 10, mapBytes / 64) }
 
-    /// Mutations that one transaction may have so that it takes a quarter of the free pages at most; nil while there is room.
+    /// Most mutations of one transaction, so that it uses at most a quarter of the free pages; nil while there is room.
     ///
-    /// The pages that a commit frees are of use to the next but one only. A transaction that took all others would leave
-    /// nothing to its successor, and no commit could ever free them.
+    /// Pages that a commit frees become usable only by the commit after the next one. A transaction that used all others
+    /// would leave none to its successor, and no commit could ever free them.
     var mutationsMax: Int? {
         guard isPressed, mapBytes > 0 else { return nil }
         let pages = (mapBytes - occupiedBytes) / 4_096 / 4
         return max(1, (pages - Self.pagesPerCommit) / Self.pagesPerMutation)
     }
 
-    /// Pages that a commit copies whatever it changes: the ends of journal and audit log, `meta`, names and free list.
+    /// Pages that every commit copies: the ends of journal and audit log, `meta`, names and free list.
     private static let pagesPerCommit = 16
-    /// Pages that a revocation copies besides: the path to its row.
+    /// Additional pages that a revocation copies: the path to its row.
     private static let pagesPerMutation = 4
 
     /// Pages that hold data, in percent of the map.
     var usedPercent: Int { mapBytes > 0 ? occupiedBytes / max(mapBytes / 100, 1) : 100 }
 }
 
-/// What the writer thread has last found about the room in the map and on the disk, for everybody else.
+/// The last known room in the map and on the disk, shared with other threads.
 final class HeadRoom: Sendable {
     private let last = Mutex(Room())
     private let lastDisk = Mutex(DiskRoom())
@@ -95,8 +94,7 @@ final class HeadRoom: Sendable {
         set { lastDisk.withLock { $0 = newValue } }
     }
 
-    /// The writer thread has a revocation that finds no page: all free ones are needed by a snapshot. Whoever holds one for
-    /// long gives it up.
+    /// A revocation finds no page because snapshots hold all free ones. Whoever has held one for long must release it.
     var isWaiting: Bool {
         get { waits.load(ordering: .relaxed) }
         set { waits.store(newValue, ordering: .relaxed) }

@@ -2,15 +2,15 @@ import CredentialModel
 import RecordCache
 import Synchronization
 
-/// The numbers of scope sets, audience sets, network sets and clients, on the writer thread.
+/// Numbers of scope sets, audience sets, network sets and clients, on the writer thread.
 ///
-/// A text is published to readers as soon as it has its number, before any record naming it can be committed. If the
-/// transaction aborts, the number is spoilt: it is never given to another text.
+/// A text is published to readers as soon as it has a number, before any record that refers to it can be committed. If the
+/// transaction aborts, the number is not reused for another text.
 final class Interning: Sendable {
     private struct State {
         var numbers: [[[UInt8]: UInt32]] = InternedTable.Kind.allCases.map { _ in [:] }
         var highest: [UInt32] = InternedTable.Kind.allCases.map { _ in 0 }
-        /// Given in the transaction under way.
+        /// Assigned in the current transaction.
         var pending: [(kind: InternedTable.Kind, text: [UInt8])] = []
     }
 
@@ -40,7 +40,7 @@ final class Interning: Sendable {
         return number
     }
 
-    /// Takes over a row at start.
+    /// Loads a row at start.
     func load(_ kind: InternedTable.Kind, _ number: UInt32, _ text: [UInt8]) {
         state.withLock { state in
             state.numbers[kind.rawValue][text] = number
@@ -49,7 +49,7 @@ final class Interning: Sendable {
         table.publish(kind, number, text)
     }
 
-    /// Takes over the high-water mark at start: numbers up to it were given, even where no row is left.
+    /// Loads the high-water mark at start: numbers up to it were assigned, even if they have no row.
     func load(highest: UInt32, of kind: InternedTable.Kind) {
         state.withLock { $0.highest[kind.rawValue] = max($0.highest[kind.rawValue], highest) }
     }

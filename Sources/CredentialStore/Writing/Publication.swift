@@ -3,38 +3,38 @@ import CredentialModel
 public import RecordCache
 import Synchronization
 
-/// What readers have to learn from a commit before it is acknowledged (see `RecordCache` for the proof).
+/// What readers must learn from a commit before it is acknowledged (see `RecordCache` for the proof).
 struct Publication {
-    /// Credentials that lost something: older copies must not count.
+    /// Credentials for which older copies become invalid.
     var floors: [CredentialID] = []
-    /// Credentials that did not exist before.
+    /// New credentials.
     var born: [CredentialID] = []
     var watermarks: [(WatermarkSubject, Watermark)] = []
     var clients: [ClientDefinition] = []
-    /// Credentials were imported by these: from now on foreign shapes are looked up by them.
+    /// Schemes by which credentials were imported: from now on presented keys are looked up by them.
     var foreignSchemes = ForeignSchemeSet()
     var peppersAdded: [Pepper] = []
     var peppersRetired: [UInt16] = []
-    /// The highest journal number given; 0 for none.
+    /// The highest journal number assigned; 0 for none.
     var journalNumber: UInt64 = 0
-    /// The highest that is not about something issued.
+    /// The highest journal number of an entry that can invalidate an answer.
     var otherNumber: UInt64?
 }
 
-/// What all verifying threads share: the copies, the bulk revocations and the texts that records name by number.
+/// What all verifying threads share: cached records, bulk revocations, and the texts to which records refer by number.
 public final class Published: Sendable {
     public let cache: RecordCache
     public let watermarks: WatermarkTable
     public let interned: InternedTable
     public let clients: ClientDirectory
     public let liveIDs: LiveIDs
-    /// How far the journal may be told.
+    /// How far the journal may be announced.
     public let changes = ChangeSignal()
     private let foreignSchemeBits = Atomic<UInt32>(0)
 
     /// - Parameters:
-    ///   - cacheBytes: memory for copies of records; ``RecordCache/bytesMin`` at least.
-    ///   - idCapacity: credentials that the store will probably hold.
+    /// - cacheBytes: memory for copies of records; at least ``RecordCache/bytesMin``.
+    /// - idCapacity: number of credentials that the store will probably hold.
     /// - Returns: nil when the system does not give the memory.
     public init?(cacheBytes: Int, idCapacity: Int) {
         guard let cache = RecordCache(bytes: cacheBytes), let watermarks = WatermarkTable(),
@@ -47,14 +47,14 @@ public final class Published: Sendable {
         clients = ClientDirectory()
     }
 
-    /// What credentials were ever imported by; for no other scheme is a presented text hashed and looked up.
+    /// The schemes by which any credential was imported; a presented text is hashed and looked up only by these.
     ///
     /// Acquire: pairs with the release in ``note(_:)``, which lies between a commit and its acknowledgement. Bits are only
-    /// ever added, so that whoever presents a key after its import was acknowledged finds its scheme here.
+    /// added, so a caller that presents a key after its import was acknowledged finds its scheme here.
     public var foreignSchemes: ForeignSchemeSet { ForeignSchemeSet(bits: foreignSchemeBits.load(ordering: .acquiring)) }
 
     func note(_ schemes: ForeignSchemeSet) {
-        // Nearly always nothing new: reading leaves the line with all readers.
+        // Nearly always there is nothing new; a read leaves the cache line shared.
         if foreignSchemes.bits | schemes.bits != foreignSchemes.bits {
             foreignSchemeBits.bitwiseOr(schemes.bits, ordering: .releasing)
         }
@@ -67,7 +67,7 @@ public final class Published: Sendable {
             && watermarks.kills(credential.record, longOwner: credential.owner.octets)
     }
 
-    /// Tells all readers of a commit. After the commit, before its acknowledgement: the order is the contract.
+    /// Makes a commit visible to all readers. Must be called after the commit and before its acknowledgement.
     func apply(_ publication: Publication, transaction: UInt64, peppers: PepperRing) {
         for (subject, watermark) in publication.watermarks { watermarks.raise(subject, to: watermark) }
         note(publication.foreignSchemes)
@@ -76,7 +76,7 @@ public final class Published: Sendable {
         for id in publication.born { liveIDs.insert(id) }
         for pepper in publication.peppersAdded { _ = peppers.add(pepper) }
         for number in publication.peppersRetired { _ = peppers.retire(number) }
-        // Last: who is told of a change may ask at once, and must not be answered from before it.
+        // Last: a listener may ask as soon as it is told of a change, and must not get an answer from before it.
         if publication.journalNumber > 0 {
             changes.publish(newest: publication.journalNumber, other: publication.otherNumber)
         }

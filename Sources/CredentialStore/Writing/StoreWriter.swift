@@ -3,41 +3,41 @@ public import CredentialModel
 public import LMDB
 public import RecordCache
 
-/// The rows of the store, for the length of one mutation on the writer thread.
+/// Changes the rows of the store, during one mutation on the writer thread.
 ///
-/// Whoever changes rows goes through here, so that indexes, journal and publication can never be forgotten: each change
-/// notes what readers have to learn, and the commit tells them before it is acknowledged.
+/// All changes go through here, so that indexes, journal and publication cannot be forgotten: each change records what
+/// readers must learn, and the commit tells them before it is acknowledged.
 public final class StoreWriter {
     let schema: Schema
     let interning: Interning
     let auditChain: AuditChain
     /// Seconds since the Unix epoch, read once for the batch.
     public internal(set) var now: UnixSeconds = .always
-    /// The time that a restart may rely on (``TrustedClock/mark(_:)``); nil: none is written.
+    /// The time that a restart may rely on (``TrustedClock/mark(_:)``); nil: not written.
     private var mark: UnixSeconds?
-    /// The same in units of 2^-32 seconds, as ids of access tokens have it.
+    /// The time in units of 2^-32 seconds, as in ids of access tokens.
     private var instant: UInt64 = 0
-    /// The last id that was given to an access token, whatever became of its transaction.
+    /// The last id assigned to an access token, whether or not its transaction was committed.
     private var lastTokenID: UInt64 = 0
-    /// The highest number given out in this transaction.
+    /// The highest number assigned so far, by this transaction or earlier ones.
     private(set) var journalNumber: UInt64 = 0
     private var journalNumberAtBegin: UInt64 = 0
-    /// What readers have to learn before the batch is acknowledged.
+    /// What readers must learn before the batch is acknowledged.
     var publication = Publication()
-    /// How often this transaction was written to: an operation that fails after its first write spoils the batch.
+    /// Number of writes in this transaction: if an operation fails after its first write, the transaction must be aborted.
     private(set) var changes = 0
     private let tables: [Database]
     private let mapBytes: Int
-    /// What was last found about the room in the map, and how often the transaction had been written to by then.
+    /// The room in the map when last measured, and the value of `changes` then.
     private var lookedAt: (room: Room, changes: Int)?
-    /// Bytes of pages that one put or delete takes at most: the path to its row, split, and a row of some pages.
+    /// Most bytes of pages that one put or delete uses: the path to its row, split, and a row of several pages.
     private static let bytesPerChangeMax = 32 << 10
-    /// Journal entries that are there for followers and the change feed however short the room is.
+    /// Journal entries kept for followers and the change feed, however short the room is.
     private static let journalEntriesMin = 1_000
-    /// How many of the oldest journal entries go for each new one when the room is short.
+    /// How many of the oldest journal entries are removed for each new one when room is short.
     private static let journalEntriesGivenUp = 4
 
-    /// - Parameter mapBytes: the size of the map; unlimited for a writer that need not keep room for revocations.
+    /// - Parameter mapBytes: the size of the map; unlimited for a writer that need not reserve room for revocations.
     init(schema: Schema, interning: Interning, auditChain: AuditChain, mapBytes: Int = .max) {
         self.schema = schema
         self.interning = interning
@@ -46,7 +46,7 @@ public final class StoreWriter {
         tables = schema.all.map(\.database)
     }
 
-    /// The number that the next change will get: also a number for a family that nothing else has.
+    /// The number of the next change. Also usable as a unique number for a new family.
     public var nextJournalNumber: UInt64 { journalNumber + 1 }
 
     /// Begins a transaction.
@@ -64,14 +64,14 @@ public final class StoreWriter {
         journalNumberAtBegin = journalNumber
     }
 
-    /// Writes what is kept once for a transaction.
+    /// Writes values that are stored once per transaction.
     func end(in transaction: borrowing WriteTransaction) throws(StoreFailure) {
         if journalNumber != journalNumberAtBegin {
             try setNumber(.journalNumber, journalNumber, in: transaction)
             if try isPressed(in: transaction) { try shortenJournal(in: transaction) }
         }
         // With each commit that changes something, so that a restart with the clock set back begins no earlier than the last
-        // of them. Not the time of the journal's last entry: that may come from a clock that was set far ahead for a while.
+        // commit. Not the time of the last journal entry: it may come from a clock that was set far ahead.
         if changes > 0, let mark = mark.map({ UInt64(clamping: $0.rawValue) }),
             try number(.time, in: transaction) ?? 0 < mark
         {
@@ -79,15 +79,15 @@ public final class StoreWriter {
         }
     }
 
-    /// How long the last commit took.
+    /// The duration of the last commit.
     var lastCommit = Duration.zero
 
-    /// Begins a piece of a long work, which whatever somebody waits for is held up by at most.
+    /// Begins a piece of long work. A piece bounds the time for which the work delays foreground mutations.
     public func beginPiece() -> Piece { Piece(after: lastCommit) }
 
     // MARK: Room in the map
 
-    /// How much room there is, with all that this transaction has written so far.
+    /// The room left, including everything that this transaction has written so far.
     func room(in transaction: borrowing WriteTransaction) throws(StoreFailure) -> Room {
         let room = try naming { () throws in
             Room(
@@ -99,7 +99,7 @@ public final class StoreWriter {
         return room
     }
 
-    /// Whether creates have stopped.
+    /// Whether creates are refused.
     func isFull(in transaction: borrowing WriteTransaction) throws(StoreFailure) -> Bool {
         try isNear(0) ? room(in: transaction).isFull : false
     }
@@ -108,18 +108,18 @@ public final class StoreWriter {
         try isNear(lookedAt?.room.pressedBytes ?? 0) ? room(in: transaction).isPressed : false
     }
 
-    /// Whether so few bytes for creates may be left by now. Saves the look at all tables in a map with room.
+    /// Whether fewer than `bytes` may be left for creates. Avoids examining all tables while the map has room.
     private func isNear(_ bytes: Int) -> Bool {
         guard let (room, before) = lookedAt else { return true }
         return room.bytesForCreates - (changes - before) * Self.bytesPerChangeMax < bytes
     }
 
-    /// Makes the transaction one that changes something, at the least cost.
+    /// Makes the transaction one that changes something, as cheaply as possible.
     func touch(in transaction: borrowing WriteTransaction) throws(StoreFailure) {
         try setNumber(.journalNumber, journalNumber, in: transaction)
     }
 
-    /// Lets the oldest journal entries go, some for each that this transaction has added.
+    /// Removes the oldest journal entries, some for each that this transaction has added.
     private func shortenJournal(in transaction: borrowing WriteTransaction) throws(StoreFailure) {
         let schema = schema
         let added = Int(clamping: journalNumber - journalNumberAtBegin)
@@ -136,7 +136,7 @@ public final class StoreWriter {
         for number in numbers { try forgetJournal(number, in: transaction) }
     }
 
-    /// Runs a change of its own in a transaction that nobody else writes in.
+    /// Runs a separate change in a transaction that nobody else writes in.
     func change(
         in transaction: borrowing WriteTransaction, _ body: (StoreWriter, borrowing WriteTransaction) throws -> Void
     ) throws {
@@ -145,8 +145,8 @@ public final class StoreWriter {
         try end(in: transaction)
     }
 
-    /// Makes the data another incarnation, since it took the place of a later state: its journal goes on above all numbers
-    /// that this or the other may have given, so that nothing issued from now on falls under an old bulk revocation.
+    /// Begins a new incarnation of the data, which replaces a later state: the journal continues above all numbers that
+    /// either may have assigned, so that nothing issued from now on is covered by an old bulk revocation.
     func beginIncarnation(
         above number: UInt64, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
@@ -168,7 +168,7 @@ public final class StoreWriter {
         return nil
     }
 
-    /// The same, for work that must go on: nil also for a damaged row.
+    /// The same, for work that must continue: nil also for a damaged row.
     func intactCredential(
         _ id: CredentialID, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> StoredCredential? {
@@ -179,15 +179,15 @@ public final class StoreWriter {
         return nil
     }
 
-    /// What a look for a credential came to.
+    /// The result of a search for a credential.
     public enum Found {
         case absent
         case intact(StoredCredential)
-        /// There is a row, and it is not as it was written.
+        /// There is a row, but it is not as it was written.
         case damaged
     }
 
-    /// The row of a credential, for those who can deal with a damaged one.
+    /// The row of a credential, for callers that can handle a damaged one.
     public func find(
         _ id: CredentialID, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> Found {
@@ -198,18 +198,18 @@ public final class StoreWriter {
         return .absent
     }
 
-    /// Ends a credential whose row is damaged, so that nobody can tell any more what it was. In the row's place comes one that
-    /// is revoked and says nothing else. But for a token's it has no end: the row that was there may have been of an import,
-    /// which is remembered for good.
+    /// Revokes a credential whose row is damaged, so that what it was can no longer be known. Its row is replaced by one
+    /// that is revoked and has no other content. Except for a token, the new row has no expiry: the old row may have
+    /// belonged to an import, which is kept for good.
     ///
-    /// Its family, if it had one, goes on: end that by its owner or its client.
+    /// The family, if there was one, remains valid: revoke it by its owner or its client.
     public func endDamaged(_ id: CredentialID, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
         let isToken = try schema.tokens.contains(id.rawValue, in: transaction)
         var record = CredentialRecord(
             id: id, kind: isToken ? .accessToken : .apiKey, tag: Tag(0, 0, 0, 0), pepper: 0)
         record.flags = [.revoked, .unreadable]
         record.issuedAt = now
-        // A token's is swept like any other's.
+        // A token's row is swept like any other.
         if isToken { record.expiresAt = now }
         record.journalNumber = journalNumber + 1
         var ended = StoredCredential(record: record, owner: [], name: nil)
@@ -220,14 +220,14 @@ public final class StoreWriter {
         publication.floors.append(id)
     }
 
-    /// The id of the next access token: above those of all before.
-    /// - Parameter instant: the time in units of 2^-32 seconds; nil: that of the transaction.
+    /// The id of the next access token: higher than all earlier ones.
+    /// - Parameter instant: the time in units of 2^-32 seconds; nil for that of the transaction.
     public func nextTokenID(
         at instant: UInt64? = nil, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> CredentialID {
         let instant = instant ?? self.instant
         var last = try schema.tokens.lastKey(in: transaction)
-        // Tokens of an earlier schema have random ids: those that seem to be of the future say nothing of the order.
+        // Tokens of an earlier schema have random ids: those that seem to be from the future say nothing about the order.
         if last > instant &+ 60 << 32 { last = 0 }
         let id = CredentialID.ordered(at: instant, after: max(last, lastTokenID))
         lastTokenID = id.rawValue
@@ -235,7 +235,8 @@ public final class StoreWriter {
     }
 
     /// Adds a new credential under the next journal number.
-    /// - Returns: false when its id is taken or its tag is not the newest pepper's: nothing is written, draw it again.
+    /// - Returns: false when its id is taken or its tag is not under the newest pepper. Then nothing is written; try
+    ///   another.
     public func insert(
         _ credential: StoredCredential, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> Bool {
@@ -243,7 +244,7 @@ public final class StoreWriter {
         credential.record.journalNumber = journalNumber + 1
         let record = credential.record
         guard try record.pepper == newestPepper(in: transaction) else { return false }
-        // The cache knows records by their ids alone: no two may share one, whatever tables they lie in.
+        // The cache identifies records by id alone, so no two may share one, not even in different tables.
         let others = record.kind == .accessToken ? schema.credentials : schema.tokens
         guard record.id.rawValue != 0, try !others.contains(record.id.rawValue, in: transaction),
             try put(credential, overwrite: false, in: transaction)
@@ -257,9 +258,9 @@ public final class StoreWriter {
         return true
     }
 
-    /// Replaces a row that was read in this transaction. Readers forget their copies before the acknowledgement.
+    /// Replaces a row that was read in this transaction. Readers drop their copies before the acknowledgement.
     ///
-    /// Owner, client and id never change; a row with a critical claim of a later version is not rewritten.
+    /// Owner, client and id never change. A row with a critical claim of a later version is rewritten only to revoke it.
     public func replace(
         _ old: StoredCredential, by new: StoredCredential, event: JournalEntry.Event,
         in transaction: borrowing WriteTransaction
@@ -273,7 +274,7 @@ public final class StoreWriter {
         new.record.journalNumber = old.record.journalNumber
         new.record.owner = old.record.owner
         new.owner = old.owner
-        // The time stands in the journal and in the audit log too; without it the row keeps its length.
+        // The time is in the journal and in the audit log too; without it the row keeps its length.
         if event == .revoked, try isPressed(in: transaction) { new.revokedAt = old.revokedAt }
         try put(new, overwrite: true, in: transaction)
         if old.record.expiresAt != new.record.expiresAt, old.record.isIndexed || new.record.isIndexed {
@@ -289,8 +290,8 @@ public final class StoreWriter {
 
     /// Changes tag and pepper of a row whose tag is still `expected`; false when it is not.
     ///
-    /// A compare-and-set on the row as it is now: a late re-tag cannot bring back what was revoked meanwhile, and cannot
-    /// bring a pepper back into use. It is no event of the credential's life and stays out of the journal.
+    /// A compare-and-set on the current row: a late re-tag can neither undo a revocation made meanwhile nor bring a pepper
+    /// back into use. It changes nothing that is visible outside, so it is not in the journal.
     public func retag(
         _ id: CredentialID, expected: Tag, to tag: Tag, pepper: UInt16,
         in transaction: borrowing WriteTransaction
@@ -302,12 +303,12 @@ public final class StoreWriter {
         credential.record.tag = tag
         credential.record.pepper = pepper
         try put(credential, overwrite: true, in: transaction)
-        // Nothing was taken away, but copies with the old tag would ask for this again at each use.
+        // Nothing was taken away, but copies with the old tag would request this again at each use.
         publication.floors.append(id)
         return true
     }
 
-    /// Takes a row and its index entries away. Only for the sweep.
+    /// Removes a row and its index entries. Only for the sweep.
     func remove(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
         let record = credential.record
         if record.isIndexed {
@@ -324,7 +325,7 @@ public final class StoreWriter {
 
     // MARK: Bulk revocation
 
-    /// Whether a watermark killed what this credential derives from.
+    /// Whether a watermark covers this credential.
     public func watermarkKills(
         _ credential: StoredCredential, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> Bool {
@@ -346,7 +347,7 @@ public final class StoreWriter {
         try schema.watermarks.get(WatermarkRow.key(subject).octets, in: transaction) { WatermarkRow.watermark($0) }
     }
 
-    /// Kills everything of a subject that was issued up to now or, with a time, before that time. Returns its journal number.
+    /// Revokes everything of a subject issued up to now or, with a time, before that time. Returns the journal number.
     public func raiseWatermark(
         of subject: WatermarkSubject, issuedBefore: UnixSeconds?, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> UInt64 {
@@ -367,7 +368,7 @@ public final class StoreWriter {
 
     // MARK: Interned texts and clients
 
-    /// The number of a text, given now if it is new.
+    /// The number of a text, assigned now if it is new.
     public func intern(
         _ kind: InternedTable.Kind, _ text: [UInt8], in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> UInt32 {
@@ -387,10 +388,10 @@ public final class StoreWriter {
         try schema.clients.get(UInt64(number), in: transaction) { ClientDefinition(row: $0, number: number) }
     }
 
-    /// The clients that this transaction has changed so far, which ``ClientDirectory`` does not know of yet.
+    /// Clients that this transaction has changed so far, which ``ClientDirectory`` does not know yet.
     public var changedClients: [ClientDefinition] { publication.clients }
 
-    /// Stores a client. A changed right or audience reaches its secrets' own records through their edit.
+    /// Stores a client. A change of rights or audiences also needs an edit of the records of its secrets.
     public func putClient(
         _ client: ClientDefinition, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
@@ -424,14 +425,13 @@ public final class StoreWriter {
 
     /// The number of the newest pepper as this transaction sees it.
     ///
-    /// What is inserted or re-tagged here must be tagged with it, whatever was the newest when the tag was made. So from
-    /// the commit that adds a pepper on, the records of all older ones can only become fewer, and a count of them that
-    /// finds none stays right.
+    /// Tags of inserted or re-tagged records must be under this pepper, whichever was the newest when the tag was made. So
+    /// after the commit that adds a pepper, records under older ones only become fewer, and a count of none stays valid.
     public func newestPepper(in transaction: borrowing WriteTransaction) throws(StoreFailure) -> UInt16 {
         UInt16(truncatingIfNeeded: try number(.pepperHighest, in: transaction) ?? 0)
     }
 
-    /// Makes a pepper the newest: stores its check value now; readers tag with it once this is committed, not before.
+    /// Makes a pepper the newest: stores its check value now; readers use it only after this is committed.
     public func addPepper(_ pepper: Pepper, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
         try setMeta(.pepperCheck(pepper.number), pepper.checkValue, in: transaction)
         try setNumber(.pepperHighest, UInt64(pepper.number), in: transaction)
@@ -439,7 +439,7 @@ public final class StoreWriter {
         publication.peppersAdded.append(pepper)
     }
 
-    /// Takes a pepper away that no record names; false when it is gone already.
+    /// Removes a pepper that no record needs; false when it is already gone.
     public func retirePepper(_ number: UInt16, in transaction: borrowing WriteTransaction) throws(StoreFailure) -> Bool
     {
         let key = MetaName.pepperCheck(number).key
@@ -470,7 +470,7 @@ public final class StoreWriter {
         return entry.number
     }
 
-    /// Appends to the audit log, whose numbers only go up. Only for ``audit(_:by:in:)``.
+    /// Appends to the audit log, whose numbers only rise. Only for ``audit(_:by:in:)``.
     func putAudit(_ number: UInt64, _ row: [UInt8], in transaction: borrowing WriteTransaction) throws(StoreFailure) {
         changes += 1
         _ = try naming { () throws in
@@ -478,7 +478,7 @@ public final class StoreWriter {
         }
     }
 
-    /// Forgets a journal entry. Only for the sweep and where the room in the map is short.
+    /// Removes a journal entry. Only for the sweep, and when room in the map is short.
     func forgetJournal(_ number: UInt64, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
         changes += 1
         try schema.journal.delete(number, in: transaction)
@@ -486,7 +486,7 @@ public final class StoreWriter {
 
     // MARK: Rows
 
-    /// Whoever writes to a table by itself says so here, before.
+    /// Must be called before writing to a table directly.
     func noteChange() { changes += 1 }
 
     @discardableResult
@@ -495,13 +495,13 @@ public final class StoreWriter {
     ) throws(StoreFailure) -> Bool {
         changes += 1
         let (id, table) = (credential.record.id.rawValue, schema.table(of: credential.record.kind))
-        // Appended, a row fills the last page and begins the next; else the page would be split in two halves.
+        // An appended row fills the last page and then begins the next; otherwise the page would be split in two halves.
         var isLast = false
         if table.name == .tokens { isLast = try table.lastKey(in: transaction) < id }
         return try table.put(id, credential.row, overwrite: overwrite || isLast, append: isLast, in: transaction)
     }
 
-    /// The kind is the value: the sweep need not read the row of what it keeps for longer.
+    /// The value is the kind, so that the sweep need not read rows that are kept longer.
     private func putExpiry(
         _ credential: StoredCredential, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
@@ -547,18 +547,18 @@ public final class StoreWriter {
 
 /// How much of a long work one mutation does: some rows, for less time than a commit takes.
 ///
-/// A revocation that comes meanwhile waits for the piece and its commit, and then for its own. So a piece must not last
-/// longer, nor change more pages, than makes that a multiple of what a revocation takes alone.
+/// A revocation submitted meanwhile waits for the piece and its commit, and then for its own commit. So a piece must be
+/// short, and change few pages, compared with what a revocation takes alone.
 public struct Piece {
     private static let rowsMax = 1_000
     private static let microseconds = 300
-    /// Rows between two looks at the clock.
+    /// Rows between two readings of the clock.
     private static let stride = 8
 
     private var rows = 0
     private let end: ContinuousClock.Instant
 
-    /// - Parameter commit: how long a commit takes here: on a slow disk pieces may be larger, since most of the time goes there.
+    /// - Parameter commit: the duration of a commit here. On a slow disk pieces may be longer, since commits dominate.
     init(after commit: Duration) {
         end = .now + max(.microseconds(Self.microseconds), commit / 4)
     }

@@ -2,11 +2,11 @@ import CredentialModel
 import LMDB
 import RecordCache
 
-/// How a watermark lies in its table: kind and exact subject as the key, two numbers as the value.
+/// Encodes a watermark for its table: kind and exact subject as the key, two numbers as the value.
 ///
-/// A watermark that cannot be found revives all that it killed, and no code of its own row can tell. So `meta` keeps how many
-/// there are and the XOR of their codes (``Sum``), which is compared whenever all are read: at the start, by followers, and by
-/// `store check`.
+/// A watermark that cannot be found makes everything that it revoked valid again, and the code of a missing row cannot
+/// reveal that. So `meta` stores the number of watermarks and the XOR of their codes (``Sum``). They are compared whenever
+/// all watermarks are read: at the start, by followers, and by `store check`.
 enum WatermarkRow {
     static func key(_ subject: WatermarkSubject) -> [UInt8] {
         switch subject {
@@ -45,7 +45,7 @@ enum WatermarkRow {
             journalNumber: row.word64(at: 0), issuedBefore: UnixSeconds(Int64(bitPattern: row.word64(at: 8))))
     }
 
-    /// What the journal calls it.
+    /// The journal event and subject of a watermark.
     static func event(_ subject: WatermarkSubject) -> (JournalEntry.Event, [UInt8]) {
         switch subject {
         case .owner(let owner): (.ownerRevoked, owner)
@@ -54,7 +54,7 @@ enum WatermarkRow {
         }
     }
 
-    /// What `meta` keeps of all watermarks together.
+    /// What `meta` stores about all watermarks together.
     struct Sum: Equatable {
         var count: UInt64 = 0
         var codes: UInt64 = 0
@@ -71,7 +71,7 @@ enum WatermarkRow {
 
         init() {}
 
-        /// As `meta` has it; nil when it has none.
+        /// As stored in `meta`; nil when it has none.
         init?(_ meta: MetaTable, in transaction: borrowing some ReadableTransaction & ~Copyable) throws(StoreFailure) {
             guard let value = try meta.value(.watermarkSum, in: transaction), value.count == 16 else { return nil }
             count = value.octets.word64(at: 0)
@@ -86,7 +86,7 @@ enum WatermarkRow {
         }
     }
 
-    /// Shows every watermark.
+    /// Calls `body` with every watermark.
     /// - Throws: ``StoreFailure/damaged(table:row:)`` when one is damaged, is missing or is not of this store.
     static func readAll(
         _ schema: Schema, in transaction: borrowing some ReadableTransaction & ~Copyable,
@@ -114,7 +114,7 @@ enum WatermarkRow {
 }
 
 extension StoreWriter {
-    /// Writes a watermark, and what `meta` keeps of all of them.
+    /// Writes a watermark, and updates the sum in `meta`.
     func putWatermark(
         _ subject: WatermarkSubject, _ watermark: Watermark, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {

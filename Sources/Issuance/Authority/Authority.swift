@@ -3,32 +3,32 @@ public import CredentialStore
 import LMDB
 import RecordCache
 
-/// In whose name something is done, and what he may give away.
+/// On whose behalf something is done, and which rights they may grant.
 ///
-/// Nobody grants what he lacks: whoever holds some rights over this service makes, edits and rotates no credential that
-/// holds others, before the change or after it. Otherwise the right to make keys would be the right to everything, or the
-/// right to take everything from everybody else.
+/// Nobody grants a right that they lack: a holder of some rights over this service cannot create, edit or rotate a
+/// credential that has other rights, before or after the change. Otherwise the right to create keys would be the right to
+/// everything, or the right to take everything from everybody else.
 ///
 /// Two decisions about ending a credential:
-/// - The right to revoke ends any credential of its kind, also one with more rights. It gives nobody anything, and whoever
-///   stops an incident must not have to find a stronger colleague first.
-/// - Whoever may write keys may also end one within his own rights without the right to revoke: by an `exp` a second from
-///   now, by a rotation without overlap, by a network that nobody has. He can take every use away from it anyhow, so that a
-///   check of one of these ways would protect nothing.
+/// - The right to revoke covers any credential of its kind, even one with more rights. Revoking gives nobody anything, and
+///   whoever stops an incident must not have to find a more privileged colleague first.
+/// - Whoever may write keys may also end one within their own rights without the right to revoke: by an `exp` a second from
+///   now, by a rotation without overlap, by a network that nobody has. They can make it unusable anyhow, so checking only
+///   one of these ways would protect nothing.
 public struct Authority: Sendable {
-    /// Who is said to have done it in the audit log.
+    /// The actor in the audit log.
     public let actor: AuditActor
     private let holding: Holding
 
     private enum Holding {
-        /// He may give away everything.
+        /// May grant everything.
         case everything
-        /// He may give away no right at all.
+        /// May grant no right at all.
         case nothing
         case proven(Proven)
     }
 
-    /// What somebody proved himself with.
+    /// The credential by which a caller authenticated.
     private struct Proven {
         let id: CredentialID
         /// Interned.
@@ -36,20 +36,20 @@ public struct Authority: Sendable {
         let rights: Set<String>
     }
 
-    /// Whoever has the store's folder or its control socket: the permission of the file is the authentication.
+    /// Whoever has the store's folder or its control socket: the file's permission is the authentication.
     public static func unlimited(_ actor: AuditActor) -> Authority {
         Authority(actor: actor, holding: .everything)
     }
 
-    /// An OAuth flow: whoever agrees to it gives away his own things and never a right over this service.
+    /// An OAuth flow: users grant access to their own data, never a right over this service.
     static let flow = Authority(actor: .program, holding: .nothing)
 
-    /// Somebody of whom nothing is known: he may only look at what is open to everybody.
+    /// An unknown caller, who may only read what is open to everybody.
     public static let stranger = Authority(actor: .program, holding: .nothing)
 
-    /// Whoever proved himself with a credential: he may what it may.
+    /// The holder of a credential, who may do what the credential allows.
     ///
-    /// - Parameter record: of the credential, which was found right and alive.
+    /// - Parameter record: of the credential, which was verified.
     public static func holder(of record: CredentialRecord, in store: CredentialStore) -> Authority {
         let rights = Set(store.published.scope(record.scopes).filter { $0.hasPrefix(ScopeSet.rightPrefix) })
         return Authority(
@@ -57,12 +57,12 @@ public struct Authority: Sendable {
             holding: .proven(Proven(id: record.id, scopes: record.scopes, rights: rights)))
     }
 
-    /// Differs for each who proves himself. All who have the socket are one: they see the same things.
+    /// Differs for each credential. All users of the control socket are one: they see the same things.
     public var name: String {
         if case .proven(let proven) = holding { "credential \(proven.id)" } else { "" }
     }
 
-    /// Whether he has a right himself.
+    /// Whether the caller has a right.
     public func has(_ right: Right) -> Bool {
         switch holding {
         case .everything: true
@@ -71,8 +71,8 @@ public struct Authority: Sendable {
         }
     }
 
-    /// - Throws: ``IssuanceError/forbidden(reason:)`` if these scopes hold a right that he lacks,
-    ///   ``IssuanceError/invalid(field:reason:)`` if they hold one that does not exist.
+    /// - Throws: ``IssuanceError/forbidden(reason:)`` if these scopes include a right that the caller lacks,
+    ///   ``IssuanceError/invalid(field:reason:)`` if they include one that does not exist.
     func requireMayGrant(_ scope: some Sequence<String>) throws(IssuanceError) {
         for right in scope where right.hasPrefix(ScopeSet.rightPrefix) {
             guard Right.isKnown(right) else {
@@ -91,10 +91,10 @@ public struct Authority: Sendable {
         }
     }
 
-    /// The same for a credential that exists, before it is changed or gets a successor: whoever narrows it takes from its
-    /// holder, whoever loosens its limits or gets a new secret for it gets its rights. A right that this version does not
-    /// know is one that he lacks.
-    /// - Throws: ``IssuanceError/busy`` while the scopes were changed a moment ago and are not published yet.
+    /// The same for an existing credential, before it is changed or gets a successor: narrowing it takes from its holder,
+    /// and loosening its limits or getting a new secret for it gives its rights. A right that this version does not know
+    /// counts as one that the caller lacks.
+    /// - Throws: ``IssuanceError/busy`` if the scopes were just changed and are not published yet.
     func requireMayGrant(rightsOf record: CredentialRecord, in store: CredentialStore) throws(IssuanceError) {
         let scope = store.published.scope(record.scopes)
         guard record.scopes == 0 || !scope.isEmpty else {
@@ -105,8 +105,8 @@ public struct Authority: Sendable {
         }
     }
 
-    /// Reads again, inside a mutation, what he proved himself with. It may have been revoked while the request waited;
-    /// and what it could still make then would live on after it.
+    /// Reads the caller's credential again, inside a mutation. It may have been revoked while the request waited, and what
+    /// it created now would outlive it.
     func requireStanding(_ writer: StoreWriter, in transaction: borrowing WriteTransaction) throws {
         guard case .proven(let proven) = holding else { return }
         guard let row = try writer.credential(proven.id, in: transaction), row.record.scopes == proven.scopes,

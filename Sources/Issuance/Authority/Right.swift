@@ -2,7 +2,7 @@ import CredentialModel
 
 /// A right over this service, written as a scope of a key or of a client's secret.
 ///
-/// Given by administration only, never by an OAuth flow, and nobody gives one that he has not (see ``Authority``).
+/// Granted only by administration, never by an OAuth flow, and only by somebody who has it (see ``Authority``).
 public enum Right: String, Sendable, CaseIterable {
     case introspect = "countersign:introspect"
     case changes = "countersign:changes"
@@ -27,7 +27,7 @@ public enum Right: String, Sendable, CaseIterable {
     case explain = "countersign:explain"
     case metricsRead = "countersign:metrics:read"
 
-    /// The scope that holds every right.
+    /// The scope that includes every right.
     public static let all = "countersign:admin"
 
     /// Whether a credential with these scopes has the right.
@@ -35,8 +35,8 @@ public enum Right: String, Sendable, CaseIterable {
         scope.contains { $0 == rawValue || $0 == Self.all }
     }
 
-    /// Whether a scope is a right of this version, or all of them. One that is not would say something to its reader and
-    /// nothing to this service.
+    /// Whether a scope is a right of this version, or all of them. An unknown one would mean something to people but nothing
+    /// to this service.
     static func isKnown(_ scope: String) -> Bool {
         scope == all || Right(rawValue: scope) != nil
     }

@@ -3,7 +3,7 @@ public import CredentialStore
 import RecordCache
 import Synchronization
 
-/// A change as whoever follows the journal is told it: ids, kinds and numbers, no text of an owner and no secret.
+/// A change as reported to followers of the journal: ids, kinds and numbers, never an owner or a secret.
 public struct JournalChange: Sendable, Equatable {
     public var number: UInt64
     public var event: String
@@ -11,7 +11,7 @@ public struct JournalChange: Sendable, Equatable {
     public var kind: CredentialKind?
     public var clientID: String?
     public var family: UInt64?
-    /// All answers are to be dropped, since this names nothing that they could be found by.
+    /// All answers must be dropped, because this does not say which ones are affected.
     public var flush = false
     public var issuedBefore: UnixSeconds?
 }
@@ -20,31 +20,31 @@ public struct JournalChange: Sendable, Equatable {
 public struct ChangePage: Sendable, Equatable {
     public var incarnation: UInt64
     public var changes: [JournalChange]
-    /// The number to ask behind next.
+    /// The number after which to continue.
     public var next: UInt64
 }
 
-/// Follows the journal for administration. One for a process: the store's places for readers are few.
+/// Follows the journal for administration. Use one per process: the store's reader slots are few.
 public final class ChangeFeed: Sendable {
     private let store: CredentialStore
     private let reader: Mutex<JournalReader>
 
-    /// - Throws: ``StoreFailure`` when the store has no reader left.
+    /// - Throws: ``StoreFailure`` when no reader slot is left.
     public init(store: CredentialStore) throws(StoreFailure) {
         self.store = store
         reader = Mutex(try store.makeJournalReader())
     }
 
-    /// Where the journal ends, as far as it may be told.
+    /// The end of the journal, as far as it may be announced.
     public var newest: UInt64 { store.published.changes.newest }
 
     public var incarnation: UInt64 { store.incarnation }
 
-    /// Reads what lies behind a number.
+    /// Reads the changes after a number.
     /// - Parameters:
-    ///   - issued: whether births are wanted as well.
-    ///   - limit: changes, at most.
-    /// - Returns: nil when what lies behind it is not known any more, or the number was never given in this life of the store.
+    ///   - issued: whether to include issuance.
+    ///   - limit: most changes to return.
+    /// - Returns: nil when the changes after it were removed, or it was never assigned in this incarnation of the store.
     @available(*, noasync)
     public func read(after number: UInt64, issued: Bool, limit: Int) throws(StoreFailure) -> ChangePage? {
         let outcome = try reader.withLock { (reader) throws(StoreFailure) in
@@ -55,14 +55,13 @@ public final class ChangeFeed: Sendable {
             incarnation: store.incarnation, changes: piece.entries.map { change($0) }, next: piece.next)
     }
 
-    /// Returns when something has been published since `number`, or the wait is cancelled. Births alone wake only who asked
-    /// for them.
+    /// Returns when something was published since `number`, or on cancellation. Issuance alone counts only with `issued`.
     public func waitForMore(than number: UInt64, issued: Bool) async {
         let (stream, continuation) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
         let sleeper = Sleeper()
         let signal = store.published.changes
         signal.wakeOnce(ObjectIdentifier(sleeper), wantsIssued: issued) { continuation.yield() }
-        // After lying down: what came before that wakes nobody (see `ChangeSignal`).
+        // Checked after registering: earlier changes wake nobody (see `ChangeSignal`).
         if signal.newest == number { for await _ in stream { break } }
         signal.forget(ObjectIdentifier(sleeper))
     }
@@ -87,7 +86,7 @@ public final class ChangeFeed: Sendable {
 }
 
 extension Issuer {
-    /// Reads what lies behind a number, off the cooperative threads.
+    /// Reads the changes after a number, off the cooperative threads.
     public func read(
         _ feed: ChangeFeed, after number: UInt64, issued: Bool, limit: Int
     ) async throws(IssuanceError) -> ChangePage? {

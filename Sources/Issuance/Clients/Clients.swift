@@ -2,7 +2,7 @@ public import CredentialModel
 import CredentialStore
 import RecordCache
 
-/// What a new client is to be (RFC 6749 §2).
+/// A request for a new client (RFC 6749 §2).
 public struct ClientRequest: Sendable, Equatable {
     public var name: String
     public var grants: [String]
@@ -29,7 +29,7 @@ public struct ClientRequest: Sendable, Equatable {
     }
 }
 
-/// A client as administration sees it.
+/// A client as shown to administration.
 public struct ClientSummary: Sendable {
     public var clientID: String
     public var name: String
@@ -45,17 +45,17 @@ public struct ClientSummary: Sendable {
     public var secrets: [CredentialSummary]
 }
 
-/// A client with a newborn secret; a public client has none.
+/// A client with a new secret; a public client has none.
 public struct IssuedClient: Sendable {
     public var summary: ClientSummary
     public var secret: SecretText?
 }
 
-/// What a client may be allowed to do with this service.
+/// A client's rights over this service.
 public enum ClientRight: String, CaseIterable, Sendable {
     case introspect, changes, admin
 
-    /// The scope that says so on a client's secret.
+    /// The scope for this right on a client's secret.
     public var scope: String { ScopeSet.rightPrefix + rawValue }
 }
 
@@ -63,7 +63,7 @@ extension Issuer {
     private static let grantTypes = ["authorization_code", "client_credentials", "refresh_token"]
     private static let redirectURIsMax = 32
 
-    /// Registers a client and, unless it is public, gives it a secret.
+    /// Registers a client and, unless it is public, issues a secret.
     public func createClient(_ request: ClientRequest) async throws(IssuanceError) -> IssuedClient {
         guard let name = try RequestText.name(request.name) else {
             throw .invalid(field: "name", reason: "is required")
@@ -82,7 +82,7 @@ extension Issuer {
             }
             do {
                 let client = try await write(creates: true) { writer, transaction in
-                    // The directory knows the last commit, the writer what came before this in the same one.
+                    // The directory has the last commit; the writer also has earlier changes in this one.
                     if let san = request.certificateSAN,
                         store.published.clients.client(certificateSAN: san) != nil
                             || writer.changedClients.contains(where: { $0.certificateSAN == san })
@@ -132,7 +132,7 @@ extension Issuer {
             }
         }
         if request.isPublic, request.grants.contains("client_credentials") {
-            // RFC 6749 §4.4: the grant is for those who can prove who they are.
+            // RFC 6749 §4.4: the grant is only for confidential clients.
             throw .invalid(
                 field: "grant_types",
                 reason: "a public client has no secret: client_credentials is for clients that can keep one")
@@ -182,7 +182,7 @@ extension Issuer {
         return (items, clients.count == limit ? clients.last?.clientID : nil)
     }
 
-    /// Gives a client another secret; the old ones end when the overlap is over.
+    /// Issues another secret for a client; the old ones stop working when the overlap ends.
     public func rotateClientSecret(
         _ clientID: String, overlapSeconds: Int64
     ) async throws(IssuanceError) -> IssuedClient {
@@ -190,13 +190,13 @@ extension Issuer {
         guard client.revokedAt == nil else { throw .gone(reason: "the client is revoked") }
         guard !client.isPublic else { throw .conflict(reason: "a public client has no secret") }
         let newest = try await secrets(of: client).last { $0.successor == nil && $0.state == .active }
-        // A bulk revocation leaves a client without any; it is not the end of the client.
+        // A bulk revocation leaves a client without secrets; it does not end the client.
         guard let newest else { return try await giveSecret(client) }
         let issued = try await rotate(newest.id, kind: .clientSecret, overlapSeconds: overlapSeconds)
         return IssuedClient(summary: try await summary(client), secret: issued.secret)
     }
 
-    /// Gives a client that has no living secret a new one with its registered rights.
+    /// Issues a new secret with the registered rights for a client that has no valid one.
     private func giveSecret(_ client: ClientDefinition) async throws(IssuanceError) -> IssuedClient {
         let scope = client.rights.map { ScopeSet.rightPrefix + $0 }
         let rights = try Grants(scope: scope, audience: client.audience, networks: [], by: authority)
@@ -214,7 +214,7 @@ extension Issuer {
         return IssuedClient(summary: try await summary(client), secret: issued.first?.secret)
     }
 
-    /// Ends a client: its secrets and everything issued through it, by one watermark.
+    /// Revokes a client with its secrets and everything issued through it, by one watermark.
     public func revokeClient(_ clientID: String) async throws(IssuanceError) -> BulkRevocation {
         guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
         let actor = actor
@@ -239,7 +239,7 @@ extension Issuer {
             revokedAt: client.revokedAt, secrets: try await secrets(of: client))
     }
 
-    /// A client's secrets are filed under its id as their owner, so that they are found without a scan.
+    /// A client's secrets have its id as their owner, so that they are found without a scan.
     private func secrets(of client: ClientDefinition) async throws(IssuanceError) -> [CredentialSummary] {
         let owner = Array(client.clientID.utf8)
         let rows = try await offThread { store in

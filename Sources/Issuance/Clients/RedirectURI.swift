@@ -1,19 +1,19 @@
-/// Which redirect URIs a client may be registered with (RFC 6749 §3.1.2, RFC 8252 §7, RFC 9700 §4.1).
+/// Which redirect URIs can be registered for a client (RFC 6749 §3.1.2, RFC 8252 §7, RFC 9700 §4.1).
 ///
-/// A code goes to this address through somebody's browser, so it must be one that the client, and nobody else, receives:
-/// - `https`: the host proves itself.
-/// - `http` on the person's own machine: `127.0.0.1` and `[::1]` (RFC 8252 §7.3), whose port a public client may choose at run
-///   time. `localhost` is taken too, with exactly the registered port: RFC 8252 §8.3 advises against it, since a name server
-///   could lead it elsewhere, but browsers resolve it by themselves to loopback (RFC 6761 §6.3), and many tools know nothing
-///   else.
-/// - A scheme of the application's own that begins with a domain name in reverse order, as `com.example.app` (RFC 8252 §7.1):
-///   the dot keeps out `javascript`, `data`, `file`, `ftp` and every other scheme that browsers act on.
+/// A code is sent to this address through the user's browser, so only the client must receive it:
+/// - `https`: the host authenticates itself.
+/// - `http` on the user's own machine: `127.0.0.1` and `[::1]` (RFC 8252 §7.3), whose port a public client may choose at run
+///   time. `localhost` is accepted too, with exactly the registered port: RFC 8252 §8.3 advises against it, since a name
+///   server could resolve it elsewhere, but browsers resolve it to loopback themselves (RFC 6761 §6.3), and many tools
+///   support nothing else.
+/// - A private-use scheme that begins with a reversed domain name, as `com.example.app` (RFC 8252 §7.1): the required dot
+///   excludes `javascript`, `data`, `file`, `ftp` and every other scheme that browsers act on.
 ///
-/// Each is compared as it is registered, byte by byte. A pattern would match nothing, and so is refused and not kept.
+/// Each is compared as registered, byte by byte. A pattern would match nothing, so it is refused.
 enum RedirectURI {
     private static let bytesMax = 2_048
 
-    /// Why a text cannot be registered, as the end of a sentence; nil when it can.
+    /// Why a text cannot be registered, as the end of a sentence; nil if it can.
     static func fault(in uri: String) -> String? {
         guard (1...bytesMax).contains(uri.utf8.count) else { return "must have 1 to \(bytesMax) bytes" }
         guard uri.utf8.allSatisfy(isAllowed), hasWholeEscapes(uri) else {
@@ -55,7 +55,7 @@ enum RedirectURI {
         rest.dropFirst(2).prefix { $0 != "/" && $0 != "?" }
     }
 
-    /// What is wrong with `//host:port` and what follows.
+    /// What is wrong with `//host:port` and the rest.
     private static func authorityFault(_ rest: Substring, _ hostFault: (Substring) -> String?) -> String? {
         let authority = authority(rest)
         guard rest.hasPrefix("//"), !authority.isEmpty else { return "names no host" }

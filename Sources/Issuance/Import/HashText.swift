@@ -1,10 +1,10 @@
-/// Reads a hash as other systems write it: in hexadecimal digits of either case, in base64 or base64url (RFC 4648), with
-/// padding or without.
+/// Parses a hash as other systems write it: hexadecimal digits of either case, base64 or base64url (RFC 4648), with or
+/// without padding.
 ///
-/// The length tells which, and each form has one spelling: no mixed alphabets, no bits left over, nothing around it. So of
-/// two texts for one hash none is read as another, and what is cut short or put together wrongly is no hash.
+/// The length tells the encoding, and parsing is strict: no mixed alphabets, no leftover bits, no surrounding text. So no
+/// text is mistaken for another hash, and a truncated or corrupted text is refused.
 public enum HashText {
-    /// The bytes; nil when the text is not `byteCount` of them.
+    /// The bytes; nil when the text does not encode exactly `byteCount` bytes.
     public static func decode(_ text: [UInt8], byteCount: Int) -> [UInt8]? {
         if text.count == 2 * byteCount { return hexadecimal(text) }
         let digitCount = (byteCount * 8 + 5) / 6
@@ -61,7 +61,7 @@ public enum HashText {
                 bytes.append(UInt8(truncatingIfNeeded: bits >> UInt32(bitCount)))
             }
         }
-        // Bits behind the last byte would make another spelling of the same hash.
+        // Leftover bits would allow a second spelling of the same hash.
         guard bits & (1 << UInt32(bitCount) &- 1) == 0, !(isStandard && isURL), bytes.count == byteCount else {
             return nil
         }

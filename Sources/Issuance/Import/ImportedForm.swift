@@ -2,20 +2,20 @@ import CredentialDigest
 public import CredentialModel
 import CredentialStore
 
-/// What another system hands over of a key: the key, or the hash that it kept of it.
+/// What another system exports of a key: the key itself, or its stored hash.
 public enum ImportedForm: Sendable {
     /// The key as its users present it: 20 to 512 visible ASCII characters without comma and quote.
     case key(SecretText)
-    /// SHA-256 of the key, as ``HashText`` reads it.
+    /// SHA-256 of the key, as parsed by ``HashText``.
     case sha256(SecretText)
     /// SHA-512 of the key.
     case sha512(SecretText)
-    /// HMAC-SHA-256 of the key under the key of that name in the pepper file.
+    /// HMAC-SHA-256 of the key, under the key with that name in the pepper file.
     case hmacSHA256(SecretText, keyName: String)
 }
 
 extension ImportedForm {
-    /// The scheme and the bytes that are looked up and tagged.
+    /// The scheme, and the bytes to look up and tag.
     func checked(_ store: CredentialStore) throws(IssuanceError) -> (scheme: ForeignScheme, bytes: [UInt8]) {
         switch self {
         case .key(let text):
@@ -31,7 +31,7 @@ extension ImportedForm {
         case .sha256(let text): return try Self.hash(text, .sha256, field: "sha256")
         case .sha512(let text): return try Self.hash(text, .sha512, field: "sha512")
         case .hmacSHA256(let text, let name):
-            // The name is not repeated: somebody may have put the key itself there.
+            // The error does not repeat the name, in case it is the key itself.
             guard let key = store.foreignSchemes.hmacKey(named: name) else {
                 throw .invalid(
                     field: "hmac_key_name",
@@ -50,7 +50,7 @@ extension ImportedForm {
                 field: field,
                 reason: "must be \(byteCount) bytes in \(2 * byteCount) hexadecimal digits, base64 or base64url")
         }
-        // What unset columns and hashes of nothing come to: nobody's key, or everybody's.
+        // The result of unset columns and empty hashes: it would match nobody's key, or everybody's.
         guard bytes.contains(where: { $0 != 0 }) else {
             throw .invalid(field: field, reason: "is all zeros, which is no hash of a key")
         }

@@ -3,7 +3,7 @@ import CredentialModel
 import CredentialStore
 import LMDB
 
-/// A line whose key and fields are acceptable.
+/// An import line whose key and fields are valid.
 struct ImportedRow: Sendable {
     let owner: [UInt8]
     private let scheme: ForeignScheme
@@ -33,7 +33,7 @@ struct ImportedRow: Sendable {
         }
     }
 
-    /// Puts the credential into the store, or says why not.
+    /// Inserts the credential, or returns the reason why not.
     func insert(
         store: CredentialStore, writer: StoreWriter, in transaction: borrowing WriteTransaction
     ) throws -> ImportOutcome {
@@ -57,10 +57,10 @@ struct ImportedRow: Sendable {
         return .imported(id)
     }
 
-    /// What to say of the same key or hash once more.
+    /// The outcome for a key or hash that was imported before.
     ///
-    /// An import that broke off is run again from its beginning, so that this is no error, unless it would leave somebody
-    /// in a false belief: that the key works, or whose it is.
+    /// An interrupted import is repeated from its beginning, so this is an error only if success would mislead: about
+    /// whether the key works, or about its owner.
     private func again(
         _ id: CredentialID, writer: StoreWriter, in transaction: borrowing WriteTransaction
     ) throws -> ImportOutcome {
@@ -74,7 +74,7 @@ struct ImportedRow: Sendable {
         return .existing(id)
     }
 
-    /// By which other scheme this key is known already. Only a key in the clear can be asked for: a hash says nothing about
+    /// Another scheme by which this key was already imported. Only works for an unhashed key: one hash reveals nothing about
     /// other hashes of the same key.
     private func otherScheme(
         store: CredentialStore, writer: StoreWriter, in transaction: borrowing WriteTransaction
@@ -89,7 +89,7 @@ struct ImportedRow: Sendable {
     }
 }
 
-/// What became of a line.
+/// The outcome for a line.
 enum ImportOutcome: Sendable {
     case imported(CredentialID)
     case existing(CredentialID)

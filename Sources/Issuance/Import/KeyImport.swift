@@ -2,7 +2,7 @@ public import CredentialModel
 import CredentialStore
 import LMDB
 
-/// A key of another system, in the clear or as a hash, with what it is to be here.
+/// A key of another system, in the clear or as a hash, with the properties that it gets here.
 public struct ImportLine: Sendable {
     public var form: ImportedForm
     public var request: KeyRequest
@@ -18,11 +18,11 @@ public struct ImportLine: Sendable {
     }
 }
 
-/// What an import did. Refusals name lines, never keys.
+/// The result of an import. Refusals identify lines, never keys.
 public struct ImportReport: Sendable {
-    /// A line whose key is in the store already, for the same owner, by this id.
+    /// A line whose key is already in the store, for the same owner, with this id.
     public struct Existing: Sendable, Equatable {
-        /// Which of the lines, from 0.
+        /// Index of the line, from 0.
         public var line: Int
         public var id: CredentialID
 
@@ -33,7 +33,7 @@ public struct ImportReport: Sendable {
     }
 
     public struct Refusal: Sendable, Equatable {
-        /// Which of the lines, from 0.
+        /// Index of the line, from 0.
         public var line: Int
         public var reason: String
 
@@ -51,14 +51,14 @@ public struct ImportReport: Sendable {
 }
 
 extension Issuer {
-    /// Lines that one request may hold.
+    /// Most lines in one request.
     public static let importLinesMax = 1_000
 
-    /// Takes over keys of other systems, so that their users go on presenting what they have.
+    /// Imports keys of other systems, so that their users can continue to present them.
     ///
-    /// Each line stands for itself: what can be imported is, the rest is refused with a reason. What is there already, alive
-    /// and for the same owner, is left as it is, so that an import can be repeated; a key that was imported and revoked
-    /// since is refused.
+    /// Lines are independent: what can be imported is, and the rest is refused with a reason. A key that is already here,
+    /// valid and for the same owner, is not changed, so that an import can be repeated. A key that was imported and then
+    /// revoked is refused.
     public func importKeys(_ lines: [ImportLine]) async throws(IssuanceError) -> ImportReport {
         guard lines.count <= Self.importLinesMax else {
             throw .invalid(field: "lines", reason: "must be at most \(Self.importLinesMax)")

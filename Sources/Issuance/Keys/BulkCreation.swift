@@ -3,10 +3,10 @@ import CredentialStore
 import LMDB
 
 extension Issuer {
-    /// Keys that one bulk creation may make.
+    /// Most keys of one bulk creation.
     public static let keysInBulkMax = 100_000_000
 
-    /// Checks a request for many keys alike; nothing is made yet.
+    /// Checks a request for many identical keys; nothing is created yet.
     /// - Throws: ``IssuanceError/invalid(field:reason:)``.
     public func bulkCreation(of request: KeyRequest) throws(IssuanceError) -> BulkCreation {
         guard (1...Self.keysInBulkMax).contains(request.count) else {
@@ -17,30 +17,29 @@ extension Issuer {
     }
 }
 
-/// Makes many keys alike, some thousand at a time.
+/// Creates many keys with the same properties, about a thousand at a time.
 ///
-/// The ids are drawn beforehand and the keys made in the order of their ids. That is the order of the tables: each of their
-/// pages is written once and filled, where ids in any order would touch a page for each. A store that was empty gets all of
-/// them by appending.
+/// Ids are generated first and keys are created in the order of their ids, which is the order of the tables. So each page is
+/// written once and filled; random ids would touch a page for each key. An empty store gets all of them by appending.
 public struct BulkCreation: Sendable {
-    /// Some of the keys. They are durable.
+    /// Some of the keys, already durable.
     public struct Chunk: Sendable {
-        /// What they have in common, by the example of the first.
+        /// The first of them, as an example of their common properties.
         public let first: CredentialSummary
         public let keys: [(id: CredentialID, secret: SecretText)]
     }
 
-    /// Keys that are made in one mutation: a revocation that comes meanwhile waits for so many at most.
+    /// Keys created in one mutation: the most for which a revocation submitted meanwhile has to wait.
     static let chunkSize = 1_000
-    /// Ids that are drawn at once: 8 bytes each.
+    /// Ids generated at once: 8 bytes each.
     private static let runSize = 16 << 20
 
     let issuer: Issuer
     let traits: KeyTraits
     let count: Int
 
-    /// Makes them, and hands over each chunk as soon as it is durable, while the next one is being made.
-    /// - Throws: ``IssuanceError``, and what `receive` throws; what was handed over until then exists, and one chunk more may.
+    /// Creates the keys, and hands over each chunk once it is durable, while the next one is being created.
+    /// - Throws: ``IssuanceError``, and what `receive` throws; all keys handed over exist then, and one more chunk may.
     public func run(_ receive: (Chunk) async throws -> Void) async throws {
         var rest = count
         var isWaiting: Chunk?
@@ -64,7 +63,7 @@ public struct BulkCreation: Sendable {
         return ids
     }
 
-    /// An id that is taken already is drawn again, all of the chunk with it.
+    /// If an id is already taken, all ids of the chunk are generated again.
     private func make(_ ids: ArraySlice<CredentialID>) async throws -> Chunk {
         var ids = ids
         let (store, actor) = (issuer.store, issuer.actor)

@@ -4,12 +4,12 @@ import RecordCache
 import LMDB
 
 extension Issuer {
-    /// Keys that one request may ask for.
+    /// Most keys in one request.
     public static let keysPerRequestMax = 1_000
 
-    /// Makes one or more API keys alike.
-    /// - Returns: each with its text, which is shown once and kept nowhere.
-    /// - Throws: ``IssuanceError/invalid(field:reason:)`` for what the request has wrong; nothing is made then.
+    /// Creates one or more API keys with the same properties.
+    /// - Returns: each with its text, which is shown once and stored nowhere.
+    /// - Throws: ``IssuanceError/invalid(field:reason:)`` for an invalid request; nothing is created then.
     public func createKeys(_ request: KeyRequest) async throws(IssuanceError) -> [IssuedCredential] {
         guard (1...Self.keysPerRequestMax).contains(request.count) else {
             throw .invalid(field: "count", reason: "must be 1 to \(Self.keysPerRequestMax)")
@@ -24,15 +24,15 @@ extension Issuer {
         }
     }
 
-    /// Mints, fills in and inserts `count` credentials in one mutation; draws again in the rare case that must.
-    /// - Parameter deed: what the audit log is told, to which the ids are added; nil for what is routine.
+    /// Generates, fills in and inserts `count` credentials in one mutation; starts again if an id or the pepper is unusable.
+    /// - Parameter deed: the entry for the audit log, to which the ids are added; nil for routine operations.
     func issue(
         kind: CredentialKind, count: Int = 1, owner: [UInt8], name: String?, as deed: AuditDeed? = nil,
         _ fill: @escaping @Sendable (StoreWriter, borrowing WriteTransaction, inout CredentialRecord) throws -> Void
     ) async throws(IssuanceError) -> [IssuedCredential] {
         let (store, actor, repeatable) = (store, actor, repeatable)
         while true {
-            // In the order of their ids, as they lie in the tables: many at once then touch fewer pages and split them less.
+            // In the order of their ids, as in the tables: a large number then touches fewer pages and splits them less.
             let newborns = (0..<count).compactMap { _ in
                 Newborn.mint(kind: kind, store: store, owner: owner, name: name)
             }.sorted { $0.credential.record.id.rawValue < $1.credential.record.id.rawValue }
@@ -66,7 +66,7 @@ extension Issuer {
 }
 
 extension StoreWriter {
-    /// Gives a record its interned scopes, audiences and networks.
+    /// Sets a record's interned scopes, audiences and networks.
     func set(
         _ grants: Grants, of record: inout CredentialRecord, in transaction: borrowing WriteTransaction
     ) throws {

@@ -3,7 +3,7 @@ import CredentialStore
 import RecordCache
 
 extension Issuer {
-    /// Changes what a key may do and when, without a new secret. What is narrowed is narrowed when this returns.
+    /// Changes a key's permissions and validity without a new secret. Restrictions are in force when this returns.
     /// - Throws: ``IssuanceError/gone(reason:)`` for a key that is revoked or expired.
     public func editKey(_ id: CredentialID, _ edit: KeyEdit) async throws(IssuanceError) -> CredentialSummary {
         let name = try RequestText.name(edit.name ?? nil)
@@ -22,7 +22,7 @@ extension Issuer {
             guard let old = try writer.credential(id, in: transaction), old.record.kind == .apiKey else {
                 throw IssuanceError.unknownCredential
             }
-            // Its rights before the edit; those after it are these, or the new ones, which were checked above.
+            // The key's rights before the edit; those after it are the same, or the new ones that were checked above.
             try authority.requireMayGrant(rightsOf: old.record, in: store)
             try writer.requireAlive(old, in: transaction)
             var new = old
@@ -60,7 +60,7 @@ extension Issuer {
 }
 
 extension KeyEdit {
-    /// The names of what it changes, as the administration API has them.
+    /// The names of the changed fields in the administration API.
     fileprivate var changed: [String] {
         var names: [String] = []
         if name != nil { names.append("name") }

@@ -1,16 +1,16 @@
 public import CredentialModel
 
-/// What a new API key is to be.
+/// A request for new API keys.
 public struct KeyRequest: Sendable, Equatable {
     public var owner: String
     public var name: String?
     public var scope: [String]
     public var audience: [String]
-    /// CIDR blocks that it may be used from; empty: from anywhere.
+    /// CIDR blocks from which it may be used; empty for anywhere.
     public var networks: [String]
     public var expiresInSeconds: Int64?
     public var notBefore: UnixSeconds?
-    /// How many alike; each has its own id and secret.
+    /// The number of keys with these properties; each has its own id and secret.
     public var count: Int
 
     public init(
@@ -28,7 +28,7 @@ public struct KeyRequest: Sendable, Equatable {
     }
 }
 
-/// What of a key is to change; nil leaves a field as it is, an inner nil takes the limit away.
+/// Changes to a key: nil leaves a field unchanged, an inner nil removes the limit.
 public struct KeyEdit: Sendable, Equatable {
     public var name: String??
     public var scope: [String]?
@@ -50,9 +50,9 @@ public struct KeyEdit: Sendable, Equatable {
     }
 }
 
-/// Texts that a request gave, checked.
+/// Validates texts of a request.
 enum RequestText {
-    /// Bytes that a name may have.
+    /// Most bytes of a name.
     static let nameBytesMax = 255
 
     /// An owner or subject: 1 to 255 bytes of UTF-8 without control characters.
@@ -86,7 +86,7 @@ enum RequestText {
     }
 }
 
-/// The limits and grants of a request, checked.
+/// The validated limits and grants of a request.
 struct Grants: Sendable {
     var scope: ScopeSet
     var audience: AudienceSet

@@ -2,7 +2,7 @@ import CredentialModel
 import CredentialStore
 import LMDB
 
-/// What keys of one request have in common, checked.
+/// The validated common properties of a request's keys.
 struct KeyTraits: Sendable {
     let owner: [UInt8]
     let name: String?
@@ -10,7 +10,7 @@ struct KeyTraits: Sendable {
     private let seconds: Int64?
     private let notBefore: UnixSeconds
 
-    /// - Throws: ``IssuanceError/invalid(field:reason:)`` for what the request has wrong.
+    /// - Throws: ``IssuanceError/invalid(field:reason:)`` for an invalid request.
     init(_ request: KeyRequest, issuer: Issuer, now: UnixSeconds) throws(IssuanceError) {
         owner = try RequestText.owner(request.owner, field: "owner")
         name = try RequestText.name(request.name)
@@ -23,7 +23,7 @@ struct KeyTraits: Sendable {
         }
     }
 
-    /// Gives them to a key that is issued at `now`.
+    /// Sets them on a key that is issued at `now`.
     func apply(
         to record: inout CredentialRecord, now: UnixSeconds, _ writer: StoreWriter,
         in transaction: borrowing WriteTransaction

@@ -3,14 +3,14 @@ import CredentialStore
 import LMDB
 
 extension Issuer {
-    /// The longest that an old credential may live beside its successor, in seconds.
+    /// The longest time, in seconds, that an old credential may remain valid next to its successor.
     public static let overlapSecondsMax: Int64 = 90 * 86_400
 
-    /// Makes a linked successor with the same rights; the old key works until the overlap ends.
+    /// Creates a linked successor with the same rights; the old key works until the overlap ends.
     ///
-    /// - Parameter overlapSeconds: 0 ends the old one at once, as a revocation does.
-    /// - Throws: ``IssuanceError/conflict(reason:)`` when it has a successor already,
-    ///   ``IssuanceError/gone(reason:)`` when it is revoked or expired.
+    /// - Parameter overlapSeconds: 0 ends the old one at once, like a revocation.
+    /// - Throws: ``IssuanceError/conflict(reason:)`` when it already has a successor, ``IssuanceError/gone(reason:)`` when
+    ///   it is revoked or expired.
     public func rotate(_ id: CredentialID, overlapSeconds: Int64) async throws(IssuanceError) -> IssuedCredential {
         try await rotate(id, kind: .apiKey, overlapSeconds: overlapSeconds)
     }
@@ -26,7 +26,7 @@ extension Issuer {
             guard let newborn = Newborn.mint(kind: kind, store: store, owner: [], name: nil) else { continue }
             do {
                 let successor = try await write(creates: true) { writer, transaction in
-                    // Read inside the mutation: a key that was revoked while this waited has no successor.
+                    // Read inside the mutation: a key that was revoked while this waited gets no successor.
                     guard let old = try writer.credential(id, in: transaction), old.record.kind == kind else {
                         throw IssuanceError.unknownCredential
                     }
@@ -58,7 +58,7 @@ extension Issuer {
 }
 
 extension StoredCredential {
-    /// The row of a newborn with this one's rights and, counted from now, its span of life.
+    /// A new row with this one's rights and its lifetime, counted from now.
     fileprivate func successor(_ newborn: StoredCredential, at now: UnixSeconds) -> StoredCredential {
         var record = record
         record.id = newborn.record.id
@@ -76,7 +76,7 @@ extension StoredCredential {
         return successor
     }
 
-    /// Ends this one: at once, or when the overlap is over.
+    /// Ends this credential: at once, or after the overlap.
     fileprivate mutating func end(overlapSeconds: Int64, at now: UnixSeconds) {
         if overlapSeconds == 0 {
             record.flags.insert(.revoked)
@@ -89,14 +89,14 @@ extension StoredCredential {
 }
 
 extension StoreWriter {
-    /// - Throws: ``IssuanceError/gone(reason:)`` unless a credential is unrevoked, by itself and in bulk, and unexpired;
+    /// - Throws: ``IssuanceError/gone(reason:)`` for a credential that is revoked, by itself or in bulk, or expired;
     ///   ``IssuanceError/conflict(reason:)`` for one that only a later version understands.
     func requireAlive(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws {
         if try credential.record.flags.contains(.revoked) || watermarkKills(credential, in: transaction) {
             throw IssuanceError.gone(reason: "is revoked")
         }
         if now >= credential.record.expiresAt { throw IssuanceError.gone(reason: "is expired") }
-        // A copy of this row would lose the limit that cannot be read.
+        // A copy of this row would lose the limit that this version cannot read.
         if credential.record.flags.contains(.unintelligible) {
             throw IssuanceError.conflict(reason: "holds a limit that this version does not know: use the newer one")
         }

@@ -1,18 +1,18 @@
 public import CredentialStore
 import CredentialModel
 
-/// What a client asks a person for (RFC 6749 §4.1.1), checked.
+/// A client's validated authorization request (RFC 6749 §4.1.1).
 public struct AuthorizationRequest: Sendable, Equatable {
     public let clientID: String
-    /// Where the answer goes.
+    /// Where to send the response.
     public let redirectURI: String
-    /// Whether the request named it; if not, the client has no other.
+    /// Whether the request contained it; if not, it is the client's only one.
     public let namesRedirectURI: Bool
     public let scope: [String]
     public let audience: [String]
     public let challenge: CodeChallenge
 
-    /// The parameters as they came; of each that may stand once, what it was.
+    /// The parameters as received.
     public struct Parameters: Sendable {
         public var responseType: String?
         public var scope: String?
@@ -23,22 +23,22 @@ public struct AuthorizationRequest: Sendable, Equatable {
         public init() {}
     }
 
-    /// Which of a client's redirect URIs a request means: exactly one that is registered, but for the port of a loopback
-    /// address of a public client (RFC 8252 §7.3). Nil: the answer must go nowhere (RFC 6749 §4.1.2.1).
+    /// The client's redirect URI for a request: exactly a registered one, except for the port of a public client's loopback
+    /// address (RFC 8252 §7.3). Nil: the response must not be sent anywhere (RFC 6749 §4.1.2.1).
     public static func redirectURI(_ asked: String?, of client: ClientDefinition) -> String? {
         guard let asked else {
             guard client.redirectURIs.count == 1, let only = client.redirectURIs.first else { return nil }
             return RedirectURI.fault(in: only) == nil ? only : nil
         }
-        // Earlier versions registered what is refused today.
+        // Earlier versions registered URIs that are refused today.
         guard RedirectURI.fault(in: asked) == nil else { return nil }
         if client.redirectURIs.contains(asked) { return asked }
         guard client.isPublic, let loopback = LoopbackURI(asked) else { return nil }
         return client.redirectURIs.contains { LoopbackURI($0) == loopback } ? asked : nil
     }
 
-    /// Checks a request whose client and redirect URI are known.
-    /// - Throws: what is to be answered by redirect.
+    /// Checks a request whose client and redirect URI are valid.
+    /// - Throws: the error to send by redirect.
     public init(
         client: ClientDefinition, redirectURI: String, namesRedirectURI: Bool, _ parameters: Parameters
     ) throws(OAuthError) {
@@ -61,7 +61,7 @@ public struct AuthorizationRequest: Sendable, Equatable {
         audience = try Asked.resources(parameters.resources, within: client.audience)
     }
 
-    /// For a request that was checked before and comes back from where it was kept.
+    /// Restores a request that was checked before and then stored.
     public init(
         clientID: String, redirectURI: String, namesRedirectURI: Bool, scope: [String], audience: [String],
         challenge: CodeChallenge
@@ -75,9 +75,9 @@ public struct AuthorizationRequest: Sendable, Equatable {
     }
 }
 
-/// What of a grant is asked for.
+/// The part of a grant that a request asks for.
 enum Asked {
-    /// All of it when nothing is named.
+    /// The whole grant if the request names nothing.
     static func scope(_ text: String?, within granted: [String]) throws(OAuthError) -> [String] {
         guard let text else { return granted }
         guard let asked = try? ScopeSet(text: text) else { throw OAuthError(.invalidScope, "the scope is malformed") }
@@ -89,7 +89,7 @@ enum Asked {
         return asked.tokens
     }
 
-    /// RFC 8707 §2. Given is what is registered, however it was spelled in the request.
+    /// RFC 8707 §2. Returns the registered spelling, whatever the request used.
     static func resources(_ asked: [String], within granted: [String]) throws(OAuthError) -> [String] {
         guard asked.allSatisfy({ asked in granted.contains { ResourceURI.areSame($0, asked) } }) else {
             throw OAuthError(.invalidTarget, "a resource is not known here")
@@ -99,7 +99,7 @@ enum Asked {
     }
 }
 
-/// A redirect URI on a loopback address in numbers, without its port. Not for `localhost`, which a name server may lead
+/// A redirect URI on a numeric loopback address, without its port. Not for `localhost`, which a name server may resolve
 /// elsewhere (RFC 8252 §8.3): that one is compared whole.
 private struct LoopbackURI: Equatable {
     let host: Substring

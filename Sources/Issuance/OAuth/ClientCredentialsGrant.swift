@@ -3,7 +3,7 @@ import CredentialStore
 import LMDB
 
 extension Issuer {
-    /// Gives a client a token of its own (RFC 6749 §4.4); no refresh token, since it can ask again.
+    /// Issues a client's own token (RFC 6749 §4.4); no refresh token, since the client can ask again.
     public func clientCredentials(
         clientID: String, scope: String?, resources: [String]
     ) async throws(OAuthError) -> TokenAnswer {

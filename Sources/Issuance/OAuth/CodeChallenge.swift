@@ -1,12 +1,12 @@
 import CredentialDigest
 import CredentialModel
 
-/// The proof that whoever redeems a code is whoever asked for it (RFC 7636), by SHA-256 only.
+/// Proof that whoever redeems a code also requested it (RFC 7636); SHA-256 only.
 public struct CodeChallenge: Sendable, Equatable {
     /// The SHA-256 of the verifier.
     let digest: [UInt8]
 
-    /// Reads `code_challenge`: 43 characters of base64url, which are 32 bytes. Nil for anything else.
+    /// Parses `code_challenge`: 43 characters of base64url, which are 32 bytes. Nil for anything else.
     public init?(_ text: String) {
         guard text.utf8.count == 43, let bytes = Base64URL.decode(text), bytes.count == 32 else { return nil }
         digest = bytes
@@ -14,7 +14,7 @@ public struct CodeChallenge: Sendable, Equatable {
 
     init(digest: [UInt8]) { self.digest = digest }
 
-    /// Whether a `code_verifier` belongs to it: 43 to 128 unreserved characters (RFC 7636 §4.1) with this digest.
+    /// Whether a `code_verifier` matches: 43 to 128 unreserved characters (RFC 7636 §4.1) with this digest.
     func isMet(by verifier: String) -> Bool {
         let bytes = Array(verifier.utf8)
         guard (43...128).contains(bytes.count), bytes.allSatisfy(Self.isUnreserved) else { return false }
@@ -28,11 +28,11 @@ public struct CodeChallenge: Sendable, Equatable {
         }
     }
 
-    /// As `code_challenge` writes it.
+    /// The text form of `code_challenge`.
     public var text: String { Base64URL.encode(digest) }
 }
 
-/// base64url without padding (RFC 4648 §5), strict: one text for each value.
+/// Strict base64url without padding (RFC 4648 §5): one text for each value.
 public enum Base64URL {
     private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
 
@@ -53,7 +53,7 @@ public enum Base64URL {
         return String(decoding: text, as: UTF8.self)
     }
 
-    /// Nil for other characters, a length that no value has, and bits behind the end.
+    /// Nil for other characters, an impossible length, and leftover bits.
     public static func decode(_ text: String) -> [UInt8]? {
         guard text.utf8.count % 4 != 1 else { return nil }
         var bytes: [UInt8] = []

@@ -4,14 +4,14 @@ import LMDB
 import RecordCache
 
 extension Issuer {
-    /// Makes the code that answers an authorization request (RFC 6749 §4.1.2), for what the person has agreed to.
+    /// Issues the code that answers an authorization request (RFC 6749 §4.1.2), for what the person has agreed to.
     ///
     /// - Parameters:
     ///   - subject: who agreed.
-    ///   - scope: what was agreed to, within what was asked.
-    ///   - signIn: names the sign-in whose verdict this is. It is spent in the transaction that stores the code, so that no
-    ///     crash can make it good for a second one.
-    /// - Returns: nil when the sign-in has given a code before.
+    ///   - scope: what was agreed to, within the request.
+    ///   - signIn: identifies the sign-in that decided. The transaction that stores the code also uses it up, so that no
+    ///     crash can allow a second code.
+    /// - Returns: nil when the sign-in has already produced a code.
     /// - Throws: ``OAuthError``.
     public func authorize(
         _ request: AuthorizationRequest, subject: String, scope: [String], signIn: String
@@ -27,7 +27,7 @@ extension Issuer {
             throw OAuthError(.invalidScope, "more is granted than was asked for")
         }
         let grants = try Self.grants(scope, request.audience)
-        // Longer than a sign-in may take, by far: see RepeatableRequest.keepSeconds.
+        // Kept for much longer than a sign-in may take: see RepeatableRequest.keepSeconds.
         let once = RepeatableRequest(
             caller: "sign-in", name: signIn, content: Array(signIn.utf8), lookup: store.lookup)
         return try await flow { store in
@@ -58,15 +58,15 @@ extension Issuer {
         }
     }
 
-    /// - Throws: `invalid_request` for a subject that is the id of a client. What is given in its name would pass for the
-    ///   client itself, and for its rights (RFC 9700 §4.15).
+    /// - Throws: `invalid_request` for a subject that is the id of a client. A token in its name could be taken for the
+    ///   client itself, with its rights (RFC 9700 §4.15).
     public func requirePerson(_ subject: String) throws(OAuthError) {
         guard store.published.clients.client(id: subject) == nil else {
             throw OAuthError(.invalidRequest, "the subject is the id of a client: nobody signs in as one")
         }
     }
 
-    /// A code as it is redeemed (RFC 6749 §4.1.3, RFC 7636 §4.5).
+    /// A request to redeem a code (RFC 6749 §4.1.3, RFC 7636 §4.5).
     public struct CodeRedemption: Sendable {
         public var clientID: String
         public var code: SecretText
@@ -83,7 +83,7 @@ extension Issuer {
         }
     }
 
-    /// Gives the tokens of a code. Of several that redeem it, one gets them; whoever comes after it ends them.
+    /// Issues the tokens for a code. Only the first redemption gets them; a second one revokes them.
     public func redeem(_ redemption: CodeRedemption) async throws(OAuthError) -> TokenAnswer {
         let outcome = try await flow { store in
             guard let newborn = NewbornTokens(store: store) else { throw DrawAgain() }
@@ -100,7 +100,7 @@ extension Issuer {
 }
 
 extension StoreWriter {
-    /// All that is checked precedes all that is written. Nil: used before, and its family is ended.
+    /// Checks everything before the first write. Nil: the code was used before, and its family is now revoked.
     fileprivate func redeem(
         _ redemption: Issuer.CodeRedemption, _ newborn: NewbornTokens, issuer: Issuer,
         in transaction: borrowing WriteTransaction
@@ -111,7 +111,7 @@ extension StoreWriter {
             code.record.client == client.number
         else { throw OAuthError(.invalidGrant, "the code is unknown, or another client's") }
         let dead = OAuthError(.invalidGrant, "the code is revoked or expired")
-        // First: a family is ended, and its reuse reported, once.
+        // First, so that a family is revoked, and its reuse reported, only once.
         guard try !watermarkKills(code, in: transaction) else { throw dead }
         guard !code.record.flags.contains(.revoked) else {
             try endFamily(of: code, by: .client(client.clientID), in: transaction)
@@ -131,7 +131,7 @@ extension StoreWriter {
         let answer = try giveTokens(
             of: code, newborn, scope: scope, audience: audience, refreshes: client.grants.contains("refresh_token"),
             issuer: issuer, in: transaction)
-        // Without refresh tokens the grant is over with its access token: nothing is left then that a second use could end.
+        // Without refresh tokens the grant ends with its access token; after that a second use would have nothing to revoke.
         let refreshes = client.grants.contains("refresh_token")
         try spend(
             code, successor: nil, endsAt: refreshes ? nil : now.adding(answer.expiresInSeconds), in: transaction)

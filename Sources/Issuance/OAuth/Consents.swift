@@ -2,7 +2,7 @@ public import CredentialModel
 import CredentialStore
 import LMDB
 
-/// What somebody has agreed that a client may do on their behalf.
+/// What a subject has allowed a client to do on their behalf.
 public struct ConsentSummary: Sendable {
     public var subject: String
     public var clientID: String
@@ -12,7 +12,7 @@ public struct ConsentSummary: Sendable {
 }
 
 extension Issuer {
-    /// Remembers that a subject agreed to these scopes for a client, beside those from before.
+    /// Adds these scopes to those to which a subject has already agreed for a client.
     public func rememberConsent(subject: String, clientID: String, scope: [String]) async throws(IssuanceError) {
         let owner = try RequestText.owner(subject, field: "subject")
         guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
@@ -24,7 +24,7 @@ extension Issuer {
         }
     }
 
-    /// What a subject has agreed to.
+    /// A subject's consents.
     public func consents(of subject: String) async throws(IssuanceError) -> [ConsentSummary] {
         let owner = try RequestText.owner(subject, field: "subject")
         let consents = try await offThread { store in try store.consents(of: owner) }
@@ -37,9 +37,9 @@ extension Issuer {
         }
     }
 
-    /// Takes a consent back, and with it everything alive that the client holds for this subject.
+    /// Withdraws a consent and revokes everything valid that the client holds for this subject.
     ///
-    /// First the consent, then the grants: one that is refreshed in between belongs to its family, which ends as a whole.
+    /// The consent first, then the grants: one refreshed in between belongs to its family, which is revoked as a whole.
     /// - Returns: whether there was a consent or a grant.
     public func revokeConsent(subject: String, clientID: String) async throws(IssuanceError) -> Bool {
         let owner = try RequestText.owner(subject, field: "subject")

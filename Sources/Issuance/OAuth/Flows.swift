@@ -3,7 +3,7 @@ import CredentialStore
 import RecordCache
 
 extension Issuer {
-    /// Runs a mutation of a flow; draws again in the rare case that must.
+    /// Runs a mutation of a flow; starts again if an id or the pepper is unusable.
     func flow<Value: Sendable>(_ body: (CredentialStore) async throws -> Value) async throws(OAuthError) -> Value {
         while true {
             do {

@@ -1,13 +1,13 @@
-/// How long what the flows give lives, in seconds.
+/// Lifetimes of what the flows issue, in seconds.
 public struct GrantPolicy: Sendable {
-    /// Of an authorization code (RFC 6749 §4.1.2: ten minutes at most).
+    /// An authorization code (RFC 6749 §4.1.2: ten minutes at most).
     public var codeSeconds: Int64 = 60
-    /// Of a refresh token that is not used.
+    /// An unused refresh token.
     public var refreshIdleSeconds: Int64
-    /// Of a grant, however often it is refreshed.
+    /// A grant, however often it is refreshed.
     public var refreshAbsoluteSeconds: Int64
-    /// How long after its use a refresh token is taken once more, if what it gave has not been used: the answer may have been
-    /// lost. 0 takes none.
+    /// How long after its use a refresh token is accepted once more, if its successor has not been used: the response may
+    /// have been lost. 0 for never.
     public var reuseLeewaySeconds: Int64
 
     public init(

@@ -1,4 +1,4 @@
-/// Why a request of the OAuth 2.0 flows is refused. The words are for the client's developer and hold nothing that was sent.
+/// Why an OAuth 2.0 request is refused. The reason is for the client's developer and contains nothing from the request.
 public struct OAuthError: Error, Sendable, Equatable, CustomStringConvertible {
     /// The codes of RFC 6749 §4.1.2.1 and §5.2 and of RFC 8707 §2.
     public enum Code: String, Sendable {
@@ -18,8 +18,8 @@ public struct OAuthError: Error, Sendable, Equatable, CustomStringConvertible {
 
     public let code: Code
     public let reason: String
-    /// Whether something that may be used once was used again, so that the family of its tokens is now revoked: either the
-    /// client repeated itself or somebody has stolen it (RFC 9700 §4.14.2).
+    /// Whether something single-use was used again, so that its token family is now revoked: either the client repeated a
+    /// request or the token was stolen (RFC 9700 §4.14.2).
     public let isReuse: Bool
 
     public init(_ code: Code, _ reason: String, isReuse: Bool = false) {
@@ -30,7 +30,7 @@ public struct OAuthError: Error, Sendable, Equatable, CustomStringConvertible {
 
     public var description: String { "\(code.rawValue): \(reason)" }
 
-    /// Trouble inside is no fault of the request: the caller is to try again.
+    /// An internal failure is not the request's fault: the caller should try again.
     init(_ error: any Error) {
         switch error {
         case let error as OAuthError: self = error

@@ -5,9 +5,9 @@ import LMDB
 import RecordCache
 
 extension StoreWriter {
-    /// The row of a presented native credential whose secret is right, alive or not; nil for all others.
+    /// The row of a presented native credential whose secret matches, valid or not; nil for all others.
     ///
-    /// In the transaction that will use it up: of two that present the same, the second sees what the first has done.
+    /// Read in the transaction that will use it up: if two requests present the same one, the second sees the change.
     func row(
         ofPresented text: SecretText, _ kinds: Set<CredentialKind>, store: CredentialStore,
         in transaction: borrowing WriteTransaction
@@ -31,8 +31,8 @@ extension StoreWriter {
         return client
     }
 
-    /// Marks a code or a refresh token as used. It stays until its grant is over, so that a second use is noticed.
-    /// - Parameter end: when the grant is over; nil: as was said when it began.
+    /// Marks a code or a refresh token as used. It is kept until its grant ends, so that a second use is noticed.
+    /// - Parameter end: when the grant ends; nil for the end set when it began.
     func spend(
         _ old: StoredCredential, successor: CredentialID?, endsAt end: UnixSeconds? = nil,
         in transaction: borrowing WriteTransaction
@@ -45,7 +45,7 @@ extension StoreWriter {
         try replace(old, by: spent, event: .redeemed, in: transaction)
     }
 
-    /// Ends everything of a family that was issued so far.
+    /// Revokes everything issued to a family so far.
     func endFamily(of row: StoredCredential, by actor: AuditActor, in transaction: borrowing WriteTransaction) throws {
         guard row.record.family != 0, try !watermarkKills(row, in: transaction) else { return }
         _ = try raiseWatermark(of: .family(row.record.family), issuedBefore: nil, in: transaction)

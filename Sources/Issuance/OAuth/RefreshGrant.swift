@@ -4,11 +4,11 @@ import LMDB
 import RecordCache
 
 extension Issuer {
-    /// A refresh token as it is used (RFC 6749 §6).
+    /// A request to use a refresh token (RFC 6749 §6).
     public struct Refreshing: Sendable {
         public var clientID: String
         public var token: SecretText
-        /// What the new access token is narrowed to; nil: all that was granted.
+        /// The narrower scope of the new access token; nil for all that was granted.
         public var scope: String?
         public var resources: [String]
 
@@ -20,8 +20,8 @@ extension Issuer {
         }
     }
 
-    /// Gives new tokens and ends the refresh token. One that was used before is stolen from somebody: its whole family ends
-    /// (RFC 9700 §4.14.2), access tokens too.
+    /// Issues new tokens and ends the refresh token. If it was used before, it was probably stolen: its whole family is
+    /// revoked, access tokens too (RFC 9700 §4.14.2).
     public func refresh(_ refreshing: Refreshing) async throws(OAuthError) -> TokenAnswer {
         let outcome = try await flow { store in
             guard let newborn = NewbornTokens(store: store) else { throw DrawAgain() }
@@ -38,7 +38,7 @@ extension Issuer {
 }
 
 extension StoreWriter {
-    /// All that is checked precedes all that is written. Nil: used before, and its family is ended.
+    /// Checks everything before the first write. Nil: the token was used before, and its family is now revoked.
     fileprivate func refresh(
         _ refreshing: Issuer.Refreshing, _ newborn: NewbornTokens, issuer: Issuer,
         in transaction: borrowing WriteTransaction
@@ -68,7 +68,7 @@ extension StoreWriter {
         return answer
     }
 
-    /// What a used refresh token gave, if that was just now and nobody has used it yet: the answer may have been lost.
+    /// The unused successor of a refresh token that was used just now: the response may have been lost.
     private func unusedSuccessor(
         of old: StoredCredential, leeway: Int64, in transaction: borrowing WriteTransaction
     ) throws -> StoredCredential? {
@@ -101,7 +101,7 @@ extension StoreWriter {
                 record.family = parent.record.family
                 record.issuedAt = now
                 record.expiresAt = min(now.adding(issuer.grantPolicy.refreshIdleSeconds), grantEndsAt)
-                // All that was granted, whatever the access token is narrowed to.
+                // All that was granted, even if the access token is narrower.
                 record.setGrants(
                     client: parent.record.client, scopes: parent.record.scopes, audiences: parent.record.audiences,
                     networks: 0)

@@ -1,7 +1,7 @@
 public import CredentialModel
 import CredentialStore
 
-/// What the token endpoint gives (RFC 6749 §5.1).
+/// The response of the token endpoint (RFC 6749 §5.1).
 public struct TokenAnswer: Sendable {
     public let accessToken: SecretText
     public let expiresInSeconds: Int64
@@ -9,12 +9,12 @@ public struct TokenAnswer: Sendable {
     public let scope: [String]
 }
 
-/// The newborn credentials of one answer, drawn before the transaction that inserts them.
+/// The new credentials of one response, generated before the transaction that inserts them.
 struct NewbornTokens: Sendable {
     let access: Newborn
     let refresh: Newborn
 
-    /// Nil when one could not be drawn: to be repeated.
+    /// Nil when one could not be generated: try again.
     init?(store: CredentialStore, owner: [UInt8] = []) {
         guard let access = Newborn.mint(kind: .accessToken, store: store, owner: owner, name: nil),
             let refresh = Newborn.mint(kind: .refreshToken, store: store, owner: owner, name: nil)

@@ -3,10 +3,10 @@ import CredentialStore
 import LMDB
 
 extension Issuer {
-    /// Ends a token at its client's word (RFC 7009 §2). What is unknown, malformed, dead already or another client's is left
-    /// as it is, and nobody is told which.
+    /// Revokes a token at its client's request (RFC 7009 §2). A token that is unknown, malformed, already revoked or another
+    /// client's is not changed, and the response does not say which.
     ///
-    /// A refresh token takes everything with it that its grant has given.
+    /// A refresh token or a code revokes everything that its grant has issued.
     public func revoke(_ token: SecretText, clientID: String) async throws(OAuthError) {
         try await flow { store in
             try await write(creates: false) { writer, transaction in

@@ -3,12 +3,12 @@ import CredentialModel
 import CredentialStore
 import LMDB
 
-/// A pepper as administration sees it.
+/// A pepper as shown to administration.
 public struct PepperSummary: Sendable, Equatable {
     public var number: Int
-    /// Whether new credentials are tagged with it.
+    /// Whether new credentials are tagged under it.
     public var isNewest: Bool
-    /// Credentials whose tags were made with it and that are not revoked.
+    /// Unrevoked credentials tagged under it.
     public var records: Int
 
     public init(number: Int, isNewest: Bool, records: Int) {
@@ -19,14 +19,14 @@ public struct PepperSummary: Sendable, Equatable {
 }
 
 extension Issuer {
-    /// The names of the keys of other systems that the pepper file holds, in order.
+    /// The names of the HMAC keys of other systems in the pepper file, in order.
     public var hmacKeyNames: [String] {
         store.foreignSchemes.all.compactMap { scheme in
             if case .hmacSHA256(let key) = scheme { key.name } else { nil }
         }
     }
 
-    /// The peppers alive, in order of their numbers. Counting reads the whole store.
+    /// The peppers in use, in order of their numbers. Counting reads the whole store.
     public func peppers() async throws(IssuanceError) -> [PepperSummary] {
         let counts = try await offThread { store in try store.countByPepper() }
         let newest = store.peppers.newest.number
@@ -35,10 +35,10 @@ extension Issuer {
         }
     }
 
-    /// Draws a new pepper, writes it to the pepper file and tags with it from now on.
+    /// Generates a new pepper, writes it to the pepper file and uses it for tags from now on.
     ///
-    /// The file comes first: were the store to know of a pepper that is in no file, it could not be opened again.
-    /// Credentials that are used move to the new pepper by themselves.
+    /// The file is written first: if the store knew a pepper that is in no file, it could not be opened again. Credentials
+    /// move to the new pepper when they are used.
     public func addPepper() async throws(IssuanceError) -> PepperSummary {
         let path = try writablePath()
         let (store, actor) = (store, actor)
@@ -55,7 +55,7 @@ extension Issuer {
                 throw IssuanceError.conflict(reason: "another pepper is being added")
             }
             var file = try PepperFileOnDisk.read(path)
-            // This may run more than once, or have run without a commit: then the pepper it drew is in the file.
+            // This may run more than once, or have run without a commit: then the pepper that it generated is in the file.
             if (file.peppers.last?.number ?? 0) <= newest {
                 guard let longer = file.addingPepper(above: newest) else {
                     throw IssuanceError.conflict(reason: "the numbers for peppers are used up")
@@ -73,7 +73,7 @@ extension Issuer {
         return PepperSummary(number: Int(number), isNewest: true, records: 0)
     }
 
-    /// Takes a pepper away that no credential needs any more.
+    /// Retires a pepper that no credential needs any more.
     /// - Throws: ``IssuanceError/conflict(reason:)`` while credentials use it, and for the newest.
     public func retirePepper(_ number: Int) async throws(IssuanceError) {
         let path = try writablePath()
@@ -83,7 +83,7 @@ extension Issuer {
         guard number != store.peppers.newest.number else {
             throw .conflict(reason: "pepper \(number) is the newest: add another one first")
         }
-        // Another one is the newest since a commit that lies before this snapshot, so this number can only fall.
+        // Another pepper became the newest in a commit before this snapshot, so this number can only fall.
         let users = try await offThread { store in try store.countByPepper()[number] ?? 0 }
         guard users == 0 else {
             throw .conflict(
@@ -97,7 +97,7 @@ extension Issuer {
             }
             try writer.audit(AuditDeed(.pepperRetired, pepper: number), by: actor, in: transaction)
         }
-        // Last: a file with one pepper too many can be opened, one with one too few could not.
+        // Last: a store can be opened with one pepper too many in the file, but not with one too few.
         do {
             try PepperFileOnDisk.replace(path, by: try PepperFileOnDisk.read(path).removingPepper(number))
         } catch {
@@ -105,8 +105,8 @@ extension Issuer {
         }
     }
 
-    /// A link is not replaced by a file: whatever manages the link would put it back, without the new pepper, and the store
-    /// could never be opened again.
+    /// A link must not be replaced by a file: whatever manages the link would restore it, without the new pepper, and the
+    /// store could never be opened again.
     private func writablePath() throws(IssuanceError) -> String {
         guard let pepperPath, !SecretFile.isLink(path: pepperPath) else {
             throw .conflict(
@@ -116,7 +116,7 @@ extension Issuer {
     }
 }
 
-/// The pepper file where it lies.
+/// The pepper file on disk.
 public enum PepperFileOnDisk {
     /// Reads and checks it: no access for others, no group write, well-formed.
     /// - Throws: ``IssuanceError/unavailable(reason:)`` that says what is wrong with it.
@@ -128,7 +128,7 @@ public enum PepperFileOnDisk {
         }
     }
 
-    /// Makes a new one with fresh secrets; never over an existing file.
+    /// Creates a file with new secrets; never overwrites a file.
     public static func create(_ path: String) throws(IssuanceError) -> PepperFile {
         guard let file = PepperFile.random() else { throw .unavailable(reason: "no pepper could be drawn") }
         do {

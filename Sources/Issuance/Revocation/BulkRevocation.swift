@@ -5,9 +5,9 @@ import RecordCache
 
 /// A bulk revocation by one watermark.
 public struct BulkRevocation: Sendable, Equatable {
-    /// Everything of its subject that was issued under a lower journal number is dead.
+    /// Everything of its subject that was issued under a lower journal number is revoked.
     public var journalNumber: UInt64
-    /// What is needed to count what it ended: its subject, the watermarks before and after it, and when it was.
+    /// For counting what it revoked: its subject, the watermarks before and after, and the time.
     fileprivate var subject: WatermarkSubject
     fileprivate var before: Watermark?
     fileprivate var after: Watermark?
@@ -25,14 +25,14 @@ public struct BulkRevocation: Sendable, Equatable {
             after: try writer.watermark(of: subject, in: transaction), at: writer.now)
     }
 
-    /// Whether this ended the credential, which would be alive without it.
+    /// Whether this revoked the credential, which would be valid without it.
     fileprivate func ended(_ credential: StoredCredential, in published: Published) -> Bool {
         var record = credential.record
         guard !record.flags.contains(.revoked), record.expiresAt > at,
             after?.kills(journalNumber: record.journalNumber, issuedAt: record.issuedAt) ?? false,
             !(before?.kills(journalNumber: record.journalNumber, issuedAt: record.issuedAt) ?? false)
         else { return false }
-        // What the watermarks of the other subjects say of it.
+        // Checks the watermarks of the other subjects.
         switch subject {
         case .owner: record.owner = OwnerText()
         case .client(let number):
@@ -50,20 +50,20 @@ public struct BulkRevocation: Sendable, Equatable {
     }
 }
 
-/// How many living credentials a bulk revocation ended.
+/// How many valid credentials a bulk revocation ended.
 public struct EndedCount: Sendable, Equatable {
     public var byKind: [CredentialKind: Int] = [:]
-    /// False: the time for counting was up, and there are more.
+    /// False if the time for counting was up and there are more.
     public var isComplete = true
 
     public var total: Int { byKind.values.reduce(0, +) }
 }
 
 extension Issuer {
-    /// Counts what a bulk revocation ended. Afterwards, so that the revocation waits for nothing: what it ended is told by the
-    /// watermarks before and after it.
+    /// Counts what a bulk revocation ended. Runs afterwards, so that it does not delay the revocation: the watermarks before
+    /// and after show what it ended.
     ///
-    /// An owner's credentials are found by their index; for a client all rows are looked at.
+    /// An owner's credentials are found by index; for a client all rows are examined.
     /// - Parameter limit: how long it may take.
     public func countEnded(
         by revocation: BulkRevocation, within limit: Duration = .seconds(3)
@@ -88,12 +88,12 @@ extension Issuer {
         }
     }
 
-    /// Refuses an owner of whom nothing is known, most likely mistyped.
+    /// Refuses an owner without any credential, which was most likely mistyped.
     ///
-    /// Access tokens are in no index of owners: they are looked through. Where that would take too long, the owner counts as
-    /// known, since a revocation must never be refused to somebody who has a living token.
+    /// Access tokens are not indexed by owner, so they are searched. If that takes too long, the owner is accepted, since a
+    /// revocation must never be refused for an owner with a valid token.
     /// - Parameter limit: how long the search among access tokens may take.
-    /// - Throws: ``IssuanceError/unknownOwner(nearest:)``, with the owners whose names are nearest if whoever asks may read keys.
+    /// - Throws: ``IssuanceError/unknownOwner(nearest:)``, with the owners of the nearest names if the caller may read keys.
     public func requireOwner(_ owner: String, within limit: Duration = .milliseconds(500)) async throws(IssuanceError) {
         let bytes = try RequestText.owner(owner, field: "owner")
         let mayRead = authority.has(.keysRead)

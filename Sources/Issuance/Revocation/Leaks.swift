@@ -4,9 +4,9 @@ import CredentialStore
 import LMDB
 
 extension Issuer {
-    /// Ends a credential at the word of whoever has it: a key or a token that a stranger can present is nobody's secret any
-    /// more. A refresh token takes its whole grant along. What is unknown or dead is left as it is.
-    /// - Returns: whether something living was ended. Not for the one who asked.
+    /// Revokes a credential at the request of whoever presents it: a key or token that a stranger can present is no longer
+    /// secret. A refresh token revokes its whole grant. An unknown or already revoked credential is not changed.
+    /// - Returns: whether a valid credential was revoked. Must not be told to the caller.
     public func revokeLeaked(_ presented: SecretText) async throws(IssuanceError) -> Bool {
         let store = store
         return try await mutate(creates: false) { writer, transaction in
@@ -20,12 +20,12 @@ extension Issuer {
 }
 
 extension StoreWriter {
-    /// Ends a living credential that its holder has reported; false when it is dead already.
+    /// Revokes a credential that was reported as leaked; false when it is already revoked.
     fileprivate func endLeaked(
         _ row: StoredCredential, in transaction: borrowing WriteTransaction
     ) throws -> Bool {
         guard try !isRevoked(row, in: transaction) else { return false }
-        // Having it is all that the one who reports it has proved.
+        // The reporter has proved only that they have it.
         let actor = AuditActor.credential(row.record.id)
         var ended = row
         ended.record.flags.insert(.revoked)
@@ -38,10 +38,10 @@ extension StoreWriter {
         return true
     }
 
-    /// The rows of any credential that is presented whole: none when it is not of this store, and more than one where a key
-    /// was imported in the clear and as a hash.
+    /// The rows of a presented credential of any kind: none when it is not of this store, several when a key was imported
+    /// both in the clear and as a hash.
     ///
-    /// Client secrets are left out: a service would stop for everybody at a stranger's word.
+    /// Client secrets are left out: a stranger could otherwise stop a service for everybody.
     fileprivate func leaked(
         _ presented: SecretText, store: CredentialStore, in transaction: borrowing WriteTransaction
     ) throws -> [StoredCredential] {

@@ -3,28 +3,28 @@ import CredentialStore
 import LMDB
 import RecordCache
 
-/// What a revocation found and did.
+/// The result of a revocation.
 public struct RevocationReport: Sendable, Equatable {
-    /// Revoked now; from here on nobody on this node accepts them.
+    /// Revoked now; from here on no verifier on this node accepts them.
     public var revoked: [CredentialID] = []
     public var alreadyRevoked: [CredentialID] = []
     public var unknown: [CredentialID] = []
-    /// Predecessors and successors of the revoked ones that still live.
+    /// Predecessors and successors of the revoked ones that are still valid.
     public var livingRelatives: [CredentialID] = []
 
     public init() {}
 }
 
 extension Issuer {
-    /// Credentials that one request may name.
+    /// Most credentials in one request.
     public static let revocationsPerRequestMax = 1_000
-    /// How far a chain of rotations is followed.
+    /// The most credentials that one request visits when it follows chains of rotations.
     private static let chainMax = 10_000
 
     /// Revokes credentials of any kind. When this returns, no verifier of this process accepts them again.
     ///
-    /// A code or a refresh token takes everything with it that its grant has given: what it was for is over.
-    /// - Parameter chain: whether their predecessors and successors are revoked as well.
+    /// A code or a refresh token revokes everything that its grant has issued.
+    /// - Parameter chain: whether to revoke their predecessors and successors as well.
     public func revoke(_ ids: [CredentialID], chain: Bool) async throws(IssuanceError) -> RevocationReport {
         guard (1...Self.revocationsPerRequestMax).contains(ids.count) else {
             throw .invalid(field: "ids", reason: "must be 1 to \(Self.revocationsPerRequestMax)")
@@ -45,7 +45,7 @@ extension Issuer {
                     report.unknown.append(id)
                     continue
                 case .damaged:
-                    // Nobody can tell what it was; whoever asks to end it means just that.
+                    // What it was can no longer be known; the caller wants it to be ended.
                     try writer.endDamaged(id, in: transaction)
                     report.revoked.append(id)
                     continue
@@ -72,7 +72,7 @@ extension Issuer {
             for id in relatives where seen.insert(id).inserted {
                 switch try writer.find(id, in: transaction) {
                 case .absent: continue
-                // It may be alive, for all that anybody can tell.
+                // It may be valid; nobody can tell.
                 case .damaged: report.livingRelatives.append(id)
                 case .intact(let relative):
                     if try !writer.isRevoked(relative, in: transaction), relative.record.expiresAt > writer.now {
@@ -84,15 +84,15 @@ extension Issuer {
         }
     }
 
-    /// Revokes everything that an owner has: keys, and tokens of which it is the subject.
-    /// - Parameter issuedBefore: only what was issued before this second; nil for all that was issued up to now.
+    /// Revokes everything of an owner: keys, and tokens of which it is the subject.
+    /// - Parameter issuedBefore: only what was issued before this second; nil for everything issued up to now.
     public func revokeOwner(_ owner: String, issuedBefore: UnixSeconds?) async throws(IssuanceError) -> BulkRevocation {
         let subject = WatermarkSubject.owner(try RequestText.owner(owner, field: "owner"))
         return try await raiseWatermark(
             of: subject, issuedBefore: issuedBefore, as: AuditDeed(.ownerRevoked, owner: owner))
     }
 
-    /// Revokes everything that was issued through a client, its secrets included unless they are newer than `issuedBefore`.
+    /// Revokes everything that was issued through a client before `issuedBefore` (nil: up to now), including its secrets.
     public func revokeClientCredentials(
         _ clientID: String, issuedBefore: UnixSeconds?
     ) async throws(IssuanceError) -> BulkRevocation {

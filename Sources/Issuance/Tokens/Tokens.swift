@@ -1,14 +1,14 @@
 import CredentialModel
 import CredentialStore
 
-/// What a new access token is to be.
+/// A request for a new access token.
 public struct TokenRequest: Sendable, Equatable {
     public var clientID: String
-    /// On whose behalf; nil: the client's own.
+    /// On whose behalf; nil for the client itself.
     public var subject: String?
-    /// Empty: everything that the client is registered for.
+    /// Empty for everything for which the client is registered.
     public var scope: [String]
-    /// Empty: all that the client is registered for.
+    /// Empty for everything for which the client is registered.
     public var audience: [String]
     public var expiresInSeconds: Int64?
 
@@ -25,12 +25,12 @@ public struct TokenRequest: Sendable, Equatable {
 }
 
 extension Issuer {
-    /// Issues a bearer access token by administration, within what its client is registered for.
-    /// - Throws: ``IssuanceError/gone(reason:)`` for a revoked client,
-    ///   ``IssuanceError/invalid(field:reason:)`` for a scope that it may not ask for.
+    /// Issues a bearer access token by administration, limited to what its client is registered for.
+    /// - Throws: ``IssuanceError/gone(reason:)`` for a revoked client, ``IssuanceError/invalid(field:reason:)`` for a scope
+    ///   that it may not request.
     public func issueToken(_ request: TokenRequest) async throws(IssuanceError) -> IssuedCredential {
         guard let client = store.published.clients.client(id: request.clientID) else { throw .unknownClient }
-        // Its tokens may be taken for the client itself, and then they carry its rights.
+        // Its tokens may be taken for the client itself, with its rights.
         try authority.requireMayGrant(client.rights.map { ScopeSet.rightPrefix + $0 })
         let subject = try RequestText.owner(request.subject ?? client.clientID, field: "subject")
         for scope in request.scope where !client.scope.contains(scope) {
@@ -49,8 +49,8 @@ extension Issuer {
             .tokenIssued, clientID: client.clientID, owner: String(decoding: subject, as: UTF8.self))
         let issued = try await issue(kind: .accessToken, owner: subject, name: nil, as: deed) {
             writer, transaction, record in
-            // Read inside the mutation: a client that was revoked while this waited, or earlier in the same commit,
-            // gets no token.
+            // Read inside the mutation: a client that was revoked while this waited, or earlier in the same commit, gets no
+            // token.
             guard let client = try writer.client(client.number, in: transaction), client.revokedAt == nil else {
                 throw IssuanceError.gone(reason: "the client is revoked")
             }

@@ -7,12 +7,12 @@ extension Issuer {
         try await offThread { store in try store.statistics() }
     }
 
-    /// Reads every row and holds the tables against each other; what is wrong, in words.
+    /// Reads every row and checks the tables against each other; returns the faults, in words.
     public func checkStore() async throws(IssuanceError) -> [String] {
         try await offThread { store in try store.check() }
     }
 
-    /// Who did what, in order, behind an entry's number.
+    /// Audit entries after an entry's number, in order.
     public func auditEntries(
         after number: UInt64, limit: Int
     ) async throws(IssuanceError) -> (entries: [AuditEntry], hasMore: Bool) {
@@ -22,7 +22,7 @@ extension Issuer {
         return try await offThread { store in try store.auditEntries(after: number, limit: limit) }
     }
 
-    /// Walks the audit log's chain. See ``AuditReport``.
+    /// Verifies the audit log's chain. See ``AuditReport``.
     public func verifyAudit(recorded: AuditHead?) async throws(IssuanceError) -> AuditReport {
         try await offThread { store in try store.verifyAudit(recorded: recorded) }
     }

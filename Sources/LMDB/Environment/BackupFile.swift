@@ -1,7 +1,7 @@
 internal import Glibc
 
 extension Environment {
-    /// Writes a compacted copy of the newest snapshot to a new file (0600), durably; never over an existing one.
+    /// Writes a durable compacted copy of the newest snapshot to a new file (0600); never overwrites a file.
     /// - Parameter progress: called with the bytes written so far; false stops the copy and removes the file.
     @available(*, noasync)
     public func copyCompacted(toFile path: String, progress: ((UInt64) -> Bool)? = nil) throws(LMDBError) {

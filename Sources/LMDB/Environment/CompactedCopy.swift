@@ -1,17 +1,17 @@
 internal import CLMDB
 internal import Glibc
 
-// The only right way to back a live store up: LMDB's own copy, which reads one snapshot and leaves the free pages
-// out. A copy pins its snapshot while it runs, so the caller needs a say in between. LMDB offers none; therefore it
-// writes to a pipe, and this thread carries the bytes on, asking after each chunk. Closing the pipe ends the copy.
+// The only correct way to back up a live store: LMDB's own copy, which reads one snapshot and omits free pages. A copy pins
+// its snapshot, so the caller must be able to cancel it, which LMDB does not offer. So it writes to a pipe, and this thread
+// forwards the bytes and asks after each chunk. Closing the pipe ends the copy.
 
 extension Environment {
-    /// Writes a compacted copy of the newest snapshot to a new store, durably.
+    /// Writes a durable compacted copy of the newest snapshot to a new store.
     ///
     /// - Parameters:
-    ///   - directory: made (0700) when missing; must not hold a store.
+    ///   - directory: created (0700) if missing; must not contain a store.
     ///   - progress: called with the bytes written so far; false stops the copy and removes it.
-    /// - Throws: ``LMDBError/copyCancelled`` and what LMDB and the system report.
+    /// - Throws: ``LMDBError/copyCancelled``, and errors of LMDB and the system.
     @available(*, noasync)
     public func copyCompacted(
         toDirectory directory: String, progress: ((UInt64) -> Bool)? = nil
@@ -30,9 +30,9 @@ extension Environment {
         }
     }
 
-    /// Writes a compacted copy of the newest snapshot to a file, pipe or socket; nothing is synced.
+    /// Writes a compacted copy of the newest snapshot to a file, pipe or socket, without syncing.
     ///
-    /// The bytes are a `data.mdb`. Transaction ids start anew in it.
+    /// The bytes are a `data.mdb`, in which transaction ids start again.
     @available(*, noasync)
     public func copyCompacted(
         toFileDescriptor descriptor: Int32, progress: ((UInt64) -> Bool)? = nil
@@ -40,7 +40,7 @@ extension Environment {
         try enter()
         defer { leave() }
         let (source, sink) = try FileDescriptor.pipe()
-        // SAFETY: the job is done before this function leaves the environment: it joins the thread.
+        // SAFETY: the job is done before this function leaves the environment, because it joins the thread.
         let job = unsafe CopyJob(handle, sink)
         var thread = pthread_t()
         let code = startCopy(job, &thread)
@@ -53,7 +53,7 @@ extension Environment {
         } catch {
             failure = error
         }
-        // Ends LMDB's side if it is still writing; then its work is over and the environment free again.
+        // Stops LMDB if it is still writing; then its work is over and the environment is free again.
         source.close()
         pthread_join(thread, nil)
         if let failure { throw failure }
@@ -82,8 +82,8 @@ extension Environment {
     }
 }
 
-/// What the copying thread is given, and where it leaves its outcome.
-// SAFETY: `code` is written by the copying thread and read after that has been joined.
+/// The input and the result of the copying thread.
+// SAFETY: `code` is written by the copying thread and read after that thread was joined.
 @safe private final class CopyJob: @unchecked Sendable {
     let environment: OpaquePointer
     let sink: FileDescriptor
@@ -102,22 +102,22 @@ extension Environment {
     }
 }
 
-/// Starts the copying thread without signals: LMDB's write to a pipe would fail on an interruption.
+/// Starts the copying thread with signals blocked, because an interrupted write to the pipe would fail.
 private func startCopy(_ job: CopyJob, _ thread: inout pthread_t) -> Int32 {
     var asynchronous = sigset_t()
     var before = sigset_t()
-    // SAFETY: local sets; signals that mean a fault of the thread itself stay deliverable.
+    // SAFETY: local sets; signals for faults of the thread itself stay deliverable.
     unsafe sigfillset(&asynchronous)
     for fault in [SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP, SIGSYS] { unsafe sigdelset(&asynchronous, fault) }
     unsafe pthread_sigmask(SIG_SETMASK, &asynchronous, &before)
-    // SAFETY: the mask goes back to what it was on every path below.
+    // SAFETY: restores the mask on every path below.
     defer { unsafe pthread_sigmask(SIG_SETMASK, &before, nil) }
     let code = startThread(&thread) { job.run() }
     if code != 0 { job.sink.close() }
     return code
 }
 
-/// Keeps a write to a pipe or socket that nobody reads from ending the process.
+/// Prevents SIGPIPE from killing the process when nobody reads the pipe or socket.
 private enum BrokenPipe {
     static func shielding(_ body: () throws(LMDBError) -> Void) throws(LMDBError) {
         var pipe = sigset_t()
@@ -131,7 +131,7 @@ private enum BrokenPipe {
         let wasPending = unsafe sigismember(&pending, SIGPIPE) == 1
         unsafe pthread_sigmask(SIG_BLOCK, &pipe, &before)
         defer {
-            // SAFETY: local sets; the signal that the write raised is this thread's own and is taken off its list.
+            // SAFETY: local sets; consumes the pending signal that this thread's own write raised.
             var none = timespec()
             if !wasPending { _ = unsafe sigtimedwait(&pipe, nil, &none) }
             unsafe pthread_sigmask(SIG_SETMASK, &before, nil)

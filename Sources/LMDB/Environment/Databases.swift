@@ -3,11 +3,10 @@ internal import CLMDB
 extension Environment {
     /// Opens a named database inside a write transaction.
     ///
-    /// The handle is good from then on, in every transaction, once this transaction has committed; if it aborts,
-    /// throw the handle away.
-    /// - Parameter create: makes the database when it is missing.
-    /// - Throws: ``LMDBError/notFound``, ``LMDBError/databasesFull``, ``LMDBError/incompatible`` when it exists with
-    ///   keys of the other shape.
+    /// The handle is valid in every transaction once this one has committed; if it aborts, discard the handle.
+    /// - Parameter create: creates the database if it is missing.
+    /// - Throws: ``LMDBError/notFound``, ``LMDBError/databasesFull``, or ``LMDBError/incompatible`` when it exists with the
+    ///   other key shape.
     public func openDatabase(
         _ name: String, keys: KeyShape, in transaction: borrowing WriteTransaction, create: Bool
     ) throws(LMDBError) -> Database {
@@ -18,7 +17,7 @@ extension Environment {
             // SAFETY: the borrow keeps the transaction alive.
             return try unsafe openDatabase(name, keys, core.handle, flags: 0)
         } catch .notFound where create {
-            // Two steps, so that only a database that was really made counts as a change.
+            // Two steps, so that only a database that was really created counts as a change.
             // SAFETY: the borrow keeps the transaction alive.
             let database = try unsafe openDatabase(name, keys, core.handle, flags: UInt32(MDB_CREATE))
             core.noteChange()
@@ -26,16 +25,16 @@ extension Environment {
         }
     }
 
-    /// Opens a named database that exists, in a transaction of its own: for environments opened for reading only.
+    /// Opens an existing named database in a separate transaction, for read-only environments.
     ///
-    /// Waits for a running write transaction, because LMDB lets one transaction at a time open databases.
+    /// Waits for a running write transaction, because LMDB allows only one transaction at a time to open databases.
     @available(*, noasync)
     public func openDatabase(_ name: String, keys: KeyShape) throws(LMDBError) -> Database {
         try enter()
         defer { leave() }
         guard writer.lock() else { throw .transactionNested }
         defer { writer.unlock() }
-        // SAFETY: ended once on each path below, and used by nothing else.
+        // SAFETY: ended exactly once on each path below, and used by nothing else.
         let transaction = unsafe try begin(flags: UInt32(MDB_RDONLY))
         do throws(LMDBError) {
             let database = try unsafe openDatabase(name, keys, transaction, flags: 0)
@@ -53,7 +52,7 @@ extension Environment {
     private func openDatabase(
         _ name: String, _ keys: KeyShape, _ transaction: OpaquePointer, flags: UInt32
     ) throws(LMDBError) -> Database {
-        // An empty name or one with a NUL would silently be another database.
+        // LMDB would silently take an empty name, or one with a NUL, for another database.
         guard !name.isEmpty, !name.utf8.contains(0) else { throw .badValueSize }
         guard name.utf8.count <= Self.keyBytesMax else { throw .keyTooLong(bytes: name.utf8.count) }
         let wanted = keys == .integer ? UInt32(MDB_INTEGERKEY) : 0
@@ -61,7 +60,7 @@ extension Environment {
         // SAFETY: the transaction is live; the name is NUL-terminated for the length of the call; LMDB copies it.
         try Self.check(unsafe mdb_dbi_open(transaction, name, flags | wanted, &database))
         var found: UInt32 = 0
-        // SAFETY: as above; `found` is a local out-parameter. LMDB itself ignores a shape that does not fit.
+        // SAFETY: as above; `found` is a local out-parameter. LMDB itself ignores a mismatch of the key shape.
         try Self.check(unsafe mdb_dbi_flags(transaction, database, &found))
         guard found == wanted else { throw .incompatible }
         return Database(handle: database, keys: keys, environment: number)

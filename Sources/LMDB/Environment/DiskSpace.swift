@@ -1,25 +1,25 @@
 internal import CLMDB
 internal import Glibc
 
-/// What the file system that holds a store has left.
+/// Free space of the file system that holds a store.
 public struct DiskSpace: Equatable, Sendable {
-    /// Bytes that a user without privileges may still take.
+    /// Bytes available to an unprivileged user.
     public let availableBytes: Int
     public let totalBytes: Int
 }
 
 extension Environment {
-    /// Asks the file system of `data.mdb`; a system call.
+    /// Queries the file system of `data.mdb`; one system call.
     public func diskSpace() throws(LMDBError) -> DiskSpace {
         try enter()
         defer { leave() }
         return try enteredDiskSpace()
     }
 
-    /// Takes blocks of the disk for the first `bytes` of `data.mdb`, so that writing there needs none any more. The file does
-    /// not become longer, and what is in it stays.
+    /// Allocates disk blocks for the first `bytes` of `data.mdb`, so that writes there need no more. Neither the length of
+    /// the file nor its contents change.
     ///
-    /// A file system that never overwrites in place (btrfs, ZFS) may need space all the same when a page is written again.
+    /// File systems that never overwrite in place (btrfs, ZFS) may still need space when a page is rewritten.
     /// - Throws: ``LMDBError/diskFull``, or ``LMDBError/system(_:)`` with EOPNOTSUPP where the file system cannot do this.
     @available(*, noasync)
     public func allocate(bytes: Int) throws(LMDBError) {
@@ -28,14 +28,14 @@ extension Environment {
         try enteredAllocate(bytes: bytes)
     }
 
-    /// What a failure to write means. LMDB reports a write that was cut short as EIO, which is what most file systems do when
-    /// they run full in the middle of it.
+    /// The cause of a failed write. LMDB reports a short write as EIO, and a short write is what most file systems produce
+    /// when they run full.
     ///
-    /// Such a write has taken what space there was: so next to nothing is left when one asks at once.
+    /// Such a write has used up the space that was left, so checking at once finds next to none.
     func explained(_ error: LMDBError) -> LMDBError {
         guard error == .inputOutput else { return error }
         if let space = try? enteredDiskSpace(), space.availableBytes < Self.probeBytes { return .diskFull }
-        // A quota does not show in the file system's figures.
+        // A quota does not appear in the file system's figures.
         guard let file = try? enteredFile() else { return error }
         do throws(LMDBError) {
             try enteredAllocate(bytes: file.bytes + Self.probeBytes)

@@ -4,26 +4,26 @@ internal import Synchronization
 
 /// An open LMDB store: one folder with `data.mdb` and `lock.mdb`.
 ///
-/// What LMDB leaves to its user's care is refused or impossible here: a second open in one process, a network file
-/// system, keys of a wrong length, a pointer kept beyond its transaction, a change while bytes are lent out, closing
-/// or resizing under a running transaction. Durability is LMDB's default: a commit that has returned is on the disk.
+/// Rules that LMDB leaves to its user are enforced here: no second open in one process, no network file system, only keys of
+/// a valid length, no pointer kept beyond its transaction, no change while bytes are borrowed, no closing or resizing during
+/// a transaction. Durability is LMDB's default: a commit that has returned is on disk.
 ///
-/// Never fork with an environment open, and never open, copy or close the files by other means: closing any
-/// descriptor of `lock.mdb` drops the locks by which LMDB knows this process's readers.
+/// Never fork with an environment open, and never open, copy or close the files by other means: closing any descriptor of
+/// `lock.mdb` drops the locks by which LMDB recognises this process's readers.
 /// - SeeAlso: lmdb.h, "Restrictions/caveats"
-// SAFETY: `handle` is freed once, in `shutDown`, under `gate` and only when nothing is inside; every use of it lies
-// between `enter` and `leave`, or in a reader whose slot is claimed. LMDB's own calls are thread-safe with MDB_NOTLS.
+// SAFETY: `handle` is freed once, in `shutDown`, under `gate` and only when nothing is inside; every use of it is between
+// `enter` and `leave`, or in a reader whose slot is claimed. LMDB's own calls are thread-safe with MDB_NOTLS.
 @safe public final class Environment: @unchecked Sendable {
     public struct Options: Sendable {
-        /// Size of the map in bytes: the most the store can hold. 0 takes the size recorded in an existing store.
+        /// Size of the map in bytes: the most that the store can hold. 0 uses the size recorded in an existing store.
         public var mapBytes: Int
         /// Named databases that can be open at once.
         public var databasesMax: Int
-        /// Readers of all processes together.
+        /// Most readers of all processes together.
         public var readersMax: Int
-        /// Opens without the right to write.
+        /// Opens read-only.
         public var readOnly: Bool
-        /// Creates folder (0700) and store (0600) when they are missing; otherwise a missing store is an error.
+        /// Creates a missing folder (0700) and store (0600); otherwise a missing store is an error.
         public var create: Bool
 
         public init(
@@ -37,30 +37,30 @@ internal import Synchronization
         }
     }
 
-    /// The longest key in bytes. Longer and empty ones are refused by name before LMDB sees them.
+    /// The longest key in bytes. Longer and empty keys get their own errors before they reach LMDB.
     public static let keyBytesMax = 511
 
     public let directory: String
     public let isReadOnly: Bool
 
     let handle: OpaquePointer
-    /// Tells this environment's ``Database`` values from those of another.
+    /// Distinguishes this environment's ``Database`` values from those of others.
     let number: UInt32
-    /// Held for the length of a write transaction, so that a nested one is an error and not a deadlock, and while
-    /// a database is opened, which LMDB allows to one transaction at a time.
+    /// Held during a write transaction, so that nesting is an error and not a deadlock, and while a database is opened,
+    /// which LMDB allows to one transaction at a time.
     let writer = Lock()
     let gate = Lock()
-    /// The folder as it was when it was opened.
+    /// The folder's identity when it was opened.
     let identity: FileIdentity
     // Guarded by `gate`.
     private var inside = 0
     private var slots: [ReaderSlot] = []
     private var isClosed = false
 
-    /// Opens a store and removes the readers that dead processes left behind.
+    /// Opens a store and removes readers left behind by dead processes.
     ///
     /// - Throws: ``LMDBError/alreadyOpen``, ``LMDBError/storeAbsent``, ``LMDBError/networkFileSystem``,
-    ///   ``LMDBError/cutShort(path:bytes:neededBytes:)`` or what LMDB and the system report.
+    ///   ``LMDBError/cutShort(path:bytes:neededBytes:)`` or errors of LMDB and the system.
     public init(directory: String, options: Options) throws(LMDBError) {
         if options.create, !options.readOnly { try Self.createFolder(directory) }
         try FileSystemKind.requireLocal(directory)
@@ -70,7 +70,7 @@ internal import Synchronization
         guard OpenEnvironments.insert(folder) else { throw .alreadyOpen }
         do throws(LMDBError) {
             if let store, store.bytes > 0 { try FileLength.require(directory + "/data.mdb") }
-            // SAFETY: an open environment, which is this object's alone from here on.
+            // SAFETY: an open environment, which only this object uses from here on.
             unsafe handle = try Self.open(directory, options, isNew: store == nil)
         } catch {
             OpenEnvironments.remove(folder)
@@ -80,7 +80,7 @@ internal import Synchronization
         isReadOnly = options.readOnly
         identity = folder
         number = Self.numbers.wrappingAdd(1, ordering: .relaxed).newValue
-        // What the dead left is tidied up at once; if that fails, the store works all the same.
+        // Best effort: if the cleanup fails, the store works all the same.
         _ = try? removeDeadReaders()
     }
 
@@ -92,9 +92,9 @@ internal import Synchronization
         guard shutDown() else { throw .transactionsActive }
     }
 
-    /// Changes the size of the map; 0 takes the size that another process has set.
+    /// Changes the size of the map; 0 adopts the size that another process has set.
     ///
-    /// A size below what is in use becomes that. The new size is recorded by the next commit.
+    /// A size below what is in use is raised to it. The next commit records the new size.
     /// - Throws: ``LMDBError/transactionsActive`` while any transaction of this process runs.
     public func resize(mapBytes: Int) throws(LMDBError) {
         guard mapBytes >= 0 else { throw .system(EINVAL) }
@@ -109,7 +109,7 @@ internal import Synchronization
         }
     }
 
-    /// Counts a transaction in. Every success is paired with one ``leave()``.
+    /// Registers a transaction. Every success must be paired with one ``leave()``.
     func enter() throws(LMDBError) {
         try gate.withLock { () throws(LMDBError) in
             guard !isClosed else { throw .closed }
@@ -125,13 +125,13 @@ internal import Synchronization
         gate.withLock { slots.append(slot) }
     }
 
-    /// Lets go of the snapshots that readers at rest have kept: before a write transaction begins, so that it may use the
-    /// pages that only those need, and before readers are counted.
+    /// Releases the snapshots kept by idle readers: before a write transaction begins, so that it can use the pages that
+    /// only those need, and before readers are counted.
     func letGoOfKeptSnapshots() {
         gate.withLock { for slot in slots { slot.letGo() } }
     }
 
-    /// Whether a slot's snapshot holds every commit that has returned, of any process.
+    /// Whether a slot's snapshot includes every commit, of any process, that has returned.
     @usableFromInline func isNewest(_ slot: ReaderSlot) -> Bool {
         // SAFETY: the slot is claimed, so the environment is open and the transaction live; `info` is a local
         // out-parameter. LMDB reads the id of the last commit in the map, where each commit writes it before it returns.
@@ -140,7 +140,7 @@ internal import Synchronization
         return unsafe code == 0 && info.me_last_txnid == mdb_txn_id(slot.handle)
     }
 
-    /// Ends a reader whose owner is gone.
+    /// Frees the slot of a reader that no longer exists.
     func retire(_ slot: ReaderSlot) {
         gate.withLock {
             slots.removeAll { $0 === slot }

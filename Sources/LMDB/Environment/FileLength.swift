@@ -1,32 +1,32 @@
 internal import Glibc
 
-// A data file that is cut short ends the process with a bus error as soon as a missing page is read: LMDB maps the file and
-// does not look at its length. So the length is looked at before the map is opened.
+// A truncated data file kills the process with SIGBUS when a missing page is read, because LMDB maps the file without
+// checking its length. So the length is checked before the map is opened.
 //
-// The last page that was ever used need not be there: one that a transaction took and gave back is never written. Such pages
-// stand in the free list. So where the file is short, the free list is read, with plain reads, and every page that is missing
-// must be in it.
+// The last page ever used may legitimately be missing: a page that a transaction allocated and freed again is never written.
+// Such pages are in the free list. So if the file is short, the free list is read, with plain reads, and must contain every
+// missing page.
 //
 //     meta page    16 header · 4 magic · 4 version · 8 address · 8 map size · 48 free list · 48 names · 8 last page · 8 id
 //     tree         48 = 4 page size (of the free list's only) · 2 · 2 · 8 · 8 · 8 · 8 entries · 8 root
 //     page         8 number · 2 · 2 flags · 2 end of the offsets · 2 · then 2 bytes of offset for each node
 //     node         2 low · 2 high · 2 flags · 2 key length · key · value, or the number of the first page that holds it
 //
-// (LMDB 0.9, mdb.c: MDB_meta, MDB_db, MDB_page, MDB_node; all numbers of this machine's byte order.)
+// (LMDB 0.9, mdb.c: MDB_meta, MDB_db, MDB_page, MDB_node; all numbers in this machine's byte order.)
 
-/// A data file as it lies on the disk, read without LMDB.
+/// A data file on disk, read without LMDB.
 struct FileLength {
     private let file: FileDescriptor
     private let pageBytes: Int
     private let lastPage: UInt64
     private let freeListRoot: UInt64
 
-    /// - Throws: ``LMDBError/cutShort(path:bytes:neededBytes:)`` when pages are missing that hold data.
+    /// - Throws: ``LMDBError/cutShort(path:bytes:neededBytes:)`` when pages with data are missing.
     static func require(_ path: String) throws(LMDBError) {
         guard let file = FileDescriptor.open(path, O_RDONLY) else { throw LMDBError(code: errno) }
-        // What LMDB does not take for a store it refuses by itself.
+        // A file that is not a store is left for LMDB to refuse.
         guard let length = FileLength(file) else { return }
-        // After the meta pages: another process may make the file longer meanwhile.
+        // After the meta pages, since another process may extend the file meanwhile.
         guard let info = file.information else { throw LMDBError(code: errno) }
         let neededBytes = Int(clamping: length.lastPage &+ 1).multipliedReportingOverflow(by: length.pageBytes)
         let bytes = Int(info.st_size)
@@ -60,10 +60,10 @@ struct FileLength {
         page.number16(at: 10) & 0x08 != 0 && page.number32(at: 16) == 0xBEEF_C0DE
     }
 
-    /// Whether all pages from one number to the last stand in the free list.
+    /// Whether all pages from `first` to the last are in the free list.
     private func isFree(from first: UInt64) -> Bool {
         guard first <= lastPage else { return true }
-        // A page or two, as a rule. Nobody needs a list of millions to see that a file was cut.
+        // Usually a page or two. A gap of millions of pages is certainly a truncated file.
         guard lastPage - first < Self.missingMax else { return false }
         var missing = Set(first...lastPage)
         var waiting = [freeListRoot]
@@ -96,7 +96,7 @@ struct FileLength {
     private static let missingMax: UInt64 = 65_536
     private static let treePagesMax = 1 << 20
 
-    /// The page numbers that one entry of the free list holds: their count, then each.
+    /// The page numbers in one entry of the free list, which stores their count, then each number.
     private func list(_ page: [UInt8], at offset: Int, bytes: Int, isElsewhere: Bool) -> [UInt64]? {
         var value = page[...]
         if isElsewhere {

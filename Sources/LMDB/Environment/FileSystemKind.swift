@@ -1,8 +1,8 @@
 internal import CLMDB
 internal import Glibc
 
-/// File systems on which LMDB loses data: neither their locks nor their shared maps hold between machines, and FUSE
-/// promises neither.
+/// File systems on which LMDB loses data: their locks and shared maps do not work across machines, and FUSE guarantees
+/// neither.
 enum FileSystemKind {
     /// Magic numbers of statfs(2), linux/magic.h and the file systems' own sources.
     private static let remote: Set<UInt32> = [

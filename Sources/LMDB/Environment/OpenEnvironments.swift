@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// A file as the kernel knows it, whatever path led there.
+/// A file's identity in the kernel, independent of its path.
 struct FileIdentity: Hashable, Sendable {
     let device: UInt64
     let inode: UInt64
@@ -32,8 +32,8 @@ struct FileIdentity: Hashable, Sendable {
 
 /// The folders that this process has open as stores.
 ///
-/// LMDB keeps its reader locks as POSIX record locks, which belong to the process: a second open of the same files
-/// breaks the first one's locks as soon as either closes.
+/// LMDB's reader locks are POSIX record locks, which belong to the process: opening the same files twice breaks the first
+/// one's locks as soon as either is closed.
 enum OpenEnvironments {
     private final class Table: Sendable {
         let lock = Lock()
@@ -43,7 +43,7 @@ enum OpenEnvironments {
 
     private static let table = Table()
 
-    /// False when the folder is in the table already.
+    /// False when the folder is already in the table.
     static func insert(_ folder: FileIdentity) -> Bool {
         // SAFETY: the set is only touched under the lock.
         table.lock.withLock { unsafe table.folders.insert(folder).inserted }

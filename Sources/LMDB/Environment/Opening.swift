@@ -4,7 +4,7 @@ internal import Glibc
 extension Environment {
     private static let fileMode: mdb_mode_t = 0o600
 
-    /// Opens the files; the environment is freed again when that fails.
+    /// Opens the files; frees the environment if that fails.
     static func open(_ directory: String, _ options: Options, isNew: Bool) throws(LMDBError) -> OpaquePointer {
         guard options.mapBytes >= 0, options.databasesMax > 0, options.readersMax > 0 else { throw .system(EINVAL) }
         var created: OpaquePointer?
@@ -18,22 +18,22 @@ extension Environment {
             try check(unsafe mdb_env_set_maxreaders(handle, UInt32(clamping: options.readersMax)))
             // SAFETY: the path is NUL-terminated for the length of the call.
             try check(unsafe mdb_env_open(handle, directory, flags(options), fileMode))
-            // LMDB syncs the file but not the folder: without this, a loss of power takes the whole new store.
+            // LMDB syncs the file but not the folder: without this, a power failure could lose the whole new store.
             if isNew, !DurableDirectory.sync(path: directory) { throw .inputOutput }
         } catch {
-            // SAFETY: LMDB wants the close after a failed open too; the handle is not used again.
+            // SAFETY: LMDB requires the close after a failed open too; the handle is not used again.
             unsafe mdb_env_close(handle)
             throw error
         }
         return unsafe handle
     }
 
-    /// MDB_NOTLS always: a read transaction belongs to its ``Reader``, not to a thread.
+    /// Always MDB_NOTLS: a read transaction belongs to its ``Reader``, not to a thread.
     private static func flags(_ options: Options) -> UInt32 {
         UInt32(MDB_NOTLS) | (options.readOnly ? UInt32(MDB_RDONLY) : 0)
     }
 
-    /// LMDB wants a multiple of the system's page size.
+    /// LMDB requires a multiple of the system's page size.
     private static func roundedToPages(_ bytes: Int) -> Int {
         let page = max(sysconf(Int32(_SC_PAGESIZE)), 4_096)
         let (raised, overflow) = bytes.addingReportingOverflow(page - 1)

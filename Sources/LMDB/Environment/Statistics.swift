@@ -3,27 +3,27 @@ internal import Glibc
 
 /// How full the store is and who reads it.
 public struct Statistics: Equatable, Sendable {
-    /// The most the store can hold.
+    /// The most that the store can hold.
     public let mapBytes: Int
-    /// Pages ever used, in bytes: what the file has grown to. Includes ``freeBytes``.
+    /// Pages ever used, in bytes; the file has grown to this. Includes ``freeBytes``.
     public let usedBytes: Int
     /// Pages on the free list, in bytes: reused by writers once no reader needs their old content.
     public let freeBytes: Int
     /// Length of `data.mdb`.
     public let fileBytes: Int
     public let lastTransactionID: UInt64
-    /// Slots taken in the reader table, of all processes; an idle ``Reader`` keeps its slot.
+    /// Slots in use in the reader table, of all processes; an idle ``Reader`` keeps its slot.
     public let readersInUse: Int
     public let readersMax: Int
-    /// How many commits the oldest snapshot in use lies back; 0 when nobody reads. What grows here pins pages.
+    /// How many commits old the oldest snapshot in use is; 0 without readers. A high value means that pages are pinned.
     public let oldestReaderLagTransactions: UInt64
 
-    /// Bytes that hold data: what head-room is judged by.
+    /// Bytes that hold data.
     public var occupiedBytes: Int { usedBytes - freeBytes }
 }
 
 extension Environment {
-    /// Reads the figures, walking the free list in a read transaction of its own.
+    /// Reads the figures and walks the free list in a separate read transaction.
     @available(*, noasync)
     public func statistics() throws(LMDBError) -> Statistics {
         try enter()
@@ -34,8 +34,8 @@ extension Environment {
         try Self.check(unsafe mdb_env_info(handle, &info))
         try Self.check(unsafe mdb_env_stat(handle, &tree))
         letGoOfKeptSnapshots()
-        // Before our own transaction joins the table.
-        // SAFETY: the handle is live as above. `info` holds a pointer, which is not looked at.
+        // Before this function's own transaction is in the table.
+        // SAFETY: the handle is live as above. `info` has a pointer, which is not used.
         let table = try unsafe ReaderTable(handle)
         let page = Int(tree.ms_psize)
         let newest = unsafe UInt64(info.me_last_txnid)
@@ -58,7 +58,7 @@ extension Environment {
         return Int(dead)
     }
 
-    /// Waits until the oldest snapshot that is older than the newest commit is given up, of whatever process.
+    /// Waits until the oldest snapshot, of any process, is released, if it is older than the newest commit.
     /// - Returns: false when it is still in use after that time, or when there is none.
     @available(*, noasync)
     public func waitForOldestSnapshot(milliseconds: Int) throws(LMDBError) -> Bool {
@@ -79,10 +79,10 @@ extension Environment {
         return try oldest < lastTransactionID() ? oldest : nil
     }
 
-    /// The free list is LMDB's database 0: under each transaction id an array of words, the first of which says how
-    /// many pages that transaction freed.
+    /// The free list is LMDB's database 0: for each transaction id an array of words, the first of which is the number of
+    /// pages that the transaction freed.
     private func freePages() throws(LMDBError) -> Int {
-        // SAFETY: ended once; the cursor below is closed before, when its scope ends.
+        // SAFETY: ended once; the cursor below is closed first, when its scope ends.
         let transaction = unsafe try begin(flags: UInt32(MDB_RDONLY))
         defer { unsafe mdb_txn_abort(transaction) }
         let core = unsafe TransactionCore(handle: transaction, ledger: nil, environment: number)
@@ -99,7 +99,7 @@ extension Environment {
         return pages
     }
 
-    /// The open file, whatever path leads to it now.
+    /// The open file, whatever the path leads to now.
     func file() throws(LMDBError) -> FileIdentity {
         try enter()
         defer { leave() }
@@ -113,7 +113,7 @@ extension Environment {
         return FileIdentity(info)
     }
 
-    /// The descriptor that LMDB has: opening and closing another one is what must not be done. Callers have entered.
+    /// LMDB's own descriptor, because opening and closing another one is forbidden. Callers must have entered.
     func descriptor() throws(LMDBError) -> Int32 {
         var descriptor: mdb_filehandle_t = -1
         // SAFETY: the handle is live: the caller has entered.
@@ -122,8 +122,8 @@ extension Environment {
     }
 }
 
-/// LMDB's reader table. The library gives it as text only: a heading, then a line for each slot taken with process
-/// id, thread and snapshot id, or `-` for a reader at rest.
+/// LMDB's reader table. The library provides it only as text: a heading, then a line for each slot in use with process id,
+/// thread and snapshot id, or `-` for an idle reader.
 struct ReaderTable {
     private(set) var slotsTaken = 0
     private(set) var oldestSnapshot: UInt64?

@@ -1,11 +1,11 @@
 internal import CLMDB
 
-/// What a committed write transaction leaves.
+/// The result of a committed write transaction.
 public struct Commit<Value: ~Copyable>: ~Copyable {
     /// What the closure returned.
     public let value: Value
-    /// The newest transaction id of the store when this one ended: its own if it changed anything, else the one
-    /// before it. A commit without changes keeps the old id.
+    /// The newest transaction id of the store when this one ended: its own if it changed anything, else the previous one. A
+    /// commit without changes keeps the old id.
     public let transactionID: UInt64
     /// Whether anything was written.
     public let changed: Bool
@@ -15,12 +15,12 @@ extension Commit: Copyable where Value: Copyable {}
 extension Commit: Sendable where Value: Sendable & ~Copyable {}
 
 extension Environment {
-    /// Runs a write transaction on this thread from begin to commit, waiting for its turn behind other writers.
+    /// Runs a write transaction on this thread from begin to commit, after waiting for other writers.
     ///
-    /// When this returns, the changes are durable. When the closure throws, nothing of it remains. A change that
-    /// failed inside ends the whole transaction with that failure, even if the closure swallowed it.
-    /// - Throws: what the closure throws; ``LMDBError`` when nothing was written; ``CommitFailure`` when the commit
-    ///   failed while writing the meta page, so that the outcome is unknown.
+    /// When this returns, the changes are durable. If the closure throws, nothing remains. A failed change makes the whole
+    /// transaction fail with that error, even if the closure ignored it.
+    /// - Throws: what the closure throws; ``LMDBError`` when nothing was written; ``CommitFailure`` when the commit failed
+    ///   while writing the meta page, so that the outcome is unknown.
     @available(*, noasync)
     public func write<Value: ~Copyable>(
         _ body: (borrowing WriteTransaction) throws -> Value
@@ -36,7 +36,7 @@ extension Environment {
         return try unsafe withUnsafeMutablePointer(to: &ledger) { ledger throws -> Commit<Value> in
             let handle = unsafe try begin(flags: 0)
             var isLive = true
-            // SAFETY: begun above; a commit frees it, whether it succeeds or fails, and says so here.
+            // SAFETY: begun above; a commit frees it, whether it succeeds or fails, and clears the flag first.
             defer { if isLive { unsafe mdb_txn_abort(handle) } }
             let value = try body(
                 // SAFETY: `handle` is live until the commit or abort, and the borrow ends before.
@@ -56,23 +56,23 @@ extension Environment {
         }
     }
 
-    /// Whether a commit that failed has certainly left nothing.
+    /// Whether a failed commit has certainly left nothing.
     ///
-    /// LMDB writes the pages of a transaction to places that no snapshot uses, syncs them, and then writes its meta page,
-    /// which alone makes them count (mdb_txn_commit: mdb_page_flush, mdb_env_sync, mdb_env_write_meta). When the last of
-    /// these fails, and only then, it marks the environment, and no transaction begins any more (MDB_FATAL_ERROR). So if one
-    /// does, and it has the same id, the meta page was not touched.
+    /// LMDB writes a transaction's pages to places that no snapshot uses, syncs them, and then writes its meta page, which
+    /// alone makes them valid (mdb_txn_commit: mdb_page_flush, mdb_env_sync, mdb_env_write_meta). Only if the last of these
+    /// fails, it marks the environment so that no transaction can begin (MDB_FATAL_ERROR). So if one can begin, with the
+    /// same id, the meta page was not touched.
     private func isUnwritten(_ id: UInt64) -> Bool {
-        // SAFETY: the failed transaction has been freed by the commit; this one ends before the function does.
+        // SAFETY: the commit freed the failed transaction; this one ends before the function does.
         guard let probe = try? unsafe begin(flags: 0) else { return false }
         defer { unsafe mdb_txn_abort(probe) }
         return unsafe UInt64(mdb_txn_id(probe)) == id
     }
 
-    /// Runs a one-off read transaction: a snapshot that holds while the closure runs.
+    /// Runs a single read transaction: a snapshot that lasts while the closure runs.
     ///
-    /// It takes a reader slot and two allocations; for reads that repeat, use ``makeReader()``. A long one pins old
-    /// pages, and the file grows meanwhile.
+    /// It takes a reader slot and two allocations; for repeated reads use ``makeReader()``. A long one pins old pages, so
+    /// the file grows.
     @available(*, noasync)
     public func read<Value: ~Copyable>(_ body: (borrowing ReadTransaction) throws -> Value) throws -> Value {
         try enter()
@@ -85,11 +85,11 @@ extension Environment {
             unsafe ReadTransaction(core: TransactionCore(handle: handle, ledger: nil, environment: number)))
     }
 
-    /// A read transaction that is kept and renewed: one for each thread that reads often.
+    /// Makes a read transaction that is kept and renewed: one for each thread that reads often.
     public func makeReader() throws(LMDBError) -> Reader {
         try enter()
         defer { leave() }
-        // SAFETY: the slot owns the transaction from here on. A reset keeps its place and lets go of the snapshot.
+        // SAFETY: the slot owns the transaction from here on. A reset keeps its slot and releases the snapshot.
         let handle = unsafe try begin(flags: UInt32(MDB_RDONLY))
         unsafe mdb_txn_reset(handle)
         let slot = unsafe ReaderSlot(handle: handle)
@@ -97,7 +97,7 @@ extension Environment {
         return Reader(environment: self, slot: slot)
     }
 
-    /// The id of the newest committed transaction, of whatever process.
+    /// The id of the newest committed transaction, of any process.
     public func lastTransactionID() throws(LMDBError) -> UInt64 {
         try enter()
         defer { leave() }
@@ -107,7 +107,7 @@ extension Environment {
         return unsafe UInt64(info.me_last_txnid)
     }
 
-    /// Begins a transaction. Callers stand between ``enter()`` and ``leave()``.
+    /// Begins a transaction. Callers must be between ``enter()`` and ``leave()``.
     func begin(flags: UInt32) throws(LMDBError) -> OpaquePointer {
         var begun: OpaquePointer?
         // SAFETY: the environment is open: the caller has entered. `begun` is a local out-parameter.

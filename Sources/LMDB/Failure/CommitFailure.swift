@@ -1,8 +1,8 @@
-/// A commit failed while it was writing its meta page: whether its changes are durable is unknown.
+/// A commit failed while writing its meta page: whether its changes are durable is unknown.
 ///
-/// Thrown by ``Environment/write(_:)`` instead of the bare ``LMDBError``. The caller must neither acknowledge nor deny; the
-/// safe way out is to report, turn unready and exit. A commit that failed before that page, on a full disk for example, is
-/// not this error: it has left nothing, and the next transaction may succeed.
+/// Thrown by ``Environment/write(_:)`` instead of ``LMDBError``. The caller must neither acknowledge nor deny; the safe
+/// response is to report it, become unready and exit. A commit that failed before that page, for example on a full disk, is
+/// a different error: it has left nothing, and the next transaction may succeed.
 public struct CommitFailure: Error, Equatable, Sendable, CustomStringConvertible {
     public let reason: LMDBError
 
@@ -12,7 +12,7 @@ public struct CommitFailure: Error, Equatable, Sendable, CustomStringConvertible
 }
 
 extension LMDBError {
-    /// Whether the disk or the system did not let a transaction be written. Nothing of it is left.
+    /// Whether the disk or the system refused to write a transaction. Nothing of it remains.
     public var isRefusedWrite: Bool {
         switch self {
         case .diskFull, .inputOutput, .accessDenied, .system: true

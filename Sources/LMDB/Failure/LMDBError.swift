@@ -1,18 +1,18 @@
 internal import CLMDB
 internal import Glibc
 
-/// Every failure of LMDB, of the system below it and of this module's own guards, by name.
+/// Every failure of LMDB, of the system below it, and of this module's own checks.
 ///
 /// The description says what to do about it.
 public enum LMDBError: Error, Equatable, Sendable {
-    // What LMDB reports.
+    // Reported by LMDB.
     case keyExists, notFound, pageNotFound, corrupted, panic, versionMismatch
     /// The data file is not LMDB's (MDB_INVALID).
     case notAStore
     case mapFull, databasesFull, readersFull, transactionFull, cursorFull, pageFull, mapResized
     case incompatible, badReaderSlot, badTransaction, badValueSize, badDatabase
 
-    // What the system reports.
+    // Reported by the system.
     /// ENOSPC or EDQUOT.
     case diskFull
     /// EIO.
@@ -22,34 +22,34 @@ public enum LMDBError: Error, Equatable, Sendable {
     /// Any other errno.
     case system(Int32)
 
-    // What this module refuses before LMDB would break.
-    /// The same folder is open in this process already.
+    // Refused by this module, because LMDB would fail or lose data.
+    /// The same folder is already open in this process.
     case alreadyOpen
     /// There is no store in this folder, and creating one was not asked for.
     case storeAbsent
     case networkFileSystem
-    /// Pages that hold data lie behind the end of the data file.
+    /// Data pages are missing because the data file is truncated.
     case cutShort(path: String, bytes: Int, neededBytes: Int)
     case emptyKey
     case keyTooLong(bytes: Int)
-    /// The environment was opened for reading only.
+    /// The environment was opened read-only.
     case readOnly
     /// The environment has been closed.
     case closed
-    /// Closing and resizing need a moment without transactions in this process.
+    /// Closing and resizing are impossible while this process has transactions.
     case transactionsActive
     /// A write transaction inside a write transaction on the same thread.
     case transactionNested
-    /// A ``Reader`` was entered again, or by a second thread, while it was reading.
+    /// A ``Reader`` was used again, or by a second thread, while it was reading.
     case readerInUse
-    /// A change was tried while bytes of this transaction were lent to a closure.
+    /// A change was attempted while bytes of this transaction were lent to a closure.
     case viewOpen
-    /// The progress closure of a copy said stop.
+    /// The progress closure stopped a copy.
     case copyCancelled
 }
 
 extension LMDBError {
-    /// The error for a return code of LMDB: one of its own, or an errno.
+    /// The error for a return code of LMDB: one of its own codes, or an errno.
     @usableFromInline
     init(code: Int32) {
         switch code {
@@ -126,7 +126,7 @@ extension LMDBError: CustomStringConvertible {
     }
 }
 
-/// The system's words for an errno.
+/// The system's description of an errno.
 func systemText(_ code: Int32) -> String {
     // SAFETY: strerror returns a NUL-terminated string, never nil on glibc, that stays valid until this thread
     // calls it again; it is copied here.

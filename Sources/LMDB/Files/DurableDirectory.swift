@@ -1,10 +1,10 @@
 internal import Glibc
 
-/// Folders whose entries survive a loss of power.
+/// Folders whose entries survive a power failure.
 public enum DurableDirectory {
-    /// Makes one folder, synced into its parent. The parent must exist.
+    /// Creates one folder and syncs it and its parent, which must exist.
     ///
-    /// - Returns: false when there is such a folder already; its mode is left alone.
+    /// - Returns: false when the folder already exists; its mode is not changed.
     @discardableResult
     public static func create(path: String, mode: UInt32 = 0o700) throws(FileError) -> Bool {
         // SAFETY: the path is NUL-terminated for the length of the call.
@@ -26,7 +26,7 @@ public enum DurableDirectory {
         return fsync(folder.number) == 0
     }
 
-    /// The folder that holds the last part of a path.
+    /// The folder that contains the last component of a path.
     static func parent(of path: String) -> String {
         var bytes = Array(path.utf8)
         while bytes.count > 1, bytes.last == UInt8(ascii: "/") { bytes.removeLast() }

@@ -2,13 +2,13 @@ internal import Glibc
 
 /// Copies of files that nobody has open.
 public enum FileCopy {
-    /// Copies a regular file to a new one of mode 0600, durably.
+    /// Makes a durable copy of a regular file as a new file of mode 0600.
     /// - Parameter progress: called with the bytes written so far.
-    /// - Throws: ``FileError``; then no new file is left.
+    /// - Throws: ``FileError``; then no new file remains.
     public static func copy(
         _ source: String, to destination: String, progress: (UInt64) -> Void = { _ in }
     ) throws(FileError) {
-        // Without O_NONBLOCK, opening a FIFO would wait for somebody to write.
+        // Without O_NONBLOCK, opening a FIFO would wait for a writer.
         guard let from = FileDescriptor.open(source, O_RDONLY | O_NONBLOCK | O_NOCTTY), let info = from.information
         else { throw FileError(source, errno) }
         guard info.st_mode & S_IFMT == S_IFREG else { throw .notRegular(path: source) }

@@ -11,15 +11,15 @@ final class FileDescriptor: Sendable {
 
     deinit { close() }
 
-    /// 0, or the errno with which the system closed it; later calls do nothing.
+    /// Returns 0 or the errno of the close; later calls do nothing.
     @discardableResult
     func close() -> Int32 {
-        // Relaxed: the exchange alone decides who closes; nothing else is published by it.
+        // Relaxed: the exchange alone decides who closes; it publishes nothing else.
         guard isOpen.exchange(false, ordering: .relaxed) else { return 0 }
         return Glibc.close(number) == 0 ? 0 : errno
     }
 
-    /// Opens; nil leaves the reason in errno.
+    /// Opens a file; if nil, errno has the reason.
     static func open(_ path: String, _ flags: Int32, mode: mode_t = 0) -> FileDescriptor? {
         while true {
             // SAFETY: the path is NUL-terminated for the length of the call.
@@ -29,7 +29,7 @@ final class FileDescriptor: Sendable {
         }
     }
 
-    /// Makes a file that must not exist yet.
+    /// Creates a file that must not exist yet.
     static func create(_ path: String, mode: mode_t) throws(LMDBError) -> FileDescriptor {
         guard let file = open(path, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, mode: mode) else {
             throw LMDBError(code: errno)

@@ -1,12 +1,12 @@
 internal import Glibc
 
-/// What went wrong with a file that this module reads or writes for others.
+/// A failure with a file that this module reads or writes.
 public enum FileError: Error, Equatable, Sendable, CustomStringConvertible {
     case absent(path: String)
     case exists(path: String)
     case notRegular(path: String)
     case notADirectory(path: String)
-    /// The group may write, or others may do anything.
+    /// The group has write access, or others have any.
     case tooOpen(path: String, mode: UInt32)
     case tooLong(path: String, bytesMax: Int)
     case system(path: String, code: Int32)
@@ -34,7 +34,7 @@ public enum FileError: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// The same for callers that speak ``LMDBError``.
+    /// The corresponding ``LMDBError``.
     var asLMDBError: LMDBError {
         switch self {
         case .absent: .storeAbsent

@@ -1,26 +1,26 @@
 internal import CLMDB
 internal import Glibc
 
-/// A store's folder that is made ready beside the one that it will replace.
+/// A store's folder that is prepared next to the one that it will replace.
 ///
-/// Whoever looks at the path finds the old folder or the new one, whole, at every moment and after every crash; the old
-/// one is kept under another name. What is left of an attempt that failed is removed.
+/// If the file system can exchange folders, the path always leads to the complete old or new folder, even after a crash. The
+/// old one is kept under another name. Remains of a failed attempt are removed.
 public struct FolderReplacement: Sendable {
     /// The folder to be replaced; it may be absent.
     public let path: String
-    /// Where the new one is made ready.
+    /// Where the new folder is prepared.
     public let staged: String
 
-    /// Makes the folder beside `path`.
+    /// Creates the folder next to `path`.
     public init(of path: String) throws(FileError) {
         self.path = path
         staged = path + ".staged-" + String(UInt64.random(in: .min ... .max), radix: 36)
         guard try DurableDirectory.create(path: staged) else { throw .exists(path: staged) }
     }
 
-    /// Takes the place of the old folder.
+    /// Replaces the old folder.
     /// - Returns: where the old folder is now; nil when there was none.
-    /// - Throws: ``FileError``; then nothing has changed, and ``discard()`` is due.
+    /// - Throws: ``FileError``; then nothing has changed, and the caller must call ``discard()``.
     public func install(keepingAs suffix: String) throws(FileError) -> String? {
         let kept = path + suffix
         guard FileIdentity.of(path) != nil else {
@@ -34,7 +34,7 @@ public struct FolderReplacement: Sendable {
             return kept
         }
         guard errno == EINVAL || errno == ENOSYS else { throw FileError(path, errno) }
-        // A file system that cannot exchange: for an instant there is no folder, and a crash in it leaves both others.
+        // Without atomic exchange there is no folder for an instant, and a crash then leaves both under other names.
         try rename(path, kept)
         do throws(FileError) {
             try rename(staged, path)
@@ -45,13 +45,13 @@ public struct FolderReplacement: Sendable {
         return kept
     }
 
-    /// Removes what was made ready: files only, as a store has no folders in it.
+    /// Removes the prepared folder and its files; a store has no subfolders.
     public func discard() {
         for name in ["data.mdb", "lock.mdb", "owner.lock"] {
             // SAFETY: the path is NUL-terminated for the length of the call; the folder is ours, made above.
             unsafe unlink(staged + "/" + name)
         }
-        // SAFETY: as above; a folder with anything else in it stays.
+        // SAFETY: as above; a folder with other contents remains.
         unsafe rmdir(staged)
     }
 

@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// A file that must not exist yet, written piece by piece; mode 0600.
+/// A file that must not exist yet, written in pieces; mode 0600.
 public final class NewFile: Sendable {
     private let path: String
     private let file: FileDescriptor
@@ -14,14 +14,14 @@ public final class NewFile: Sendable {
         self.file = file
     }
 
-    /// Adds bytes at the end.
+    /// Appends bytes.
     public func append(_ bytes: [UInt8]) throws(FileError) {
         // SAFETY: `bytes` is marked unsafe for types with padding; UInt8 has none.
         let code = unsafe FileDescriptor.writeAll(bytes.span.bytes, to: file.number)
         guard code == 0 else { throw FileError(path, code) }
     }
 
-    /// Forces it to the disk and closes it.
+    /// Syncs and closes the file.
     public func finish() throws(FileError) {
         guard fsync(file.number) == 0 else { throw FileError(path, errno) }
         let code = file.close()

@@ -1,17 +1,17 @@
 internal import Glibc
 
-/// Small files that hold secrets: read only when nobody else can, written so that a crash leaves the old or the new.
+/// Small files with secrets: read only if nobody else can read them, written so that a crash leaves the old or new content.
 public enum SecretFile {
-    /// Reads a whole file. A symlink is followed: systemd credentials and Kubernetes secrets are such.
+    /// Reads a whole file. Follows a symlink, because systemd credentials and Kubernetes secrets are symlinks.
     ///
-    /// - Throws: ``FileError/tooOpen(path:mode:)`` when the group may write or others may do anything,
+    /// - Throws: ``FileError/tooOpen(path:mode:)`` when the group has write access or others have any,
     ///   ``FileError/notRegular(path:)``, ``FileError/tooLong(path:bytesMax:)``, ``FileError/absent(path:)``.
     public static func read(path: String, bytesMax: Int) throws(FileError) -> [UInt8] {
-        // Without O_NONBLOCK, opening a FIFO would wait for somebody to write.
+        // Without O_NONBLOCK, opening a FIFO would wait for a writer.
         guard let file = FileDescriptor.open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY) else {
             throw FileError(path, errno)
         }
-        // Judged on the open file, not on the path: nobody can swap it in between.
+        // Checks the open file, not the path, so that nobody can swap it in between.
         guard let info = file.information else { throw FileError(path, errno) }
         guard info.st_mode & S_IFMT == S_IFREG else { throw .notRegular(path: path) }
         guard info.st_mode & 0o027 == 0 else { throw .tooOpen(path: path, mode: info.st_mode & 0o7777) }
@@ -28,17 +28,17 @@ public enum SecretFile {
                 guard errno == EINTR else { throw FileError(path, errno) }
                 continue
             }
-            // It may have grown since it was measured.
+            // It may have grown since it was checked.
             guard content.count + count <= bytesMax else { throw .tooLong(path: path, bytesMax: bytesMax) }
             content.append(contentsOf: buffer[..<count])
         }
     }
 
-    /// Writes a file that must not exist yet, and syncs it and its folder. It appears whole or not at all.
-    /// - Throws: ``FileError/exists(path:)``, or what the system reports; then no file is left.
+    /// Writes and syncs a file that must not exist yet, and its folder. It appears complete or not at all.
+    /// - Throws: ``FileError/exists(path:)``, or errors of the system; then no file remains.
     public static func writeNew(path: String, bytes: [UInt8], mode: UInt32 = 0o400) throws(FileError) {
         let temporary = try writeBeside(path, bytes, mode)
-        // A link, since a rename would take the place of a file that is there.
+        // A link, since a rename would replace an existing file.
         // SAFETY: both paths are NUL-terminated for the length of the call.
         let code = unsafe link(temporary, path) == 0 ? 0 : errno
         // SAFETY: as above; the file is ours, made above.
@@ -56,9 +56,9 @@ public enum SecretFile {
         return unsafe lstat(path, &info) == 0 && info.st_mode & S_IFMT == S_IFLNK
     }
 
-    /// Puts new content in the place of a file, or makes it: whoever reads finds the old or the new, never a part.
+    /// Replaces the content of a file, or creates it: readers find the old or the new content, never a part.
     ///
-    /// A symlink is replaced, not followed.
+    /// Replaces a symlink instead of following it.
     public static func replace(path: String, bytes: [UInt8], mode: UInt32 = 0o400) throws(FileError) {
         let temporary = try writeBeside(path, bytes, mode)
         // SAFETY: both paths are NUL-terminated for the length of the call.
@@ -73,7 +73,7 @@ public enum SecretFile {
         }
     }
 
-    /// Writes a file of a name of its own beside `path`, whole and synced.
+    /// Writes a complete, synced file with a unique name next to `path`.
     private static func writeBeside(_ path: String, _ bytes: [UInt8], _ mode: UInt32) throws(FileError) -> String {
         let temporary = path + ".new-\(getpid())-" + String(UInt64.random(in: .min ... .max), radix: 36)
         guard let file = FileDescriptor.open(temporary, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW, mode: mode) else {
@@ -88,7 +88,7 @@ public enum SecretFile {
         return temporary
     }
 
-    /// Fills, sets the mode whatever the umask, syncs and closes. 0 or an errno.
+    /// Fills, sets the mode regardless of the umask, syncs and closes. 0 or an errno.
     private static func fill(_ file: FileDescriptor, _ bytes: [UInt8], _ mode: UInt32) -> Int32 {
         // SAFETY: `bytes` is marked unsafe for types with padding; UInt8 has none.
         let code = unsafe FileDescriptor.writeAll(bytes.span.bytes, to: file.number)

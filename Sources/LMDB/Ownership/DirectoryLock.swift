@@ -2,13 +2,13 @@ internal import Glibc
 
 /// Why a store's folder cannot be owned.
 public enum DirectoryLockError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// Another process owns it; nil when it has not written its number yet.
+    /// Another process owns it; nil when it has not written its process id yet.
     case heldBy(pid: Int32?)
     /// A process in another PID namespace owns it.
     case foreignPIDNamespace
     /// Processes in another PID namespace follow it.
     case foreignFollowers
-    /// The folder belongs to this user, and we are another.
+    /// The folder belongs to this user, who is not the current one.
     case notOwner(uid: UInt32)
     case absent
     case system(Int32)
@@ -34,14 +34,14 @@ public enum DirectoryLockError: Error, Equatable, Sendable, CustomStringConverti
 
 /// The right of one process to write to a store: an exclusive flock on `owner.lock` in its folder.
 ///
-/// The kernel drops it when the process ends, however it ends. The file says who holds it: `pid` and the inode of
-/// the PID namespace. It is never removed, because a removed lock file lets two processes lock two files.
+/// The kernel drops it however the process ends. The file names the holder: `pid` and the inode of the PID namespace. It is
+/// never removed, because after a removal two processes could lock two different files.
 public final class DirectoryLock: Sendable {
     private let file: FileDescriptor
 
-    /// Takes the lock, or says who has it.
+    /// Takes the lock, or throws an error that names the holder.
     ///
-    /// A holder may be somebody who only looks (``requireSharedNamespace(directory:)``): so it tries for 100 ms.
+    /// A process that only checks (``requireSharedNamespace(directory:)``) may hold it briefly, so this tries for 100 ms.
     public init(directory: String) throws(DirectoryLockError) {
         guard let folder = FileIdentity.of(directory) else { throw .absent }
         guard folder.owner == geteuid() else { throw .notOwner(uid: folder.owner) }
@@ -52,12 +52,12 @@ public final class DirectoryLock: Sendable {
                 throw .system(errno)
             }
             if flock(file.number, LOCK_EX | LOCK_NB) == 0 {
-                // Somebody may have put another file in its place: then this lock keeps nobody out.
+                // Somebody may have replaced the file: then this lock excludes nobody.
                 guard let info = file.information, FileIdentity(info) == FileIdentity.of(path) else { continue }
                 do throws(DirectoryLockError) {
                     try Self.record(in: file)
                 } catch .system(ENOSPC), .system(EDQUOT) {
-                    // The lock holds without it; a refused process is only not told who has it.
+                    // The lock is valid without the record; refused processes just cannot name the holder.
                 }
                 self.file = file
                 return
@@ -71,13 +71,13 @@ public final class DirectoryLock: Sendable {
 
     deinit { release() }
 
-    /// Gives the lock up; later calls do nothing.
+    /// Releases the lock; later calls do nothing.
     public func release() { file.close() }
 
-    /// Refuses a store whose owner runs in another PID namespace: for those who open it for reading only and so take
-    /// no lock. LMDB would take that owner's readers for dead, and the owner ours.
+    /// Refuses a store whose owner runs in another PID namespace: for processes that open it read-only and so take no lock.
+    /// LMDB would take that owner's readers for dead, and the owner would take this process's readers for dead.
     public static func requireSharedNamespace(directory: String) throws(DirectoryLockError) {
-        // Without the file, or the right to open it, there is nothing to compare.
+        // Without the file, or permission to open it, there is nothing to compare.
         guard let file = FileDescriptor.open(path(directory), O_RDONLY | O_NOFOLLOW) else { return }
         if flock(file.number, LOCK_SH | LOCK_NB) == 0 { return }
         let error = refusal(OwnerRecord(readFrom: file))
@@ -92,9 +92,9 @@ public final class DirectoryLock: Sendable {
         return .heldBy(pid: owner.pid)
     }
 
-    /// Writes who holds a lock into its file, which was opened just now.
+    /// Writes the holder's record into a lock file that was just opened.
     ///
-    /// In place and always of one length: emptied first, a file may get no block again on a full disk.
+    /// In place and always of the same length: if the file were truncated first, a full disk might have no block for it.
     static func record(in file: FileDescriptor) throws(DirectoryLockError) {
         var text = Array(OwnerRecord(pid: getpid(), namespace: OwnerRecord.ownNamespace ?? 0).text.utf8)
         text += [UInt8](repeating: UInt8(ascii: "\n"), count: max(0, OwnerRecord.bytes - text.count))
@@ -110,10 +110,10 @@ struct OwnerRecord: Equatable {
     let pid: Int32
     let namespace: UInt64
 
-    /// The inode that names this process's PID namespace; nil without /proc.
+    /// The inode of this process's PID namespace; nil without /proc.
     static var ownNamespace: UInt64? { FileIdentity.of("/proc/self/ns/pid")?.inode }
 
-    /// Length of the file: the text, then line ends.
+    /// Length of the file: the text, padded with line ends.
     static let bytes = 64
 
     var text: String { "pid \(pid)\npid-namespace \(namespace)\n" }

@@ -2,11 +2,11 @@ internal import Glibc
 
 /// The right of a process to read a store that another one owns: a shared flock on `followers.lock` in its folder.
 ///
-/// LMDB tells living readers from dead ones by process id. An owner in another PID namespace would take ours for dead and
-/// use their pages again under their eyes; so owner and followers each refuse to begin while the other is foreign. Each
-/// takes its own lock first and looks at the other's then: if both begin at once, at least one of them sees it.
+/// LMDB recognises dead readers by process id. An owner in another PID namespace would take this process's readers for dead
+/// and reuse pages that they are reading. So owner and followers each refuse to start while the other is in another
+/// namespace. Each takes its own lock before it checks the other's: if both start at once, at least one sees the other.
 ///
-/// The file says in which namespace its holders are, as `owner.lock` does. It is never removed.
+/// The file names the namespace of its holders, as `owner.lock` does. It is never removed.
 public final class FollowerLock: Sendable {
     private let file: FileDescriptor
 
@@ -23,12 +23,12 @@ public final class FollowerLock: Sendable {
 
     deinit { file.close() }
 
-    /// For the owner, when it has its own lock: refuses while followers live in another PID namespace.
+    /// For the owner, after it has its own lock: refuses while there are followers in another PID namespace.
     public static func requireSharedNamespace(directory: String) throws(DirectoryLockError) {
         for _ in 0..<attempts {
-            // Without the file nobody has ever followed.
+            // Without the file there has never been a follower.
             guard let file = FileDescriptor.open(path(directory), O_RDONLY | O_NOFOLLOW) else { return }
-            // Nobody holds it: what it says is history. Closing gives the lock up.
+            // Nobody holds it, so its record is outdated. Closing releases the lock.
             if flock(file.number, LOCK_EX | LOCK_NB) == 0 { return }
             if let record = OwnerRecord(readFrom: file) {
                 if let own = OwnerRecord.ownNamespace, own != record.namespace { throw .foreignFollowers }
@@ -39,7 +39,7 @@ public final class FollowerLock: Sendable {
         throw .foreignFollowers
     }
 
-    /// Whether somebody follows the store now, or looks whether somebody does.
+    /// Whether somebody follows the store now, or checks whether somebody does.
     public static func isHeld(directory: String) -> Bool {
         guard let file = FileDescriptor.open(path(directory), O_RDONLY | O_NOFOLLOW) else { return false }
         return flock(file.number, LOCK_EX | LOCK_NB) != 0
@@ -56,16 +56,16 @@ public final class FollowerLock: Sendable {
             guard let file = FileDescriptor.open(path, O_RDWR | O_CREAT | O_NOFOLLOW, mode: 0o600) else {
                 throw .system(errno)
             }
-            // The first writes where it is; those who come later look.
+            // The first holder writes its namespace; later ones compare theirs.
             if flock(file.number, LOCK_EX | LOCK_NB) == 0 { try DirectoryLock.record(in: file) }
-            // Turning the one into the other is two steps: somebody may have come in between and written.
+            // Converting the lock takes two steps: another process may have come in between and written.
             if flock(file.number, LOCK_SH | LOCK_NB) == 0, let record = OwnerRecord(readFrom: file),
                 let info = file.information, FileIdentity(info) == FileIdentity.of(path)
             {
                 guard let own = OwnerRecord.ownNamespace, own != record.namespace else { return file }
                 isForeign = true
             }
-            // Whoever looks or begins holds it for an instant.
+            // A process that checks or starts holds it for an instant.
             usleep(pauseMicroseconds)
         }
         if isForeign { throw .foreignFollowers }

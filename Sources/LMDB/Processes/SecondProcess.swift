@@ -1,12 +1,12 @@
 internal import CMachine
 internal import Glibc
 
-/// This program, run again in a process of its own: for work that may end the process.
+/// Runs this program again in a second process, for work that may crash.
 ///
-/// On damaged pages LMDB asserts, or reads behind the end of its map. Neither can be caught, so whoever looks through a store
-/// that may be damaged does it where nothing else is lost.
+/// On damaged pages LMDB fails an assertion or reads beyond the end of its map. Neither can be caught, so a store that may
+/// be damaged is inspected in a process whose loss does no harm.
 public enum SecondProcess {
-    /// How the process ended, and what it has written by then.
+    /// How the process ended, and its output.
     public struct Outcome: Sendable {
         public enum End: Equatable, Sendable {
             case exited(Int32)
@@ -19,16 +19,16 @@ public enum SecondProcess {
         public let errors: [UInt8]
     }
 
-    /// Bytes of each of the two outputs that are kept.
+    /// Bytes kept of each of the two outputs.
     private static let outputBytesMax = 16 << 20
     private static let lookMilliseconds: Int32 = 50
 
-    /// Runs the program and waits for its end. It gets no input.
+    /// Runs the program without input and waits until it ends.
     /// - Parameters:
-    ///   - arguments: the name that it goes by, and what follows it.
+    ///   - arguments: the program name to show, then the arguments.
     ///   - environment: its whole environment.
-    ///   - isWanted: asked every now and then; false kills it.
-    /// - Throws: what the system reports when it does not start.
+    ///   - isWanted: polled regularly; false kills the process.
+    /// - Throws: the system's error when it does not start.
     @available(*, noasync)
     public static func run(
         _ arguments: [String], environment: [String: String], isWanted: () -> Bool = { true }
@@ -41,7 +41,7 @@ public enum SecondProcess {
         errorsEnd.close()
         let (written, complaints) = collect(output, errors, pid, isWanted)
         var status: Int32 = 0
-        // SAFETY: `status` is a local out-parameter; the child is this function's own.
+        // SAFETY: `status` is a local out-parameter; the child was started by this function.
         while unsafe waitpid(pid, &status, 0) == -1, errno == EINTR {}
         let end: Outcome.End = status & 0x7F == 0 ? .exited(status >> 8 & 0xFF) : .signalled(status & 0x7F)
         return Outcome(end: end, output: written, errors: complaints)

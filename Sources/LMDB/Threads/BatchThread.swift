@@ -1,26 +1,26 @@
 internal import CLMDB
 internal import Glibc
 
-/// One thread that works through a bounded queue in batches: the owner of all write transactions.
+/// One thread that processes a bounded queue in batches. It runs all write transactions.
 ///
-/// LMDB binds a write transaction to its thread and a durable commit costs the same for one change as for a
-/// thousand. So whoever wants something written hands it over, and this thread takes all that is queued at once.
-/// Nothing waits for room: a full queue is an answer, and the caller says "busy".
+/// LMDB binds a write transaction to its thread, and a durable commit costs the same for one change as for a thousand. So
+/// changes are queued, and this thread takes all that are waiting at once. Nobody blocks on a full queue: submission fails,
+/// and the caller reports "busy".
 ///
-/// Work for which nobody waits goes into the background: it is taken when nothing else is there, a little at a time, and
-/// otherwise once in a while, so that it goes on under any load.
+/// Work for which nobody waits is queued in the background. It is taken a little at a time when nothing else is waiting, and
+/// otherwise every few batches, so that it makes progress under any load.
 public final class BatchThread<Element: Sendable>: Sendable {
     private let queue: BatchQueue<Element>
 
     /// Starts the thread.
     ///
     /// - Parameters:
-    ///   - name: shown by ps and top; the first 15 bytes count.
-    ///   - capacity: elements that may wait.
-    ///   - batchMax: elements that `body` gets at most.
-    ///   - body: called on the thread with one element or more, in the order of their submission. What it leaves in
-    ///     the array is thrown away.
-    /// - Throws: ``LMDBError/system(_:)`` when the system gives no thread.
+    ///   - name: shown by ps and top; only the first 15 bytes are used.
+    ///   - capacity: most elements that can wait.
+    ///   - batchMax: most elements that `body` gets.
+    ///   - body: called on the thread with one or more elements, in order of submission. Elements left in the array are
+    ///     discarded.
+    /// - Throws: ``LMDBError/system(_:)`` when the system cannot start a thread.
     public init(
         name: String, capacity: Int, batchMax: Int, body: @escaping @Sendable (inout [Element]) -> Void
     ) throws(LMDBError) {
@@ -32,27 +32,27 @@ public final class BatchThread<Element: Sendable>: Sendable {
 
     deinit { queue.close() }
 
-    /// Queues an element. False when the queue is full or closed; then nothing will be done with it.
+    /// Queues an element. False when the queue is full or closed; then the element is not processed.
     public func submit(_ element: Element) -> Bool { queue.add(element, below: queue.capacity) }
 
-    /// Queues an element that all others overtake. False when a quarter of the queue is full of such, or when it is closed.
+    /// Queues an element that all others overtake. False when such elements fill a quarter of the capacity, or when closed.
     public func submitInBackground(_ element: Element) -> Bool { queue.addInBackground(element, below: .max) }
 
-    /// The same for work that may be dropped: only while less than a quarter of the whole queue is used.
+    /// The same for work that may be dropped: accepted only while less than a quarter of the whole queue is used.
     public func submitIfIdle(_ element: Element) -> Bool {
         queue.addInBackground(element, below: max(queue.capacity / 4, 1))
     }
 
-    /// Elements waiting now, those of the running batch not counted.
+    /// Elements waiting now, without those of the running batch.
     public var waiting: Int { queue.waiting }
 
-    /// Refuses new elements, waits until all that was accepted is done, and ends the thread.
+    /// Refuses new elements, waits until all accepted ones are processed, and ends the thread.
     ///
-    /// From inside `body` it only refuses; the thread ends when it has drained the queue.
+    /// When called from `body` it only refuses; the thread ends once the queue is empty.
     public func close() { queue.close() }
 }
 
-/// Elements in the order of their arrival. A ring, so that nothing is allocated after init.
+/// A FIFO ring buffer, so that nothing is allocated after init.
 private struct Ring<Element> {
     private var places: [Element?]
     private var head = 0
@@ -77,8 +77,8 @@ private struct Ring<Element> {
     }
 }
 
-/// The queue and its thread's state.
-// SAFETY: every stored variable is only touched under `lock`; the condition lies at a fixed address.
+/// The queue and the state of its thread.
+// SAFETY: every stored variable is accessed only under `lock`; the condition is at a fixed address.
 @safe private final class BatchQueue<Element: Sendable>: @unchecked Sendable {
     let capacity: Int
     private let batchMax: Int
@@ -86,16 +86,16 @@ private struct Ring<Element> {
     private let changed: UnsafeMutablePointer<pthread_cond_t>
     private var urgent: Ring<Element>
     private var background: Ring<Element>
-    /// Batches in succession that left the background waiting.
+    /// Successive batches for which the background had to wait.
     private var passedOver = 0
     private var isClosed = false
     private var isFinished = false
     private var thread = pthread_t()
     private var isJoined = false
 
-    /// Elements of the background in one batch: whatever comes meanwhile waits for them.
+    /// Background elements in one batch: foreground elements that arrive meanwhile wait for them.
     private static var backgroundMax: Int { 64 }
-    /// So many batches the background lets pass at most.
+    /// The most successive batches for which the background waits.
     private static var passedOverMax: Int { 8 }
 
     init(capacity: Int, batchMax: Int) {
@@ -103,13 +103,13 @@ private struct Ring<Element> {
         self.batchMax = batchMax
         urgent = Ring(capacity: capacity)
         background = Ring(capacity: max(capacity / 4, 1))
-        // SAFETY: freshly allocated and initialised once before anyone can see it.
+        // SAFETY: freshly allocated, and initialised before any other thread can see it.
         unsafe changed = .allocate(capacity: 1)
         unsafe pthread_cond_init(changed, nil)
     }
 
     deinit {
-        // SAFETY: nobody holds a reference any more, so nobody waits.
+        // SAFETY: no references remain, so no thread waits.
         unsafe pthread_cond_destroy(changed)
         unsafe changed.deallocate()
     }
@@ -120,7 +120,7 @@ private struct Ring<Element> {
 
     func start(name: String, _ body: @escaping @Sendable (inout [Element]) -> Void) -> Int32 {
         lock.withLock {
-            // The thread keeps the queue, not the owner: dropping the owner closes the queue.
+            // The thread retains the queue, not the owner: releasing the owner closes the queue.
             let code = startThread(&thread) { self.run(name, body) }
             if code != 0 { (isClosed, isFinished, isJoined) = (true, true, true) }
             return code
@@ -130,7 +130,7 @@ private struct Ring<Element> {
     func add(_ element: Element, below limit: Int) -> Bool {
         lock.withLock {
             guard !isClosed, count < limit, urgent.add(element) else { return false }
-            // Only the thread waits for elements, and only for the first of them.
+            // Only the queue's thread waits for elements, and only for the first one.
             if count == 1 { wake() }
             return true
         }
@@ -148,7 +148,7 @@ private struct Ring<Element> {
         let toJoin: pthread_t? = lock.withLock {
             isClosed = true
             wake()
-            // Its own end is nothing that the thread can wait for.
+            // The thread cannot wait for its own end.
             if pthread_equal(thread, pthread_self()) != 0 {
                 if !isJoined { pthread_detach(thread) }
                 isJoined = true
@@ -196,7 +196,7 @@ private struct Ring<Element> {
         unsafe pthread_cond_broadcast(changed)
     }
 
-    /// Gives the lock up until woken. The caller holds it.
+    /// Releases the lock until woken. The caller must hold it.
     private func sleep() {
         // SAFETY: both initialised in init; the caller holds the lock.
         unsafe pthread_cond_wait(changed, lock.mutex)

@@ -1,32 +1,32 @@
 internal import Glibc
 
-/// A mutex of the POSIX library, for state that threads share off the hot path.
+/// A POSIX mutex, for shared state off the hot path.
 ///
-/// Not `Synchronization.Mutex`, because ThreadSanitizer knows this one and because ``BatchThread`` waits on it.
+/// Used instead of `Synchronization.Mutex` because ThreadSanitizer supports it and ``BatchThread`` needs it for a condition.
 /// Error-checking: a thread that locks twice gets an error instead of a deadlock.
-// SAFETY: the mutex lies at a fixed address from init to deinit and is only touched by pthread calls, which any
-// thread may make.
+// SAFETY: the mutex is at a fixed address from init to deinit and is accessed only by pthread calls, which any thread may
+// make.
 @safe final class Lock: @unchecked Sendable {
     let mutex: UnsafeMutablePointer<pthread_mutex_t>
 
     init() {
-        // SAFETY: freshly allocated and initialised once before anyone can see it.
+        // SAFETY: freshly allocated, and initialised before any other thread can see it.
         unsafe mutex = .allocate(capacity: 1)
         var attributes = pthread_mutexattr_t()
         unsafe pthread_mutexattr_init(&attributes)
         unsafe pthread_mutexattr_settype(&attributes, Int32(PTHREAD_MUTEX_ERRORCHECK))
         unsafe pthread_mutex_init(mutex, &attributes)
-        // SAFETY: initialised above, used no more.
+        // SAFETY: initialised above, not used again.
         unsafe pthread_mutexattr_destroy(&attributes)
     }
 
     deinit {
-        // SAFETY: nobody holds a reference any more, so nobody holds or awaits the lock.
+        // SAFETY: no references remain, so no thread holds or awaits the lock.
         unsafe pthread_mutex_destroy(mutex)
         unsafe mutex.deallocate()
     }
 
-    /// Waits for the lock. False when this thread holds it already.
+    /// Waits for the lock. False when this thread already holds it.
     func lock() -> Bool {
         // SAFETY: initialised in init.
         unsafe pthread_mutex_lock(mutex) == 0

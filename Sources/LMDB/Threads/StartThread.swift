@@ -5,12 +5,12 @@ private final class Work: Sendable {
     init(_ run: @escaping @Sendable () -> Void) { self.run = run }
 }
 
-/// Starts a joinable thread. The number is an errno, 0 for success.
+/// Starts a joinable thread. Returns 0 or an errno.
 ///
-/// A free, nonisolated function on purpose: a closure written inside a main-actor context would inherit that
-/// isolation and trap on the new thread.
+/// Deliberately a free, nonisolated function: a closure written in a main-actor context would inherit that isolation and
+/// trap on the new thread.
 nonisolated func startThread(_ thread: inout pthread_t, _ run: @escaping @Sendable () -> Void) -> Int32 {
-    // SAFETY: balanced by takeRetainedValue in the thread, or by release below when there is none.
+    // SAFETY: balanced by takeRetainedValue in the thread, or by release below if it does not start.
     let work = unsafe Unmanaged.passRetained(Work(run))
     let code = unsafe pthread_create(
         &thread, nil,

@@ -1,10 +1,10 @@
 internal import CLMDB
 
-/// A position in a database, for the length of one scan.
+/// A position in a database, used for one scan.
 @safe struct Cursor: ~Copyable {
     private let handle: OpaquePointer
     private let core: TransactionCore
-    // SAFETY: inside the map; read only until the cursor moves or the transaction changes something.
+    // SAFETY: point into the map; read only until the cursor moves or the transaction changes something.
     private var keyValue = unsafe MDB_val()
     private var dataValue = unsafe MDB_val()
 
@@ -65,7 +65,7 @@ internal import CLMDB
         try move(direction == .forward ? MDB_NEXT : MDB_PREV)
     }
 
-    /// Deletes the current record. The next ``advance(_:)`` goes on beside the gap.
+    /// Deletes the current record. The next ``advance(_:)`` continues next to the gap.
     mutating func delete() throws(LMDBError) {
         // SAFETY: the cursor stands on a record; no bytes of the transaction are lent out.
         let code = unsafe mdb_cursor_del(handle, 0)

@@ -1,4 +1,4 @@
-/// What the keys of a database are.
+/// The type of a database's keys.
 @frozen public enum KeyShape: Equatable, Sendable {
     /// 1 to 511 bytes in the order of memcmp.
     case bytes
@@ -6,11 +6,11 @@
     case integer
 }
 
-/// A handle to a named database, good in every transaction of the environment that opened it.
+/// A handle to a named database, valid in every transaction of the environment that opened it.
 @frozen public struct Database: Equatable, Sendable {
     @usableFromInline let handle: UInt32
     public let keys: KeyShape
-    /// Which environment it belongs to: another one's number would name another table there.
+    /// The environment it belongs to: in another one, its number would mean another database.
     @usableFromInline let environment: UInt32
 
     init(handle: UInt32, keys: KeyShape, environment: UInt32) {

@@ -1,21 +1,21 @@
 public import CLMDB
 
-/// What a read and a write transaction can both do. The reads are in an extension.
+/// What read and write transactions have in common. The reads are in an extension.
 ///
-/// Bytes are lent, never given: a value lies in the map and is valid inside the closure only. Its alignment is 2, so
-/// load from it unaligned.
+/// Bytes are only borrowed: a value lies in the map and is valid only inside the closure. Its alignment is 2, so load from
+/// it unaligned.
 public protocol ReadableTransaction: ~Copyable {
-    /// For this module's own use.
+    /// For use inside this module only.
     var core: TransactionCore { get }
 }
 
-/// A snapshot of the store. Exists as a borrowed closure parameter only.
+/// A snapshot of the store. Exists only as a borrowed closure parameter.
 public struct ReadTransaction: ~Copyable, ReadableTransaction {
     public let core: TransactionCore
 
     @inlinable init(core: TransactionCore) { self.core = core }
 
-    /// The id of the newest commit that this snapshot holds.
+    /// The id of the newest commit in this snapshot.
     @inlinable public var id: UInt64 {
         // SAFETY: the transaction is live while it is borrowed.
         unsafe UInt64(mdb_txn_id(core.handle))
@@ -23,10 +23,10 @@ public struct ReadTransaction: ~Copyable, ReadableTransaction {
 }
 
 extension ReadableTransaction where Self: ~Copyable {
-    /// Lends the value of an integer key to `body`; nil when there is none.
+    /// Calls `body` with the value of an integer key; nil when there is none.
     ///
-    /// The closure's outcome is a value: for one that throws another error than ``LMDBError`` there is the variant
-    /// below. A closure that contains `try` picks that one unless it says `throws(LMDBError)`.
+    /// For closures that throw errors other than ``LMDBError`` there is the variant below. A closure with `try` selects it
+    /// unless declared `throws(LMDBError)`.
     @inlinable
     public func get<Value: ~Copyable>(
         _ database: Database, key: UInt64, _ body: (RawSpan) throws(LMDBError) -> Value
@@ -50,7 +50,7 @@ extension ReadableTransaction where Self: ~Copyable {
         return try unsafe body(bytes.bytes)
     }
 
-    /// Lends the value of a key of bytes to `body`; nil when there is none.
+    /// Calls `body` with the value of a key of bytes; nil when there is none.
     @inlinable
     public func get<Value: ~Copyable>(
         _ database: Database, key: RawSpan, _ body: (RawSpan) throws(LMDBError) -> Value
@@ -83,7 +83,7 @@ extension ReadableTransaction where Self: ~Copyable {
         unsafe try core.find(database, key) != nil
     }
 
-    /// How many keys the database holds. LMDB keeps the number; nothing is walked.
+    /// The number of keys in the database, which LMDB stores.
     public func count(_ database: Database) throws(LMDBError) -> Int {
         try core.require(database, database.keys)
         var statistics = MDB_stat()
@@ -92,15 +92,15 @@ extension ReadableTransaction where Self: ~Copyable {
         return Int(clamping: statistics.ms_entries)
     }
 
-    /// Bytes of the pages that hold data as this transaction sees it: what a compacted copy would take.
+    /// Bytes of the pages that hold data as seen by this transaction: the size of a compacted copy.
     ///
-    /// Costs some instructions for each database, since LMDB keeps the page counts of each tree. All other pages of the map
+    /// Costs some instructions for each database, since LMDB stores the page counts of each tree. All other pages of the map
     /// are free, or become free once no reader needs their old content.
     /// - Parameter databases: all named databases of the environment.
     public func occupiedBytes(_ databases: [Database]) throws(LMDBError) -> Int {
         var pages = Self.metaPages
         var pageBytes = 0
-        // The free list and the table of names, LMDB's databases 0 and 1, take pages as well.
+        // The free list and the table of names, LMDB's databases 0 and 1, use pages as well.
         for handle in [0, 1] + databases.map(\.handle) {
             var statistics = MDB_stat()
             // SAFETY: the transaction is live while it is borrowed; `statistics` is a local out-parameter.

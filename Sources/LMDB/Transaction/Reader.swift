@@ -4,10 +4,10 @@ public import Synchronization
 /// A read transaction that is kept between uses: one for each event loop.
 ///
 /// A read takes a snapshot and runs the closure: no system call, no lock, no allocation. The snapshot is kept for the next
-/// read, which uses it again if nothing was committed since; so LMDB need not look its databases up anew. A write
-/// transaction of this process lets go of what is kept before it begins, so that an idle reader pins no page that a writer
-/// could use. Where another process writes, that is, in an environment without the right to, nothing is kept.
-/// Two threads that use one reader at once get ``LMDBError/readerInUse``, not a race.
+/// read, which reuses it if nothing was committed since, so that LMDB need not look up its databases again. A write
+/// transaction of this process releases kept snapshots before it begins, so that an idle reader pins no page that a writer
+/// could use. In a read-only environment, where another process writes, nothing is kept. If two threads use one reader at
+/// once, one gets ``LMDBError/readerInUse``; there is no race.
 public final class Reader: Sendable {
     public let environment: Environment
     @usableFromInline let slot: ReaderSlot
@@ -24,9 +24,9 @@ public final class Reader: Sendable {
 
     deinit { environment.retire(slot) }
 
-    /// Runs `body` on a fresh snapshot, which holds every commit that returned before this call.
+    /// Runs `body` on a fresh snapshot, which has every commit that returned before this call.
     ///
-    /// A closure that contains `try` picks the untyped variant below unless it says `throws(LMDBError)`.
+    /// A closure with `try` selects the untyped variant below unless it is declared `throws(LMDBError)`.
     @available(*, noasync) @inlinable
     public func read<Value: ~Copyable>(
         _ body: (borrowing ReadTransaction) throws(LMDBError) -> Value
@@ -44,12 +44,12 @@ public final class Reader: Sendable {
     }
 
     @inlinable var transaction: ReadTransaction {
-        // SAFETY: the slot is claimed, so the transaction is live until `end`; it exists as a borrowed parameter only.
+        // SAFETY: the slot is claimed, so the transaction is live until `end`; it exists only as a borrowed parameter.
         unsafe ReadTransaction(core: TransactionCore(handle: slot.handle, ledger: nil, environment: number))
     }
 
     @inlinable func begin() throws(LMDBError) {
-        // Acquire: pairs with the release in `end`; the last user's writes to the transaction come before ours.
+        // Acquire: pairs with the release in `end`; the last user's writes to the transaction happen before ours.
         let (claimed, found) = slot.state.compareExchange(
             expected: ReaderSlot.State.kept.rawValue, desired: ReaderSlot.State.reading.rawValue,
             successOrdering: .acquiring, failureOrdering: .relaxed)
@@ -72,38 +72,38 @@ public final class Reader: Sendable {
         // The closure has returned, and no span outlives it.
         if !keeps { slot.reset() }
         let state = keeps ? ReaderSlot.State.kept : .idle
-        // Release: the next user, of whatever thread, sees the transaction as this one left it.
+        // Release: the next user, on any thread, sees the transaction as this one left it.
         slot.state.store(state.rawValue, ordering: .releasing)
     }
 }
 
-/// The part of a reader that the environment holds too, so that it can block or end all readers.
+/// The part of a reader that the environment shares, so that it can block or end all readers.
 // SAFETY: `handle` is used only by whoever has moved `state` from idle to another value, and freed once, by the
 // environment, under its gate.
 @safe @usableFromInline final class ReaderSlot: @unchecked Sendable {
     @usableFromInline enum State: UInt8 {
         case idle, reading
-        /// Nobody reads, and the last snapshot is still there.
+        /// Nobody reads, and the last snapshot is kept.
         case kept
         /// The map is being resized: wait.
         case blocked
-        /// The environment is closed: for good.
+        /// The environment is closed, permanently.
         case closed
     }
 
     @usableFromInline let handle: OpaquePointer
     @usableFromInline let state = Atomic<UInt8>(State.idle.rawValue)
 
-    // SAFETY: stored only; the caller gives the transaction away.
+    // SAFETY: stored only; the caller gives up the transaction.
     init(handle: OpaquePointer) { unsafe self.handle = handle }
 
-    /// Lets go of the snapshot.
+    /// Releases the snapshot.
     @usableFromInline func reset() {
-        // SAFETY: whoever calls has claimed the slot, and the transaction has a snapshot.
+        // SAFETY: the caller has claimed the slot, and the transaction has a snapshot.
         unsafe mdb_txn_reset(handle)
     }
 
-    /// Claims a slot that was not found kept, without a snapshot: idle at best, else in use, closed, or being resized.
+    /// Claims a slot, without a snapshot. Throws if it is in use or closed; waits while the map is resized.
     @usableFromInline func claimSlowly(_ environment: Environment, found: UInt8) throws(LMDBError) {
         var found = found
         while true {
@@ -121,7 +121,7 @@ public final class Reader: Sendable {
                 found = now
                 continue
             case .reading: throw .readerInUse
-            // The resize holds the gate to its end.
+            // The resize holds the gate until it ends.
             case .blocked: environment.gate.withLock {}
             case .closed, nil: throw .closed
             }
@@ -129,7 +129,7 @@ public final class Reader: Sendable {
         }
     }
 
-    /// Lets go of the snapshot if it is kept and nobody reads.
+    /// Releases the snapshot if it is kept and nobody reads.
     func letGo() {
         if claim(from: .kept, to: .blocked) {
             reset()
@@ -145,7 +145,7 @@ public final class Reader: Sendable {
         ).exchanged
     }
 
-    /// Moves all slots in which nobody reads to `state`, without snapshots, or none.
+    /// Moves all slots to `state`, without snapshots; none if any of them is reading.
     static func claim(_ slots: [ReaderSlot], _ state: State) -> Bool {
         for (index, slot) in slots.enumerated() {
             slot.letGo()
@@ -158,13 +158,13 @@ public final class Reader: Sendable {
     }
 
     static func release(_ slots: [ReaderSlot]) {
-        // Release: a reader that goes on sees the new map.
+        // Release: a reader that continues sees the new map.
         for slot in slots { slot.state.store(State.idle.rawValue, ordering: .releasing) }
     }
 
-    /// Frees the transaction and its place in LMDB's reader table.
+    /// Frees the transaction and its slot in LMDB's reader table.
     func free() {
-        // SAFETY: called once, by the environment, when nobody reads: at close, or when the reader itself is gone.
+        // SAFETY: called once, by the environment, when nobody reads: at close, or when the reader itself is destroyed.
         unsafe CLMDB.mdb_txn_abort(handle)
     }
 }

@@ -1,10 +1,10 @@
-/// Which way a scan goes.
+/// The direction of a scan.
 public enum ScanDirection: Sendable { case forward, backward }
 
-/// What the closure of a scan wants next.
+/// What a scan does after a record.
 public enum ScanStep: Sendable { case next, stop }
 
-/// What the closure of a deleting scan wants done with the record that it was shown.
+/// What a deleting scan does with the current record.
 public enum DeletingStep: Sendable {
     case keep, delete
     /// Keeps this record and ends.
@@ -14,10 +14,10 @@ public enum DeletingStep: Sendable {
 }
 
 extension ReadableTransaction where Self: ~Copyable {
-    /// Shows `body` the records of an integer database in order.
+    /// Calls `body` with the records of an integer database in order.
     ///
-    /// - Parameter start: begins at this key, or at the nearest one in the direction of the scan; nil begins at the end.
-    ///   `from: nil` written out means the variant for keys of bytes.
+    /// - Parameter start: the key to begin at, or the nearest one in the direction of the scan; nil begins at the end. An
+    ///   explicit `from: nil` selects the variant for keys of bytes.
     @_disfavoredOverload
     public func scan(
         _ database: Database, from start: UInt64? = nil, direction: ScanDirection = .forward,
@@ -29,13 +29,13 @@ extension ReadableTransaction where Self: ~Copyable {
         defer { core.endView() }
         var found = try cursor.start(direction, atInteger: start)
         while found {
-            // SAFETY: no move before the closure has returned, and the open view refuses changes.
+            // SAFETY: the cursor does not move before the closure has returned, and the open view refuses changes.
             guard unsafe try body(cursor.integerKey, cursor.value.bytes) == .next else { return }
             found = try cursor.advance(direction)
         }
     }
 
-    /// Shows `body` the records of a database with keys of bytes in order; as above.
+    /// The same for a database with keys of bytes.
     public func scan(
         _ database: Database, from start: RawSpan?, direction: ScanDirection = .forward,
         _ body: (RawSpan, RawSpan) throws -> ScanStep
@@ -66,7 +66,7 @@ extension ReadableTransaction where Self: ~Copyable {
 }
 
 extension WriteTransaction {
-    /// Shows `body` the records of an integer database in order and deletes those it says.
+    /// Calls `body` with the records of an integer database in order and deletes those for which it says so.
     /// - Returns: how many were deleted.
     @discardableResult @_disfavoredOverload
     public func scanDeleting(
@@ -79,7 +79,7 @@ extension WriteTransaction {
         var found = try cursor.start(direction, atInteger: start)
         var deleted = 0
         while found {
-            // SAFETY: no move before the closure has returned, and the open view refuses changes.
+            // SAFETY: the cursor does not move before the closure has returned, and the open view refuses changes.
             let step = try lending { unsafe try body(cursor.integerKey, cursor.value.bytes) }
             if step == .delete || step == .deleteAndStop {
                 try cursor.delete()
@@ -91,7 +91,7 @@ extension WriteTransaction {
         return deleted
     }
 
-    /// Shows `body` the records of a database with keys of bytes in order and deletes those it says.
+    /// The same for a database with keys of bytes.
     /// - Returns: how many were deleted.
     @discardableResult
     public func scanDeleting(

@@ -1,10 +1,10 @@
 public import CLMDB
 
-/// What a write transaction remembers while it runs. Lives on the stack of ``Environment/write(_:)``.
+/// The state of a running write transaction. Lives on the stack of ``Environment/write(_:)``.
 @usableFromInline struct WriteLedger {
     /// Whether anything was written.
     @usableFromInline var changed = false
-    /// Closures that hold bytes of this transaction right now.
+    /// Closures that now borrow bytes of this transaction.
     @usableFromInline var views = 0
     /// The first failure after which LMDB cannot commit.
     @usableFromInline var failure: LMDBError?
@@ -12,9 +12,9 @@ public import CLMDB
     @usableFromInline init() {}
 }
 
-/// What read and write transactions have in common. Of no use outside this module: it has no public members.
-// SAFETY: values are made for the length of a closure that borrows the transaction, and every member that
-// dereferences a pointer is internal to this module and called on behalf of such a borrow.
+/// What read and write transactions have in common. It has no public members, so it is useless outside this module.
+// SAFETY: values are created for a closure that borrows the transaction, and every member that dereferences a pointer is
+// internal to this module and called during such a borrow.
 @safe @frozen public struct TransactionCore {
     @usableFromInline let handle: OpaquePointer
     /// Nil in a read transaction.
@@ -22,19 +22,19 @@ public import CLMDB
     @usableFromInline let environment: UInt32
 
     @inlinable init(handle: OpaquePointer, ledger: UnsafeMutablePointer<WriteLedger>?, environment: UInt32) {
-        // SAFETY: stored only; the caller promises that both outlive the borrow they are made for.
+        // SAFETY: stored only; the caller guarantees that both outlive the borrow for which they are created.
         unsafe self.handle = handle
         unsafe self.ledger = ledger
         self.environment = environment
     }
 
-    /// - Throws: when the database is another environment's or its keys have another shape.
+    /// - Throws: when the database belongs to another environment or has another key shape.
     @inlinable func require(_ database: Database, _ keys: KeyShape) throws(LMDBError) {
         guard database.environment == environment else { throw .badDatabase }
         guard database.keys == keys else { throw .incompatible }
     }
 
-    /// LMDB may move or free the bytes of a write transaction at its next change: so none while any are lent out.
+    /// A change may move or free bytes of a write transaction, so none is allowed while any are lent.
     func requireNoView() throws(LMDBError) {
         // SAFETY: the ledger outlives the transaction.
         if let ledger = unsafe ledger, unsafe ledger.pointee.views > 0 { throw .viewOpen }
@@ -55,7 +55,7 @@ public import CLMDB
         if let ledger = unsafe ledger { unsafe ledger.pointee.changed = true }
     }
 
-    /// Remembers a failure that LMDB does not commit after, so that the transaction ends with it by name.
+    /// Records a failure after which LMDB does not commit, so that the transaction fails with this error.
     func noteFailure(_ error: LMDBError) {
         switch error {
         case .keyExists, .notFound, .badValueSize: return
@@ -99,7 +99,7 @@ public import CLMDB
     }
 }
 
-/// LMDB answers a key of no bytes or of more than 511 with one vague error, and does so late; here it is by name.
+/// LMDB reports an empty key and one of more than 511 bytes with the same vague error, and late; this names each case.
 @usableFromInline enum KeyLength {
     @inlinable static func require(_ key: RawSpan) throws(LMDBError) {
         guard key.byteCount > 0 else { throw .emptyKey }

@@ -1,12 +1,12 @@
 internal import CLMDB
 
-/// The one transaction that may change the store. Exists as a borrowed closure parameter only, on one thread.
+/// The only transaction that may change the store. Exists only as a borrowed closure parameter, on one thread.
 public struct WriteTransaction: ~Copyable, ReadableTransaction {
     public let core: TransactionCore
 
     init(core: TransactionCore) { self.core = core }
 
-    /// The id that this transaction's commit will carry, if it changes anything.
+    /// The id that this transaction's commit will have, if it changes anything.
     public var id: UInt64 {
         // SAFETY: the transaction is live while it is borrowed.
         unsafe UInt64(mdb_txn_id(core.handle))
@@ -15,8 +15,8 @@ public struct WriteTransaction: ~Copyable, ReadableTransaction {
     /// Writes a value.
     ///
     /// - Parameters:
-    ///   - overwrite: whether a key that exists gets the new value.
-    ///   - append: the key is above all others; faster, and fills pages fully.
+    ///   - overwrite: whether an existing key gets the new value.
+    ///   - append: the key must be above all others; faster, and fills pages completely.
     /// - Returns: false when the key exists and `overwrite` is false; then nothing has changed.
     /// - Throws: ``LMDBError/mapFull`` and others, after which the transaction cannot commit;
     ///   ``LMDBError/keyExists`` when an appended key is not above the last; ``LMDBError/viewOpen``.
@@ -33,7 +33,7 @@ public struct WriteTransaction: ~Copyable, ReadableTransaction {
         return try outcome(code, overwrite, append)
     }
 
-    /// Writes a value under a key of 1 to 511 bytes; as above.
+    /// Writes a value under a key of 1 to 511 bytes; otherwise as above.
     @discardableResult
     public func put(
         _ database: Database, key: RawSpan, value: RawSpan, overwrite: Bool = true, append: Bool = false
@@ -47,7 +47,7 @@ public struct WriteTransaction: ~Copyable, ReadableTransaction {
         return try outcome(code, overwrite, append)
     }
 
-    /// Deletes a key. Needs pages too: a full map can refuse it.
+    /// Deletes a key. This needs pages too, so a full map can refuse it.
     /// - Returns: false when there is no such key; then nothing has changed.
     @discardableResult
     public func delete(_ database: Database, key: UInt64) throws(LMDBError) -> Bool {

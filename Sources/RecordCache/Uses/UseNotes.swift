@@ -1,31 +1,31 @@
 public import CredentialModel
 import Synchronization
 
-// Which credentials one thread has accepted lately, for the "last used" of administration.
+// Which credentials one thread has accepted lately: the source of "last used" in administration.
 //
-// A hit must not write where others read. So there is a bit for each slot, in the directory, whose line a look-up has asked for
-// anyway: it is set when it has been told that the slot's record was used, and all are cleared every half a minute. The first
-// hit after that finds the bit clear, tells the collector by a ring of (id, time), and sets it; further hits find it set, for one
-// load that waits for nothing. (A bit of each thread's own, elsewhere in memory, costs a hit of 100,000 keys a third more.)
+// A hit must not write to memory that others read. So the directory, whose line a look-up has loaded anyway, has one bit for
+// each slot: a use of the slot's record was reported in this interval. All bits are cleared every 30 seconds. The first hit
+// after that finds the bit clear, sends (id, time) to the collector through a ring, and sets the bit. Further hits find it
+// set, at the cost of one load that does not wait for memory. (A separate bit for each thread elsewhere in memory makes a
+// hit among 100,000 keys a third slower.)
 //
-// Why no use is missed for longer than an interval when a slot changes its record: whoever fills a slot tells of the new record in
-// any case, since its secret was just found right. So if a bit was set for the record before, the new one was told of in the
-// same interval, by the filler.
+// Why no use is missed for longer than an interval when a slot gets another record: whoever fills a slot always reports a
+// use of the new record, because its secret has just matched. So if the bit was set for the previous record, the filler
+// reported the new one in the same interval.
 //
-// The ring has one producer, the verifier, and one consumer, the collector. When it is full the bit stays clear: the next hit
-// tries again.
+// The ring has one producer, the verifier, and one consumer, the collector. When it is full, the next hit tries again.
 
-/// What one verifier has to tell of uses.
+/// The uses that one verifier reports.
 public final class UseNotes: Sendable {
-    /// How exact the time of a last use is, in seconds.
+    /// Resolution of the time of last use, in seconds.
     public static let intervalSeconds: Int64 = 30
-    /// Uses that wait for the collector, at most. A power of two.
+    /// Most uses that can wait for the collector. A power of two.
     static let ringCapacity = 1 << 16
 
     private let ring: AtomicWords
-    /// Entries ever written; only the verifier counts it up.
+    /// Entries ever written; only the verifier increments it.
     private let written = Atomic<UInt64>(0)
-    /// Entries ever taken; only the collector counts it up.
+    /// Entries ever taken; only the collector increments it.
     private let taken = Atomic<UInt64>(0)
 
     /// Nil when the system does not give the memory.
@@ -34,12 +34,12 @@ public final class UseNotes: Sendable {
         self.ring = ring
     }
 
-    /// Tells that a record was accepted. By the verifier's thread only.
+    /// Reports that a record was accepted. Only on the verifier's thread.
     /// - Returns: false when there is no room.
     @discardableResult
     public func tell(_ id: CredentialID, _ now: UnixSeconds) -> Bool {
         let number = written.load(ordering: .relaxed)
-        // Acquire: the collector has read the entry that is overwritten below.
+        // Acquire: the collector has finished reading the entry that is overwritten below.
         guard number &- taken.load(ordering: .acquiring) < UInt64(Self.ringCapacity) else { return false }
         let place = Int(truncatingIfNeeded: number) & (Self.ringCapacity - 1)
         ring.release(place * 2, id.rawValue)
@@ -49,9 +49,9 @@ public final class UseNotes: Sendable {
         return true
     }
 
-    /// Takes what was noted since the last call. By one thread at a time.
+    /// Takes what was reported since the last call. One thread at a time.
     public func collect(_ each: (CredentialID, UnixSeconds) -> Void) {
-        // Acquire: the words of all entries up to this number.
+        // Acquire: makes the words of all entries up to this number visible.
         let end = written.load(ordering: .acquiring)
         var number = taken.load(ordering: .relaxed)
         while number != end {
@@ -60,7 +60,7 @@ public final class UseNotes: Sendable {
             each(CredentialID(rawValue: ring.load(place * 2)), UnixSeconds(time))
             number &+= 1
         }
-        // Release: the entries may be overwritten only now.
+        // Release: the entries may be overwritten only after they were read.
         taken.store(number, ordering: .releasing)
     }
 }
@@ -77,13 +77,13 @@ public struct RecordSlot: Sendable {
 }
 
 extension RecordCache {
-    /// Whether it was told in this interval that the record in a slot was used.
+    /// Whether a use of the slot's record was reported in this interval.
     @inline(__always)
     public func hasToldUse(_ slot: RecordSlot) -> Bool { sets.hasToldUse(slot) }
 
-    /// From now on it has.
+    /// Marks a use of the slot's record as reported in this interval.
     public func noteToldUse(_ slot: RecordSlot) { sets.noteToldUse(slot) }
 
-    /// Begins a new interval: the next hit of each slot is told. Some milliseconds for the largest cache.
+    /// Begins a new interval: the next hit of each slot is reported. Takes some milliseconds for the largest cache.
     public func beginUseInterval() { sets.beginUseInterval() }
 }
