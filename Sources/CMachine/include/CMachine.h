@@ -191,6 +191,10 @@ static inline int cs_populate(void *memory, uint64_t bytes) {
     return madvise(memory, bytes, MADV_POPULATE_WRITE);
 }
 
+/// Has the allocator take memory for blocks of at least so many bytes from the system, and give it back with the block. Where it
+/// does not, free memory stays with the process for as long as anything behind it is in use.
+static inline void cs_map_blocks_from(int bytes) { mallopt(M_MMAP_THRESHOLD, bytes); }
+
 /// Has the allocator give free memory back to the system; else it keeps what lies between blocks in use. Some milliseconds.
 static inline void cs_return_free_memory(void) { malloc_trim(0); }
 

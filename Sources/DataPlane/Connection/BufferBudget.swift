@@ -14,8 +14,8 @@ import Synchronization
 //
 // Counted are capacities, not lengths: they are what the allocator has handed out, and something on top. The buffer that
 // SwiftNIO keeps with each channel for reading is not counted: it is small and every connection has one, see
-// ``ReadingBuffers``. What was given up is free memory of this process, but the allocator gives it back to the system only
-// when it is told to.
+// ``ReadingBuffers``. What was given up is free memory of this process; the allocator gives small blocks back to the system
+// only when it is told to (`DataPlaneServer`), and large ones at once (`Daemon`).
 
 /// The bytes that all connections together may hold in buffers: unfinished heads and bodies, messages of gRPC, answers that
 /// clients do not take.
@@ -35,8 +35,8 @@ final class BufferBudget: Sendable {
         shareBytes = bytesMax / max(loops, 1)
     }
 
-    /// What buffers of so many bytes take of the process. An eighth more, by measurement (deploy/proofs/floods --memory): what the
-    /// allocator cannot use between them, and what has been given up but not given back yet.
+    /// What buffers of so many bytes take of the process. An eighth more, by measurement (deploy/proofs/floods --memory): what
+    /// the allocator cannot use between them, and what has been given up but not given back yet.
     static func occupied(by bytes: Int) -> Int { bytes + bytes >> 3 }
 
     /// Bytes held now.
