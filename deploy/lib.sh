@@ -36,6 +36,32 @@ need_swift() {
     command -v swift >/dev/null || { echo "Swift 6.3 or later is needed: https://www.swift.org/install/linux" >&2; exit 2; }
 }
 
+# release_build PRODUCT: builds a release of it and prints its path. BUILD_FLAGS: CI and deploy/release build with more flags,
+# and others would build everything anew.
+release_build() {
+    need_swift
+    # shellcheck disable=SC2086
+    swift build -c release --product "$1" --package-path "$here" --scratch-path "$here/.build-release" ${BUILD_FLAGS:-} \
+        </dev/null >&2 && echo "$here/.build-release/release/$1"
+}
+
+# release_program [PROGRAM]: prints the path of a countersign: of PROGRAM, or, without one or with an option in its place, of a
+# release that it builds.
+release_program() {
+    case ${1:-} in
+    '' | -*) release_build countersign ;;
+    *) realpath "$1" ;;
+    esac
+}
+
+# python_with NAME REQUIREMENT...: prints the path of a Python that has these packages, in the folder .build-NAME.
+python_with() {
+    local venv=$here/.build-$1
+    shift
+    [ -x "$venv/bin/python" ] || python3 -m venv "$venv" >&2
+    "$venv/bin/pip" -q install "$@" >&2 && echo "$venv/bin/python"
+}
+
 # proof_build PRODUCT: builds the debug binary, which is that of the tests too, and prints its path. In it, and in no release,
 # the environment variable PROOF_BREAKS takes a guarantee away (Sources/CMachine/ProofSwitches.c).
 proof_build() {

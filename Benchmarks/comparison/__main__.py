@@ -10,6 +10,8 @@ from datetime import datetime, timezone
 from pathlib import Path
 from types import FrameType
 
+from harness.checks import Unproven
+
 from . import accepted
 from . import arguments as command_line
 from .arguments import Arguments
@@ -43,7 +45,7 @@ def main() -> int:
         signal.signal(number, interrupt)
     try:
         return compare(arguments)
-    except Failed as reason:
+    except Unproven as reason:
         print(f"compare: {reason}\ncompare: nothing was written", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:

@@ -3,14 +3,15 @@
 import json
 import socket
 import ssl
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from harness.connection import Closed, Connection, connected
+
 from .failure import Failed
 
-PATIENCE_SECONDS = 20
+HEAD_END = b"\r\n\r\n"
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,9 @@ class Target:
 
     def connect(self) -> socket.socket:
         if self.url.startswith("unix:"):
-            plain = socket.socket(socket.AF_UNIX)
-            plain.settimeout(PATIENCE_SECONDS)
-            plain.connect(self.url.removeprefix("unix:"))
-            return plain
+            return connected(self.url.removeprefix("unix:"))
         parts = urlsplit(self.url)
-        plain = socket.create_connection((parts.hostname or "", parts.port or 0), PATIENCE_SECONDS)
+        plain = connected(parts.port or 0)
         if parts.scheme != "https":
             return plain
         return ssl.create_default_context(cafile=self.trust).wrap_socket(plain, server_hostname=parts.hostname)
@@ -76,26 +74,22 @@ class Answer:
 
 def ask(target: Target, request: Request) -> Answer:
     """Sends one request on a connection that stays open, as under load, and reads its answer."""
-    with target.connect() as connection:
-        connection.sendall(request.text())
-        stream = connection.makefile("rb")
-        head = _head(stream.readline, target)
+    with Connection(target.connect()) as connection:
+        return ask_on(connection, request.text(), target)
+
+
+def ask_on(connection: Connection, request: bytes, target: Target) -> Answer:
+    """Raises Failed when there is no whole answer."""
+    connection.socket.sendall(request)
+    try:
+        head = connection.until(HEAD_END) + HEAD_END
         status, headers = parse_head(head)
         length = next((int(value) for name, value in headers if name.lower() == "content-length"), None)
         if length is None:
             raise Failed(f"{target.url} answered without a length")
-        body = stream.read(length)
-    return Answer(status, headers, body, len(head) + len(body))
-
-
-def _head(read_line: Callable[[], bytes], target: Target) -> bytes:
-    head = b""
-    while not head.endswith(b"\r\n\r\n"):
-        line = read_line()
-        if not line:
-            raise Failed(f"{target.url} closed the connection")
-        head += line
-    return head
+        return Answer(status, headers, connection.exactly(length), len(head) + length)
+    except Closed as closed:
+        raise Failed(f"{target.url} closed the connection") from closed
 
 
 def parse_head(head: bytes) -> tuple[int, list[tuple[str, str]]]:

@@ -12,21 +12,35 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def programs(arguments: Arguments, names: set[str]) -> Programs:
     """Builds what the subjects with these names need and the command line does not give."""
-    countersign = arguments.program or build("countersign", ROOT, ".build-release")
+    countersign = service(arguments.program)
     by_others = {
         "introspect-http", "verify-http", "check-grpc", "introspect-tls", "introspect-pipelined", "sidecar", "token-endpoint"}
     needs_load = names - by_others - {"in-process"}
-    load = arguments.load or (build("load", ROOT / "Benchmarks", ".build-load") if needs_load else None)
+    load = arguments.load or (build("load", ".build-load") if needs_load else None)
     path_ratios = arguments.path_ratios
     if path_ratios is None and "in-process" in names:
-        path_ratios = build("PathRatios", ROOT / "Benchmarks", ".build")
+        path_ratios = build("PathRatios", ".build")
     return Programs(countersign, load, path_ratios)
 
 
-def build(product: str, package: Path, scratch: str) -> Path:
-    """Builds a release of a product and returns where it lies."""
+def service(given: Path | None) -> Path:
+    """The Countersign that is given, or the release that deploy/lib.sh builds."""
+    if given:
+        return given
+    progress("== Building countersign")
+    done = subprocess.run(
+        ["bash", "-c", '. "$0" && release_program', ROOT / "deploy" / "lib.sh"], stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise Failed("countersign could not be built")
+    return Path(done.stdout.strip())
+
+
+def build(product: str, scratch: str) -> Path:
+    """Builds a product of this package, without the flags of the release, and returns where it lies."""
     progress(f"== Building {product}")
     command = ["swift", "build", "-c", "release", "--product", product, "--scratch-path", scratch]
+    package = ROOT / "Benchmarks"
     try:
         subprocess.run(command, cwd=package, stdin=subprocess.DEVNULL, stdout=2, check=True)
         shown = subprocess.run(

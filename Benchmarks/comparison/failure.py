@@ -1,7 +1,9 @@
 """What ends a run without results."""
 
+from harness.checks import Unproven
 
-class Failed(Exception):
+
+class Failed(Unproven):
     """A side did not do what it has to, so that its figures would mean nothing. Its text names no secret."""
 
 

@@ -1,95 +1,33 @@
-"""Starts processes on one processor and ends them by their id, whatever happens in between."""
+"""Servers on one processor, and the load on the other."""
 
-import ctypes
-import signal
-import socket
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+import resource
+from collections.abc import Sequence
 from pathlib import Path
 
-from .failure import Failed
+from harness.processes import Process, output_of
 
 SERVER_PROCESSOR = 0
 LOAD_PROCESSOR = 1
-END_SECONDS_MAX = 20
-PR_SET_PDEATHSIG = 1
-
-_libc = ctypes.CDLL(None)
 
 
-def _end_with_parent() -> None:
-    """In the child: when this program is killed, the kernel ends the child too."""
-    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-def pinned(processor: int, command: list[str]) -> list[str]:
+def pinned(processor: int, command: Sequence[object] = ()) -> list[object]:
     """The command on that processor. taskset replaces itself, so that the process id stays."""
-    return ["taskset", "-c", str(processor), *command]
+    return ["taskset", "-c", processor, *command]
 
 
-@contextmanager
-def server(command: list[str], log: Path, environment: dict[str, str] | None = None) -> Iterator[subprocess.Popen[bytes]]:
-    """Runs a server on its processor until the block ends. Its own session: Ctrl-C reaches this program alone."""
-    with open(log, "ab") as words:
-        process = subprocess.Popen(
-            pinned(SERVER_PROCESSOR, command), stdin=subprocess.DEVNULL, stdout=words, stderr=words,
-            env=environment, start_new_session=True, preexec_fn=_end_with_parent)
-    try:
-        yield process
-    finally:
-        end(process)
+def server(command: Sequence[object], log: Path) -> Process:
+    """Runs a server on its processor until the block of `with` ends."""
+    return Process(pinned(SERVER_PROCESSOR, command), log)
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
-    """SIGTERM, and SIGKILL when that is not enough."""
-    if process.poll() is not None:
-        return
-    process.terminate()
-    try:
-        process.wait(END_SECONDS_MAX)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+def put_load(command: Sequence[object], seconds_max: float) -> tuple[str, float]:
+    """What a load generator printed, and the processor time that it used."""
+    before = _children_seconds()
+    output = output_of(pinned(LOAD_PROCESSOR, command), seconds_max=seconds_max)
+    return output, _children_seconds() - before
 
 
-def children(pid: int) -> list[int]:
-    """The ids of a process's children."""
-    found = []
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = stat.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue  # It has ended meanwhile.
-        if int(fields[1]) == pid:
-            found.append(int(stat.parent.name))
-    return found
-
-
-def run(command: list[str], *, seconds_max: float, statuses: tuple[int, ...] = (0,), cwd: Path | None = None) -> str:
-    """Runs a command to its end and returns its standard output; it is killed when this program is interrupted.
-
-    Raises Failed with the command's last words when its exit status is none of the expected ones.
-    """
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds_max, cwd=cwd,
-            preexec_fn=_end_with_parent)
-    except subprocess.TimeoutExpired as slow:
-        raise Failed(f"{Path(command[0]).name} took more than {seconds_max:.0f} s") from slow
-    if done.returncode not in statuses:
-        words = "\n".join((done.stderr or done.stdout).strip().splitlines()[-8:])
-        raise Failed(f"{' '.join(command[:6])} ended with {done.returncode}:\n{words}")
-    return done.stdout
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on now, all different."""
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
+def _children_seconds() -> float:
+    """Processor time of children that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from comparison.arguments import program
 from comparison.bench import progress
-from comparison.builds import ROOT, build
-from comparison.failure import Failed
+from comparison.builds import ROOT, build, service
+from harness.checks import Unproven
 
 from . import http_counts, instructions, package_suite, table
 from .committed import FOLDER, last_release
@@ -50,7 +50,7 @@ def main() -> int:
         return self_test()
     try:
         return micro(arguments)
-    except Failed as reason:
+    except Unproven as reason:
         print(f"micro: {reason}", file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
@@ -86,8 +86,7 @@ def suite(arguments: Arguments, folder: Path) -> tuple[str, list[str]]:
 
 
 def counts(arguments: Arguments, folder: Path) -> tuple[str, list[str]]:
-    counted = build("CountedPaths", ROOT / "Benchmarks", ".build")
-    server = arguments.program or build("countersign", ROOT, ".build-release")
+    counted, server = build("CountedPaths", ".build"), service(arguments.program)
     progress("== Counting instructions")
     now = path_counts(counted, folder) | {http_counts.NAME: http_counts.http_count(server, folder)}
     committed = instructions.read(THRESHOLDS)

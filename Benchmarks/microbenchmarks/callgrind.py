@@ -8,15 +8,13 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from comparison.processes import run
-
-COPY_SECONDS_MAX = 60
+from harness.processes import output_of
 
 
 def without_debugging(program: Path, folder: Path) -> Path:
     """A copy that keeps the functions' names: valgrind 3.19 gives up on the DWARF that Swift writes."""
     copy = folder / program.name
-    run(["strip", "--strip-debug", "-o", str(copy), str(program)], seconds_max=COPY_SECONDS_MAX)
+    output_of(["strip", "--strip-debug", "-o", copy, program])
     return copy
 
 

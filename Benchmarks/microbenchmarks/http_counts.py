@@ -1,15 +1,16 @@
 """Instructions of an introspection over HTTP, on a connection that stays open: the whole server from socket to socket,
 without the kernel."""
 
-import subprocess
 from pathlib import Path
 
-from comparison.asking import Request, Target, parse_head
+from comparison.asking import Request, Target, ask_on
 from comparison.bench import Bench, Programs
 from comparison.failure import Failed
 from comparison.peers.countersign import countersign
-from comparison.processes import run
 from comparison.subjects.scene import Scene, active_answer
+from harness.checks import Unproven
+from harness.connection import Connection
+from harness.processes import output_of, run
 
 from . import callgrind
 from .counts import Count
@@ -46,7 +47,7 @@ def under_callgrind(program: Path, folder: Path, out: Path) -> Path:
     """A script that starts the program so."""
     library = folder / "sigsuspend.so"
     source = Path(__file__).with_name("sigsuspend.c")
-    run(["cc", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", str(library), str(source)], seconds_max=60)
+    output_of(["cc", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, source])
     copy = callgrind.without_debugging(program, folder)
     script = folder / "under-callgrind"
     words = callgrind.command(copy, out, "--separate-threads=yes")
@@ -58,27 +59,17 @@ def under_callgrind(program: Path, folder: Path, out: Path) -> Path:
 def ask_in_turn(target: Target, request: Request, count: int) -> None:
     """Each request is sent when the one before it has been answered, so that all take the same way."""
     text = request.text()
-    with target.connect() as connection, connection.makefile("rb") as stream:
+    with Connection(target.connect()) as connection:
         for _ in range(count):
-            connection.sendall(text)
-            head = b""
-            while not head.endswith(b"\r\n\r\n"):
-                line = stream.readline()
-                if not line:
-                    raise Failed("the connection was closed")
-                head += line
-            status, headers = parse_head(head)
-            length = next(int(value) for name, value in headers if name.lower() == "content-length")
-            if status != 200 or b'"active":true' not in stream.read(length):
-                raise Failed(f"an introspection was answered with {status} or not active")
+            answer = ask_on(connection, text, target)
+            if answer.status != 200 or b'"active":true' not in answer.body:
+                raise Failed(f"an introspection was answered with {answer.status} or not active")
 
 
 def control(pid: int, option: str) -> None:
     try:
-        done = subprocess.run(
-            ["callgrind_control", option, str(pid)], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=CONTROL_SECONDS_MAX)
-    except subprocess.TimeoutExpired as slow:
+        done = run(["callgrind_control", option, pid], seconds_max=CONTROL_SECONDS_MAX)
+    except Unproven as slow:
         raise Failed("callgrind does not answer: in a container it needs the capability SYS_PTRACE") from slow
     if done.returncode != 0 or "OK." not in done.stdout:
         raise Failed(f"callgrind_control {option}: {(done.stdout + done.stderr).strip()}")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from comparison.failure import Failed
-from comparison.processes import run
+from harness.processes import output_of
 
 from . import callgrind
 from .counts import Count
@@ -20,7 +20,7 @@ def path_counts(program: Path, folder: Path) -> dict[str, Count]:
     out = folder / "paths"
     options = (f"--toggle-collect={SECTION}", f"--dump-after={SECTION}")
     copy = callgrind.without_debugging(program, folder)
-    printed = run(callgrind.command(copy, out, *options), seconds_max=SECONDS_MAX, cwd=folder)
+    printed = output_of(callgrind.command(copy, out, *options), seconds_max=SECONDS_MAX, folder=folder)
     counts = {}
     for number, line in enumerate(printed.splitlines(), 1):
         name, runs = line.split()

@@ -3,104 +3,46 @@
 import argparse
 import json
 import re
-import socket
 import subprocess
-import tempfile
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
 from axe_core_python.selenium import Axe
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
 
-PATIENCE_SECONDS = 30
+from harness.browser import browser, wait_for
+from harness.checks import check, conclude
+from harness.connection import Connection
+from harness.processes import free_ports, run
+from harness.service import Service, make_certificate
+
 KEYS_OF_THE_CROWD = 350_000
+FILL_SECONDS_MAX = 300
 SECRET = re.compile(r"ii[kc]1_[0-9A-Za-z]{11}_[0-9A-Za-z]{49}")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+class Administered(Service):
+    """A service with the page, on loopback and over https for other machines."""
 
+    def __init__(self, program: Path) -> None:
+        super().__init__(program, listens=("--listen",))
+        control, remote = free_ports(2)
+        self.page, self.remote = f"http://127.0.0.1:{control}", f"https://localhost:{remote}"
+        self.certificate = make_certificate(self.folder / "certificate.pem", self.folder / "key.pem")
+        self.flags += [
+            "--control-listen", self.page + "?only=administration",
+            "--control-listen", f"https://127.0.0.1:{remote}?only=administration", "--admin-page",
+            "--tls-certificate", self.certificate.certificate, "--tls-key", self.certificate.key]
 
-def check(holds: bool, what: str) -> None:
-    if not holds:
-        raise SystemExit(f"administration: not so: {what}")
-    print(f"  {what}")
-
-
-class Service:
-    def __init__(self, program: Path, folder: Path) -> None:
-        self._program, self._store = program, folder / "store"
-        self.data, self.control = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
-        self.remote = f"https://localhost:{free_port()}"
-        self.log, self.certificate = folder / "log", folder / "certificate.pem"
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-             "-keyout", str(folder / "key.pem"), "-out", str(self.certificate), "-subj", "/CN=localhost", "-addext",
-             "subjectAltName=DNS:localhost,IP:127.0.0.1"], check=True, stderr=subprocess.DEVNULL)
-        (folder / "key.pem").chmod(0o400)
-        with open(self.log, "w") as log:
-            self._process = subprocess.Popen(
-                [str(program), "serve", "--store", str(self._store), "--listen", self.data, "--control-listen",
-                 self.control + "?only=administration", "--control-listen",
-                 self.remote.replace("localhost", "127.0.0.1") + "?only=administration", "--admin-page", "--tls-certificate",
-                 str(self.certificate), "--tls-key", str(folder / "key.pem")], stdin=subprocess.DEVNULL, stderr=log)
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while '"message":"ready"' not in self.log.read_text():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit("administration: the service did not become ready: " + self.log.read_text())
-            time.sleep(0.05)
-
-    def command(self, *words: str, given: str | None = None) -> list[dict]:
-        done = subprocess.run(
-            [str(self._program), *words, "--store", str(self._store), "--json"], stdout=subprocess.PIPE, text=True,
-            input=given, timeout=PATIENCE_SECONDS)
-        return [json.loads(line) for line in done.stdout.splitlines()]
-
-    def fill(self, count: int) -> None:
-        subprocess.run(
-            [str(self._program), "key", "create", "--owner", "crowd", "--count", str(count), "--json", "--store",
-             str(self._store)], stdout=subprocess.DEVNULL, check=True, timeout=10 * PATIENCE_SECONDS)
-
-    def remotely(self, key_file: Path, *words: str, trusts: Path | None = None) -> subprocess.CompletedProcess:
+    def remotely(self, key_file: Path, *words: str, trusts: Path | None = None) -> subprocess.CompletedProcess[str]:
         """The command line of another machine: over https, with a key from a file."""
-        trust = ["--control-ca", str(trusts)] if trusts else []
-        return subprocess.run(
-            [str(self._program), *words, "--control", self.remote, "--control-key-file", str(key_file), *trust, "--json"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_SECONDS)
+        trust = ["--control-ca", trusts] if trusts else []
+        return run([self.program, *words, "--control", self.remote, "--control-key-file", key_file, *trust, "--json"])
 
     def accepts(self, key: str) -> bool:
-        request = urllib.request.Request(self.data + "/verify", headers={"Authorization": "ApiKey " + key})
-        try:
-            return urllib.request.urlopen(request, timeout=PATIENCE_SECONDS).status == 200
-        except urllib.error.HTTPError:
-            return False
-
-    def close(self) -> None:
-        self._process.terminate()
-        self._process.wait(PATIENCE_SECONDS)
-
-
-@contextmanager
-def browser() -> Iterator[webdriver.Chrome]:
-    options = webdriver.ChromeOptions()
-    for word in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1200,1000"):
-        options.add_argument(word)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
-    try:
-        driver.set_page_load_timeout(PATIENCE_SECONDS)
-        yield driver
-    finally:
-        driver.quit()
+        with Connection(self.port) as connection:
+            return connection.ask("GET", "/verify", fields=f"Authorization: ApiKey {key}\r\n").status == 200
 
 
 class Page:
@@ -110,8 +52,7 @@ class Page:
         self.driver = driver
 
     def waits(self, condition, what: str):
-        return WebDriverWait(self.driver, PATIENCE_SECONDS, ignored_exceptions=None).until(
-            lambda _: condition(), what)
+        return wait_for(self.driver, condition, what)
 
     def one(self, name: str):
         return self.driver.find_element(By.ID, name)
@@ -189,14 +130,14 @@ class Page:
         check(not violations, f"{what}: axe finds no fault{faults}")
 
 
-def keys(page: Page, service: Service) -> None:
+def keys(page: Page, service: Administered) -> None:
     print("keys")
     page.fills(key_owner="acme", key_name="Nightly export", key_scope="orders:read orders:write", key_days="30")
     page.submits("key-form")
     page.says("was created")
     first = page.takes_secret()
     check(service.accepts(first), "the new key is accepted")
-    made = service.command("key", "show", first[5 + 1 - 1:5 + 11])[0]
+    made = service.made("key", "show", first[5:16])
     check(made["owner"] == "acme" and made["scope"] == "orders:read orders:write", "it is as asked for")
     page.fills(key_owner="other")
     page.submits("key-form")
@@ -207,7 +148,7 @@ def keys(page: Page, service: Service) -> None:
     page.waits(lambda: len(page.rows("keys")) == 1, "the search finds one")
     check("acme" in page.rows("keys")[0], "it is found by a part of its name")
     page.presses(f"Rotate key {made['id']}", "confirm-no")
-    check(service.command("key", "show", made["id"])[0]["successor"] is None, "Cancel changes nothing")
+    check(service.made("key", "show", made["id"])["successor"] is None, "Cancel changes nothing")
     page.presses(f"Rotate key {made['id']}", "confirm-yes")
     page.says("is replaced by")
     second = page.takes_secret()
@@ -221,10 +162,10 @@ def keys(page: Page, service: Service) -> None:
     check(page.one("key-owner").get_attribute("value") == "x", "what was typed is not lost")
 
 
-def crowd(page: Page, service: Service) -> None:
+def crowd(page: Page, service: Administered) -> None:
     print("a search among many")
-    service.fill(KEYS_OF_THE_CROWD)
-    found = service.command("key", "create", "--owner", "needle")[0]["id"]
+    service.listed("key", "create", "--owner", "crowd", "--count", KEYS_OF_THE_CROWD, seconds_max=FILL_SECONDS_MAX)
+    found = service.made("key", "create", "--owner", "needle")["id"]
     page.one("keys-search").clear()
     page.fills(keys_search="NEEDLE")
     page.one("keys-search").send_keys(Keys.ENTER)
@@ -239,7 +180,7 @@ def crowd(page: Page, service: Service) -> None:
     page.one("keys-search").clear()
 
 
-def clients(page: Page, service: Service) -> None:
+def clients(page: Page, service: Administered) -> None:
     print("clients")
     page.section("clients")
     page.fills(client_name="gateway")
@@ -247,48 +188,49 @@ def clients(page: Page, service: Service) -> None:
     page.submits("client-form")
     page.says("was registered")
     page.takes_secret()
-    client = service.command("client", "list")[0]
+    client = service.listed("client", "list")[0]
     check(client["name"] == "gateway" and client["may"] == ["introspect"], "it is registered as asked for")
     page.presses(f"Rotate the secret of client {client['client_id']}", "confirm-yes")
     page.says("has a new secret")
     page.takes_secret()
     page.presses(f"Revoke client {client['client_id']}", "confirm-yes")
     page.says("is revoked")
-    check(service.command("client", "list")[0]["revoked_at"] is not None, "it is revoked")
+    check(service.listed("client", "list")[0]["revoked_at"] is not None, "it is revoked")
 
 
-def activity(page: Page, service: Service, key: str) -> None:
+def activity(page: Page, service: Administered, key: str) -> None:
     print("activity")
     page.section("activity")
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not (page.text("rate").isdigit() and int(page.text("rate")) > 0):
-        if time.monotonic() > deadline:
-            raise SystemExit("administration: no rate is shown: " + page.text("rate"))
+
+    def shows_rate() -> bool:
         for _ in range(50):
             service.accepts(key)
+        return page.text("rate").isdigit() and int(page.text("rate")) > 0
+
+    page.waits(shows_rate, "a rate is shown")
     check(page.text("hit-ratio").endswith("%"), f"a live rate and the share of the cache: {page.text('hit-ratio')}")
     check(any("verify" in row and "valid" in row for row in page.rows("activity")), "verifications by outcome")
 
 
-def remote(service: Service, folder: Path, admin: str) -> None:
+def remote(service: Administered, admin: str) -> None:
     print("the command line over https")
-    key_file = folder / "operator.key"
+    key_file = service.folder / "operator.key"
     key_file.write_text(admin + "\n")
     key_file.chmod(0o644)
-    check("cannot be used" in service.remotely(key_file, "key", "list", trusts=service.certificate).stderr,
+    check("cannot be used" in service.remotely(key_file, "key", "list", trusts=service.certificate.certificate).stderr,
           "a key file that others may read is refused")
     key_file.chmod(0o400)
-    made = service.remotely(key_file, "key", "create", "--owner", "remote", trusts=service.certificate)
+    made = service.remotely(key_file, "key", "create", "--owner", "remote", trusts=service.certificate.certificate)
     check(made.returncode == 0 and service.accepts(json.loads(made.stdout)["key"]), "a key is made")
-    entry = service.command("audit", "list")[-1]
+    entry = service.listed("audit", "list")[-1]
     check(entry["actor"] == {"type": "credential", "id": admin[5:16]}, "the audit log names the key that did it")
     untrusted = service.remotely(key_file, "key", "list")
     check(untrusted.returncode == 3 and admin not in untrusted.stderr, "a server that nobody vouches for is told nothing")
 
 
-def narrow(page: Page, service: Service) -> None:
+def narrow(page: Page, service: Administered) -> None:
     print("narrower rights")
-    reader = service.command("key", "create", "--owner", "reader", "--scope", "countersign:keys:read")[0]["key"]
+    reader = service.made("key", "create", "--owner", "reader", "--scope", "countersign:keys:read")["key"]
     page.one("sign-out").send_keys(Keys.ENTER)
     page.signs_in("nonsense")
     page.complains("not accepted")
@@ -297,51 +239,50 @@ def narrow(page: Page, service: Service) -> None:
     page.fills(key_owner="mallory")
     page.submits("key-form")
     page.complains_in("key-form", "countersign:keys:write")
-    check(not service.command("key", "list", "--owner", "mallory"), "nothing was made")
+    check(not service.listed("key", "list", "--owner", "mallory"), "nothing was made")
     page.one("sign-out").send_keys(Keys.ENTER)
     page.waits(lambda: page.one("sign-in").is_displayed(), "signed out")
     check(not page.rows("keys"), "signing out leaves no rows")
 
 
-def main() -> None:
+def main() -> bool:
     parser = argparse.ArgumentParser()
     parser.add_argument("program", type=Path)
     parser.add_argument("--screenshot", type=Path)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        service = Service(options.program.resolve(), Path(folder))
-        try:
-            with browser() as driver:
-                page = Page(driver)
-                admin = service.command("key", "create", "--owner", "operator", "--scope", "countersign:admin")[0]["key"]
-                driver.get(service.control + "/admin")
-                print("sign-in")
-                page.is_accessible("the sign-in")
-                page.signs_in(admin)
-                page.waits(lambda: page.one("keys").is_displayed() and page.rows("keys"), "the keys are listed")
-                check(page.driver.switch_to.active_element.get_attribute("id") == "keys-title", "the focus goes to the section")
-                keys(page, service)
-                page.is_accessible("keys")
-                crowd(page, service)
-                if options.screenshot:
-                    driver.save_screenshot(str(options.screenshot))
-                clients(page, service)
-                page.is_accessible("clients")
-                activity(page, service, admin)
-                page.is_accessible("activity")
-                remote(service, Path(folder), admin)
-                narrow(page, service)
-                stores = driver.execute_script("return [localStorage.length, sessionStorage.length, document.cookie.length]")
-                check(stores == [0, 0, 0], "nothing is kept by the browser")
-                check(not SECRET.search(driver.page_source), "no secret is left in the page")
-                faults = [line for line in driver.get_log("browser")
-                          if line["level"] == "SEVERE" and "the server responded with a status of 4" not in line["message"]]
-                check(not faults, f"the browser has no complaint {faults}")
-            check(not SECRET.search(service.log.read_text()), "no secret is in the log")
-        finally:
-            service.close()
+    with Administered(options.program.resolve()) as service:
+        service.start()
+        with browser(1200, 1000) as driver:
+            page = Page(driver)
+            admin = service.made("key", "create", "--owner", "operator", "--scope", "countersign:admin")["key"]
+            driver.get(service.page + "/admin")
+            print("sign-in")
+            page.is_accessible("the sign-in")
+            page.signs_in(admin)
+            page.waits(lambda: page.one("keys").is_displayed() and page.rows("keys"), "the keys are listed")
+            check(page.driver.switch_to.active_element.get_attribute("id") == "keys-title", "the focus goes to the section")
+            keys(page, service)
+            page.is_accessible("keys")
+            crowd(page, service)
+            if options.screenshot:
+                driver.save_screenshot(str(options.screenshot))
+            clients(page, service)
+            page.is_accessible("clients")
+            activity(page, service, admin)
+            page.is_accessible("activity")
+            remote(service, admin)
+            narrow(page, service)
+            stores = driver.execute_script("return [localStorage.length, sessionStorage.length, document.cookie.length]")
+            check(stores == [0, 0, 0], "nothing is kept by the browser")
+            check(not SECRET.search(driver.page_source), "no secret is left in the page")
+            faults = [line for line in driver.get_log("browser")
+                      if line["level"] == "SEVERE" and "the server responded with a status of 4" not in line["message"]]
+            check(not faults, f"the browser has no complaint {faults}")
+        check(not SECRET.search(service.log.read_text()), "no secret is in the log")
+        service.end()
     print("administration: all as it should be")
+    return True
 
 
 if __name__ == "__main__":
-    main()
+    conclude("administration", main, unproven=1)

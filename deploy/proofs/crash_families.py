@@ -2,13 +2,14 @@
 
 import base64
 import hashlib
-import http.client
-import json
 import random
 import secrets
 import urllib.parse
 
-from crash_writers import DEAD, PATIENCE, ControlConnection, Key, Lost, Unproven, Writer
+from crash_writers import DEAD, Key, Lost, Writer
+from harness.checks import Unproven
+from harness.connection import Connection
+from harness.service import FORM
 
 
 class Family:
@@ -55,17 +56,13 @@ class FamilyWriter(Writer):
             "response_type": "code", "client_id": self.client_id, "redirect_uri": self.CALLBACK,
             "code_challenge": challenge, "code_challenge_method": "S256"})
         begun = self.ask("GET", "/oauth2/authorize?" + asked, status=303)
-        cookie = begun.headers["set-cookie"].split(";")[0]
+        cookie = begun.fields["set-cookie"].split(";")[0]
         login = self.parameters(begun)["login_challenge"][0]
-        control = ControlConnection(self.control)
-        try:
-            control.connect()
+        with Connection(self.control) as control:
             decided = self.send(control, "POST", "/v1/authorizations/acceptance", {
                 "login_challenge": login, "sub": self.subject})
-        finally:
-            control.close()
         path = urllib.parse.urlsplit(decided["redirect_to"])
-        resumed = self.ask("GET", f"{path.path}?{path.query}", status=303, fields={"Cookie": cookie})
+        resumed = self.ask("GET", f"{path.path}?{path.query}", status=303, fields=f"Cookie: {cookie}\r\n")
         family = Family(self.parameters(resumed)["code"][0], verifier)
         self.adopt_tokens(family, self.redeem(family, 200))
         self.families.append(family)
@@ -107,23 +104,15 @@ class FamilyWriter(Writer):
         family.refresh = answer["refresh_token"]
 
     def token(self, status, **form):
-        return json.loads(self.ask("POST", "/oauth2/token", status=status, form={**form, "client_id": self.client_id}).body)
+        return self.ask("POST", "/oauth2/token", status=status, form={**form, "client_id": self.client_id}).json
 
-    def ask(self, method, path, status, form=None, fields=None):
+    def ask(self, method, path, status, form=None, fields=""):
         """Counts as acknowledged when the whole answer is here."""
         self.unknown += 1
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        try:
-            fields = dict(fields or {})
-            body = None
-            if form:
-                body = urllib.parse.urlencode(form)
-                fields["Content-Type"] = "application/x-www-form-urlencoded"
-            connection.request(method, path, body, fields)
-            answer = connection.getresponse()
-            answer.body = answer.read()
-        finally:
-            connection.close()
+        if form:
+            fields += f"Content-Type: {FORM}\r\n"
+        with Connection(self.port) as connection:
+            answer = connection.ask(method, path, urllib.parse.urlencode(form or {}), fields)
         if answer.status != status:
             if status == 200 and answer.status == 400:
                 raise Lost(f"{path}: an acknowledged code or refresh token is not accepted")
@@ -134,4 +123,4 @@ class FamilyWriter(Writer):
 
     @staticmethod
     def parameters(answer):
-        return urllib.parse.parse_qs(urllib.parse.urlsplit(answer.headers["location"]).query)
+        return urllib.parse.parse_qs(urllib.parse.urlsplit(answer.fields["location"]).query)

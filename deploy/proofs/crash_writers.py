@@ -1,18 +1,13 @@
 """Callers of the control plane who know what each of their keys has to be. See crashes.py."""
 
-import http.client
-import json
 import random
-import socket
 import threading
 
+from harness.checks import Unproven
+from harness.connection import Connection
+
 OWNERS_EACH = 3
-PATIENCE = 20  # Seconds: nothing may hang.
 DEAD = None  # Where a scope would stand.
-
-
-class Unproven(Exception):
-    """Something that is no lost write went wrong."""
 
 
 class Lost(Exception):
@@ -29,25 +24,11 @@ class Key:
         self.outcomes = {resource["scope"]}
 
 
-class ControlConnection(http.client.HTTPConnection):
-    # A connection that broke must be noticed, not opened again.
-    auto_open = 0
-
-    def __init__(self, path):
-        super().__init__("localhost", timeout=PATIENCE)
-        self.path = path
-
-    def connect(self):
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
 class Writer:
     """One caller. It alone writes to its owners' keys, so that it knows what each of them has to be."""
 
     def __init__(self, number, control):
-        self.control = str(control)
+        self.control = control
         self.owners = [f"owner-{number}-{index}" for index in range(OWNERS_EACH)]
         self.keys = []
         self.acknowledged = self.unknown = 0
@@ -64,12 +45,11 @@ class Writer:
         self.thread.start()
 
     def run(self):
-        connection = ControlConnection(self.control)
         try:
-            connection.connect()
-            while True:
-                self.write(connection)
-        except (OSError, http.client.HTTPException) as error:
+            with Connection(self.control) as connection:
+                while True:
+                    self.write(connection)
+        except OSError as error:
             # What a kill does. The request that was under way may have been done or not.
             if not self.killed:
                 self.fault = f"a writer's connection broke before the kill: {type(error).__name__}"
@@ -77,8 +57,6 @@ class Writer:
             self.lost = str(loss)
         except Exception as error:
             self.fault = f"{type(error).__name__}: {error}"
-        finally:
-            connection.close()
 
     def write(self, connection):
         living = self.living[random.choice(self.owners)]
@@ -136,14 +114,11 @@ class Writer:
     def send(self, connection, method, path, body):
         """Counts as acknowledged when the whole answer is here."""
         self.unknown += 1
-        text = json.dumps(body).encode() if body else None
-        connection.request(method, path, text, {"Content-Type": "application/json"} if body else {})
-        answer = connection.getresponse()
-        content = answer.read()
+        answer = connection.ask_json(method, path, body)
         if answer.status == 404:
             raise Lost(f"{path}: an acknowledged key is not found")
         if not 200 <= answer.status < 300:
             raise Unproven(f"{method} {path} was answered with {answer.status}")
         self.unknown -= 1
         self.acknowledged += 1
-        return json.loads(content)
+        return answer.json

@@ -2,7 +2,6 @@
 
 import argparse
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -14,6 +13,7 @@ import deployment_observability
 import deployment_systemd
 from deployment_mutants import MUTANTS
 from deployment_stage import Stage
+from harness.checks import Unproven, conclude
 
 DEPLOY = Path(__file__).resolve().parent.parent
 PARTS = {
@@ -35,7 +35,7 @@ def prove(program: Path, deploy: Path, name: str) -> list[str]:
         stage.check(False, f"{name} can be proven to its end", f"{type(reason).__name__}: {reason}")
     finally:
         stage.close()
-    print(f"  ({stage.checks} checks, {time.monotonic() - began:.1f} s)", flush=True)
+    print(f"  ({stage.count} checks, {time.monotonic() - began:.1f} s)", flush=True)
     return stage.failures
 
 
@@ -48,36 +48,34 @@ def notices(program: Path, name: str) -> bool:
         file = copy / mutant.file
         text = file.read_text()
         if mutant.text not in text:
-            raise SystemExit(f"deployment: {mutant.file} has no {mutant.text!r} to change")
+            raise Unproven(f"{mutant.file} has no {mutant.text!r} to change")
         file.write_text(text.replace(mutant.text, mutant.instead))
         noticed = any(mutant.noticed_by in failure for failure in prove(program, copy, mutant.part))
     print(f"deployment: the mutant {name} was {'noticed' if noticed else 'NOT noticed'}: {mutant.meaning}", flush=True)
     return noticed
 
 
-def main() -> int:
+def main() -> bool:
     parser = argparse.ArgumentParser(prog="deploy/proofs/deployment", description=__doc__)
     parser.add_argument("program", type=Path)
     parser.add_argument("--only", choices=list(PARTS))
     meanings = "; ".join(f"{name}: {mutant.meaning}" for name, mutant in MUTANTS.items())
     parser.add_argument("--mutant", choices=[*MUTANTS, "all"], help=meanings)
     arguments = parser.parse_args()
-    # A polite end runs what ends the processes too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
     program = arguments.program.resolve()
     if arguments.mutant:
         names = [
             name for name, mutant in MUTANTS.items()
             if arguments.mutant in ("all", name) and arguments.only in (None, mutant.part)]
-        return 0 if all([notices(program, name) for name in names]) else 1
+        return all([notices(program, name) for name in names])
     failures = [failure for name in PARTS if arguments.only in (None, name)
                 for failure in prove(program, DEPLOY, name)]
     if failures:
         print(f"deployment: {len(failures)} checks do not hold", file=sys.stderr)
-        return 1
-    print("deployment: all as it should be")
-    return 0
+    else:
+        print("deployment: all as it should be")
+    return not failures
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    conclude("deployment", main, unproven=1)

@@ -16,7 +16,8 @@ from pathlib import Path
 import yaml
 
 from deployment_container import FinalStage
-from deployment_stage import BASE, PEPPER_LINE, Occupant, Room, Stage, certificate, pepper, wait_until
+from deployment_stage import BASE, PEPPER_LINE, Occupant, Room, Stage, certificate, pepper
+from harness.processes import wait_until
 
 # The oldest one in which sidecars and ReadWriteOncePod are on by themselves; and the newest that the checker knows.
 VERSIONS = ("1.29.0", "")
@@ -220,7 +221,7 @@ def service(stage: Stage, pod: Pod) -> None:
         return
 
     def presented() -> str:
-        said = occupant.beside("openssl", "s_client", "-connect", "127.0.0.1:8443", "-servername", "countersign", given="")
+        said = occupant.beside("openssl", "s_client", "-connect", "127.0.0.1:8443", "-servername", "countersign")
         return said.stdout
 
     stage.check(len(pod.key(occupant)) == 66, "kubectl exec makes a key without naming the store")

@@ -1,26 +1,22 @@
 """deploy/observability: a real Prometheus scrapes a real service under real requests, and every rule, alert and panel is asked
 there whether it finds what it names."""
 
-import base64
-import http.client
 import json
 import random
 import re
-import socket
 import ssl
 import string
-import subprocess
 import time
-import urllib.error
 import urllib.parse
-import urllib.request
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import yaml
 
-from deployment_stage import Stage, certificate, wait_until
+from deployment_stage import Stage
+from harness.connection import Connection, connected
+from harness.processes import free_port, free_ports, wait_until
+from harness.service import DIGITS, FORM, Service, basic, make_certificate, unknown_credential
 
 # Seconds of requests: more than the scrapes that a rate needs.
 TRAFFIC_SECONDS = 8
@@ -32,130 +28,108 @@ SELECTOR = re.compile(r"\b(up|(?:countersign|process_)[a-z0-9_:]*)(\{[^}]*\})?")
 RARE = 'outcome="trouble"'
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+ENCRYPTION = ssl.create_default_context()
+ENCRYPTION.check_hostname, ENCRYPTION.verify_mode = False, ssl.CERT_NONE
 
 
-class Service:
+class Observed(Service):
+    """A service with all the listeners that the metrics tell of."""
+
     def __init__(self, stage: Stage) -> None:
-        self.stage = stage
-        self.data, self.tls, self.health, self.control = (free_port() for _ in range(4))
-        self.store = stage.path("observability/store")
-        certificate(stage.path("observability/tls"), "localhost")
-        tls = stage.folder / "observability/tls"
-        self.log = stage.path("observability/log")
-        self.process = stage.start(
-            [stage.program, "serve", "--store", self.store, "--listen", f"http://127.0.0.1:{self.data}", "--listen",
-             f"https://127.0.0.1:{self.tls}", "--health-listen", f"http://127.0.0.1:{self.health}", "--control-listen",
-             f"http://127.0.0.1:{self.control}?only=administration", "--tls-certificate", tls / "tls.crt", "--tls-key",
-             tls / "tls.key"], stderr=open(self.log, "w"))
-
-    def command(self, *words: str) -> dict:
-        done = self.stage.run(self.stage.program, *words, "--store", self.store, "--json")
-        lines = done.stdout.splitlines()
-        return json.loads(lines[0]) if lines else {}
+        folder = stage.path("observability/service/log").parent
+        super().__init__(stage.program, folder=folder, listens=("--listen", "--health-listen"))
+        self.tls_port, self.administration_port = free_ports(2)
+        certificate = make_certificate(folder / "tls.crt", folder / "tls.key")
+        self.flags += [
+            "--listen", f"https://127.0.0.1:{self.tls_port}",
+            "--control-listen", f"http://127.0.0.1:{self.administration_port}?only=administration",
+            "--tls-certificate", certificate.certificate, "--tls-key", certificate.key]
 
     def metrics(self) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.health}/metrics", timeout=5) as answer:
-            return answer.read().decode()
+        with Connection(self.health_port, 5) as connection:
+            return connection.ask("GET", "/metrics").body.decode()
 
     def series(self) -> set[str]:
         return {line.rsplit(" ", 1)[0] for line in self.metrics().splitlines() if line and not line.startswith("#")}
 
 
 def ask(port: int, method: str, path: str, fields: dict[str, str], body: str = "", encrypted: bool = False) -> int:
-    if encrypted:
-        connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=ssl._create_unverified_context())
-    else:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    """The status of the answer; 0 when there was none."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items() if name != "Host")
     try:
-        connection.request(method, path, body or None, fields)
-        return connection.getresponse().status
-    except (http.client.HTTPException, OSError):
+        plain = connected(port, 5)
+        with Connection(ENCRYPTION.wrap_socket(plain) if encrypted else plain) as connection:
+            return connection.ask(method, path, body, lines, fields.get("Host", "localhost")).status
+    except (OSError, ValueError):
         return 0
-    finally:
-        connection.close()
 
 
 class Traffic:
     """Everything that the service tells of, as callers make it."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Observed) -> None:
         self.service = service
-        self.key = service.command("key", "create", "--owner", "o", "--scope", "a")["key"]
-        old = service.command("key", "create", "--owner", "rotating")
-        service.command("key", "rotate", old["id"], "--overlap", "1h")
+        self.key = service.made("key", "create", "--owner", "o", "--scope", "a")["key"]
+        old = service.made("key", "create", "--owner", "rotating")
+        service.made("key", "rotate", old["id"], "--overlap", "1h")
         self.old = old["key"]
-        client = service.command("client", "create", "--name", "gateway", "--may", "introspect")
-        joined = f"{client['client_id']}:{client['client_secret']}".encode()
-        self.basic = {"Authorization": "Basic " + base64.b64encode(joined).decode()}
+        self.basic = {"Authorization": basic(service.made("client", "create", "--name", "gateway", "--may", "introspect"))}
 
     def round(self) -> list[int]:
-        data, tls = self.service.data, self.service.tls
-        form = self.basic | {"Content-Type": "application/x-www-form-urlencoded"}
+        data, tls = self.service.port, self.service.tls_port
+        form = self.basic | {"Content-Type": FORM}
         statuses = [
-            ask(data, "GET", "/verify", {"Authorization": "ApiKey " + key}) for key in (self.key, self.old, unknown())]
+            ask(data, "GET", "/verify", {"Authorization": "ApiKey " + key})
+            for key in (self.key, self.old, unknown_credential())]
         statuses += [ask(data, "GET", "/verify?scope=b", {"Authorization": "ApiKey " + self.key})]
         statuses += [
             ask(port, "POST", "/oauth2/introspect", form, "token=" + token, encrypted=port == tls)
-            for port in (data, tls) for token in (self.key, unknown(), "nonsense")]
+            for port in (data, tls) for token in (self.key, unknown_credential(), "nonsense")]
         statuses += [ask(
             data, "POST", "/v1/verify", self.basic | {"Content-Type": "application/json"},
-            json.dumps({"credentials": [self.key, unknown()]}))]
-        made = self.service.command("key", "create", "--owner", "short")
-        self.service.command("key", "revoke", made["id"])
+            json.dumps({"credentials": [self.key, unknown_credential()]}))]
+        made = self.service.made("key", "create", "--owner", "short")
+        self.service.made("key", "revoke", made["id"])
         return statuses
 
 
-LETTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase
-
-
 def word(length: int) -> str:
-    return "".join(random.choices(LETTERS, k=length))
-
-
-def unknown() -> str:
-    """A well-formed key that nobody was given."""
-    text = f"iik1_0{word(10)}_{word(43)}"
-    number, digits = zlib.crc32(text.encode()), ""
-    for _ in range(6):
-        number, digit = divmod(number, 62)
-        digits = LETTERS[digit] + digits
-    return text + digits
+    return "".join(random.choices(DIGITS, k=length))
 
 
 def method() -> str:
     return random.choice(string.ascii_uppercase) + word(6).upper()
 
 
-def odd(service: Service, traffic: Traffic) -> list[Callable[[], int]]:
+def odd(service: Observed, traffic: Traffic) -> list[Callable[[], int]]:
     """Requests whose every free part is another each time."""
-    form = traffic.basic | {"Content-Type": "application/x-www-form-urlencoded"}
+    form = traffic.basic | {"Content-Type": FORM}
     kinds = []
-    for port in (service.data, service.health, service.control):
+    for port in (service.port, service.health_port, service.administration_port):
         kinds += [
             lambda port=port: ask(port, "GET", "/" + word(12), {}),
             lambda port=port: ask(port, method(), "/verify", {}),
             lambda port=port: ask(port, method(), "/" + word(5) + "/%2e%2e/" + word(5), {}),
-            lambda port=port: ask(port, "GET", f"/v1/keys/{word(11)}", {"Authorization": "ApiKey " + unknown()}),
+            lambda port=port: ask(port, "GET", f"/v1/keys/{word(11)}", {"Authorization": "ApiKey " + unknown_credential()}),
             lambda port=port: ask(port, "GET", f"/{word(4)}?{word(4)}={word(4)}", {"Host": word(8), "User-Agent": word(9)})]
     kinds += [
-        lambda: ask(service.data, "GET", f"/verify?scope={word(6)}", {"Authorization": "ApiKey " + unknown()}),
-        lambda: ask(service.data, "GET", "/verify", {"Authorization": "ApiKey " + word(66)}),
-        lambda: ask(service.data, "GET", "/verify", {"Authorization": f"{word(6)} {word(20)}"}),
-        lambda: ask(service.data, "GET", "/verify", {"X-Forwarded-Uri": f"/{word(5)}?api_key={unknown()}"}),
-        lambda: ask(service.data, "POST", "/oauth2/introspect", form, f"token={word(random.randint(1, 90))}"),
-        lambda: ask(service.data, "POST", "/oauth2/introspect", form, f"token={unknown()}&token_type_hint={word(7)}"),
-        lambda: ask(service.data, "POST", "/oauth2/introspect", {"Authorization": "Basic " + word(40)}, "token=x"),
-        lambda: ask(service.control, method(), f"/v1/clients/{word(11)}", {"Authorization": "Bearer " + word(66)}),
-        lambda: ask(service.control, "POST", f"/v1/owners/{word(9)}/revocations", {"Idempotency-Key": word(20)}, "{}")]
+        lambda: ask(service.port, "GET", f"/verify?scope={word(6)}", {"Authorization": "ApiKey " + unknown_credential()}),
+        lambda: ask(service.port, "GET", "/verify", {"Authorization": "ApiKey " + word(66)}),
+        lambda: ask(service.port, "GET", "/verify", {"Authorization": f"{word(6)} {word(20)}"}),
+        lambda: ask(service.port, "GET", "/verify", {"X-Forwarded-Uri": f"/{word(5)}?api_key={unknown_credential()}"}),
+        lambda: ask(service.port, "POST", "/oauth2/introspect", form, f"token={word(random.randint(1, 90))}"),
+        lambda: ask(
+            service.port, "POST", "/oauth2/introspect", form, f"token={unknown_credential()}&token_type_hint={word(7)}"),
+        lambda: ask(service.port, "POST", "/oauth2/introspect", {"Authorization": "Basic " + word(40)}, "token=x"),
+        lambda: ask(
+            service.administration_port, method(), f"/v1/clients/{word(11)}", {"Authorization": "Bearer " + word(66)}),
+        lambda: ask(
+            service.administration_port, "POST", f"/v1/owners/{word(9)}/revocations", {"Idempotency-Key": word(20)}, "{}")]
     return kinds
 
 
 class Prometheus:
-    def __init__(self, stage: Stage, service: Service) -> None:
+    def __init__(self, stage: Stage, service: Observed) -> None:
         self.port = free_port()
         folder = stage.path("observability/prometheus/config.yaml").parent
         config = yaml.safe_load((stage.deploy / "observability/prometheus.yaml").read_text())
@@ -163,13 +137,13 @@ class Prometheus:
         # The shipped files, but every second, and at the ports of today. What Kubernetes would tell of pods stands in a file.
         config["global"] = {name: "1s" for name in config["global"]}
         config["rule_files"] = [str(stage.deploy / "observability" / name) for name in config["rule_files"]]
-        config["scrape_configs"][0]["static_configs"] = [{"targets": [f"127.0.0.1:{service.health}"]}]
+        config["scrape_configs"][0]["static_configs"] = [{"targets": [f"127.0.0.1:{service.health_port}"]}]
         job = pods["scrape_configs"][0]
         del job["kubernetes_sd_configs"]
         job["job_name"], job["file_sd_configs"] = "pods", [{"files": [str(folder / "pods.json")]}]
         config["scrape_configs"].append(job)
         (folder / "pods.json").write_text(json.dumps([
-            {"targets": [f"127.0.0.1:{service.health}"], "labels": {
+            {"targets": [f"127.0.0.1:{service.health_port}"], "labels": {
                 "__meta_kubernetes_pod_annotation_prometheus_io_scrape": scrape, "__meta_kubernetes_namespace": "shop",
                 "__meta_kubernetes_pod_name": name, "__meta_kubernetes_pod_container_name": container,
                 "__meta_kubernetes_pod_container_port_name": port}}
@@ -178,19 +152,14 @@ class Prometheus:
                 ("true", "countersign-0", "countersign", "https"), ("false", "other-0", "countersign", "health"))]))
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
         self.checked = stage.run("promtool", "check", "config", folder / "config.yaml")
-        self.log = stage.path("observability/prometheus/log")
         self.process = stage.start(
             ["prometheus", f"--config.file={folder / 'config.yaml'}", f"--storage.tsdb.path={folder / 'data'}",
-             f"--web.listen-address=127.0.0.1:{self.port}"], stdout=open(self.log, "w"), stderr=subprocess.STDOUT)
+             f"--web.listen-address=127.0.0.1:{self.port}"], stage.path("observability/prometheus/log"))
 
     def get(self, path: str, **parameters: str) -> dict:
-        url = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        try:
-            with opener.open(url, timeout=5) as answer:
-                return json.load(answer)["data"]
-        except urllib.error.HTTPError as refusal:
-            return {"result": [], "error": refusal.read().decode()}
+        with Connection(self.port, 5) as connection:
+            answer = connection.ask("GET", f"/api/v1/{path}?{urllib.parse.urlencode(parameters)}")
+        return answer.json["data"] if answer.status == 200 else {"result": [], "error": answer.body.decode()}
 
     def values(self, query: str) -> list[float]:
         """Numbers only: NaN is what a quantile of nothing is."""
@@ -205,12 +174,11 @@ class Prometheus:
 
 
 def prove(stage: Stage) -> None:
-    urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({})))
     folder = stage.deploy / "observability"
     files(stage, folder)
-    service = Service(stage)
-    if not stage.check(
-            wait_until(lambda: '"message":"ready"' in service.log.read_text()), "the service runs", service.log.read_text()):
+    service = stage.ends.enter_context(Observed(stage))
+    service.launch()
+    if not stage.check(service.becomes_ready(), "the service runs", service.last_words()):
         return
     linted = stage.run("promtool", "check", "metrics", given=service.metrics())
     stage.check(linted.returncode == 0 and not linted.stdout + linted.stderr, "promtool has nothing to say of the metrics",
@@ -218,7 +186,7 @@ def prove(stage: Stage) -> None:
     traffic = Traffic(service)
     prometheus = Prometheus(stage, service)
     stage.check(prometheus.checked.returncode == 0, "promtool takes the configuration", prometheus.checked.stderr)
-    if not stage.check(wait_until(prometheus.is_up), "Prometheus runs and scrapes", prometheus.log.read_text()[-500:]):
+    if not stage.check(wait_until(prometheus.is_up), "Prometheus runs and scrapes", prometheus.process.last_words()[-500:]):
         return
     until = time.monotonic() + TRAFFIC_SECONDS
     statuses = []
@@ -229,8 +197,7 @@ def prove(stage: Stage) -> None:
     rules(stage, prometheus, folder)
     dashboard(stage, prometheus, folder, service)
     cardinality(stage, service, traffic)
-    service.process.terminate()
-    stage.check(service.process.wait(20) == 0, "the service ends")
+    stage.check(service.end() == 0, "the service ends")
     stage.check(
         wait_until(lambda: "pending" in states(prometheus).get("CountersignDown", ())),
         "Prometheus notices that it is gone", states(prometheus))
@@ -301,7 +268,7 @@ def rules(stage: Stage, prometheus: Prometheus, folder: Path) -> None:
     stage.check(loud == {"CountersignSupersededUsed"}, "and no other alert fires", loud)
 
 
-def dashboard(stage: Stage, prometheus: Prometheus, folder: Path, service: Service) -> None:
+def dashboard(stage: Stage, prometheus: Prometheus, folder: Path, service: Observed) -> None:
     board = json.loads((folder / "dashboard.json").read_text())
     panels = [panel for panel in board["panels"] if panel["type"] != "row"]
     stage.check(
@@ -321,7 +288,7 @@ def dashboard(stage: Stage, prometheus: Prometheus, folder: Path, service: Servi
     stage.check(families <= shown, f"each of {len(families)} metrics of the service is on the dashboard", families - shown)
 
 
-def cardinality(stage: Stage, service: Service, traffic: Traffic) -> None:
+def cardinality(stage: Stage, service: Observed, traffic: Traffic) -> None:
     kinds = odd(service, traffic)
     for kind in kinds:
         kind()

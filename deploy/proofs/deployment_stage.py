@@ -10,65 +10,45 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
-PATIENCE_SECONDS = 20
+from harness.checks import Checks, Unproven
+from harness.processes import Process, output_of, run, wait_until
+from harness.service import make_certificate, says_ready
+
 # Of what Debian's smallest image holds, what a program needs: all are essential there or needed by apt.
 BASE = ("base-files", "libc6", "libgcc-s1", "libstdc++6", "zlib1g")
 # `lookup` and pepper 1. The line is the one of the READMEs, which say it this way so that no argument list holds a secret.
 PEPPER_LINE = """(umask 077; printf 'lookup %s\\n1 %s\\n' "$(openssl rand -hex 32)" "$(openssl rand -hex 32)" > pepper)"""
 
 
-class Stage:
+class Stage(Checks):
     def __init__(self, program: Path, deploy: Path) -> None:
+        super().__init__()
         self.program, self.deploy = program, deploy
         self.folder = Path(tempfile.mkdtemp(prefix="deployment-"))
         # Users without rights find their way to their mounts.
         self.folder.chmod(0o755)
-        self.failures: list[str] = []
-        self.checks = 0
-        self._processes: list[subprocess.Popen] = []
-
-    def check(self, holds: object, what: str, seen: object = "") -> bool:
-        self.checks += 1
-        if holds:
-            print(f"  {what}", flush=True)
-        else:
-            self.failures.append(what)
-            print(f"  NOT SO: {what}" + (f"\n    {str(seen)[:2000]}" if seen != "" else ""), flush=True)
-        return bool(holds)
+        self.ends = ExitStack()
 
     def path(self, name: str) -> Path:
         made = self.folder / name
         made.parent.mkdir(parents=True, exist_ok=True)
         return made
 
-    def run(self, *command: object, given: str | None = None, folder: Path | None = None) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [str(word) for word in command], input=given, cwd=folder, text=True, capture_output=True,
-            timeout=3 * PATIENCE_SECONDS)
+    def run(self, *command: object, given: str = "") -> subprocess.CompletedProcess[str]:
+        return run(command, given=given)
 
-    def start(self, command: list, **more: object) -> subprocess.Popen:
-        process = subprocess.Popen([str(word) for word in command], start_new_session=True, **more)
-        self._processes.append(process)
+    def start(self, command: list, log: Path, piped: bool = False) -> Process:
+        process = Process(command, log, piped=piped)
+        self.ends.callback(process.kill)
         return process
 
     def close(self) -> None:
-        for process in reversed(self._processes):
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        self.ends.close()
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def wait_until(is_so: Callable[[], object], seconds: float = PATIENCE_SECONDS) -> bool:
-    deadline = time.monotonic() + seconds
-    while not is_so():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 # Files of packages
@@ -76,7 +56,7 @@ def wait_until(is_so: Callable[[], object], seconds: float = PATIENCE_SECONDS) -
 def owner_of(file: str) -> str | None:
     """The Debian package that a file belongs to; /lib is /usr/lib, and packages know the file under either name."""
     for name in (file, file.removeprefix("/usr"), "/usr" + file):
-        done = subprocess.run(["dpkg-query", "-S", name], capture_output=True, text=True)
+        done = run(["dpkg-query", "-S", name])
         if done.returncode == 0:
             return done.stdout.split(":")[0]
     return None
@@ -85,8 +65,7 @@ def owner_of(file: str) -> str | None:
 @functools.cache
 def libraries(program: Path) -> dict[str, str | None]:
     """The libraries of a program and the packages that they come from; None: from none."""
-    done = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=True)
-    files = re.findall(r"(/\S+) \(0x", done.stdout)
+    files = re.findall(r"(/\S+) \(0x", output_of(["ldd", program]))
     return {file: owner_of(file) or owner_of(os.path.realpath(file)) for file in files}
 
 
@@ -97,8 +76,7 @@ def furnish(root: Path, packages: Iterable[str]) -> None:
         if not (root / name).exists():
             (root / name).symlink_to("usr/" + name)
     for package in packages:
-        listed = subprocess.run(["dpkg-query", "-L", package], capture_output=True, text=True, check=True).stdout
-        for file in map(Path, listed.splitlines()):
+        for file in map(Path, output_of(["dpkg-query", "-L", package]).splitlines()):
             if re.match(r"/usr/share/(doc|man|locale|lintian)/", str(file)) or not (file.is_symlink() or file.is_file()):
                 continue
             copy(file, root)
@@ -165,10 +143,8 @@ class Room:
             "root": str(self.root), "mounts": list(self.mounts.values()), "command": command, "user": user, "group": group,
             "groups": list(groups), "folder": folder, "log": str(log), "filter": calls, "proc": proc, "umask": umask,
             "environment": {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"} | (environment or {})}
-        process = self.stage.start(
-            ["/usr/bin/python3", Path(__file__).with_name("deployment_confine.py")], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=open(log, "a"), text=True)
-        process.stdin.write(json.dumps(task))
+        process = self.stage.start(["/usr/bin/python3", Path(__file__).with_name("deployment_confine.py")], log, piped=True)
+        process.stdin.write(json.dumps(task).encode())
         process.stdin.close()
         return Occupant(process, log, user, group)
 
@@ -176,7 +152,7 @@ class Room:
 class Occupant:
     """The program in a room."""
 
-    def __init__(self, process: subprocess.Popen, log: Path, user: int, group: int) -> None:
+    def __init__(self, process: Process, log: Path, user: int, group: int) -> None:
         self._process, self._log, self._user, self._group = process, log, user, group
         first = process.stdout.readline().strip()
         self.number = int(first) if first else 0
@@ -186,26 +162,22 @@ class Occupant:
         return self._log.read_text(errors="replace")
 
     def is_ready(self) -> bool:
-        return wait_until(lambda: '"message":"ready"' in self.log or self._process.poll() is not None) and (
-            '"message":"ready"' in self.log)
+        return wait_until(lambda: says_ready(self.log), process=self._process)
 
     def status(self) -> dict[str, str]:
         lines = Path(f"/proc/{self.number}/status").read_text().splitlines()
         return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
-    def inside(self, *command: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+    def inside(self, *command: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """As `docker exec` does: in the same namespaces and root, as the same user, in the same folder."""
-        return subprocess.run(
+        return run(
             ["nsenter", f"--target={self.number}", "--mount", "--net", "--pid", "--ipc", "--root", "--wd",
              f"--setuid={self._user}", f"--setgid={self._group}", "--", *command],
-            env={"PATH": "/usr/local/bin:/usr/bin:/bin"} | (environment or {}), capture_output=True, text=True,
-            timeout=PATIENCE_SECONDS)
+            environment={"PATH": "/usr/local/bin:/usr/bin:/bin"} | (environment or {}))
 
-    def beside(self, *command: object, given: str | None = None) -> subprocess.CompletedProcess:
+    def beside(self, *command: object, given: str = "") -> subprocess.CompletedProcess[str]:
         """A program of this machine in the room's network."""
-        return subprocess.run(
-            ["nsenter", f"--net=/proc/{self.number}/ns/net", "--", *map(str, command)], capture_output=True, text=True,
-            input=given, timeout=PATIENCE_SECONDS)
+        return run(["nsenter", f"--net=/proc/{self.number}/ns/net", "--", *command], given=given)
 
     def status_of(self, url: str) -> int:
         asked = self.beside("curl", "-sk", "-m", "5", "--noproxy", "*", "-o", "/dev/null", "-w", "%{http_code}", url)
@@ -219,8 +191,8 @@ class Occupant:
 
     def wait(self) -> int:
         try:
-            return self._process.wait(PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
+            return self._process.wait()
+        except Unproven:
             os.kill(self.number, signal.SIGKILL)
             self._process.wait()
             return -1
@@ -232,14 +204,11 @@ def pepper(stage: Stage, name: str) -> Path:
     """Made by the very line that the READMEs give."""
     folder = stage.path(f"{name}/pepper").parent
     (folder / "pepper").unlink(missing_ok=True)
-    subprocess.run(["sh", "-c", PEPPER_LINE], cwd=folder, check=True)
+    output_of(["sh", "-c", PEPPER_LINE], folder=folder)
     return folder / "pepper"
 
 
 def certificate(folder: Path, name: str) -> None:
     """A key and a certificate under the names that Kubernetes gives them."""
     folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-keyout",
-         str(folder / "tls.key"), "-out", str(folder / "tls.crt"), "-subj", "/CN=" + name, "-addext",
-         f"subjectAltName=DNS:{name}"], check=True, stderr=subprocess.DEVNULL)
+    make_certificate(folder / "tls.crt", folder / "tls.key", name)

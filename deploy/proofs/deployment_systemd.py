@@ -13,7 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from deployment_stage import BASE, PATIENCE_SECONDS, Room, Stage, libraries, pepper
+from deployment_stage import BASE, Room, Stage, libraries, pepper
+from harness.processes import PATIENCE_SECONDS
 
 # Tenths: 1.5 of 10, where 10 is a service with every right. More than half of what is left is that it serves a network.
 EXPOSURE_MAX = 15

@@ -12,13 +12,13 @@ import random
 import signal
 import struct
 import sys
-import tempfile
 import time
-import traceback
-import zlib
 
-from histories_check import ALIVE, CREATE, DEAD, EDIT, END, READ, History, Operation, self_test
-from proof_service import INACTIVE, PATIENCE, Connection, Introspector, Service, Unproven
+from harness.checks import Unproven, as_expected, conclude
+from harness.connection import Connection
+from harness.processes import PATIENCE_SECONDS
+from harness.service import INACTIVE, Introspector, Service, unknown_credential
+from histories_check import CREATE, DEAD, EDIT, END, READ, History, Operation, self_test
 
 PROGRAM, SHIM, ROUNDS = sys.argv[1], sys.argv[2], int(sys.argv[3])
 KINDS = ["pwrite", "write", "sync", "open", "mmap", "accept", "epoll_wait", "epoll_ctl", "read", "truncate", "name"]
@@ -35,7 +35,6 @@ ERRORS = {
 ONLY_WHILE_RUNNING = {"epoll_ctl"}
 STATUSES = (0, 1, 2, 3)
 ANSWER_SECONDS_MAX = 15
-DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 class Faults:
@@ -67,21 +66,11 @@ class Faults:
         return fired
 
 
-def unknown_key():
-    """Well-formed, and never issued."""
-    body = "iik1_" + "".join(random.choices(DIGITS[:10], k=11)) + "_" + "".join(random.choices(DIGITS, k=43))
-    checksum, digits = zlib.crc32(body.encode()), ""
-    for _ in range(6):
-        checksum, digit = divmod(checksum, 62)
-        digits = DIGITS[digit] + digits
-    return body + digits
-
-
 class Scene:
     """A service under the shim, what was done to its credentials, and what was wrong so far."""
 
-    def __init__(self):
-        self.service = Service(PROGRAM, "--threads", "1")
+    def __init__(self, service):
+        self.service = service
         self.faults = Faults(self.service.folder)
         self.service.environment = {
             "COUNTERSIGN_CACHE_BYTES": str(8 << 20), "LD_PRELOAD": SHIM, "FAULTS_CONTROL": str(self.faults.path)}
@@ -91,7 +80,7 @@ class Scene:
         self.service.start()
         self.introspector = Introspector(self.service.made("client", "create", "--name", "auditor", "--may", "introspect"))
         # What is asked with every fault: one that lives, one that is dead, one that nobody knows.
-        self.unknown = unknown_key()
+        self.unknown = unknown_credential()
         with Connection(self.service.control) as control:
             self.living, self.revoked = self.create(control), self.create(control)
             self.change(control, "DELETE", f"/v1/keys/{self.revoked[5:16]}", None, END, self.revoked[5:16])
@@ -187,7 +176,7 @@ class Scene:
         try:
             # The end after a failed commit is not the same moment as its answer.
             status = self.service.process.wait(0.02)
-        except Exception:
+        except Unproven:
             return False
         self.judge_end(status)
         return True
@@ -205,7 +194,7 @@ class Scene:
         if self.service.process.poll() is not None:
             self.service.log.write_bytes(b"")
             self.service.start()
-        patience = time.monotonic() + PATIENCE
+        patience = time.monotonic() + PATIENCE_SECONDS
         while True:
             refused, before = self.refused, len(self.problems)
             self.exercise()
@@ -241,20 +230,11 @@ class Scene:
         self.service.log.write_bytes(b"")
         self.faults.arm(kind, error, place, times)
         self.service.launch()
-        patience = time.monotonic() + PATIENCE
-        ready = False
-        while not ready and self.service.process.poll() is None:
-            try:
-                with Connection(self.service.port, 2) as connection:
-                    ready = connection.ask("GET", "/readyz").status == 200
-            except OSError:
-                pass
-            if time.monotonic() > patience:
-                self.problem(f"neither starts nor ends: {self.service.last_words(5)}")
-                break
-            time.sleep(0.003)
+        ready = self.service.becomes_ready()
         if ready:
             self.exercise()
+        elif self.service.process.poll() is None:
+            self.problem(f"neither starts nor ends: {self.service.last_words(5)}")
         if self.service.process.poll() is not None:
             self.judge_end(self.service.process.poll())
         fired = self.faults.disarm()
@@ -306,25 +286,16 @@ def prove(scene):
 
 
 def main():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
     self_test()
     random.seed(int(os.environ.get("FAULTS_SEED", time.time_ns())))
     scene = None
-    try:
-        scene = Scene()
-        problems = prove(scene)
-    except Unproven as reason:
-        print(f"faults: {scene and scene.name}: {reason}", *(scene.problems if scene else []), sep="\n", file=sys.stderr)
-        return 2
-    except Exception:
-        traceback.print_exc()
-        return 2
-    finally:
-        if scene:
-            scene.service.remove()
-    for line in problems[:40]:
-        print(line, file=sys.stderr)
-    return 1 if problems else 0
+    with Service(PROGRAM, "--threads", "1") as service:
+        try:
+            scene = Scene(service)
+            problems = prove(scene)
+        except Unproven as reason:
+            raise Unproven("\n".join([f"{scene and scene.name}: {reason}", *(scene.problems if scene else [])])) from None
+    return as_expected("faults", problems)
 
 
-sys.exit(main())
+conclude("faults", main)

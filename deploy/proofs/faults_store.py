@@ -14,9 +14,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
 
-from proof_service import FORM, INACTIVE, PATIENCE, Connection, Service, Unproven
+from harness.checks import Unproven, as_expected, conclude
+from harness.connection import Connection
+from harness.processes import wait_until
+from harness.service import DIGITS, FORM, INACTIVE, Service
 
 PROGRAM, IMAGES, WANTED = sys.argv[1], int(sys.argv[2]), [name.partition("=") for name in sys.argv[3:]]
 # The crash reporter takes seconds for a process that LMDB ended.
@@ -81,7 +83,7 @@ class Store:
             self.problems.append(f"{claim}: it is not so")
 
     def restart(self):
-        status = self.service.end(signal.SIGTERM)
+        status = self.service.end()
         self.expect(f"the end is a good one ({status})", status == 0)
         self.service.start()
 
@@ -124,10 +126,7 @@ def disk(problems, seconds):
             store.expect("what is revoked is inactive", store.verify(keys) == [False] * len(keys))
             store.expect("the service lives", store.service.process.poll() is None)
         (mount / "filler").unlink()
-        patience = time.monotonic() + PATIENCE
-        while (status := store.create(1)[0]) != 201 and time.monotonic() < patience:
-            time.sleep(0.2)
-        store.expect("with space, creations are taken again", status == 201)
+        store.expect("with space, creations are taken again", wait_until(lambda: store.create(1)[0] == 201, every=0.2))
         store.restart()
         store.expect("what was revoked on a full disk is inactive after a restart", store.verify(keys) == [False] * len(keys))
         check = store.service.command("store", "check")
@@ -203,9 +202,9 @@ def removed(problems):
                 store.expect(f"creations are refused ({status})", status in (None, 503))
                 store.expect("what is revoked is not accepted", True not in store.verify(keys[:10]))
             try:
-                ended = store.service.process.wait(PATIENCE)
+                ended = store.service.process.wait()
                 store.expect(f"it ends with a status ({ended})", ended in (1, 3))
-            except subprocess.TimeoutExpired:
+            except Unproven:
                 pass
             words = store.service.last_words(5)
             store.expect(f"and says why ({words[-300:]})", "store" in words)
@@ -224,7 +223,7 @@ def damage(problems):
         original.open()
         living, revoked = original.create(300)[1], original.create(60)[1]
         original.revoke(revoked)
-        original.service.end(signal.SIGTERM)
+        original.service.end()
         content = (original.service.store / "data.mdb").read_bytes()
         counts = {"refused": 0, "ended by LMDB": 0, "served": 0, "unanswered": 0, "unknown": 0, "reported": 0}
         for _ in range(IMAGES):
@@ -245,7 +244,7 @@ def damaged_copy(content, texts):
     elif kind == "a bit of a row":
         key, number = random.choice(texts)[5:16], 0
         for digit in key:
-            number = number * 62 + "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".index(digit)
+            number = number * 62 + DIGITS.index(digit)
         places, found = [], -1
         while (found := content.find(number.to_bytes(8, "little"), found + 1)) >= 0:
             places.append(found)
@@ -319,26 +318,17 @@ SECTIONS = {"map": full_map, "removed": removed, "damage": damage}
 
 
 def main():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
     problems = []
-    try:
-        for name, _, seconds in WANTED:
-            if name == "disk":
-                disk(problems, int(seconds or DISK_SECONDS))
-            elif seconds:
-                raise Unproven(f"{name}={seconds}: only a full disk takes seconds")
-            else:
-                SECTIONS[name](problems)
-    except Unproven as reason:
-        print(f"faults: {reason}", file=sys.stderr)
-        return 2
-    except Exception:
-        traceback.print_exc()
-        return 2
-    for line in problems[:40]:
-        print(line, file=sys.stderr)
+    for name, _, seconds in WANTED:
+        if name == "disk":
+            disk(problems, int(seconds or DISK_SECONDS))
+        elif seconds:
+            raise Unproven(f"{name}={seconds}: only a full disk takes seconds")
+        else:
+            SECTIONS[name](problems)
+    is_proven = as_expected("faults", problems)
     print(f"faults: {', '.join(name for name, _, _ in WANTED)}: {len(problems)} problems")
-    return 1 if problems else 0
+    return is_proven
 
 
-sys.exit(main())
+conclude("faults", main)

@@ -18,9 +18,10 @@ import socket
 import struct
 import sys
 import time
-import traceback
 
-from proof_service import FORM, Connection, Introspector, Service, Unproven, free_port
+from harness.checks import Unproven, conclude
+from harness.connection import END_HEADERS, HEADERS, PREFACE, RST_STREAM, SETTINGS, Connection, frame, literal
+from harness.service import FORM, Introspector, Service
 
 PROGRAM, SECONDS, WANTED = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
 TIMES_MAX = 3
@@ -195,22 +196,16 @@ def ask_on(place, requests, burst):
 
 def reset(place):
     """HTTP/2: opens streams and resets them at once (CVE-2023-44487)."""
-    def frame(kind, flags, stream, content=b""):
-        return struct.pack(">I", len(content))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + content
-
-    def literal(name, value):
-        return b"\x00" + bytes([len(name)]) + name + bytes([len(value)]) + value
-
     head = b"".join(literal(*pair) for pair in (
-        (b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/envoy.service.auth.v3.Authorization/Check"),
-        (b":authority", b"localhost"), (b"content-type", b"application/grpc"), (b"te", b"trailers")))
+        (":method", "POST"), (":scheme", "http"), (":path", "/envoy.service.auth.v3.Authorization/Check"),
+        (":authority", "localhost"), ("content-type", "application/grpc"), ("te", "trailers")))
     while True:
         try:
             with Connection(place) as connection:
-                connection.socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0))
+                connection.socket.sendall(PREFACE + frame(SETTINGS, 0, 0))
                 for start in range(1, 1 << 20, 100):
                     connection.socket.sendall(b"".join(
-                        frame(1, 4, stream, head) + frame(3, 0, stream, struct.pack(">I", 8))
+                        frame(HEADERS, END_HEADERS, stream, head) + frame(RST_STREAM, 0, stream, struct.pack(">I", 8))
                         for stream in range(start, start + 100, 2)))
                     connection.socket.setblocking(False)
                     try:
@@ -321,30 +316,19 @@ def prove(service, places):
 
 
 def main():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-    health = free_port()
-    service = Service(PROGRAM, "--health-listen", f"http://127.0.0.1:{health}")
-    places = {"health": health, "unix": str(service.folder / "data.sock"), "grpc": str(service.folder / "grpc.sock")}
-    service.flags += ["--listen", f"unix:{places['unix']}", "--grpc-listen", f"grpc+unix:{places['grpc']}",
-                      "--issuer", f"http://127.0.0.1:{service.oauth_port}"]
-    try:
+    with Service(PROGRAM, listens=("--listen", "--control-listen", "--health-listen")) as service:
+        places = {"health": service.health_port, "unix": service.folder / "data.sock", "grpc": service.folder / "grpc.sock"}
+        service.flags += ["--listen", f"unix:{places['unix']}", "--grpc-listen", f"grpc+unix:{places['grpc']}",
+                          "--issuer", f"http://127.0.0.1:{service.oauth_port}"]
         service.start()
         places["gateway"] = service.made("client", "create", "--name", "gateway", "--may", "introspect")
         places["shop"] = service.made("client", "create", "--name", "shop", "--grant", "client_credentials")
         places["key"] = service.made("key", "create", "--owner", "acme")["key"]
         broken = prove(service, places)
-    except Unproven as reason:
-        print(f"floods: {reason}", file=sys.stderr)
-        return 2
-    except Exception:
-        traceback.print_exc()
-        return 2
-    finally:
-        service.remove()
     print("floods: " + (f"a good client waits too long beside: {', '.join(broken)}" if broken
                         else f"a good client's 99th percentile stayed within {TIMES_MAX} times that of the quiet service"))
-    return 1 if broken else 0
+    return not broken
 
 
-sys.exit(main())
+conclude("floods", main)

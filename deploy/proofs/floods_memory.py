@@ -10,18 +10,17 @@ a tenth above `buffer-bytes`.
 Exits with 0 when it does, with 1 when it does not, and with 2 when nothing was proven.
 """
 
-import os
 import random
 import resource
 import select
-import signal
 import socket
 import sys
 import threading
 import time
-import traceback
 
-from proof_service import Connection, Introspector, Service, Unproven, free_port
+from harness.checks import Unproven, conclude
+from harness.connection import Connection
+from harness.service import Introspector, Service
 
 PROGRAM, CONNECTIONS = sys.argv[1], int(sys.argv[2])
 BUDGETS = (128 << 20, 64 << 20)
@@ -59,16 +58,16 @@ def in_mib(size):
 class Counted(threading.Thread):
     """The most that the service says it has buffered. A thread of its own: a busy service is slow to say so."""
 
-    def __init__(self, service, health):
+    def __init__(self, service):
         super().__init__(daemon=True)
-        self.service, self.health = service, health
+        self.service = service
         self.most, self.error = 0, None
         self.is_over = threading.Event()
 
     def run(self):
         try:
             while not self.is_over.wait(0.1):
-                self.most = max(self.most, figure(self.health, "countersign_buffered_bytes"))
+                self.most = max(self.most, figure(self.service, "countersign_buffered_bytes"))
         except Exception as error:  # Whatever it is: without it the figure would be too low.
             self.error = error
 
@@ -136,8 +135,8 @@ class Flood:
             one.close()
 
 
-def figure(health, name):
-    with Connection(health) as connection:
+def figure(service, name):
+    with Connection(service.health_port) as connection:
         for line in connection.ask("GET", "/metrics").body.decode().splitlines():
             if line.startswith(f"{name} "):
                 return float(line.split()[1])
@@ -146,9 +145,8 @@ def figure(health, name):
 
 def measure(budget, name, part):
     """Returns whether the service kept to its budget."""
-    health = free_port()
     service = Service(
-        PROGRAM, "--health-listen", f"http://127.0.0.1:{health}", environment={
+        PROGRAM, listens=("--listen", "--control-listen", "--health-listen"), environment={
             "COUNTERSIGN_CACHE_BYTES": str(8 << 20),
             "COUNTERSIGN_BUFFER_BYTES": str(budget),
             # More than there are: a place is free again only when the service has noticed that the client is gone.
@@ -169,7 +167,7 @@ def measure(budget, name, part):
             if gateway.ask(connections[-1], key).status != 200:
                 raise Unproven("a request on one of the connections was not answered")
         time.sleep(SETTLE_SECONDS)
-        if (count := figure(health, "countersign_connections")) != CONNECTIONS:
+        if (count := figure(service, "countersign_connections")) != CONNECTIONS:
             raise Unproven(f"{count:.0f} of {CONNECTIONS} connections are open")
         idle, idle_anonymous, _ = memory(service)
 
@@ -177,7 +175,7 @@ def measure(budget, name, part):
         head = (f"POST /oauth2/introspect HTTP/1.1\r\nHost: localhost\r\n{gateway.fields}Content-Length: {BODY_BYTES}\r\n\r\n"
                 "token=").encode()
         flood = Flood(service, [connection.socket for connection in connections], head, part)
-        counted = Counted(service, health)
+        counted = Counted(service)
         counted.start()
         anonymous, end = 0, time.monotonic() + FLOOD_SECONDS
         while time.monotonic() < end:
@@ -188,7 +186,7 @@ def measure(budget, name, part):
         flood.end()
         time.sleep(SETTLE_SECONDS)
         after, _, _ = memory(service)
-    except KeyError as error:
+    except KeyError:
         # A process that has ended has no memory.
         if service.process.poll() is None:
             raise
@@ -214,22 +212,14 @@ def measure(budget, name, part):
 
 
 def main():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    try:
-        if files < CONNECTIONS + CONNECTIONS // 4 + 1024:
-            raise Unproven(f"{CONNECTIONS} connections need more open files than the {files} that this process may have")
-        kept = [measure(budget, name, part) for budget in BUDGETS for name, part in PARTS.items()]
-    except Unproven as reason:
-        print(f"floods: {reason}", file=sys.stderr)
-        return 2
-    except Exception:
-        traceback.print_exc()
-        return 2
+    if files < CONNECTIONS + CONNECTIONS // 4 + 1024:
+        raise Unproven(f"{CONNECTIONS} connections need more open files than the {files} that this process may have")
+    kept = [measure(budget, name, part) for budget in BUDGETS for name, part in PARTS.items()]
     print("floods: unfinished bodies " + (f"kept the service within {TIMES_MAX} times buffer-bytes" if all(kept) else
                                           f"made the service grow by more than {TIMES_MAX} times buffer-bytes"))
-    return 0 if all(kept) else 1
+    return all(kept)
 
 
-sys.exit(main())
+conclude("floods", main)

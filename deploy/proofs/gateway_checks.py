@@ -1,4 +1,4 @@
-"""What has to hold at each gateway. A check is a function of the scene; what does not hold is an `Unproven`."""
+"""What has to hold at each gateway. A check is a function of the scene; what does not hold is a `Refuted`."""
 
 import random
 import threading
@@ -11,6 +11,8 @@ from gateway_wire import CREDENTIAL, Answer, Connection
 
 CLIENTS = 6
 REVOCATIONS = 10
+# More than the idle connections that a gateway keeps.
+CROWD = 200
 
 
 def identity(scene: Scene) -> None:
@@ -311,6 +313,29 @@ def run_load(scene: Scene, requests: int, meanwhile: Callable[[], object] | None
     return counts
 
 
+def crowd(scene: Scene) -> None:
+    """Of many requests at once each has the verdict that Countersign gave about it"""
+    # For more of them than it has connections a gateway opens new ones, to Countersign and to the application, and takes
+    # whichever is ready first. None of those to the one may come among those to the other: 200 would be a verdict.
+    wrong = [scene.unknown(), scene.unknown("Bearer"), scene.narrow]
+    clients = [Connection(scene.port) for _ in range(CROWD)]
+    try:
+        for turn in range(-(-scene.requests // CROWD) // 3 + 1):
+            asked = [scene.token if number % 2 else wrong[(number + turn) % len(wrong)] for number in range(CROWD)]
+            for number, (client, credential) in enumerate(zip(clients, asked)):
+                client.send(f"/crowd/{number}", credential.field)
+            for number, (client, credential) in enumerate(zip(clients, asked)):
+                answer = client.answer()
+                if credential.status == 200:
+                    scene.told(answer, credential, "a request of a crowd", f"/crowd/{number}")
+                else:
+                    scene.refused(answer, credential.status, "a wrong credential in a crowd")
+    finally:
+        for client in clients:
+            client.close()
+    require(scene.stage.seen()["credentials"] == 0, "no credential of a crowd has come to the application")
+
+
 def silence(scene: Scene) -> None:
     """No credential has come to the application or into a log"""
     # What is refused keeps its key to the end.
@@ -328,4 +353,4 @@ def silence(scene: Scene) -> None:
 
 
 Check = Callable[[Scene], None]
-CHECKS: tuple[Check, ...] = (identity, refusals, doubles, revocation, forgery, descriptions, uris, trouble, load, silence)
+CHECKS: tuple[Check, ...] = (identity, refusals, doubles, revocation, forgery, descriptions, uris, trouble, load, crowd, silence)

@@ -8,6 +8,7 @@ from gateway_mutants import ALLOW, DENY, GRPC_CHECKED, Edits
 from gateway_scene import Scene
 from gateway_stage import Gateway, Stage
 from gateway_wire import Connection
+from harness.checks import Unproven
 
 WARM_UP = 500
 
@@ -36,7 +37,7 @@ WITHOUT: dict[str, Edits] = {
 }
 
 
-def table(program: Path, gateways: Sequence[Gateway], requests: int) -> int:
+def table(program: Path, gateways: Sequence[Gateway], requests: int) -> None:
     print(f"microseconds, of {requests} requests each, in turn")
     print(f"{'':20}{'without':>16}{'with':>16}{'added':>16}")
     print(f"{'':20}" + f"{'p50':>8}{'p99':>8}" * 3)
@@ -50,7 +51,6 @@ def table(program: Path, gateways: Sequence[Gateway], requests: int) -> int:
             row(f"{gateway.name} {stage.version()}", *times)
         finally:
             stage.close()
-    return 0
 
 
 def measure(scene: Scene, ports: Sequence[int], requests: int) -> list[list[int]]:
@@ -62,7 +62,7 @@ def measure(scene: Scene, ports: Sequence[int], requests: int) -> list[list[int]
             answer = connection.ask("/latency", scene.token.field)
             taken = time.perf_counter_ns() - began
             if answer.status != 200:
-                raise SystemExit(f"gateways: {answer.status} where 200 was to be timed")
+                raise Unproven(f"{answer.status} where 200 was to be timed")
             if number >= WARM_UP:
                 mine.append(taken)
     return times

@@ -10,6 +10,8 @@ class Mutant:
     meaning: str
     noticed_by: str
     edits: dict[str, Edits]
+    # How many times the usual number of requests: what depends on chance shows itself with the first.
+    times: int = 1
 
 
 CACHE = '''            proxy_cache verdicts;
@@ -95,6 +97,9 @@ MUTANTS = {
                   ("envoy.yaml", "use_remote_address: true", "use_remote_address: false")),
         "envoy-grpc": (("envoy-grpc.yaml", "x-(forwarded|", "x-("),
                        ("envoy-grpc.yaml", "use_remote_address: true", "use_remote_address: false"))}),
+    "pooled": Mutant("a connection that was opened to the application is asked for a verdict", "crowd", {
+        # Mended in a Caddy after 2.11.4.
+        "caddy-debian": (("Caddyfile", "keepalive off\n", "\n"),)}, times=150),
     "logged": Mutant("the gateway logs queries", "silence", {
         "nginx": (("nginx.conf", '"$request_method $uri"', '"$request"'),),
         "haproxy": (("haproxy.cfg", "%HM %HP", "%HM %HU"),),

@@ -1,22 +1,17 @@
 """What a check of the gateways stands on: credentials, a client, and what may be required of an answer."""
 
-import random
 import re
-import zlib
 from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
 from gateway_stage import Stage
 from gateway_wire import CREDENTIAL, Answer, Connection
+from harness.checks import Refuted
+from harness.service import unknown_credential
 
 NEEDED = "orders:read"
-DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 VISIBLE = "".join(map(chr, range(0x21, 0x7F))).replace("%", "")
 URI_BYTES = "!$%&'()*+,/:;=?@[]"
-
-
-class Unproven(Exception):
-    """Something does not hold."""
 
 
 def redacted(text: str) -> str:
@@ -27,7 +22,7 @@ def redacted(text: str) -> str:
 def require(holds: bool, what: str, answer: Answer | None = None) -> None:
     if not holds:
         said = f": {answer.status}, {answer.reached or answer.fields}" if answer else ""
-        raise Unproven(f"it should be that {what}{said}")
+        raise Refuted(f"it should be that {what}{said}")
 
 
 @dataclass
@@ -64,15 +59,15 @@ class Scene:
         self.client = Connection(port)
 
     def make_key(self, owner: str, *words: str, scope: str = NEEDED, status: int = 200) -> Credential:
-        made = self.stage.command("key", "create", "--owner", owner, "--scope", scope, *words, "--json")
+        made = self.stage.service.made("key", "create", "--owner", owner, "--scope", scope, *words)
         return Credential(made["key"], "ApiKey", made["id"], self._identity(made, owner, "-", "ApiKey"), status)
 
     def make_token(self, subject: str, scope: str = NEEDED) -> Credential:
         if scope not in self._clients:
-            words = ("client", "create", "--name", "shop", "--grant", "client_credentials", "--scope", scope, "--json")
-            self._clients[scope] = self.stage.command(*words)["client_id"]
+            words = ("client", "create", "--name", "shop", "--grant", "client_credentials", "--scope", scope)
+            self._clients[scope] = self.stage.service.made(*words)["client_id"]
         client = self._clients[scope]
-        made = self.stage.command("token", "issue", "--client", client, "--subject", subject, "--scope", scope, "--json")
+        made = self.stage.service.made("token", "issue", "--client", client, "--subject", subject, "--scope", scope)
         return Credential(made["access_token"], "Bearer", made["id"], self._identity(made, subject, client, "Bearer"))
 
     @staticmethod
@@ -82,18 +77,12 @@ class Scene:
             "x-auth-type": kind, "x-auth-id": made["id"], "x-auth-expires": str(made["exp"] or "-"), "x-auth-sunset": "-"}
 
     def revoke(self, credential: Credential) -> None:
-        self.stage.command("key" if credential.scheme == "ApiKey" else "token", "revoke", credential.id)
+        self.stage.service.made("key" if credential.scheme == "ApiKey" else "token", "revoke", credential.id)
         credential.status = 401
 
     def unknown(self, scheme: str = "ApiKey") -> Credential:
         """Well formed and never issued."""
-        body = f"ii{'k' if scheme == 'ApiKey' else 'b'}1_" + "0" + "".join(random.choices(DIGITS, k=10)) + "_"
-        body += "".join(random.choices(DIGITS, k=43))
-        rest, check = zlib.crc32(body.encode()), ""
-        for _ in range(6):
-            rest, digit = divmod(rest, 62)
-            check = DIGITS[digit] + check
-        return Credential(body + check, scheme, "", {}, 401)
+        return Credential(unknown_credential("k" if scheme == "ApiKey" else "b"), scheme, "", {}, 401)
 
     def refused(self, answer: Answer, status: int, what: str) -> None:
         """Refused so, without the application."""

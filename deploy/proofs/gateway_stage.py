@@ -6,16 +6,16 @@ import re
 import shlex
 import shutil
 import signal
-import socket
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateway_wire import PATIENCE_SECONDS, SEEN_PATH, Connection
+from harness.checks import Unproven
+from harness.processes import Process, free_port, run, wait_until
+from harness.service import Service
 
 CONFIGURATIONS = Path(__file__).resolve().parent.parent / "gateways"
 
@@ -57,7 +57,7 @@ class Gateway:
 def found(name: str) -> str:
     path = shutil.which(name)
     if not path:
-        raise SystemExit(f"gateways: {name} is not installed")
+        raise Unproven(f"{name} is not installed")
     return path
 
 
@@ -111,57 +111,9 @@ def replaced(text: str, places: dict[str, str]) -> str:
     return text
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Process:
-    """A program in a process group of its own, with its output in a file; whatever happens, the group is ended."""
-
-    def __init__(self, command: list[str], log: Path, folder: Path, **more: object) -> None:
-        self.log = log
-        # Programs that keep something about their user keep it in the folder, which goes away.
-        environment = os.environ | {name: str(folder) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
-        with open(log, "ab") as output:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder, env=environment,
-                start_new_session=True, **more)
-
-    def is_running(self) -> bool:
-        return self._process.poll() is None
-
-    def is_stopped(self) -> bool:
-        # The state stands behind the name, which is in brackets.
-        return Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-
-    def send(self, what: signal.Signals) -> None:
-        try:
-            os.killpg(self._process.pid, what)
-        except ProcessLookupError:
-            pass
-
-    def end(self, how: signal.Signals) -> None:
-        self.send(how)
-        try:
-            self._process.wait(PATIENCE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.send(signal.SIGKILL)
-            self._process.wait()
-
-    def last_words(self) -> str:
-        return "\n".join(self.log.read_text(errors="replace").splitlines()[-20:])
-
-
-def wait_for(what: str, process: Process, is_so: Callable[[], bool]) -> float:
-    """Seconds until it is so."""
-    began = time.monotonic()
-    while not is_so():
-        if not process.is_running() or time.monotonic() - began > PATIENCE_SECONDS:
-            raise SystemExit(f"gateways: {what}; the last words:\n{process.last_words()}")
-        time.sleep(0.02)
-    return time.monotonic() - began
+def wait_for(what: str, process: Process, is_so: Callable[[], bool]) -> None:
+    if not wait_until(is_so, PATIENCE_SECONDS, 0.02, process):
+        raise Unproven(f"{what}; the last words:\n{process.last_words(20)}")
 
 
 def serves(port: int) -> bool:
@@ -180,9 +132,8 @@ class Stage:
         self.folder = Path(tempfile.mkdtemp(prefix="gateways-"))
         # nginx gives up root and has to find its way to the socket.
         self.folder.chmod(0o755)
-        self._application = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("gateway_wire.py"))], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, text=True, start_new_session=True)
+        self._application = Process(
+            [sys.executable, Path(__file__).with_name("gateway_wire.py")], self.folder / "application", piped=True)
         self._application_port = int(self._application.stdout.readline())
         # What stands in the configurations, and what takes its place here.
         self._places = {
@@ -192,54 +143,37 @@ class Stage:
             "/run/countersign/": f"{self.folder}/",
             "/etc/countersign/": f"{CONFIGURATIONS / gateway.folder}/",
         }
-        self._service: Process | None = None
         self._gateways: list[Process] = []
+        self.service = Service(program, *self._flags(), folder=self.folder, listens=())
 
     def close(self) -> None:
-        for process in [*self._gateways, *([self._service] if self._service else [])]:
-            process.end(signal.SIGKILL)
-        self._application.kill()
-        self._application.wait()
-        self._application.stdin.close()
-        self._application.stdout.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for process in [*self._gateways, self._application]:
+            process.kill()
+        self.service.remove()
 
     # Countersign
 
-    def start_service(self) -> float:
-        """Returns the seconds until it is ready. The listener, and policies if any, are what the configuration tells of."""
+    def _flags(self) -> list[str]:
+        """The listener, and policies if any, are what the configuration tells of. The gateway's own address is trusted and
+        other addresses of the loopback are clients, as in the world outside."""
         text = (CONFIGURATIONS / self.gateway.folder / self.gateway.files[0]).read_text()
         line = replaced(re.search(r"^# +(--listen .*)$", text, re.MULTILINE)[1], self._places)
+        settings = self.folder / "settings.yaml"
+        settings.write_text("verify:\n  trusted-proxies: ['127.0.0.1/32']\nlog-level: debug\n")
         # Whoever runs this proof may not be in the group of a gateway's user.
-        words = shlex.split(re.sub(r"mode=0660&group=[\w-]+", "mode=0666", line))
-        log = self.folder / f"service-{time.monotonic_ns()}.log"
-        self._service = Process(
-            [str(self.program), "serve", "--store", str(self.folder / "store"), *words,
-             "--config", str(self._settings())], log, self.folder)
-        return wait_for("the service did not become ready", self._service, lambda: '"ready"' in log.read_text())
+        return [*shlex.split(re.sub(r"mode=0660&group=[\w-]+", "mode=0666", line)), "--config", str(settings)]
 
-    def _settings(self) -> Path:
-        """The gateway's own address is trusted and other addresses of the loopback are clients, as in the world outside."""
-        path = self.folder / "settings.yaml"
-        path.write_text("verify:\n  trusted-proxies: ['127.0.0.1/32']\nlog-level: debug\n")
-        return path
+    def start_service(self) -> None:
+        self.service.start(PATIENCE_SECONDS)
 
     def kill_service(self) -> None:
-        self._service.end(signal.SIGKILL)
+        self.service.process.kill()
 
     def hold_service(self) -> None:
         """It takes connections and says nothing, as a process that hangs; until it is killed."""
-        self._service.send(signal.SIGSTOP)
-        wait_for("the service did not stop", self._service, self._service.is_stopped)
-
-    def command(self, *words: str) -> dict:
-        """Runs a verb that says one JSON object. Never with a secret among the words."""
-        done = subprocess.run(
-            [str(self.program), *words, "--store", str(self.folder / "store")], stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=PATIENCE_SECONDS)
-        if done.returncode != 0:
-            raise SystemExit(f"gateways: countersign {words[0]} {words[1]}: {done.stderr}")
-        return json.loads(done.stdout) if "--json" in words else {}
+        process = self.service.process
+        process.send(signal.SIGSTOP)
+        wait_for("the service did not stop", process, process.is_stopped)
 
     # The gateway
 
@@ -257,22 +191,22 @@ class Stage:
             text = (CONFIGURATIONS / self.gateway.folder / name).read_text()
             for _, old, new in (edit for edit in (*self.gateway.changes, *edits) if edit[0] == name):
                 if old not in text:
-                    raise SystemExit(f"gateways: {name} does not hold {old!r} any more")
+                    raise Unproven(f"{name} does not hold {old!r} any more")
                 text = text.replace(old, new)
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(replaced(text, places))
-        process = Process(self.gateway.command(folder), folder / "gateway.log", folder)
+        # Programs that keep something about their user keep it in the folder, which goes away.
+        environment = os.environ | {name: str(folder) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+        process = Process(self.gateway.command(folder), folder / "gateway.log", environment, folder)
         self._gateways.append(process)
         wait_for(f"{self.gateway.name} did not start", process, lambda: serves(port))
         return port
 
     def version(self) -> str:
         program, *words = self.gateway.version
-        done = subprocess.run(
-            [found(program), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            timeout=PATIENCE_SECONDS)
-        return re.search(r"\d+\.\d+\.\d+", done.stdout)[0]
+        done = run([found(program), *words])
+        return re.search(r"\d+\.\d+\.\d+", done.stdout + done.stderr)[0]
 
     def logs(self) -> dict[str, bytes]:
         """All that was written beside the store."""

@@ -7,10 +7,12 @@ port, and ends when its standard input does.
 import asyncio
 import json
 import re
-import socket
 import sys
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
+
+from harness.connection import Closed, connected
+from harness.connection import Connection as Wire
 
 # Traefik waits 30 seconds for an answer about a request, and nobody can tell it otherwise.
 PATIENCE_SECONDS = 40
@@ -39,7 +41,7 @@ class Connection:
     """A keep-alive connection, opened again when the other side has closed it."""
 
     def __init__(self, port: int, source: str = "127.0.0.1") -> None:
-        self._port, self._source, self._socket, self.opened = port, source, None, 0
+        self._port, self._source, self._wire, self.opened = port, source, None, 0
 
     def ask(
         self, target: str, *fields: str, method: str = "GET", body: bytes = b"", version: str = "1.1",
@@ -51,30 +53,40 @@ class Connection:
         request = ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body
         try:
             return self._exchange(request, method)
-        except (ConnectionError, EOFError):
+        except ConnectionError:
             self.close()
             # Between two requests a server may end the connection; on a new one it has no reason to.
             return self._exchange(request, method)
 
+    def send(self, target: str, *fields: str) -> None:
+        """Sends a request without a body, whose answer is taken later."""
+        self._open()
+        lines = [f"GET {target} HTTP/1.1", "Host: gateway.test", *fields]
+        self._wire.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
+
+    def answer(self) -> Answer:
+        """The answer to what was sent."""
+        return self._answer("GET")
+
     def close(self) -> None:
-        if self._socket:
-            self._socket.close()
-            self._socket = None
+        if self._wire:
+            self._wire.close()
+            self._wire = None
 
     def _exchange(self, request: bytes, method: str) -> Answer:
-        if not self._socket:
-            self._socket = socket.create_connection(("127.0.0.1", self._port), PATIENCE_SECONDS, (self._source, 0))
-            # While nobody listens at a port that is free for all, the kernel may choose it for this end too.
-            if self._socket.getsockname() == self._socket.getpeername():
-                self.close()
-                raise ConnectionRefusedError
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._rest = b""
+        self._open()
+        self._wire.socket.sendall(request)
+        return self._answer(method)
+
+    def _open(self) -> None:
+        if not self._wire:
+            self._wire = Wire(connected(self._port, PATIENCE_SECONDS, self._source))
             self.opened += 1
-        self._socket.sendall(request)
-        head = self._until(b"\r\n\r\n")
+
+    def _answer(self, method: str) -> Answer:
+        head = self._wire.until(b"\r\n\r\n")
         while head.split(b" ", 2)[1] == b"100":
-            head = self._until(b"\r\n\r\n")
+            head = self._wire.until(b"\r\n\r\n")
         start, *lines = head.decode("latin-1").split("\r\n")
         fields = []
         for line in lines:
@@ -89,38 +101,15 @@ class Connection:
 
     def _body(self, answer: Answer) -> bytes:
         if "chunked" in answer.all("transfer-encoding"):
-            body = b""
-            while size := int(self._until(b"\r\n").split(b";")[0], 16):
-                body += self._exactly(size)
-                self._exactly(2)
-            self._until(b"\r\n")
-            return body
-        if not answer.all("content-length"):
-            # Up to the end of the connection.
-            try:
-                while True:
-                    self._more()
-            except EOFError:
-                return self._rest
-        return self._exactly(int(answer.all("content-length")[0]))
-
-    def _until(self, mark: bytes) -> bytes:
-        while mark not in self._rest:
-            self._more()
-        found, _, self._rest = self._rest.partition(mark)
-        return found
-
-    def _exactly(self, count: int) -> bytes:
-        while len(self._rest) < count:
-            self._more()
-        found, self._rest = self._rest[:count], self._rest[count:]
-        return found
-
-    def _more(self) -> None:
-        piece = self._socket.recv(65_536)
-        if not piece:
-            raise EOFError
-        self._rest += piece
+            return b"".join(self._wire.chunks())
+        if answer.all("content-length"):
+            return self._wire.exactly(int(answer.all("content-length")[0]))
+        # Up to the end of the connection.
+        try:
+            while True:
+                self._wire.more()
+        except Closed:
+            return self._wire.rest
 
 
 class Application(asyncio.Protocol):

@@ -1,7 +1,6 @@
 """Puts gateways between clients and an application and sees what arrives. See deploy/proofs/gateways."""
 
 import argparse
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -10,8 +9,9 @@ from pathlib import Path
 from gateway_checks import CHECKS, Check
 from gateway_latency import table
 from gateway_mutants import MUTANTS, Edits
-from gateway_scene import Scene, Unproven, redacted
+from gateway_scene import Scene, redacted
 from gateway_stage import GATEWAYS, Gateway, Stage
+from harness.checks import Checks, Refuted, Unproven, conclude
 
 
 def prove(
@@ -19,7 +19,7 @@ def prove(
 ) -> list[str]:
     """The names of the checks that do not hold."""
     stage = Stage(program, gateway)
-    failures = []
+    failures, said = [], Checks()
     try:
         print(f"{gateway.name} {stage.version()}")
         stage.start_service()
@@ -28,17 +28,19 @@ def prove(
             began = time.monotonic()
             try:
                 check(scene)
-                print(f"  {check.__doc__} ({time.monotonic() - began:.1f} s)", flush=True)
+                said.check(True, f"{check.__doc__} ({time.monotonic() - began:.1f} s)")
+            except Unproven:
+                raise
             except Exception as reason:
                 failures.append(check.__name__)
-                said = str(reason) if isinstance(reason, Unproven) else f"{type(reason).__name__}: {reason}"
-                print(f"  NOT SO: {check.__doc__}\n    {redacted(said)}", flush=True)
+                seen = str(reason) if isinstance(reason, Refuted) else f"{type(reason).__name__}: {reason}"
+                said.check(False, check.__doc__, redacted(seen))
     finally:
         stage.close()
     return failures
 
 
-def main() -> int:
+def main() -> bool:
     parser = argparse.ArgumentParser(prog="deploy/proofs/gateways", description=__doc__)
     parser.add_argument("program", type=Path)
     parser.add_argument("--only", choices=[gateway.name for gateway in GATEWAYS])
@@ -47,35 +49,35 @@ def main() -> int:
     meanings = "; ".join(f"{name}: {mutant.meaning}" for name, mutant in MUTANTS.items())
     parser.add_argument("--mutant", choices=list(MUTANTS), help=meanings)
     arguments = parser.parse_args()
-    # A polite end runs what ends the processes too.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
     gateways = [gateway for gateway in GATEWAYS if arguments.only in (None, gateway.name)]
     program, requests = arguments.program.resolve(), arguments.requests
     if arguments.latency:
-        return table(program, gateways, requests)
+        table(program, gateways, requests)
+        return True
     if arguments.mutant:
         return notice(program, gateways, requests, arguments.mutant)
     wrong = [gateway.name for gateway in gateways if prove(program, gateway, requests)]
     if wrong:
         print(f"gateways: not proven for {', '.join(wrong)}", file=sys.stderr)
-        return 1
+        return False
     print(f"gateways: all checks hold for {len(gateways)}")
-    return 0
+    return True
 
 
-def notice(program: Path, gateways: list[Gateway], requests: int, name: str) -> int:
+def notice(program: Path, gateways: list[Gateway], requests: int, name: str) -> bool:
     """Whether the proof sees the hole in each configuration that it is made in."""
     mutant = MUTANTS[name]
     checks = [check for check in CHECKS if check.__name__ in ("identity", mutant.noticed_by)]
     made = [gateway for gateway in gateways if gateway.name in mutant.edits]
     missed = [
         gateway.name for gateway in made
-        if mutant.noticed_by not in prove(program, gateway, requests, checks, mutant.edits[gateway.name])]
+        if mutant.noticed_by not in prove(
+            program, gateway, requests * mutant.times, checks, mutant.edits[gateway.name])]
     if missed or not made:
         print(f"gateways: the mutant {name} was not noticed in {', '.join(missed) or 'any'}", file=sys.stderr)
-        return 1
+        return False
     print(f"gateways: the mutant {name} was noticed in {', '.join(gateway.name for gateway in made)}")
-    return 0
+    return True
 
 
-sys.exit(main())
+conclude("gateways", main, unproven=1)

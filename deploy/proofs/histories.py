@@ -16,8 +16,11 @@ import time
 import traceback
 import zlib
 
+from harness.checks import Unproven, as_expected, conclude
+from harness.connection import Connection
+from harness.processes import PATIENCE_SECONDS
+from harness.service import INACTIVE, Introspector, Service
 from histories_check import ALIVE, BULK, CREATE, DEAD, EDIT, END, READ, History, Operation, self_test
-from proof_service import INACTIVE, PATIENCE, Connection, Introspector, Service, Unproven
 
 PROGRAM, MUTATIONS, EXPECTED = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 MUTATORS, VERIFIERS, OWNERS, CLIENTS = 5, 3, 12, 4
@@ -292,18 +295,18 @@ class Mutator(Worker):
 
 def interrupt(service, board, kills):
     """Works, and kills or ends the daemon now and then, until enough was changed."""
-    patience, seen = time.monotonic() + PATIENCE, 0
+    patience, seen = time.monotonic() + PATIENCE_SECONDS, 0
     while board.mutations < MUTATIONS and not board.is_over:
         time.sleep(random.uniform(0.2, PERIOD_MAX))
         if board.mutations == seen and time.monotonic() > patience:
             raise Unproven("nothing is changed any more")
         if board.mutations > seen:
-            patience, seen = time.monotonic() + PATIENCE, board.mutations
+            patience, seen = time.monotonic() + PATIENCE_SECONDS, board.mutations
         if service.process.poll() is not None:
             raise Unproven("the daemon ended by itself:\n" + service.last_words())
         polite = random.random() < 0.2
-        service.process.send_signal(signal.SIGTERM if polite else signal.SIGKILL)
-        status = service.process.wait(PATIENCE)
+        service.process.send(signal.SIGTERM if polite else signal.SIGKILL)
+        status = service.process.wait()
         if polite and status != 0:
             raise Unproven(f"the daemon ended with {status} after SIGTERM")
         kills.append(time.monotonic_ns())
@@ -341,7 +344,7 @@ def prove(service, workers):
     finally:
         board.end()
         for process, _ in workers:
-            process.join(2 * PATIENCE)
+            process.join(2 * PATIENCE_SECONDS)
     operations = []
     for _, path in workers:
         if not path.exists():
@@ -374,29 +377,18 @@ def prove(service, workers):
 
 
 def main():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
     self_test()
-    service, workers = Service(PROGRAM), []
-    service.data_socket = str(service.folder / "data.sock")
-    service.flags += ["--listen", f"unix:{service.data_socket}"]
-    try:
-        violations = prove(service, workers)
-    except Unproven as reason:
-        print(f"histories: {reason}", file=sys.stderr)
-        return 2
-    except Exception:
-        traceback.print_exc()
-        return 2
-    finally:
-        for process, _ in workers:
-            if process.is_alive():
-                process.kill()
-        service.remove()
-    for line in violations[:20]:
-        print(line, file=sys.stderr)
-    if EXPECTED == "violations":
-        print("histories: the broken build " + ("was caught" if violations else "was not noticed"))
-    return 0 if bool(violations) == (EXPECTED == "violations") else 1
+    workers = []
+    with Service(PROGRAM) as service:
+        service.data_socket = service.folder / "data.sock"
+        service.flags += ["--listen", f"unix:{service.data_socket}"]
+        try:
+            violations = prove(service, workers)
+        finally:
+            for process, _ in workers:
+                if process.is_alive():
+                    process.kill()
+    return as_expected("histories", violations, "the broken build" if EXPECTED == "violations" else "")
 
 
-sys.exit(main())
+conclude("histories", main)

@@ -24,12 +24,13 @@ import sys
 import tempfile
 import threading
 import time
-import traceback
 
+from harness.checks import Unproven, conclude
+from harness.connection import Connection
+from harness.service import FORM, INACTIVE, Service
 from histories_check import (
     BULK, CREATE, CREATION_LOST, DEAD, EDIT, EDIT_UNDONE, END, END_UNDONE, READ, History, Operation, self_test)
 from power_loss_disk import MODES, Disk, Record
-from proof_service import FORM, INACTIVE, PATIENCE, Connection, Service, Unproven
 
 PROGRAM, SHIM, IMAGES, EXPECTED = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
 CALLERS, MUTATIONS, OWNERS, IMAGES_A_RECORD, WORKERS = 6, 500, 5, 1000, 2
@@ -124,39 +125,25 @@ class Image:
 
     def __init__(self, folder, position, mode, is_ready):
         self.folder, self.position, self.mode, self.is_ready = folder, position, mode, is_ready
-        self.socket = str(folder / "data.sock")
+        self.socket = folder / "data.sock"
 
     def __str__(self):
         return f"power lost at {self.position}, '{self.mode}'"
 
     def problems(self, texts, operations):
-        service = Service(PROGRAM, folder=self.folder, environment=SMALL)
-        service.flags = ["--listen", f"unix:{self.socket}?may=introspect", "--threads", "1"]
-        service.launch()
-        try:
-            if self.started(service):
+        flags = ["--listen", f"unix:{self.socket}?may=introspect", "--threads", "1"]
+        with Service(PROGRAM, *flags, folder=self.folder, environment=SMALL, listens=()) as service:
+            service.readiness = self.socket
+            service.launch()
+            if service.becomes_ready():
                 return self.compare(service, texts, operations)
+            if service.process.poll() is None:
+                raise Unproven(f"{self}: the service neither starts nor ends")
             if self.is_ready:
                 return [f"{self}: the service did not start: {service.last_words(3)}"]
             # Nothing was promised yet. A store that was begun may be refused, but not without a word.
             return [] if service.process.poll() in (1, 2, 3) and service.last_words(1) else [
                 f"{self}: the service ended with {service.process.poll()}: {service.last_words(3)}"]
-        finally:
-            service.remove()
-
-    def started(self, service):
-        patience = time.monotonic() + PATIENCE
-        while service.process.poll() is None:
-            try:
-                with Connection(self.socket) as connection:
-                    if connection.ask("GET", "/readyz").status == 200:
-                        return True
-            except OSError:
-                pass
-            if time.monotonic() > patience:
-                raise Unproven(f"{self}: the service neither starts nor ends")
-            time.sleep(0.002)
-        return False
 
     def compare(self, service, texts, operations):
         history = [cut for operation in operations if (cut := self.cut(operation))]
@@ -280,21 +267,13 @@ def judge(problems):
 
 
 def main():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
     self_test()
     # In memory where there is some: the images need no disk, for they are never lost.
     folder = pathlib.Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
     try:
-        problems = prove(folder)
-    except Unproven as reason:
-        print(f"power-loss: {reason}", file=sys.stderr)
-        return 2
-    except Exception:
-        traceback.print_exc()
-        return 2
+        return judge(prove(folder))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return 0 if judge(problems) else 1
 
 
-sys.exit(main())
+conclude("power-loss", main)

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..asking import Target
 from ..bench import Bench
 from ..failure import Failed, Skipped
-from ..processes import LOAD_PROCESSOR, pinned, run
+from ..processes import put_load
 from ..sample import Answered
 
 # The generator may first read and check 670 MB of credentials.
@@ -45,8 +45,8 @@ class Load:
     def put(self, bench: Bench, seconds: int) -> Answered:
         if bench.programs.load is None:
             raise Skipped("there is no load generator")
-        command = [str(bench.programs.load), *self.arguments(bench.connection_count, seconds)]
-        output = run(pinned(LOAD_PROCESSOR, command), seconds_max=seconds + START_SECONDS_MAX)
+        command = [bench.programs.load, *self.arguments(bench.connection_count, seconds)]
+        output, _ = put_load(command, seconds + START_SECONDS_MAX)
         return parse(output, per_request=self.batch_size if self.request == "batch" else 1)
 
 

@@ -1,13 +1,12 @@
 """h2load, of nghttp2: one thread, the same request again and again, over HTTP/2 or HTTP/1.1 and over Unix sockets."""
 
 import re
-import resource
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..asking import Target
 from ..failure import Failed
-from ..processes import LOAD_PROCESSOR, pinned, run
+from ..processes import put_load
 from ..sample import Answered
 
 FINISHED = re.compile(r"^finished in ([\d.]+)(s|ms), ", re.MULTILINE)
@@ -45,12 +44,4 @@ class H2load:
             f"--max-concurrent-streams={self.streams}", f"--base-uri={self.target.url}"]
         command += [f"--header={name}: {value}" for name, value in self.headers.items()]
         command += ["--h1"] if self.body is None else [f"--data={self.body}"]
-        before = _children_seconds()
-        output = run(pinned(LOAD_PROCESSOR, [*command, "http://localhost" + self.path]), seconds_max=seconds + 30)
-        return parse(output, _children_seconds() - before)
-
-
-def _children_seconds() -> float:
-    """Processor time of children that have ended."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+        return parse(*put_load([*command, "http://localhost" + self.path], seconds + 30))

@@ -5,23 +5,14 @@ import struct
 import time
 from collections.abc import Callable
 
+from harness.connection import (
+    ACKNOWLEDGED, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE, SETTINGS, WINDOW_UPDATE, frame, literal)
+
 from ..asking import Target
 from ..failure import Failed
 
-PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-DATA, HEADERS, SETTINGS, GOAWAY, WINDOW_UPDATE = 0, 1, 4, 7, 8
-END_STREAM, ACKNOWLEDGED, END_HEADERS = 1, 1, 4
 # So many bytes of answers before the server would have to be told to go on.
 WINDOW = (1 << 31) - 1
-
-
-def frame(kind: int, flags: int, stream: int, content: bytes) -> bytes:
-    return struct.pack(">I", len(content))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + content
-
-
-def literal(name: str, value: str) -> bytes:
-    """A field that neither side remembers (RFC 7541 §6.2.2); both texts below 127 bytes."""
-    return b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
 
 
 def calling(target: Target, path: str, headers: dict[str, str], message: bytes) -> Callable[[], float]:

@@ -2,11 +2,10 @@
 
 import csv
 import io
-import resource
 from dataclasses import dataclass
 
 from ..failure import Failed
-from ..processes import LOAD_PROCESSOR, pinned, run
+from ..processes import put_load
 from ..sample import Answered
 
 COLUMNS = {"p50": "p50_latency_ms", "p99": "p99_latency_ms", "max": "max_latency_ms", "mean": "avg_latency_ms"}
@@ -44,10 +43,7 @@ class RedisBenchmark:
         command = [
             "redis-benchmark", *self.where, "-c", str(self.connection_count), "--threads", "1", "-P", str(self.pipeline),
             "-n", str(requests), "--precision", "3", "--csv", "GET", self.key]
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        output = run(pinned(LOAD_PROCESSOR, command), seconds_max=10 * seconds + 60)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        output, used = put_load(command, 10 * seconds + 60)
         answered = parse(output, requests, used)
         self._last_seconds = answered.seconds
         return answered

@@ -6,13 +6,12 @@ if a script asks for it), also when several are pipelined. `done` prints what wr
 
 import json
 import re
-import resource
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..asking import Request, Target
 from ..failure import Failed
-from ..processes import LOAD_PROCESSOR, pinned, run
+from ..processes import put_load
 from ..sample import Answered
 from ..secret_files import write_secret
 
@@ -91,12 +90,4 @@ class Wrk:
         command = [
             "wrk", "-t1", f"-c{self.connection_count}", f"-d{seconds}s", "-s", str(self.script),
             self.target.url + self.path]
-        before = _children_seconds()
-        output = run(pinned(LOAD_PROCESSOR, command), seconds_max=seconds + 30)
-        return parse(output, _children_seconds() - before, self.pipeline)
-
-
-def _children_seconds() -> float:
-    """Processor time of children that have ended."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+        return parse(*put_load(command, seconds + 30), self.pipeline)

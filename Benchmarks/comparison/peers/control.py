@@ -1,12 +1,12 @@
 """The control socket of Countersign: makes and revokes what is measured. Secrets stay in memory and in secret files."""
 
-import base64
-import http.client
 import json
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from harness.connection import Connection
+from harness.service import basic
 
 from ..failure import Failed
 
@@ -20,30 +20,23 @@ class Key:
     text: str
 
 
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=PATIENCE_SECONDS)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
-
-
 class Control:
     def __init__(self, socket_path: Path) -> None:
-        self._connection = _Connection(socket_path)
+        self._connection = Connection(socket_path, PATIENCE_SECONDS)
 
     def keys(self, count: int, **members: object) -> Iterator[Key]:
         """Makes keys and yields each as it is there."""
         body = {"owner": "acme", "scope": "orders:read orders:write", "count": count} | members
-        lines = self._answer("/v1/keys/bulk", body)
-        made = 0
-        while line := lines.readline():
-            item = json.loads(line)
-            yield Key(item["id"], item["key"])
-            made += 1
+        self._connection.send("POST", "/v1/keys/bulk", json.dumps(body), "Content-Type: application/json\r\n")
+        status, _ = self._connection.head()
+        refuse(status, "/v1/keys/bulk")
+        made, rest = 0, b""
+        for piece in self._connection.chunks():
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                item = json.loads(line)
+                yield Key(item["id"], item["key"])
+                made += 1
         if made != count:
             raise Failed(f"{made} keys were made of {count}")
 
@@ -54,9 +47,7 @@ class Control:
 
     def caller(self) -> str:
         """A client that may introspect, as the value of its Authorization header."""
-        client = self._post("/v1/clients", {"name": "bench", "may": ["introspect"]})
-        pair = f"{client['client_id']}:{client['client_secret']}"
-        return "Basic " + base64.b64encode(pair.encode()).decode()
+        return basic(self._post("/v1/clients", {"name": "bench", "may": ["introspect"]}))
 
     def machine(self) -> tuple[str, str]:
         """A client that may ask for tokens of its own: its id and its secret."""
@@ -65,13 +56,12 @@ class Control:
         return client["client_id"], client["client_secret"]
 
     def _post(self, path: str, body: dict[str, object]) -> dict:
-        return json.loads(self._answer(path, body).read())
+        answer = self._connection.ask_json("POST", path, body)
+        refuse(answer.status, path)
+        return answer.json
 
-    def _answer(self, path: str, body: dict[str, object]) -> http.client.HTTPResponse:
-        """Has to be read to its end before the next request."""
-        self._connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-        answer = self._connection.getresponse()
-        if not 200 <= answer.status < 300:
-            answer.read()
-            raise Failed(f"POST {path} on the control socket was answered with {answer.status}")
-        return answer
+
+def refuse(status: int, path: str) -> None:
+    """Raises Failed unless it was done."""
+    if not 200 <= status < 300:
+        raise Failed(f"POST {path} on the control socket was answered with {status}")

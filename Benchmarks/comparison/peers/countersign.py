@@ -1,18 +1,16 @@
 """Countersign with one event loop and a store of its own, on HTTP, a Unix socket, and TLS when there is a certificate."""
 
-import os
-import subprocess
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..asking import Request, Target, ask
+from harness.processes import free_port
+from harness.service import Certificate, Service
+
+from ..asking import Target
 from ..bench import Bench
-from ..failure import Failed
-from ..processes import free_ports, server
-from .certificate import Certificate
+from ..processes import SERVER_PROCESSOR, pinned
 from .control import Control
 
 READY_SECONDS_MAX = 120
@@ -41,39 +39,20 @@ def countersign(
     policies: Path | None = None,
 ) -> Iterator[Countersign]:
     """Runs it on the store in that folder, which is made if there is none, until the block ends."""
-    port, tls_port, oauth_port = free_ports(3)
-    socket, check, store, log = folder / "data.sock", folder / "check.sock", folder / "store", folder / "countersign.log"
-    command = [
-        str(bench.programs.countersign), "serve", "--store", str(store), "--threads", "1",
-        "--listen", f"http://127.0.0.1:{port}", "--listen", f"unix:{socket}?mode=0600",
-        "--grpc-listen", f"grpc+unix:{check}",
-        "--control-listen", f"http://127.0.0.1:{oauth_port}"]
+    socket, check = folder / "data.sock", folder / "check.sock"
+    flags: list[object] = [
+        "--threads", "1", "--listen", f"unix:{socket}?mode=0600", "--grpc-listen", f"grpc+unix:{check}"]
     if policies is not None:
-        command += ["--policies", str(policies)]
+        flags += ["--policies", policies]
     tls = None
     if certificate is not None:
-        command += ["--listen", f"https://127.0.0.1:{tls_port}", "--tls-certificate", str(certificate.certificate),
-                    "--tls-key", str(certificate.key)]
-        tls = Target(f"https://127.0.0.1:{tls_port}", certificate.certificate)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COUNTERSIGN_")}
-    if map_bytes is not None:
-        environment["COUNTERSIGN_STORE_MAP_BYTES"] = str(map_bytes)
-    began = time.monotonic()
-    with server(command, log, environment) as process:
-        http = Target(f"http://127.0.0.1:{port}")
-        ready_seconds = _wait_until_ready(process, http, log, began)
-        oauth = Target(f"http://127.0.0.1:{oauth_port}")
-        yield Countersign(process.pid, http, tls, Target(f"unix:{socket}"), check, oauth, store, ready_seconds)
-
-
-def _wait_until_ready(process: "subprocess.Popen[bytes]", target: Target, log: Path, began: float) -> float:
-    """Returns the seconds since `began` at the first 200."""
-    while time.monotonic() - began < READY_SECONDS_MAX and process.poll() is None:
-        try:
-            if ask(target, Request("GET", "/readyz", {})).status == 200:
-                return time.monotonic() - began
-        except (OSError, Failed):
-            pass  # It does not listen yet.
-        time.sleep(0.002)
-    words = "\n".join(log.read_text(errors="replace").splitlines()[-5:])
-    raise Failed(f"countersign did not become ready; its last words:\n{words}")
+        tls = Target(f"https://127.0.0.1:{free_port()}", certificate.certificate)
+        flags += ["--listen", tls.url, "--tls-certificate", certificate.certificate, "--tls-key", certificate.key]
+    environment = {} if map_bytes is None else {"COUNTERSIGN_STORE_MAP_BYTES": str(map_bytes)}
+    server = Service(
+        bench.programs.countersign, *flags, folder=folder, environment=environment, before=pinned(SERVER_PROCESSOR))
+    with closing(server):
+        ready_seconds = server.start(READY_SECONDS_MAX)
+        yield Countersign(
+            server.process.pid, Target(f"http://127.0.0.1:{server.port}"), tls, Target(f"unix:{socket}"), check,
+            Target(f"http://127.0.0.1:{server.oauth_port}"), server.store, ready_seconds)

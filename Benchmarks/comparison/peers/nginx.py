@@ -5,16 +5,17 @@ itself in a server that is known for doing it well.
 """
 
 import shutil
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.processes import children, free_port, wait_until
+from harness.service import Certificate
+
 from ..asking import Request, Target, ask
 from ..failure import Failed
-from ..processes import children, free_ports, server
-from .certificate import Certificate
+from ..processes import server
 
 START_SECONDS_MAX = 10
 
@@ -68,7 +69,7 @@ http {{
 def nginx(folder: Path, constant: Constant, *, unix: bool = False, certificate: Certificate | None = None,
           cipher: str = "") -> Iterator[Nginx]:
     """Runs it on HTTP, TLS 1.3 with that one cipher, or a Unix socket in the folder, until the block ends."""
-    [port] = free_ports(1)
+    port = free_port()
     listen, target, tls_lines = f"127.0.0.1:{port}", Target(f"http://127.0.0.1:{port}"), ""
     if unix:
         listen, target = f"unix:{folder}/nginx.sock", Target(f"unix:{folder}/nginx.sock")
@@ -79,7 +80,7 @@ def nginx(folder: Path, constant: Constant, *, unix: bool = False, certificate: 
             f"    ssl_protocols TLSv1.3; ssl_conf_command Ciphersuites {cipher};\n")
     file = folder / "nginx.conf"
     file.write_text(configuration(folder, listen, constant, tls_lines))
-    with server([program(), "-e", f"{folder}/start.log", "-c", str(file), "-p", str(folder)], folder / "nginx.log") as master:
+    with server([program(), "-e", f"{folder}/start.log", "-c", file, "-p", folder], folder / "nginx.log") as master:
         _wait_until_answering(target, folder)
         workers = children(master.pid)
         if len(workers) != 1:
@@ -88,13 +89,14 @@ def nginx(folder: Path, constant: Constant, *, unix: bool = False, certificate: 
 
 
 def _wait_until_answering(target: Target, folder: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS_MAX
-    while time.monotonic() < deadline:
+    def answers() -> bool:
         try:
             ask(target, Request("GET", "/", {}))
-            return
+            return True
         except OSError:
-            time.sleep(0.02)
-    logs = [folder / name for name in ("nginx.log", "start.log", "error.log")]
-    words = "\n".join(log.read_text(errors="replace")[-1_000:] for log in logs if log.exists())
-    raise Failed(f"nginx did not start:\n{words}")
+            return False
+
+    if not wait_until(answers, START_SECONDS_MAX, 0.02):
+        logs = [folder / name for name in ("nginx.log", "start.log", "error.log")]
+        words = "\n".join(log.read_text(errors="replace")[-1_000:] for log in logs if log.exists())
+        raise Failed(f"nginx did not start:\n{words}")

@@ -3,15 +3,16 @@
 It looks one key up in a hash table and copies the value; it checks no caller, no secret, no expiry and no revocation.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.processes import free_port, wait_until
+
 from ..asking import Target
 from ..failure import Failed
-from ..processes import free_ports, server
+from ..processes import server
 
 START_SECONDS_MAX = 10
 
@@ -31,7 +32,7 @@ class Redis:
 
 @contextmanager
 def redis(folder: Path) -> Iterator[Redis]:
-    [port] = free_ports(1)
+    port = free_port()
     path = folder / "redis.sock"
     command = [
         "redis-server", "--port", str(port), "--bind", "127.0.0.1", "--unixsocket", str(path), "--unixsocketperm", "600",
@@ -57,11 +58,11 @@ def command(target: Target, *words: str) -> bytes:
 
 
 def _wait_until_answering(running: Redis) -> None:
-    deadline = time.monotonic() + START_SECONDS_MAX
-    while time.monotonic() < deadline:
+    def answers() -> bool:
         try:
-            if all(command(target, "PING") == b"PONG" for target in (running.tcp, running.unix)):
-                return
+            return all(command(target, "PING") == b"PONG" for target in (running.tcp, running.unix))
         except OSError:
-            time.sleep(0.02)
-    raise Failed("Redis did not start")
+            return False
+
+    if not wait_until(answers, START_SECONDS_MAX, 0.02):
+        raise Failed("Redis did not start")

@@ -3,10 +3,11 @@
 import json
 import re
 
+from harness.processes import output_of
+
 from ..bench import Bench
 from ..comparisons import Limit
 from ..failure import Failed
-from ..processes import run
 from ..subject import Figure, Outcome, Subject
 
 SECONDS_MAX = 900
@@ -17,7 +18,7 @@ def measure(bench: Bench) -> Outcome:
     if bench.programs.path_ratios is None:
         return Outcome(skipped="PathRatios was not built")
     # It ends with 1 when a limit is broken, which its figures say too.
-    output = run([str(bench.programs.path_ratios)], seconds_max=SECONDS_MAX, statuses=(0, 1), cwd=bench.folder)
+    output = output_of([bench.programs.path_ratios], seconds_max=SECONDS_MAX, statuses=(0, 1), folder=bench.folder)
     return Outcome(figures=parse(output))
 
 

@@ -1,11 +1,12 @@
 """Introspection over TLS 1.3 beside nginx with the same certificate, cipher and body."""
 
+from harness.service import make_certificate
+
 from ..asking import Target
 from ..bench import Bench
 from ..comparisons import CPU, RATE, Limit, Question
 from ..failure import Failed
 from ..loads.wrk import Wrk
-from ..peers.certificate import make_certificate
 from ..peers.countersign import countersign
 from ..peers.nginx import nginx
 from ..rounds import Side
@@ -16,7 +17,7 @@ from .scene import Scene, active_answer, constant_like, same_answer, sizes
 
 def measure(bench: Bench) -> Outcome:
     folder = bench.fresh_folder("tls")
-    certificate = make_certificate(folder)
+    certificate = make_certificate(folder / "certificate.pem", folder / "key.pem")
     with countersign(bench, folder, certificate) as ours:
         if ours.tls is None:
             raise Failed("countersign was started without TLS")

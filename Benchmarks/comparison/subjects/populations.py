@@ -4,12 +4,14 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from harness.service import INACTIVE
+
 from ..asking import ask
 from ..failure import Failed
 from ..loads.generator import Load
 from ..peers.countersign import Countersign
 from ..secret_files import write_secret, write_secret_lines
-from .scene import INACTIVE, introspection
+from .scene import introspection
 
 FEW, MANY = 1_000, 100_000
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.service import FORM
+
 from ..asking import Answer, Request, Target, ask
 from ..bench import Bench
 from ..failure import Failed
@@ -12,9 +14,6 @@ from ..peers.nginx import Constant
 from ..rounds import Side
 from ..sample import sampled
 from ..secret_files import write_secret, write_secret_lines
-
-FORM = "application/x-www-form-urlencoded"
-INACTIVE = b'{"active":false}'
 
 
 @dataclass(frozen=True)

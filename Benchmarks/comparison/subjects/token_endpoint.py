@@ -1,5 +1,7 @@
 """Tokens from the token endpoint, each of them durable before it is given."""
 
+from harness.service import FORM
+
 from ..asking import Request, Target, ask
 from ..bench import Bench
 from ..comparisons import Limit
@@ -10,7 +12,6 @@ from ..peers.countersign import countersign
 from ..rounds import Side
 from ..sample import sampled
 from ..subject import Figure, Outcome, Subject, outcome
-from .scene import FORM
 
 LEAST_PER_SECOND = 5_000
 
