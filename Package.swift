@@ -141,7 +141,7 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
                 .product(name: "Logging", package: "swift-log"),
             ],
-            swiftSettings: strict),
+            swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
         .target(
             name: "Exposition", dependencies: [.product(name: "CoreMetrics", package: "swift-metrics")],
             swiftSettings: strict),
@@ -221,19 +221,20 @@ let package = Package(
         // MARK: Proofs and tests
         // deploy/proofs/races: verify, fill, evict and revoke against each other, and broken protocols that it must catch.
         .executableTarget(
-            name: "RaceProof", dependencies: core, path: "Sources/Proofs/RaceProof", swiftSettings: strict),
+            name: "RaceProof", dependencies: core, path: "Tests/Proofs/RaceProof", swiftSettings: strict),
         // deploy/proofs/following: verify in one process against revocations in another.
         .executableTarget(
-            name: "FollowingProof", dependencies: core, path: "Sources/Proofs/FollowingProof", swiftSettings: strict),
+            name: "FollowingProof", dependencies: core, path: "Tests/Proofs/FollowingProof", swiftSettings: strict),
         // deploy/proofs/churn: what a store comes to that issues and sweeps for ever.
         .executableTarget(
-            name: "ChurnProof", dependencies: core, path: "Sources/Proofs/ChurnProof", swiftSettings: strict),
+            name: "ChurnProof", dependencies: core, path: "Tests/Proofs/ChurnProof", swiftSettings: strict),
         // deploy/proofs/timing: whether a comparison's time tells where it ended, and early exits that it must catch.
         .executableTarget(
             name: "TimingProof", dependencies: ["CredentialModel", "CredentialDigest", "CMachine"],
-            path: "Sources/Proofs/TimingProof", swiftSettings: strict),
+            path: "Tests/Proofs/TimingProof", swiftSettings: strict),
         // A process that the LMDB tests may kill.
-        .executableTarget(name: "LMDBReaderProbe", dependencies: ["LMDB"], swiftSettings: strict),
+        .executableTarget(
+            name: "LMDBReaderProbe", dependencies: ["LMDB"], path: "Tests/LMDBReaderProbe", swiftSettings: strict),
         .target(name: "AllocationCount", path: "Tests/AllocationCount"),
         .target(name: "CChildProcess", path: "Tests/CChildProcess"),
         .target(
@@ -257,7 +258,7 @@ let package = Package(
         .testTarget(name: "IssuanceTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
         .target(
             name: "WireFuzz", dependencies: ["CredentialModel", "EnvoyAuthorization", "HTTPWire"],
-            swiftSettings: administration),
+            path: "Tests/Proofs/WireFuzz", swiftSettings: administration),
         .executableTarget(
             name: "WireDifferential",
             dependencies: [
@@ -266,7 +267,7 @@ let package = Package(
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
-            swiftSettings: administration),
+            path: "Tests/Proofs/WireDifferential", swiftSettings: administration),
         .testTarget(
             name: "HTTPWireTests", dependencies: ["HTTPWire", "WireDifferential", "WireFuzz", "AllocationCount"],
             swiftSettings: tests),

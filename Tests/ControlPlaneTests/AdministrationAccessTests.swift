@@ -29,7 +29,7 @@ import Testing
             #expect(try await plane.get("/v1/keys", headers: ["Authorization": "Bearer \(secret)"]).status == 200)
             let bad = [
                 "", "ApiKey", "ApiKey x", "Bearer x", "\(text)x", "Basic eDp5", "Digest a",
-                String(text.dropLast()) + "0", "\(text), \(text)",
+                mistyped(text), "\(text), \(text)",
             ]
             for field in bad {
                 let answer = try await plane.get("/v1/keys", headers: ["Authorization": field])

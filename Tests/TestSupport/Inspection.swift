@@ -71,3 +71,8 @@ public enum Replacing {
         try CredentialStore.upgrade(in: fixture.directory, peppers: peppers, options: fixture.options)
     }
 }
+
+/// A credential with another last digit. A fixed digit in its place would be the right one now and then.
+public func mistyped(_ text: some StringProtocol) -> String {
+    text.dropLast() + (text.last == "0" ? "1" : "0")
+}

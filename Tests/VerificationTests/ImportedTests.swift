@@ -24,7 +24,7 @@ import Verification
             let record = try #require(try verifier.verdict(key, at: UnixSeconds(1)).record)
             #expect(record.id == id && record.flags.contains(.imported) && record.kind == .apiKey)
         }
-        for other in [key + "0", String(key.dropLast()) + "0", key.uppercased(), " " + key] {
+        for other in [key + "0", mistyped(key), key.uppercased(), " " + key] {
             #expect(try verifier.verdict(other, at: UnixSeconds(1)).reason == .malformed)
         }
     }

@@ -11,6 +11,9 @@ struct Exchange {
     /// Whether answers are framed as ``UsualAnswers`` are.
     var isUsual: Bool { minorVersion == 1 && keepAlive && !isHead }
 
+    /// Of an answer to what is no whole request: nothing is known of it, and the connection closes.
+    static let last = Exchange(minorVersion: 1, isHead: false, keepAlive: false)
+
     var connection: ResponseHead.Connection {
         ResponseHead.Connection(keepAlive: keepAlive, minorVersion: minorVersion)
     }
@@ -30,6 +33,14 @@ extension ByteWriter {
         let date = loop.dateLine
         append(date.octets)
         return appendContentLength()
+    }
+
+    /// Begins an answer whose body is JSON, up to the body.
+    mutating func beginJSON(_ status: UInt16, _ exchange: Exchange, _ loop: LoopState) -> LengthSlot {
+        let slot = beginUnsized(status, exchange, loop)
+        append("Content-Type: application/json\r\nCache-Control: no-store\r\n")
+        endHead()
+        return slot
     }
 
     /// Fills in the length of the body that begins at `start`, and takes the body back for a HEAD request.

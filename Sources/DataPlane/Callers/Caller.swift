@@ -111,23 +111,22 @@ enum CallerRight {
         }
     }
 
+    /// What a caller is told that has it not.
+    var refusal: StaticString {
+        switch self {
+        case .introspect: "the caller may not introspect"
+        case .changes: "the caller may not follow the changes"
+        }
+    }
+
     private static let introspectScope = Array("countersign:introspect".utf8)
     private static let changesScope = Array("countersign:changes".utf8)
 }
 
-/// Whether somebody may do what he asks for, and what he may know of.
+/// Whether a caller may do what it asks for, and what it may know of.
 enum CallerOutcome {
     case allowed(CallerAudience)
-    /// He said nothing of who he is.
-    case unauthenticated
-    /// What he said is wrong.
-    case invalidClient
-    /// His bearer token or key is not accepted.
-    case invalidToken
-    /// He is known and has not the right.
-    case forbidden
-    case badRequest(StaticString)
-    case trouble
+    case refused(Refusal)
 }
 
 /// The audiences of a caller.

@@ -6,32 +6,48 @@ import RecordCache
 import Verification
 
 /// Finds out who calls an endpoint that only known callers may use (RFC 7662 §2.1, RFC 6749 §2.3.1, RFC 8705 §2).
-struct CallerAuthentication {
-    let loop: LoopState
-    let interface: VerificationInterface
-    var right = CallerRight.introspect
+struct CallerAuthentication: ~Escapable {
+    private let loop: LoopState
+    private let interface: VerificationInterface
+    private let right: CallerRight
+    private let hasAuthorization: Bool
+    private let authorization: RawSpan
+    /// What was parsed last into the scratch's form.
+    private let body: RawSpan
+
+    @_lifetime(copy context)
+    init(_ context: RequestContext, _ route: Route, _ right: CallerRight) {
+        loop = context.loop
+        interface = route.interface ?? .changes
+        self.right = right
+        hasAuthorization = context.request.count(.authorization) > 0
+        authorization = context.request.value(.authorization)
+        body = context.request.body
+    }
+
+    /// Of a request for changes that waits: what is left of it is the value of its field, if it had one.
+    @_lifetime(copy authorization)
+    init(waiting loop: LoopState, hasAuthorization: Bool, _ authorization: RawSpan) {
+        self.loop = loop
+        (interface, right) = (.changes, .changes)
+        self.hasAuthorization = hasAuthorization
+        self.authorization = authorization
+        body = RawSpan()
+    }
 
     /// Judges by the Authorization field, by credentials in the form, by the client certificate, and last by the socket.
-    /// - Parameter body: the form that was parsed last into `scratch`.
-    func judge(
-        authorization: WireRange?, _ bytes: RawSpan, _ body: RawSpan, _ caller: inout Caller,
-        _ scratch: inout RequestScratch
-    ) -> CallerOutcome {
-        let outcome = decide(authorization: authorization, bytes, body, &caller, &scratch)
-        if case .allowed = outcome { return outcome }
-        noteRefusal(outcome, authorization, bytes, body, caller, &scratch)
+    func judge(_ caller: inout Caller, _ scratch: inout RequestScratch) -> CallerOutcome {
+        let outcome = decide(&caller, &scratch)
+        if case .refused(let refusal) = outcome { noteRefusal(refusal, caller, &scratch) }
         return outcome
     }
 
     @inline(never)
-    private func noteRefusal(
-        _ outcome: CallerOutcome, _ authorization: WireRange?, _ bytes: RawSpan, _ body: RawSpan, _ caller: Caller,
-        _ scratch: inout RequestScratch
-    ) {
-        guard let reason = CallerRefusal(outcome) else { return }
+    private func noteRefusal(_ refusal: Refusal, _ caller: Caller, _ scratch: inout RequestScratch) {
+        guard let reason = CallerRefusal(refusal) else { return }
         var refused = RefusedCaller.unknown
-        if let authorization {
-            refused = refusedCaller(bytes.slice(authorization), &scratch)
+        if hasAuthorization {
+            refused = refusedCaller(&scratch)
         } else if let clientID = scratch.form.text(.clientID) {
             refused = scratch.form.withBytes(of: clientID, in: body) { known($0) }
         } else {
@@ -44,7 +60,7 @@ struct CallerAuthentication {
     }
 
     /// Whom an Authorization field names: the client of that id, or the public id of a key or token.
-    private func refusedCaller(_ authorization: RawSpan, _ scratch: inout RequestScratch) -> RefusedCaller {
+    private func refusedCaller(_ scratch: inout RequestScratch) -> RefusedCaller {
         switch AuthorizationField.parse(authorization) {
         case .basic(let range):
             guard scratch.basic.parse(authorization.slice(range)) else { return .unknown }
@@ -65,12 +81,9 @@ struct CallerAuthentication {
         return .client(id)
     }
 
-    private func decide(
-        authorization: WireRange?, _ bytes: RawSpan, _ body: RawSpan, _ caller: inout Caller,
-        _ scratch: inout RequestScratch
-    ) -> CallerOutcome {
+    private func decide(_ caller: inout Caller, _ scratch: inout RequestScratch) -> CallerOutcome {
         do throws(StoreFailure) {
-            if let authorization { return try judge(bytes.slice(authorization), body, &caller, &scratch) }
+            if hasAuthorization { return try judgeField(&caller, &scratch) }
             let secret = scratch.form.text(.clientSecret)
             if let clientID = scratch.form.text(.clientID) {
                 guard let secret else {
@@ -82,12 +95,12 @@ struct CallerAuthentication {
                         try client(clientID, secret)
                     }
                 }
-                return record.map { allow(KnownCaller($0)) } ?? .invalidClient
+                return record.map { allow(KnownCaller($0)) } ?? .refused(.invalidClient)
             }
-            if secret != nil { return .badRequest("client_secret needs client_id") }
+            if secret != nil { return .refused(.malformed("client_secret needs client_id")) }
             return judgeConnection(caller, named: RawSpan())
         } catch {
-            return .trouble
+            return .refused(.trouble)
         }
     }
 
@@ -96,70 +109,67 @@ struct CallerAuthentication {
         for name in caller.certificateNames {
             guard let client = loop.published.clients.client(certificateSAN: name) else { continue }
             guard clientID.isEmpty || clientID.elementsEqual(Array(client.clientID.utf8).octets) else {
-                return .invalidClient
+                return .refused(.invalidClient)
             }
-            guard client.rights.contains(where: { isRight($0) }) else { return .forbidden }
+            guard client.rights.contains(where: { isRight($0) }) else { return .refused(.forbidden(right.refusal)) }
             return .allowed(.words(Array(client.audience.joined(separator: " ").utf8)))
         }
-        if !caller.certificateNames.isEmpty || !clientID.isEmpty { return .invalidClient }
-        return caller.policy.may(right) ? .allowed(.words(caller.policy.audience)) : .unauthenticated
+        if !caller.certificateNames.isEmpty || !clientID.isEmpty { return .refused(.invalidClient) }
+        return caller.policy.may(right) ? .allowed(.words(caller.policy.audience)) : .refused(.unauthenticated)
     }
 
     private func isRight(_ name: String) -> Bool {
         Array((ScopeSet.rightPrefix + name).utf8) == right.scope
     }
 
-    private func judge(
-        _ authorization: RawSpan, _ body: RawSpan, _ caller: inout Caller, _ scratch: inout RequestScratch
+    private func judgeField(
+        _ caller: inout Caller, _ scratch: inout RequestScratch
     ) throws(StoreFailure) -> CallerOutcome {
         switch AuthorizationField.parse(authorization) {
         case .basic(let range):
-            return try judge(basic: authorization.slice(range), authorization, body, &caller, &scratch)
+            return try judge(basic: authorization.slice(range), &caller, &scratch)
         case .bearer(let range):
             // A key as well: it is what most programs can be configured to send (RFC 7662 §2.1 shows this scheme).
-            return try judge(
-                bearing: authorization.slice(range), mayBeToken: true, authorization, body, &caller, &scratch)
+            return try judge(bearing: authorization.slice(range), mayBeToken: true, &caller, &scratch)
         case .apiKey(let range):
-            return try judge(
-                bearing: authorization.slice(range), mayBeToken: false, authorization, body, &caller, &scratch)
+            return try judge(bearing: authorization.slice(range), mayBeToken: false, &caller, &scratch)
         case .unsupported:
-            return .unauthenticated
+            return .refused(.unauthenticated)
         case .malformed:
-            return .badRequest("the Authorization field is malformed")
+            return .refused(.malformed("the Authorization field is malformed"))
         }
     }
 
     private func judge(
-        basic encoded: RawSpan, _ authorization: RawSpan, _ body: RawSpan, _ caller: inout Caller,
-        _ scratch: inout RequestScratch
+        basic encoded: RawSpan, _ caller: inout Caller, _ scratch: inout RequestScratch
     ) throws(StoreFailure) -> CallerOutcome {
         let repeatedID = scratch.form.text(.clientID)
         let repeatedSecret = scratch.form.text(.clientSecret)
         if repeatedID == nil, repeatedSecret == nil, let known = caller.recall(authorization, loop) {
             return allow(known)
         }
-        guard scratch.basic.parse(encoded) else { return .invalidClient }
+        guard scratch.basic.parse(encoded) else { return .refused(.invalidClient) }
         defer { scratch.basic.wipe() }
         // RFC 6749 §2.3: one method only; many clients repeat themselves in the body, which is fine if it agrees.
         let agrees = scratch.basic.withCredentials { clientID, secret in
-            isSame(repeatedID, clientID, body, scratch.form) && isSame(repeatedSecret, secret, body, scratch.form)
+            isSame(repeatedID, clientID, scratch.form) && isSame(repeatedSecret, secret, scratch.form)
         }
-        guard agrees else { return .badRequest("the credentials in the body differ from the Authorization field") }
+        guard agrees else {
+            return .refused(.malformed("the credentials in the body differ from the Authorization field"))
+        }
         var floor: SeenFloor?
         let found = try scratch.basic.withCredentials { (clientID, secret) throws(StoreFailure) -> CredentialRecord? in
             floor = self.floor(of: secret)
             return try client(clientID, secret)
         }
-        guard let record = found else { return .invalidClient }
+        guard let record = found else { return .refused(.invalidClient) }
         let known = KnownCaller(record)
         if let floor { caller.remember(authorization, record, known, floor: floor) }
         return allow(known)
     }
 
     /// Whether a parameter, if it was sent, is `bytes`. Both came from the same sender: nothing is given away.
-    private func isSame(
-        _ text: FormText?, _ bytes: RawSpan, _ body: RawSpan, _ form: borrowing IntrospectionForm
-    ) -> Bool {
+    private func isSame(_ text: FormText?, _ bytes: RawSpan, _ form: borrowing IntrospectionForm) -> Bool {
         guard let text else { return true }
         return form.withBytes(of: text, in: body) { $0.elementsEqual(bytes) }
     }
@@ -175,19 +185,22 @@ struct CallerAuthentication {
     }
 
     private func judge(
-        bearing credential: RawSpan, mayBeToken: Bool, _ authorization: RawSpan, _ body: RawSpan,
-        _ caller: inout Caller, _ scratch: inout RequestScratch
+        bearing credential: RawSpan, mayBeToken: Bool, _ caller: inout Caller, _ scratch: inout RequestScratch
     ) throws(StoreFailure) -> CallerOutcome {
         // RFC 6749 §2.3: one method only.
-        if scratch.form.text(.clientSecret) != nil { return .badRequest("client_secret beside another credential") }
+        if scratch.form.text(.clientSecret) != nil {
+            return .refused(.malformed("client_secret beside another credential"))
+        }
         // Whoever presents the very token he asks about proves nothing about himself.
-        if let token = scratch.form.text(.token), isSame(token, credential, body, scratch.form) { return .invalidToken }
+        if let token = scratch.form.text(.token), isSame(token, credential, scratch.form) {
+            return .refused(.notAccepted)
+        }
         if let known = caller.recall(authorization, loop) { return allow(known) }
         let floor = floor(of: credential)
         guard case .active(let record) = try loop.verifier.verify(credential, at: loop.now),
             record.kind == .apiKey || mayBeToken && record.kind == .accessToken,
             Decision.allows(record, from: caller.peer, interned: loop.interned)
-        else { return .invalidToken }
+        else { return .refused(.notAccepted) }
         let known = KnownCaller(record, loop)
         if let floor { caller.remember(authorization, record, known, floor: floor) }
         return allow(known)
@@ -209,7 +222,7 @@ struct CallerAuthentication {
     private func allow(clientOf known: KnownCaller) -> CallerOutcome {
         guard known.ownClient != 0, let client = loop.published.clients.client(number: known.ownClient),
             client.revokedAt == nil, client.rights.contains(where: { isRight($0) })
-        else { return .forbidden }
+        else { return .refused(.forbidden(right.refusal)) }
         return .allowed(.words(Array(client.audience.joined(separator: " ").utf8)))
     }
 

@@ -14,14 +14,14 @@ enum CallerRefusal: Int, CaseIterable {
     case unauthenticated, invalidClient, invalidToken, forbidden, malformed
 
     /// Nil for what is no refusal of the caller.
-    init?(_ outcome: CallerOutcome) {
-        switch outcome {
-        case .allowed, .trouble: return nil
+    init?(_ refusal: Refusal) {
+        switch refusal {
         case .unauthenticated: self = .unauthenticated
         case .invalidClient: self = .invalidClient
         case .invalidToken: self = .invalidToken
         case .forbidden: self = .forbidden
-        case .badRequest: self = .malformed
+        case .malformed: self = .malformed
+        case .notFound, .tooLarge, .wrongType, .unavailable: return nil
         }
     }
 

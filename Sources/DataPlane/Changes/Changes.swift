@@ -1,6 +1,7 @@
 import CredentialModel
 import CredentialStore
 import HTTPWire
+import NIOCore
 import Verification
 
 // Who caches answers of this service has to hear what they are no longer worth. The journal knows: it has a number for each
@@ -21,65 +22,51 @@ import Verification
 // issuing cost as much as all of them together.
 
 /// `GET /v1/changes`, for callers with the right to follow the changes.
-struct Changes {
-    let exchange: Exchange
-    let loop: LoopState
+struct Changes: ~Escapable {
+    private let context: RequestContext
+    private let loop: LoopState
 
-    func answer(
-        _ request: borrowing RequestHead, _ bytes: RawSpan, _ caller: inout Caller, _ scratch: inout RequestScratch,
-        _ out: inout ByteWriter
-    ) {
-        guard admit(request, bytes, &caller, &scratch, &out) else { return }
-        let answer = ChangesAnswer(exchange: exchange, loop: loop)
-        let authorization = request.value(.authorization)
+    @_lifetime(copy context)
+    init(_ context: RequestContext) {
+        self.context = context
+        loop = context.loop
+    }
+
+    /// - Returns: the request, if its answer has to wait.
+    func answer(_ scratch: inout RequestScratch, _ out: inout ByteBuffer) -> ChangesWait? {
+        let exchange = context.exchange
+        let asked: ChangesRequest
         do throws(ChangesRequest.Fault) {
-            let asked = try ChangesRequest(request, bytes, &scratch.text)
-            let wait = ChangesWait(
-                asked, exchange, authorization: authorization.map { bytes.slice($0).copied() },
-                next: asked.after ?? loop.published.changes.newest)
-            begin(wait, answer, &scratch, &out)
+            asked = try ChangesRequest(context.request, &scratch.text)
         } catch {
-            answer.refuse(400, error.reason, &out)
+            out.appendRefusal(.malformed(error.reason), exchange, loop)
+            return nil
         }
-    }
-
-    /// Judges the caller by the head.
-    /// - Returns: false when the request is refused; the answer is written.
-    func admit(
-        _ request: borrowing RequestHead, _ bytes: RawSpan, _ caller: inout Caller, _ scratch: inout RequestScratch,
-        _ out: inout ByteWriter
-    ) -> Bool {
-        let answer = ChangesAnswer(exchange: exchange, loop: loop)
-        guard request.count(.authorization) <= 1 else {
-            answer.refuse(400, "more than one Authorization field", &out)
-            return false
-        }
-        guard let refusal = ChangesLook.refusal(request.value(.authorization), bytes, &caller, loop, &scratch) else {
-            return true
-        }
-        answer.refuse(refusal, &out)
-        return false
-    }
-
-    private func begin(
-        _ wait: ChangesWait, _ answer: ChangesAnswer, _ scratch: inout RequestScratch, _ out: inout ByteWriter
-    ) {
-        let asked = wait.asked
+        let hasAuthorization = context.request.count(.authorization) > 0
+        let wait = ChangesWait(
+            asked, exchange, authorization: hasAuthorization ? context.request.value(.authorization).copied() : nil,
+            next: asked.after ?? loop.published.changes.newest)
         let look = ChangesLook.find(asked, after: wait.next, loop)
-        guard case .piece(let piece) = look else { return answer.write(look, &out) }
-        let mayWait = piece.entries.isEmpty && asked.waitSeconds > 0 && !loop.endsWaits
-        guard asked.isStream || mayWait else { return answer.write(look, &out) }
+        guard case .piece(let piece) = look, asked.isStream || mayWait(asked, piece) else {
+            let answer = ChangesAnswer(exchange: exchange, loop: loop)
+            out.appendAnswer(exchange, loop) { answer.write(look, &$0) }
+            return nil
+        }
         guard loop.waiters.hasRoom else {
-            return out.problem(503, "too many callers wait for changes", exchange, loop) {
-                $0.append(field: "Retry-After", "1")
-            }
+            out.appendRefusal(.unavailable("too many callers wait for changes"), exchange, loop)
+            return nil
         }
         if asked.isStream {
-            ChangesStream(loop: loop).begin(next: wait.next, &out)
+            let stream = ChangesStream(loop: loop)
+            _ = out.appendAnswer { stream.begin(next: wait.next, &$0) }
         } else {
             wait.pass(piece)
         }
-        scratch.wait = wait
+        return wait
+    }
+
+    private func mayWait(_ asked: ChangesRequest, _ piece: JournalPiece) -> Bool {
+        piece.entries.isEmpty && asked.waitSeconds > 0 && !loop.endsWaits
     }
 }
 
@@ -88,8 +75,7 @@ enum ChangesLook {
     case piece(JournalPiece)
     /// What lies behind the number cannot be told.
     case gone
-    case refused(CallerOutcome)
-    case trouble
+    case refused(Refusal)
 
     static func find(_ asked: ChangesRequest, after number: UInt64, _ loop: LoopState) -> ChangesLook {
         if let incarnation = asked.incarnation, incarnation != loop.store.incarnation { return .gone }
@@ -100,21 +86,7 @@ enum ChangesLook {
             case .gone: return .gone
             }
         } catch {
-            return .trouble
+            return .refused(.trouble)
         }
-    }
-
-    /// Why the caller may not follow the changes now; nil if he may.
-    /// - Parameter authorization: the value of the field in `bytes`, if there is one.
-    static func refusal(
-        _ authorization: WireRange?, _ bytes: RawSpan, _ caller: inout Caller, _ loop: LoopState,
-        _ scratch: inout RequestScratch
-    ) -> CallerOutcome? {
-        // A caller says in the head or by the connection who it is: there is no body.
-        _ = scratch.form.parse(RawSpan())
-        let outcome = CallerAuthentication(loop: loop, interface: .changes, right: .changes)
-            .judge(authorization: authorization, bytes, RawSpan(), &caller, &scratch)
-        if case .allowed = outcome { return nil }
-        return outcome
     }
 }

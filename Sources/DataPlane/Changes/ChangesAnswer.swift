@@ -13,15 +13,12 @@ struct ChangesAnswer {
         switch look {
         case .piece(let piece): write(piece, &out)
         case .gone: refuseGone(&out)
-        case .refused(let outcome): refuse(outcome, &out)
-        case .trouble: trouble(&out)
+        case .refused(let refusal): out.refuse(refusal, exchange, loop)
         }
     }
 
     private func write(_ piece: JournalPiece, _ out: inout ByteWriter) {
-        let slot = out.beginUnsized(200, exchange, loop)
-        out.append("Content-Type: application/json\r\nCache-Control: no-store\r\n")
-        out.endHead()
+        let slot = out.beginJSON(200, exchange, loop)
         let start = out.written
         out.append("{")
         writeIncarnation(&out)
@@ -58,26 +55,6 @@ struct ChangesAnswer {
         out.append(decimal: loop.published.changes.newest)
         out.append("}")
         out.end(slot, from: start, exchange)
-    }
-
-    func refuse(_ outcome: CallerOutcome, _ out: inout ByteWriter) {
-        switch outcome {
-        case .allowed, .trouble: trouble(&out)
-        case .unauthenticated, .invalidClient: refuse(401, "the caller is not known", &out, loop.challenges.basic)
-        case .invalidToken:
-            refuse(401, "the caller's credential is not accepted", &out, loop.challenges.invalidToken)
-        case .forbidden: refuse(403, "the caller may not follow the changes", &out)
-        case .badRequest(let reason): refuse(400, reason, &out)
-        }
-    }
-
-    func refuse(_ status: UInt16, _ reason: StaticString, _ out: inout ByteWriter, _ challenge: [UInt8] = []) {
-        out.problem(status, reason, exchange, loop) { $0.append(challenge.octets) }
-    }
-
-    /// The store cannot answer: never "nothing has changed".
-    private func trouble(_ out: inout ByteWriter) {
-        out.problem(503, "the store cannot answer", exchange, loop) { $0.append(field: "Retry-After", "1") }
     }
 }
 

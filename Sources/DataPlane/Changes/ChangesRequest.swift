@@ -23,18 +23,15 @@ struct ChangesRequest {
         let reason: StaticString
     }
 
-    init(
-        _ request: borrowing RequestHead, _ bytes: RawSpan, _ text: inout FormScratch
-    ) throws(Fault) {
-        isStream = Self.wantsStream(request, bytes)
-        text.clear()
-        if let query = request.query { try read(bytes.slice(query), &text) }
+    init(_ request: ReceivedRequest, _ text: inout FormScratch) throws(Fault) {
+        isStream = Self.wantsStream(request)
+        try read(request.query, &text)
         guard isStream else { return }
         // A browser connects anew with the address that it began with: what it has seen meanwhile counts, and not that.
         switch request.count(.lastEventID) {
         case 0: break
         case 1:
-            guard let value = request.value(.lastEventID), let number = Self.decimal(bytes.slice(value)) else {
+            guard let number = Self.decimal(request.value(.lastEventID)) else {
                 throw Fault(reason: "Last-Event-ID must be the id of an event")
             }
             after = number
@@ -59,11 +56,9 @@ struct ChangesRequest {
         issued = try Self.flag("issued", in: query, &text, Fault(reason: "issued must be true or false, once"))
     }
 
-    private static func wantsStream(_ request: borrowing RequestHead, _ bytes: RawSpan) -> Bool {
-        var index = request.index(of: .accept)
-        while let found = index {
-            if AcceptField.names("text/event-stream", in: bytes.slice(request.value(at: found))) { return true }
-            index = request.index(of: .accept, after: found)
+    private static func wantsStream(_ request: ReceivedRequest) -> Bool {
+        for index in 0..<request.fieldCount where request.field(at: index) == .accept {
+            if AcceptField.names("text/event-stream", in: request.value(at: index)) { return true }
         }
         return false
     }

@@ -24,7 +24,6 @@ struct ChangesStream {
     static let heartbeatSeconds: Int64 = 15
 
     func begin(next: UInt64, _ out: inout ByteWriter) {
-        let exchange = Exchange(minorVersion: 1, isHead: false, keepAlive: false)
         out.append(ResponseHead(status: 200, contentLength: nil, connection: .close))
         let date = loop.dateLine
         out.append(date.octets)
@@ -33,7 +32,7 @@ struct ChangesStream {
         out.append("retry: 1000\nid: ")
         out.append(decimal: next)
         out.append("\nevent: begin\ndata: {")
-        ChangesAnswer(exchange: exchange, loop: loop).writeIncarnation(&out)
+        ChangesAnswer(exchange: .last, loop: loop).writeIncarnation(&out)
         out.append(",\"next\":")
         out.append(decimal: next)
         out.append("}\n\n")

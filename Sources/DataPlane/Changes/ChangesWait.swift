@@ -85,9 +85,13 @@ final class ChangesWait {
     private func look(
         _ caller: inout Caller, _ loop: LoopState, _ scratch: inout RequestScratch
     ) -> ChangesLook {
+        // A caller says in the head or by the connection who it is: there is no body.
+        _ = scratch.form.parse(RawSpan())
         let bytes = authorization ?? []
-        let field = authorization.map { WireRange(0, $0.count) }
-        if let refusal = ChangesLook.refusal(field, bytes.octets, &caller, loop, &scratch) { return .refused(refusal) }
+        let outcome = CallerAuthentication(
+            waiting: loop, hasAuthorization: authorization != nil, bytes.octets
+        ).judge(&caller, &scratch)
+        if case .refused(let refusal) = outcome { return .refused(refusal) }
         return ChangesLook.find(asked, after: next, loop)
     }
 }

@@ -104,7 +104,7 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
             if bytes.readableBytes > 0, !isEnding { conversation.keep(&bytes) }
         }
         // What is kept of it was copied.
-        if !policy.isEncrypted, ReadingBuffers.isLarge(bytes) { loop.giveBack(readingBuffer: bytes) }
+        if !policy.isEncrypted, ReadingBuffers.isLarge(bytes) { loop.largeBuffer.giveBack(bytes) }
         settle()
     }
 

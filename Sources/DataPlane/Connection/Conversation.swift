@@ -25,7 +25,7 @@ struct Conversation: ~Copyable {
     var out: ByteBuffer
     /// What has come of a request that is not whole, or behind one that waits.
     var pending: ByteBuffer?
-    private var parser = RequestParser(limits: Router.limits)
+    private var parser = RequestParser(limits: Route.limits)
     /// Whether the body that is awaited may be kept: its caller is known, or can only be known by it.
     private var isAdmitted = false
     /// Room for answers that every connection has.
@@ -42,19 +42,20 @@ struct Conversation: ~Copyable {
         switch parser.parse(bytes.readableBytesSpan) {
         case .needMore:
             guard parser.isReadingBody else { return .needsMore(isBody: false) }
-            guard isAdmitted || admit(bytes.readableBytesSpan, loop, &loop.scratch) else { return .ended }
+            guard admit(bytes.readableBytesSpan, loop) else { return .ended }
             return .needsMore(isBody: true)
         case .continueExpected:
-            guard isAdmitted || admit(bytes.readableBytesSpan, loop, &loop.scratch) else { return .ended }
+            guard admit(bytes.readableBytesSpan, loop) else { return .ended }
             _ = out.appendAnswer { $0.appendContinue() }
             return .continued
         case .fault(let fault):
-            _ = out.appendAnswer { router.refuse(fault, loop, &$0) }
+            router.refuse(fault, loop, &out)
             return .ended
         case .request(let count):
             isAdmitted = false
             let keepAlive = parser.request.keepAlive && !loop.isDraining
-            let wait = answer(bytes.readableBytesSpan, keepAlive: keepAlive, loop, &loop.scratch)
+            let wait = Self.answer(
+                bytes.readableBytesSpan, parser, router, keepAlive: keepAlive, &caller, loop, &out)
             bytes.moveReaderIndex(forwardBy: count)
             if let wait { return .waits(wait) }
             return keepAlive ? .answered : .ended
@@ -68,21 +69,13 @@ struct Conversation: ~Copyable {
 
     /// The request did not arrive in time.
     mutating func refuseLate(_ loop: LoopState) {
-        let exchange = Exchange(minorVersion: 1, isHead: false, keepAlive: false)
-        _ = out.appendAnswer {
-            $0.problem(408, "the request did not arrive in time", exchange, loop, fields: { _ in })
-        }
+        _ = out.appendAnswer { $0.problem(408, "the request did not arrive in time", .last, loop, fields: { _ in }) }
     }
 
     /// The request is not kept any longer: all connections together hold too much. 503 and not 413: this request is not too
     /// large by itself, and may be sent again in a moment.
     mutating func refuseForRoom(_ loop: LoopState) {
-        let exchange = Exchange(minorVersion: 1, isHead: false, keepAlive: false)
-        _ = out.appendAnswer {
-            $0.problem(503, "too many requests are unfinished at once", exchange, loop) {
-                $0.append(field: "Retry-After", "1")
-            }
-        }
+        out.appendRefusal(.unavailable("too many requests are unfinished at once"), .last, loop)
     }
 
     /// Bytes of buffers beyond what every connection has.
@@ -105,45 +98,26 @@ struct Conversation: ~Copyable {
 
     /// Looks at a head whose body has not come whole: whether that is worth waiting for. Once for each request.
     /// - Returns: false when the request is refused; the answer is written.
-    private mutating func admit(_ bytes: RawSpan, _ loop: LoopState, _ scratch: inout RequestScratch) -> Bool {
-        let exchange = Exchange(
-            minorVersion: parser.request.minorVersion, isHead: parser.request.method == .head, keepAlive: false)
-        isAdmitted = Self.admit(bytes, exchange, router, parser, &caller, loop, &scratch, &out)
+    private mutating func admit(_ bytes: RawSpan, _ loop: LoopState) -> Bool {
+        if !isAdmitted { isAdmitted = Self.admit(bytes, parser, router, &caller, loop, &out) }
         return isAdmitted
     }
+
+    // By parts: while one of them is changed, the request that lies in another one is read.
 
     private static func admit(
-        _ bytes: RawSpan, _ exchange: Exchange, _ router: Router, _ parser: borrowing RequestParser,
-        _ caller: inout Caller, _ loop: LoopState, _ scratch: inout RequestScratch, _ out: inout ByteBuffer
+        _ bytes: RawSpan, _ parser: borrowing RequestParser, _ router: Router, _ caller: inout Caller,
+        _ loop: LoopState, _ out: inout ByteBuffer
     ) -> Bool {
-        var isAdmitted = false
-        _ = out.appendAnswer { writer in
-            isAdmitted = router.admit(parser.request, bytes, exchange, &caller, loop, &scratch, &writer)
-        }
-        return isAdmitted
+        let context = RequestContext(parser.receivedHead(in: bytes), keepAlive: false, router.policy, loop)
+        return router.admit(context, &caller, &loop.scratch, &out)
     }
 
-    private mutating func answer(
-        _ bytes: RawSpan, keepAlive: Bool, _ loop: LoopState, _ scratch: inout RequestScratch
-    ) -> ChangesWait? {
-        let exchange = Exchange(
-            minorVersion: parser.request.minorVersion, isHead: parser.request.method == .head, keepAlive: keepAlive)
-        let fits = Self.answer(bytes, exchange, router, parser, &caller, loop, &scratch, &out)
-        if !fits {
-            _ = out.appendAnswer { $0.problem(503, "the answer is too large", exchange, loop, fields: { _ in }) }
-        }
-        return scratch.wait.take()
-    }
-
-    /// By parts: while the answer is appended to one of them, the others are used.
     private static func answer(
-        _ bytes: RawSpan, _ exchange: Exchange, _ router: Router, _ parser: borrowing RequestParser,
-        _ caller: inout Caller, _ loop: LoopState, _ scratch: inout RequestScratch, _ out: inout ByteBuffer
-    ) -> Bool {
-        out.appendAnswer { writer in
-            parser.withBody(in: bytes) { body in
-                router.answer(parser.request, bytes, body, exchange, &caller, loop, &scratch, &writer)
-            }
-        }
+        _ bytes: RawSpan, _ parser: borrowing RequestParser, _ router: Router, keepAlive: Bool,
+        _ caller: inout Caller, _ loop: LoopState, _ out: inout ByteBuffer
+    ) -> ChangesWait? {
+        let context = RequestContext(parser.received(in: bytes), keepAlive: keepAlive, router.policy, loop)
+        return router.answer(context, &caller, &loop.scratch, &out)
     }
 }

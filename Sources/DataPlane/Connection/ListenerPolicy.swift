@@ -9,6 +9,8 @@ final class ListenerPolicy: Sendable {
     let address: ListenerAddress
     /// Serves only `/livez`, `/readyz` and `/metrics`.
     let isHealthOnly: Bool
+    /// What is served here.
+    let routes: [Route]
     /// The audience of whoever may introspect by the socket's permission, as a one-word list.
     let audience: [UInt8]
     /// The policy that every request here is checked by, whatever its path.
@@ -45,6 +47,7 @@ final class ListenerPolicy: Sendable {
         case nil: addressField = address.originalHeaders == .xOriginal ? nil : .xForwardedFor
         }
         authzOnly = isHealthOnly ? nil : address.authzOnly.map { Array($0.utf8) }
+        routes = Route.all(healthOnly: isHealthOnly, authorizationOnly: authzOnly != nil)
         checkPolicy = address.policy.map { Array($0.utf8) }
         audience = Array((address.audience ?? "").utf8)
     }

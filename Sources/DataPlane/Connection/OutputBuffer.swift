@@ -19,6 +19,21 @@ extension ByteBuffer {
             || attempt(Self.mostBytes, body)
     }
 
+    /// The same of an answer over HTTP. One that does not fit at all is refused.
+    mutating func appendAnswer(_ exchange: Exchange, _ loop: LoopState, _ body: (inout ByteWriter) -> Void) {
+        if !appendAnswer(body) { appendTooLarge(exchange, loop) }
+    }
+
+    @inline(never)
+    mutating func appendTooLarge(_ exchange: Exchange, _ loop: LoopState) {
+        _ = appendAnswer { $0.problem(503, "the answer is too large", exchange, loop, fields: { _ in }) }
+    }
+
+    /// Appends a refusal as a problem (RFC 9457).
+    mutating func appendRefusal(_ refusal: Refusal, _ exchange: Exchange, _ loop: LoopState) {
+        _ = appendAnswer { $0.refuse(refusal, exchange, loop) }
+    }
+
     /// Forgets what was sent. Room for large answers is given back: connections may live for days.
     mutating func clearSent() {
         if capacity > Self.batchBytes { self = ByteBuffer() } else { clear() }

@@ -15,16 +15,16 @@ struct ReadingBuffers: RecvByteBufferAllocator {
     /// a large read and as the small rest of one.
     private static let smallReadsMax: UInt8 = 16
 
-    private let loop: LoopState?
+    private let shared: LargeBuffer?
     private var isLarge = false
     private var smallReads: UInt8 = 0
 
-    /// - Parameter loop: whose buffer is shared; nil where nobody gives it back.
-    init(sharedBy loop: LoopState?) { self.loop = loop }
+    /// - Parameter shared: the event loop's; nil where nobody gives it back.
+    init(sharing shared: LargeBuffer?) { self.shared = shared }
 
     func buffer(allocator: ByteBufferAllocator) -> ByteBuffer {
         guard isLarge else { return allocator.buffer(capacity: Self.usualBytes) }
-        return loop?.takeReadingBuffer() ?? allocator.buffer(capacity: Self.largeBytes)
+        return shared?.take() ?? allocator.buffer(capacity: Self.largeBytes)
     }
 
     func nextBufferSize() -> Int? { nil }
@@ -34,7 +34,7 @@ struct ReadingBuffers: RecvByteBufferAllocator {
         smallReads = actualReadBytes >= Self.usualBytes ? 0 : smallReads &+ 1
         if smallReads == 0 {
             isLarge = true
-        } else if loop == nil || smallReads >= Self.smallReadsMax {
+        } else if shared == nil || smallReads >= Self.smallReadsMax {
             (isLarge, smallReads) = (false, 1)
         }
         return isLarge
@@ -42,4 +42,19 @@ struct ReadingBuffers: RecvByteBufferAllocator {
 
     /// Whether a buffer is one of the large ones.
     static func isLarge(_ buffer: ByteBuffer) -> Bool { buffer.storageCapacity >= largeBytes }
+}
+
+/// The large buffer of an event loop, for one read after the other. Only the loop's own thread touches it.
+final class LargeBuffer: @unchecked Sendable {
+    private var buffer: ByteBuffer?
+
+    /// nil while it is somewhere else.
+    func take() -> ByteBuffer? {
+        var taken = buffer.take()
+        taken?.clear()
+        return taken
+    }
+
+    /// Takes it back, or another one in its place; nothing in it is needed any more.
+    func giveBack(_ read: ByteBuffer) { buffer = read }
 }

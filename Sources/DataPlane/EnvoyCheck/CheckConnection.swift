@@ -145,7 +145,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         switch CallHead(head.headers) {
         case .check where head.endStream: fail(id, .internal, "the call has no message", isWhole: true, context)
         case .check where !caller.mayVerify(loop, .grpc):
-            fail(id, .permissionDenied, Refusal.callers, isWhole: false, context)
+            fail(id, .permissionDenied, JudgementText.callers, isWhole: false, context)
         case .check: calls[id] = Call(message: nil, began: loop.ticks)
         case .health where head.endStream: fail(id, .internal, "the call has no message", isWhole: true, context)
         case .health: calls[id] = Call(message: nil, isHealth: true, began: loop.ticks)
@@ -187,16 +187,10 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         loop.readClock()
         let start = cs_ticks()
         var out = context.channel.allocator.buffer(capacity: CallFrame.usualBytes)
-        var outcome = EnvoyCheck.Outcome.answered
-        let fits = CallFrame.write(into: &out) { writer in
-            let bytes = message.readableBytesSpan
-            let content = bytes.slice(CallFrame.content(bytes))
-            outcome =
-                call.isHealth
-                ? check.answerHealth(content, &writer) : check.answer(content, &loop.scratch, &writer)
-        }
+        let bytes = message.readableBytesSpan
+        let content = bytes.slice(CallFrame.content(bytes))
+        let outcome = call.isHealth ? check.answerHealth(content, &out) : check.answer(content, &loop.scratch, &out)
         if !call.isHealth { loop.times.note(.grpc, since: start) }
-        if !fits { outcome = .failed(.internal, "the answer is too large") }
         switch outcome {
         case .failed(let code, let reason): fail(id, code, reason, isWhole: true, context)
         case .answered: answer(out, id, isWhole: true, context)
@@ -220,7 +214,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
     ) {
         guard case .tooLarge = fault else { return fail(id, .internal, fault.reason, isWhole: isWhole, context) }
         var out = context.channel.allocator.buffer(capacity: CallFrame.usualBytes)
-        guard CallFrame.write(into: &out, { check.refuse(413, fault.reason, &$0) }) else { return }
+        check.refuse(413, fault.reason, &out)
         answer(out, id, isWhole: isWhole, context)
         if calls.isEmpty { idleSince = loop.ticks }
     }

@@ -1,6 +1,7 @@
 import CredentialModel
 import EnvoyAuthorization
 import HTTPWire
+import NIOCore
 import Verification
 
 /// `envoy.service.auth.v3.Authorization/Check`: says to Envoy whether the request that it describes may pass, and on whose
@@ -18,58 +19,55 @@ struct EnvoyCheck {
     let defaultPolicy: [UInt8]?
     let loop: LoopState
 
-    /// Answers one message. What is written counts only if it was answered.
-    func answer(_ message: RawSpan, _ scratch: inout RequestScratch, _ out: inout ByteWriter) -> Outcome {
+    /// Answers one message: behind what is in `out`, if it is answered.
+    func answer(_ message: RawSpan, _ scratch: inout RequestScratch, _ out: inout ByteBuffer) -> Outcome {
         do throws(ProtobufFault) {
             try scratch.check.read(message)
         } catch {
             return .failed(.invalidArgument, "the message is no CheckRequest")
         }
-        let request = scratch.check
-        guard request.policy != nil || defaultPolicy != nil else {
+        let described = scratch.check
+        guard described.policy != nil || defaultPolicy != nil else {
             return refuse(
                 403,
                 "no policy: name one by context_extensions {policy: NAME} of the route, or by ?policy=NAME of the listener",
                 &out)
         }
-        guard let policy = policy(of: request, message) else {
+        guard let policy = policy(of: described, message) else {
             return refuse(403, "there is no policy of this name", &out)
         }
-        var fields = FieldCounts()
-        fields.authorization = request.authorizationCount
-        fields.key = request.keyCount
-        fields.origin = request.originCount
-        fields.accessControlRequestMethod = request.accessControlRequestMethodCount
-        let uri = message.slice(request.path)
-        guard uri.byteCount <= CallLimits.uriBytesMax else { return deny("the URI is longer than 16 KiB", &out) }
-        var needs = Needs()
-        var record = CredentialRecord.blank
-        let judgement = loop.judge.judge(
-            uri, host: message.slice(request.host), isOptions: message.slice(request.method).isEqual("OPTIONS"),
-            under: policy, message.slice(request.authorization), message.slice(request.key), fields, .grpc,
-            at: loop.now, &scratch, &needs,
-            into: &record
-        ) {
+        let uri = message.slice(described.path)
+        guard uri.byteCount <= CallLimits.uriBytesMax else {
+            return write(&out) { answerWriter.refuse("the URI is longer than 16 KiB", &$0) }
+        }
+        let request = ForwardedRequest(
+            .grpc, uri: uri, host: message.slice(described.host),
+            isOptions: message.slice(described.method).isEqual("OPTIONS"),
+            authorization: message.slice(described.authorization), keyField: message.slice(described.key),
+            counts: FieldCounts(described))
+        var requirement = Requirement()
+        let judgement = loop.judge.judge(request, under: policy, &requirement, at: loop.now, &scratch) {
             ClientAddress.find(
-                message.slice(request.source), forwardedFor: request.forwardedFor, message,
+                message.slice(described.source), forwardedFor: described.forwardedFor, message,
                 trusted: loop.settings.trustedProxies)
         }
-        if case .trouble = judgement { return .failed(.unavailable, Refusal.trouble) }
-        answerWriter
-            .write(judgement, needs, &record, uri, &out)
-        return .answered
+        if case .trouble = judgement { return .failed(.unavailable, JudgementText.trouble) }
+        return write(&out) { answerWriter.write(judgement, uri, requirement, &scratch.record, &$0) }
+    }
+
+    private func write(_ out: inout ByteBuffer, _ body: (inout ByteWriter) -> Void) -> Outcome {
+        CallFrame.write(into: &out, body) ? .answered : .failed(.internal, "the answer is too large")
     }
 
     /// Denies a request that is not judged. No error of the call: `failure_mode_allow` would let that pass.
     @discardableResult
-    func refuse(_ status: UInt16, _ reason: StaticString, _ out: inout ByteWriter) -> Outcome {
-        answerWriter.refuse(status, reason, &out)
-        return .answered
+    func refuse(_ status: UInt16, _ reason: StaticString, _ out: inout ByteBuffer) -> Outcome {
+        write(&out) { answerWriter.refuse(status, reason, &$0) }
     }
 
     /// `grpc.health.v1.Health/Check`: of the server as a whole, or of the one service here. Open to everybody who can
     /// connect, as `/readyz` is.
-    func answerHealth(_ message: RawSpan, _ out: inout ByteWriter) -> Outcome {
+    func answerHealth(_ message: RawSpan, _ out: inout ByteBuffer) -> Outcome {
         do throws(ProtobufFault) {
             let service = message.slice(try HealthCheck.service(in: message))
             guard service.isEmpty || service.isEqual("envoy.service.auth.v3.Authorization") else {
@@ -78,8 +76,8 @@ struct EnvoyCheck {
         } catch {
             return .failed(.invalidArgument, "the message is no HealthCheckRequest")
         }
-        out.append(health: loop.readiness.current == .ready ? .serving : .notServing)
-        return .answered
+        let isReady = loop.readiness.current == .ready
+        return write(&out) { $0.append(health: isReady ? .serving : .notServing) }
     }
 
     private var answerWriter: EnvoyCheckAnswer {
@@ -87,14 +85,18 @@ struct EnvoyCheck {
             judge: loop.judge, challenges: loop.challenges, keyHeaders: loop.settings.keyHeaders)
     }
 
-    private func deny(_ reason: StaticString, _ out: inout ByteWriter) -> Outcome {
-        answerWriter.refuse(reason, &out)
-        return .answered
-    }
-
     private func policy(of request: CheckRequest, _ message: RawSpan) -> PolicySet.Entry? {
         if let name = request.policy { return loop.policies.entry(message.slice(name)) }
         guard let defaultPolicy else { return nil }
         return loop.policies.entry(defaultPolicy.octets)
+    }
+}
+
+extension FieldCounts {
+    fileprivate init(_ described: CheckRequest) {
+        authorization = described.authorizationCount
+        key = described.keyCount
+        origin = described.originCount
+        accessControlRequestMethod = described.accessControlRequestMethodCount
     }
 }

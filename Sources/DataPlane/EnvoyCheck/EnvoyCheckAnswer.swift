@@ -12,25 +12,25 @@ struct EnvoyCheckAnswer {
     let keyHeaders: [[UInt8]]
 
     func write(
-        _ judgement: Judgement, _ needs: Needs, _ record: inout CredentialRecord, _ uri: RawSpan,
+        _ judgement: Judgement, _ uri: RawSpan, _ requirement: Requirement, _ record: inout CredentialRecord,
         _ out: inout ByteWriter
     ) {
         switch judgement {
         case .allowed: allow(&record, uri, &out)
         case .passed: pass(uri, &out)
         case .noCredential:
-            needs.withScope(RawSpan(), FormScratch()) { scope in
-                deny(.unauthenticated, 401, Refusal.noCredential, &out) {
+            requirement.withScope(FormScratch()) { scope in
+                deny(.unauthenticated, 401, JudgementText.noCredential, &out) {
                     challenges.append(noCredential: scope, to: &$0)
                 }
             }
         case .notAccepted, .trouble:
-            deny(.unauthenticated, 401, Refusal.notAccepted, &out) {
+            deny(.unauthenticated, 401, JudgementText.notAccepted, &out) {
                 Challenges.append(valueOf: challenges.invalidToken, to: &$0)
             }
         case .insufficientScope:
-            needs.withScope(RawSpan(), FormScratch()) { scope in
-                deny(.permissionDenied, 403, Refusal.insufficientScope, &out) {
+            requirement.withScope(FormScratch()) { scope in
+                deny(.permissionDenied, 403, JudgementText.insufficientScope, &out) {
                     challenges.append(insufficientScope: scope, to: &$0)
                 }
             }

@@ -9,7 +9,7 @@ enum ClientAddress {
     ///   - peer: who connected; nil for a Unix socket, whose other side is trusted like a proxy.
     ///   - field: the one that the gateway writes; nil: the listener trusts none.
     static func find(
-        _ request: borrowing RequestHead, _ bytes: RawSpan, peer: IPAddress?, by field: KnownField?, trusted: [Network]
+        _ request: ReceivedRequest, peer: IPAddress?, by field: KnownField?, trusted: [Network]
     ) -> IPAddress? {
         guard peer == nil || isTrusted(peer, trusted) else { return peer }
         guard let field else { return nil }
@@ -19,7 +19,7 @@ enum ClientAddress {
         while index > 0 {
             index -= 1
             guard request.field(at: index) == field else { continue }
-            switch walk(bytes.slice(request.value(at: index)), trusted) {
+            switch walk(request.value(at: index), trusted) {
             case .client(let address): return address
             case .illegible: return nil
             case .proxies: break

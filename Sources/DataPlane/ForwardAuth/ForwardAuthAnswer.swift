@@ -1,6 +1,7 @@
 import CredentialModel
 import CredentialStore
 import HTTPWire
+import NIOCore
 import RecordCache
 import Verification
 
@@ -13,9 +14,30 @@ struct ForwardAuthAnswer {
     /// Envoy is told which fields of the request it must not send on.
     var isEnvoy = false
 
+    func write(
+        _ judgement: Judgement, _ uri: RawSpan, _ requirement: Requirement, _ scratch: inout RequestScratch,
+        _ out: inout ByteBuffer
+    ) {
+        out.appendAnswer(exchange, loop) { out in
+            switch judgement {
+            case .allowed: allow(&scratch.record, uri, &out)
+            case .passed: pass(uri, &out)
+            case .noCredential: requirement.withScope(scratch.text) { challenge($0, &out) }
+            case .insufficientScope: requirement.withScope(scratch.text) { insufficientScope($0, &out) }
+            case .malformed(let reason): write(.malformed(reason), &out)
+            case .notAccepted: write(.invalidToken(JudgementText.notAccepted), &out)
+            case .trouble: write(.trouble, &out)
+            }
+        }
+    }
+
+    func refuse(_ refusal: Refusal, _ out: inout ByteBuffer) {
+        out.appendAnswer(exchange, loop) { write(refusal, &$0) }
+    }
+
     /// 200 with the identity. All fields, always, and none empty: a gateway that copies a field which is missing here
     /// would let through the one that the client forged.
-    func allow(_ record: inout CredentialRecord, _ uri: RawSpan, _ out: inout ByteWriter) {
+    private func allow(_ record: inout CredentialRecord, _ uri: RawSpan, _ out: inout ByteWriter) {
         if exchange.isUsual {
             let usual = loop.usual
             out.append(usual.allowed.octets)
@@ -45,7 +67,7 @@ struct ForwardAuthAnswer {
     }
 
     /// 200 for a request that needs no credential: the same fields, and nobody in them.
-    func pass(_ uri: RawSpan, _ out: inout ByteWriter) {
+    private func pass(_ uri: RawSpan, _ out: inout ByteWriter) {
         out.begin(200, length: 0, exchange, loop)
         out.append("Cache-Control: private, no-store\r\nX-Auth-Subject: -\r\nX-Auth-Client: -\r\nX-Auth-Scope: -\r\n")
         out.append("X-Auth-Type: -\r\nX-Auth-Id: -\r\nX-Auth-Expires: -\r\nX-Auth-Sunset: -\r\nX-Auth-Uri: ")
@@ -57,48 +79,33 @@ struct ForwardAuthAnswer {
     }
 
     /// 401 without `error`: there was no credential that could be wrong (RFC 6750 §3.1).
-    func challenge(_ needed: RawSpan, _ out: inout ByteWriter) {
+    private func challenge(_ needed: RawSpan, _ out: inout ByteWriter) {
         let challenges = loop.challenges
-        out.problem(401, Refusal.noCredential, exchange, loop) { out in
+        out.problem(401, JudgementText.noCredential, exchange, loop) { out in
             challenges.append(lineOfNoCredential: needed, to: &out)
             writeStatus(401, &out)
         }
     }
 
-    func invalidToken(_ out: inout ByteWriter) {
-        refuse(401, Refusal.notAccepted, loop.challenges.invalidToken, &out)
-    }
-
     /// 403 that names the scopes which are needed.
-    func insufficientScope(_ needed: RawSpan, _ out: inout ByteWriter) {
+    private func insufficientScope(_ needed: RawSpan, _ out: inout ByteWriter) {
         let challenges = loop.challenges
-        out.problem(403, Refusal.insufficientScope, exchange, loop) { out in
+        out.problem(403, JudgementText.insufficientScope, exchange, loop) { out in
             challenges.append(lineOfInsufficientScope: needed, to: &out)
             writeStatus(403, &out)
         }
     }
 
-    /// 400: the request cannot be read.
-    func refuse(_ reason: StaticString, _ out: inout ByteWriter) {
-        refuse(400, reason, loop.challenges.invalidRequest, &out)
-    }
-
-    func forbidden(_ reason: StaticString, _ out: inout ByteWriter) {
-        out.problem(403, reason, exchange, loop) { writeStatus(403, &$0) }
-    }
-
-    /// The store cannot answer: never "invalid".
-    func trouble(_ out: inout ByteWriter) {
-        out.problem(503, Refusal.trouble, exchange, loop) {
-            $0.append(field: "Retry-After", "1")
-            writeStatus(503, &$0)
-        }
-    }
-
-    private func refuse(_ status: UInt16, _ reason: StaticString, _ challenge: [UInt8], _ out: inout ByteWriter) {
-        out.problem(isNginx && status == 400 ? 403 : status, reason, exchange, loop) {
-            $0.append(challenge.octets)
-            writeStatus(status, &$0)
+    private func write(_ refusal: Refusal, _ out: inout ByteWriter) {
+        let (status, challenge) = (refusal.status, refusal.challenge(loop.challenges))
+        let invalidRequest = loop.challenges.invalidRequest
+        out.problem(isNginx && status == 400 ? 403 : status, refusal.detail, exchange, loop) { out in
+            switch refusal {
+            case .malformed: out.append(invalidRequest.octets)
+            case .unavailable: out.append(field: "Retry-After", "1")
+            default: out.append(challenge.octets)
+            }
+            writeStatus(status, &out)
         }
     }
 

@@ -19,8 +19,8 @@ enum Judgement {
     case trouble
 }
 
-/// How a refusal is told, over every protocol. A malformed request is told its own reason.
-enum Refusal {
+/// How a judgement is told, over every protocol. A malformed request is told its own reason.
+enum JudgementText {
     static let noCredential: StaticString = "a credential is required"
     static let notAccepted: StaticString = "the credential is not accepted"
     static let insufficientScope: StaticString = "the credential lacks a scope"
@@ -28,18 +28,54 @@ enum Refusal {
     static let callers: StaticString = "this endpoint is open to local callers only"
 }
 
-/// What of a request's fields decides, beside their values.
+/// A request that a gateway asks about, however the gateway describes it.
+struct ForwardedRequest: ~Escapable {
+    let interface: VerificationInterface
+    /// Path and query, raw; empty where the gateway did not say.
+    let uri: RawSpan
+    /// As the request has it, with its port; empty where it is not known.
+    let host: RawSpan
+    let isOptions: Bool
+    /// The value of the first Authorization field; empty where there is none.
+    let authorization: RawSpan
+    /// The value of the first other field that may hold a key; empty where there is none.
+    let keyField: RawSpan
+    let counts: FieldCounts
+    /// Where else a key may be: the query of the URI, or the gateway's own where the URI is not known.
+    let query: RawSpan
+
+    /// - Parameter ownQuery: of the gateway's own request, in which it may have kept the client's.
+    @_lifetime(copy uri, copy host, copy authorization, copy keyField, copy ownQuery)
+    init(
+        _ interface: VerificationInterface, uri: RawSpan, host: RawSpan, isOptions: Bool, authorization: RawSpan,
+        keyField: RawSpan, counts: FieldCounts, ownQuery: RawSpan = RawSpan()
+    ) {
+        self.interface = interface
+        (self.uri, self.host) = (uri, host)
+        self.isOptions = isOptions
+        (self.authorization, self.keyField, self.counts) = (authorization, keyField, counts)
+        query = uri.isEmpty ? ownQuery : uri.slice(OriginalURI(uri).query ?? WireRange())
+    }
+
+    /// The path of the URI.
+    var path: RawSpan {
+        @_lifetime(copy self) get { uri.slice(OriginalURI(uri).path) }
+    }
+
+    /// Whether a browser asks beforehand if it may send its request (Fetch §4.8). It has no credential to send with that.
+    var isPreflight: Bool {
+        isOptions && counts.authorization == 0 && counts.key == 0 && counts.origin == 1
+            && counts.accessControlRequestMethod == 1
+    }
+}
+
+/// How many fields of some names a request has.
 struct FieldCounts {
     var authorization = 0
-    /// Fields that may hold a key, besides.
+    /// Other fields that may hold a key.
     var key = 0
     var origin = 0
     var accessControlRequestMethod = 0
-
-    /// Whether a browser asks beforehand if it may send its request (Fetch §4.8). It has no credential to send with that.
-    func isPreflight(_ isOptions: Bool) -> Bool {
-        isOptions && authorization == 0 && key == 0 && origin == 1 && accessControlRequestMethod == 1
-    }
 }
 
 /// What may come by a scheme.
@@ -78,83 +114,89 @@ final class Judge: @unchecked Sendable {
         interned = store.published.interned
     }
 
-    /// Judges a request that is told by its own path, by the rule that its policy has for it.
+    /// Judges a request by the rule that a policy has for it.
     /// - Parameters:
-    ///   - needs: takes the rule.
+    ///   - requirement: takes the rule.
     ///   - address: the client's; asked only when it matters.
+    @_lifetime(requirement: copy requirement)
     func judge(
-        _ uri: RawSpan, host: RawSpan, isOptions: Bool, under policy: PolicySet.Entry, _ authorization: RawSpan,
-        _ keyField: RawSpan,
-        _ fields: FieldCounts, _ interface: VerificationInterface, at now: UnixSeconds, _ scratch: inout RequestScratch,
-        _ needs: inout Needs, into record: inout CredentialRecord, from address: () -> IPAddress?
+        _ request: ForwardedRequest, under policy: PolicySet.Entry, _ requirement: inout Requirement,
+        at now: UnixSeconds, _ scratch: inout RequestScratch, from address: () -> IPAddress?
     ) -> Judgement {
-        let parts = OriginalURI(uri)
-        let rule: PolicySet.Rule
-        switch policy.choose(host: host, path: uri.slice(parts.path)) {
-        case .rule(let chosen): rule = chosen
-        case .unclear(let reason): return .malformed(reason)
-        }
-        needs.rule = rule
-        if rule.allowsPreflight, fields.isPreflight(isOptions) { return .passed }
-        return judge(
-            authorization, keyField, fields, query: uri.slice(parts.query ?? WireRange()), needs, RawSpan(),
-            interface, at: now, &scratch, into: &record, from: address)
+        if let reason = requirement.take(policy, for: request) { return .malformed(reason) }
+        if let rule = requirement.rule, rule.allowsPreflight, request.isPreflight { return .passed }
+        return judge(request, by: requirement, at: now, &scratch, from: address)
     }
 
-    /// Finds the one credential of a request, and judges it by what is needed.
-    /// - Parameters:
-    ///   - query: where else than in the Authorization field it may be.
-    ///   - own: the query that `needs` was read from.
+    /// Finds the one credential of a request, and judges it by what is required. Its record is the scratch's.
     func judge(
-        _ authorization: RawSpan, _ keyField: RawSpan, _ fields: FieldCounts, query: RawSpan, _ needs: Needs,
-        _ own: RawSpan,
-        _ interface: VerificationInterface, at now: UnixSeconds, _ scratch: inout RequestScratch,
-        into record: inout CredentialRecord, from address: () -> IPAddress?
+        _ request: ForwardedRequest, by requirement: Requirement, at now: UnixSeconds,
+        _ scratch: inout RequestScratch, from address: () -> IPAddress?
     ) -> Judgement {
-        switch PresentedCredential.find(authorization, keyField, fields, query: query, &scratch.query) {
-        case .none, .unsupported:
-            counts.note(interface, nil, .noCredential)
-            return .noCredential
+        let judging = Judging(request.interface, requirement, at: now, self)
+        switch PresentedCredential.find(
+            request.authorization, request.keyField, request.counts, query: request.query, &scratch.query)
+        {
+        case .none, .unsupported: return judging.noCredential()
         case .malformed(let reason): return .malformed(reason)
         // What a policy does not take is as good as a scheme that nobody knows.
-        case .key where needs.rule.map({ !$0.allowsKeys }) ?? false:
-            counts.note(interface, nil, .noCredential)
-            return .noCredential
-        case .token where needs.rule.map({ !$0.allowsTokens && !$0.allowsBearerKeys }) ?? false:
-            counts.note(interface, nil, .noCredential)
-            return .noCredential
-        case .key(.query) where needs.rule.map({ !$0.allowsQueryKeys }) ?? false:
-            counts.note(interface, nil, .noCredential)
-            return .noCredential
+        case .key where requirement.rule.map({ !$0.allowsKeys }) ?? false: return judging.noCredential()
+        case .token where requirement.rule.map({ !$0.allowsTokens && !$0.allowsBearerKeys }) ?? false:
+            return judging.noCredential()
+        case .key(.query) where requirement.rule.map({ !$0.allowsQueryKeys }) ?? false: return judging.noCredential()
         case .key(.field(let range)):
-            return judge(
-                authorization.slice(range), .keys, needs, own, scratch.text, interface, at: now, into: &record,
-                from: address)
+            return judging.judge(
+                request.authorization.slice(range), .keys, scratch.text, &scratch.record, from: address)
         case .key(.keyField):
-            return judge(
-                keyField, .keys, needs, own, scratch.text, interface, at: now, into: &record, from: address)
+            return judging.judge(request.keyField, .keys, scratch.text, &scratch.record, from: address)
         case .key(.query(let text)):
-            return scratch.query.withBytes(of: text, in: query) { key in
-                judge(key, .keys, needs, own, scratch.text, interface, at: now, into: &record, from: address)
-            }
+            return judging.judge(text, in: request.query, scratch.query, scratch.text, &scratch.record, from: address)
         case .token(.field(let range)):
-            return judge(
-                authorization.slice(range), TakenKinds(bearer: needs.rule), needs, own, scratch.text, interface,
-                at: now,
-                into: &record, from: address)
+            return judging.judge(
+                request.authorization.slice(range), TakenKinds(bearer: requirement.rule), scratch.text,
+                &scratch.record, from: address)
         case .token(.query), .token(.keyField):
             // RFC 6750 §2.3: a token in a URL is logged along the way; it is not looked for.
             return .noCredential
         }
     }
+}
 
-    private func judge(
-        _ credential: RawSpan, _ kinds: TakenKinds, _ needs: Needs, _ own: RawSpan, _ text: borrowing FormScratch,
-        _ interface: VerificationInterface, at now: UnixSeconds, into record: inout CredentialRecord,
+/// One judgement: by what, where it is counted, and when.
+private struct Judging: ~Escapable {
+    private let interface: VerificationInterface
+    private let requirement: Requirement
+    private let now: UnixSeconds
+    private let judge: Judge
+
+    @_lifetime(copy requirement)
+    init(_ interface: VerificationInterface, _ requirement: Requirement, at now: UnixSeconds, _ judge: Judge) {
+        self.interface = interface
+        self.requirement = requirement
+        self.now = now
+        self.judge = judge
+    }
+
+    func noCredential() -> Judgement {
+        judge.counts.note(interface, nil, .noCredential)
+        return .noCredential
+    }
+
+    /// Judges a key that came in a query.
+    func judge(
+        _ key: FormText, in query: RawSpan, _ finder: borrowing QueryCredential, _ text: borrowing FormScratch,
+        _ record: inout CredentialRecord, from address: () -> IPAddress?
+    ) -> Judgement {
+        finder.withBytes(of: key, in: query) { judge($0, .keys, text, &record, from: address) }
+    }
+
+    func judge(
+        _ credential: RawSpan, _ kinds: TakenKinds, _ text: borrowing FormScratch, _ record: inout CredentialRecord,
         from address: () -> IPAddress?
     ) -> Judgement {
+        let (counts, interned) = (judge.counts, judge.interned)
         do throws(StoreFailure) {
-            if let reason = try verifier.verify(credential, at: now, into: &record) {
+            if let reason = try judge.verifier.verify(credential, at: now, into: &record) {
                 counts.noteInactive(interface, record.kind, reason)
                 return .notAccepted
             }
@@ -167,14 +209,14 @@ final class Judge: @unchecked Sendable {
             // Most credentials have no limit, and need no address.
             record.networks == 0
                 || Decision.allows(networks: record.networks, from: address(), interned: interned),
-            needs.isMeant(audiences: record.audiences, own, text, interned)
+            requirement.isMeant(audiences: record.audiences, text, interned)
         else {
-            let isMeant = needs.isMeant(audiences: record.audiences, own, text, interned)
+            let isMeant = requirement.isMeant(audiences: record.audiences, text, interned)
             counts.note(
                 interface, kind, !kinds.holds(kind) ? .wrongKind : isMeant ? .wrongNetwork : .wrongAudience)
             return .notAccepted
         }
-        guard needs.isGranted(scopes: record.scopes, own, text, interned) else {
+        guard requirement.isGranted(scopes: record.scopes, text, interned) else {
             counts.note(interface, kind, .insufficientScope)
             return .insufficientScope
         }

@@ -6,7 +6,7 @@ import Listening
 ///
 /// There are two header sets. A listener may be told which one its gateway writes; then the other, which a client could
 /// have sent, is ignored. Untold, a request with both that differ cannot be judged.
-struct OriginalRequest {
+struct OriginalRequest: ~Escapable {
     enum Fault: Error {
         case repeated, contradictory
 
@@ -18,14 +18,17 @@ struct OriginalRequest {
         }
     }
 
+    /// Whether the gateway said the original path and query.
+    let hasURI: Bool
     /// The original path and query, if the gateway said.
-    let uri: WireRange?
+    let uri: RawSpan
     /// The original host, from the one field that the listener trusts for it.
-    let host: WireRange?
+    let host: RawSpan
     /// Whether the original method, or this request's own if the gateway said none, is OPTIONS.
     let isOptions: Bool
 
-    init(_ request: borrowing RequestHead, _ bytes: RawSpan, _ policy: ListenerPolicy) throws(Fault) {
+    @_lifetime(copy request)
+    init(_ request: ReceivedRequest, _ policy: ListenerPolicy) throws(Fault) {
         let readsForwarded = policy.originalHeaders != .xOriginal
         let readsOriginal = policy.originalHeaders != .xForwarded
         if readsForwarded {
@@ -37,23 +40,28 @@ struct OriginalRequest {
             guard request.count(.xOriginalMethod) <= 1, request.count(.xOriginalURI) <= 1 else { throw .repeated }
         }
         if let field = policy.hostField, request.count(field) > 1 { throw .repeated }
-        let forwarded = readsForwarded ? request.value(.xForwardedUri) : nil
-        let original = readsOriginal ? request.value(.xOriginalURI) : nil
-        try Self.requireSame(forwarded, original, bytes)
-        let forwardedMethod = readsForwarded ? request.value(.xForwardedMethod) : nil
-        let originalMethod = readsOriginal ? request.value(.xOriginalMethod) : nil
-        try Self.requireSame(forwardedMethod, originalMethod, bytes)
-        uri = forwarded ?? original
-        host = policy.hostField.flatMap { request.value($0) }
-        if let method = forwardedMethod ?? originalMethod {
-            isOptions = bytes.slice(method).isEqual("OPTIONS")
+        let uriField = try Self.field(
+            readsForwarded ? .xForwardedUri : nil, readsOriginal ? .xOriginalURI : nil, in: request)
+        let methodField = try Self.field(
+            readsForwarded ? .xForwardedMethod : nil, readsOriginal ? .xOriginalMethod : nil, in: request)
+        hasURI = uriField != nil
+        if let uriField { uri = request.value(uriField) } else { uri = RawSpan() }
+        if let field = policy.hostField { host = request.value(field) } else { host = RawSpan() }
+        if let methodField {
+            isOptions = request.value(methodField).isEqual("OPTIONS")
         } else {
             isOptions = request.method == .options
         }
     }
 
-    private static func requireSame(_ left: WireRange?, _ right: WireRange?, _ bytes: RawSpan) throws(Fault) {
-        guard let left, let right else { return }
-        guard bytes.slice(left).elementsEqual(bytes.slice(right)) else { throw .contradictory }
+    /// The field that says something, of two that may; what both say has to be the same.
+    private static func field(
+        _ forwarded: KnownField?, _ original: KnownField?, in request: ReceivedRequest
+    ) throws(Fault) -> KnownField? {
+        let forwarded = forwarded.flatMap { request.count($0) > 0 ? $0 : nil }
+        let original = original.flatMap { request.count($0) > 0 ? $0 : nil }
+        guard let forwarded, let original else { return forwarded ?? original }
+        guard request.value(forwarded).elementsEqual(request.value(original)) else { throw .contradictory }
+        return forwarded
     }
 }

@@ -4,33 +4,58 @@ import HTTPWire
 import RecordCache
 import Verification
 
-/// The answer for an active credential (RFC 7662 §2.2).
+/// The answers of introspection (RFC 7662 §2.2 and §2.3).
 ///
 /// Records are handed on as `inout` though nothing changes them: what is borrowed of an `inout` is copied first.
 struct IntrospectionAnswer {
     let exchange: Exchange
     let loop: LoopState
 
-    func write(_ record: inout CredentialRecord, _ out: inout ByteWriter) {
-        let slot = begin(&out)
+    func writeActive(_ record: inout CredentialRecord, _ out: inout ByteWriter) {
+        let slot = beginActive(&out)
         let start = out.written
         out.append("{\"active\":true,")
         CredentialMembers(loop: loop).write(&record, &out)
         out.append("}")
         out.end(slot, from: start, exchange)
     }
-}
 
-extension IntrospectionAnswer {
-    private func begin(_ out: inout ByteWriter) -> LengthSlot {
+    private func beginActive(_ out: inout ByteWriter) -> LengthSlot {
         if exchange.isUsual {
             let usual = loop.usual
             return out.append(headWithLengthLast: usual.active.octets)
         }
-        let slot = out.beginUnsized(200, exchange, loop)
-        out.append("Content-Type: application/json\r\nCache-Control: no-store\r\n")
-        out.endHead()
-        return slot
+        return out.beginJSON(200, exchange, loop)
+    }
+
+    /// The same bytes for whatever is not active (RFC 7662 §2.2): the reason is nobody's business.
+    func writeInactive(_ out: inout ByteWriter) {
+        guard exchange.isUsual else {
+            return out.whole(200, "application/json", UsualAnswers.inactiveBody, exchange, loop) { _ in }
+        }
+        let usual = loop.usual
+        out.append(usual.inactive.octets)
+    }
+
+    /// Errors of the request and of its caller are OAuth's (RFC 7662 §2.3, RFC 6749 §5.2); others are problems.
+    func write(_ refusal: Refusal, _ out: inout ByteWriter) {
+        switch refusal {
+        case .malformed(let reason):
+            let slot = out.beginJSON(400, exchange, loop)
+            let start = out.written
+            out.append("{\"error\":\"invalid_request\",\"error_description\":\"")
+            out.append(reason)
+            out.append("\"}")
+            out.end(slot, from: start, exchange)
+        case .unauthenticated, .invalidClient, .invalidToken:
+            let challenge = refusal.challenge(loop.challenges)
+            out.whole(401, "application/json", "{\"error\":\"invalid_client\"}", exchange, loop) {
+                $0.append(challenge.octets)
+            }
+        case .forbidden:
+            out.whole(403, "application/json", "{\"error\":\"insufficient_scope\"}", exchange, loop) { _ in }
+        case .notFound, .tooLarge, .wrongType, .unavailable: out.refuse(refusal, exchange, loop)
+        }
     }
 }
 

@@ -197,7 +197,7 @@ public final class DataPlaneServer: Service {
         return channel.eventLoop.makeCompletedFuture {
             let isShared = !policy.isEncrypted && !policy.isGRPC
             try channel.syncOptions?.setOption(
-                .recvAllocator, value: ReadingBuffers(sharedBy: isShared ? loop : nil))
+                .recvAllocator, value: ReadingBuffers(sharing: isShared ? loop.largeBuffer : nil))
             if policy.isEncrypted, let identity {
                 let context = policy.isGRPC ? identity.http2Context : identity.context
                 try channel.pipeline.syncOperations.addHandler(

@@ -55,8 +55,8 @@ final class LoopState: @unchecked Sendable {
     /// Made when changes are first asked for: most nodes never are.
     private var journal: JournalReader?
 
-    /// What large reads go through, one after the other.
-    private var readingBuffer: ByteBuffer?
+    /// What large reads go through.
+    let largeBuffer = LargeBuffer()
 
     private var connections: [ObjectIdentifier: any ServedConnection] = [:]
     /// Connections with answers that wait for the end of the burst.
@@ -173,16 +173,6 @@ final class LoopState: @unchecked Sendable {
         journal = reader
         return reader
     }
-
-    /// The buffer of this loop for a large read; nil while it is somewhere else.
-    func takeReadingBuffer() -> ByteBuffer? {
-        var buffer = readingBuffer.take()
-        buffer?.clear()
-        return buffer
-    }
-
-    /// Takes the buffer of a large read back, of which nothing is needed any more.
-    func giveBack(readingBuffer buffer: ByteBuffer) { readingBuffer = buffer }
 
     var isEmpty: Bool { connections.isEmpty }
 

@@ -1,3 +1,4 @@
+import CredentialModel
 import EnvoyAuthorization
 import HTTPWire
 import Verification
@@ -7,6 +8,8 @@ import Verification
 /// It is handed down as one `inout` value: that nothing in it is read while it is changed is then known when this is
 /// compiled, where variables of an object are looked after at run time, each time one of them is touched.
 struct RequestScratch: ~Copyable {
+    /// Of the credential that was verified last.
+    var record = CredentialRecord.blank
     var form = IntrospectionForm()
     var basic = BasicCredentials()
     var query = QueryCredential()
@@ -15,8 +18,6 @@ struct RequestScratch: ~Copyable {
     var verdictForm = VerifyForm()
     var batch: VerificationBatch
     var check: CheckRequest
-    /// Set by a request whose answer has to wait.
-    var wait: ChangesWait?
 
     init(verifier: Verifier, keyHeaders: [[UInt8]]) {
         check = CheckRequest(keyHeaders: keyHeaders)

@@ -1,6 +1,7 @@
 import CredentialModel
 import CredentialStore
 import HTTPWire
+import NIOCore
 import RecordCache
 import Verification
 
@@ -8,80 +9,46 @@ import Verification
 ///
 /// Callers are those of introspection. A credential without audiences is good for all that are asked for; one with audiences
 /// for those that both have, and for none if there are no such.
-struct TokenReview {
-    let head: IntrospectionHead
-    let exchange: Exchange
-    let loop: LoopState
+struct TokenReview: ~Escapable {
+    private let context: RequestContext
+    private let loop: LoopState
 
     static let path: StaticString = "/apis/authentication.k8s.io/v1/tokenreviews"
 
-    init(request: borrowing RequestHead, exchange: Exchange, loop: LoopState) {
-        head = IntrospectionHead(request)
-        self.exchange = exchange
-        self.loop = loop
+    @_lifetime(copy context)
+    init(_ context: RequestContext) {
+        self.context = context
+        loop = context.loop
     }
 
-    func answer(
-        _ bytes: RawSpan, _ body: RawSpan, _ caller: inout Caller, _ scratch: inout RequestScratch,
-        _ out: inout ByteWriter
-    ) {
-        guard let audience = admit(bytes, &caller, &scratch, &out) else { return }
-        review(body, audience, &out)
-    }
-
-    /// Judges the caller by the head.
-    /// - Returns: nil when the request is refused; the answer is written.
-    func admit(
-        _ bytes: RawSpan, _ caller: inout Caller, _ scratch: inout RequestScratch, _ out: inout ByteWriter
-    ) -> CallerAudience? {
-        guard head.isBody(of: .json, bytes) else {
-            refuse(415, "the body must be application/json", &out)
-            return nil
-        }
-        guard head.authorizationCount <= 1 else {
-            refuse(400, "more than one Authorization field", &out)
-            return nil
-        }
-        _ = scratch.form.parse(RawSpan())
-        let authentication = CallerAuthentication(loop: loop, interface: .tokenReview)
-        switch authentication.judge(authorization: head.authorization, bytes, RawSpan(), &caller, &scratch) {
-        case .allowed(let audience): return audience
-        case .unauthenticated, .invalidClient:
-            refuse(401, "the caller is not known", &out, challenge: loop.challenges.basic)
-        case .invalidToken:
-            refuse(401, "the caller's credential is not accepted", &out, challenge: loop.challenges.invalidToken)
-        case .forbidden: refuse(403, "the caller may not introspect", &out)
-        case .badRequest(let reason): refuse(400, reason, &out)
-        case .trouble: trouble(&out)
-        }
-        return nil
-    }
-
-    private func review(_ body: RawSpan, _ audience: CallerAudience, _ out: inout ByteWriter) {
+    func answer(_ audience: CallerAudience, _ out: inout ByteBuffer) {
+        let body = context.request.body
         // Not on the path of requests: API servers keep the answers for minutes.
         var form = TokenReviewForm()
-        if let fault = form.parse(body) { return refuse(400, fault, &out) }
+        if let reason = form.parse(body) {
+            return out.appendRefusal(.malformed(reason), context.exchange, loop)
+        }
         do throws(StoreFailure) {
             var record = CredentialRecord.blank
             let reason = try form.withBytes(of: form.token, in: body) { (token) throws(StoreFailure) in
                 try loop.verifier.verify(token, at: loop.now, into: &record)
             }
-            if let outcome = refusal(&record, reason, form, body, audience) {
+            if let outcome = refusal(&record, reason, form, audience) {
                 let isKnown = reason != .unknown && reason != .malformed
                 loop.counts.note(.tokenReview, isKnown ? record.kind : nil, outcome)
                 return write(form.version, &out) { $0.append("\"authenticated\":false") }
             }
             loop.counts.noteValid(.tokenReview, record.kind, record.flags)
-            write(form.version, &out) { writeUser(&record, form, body, &$0) }
+            write(form.version, &out) { writeUser(&record, form, &$0) }
         } catch {
             loop.counts.note(.tokenReview, nil, .trouble)
-            trouble(&out)
+            out.appendRefusal(.trouble, context.exchange, loop)
         }
     }
 
     /// Why the token is not accepted; nil when it is.
     private func refusal(
-        _ record: inout CredentialRecord, _ reason: InactiveReason?, _ form: borrowing TokenReviewForm, _ body: RawSpan,
+        _ record: inout CredentialRecord, _ reason: InactiveReason?, _ form: borrowing TokenReviewForm,
         _ audience: CallerAudience
     ) -> VerificationOutcome? {
         if let reason { return VerificationOutcome(reason) }
@@ -94,14 +61,12 @@ struct TokenReview {
         // An API server does not say where the request came from.
         guard Decision.allows(networks: record.networks, from: nil, interned: interned) else { return .wrongNetwork }
         guard record.audiences != 0, !form.audiences.isEmpty else { return nil }
-        for asked in form.audiences where isMeant(record.audiences, asked, form, body) { return nil }
+        for asked in form.audiences where isMeant(record.audiences, asked, form) { return nil }
         return .wrongAudience
     }
 
-    private func isMeant(
-        _ audiences: UInt32, _ asked: FormText, _ form: borrowing TokenReviewForm, _ body: RawSpan
-    ) -> Bool {
-        form.withBytes(of: asked, in: body) { asked in
+    private func isMeant(_ audiences: UInt32, _ asked: FormText, _ form: borrowing TokenReviewForm) -> Bool {
+        form.withBytes(of: asked, in: context.request.body) { asked in
             Decision.isMeant(audiences: audiences, for: asked, interned: loop.interned)
         }
     }
@@ -116,23 +81,24 @@ struct TokenReview {
     }
 
     private func write(
-        _ version: TokenReviewForm.Version, _ out: inout ByteWriter, _ status: (inout ByteWriter) -> Void
+        _ version: TokenReviewForm.Version, _ out: inout ByteBuffer, _ status: (inout ByteWriter) -> Void
     ) {
-        let slot = out.beginUnsized(200, exchange, loop)
-        out.append("Content-Type: application/json\r\nCache-Control: no-store\r\n")
-        out.endHead()
-        let start = out.written
-        out.append("{\"apiVersion\":\"authentication.k8s.io/")
-        out.append(version == .v1 ? "v1" : "v1beta1")
-        // The schema requires `spec`. What was asked is not repeated: it holds the token.
-        out.append("\",\"kind\":\"TokenReview\",\"spec\":{},\"status\":{")
-        status(&out)
-        out.append("}}")
-        out.end(slot, from: start, exchange)
+        let exchange = context.exchange
+        out.appendAnswer(exchange, loop) { out in
+            let slot = out.beginJSON(200, exchange, loop)
+            let start = out.written
+            out.append("{\"apiVersion\":\"authentication.k8s.io/")
+            out.append(version == .v1 ? "v1" : "v1beta1")
+            // The schema requires `spec`. What was asked is not repeated: it holds the token.
+            out.append("\",\"kind\":\"TokenReview\",\"spec\":{},\"status\":{")
+            status(&out)
+            out.append("}}")
+            out.end(slot, from: start, exchange)
+        }
     }
 
     private func writeUser(
-        _ record: inout CredentialRecord, _ form: borrowing TokenReviewForm, _ body: RawSpan, _ out: inout ByteWriter
+        _ record: inout CredentialRecord, _ form: borrowing TokenReviewForm, _ out: inout ByteWriter
     ) {
         let interned = loop.interned
         let owner = loop.verifier.owner(of: record)
@@ -155,19 +121,17 @@ struct TokenReview {
             out.append("\"]")
         }
         out.append("}}")
-        writeAudiences(record.audiences, form, body, &out)
+        writeAudiences(record.audiences, form, &out)
     }
 
-    private func writeAudiences(
-        _ audiences: UInt32, _ form: borrowing TokenReviewForm, _ body: RawSpan, _ out: inout ByteWriter
-    ) {
+    private func writeAudiences(_ audiences: UInt32, _ form: borrowing TokenReviewForm, _ out: inout ByteWriter) {
         guard !form.audiences.isEmpty else { return }
         out.append(",\"audiences\":[")
         var isFirst = true
-        for asked in form.audiences where isMeant(audiences, asked, form, body) {
+        for asked in form.audiences where isMeant(audiences, asked, form) {
             out.append(isFirst ? "\"" : ",\"")
             isFirst = false
-            form.withBytes(of: asked, in: body) { out.append(jsonEscaped: $0) }
+            form.withBytes(of: asked, in: context.request.body) { out.append(jsonEscaped: $0) }
             out.append("\"")
         }
         out.append("]")
@@ -190,13 +154,5 @@ struct TokenReview {
             }
             start = end + 1
         }
-    }
-
-    private func refuse(_ status: UInt16, _ reason: StaticString, _ out: inout ByteWriter, challenge: [UInt8] = []) {
-        out.problem(status, reason, exchange, loop) { $0.append(challenge.octets) }
-    }
-
-    private func trouble(_ out: inout ByteWriter) {
-        out.problem(503, "the store cannot answer", exchange, loop) { $0.append(field: "Retry-After", "1") }
     }
 }

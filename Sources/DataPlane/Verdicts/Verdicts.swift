@@ -1,97 +1,60 @@
 import CredentialModel
 import CredentialStore
 import HTTPWire
+import NIOCore
 import Verification
 
 /// `POST /v1/verify`: verdicts with their reasons on one credential or on up to a thousand, for whoever may introspect.
 ///
 /// What introspection hides, this says: why a credential is not accepted. Only of what the caller may know, though: outside
 /// of its audience, and of kinds that are nobody's business, everything is `unknown`.
-struct Verdicts {
-    let head: IntrospectionHead
-    let exchange: Exchange
-    let loop: LoopState
+struct Verdicts: ~Escapable {
+    private let context: RequestContext
+    private let loop: LoopState
 
-    init(request: borrowing RequestHead, exchange: Exchange, loop: LoopState) {
-        head = IntrospectionHead(request)
-        self.exchange = exchange
-        self.loop = loop
+    @_lifetime(copy context)
+    init(_ context: RequestContext) {
+        self.context = context
+        loop = context.loop
     }
 
-    func answer(
-        _ bytes: RawSpan, _ body: RawSpan, _ caller: inout Caller, _ scratch: inout RequestScratch,
-        _ out: inout ByteWriter
-    ) {
-        guard let audience = admit(bytes, &caller, &scratch, &out) else { return }
-        judge(bytes, body, audience, &scratch, &out)
+    func answer(_ audience: CallerAudience, _ scratch: inout RequestScratch, _ out: inout ByteBuffer) {
+        var needs = VerdictNeeds(audience: audience)
+        if let refusal = read(&needs, &scratch) { return out.appendRefusal(refusal, context.exchange, loop) }
+        let exchange = context.exchange
+        var answer = PiecewiseAnswer(&out, exchange, loop)
+        do throws(StoreFailure) {
+            try write(needs, scratch.verdictForm, &scratch.text, &scratch.batch, &answer, &out)
+        } catch {
+            loop.counts.note(.verdicts, nil, .trouble)
+            answer.takeBack(&out)
+            return out.appendRefusal(.trouble, exchange, loop)
+        }
+        answer.end(&out, exchange, loop)
     }
 
-    /// Judges the caller by the head.
-    /// - Returns: nil when the request is refused; the answer is written.
-    func admit(
-        _ bytes: RawSpan, _ caller: inout Caller, _ scratch: inout RequestScratch, _ out: inout ByteWriter
-    ) -> CallerAudience? {
-        guard head.isBody(of: .json, bytes) else {
-            refuse(415, "the body must be application/json", &out)
-            return nil
+    /// Reads the body.
+    /// - Returns: why the request cannot be followed.
+    private func read(_ needs: inout VerdictNeeds, _ scratch: inout RequestScratch) -> Refusal? {
+        let body = context.request.body
+        if let fault = scratch.verdictForm.parse(body) {
+            return fault.status == 413 ? .tooLarge(fault.reason) : .malformed(fault.reason)
         }
-        guard head.authorizationCount <= 1 else {
-            refuse(400, "more than one Authorization field", &out)
-            return nil
-        }
-        // A caller says in the head or by the connection who it is: the body has no parameters for that.
-        _ = scratch.form.parse(RawSpan())
-        let authentication = CallerAuthentication(loop: loop, interface: .verdicts)
-        switch authentication.judge(authorization: head.authorization, bytes, RawSpan(), &caller, &scratch) {
-        case .allowed(let audience): return audience
-        case .unauthenticated, .invalidClient:
-            refuse(401, "the caller is not known", &out, challenge: loop.challenges.basic)
-        case .invalidToken:
-            refuse(401, "the caller's credential is not accepted", &out, challenge: loop.challenges.invalidToken)
-        case .forbidden: refuse(403, "the caller may not introspect", &out)
-        case .badRequest(let reason): refuse(400, reason, &out)
-        case .trouble: trouble(&out)
+        if let reason = needs.read(scratch.verdictForm, body) { return .malformed(reason) }
+        // Whoever presents the very token it asks about proves nothing about itself.
+        if holdsOwnCredential(scratch.verdictForm, &scratch.text) {
+            return .invalidToken("the caller's credential is among those asked about")
         }
         return nil
     }
 
-    private func judge(
-        _ bytes: RawSpan, _ body: RawSpan, _ audience: CallerAudience, _ scratch: inout RequestScratch,
-        _ out: inout ByteWriter
-    ) {
-        if let fault = scratch.verdictForm.parse(body) { return refuse(fault.status, fault.reason, &out) }
-        var needs = VerdictNeeds(audience: audience)
-        if let fault = needs.read(scratch.verdictForm, body) { return refuse(400, fault, &out) }
-        if let authorization = head.authorization,
-            holds(
-                credentialOf: bytes.slice(authorization), body, scratch.verdictForm, &scratch.text)
-        {
-            // Whoever presents the very token it asks about proves nothing about itself.
-            return refuse(
-                401, "the caller's credential is among those asked about", &out,
-                challenge: loop.challenges.invalidToken)
-        }
-        let slot = out.beginUnsized(200, exchange, loop)
-        out.append("Content-Type: application/json\r\nCache-Control: no-store\r\n")
-        out.endHead()
-        let start = out.written
-        if scratch.verdictForm.isBatch { out.append("{\"results\":[") }
-        do throws(StoreFailure) {
-            try writeVerdicts(body, needs, scratch.verdictForm, &scratch.text, &scratch.batch, &out)
-        } catch {
-            loop.counts.note(.verdicts, nil, .trouble)
-            out.rewind(to: 0)
-            return trouble(&out)
-        }
-        if scratch.verdictForm.isBatch { out.append("]}") }
-        out.end(slot, from: start, exchange)
-    }
-
-    private func writeVerdicts(
-        _ body: RawSpan, _ needs: VerdictNeeds, _ form: borrowing VerifyForm, _ text: inout FormScratch,
-        _ batch: inout VerificationBatch, _ out: inout ByteWriter
+    /// Verifies as many at once as a batch holds, and writes about each as it comes.
+    private func write(
+        _ needs: VerdictNeeds, _ form: borrowing VerifyForm, _ text: inout FormScratch,
+        _ batch: inout VerificationBatch, _ answer: inout PiecewiseAnswer, _ out: inout ByteBuffer
     ) throws(StoreFailure) {
-        let interned = loop.interned
+        let (interned, body) = (loop.interned, context.request.body)
+        if form.isBatch { answer.append(&out) { $0.append("{\"results\":[") } }
         var first = 0
         while first < form.count {
             batch.removeAll()
@@ -102,40 +65,77 @@ struct Verdicts {
                 guard hasRoom else { break }
             }
             try loop.verifier.verify(&batch, at: loop.now) { index, reason, record in
-                if first + index > 0 { out.append(byte: UInt8(ascii: ",")) }
                 let reason = needs.judge(reason, &record, body, form, interned)
                 if let reason {
                     loop.counts.noteInactive(.verdicts, record.kind, reason)
                 } else {
                     loop.counts.noteValid(.verdicts, record.kind, record.flags)
                 }
-                VerdictAnswer(reason: reason, loop: loop).write(&record, &out)
+                answer.append(&out) {
+                    if first + index > 0 { $0.append(byte: UInt8(ascii: ",")) }
+                    VerdictAnswer(reason: reason, loop: loop).write(&record, &$0)
+                }
             }
             first += batch.count
         }
+        if form.isBatch { answer.append(&out) { $0.append("]}") } }
     }
 
     /// Whether the credential that the caller shows is one of those that it asks about. Both came from the same sender, so
     /// the comparison gives nothing away.
-    private func holds(
-        credentialOf authorization: RawSpan, _ body: RawSpan, _ form: borrowing VerifyForm, _ text: inout FormScratch
-    ) -> Bool {
+    private func holdsOwnCredential(_ form: borrowing VerifyForm, _ text: inout FormScratch) -> Bool {
+        guard context.request.count(.authorization) > 0 else { return false }
+        let authorization = context.request.value(.authorization)
         let own: RawSpan
         switch AuthorizationField.parse(authorization) {
         case .bearer(let range), .apiKey(let range): own = authorization.slice(range)
         default: return false
         }
+        let body = context.request.body
         for index in 0..<form.count
         where form.withCredential(at: index, in: body, scratch: &text, { $0.elementsEqual(own) }) { return true }
         return false
     }
+}
 
-    private func refuse(_ status: UInt16, _ reason: StaticString, _ out: inout ByteWriter, challenge: [UInt8] = []) {
-        out.problem(status, reason, exchange, loop) { $0.append(challenge.octets) }
+/// A JSON answer that is written piece by piece: each piece once, and each with as much room as it needs.
+private struct PiecewiseAnswer {
+    private let start: Int
+    private let bodyStart: Int
+    /// Where the length goes.
+    private let slot: LengthSlot
+    private var isTooLarge = false
+
+    /// Bytes of a body: verdicts on a thousand credentials with all that a record can hold.
+    private static let bytesMax = 33_554_432
+
+    init(_ out: inout ByteBuffer, _ exchange: Exchange, _ loop: LoopState) {
+        start = out.writerIndex
+        var slot = LengthSlot.none
+        _ = out.appendAnswer { slot = $0.beginJSON(200, exchange, loop) }
+        self.slot = slot
+        bodyStart = out.writerIndex
     }
 
-    /// The store cannot answer: never a verdict.
-    private func trouble(_ out: inout ByteWriter) {
-        out.problem(503, "the store cannot answer", exchange, loop) { $0.append(field: "Retry-After", "1") }
+    mutating func append(_ out: inout ByteBuffer, _ body: (inout ByteWriter) -> Void) {
+        if isTooLarge { return }
+        isTooLarge = !out.appendAnswer(body) || out.writerIndex - bodyStart > Self.bytesMax
+    }
+
+    /// Takes back all that was written.
+    func takeBack(_ out: inout ByteBuffer) { out.moveWriterIndex(to: start) }
+
+    func end(_ out: inout ByteBuffer, _ exchange: Exchange, _ loop: LoopState) {
+        guard !isTooLarge else {
+            takeBack(&out)
+            return out.appendTooLarge(exchange, loop)
+        }
+        var rest = out.writerIndex - bodyStart
+        var index = start + slot.end
+        repeat {
+            index -= 1
+            out.setInteger(UInt8(ascii: "0") + UInt8(rest % 10), at: index)
+            rest /= 10
+        } while rest > 0
     }
 }

@@ -33,9 +33,18 @@ public struct RequestHead: ~Copyable, Sendable {
     private var fields = [FieldEntry](repeating: FieldEntry(), count: fieldCapacity)
     /// What is known about each ``KnownField``; an entry counts only if its bit in `seen` is set.
     private var slots = [KnownSlot](repeating: KnownSlot(), count: KnownField.allCases.count)
-    private var seen: UInt32 = 0
+    private(set) var seen: UInt32 = 0
 
     init() {}
+
+    /// The fields that there are.
+    var fieldSpan: Span<FieldEntry> {
+        @_lifetime(borrow self) get { fields.span.extracting(first: fieldCount) }
+    }
+
+    var slotSpan: Span<KnownSlot> {
+        @_lifetime(borrow self) get { slots.span }
+    }
 
     /// How many fields of this name there are.
     public func count(_ field: KnownField) -> Int {

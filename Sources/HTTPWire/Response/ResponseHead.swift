@@ -40,7 +40,12 @@ public struct LengthSlot: Equatable, Sendable {
     static let width = 8
     /// What stands there until the length is known.
     public static let blank = "       0"
+    /// No room: for a head that has none.
+    public static let none = LengthSlot(offset: 0)
     fileprivate let offset: Int
+    /// Offset one past its last digit, from where the writer began. Digits go in front of it; what is left of the blank are
+    /// spaces, which may stand in front of a value.
+    public var end: Int { offset &+ Self.width }
 }
 
 extension ByteWriter {

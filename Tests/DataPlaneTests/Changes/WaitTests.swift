@@ -55,6 +55,26 @@ import Testing
         }
     }
 
+    @Test func `leaves no connection deaf that was held back behind it while its client took nothing`() async throws {
+        let folder = try TemporaryFolder()
+        try await withServer(["unix:\(folder("s"))"], settings: { $0.writeSeconds = 600 }) { server in
+            let caller = try await server.follower()
+            let end = try await server.end(try await server.connect(), caller)
+            let client = try await server.connect(reads: false)
+            try await client.send(changes("?after=\(end)&wait=60", caller.authorization))
+            // More than is read behind a request that waits, and answers that fill all buffers on their way.
+            let flood = Task { try await client.send(String(repeating: request("GET /nothing"), count: 10_000)) }
+            try await Task.sleep(for: .milliseconds(300))
+            _ = try await server.issuer.revoke([try await server.key().id], chain: false)
+            try await Task.sleep(for: .milliseconds(300))
+            try await client.startReading()
+            #expect(try await client.answer().numbers() == [end + 2])
+            for _ in 0..<10_000 { #expect(try await client.answer().status == 404) }
+            try await flood.value
+            #expect(try await client.ask(request("GET /livez")).status == 200)
+        }
+    }
+
     @Test func `hears nothing of what came after its caller lost the right`() async throws {
         try await withServer { server in
             let caller = try await server.follower()

@@ -54,7 +54,7 @@ import Testing
             let expired = try await server.plant(.apiKey) { $0.record.expiresAt = UnixSeconds(1_000) }.secret
             let refresh = try await server.plant(.refreshToken).secret
             for value in [
-                "ApiKey \(key.dropLast())x", "ApiKey x", "Bearer \(key)", "ApiKey \(token)", "ApiKey \(expired)",
+                "ApiKey \(mistyped(key))", "ApiKey x", "Bearer \(key)", "ApiKey \(token)", "ApiKey \(expired)",
                 "Bearer \(refresh)",
             ] {
                 expect(try await client.check(check("/x", ["authorization": value])), 16, "invalid_token")
