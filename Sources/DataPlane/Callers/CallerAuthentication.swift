@@ -16,7 +16,7 @@ struct CallerAuthentication: ~Escapable {
     private let body: RawSpan
 
     @_lifetime(copy context)
-    init(_ context: RequestContext, _ route: Route, _ right: CallerRight) {
+    init(_ context: borrowing RequestContext, _ route: Route, _ right: CallerRight) {
         loop = context.loop
         interface = route.interface ?? .changes
         self.right = right

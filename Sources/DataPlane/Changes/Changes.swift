@@ -22,15 +22,12 @@ import Verification
 // issuing cost as much as all of them together.
 
 /// `GET /v1/changes`, for callers with the right to follow the changes.
-struct Changes: ~Escapable {
+struct Changes: ~Copyable, ~Escapable {
     private let context: RequestContext
-    private let loop: LoopState
+    private var loop: LoopState { context.loop }
 
     @_lifetime(copy context)
-    init(_ context: RequestContext) {
-        self.context = context
-        loop = context.loop
-    }
+    init(_ context: consuming RequestContext) { self.context = context }
 
     /// - Returns: the request, if its answer has to wait.
     func answer(_ scratch: inout RequestScratch, _ out: inout ByteBuffer) -> ChangesWait? {

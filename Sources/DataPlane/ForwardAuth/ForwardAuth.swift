@@ -4,16 +4,15 @@ import NIOCore
 import Verification
 
 /// `ANY /verify`: says to a gateway whether the request it forwards may pass, and on whose behalf.
-struct ForwardAuth: ~Escapable {
-    private let context: RequestContext
-    private let loop: LoopState
+struct ForwardAuth: ~Copyable, ~Escapable {
+    let context: RequestContext
+    private var loop: LoopState { context.loop }
     private let peer: IPAddress?
 
     /// - Parameter peer: who connected; nil for a Unix socket.
     @_lifetime(copy context)
-    init(_ context: RequestContext, _ peer: IPAddress?) {
+    init(_ context: consuming RequestContext, _ peer: IPAddress?) {
         self.context = context
-        loop = context.loop
         self.peer = peer
     }
 

@@ -62,6 +62,15 @@ struct ForwardedRequest: ~Escapable {
         @_lifetime(copy self) get { uri.slice(OriginalURI(uri).path) }
     }
 
+    /// Why it is no request that can be judged. A request target has no fragment (RFC 9112 §3.2): servers that cut one off and
+    /// servers that do not would serve different paths.
+    var fault: StaticString? {
+        for index in 0..<uri.byteCount where uri.byte(at: index) == UInt8(ascii: "#") {
+            return "the original URI has a fragment"
+        }
+        return nil
+    }
+
     /// Whether a browser asks beforehand if it may send its request (Fetch §4.8). It has no credential to send with that.
     var isPreflight: Bool {
         isOptions && counts.authorization == 0 && counts.key == 0 && counts.origin == 1
@@ -123,7 +132,7 @@ final class Judge: @unchecked Sendable {
         _ request: ForwardedRequest, under policy: PolicySet.Entry, _ requirement: inout Requirement,
         at now: UnixSeconds, _ scratch: inout RequestScratch, from address: () -> IPAddress?
     ) -> Judgement {
-        if let reason = requirement.take(policy, for: request) { return .malformed(reason) }
+        if let reason = request.fault ?? requirement.take(policy, for: request) { return .malformed(reason) }
         if let rule = requirement.rule, rule.allowsPreflight, request.isPreflight { return .passed }
         return judge(request, by: requirement, at: now, &scratch, from: address)
     }
@@ -133,6 +142,7 @@ final class Judge: @unchecked Sendable {
         _ request: ForwardedRequest, by requirement: Requirement, at now: UnixSeconds,
         _ scratch: inout RequestScratch, from address: () -> IPAddress?
     ) -> Judgement {
+        if let reason = request.fault { return .malformed(reason) }
         let judging = Judging(request.interface, requirement, at: now, self)
         switch PresentedCredential.find(
             request.authorization, request.keyField, request.counts, query: request.query, &scratch.query)

@@ -42,8 +42,13 @@ struct OriginalRequest: ~Escapable {
         if let field = policy.hostField, request.count(field) > 1 { throw .repeated }
         let uriField = try Self.field(
             readsForwarded ? .xForwardedUri : nil, readsOriginal ? .xOriginalURI : nil, in: request)
-        let methodField = try Self.field(
+        var methodField = try Self.field(
             readsForwarded ? .xForwardedMethod : nil, readsOriginal ? .xOriginalMethod : nil, in: request)
+        // It has to be from the set that the URI is from: the other set's may be a client's.
+        if uriField == .xForwardedUri, methodField == .xOriginalMethod { methodField = nil }
+        if uriField == .xOriginalURI, methodField == .xForwardedMethod {
+            methodField = request.count(.xOriginalMethod) > 0 ? .xOriginalMethod : nil
+        }
         hasURI = uriField != nil
         if let uriField { uri = request.value(uriField) } else { uri = RawSpan() }
         if let field = policy.hostField { host = request.value(field) } else { host = RawSpan() }

@@ -5,15 +5,12 @@ import NIOCore
 import Verification
 
 /// `POST /oauth2/introspect` (RFC 7662).
-struct Introspection: ~Escapable {
+struct Introspection: ~Copyable, ~Escapable {
     private let context: RequestContext
-    private let loop: LoopState
+    private var loop: LoopState { context.loop }
 
     @_lifetime(copy context)
-    init(_ context: RequestContext) {
-        self.context = context
-        loop = context.loop
-    }
+    init(_ context: consuming RequestContext) { self.context = context }
 
     private enum Outcome {
         /// The scratch has its record.

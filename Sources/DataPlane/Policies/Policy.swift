@@ -76,6 +76,11 @@ public struct Policy: Sendable, Equatable {
                     reason:
                         "policy '\(name)': the path '\(place.path)' must begin with / and have no dots, doubles or %")
             }
+            guard !Self.hasPattern(place.path) else {
+                throw ListFault(
+                    reason: "policy '\(name)': the path '\(place.path)' looks like a pattern, and there are none: a rule "
+                        + "holds for its path and for everything below it")
+            }
             if let host = place.host {
                 guard host == host.lowercased(), Self.isName(host) else {
                     throw ListFault(
@@ -98,6 +103,12 @@ public struct Policy: Sendable, Equatable {
     private static func isPlain(_ path: String) -> Bool {
         let bytes = Array(path.utf8)
         return PlainPath.isPlain(bytes.octets)
+    }
+
+    /// Whether somebody may have meant a pattern: `/orders/*`, `/users/{id}`, `/users/:id`. Taken as they stand, such paths hold
+    /// for no request, and the weaker rule of the policy would hold in their place.
+    private static func hasPattern(_ path: String) -> Bool {
+        path.contains("/:") || path.utf8.contains { "*{}[]<>^|?#\\\"`".utf8.contains($0) }
     }
 
     private static func isName(_ host: String) -> Bool {

@@ -1,8 +1,9 @@
 import CredentialModel
 import HTTPWire
 
-/// What an endpoint is told of one request. A view, as ``HTTPWire/ReceivedRequest`` is one.
-struct RequestContext: ~Escapable {
+/// What an endpoint is told of one request. A view, as ``HTTPWire/ReceivedRequest`` is one; handed on and never copied, which
+/// would count its references for each request.
+struct RequestContext: ~Copyable, ~Escapable {
     let request: ReceivedRequest
     let exchange: Exchange
     let policy: ListenerPolicy
@@ -15,6 +16,20 @@ struct RequestContext: ~Escapable {
             minorVersion: request.minorVersion, isHead: request.method == .head, keepAlive: keepAlive)
         self.policy = policy
         self.loop = loop
+    }
+}
+
+extension RequestContext {
+    /// The caller's own key or token; empty where it shows none. Whoever presents the very credential it asks about proves
+    /// nothing about itself.
+    var ownCredential: RawSpan {
+        @_lifetime(copy self) get {
+            let authorization = request.value(.authorization)
+            switch AuthorizationField.parse(authorization) {
+            case .bearer(let range), .apiKey(let range): return authorization.slice(range)
+            default: return RawSpan()
+            }
+        }
     }
 }
 

@@ -20,20 +20,20 @@ struct Router: Sendable {
     /// Answers a whole request.
     /// - Returns: the request, if its answer has to wait.
     func answer(
-        _ context: RequestContext, _ caller: inout Caller, _ scratch: inout RequestScratch, _ out: inout ByteBuffer
+        _ context: consuming RequestContext, _ caller: inout Caller, _ scratch: inout RequestScratch, _ out: inout ByteBuffer
     ) -> ChangesWait? {
-        let start = cs_ticks()
+        let (start, loop) = (cs_ticks(), context.loop)
         scratch.text.clear()
         guard let route = route(context.request.path), route.methods.contains(context.request.method) else {
             refuseUnrouted(context, &out)
             return nil
         }
         var wait: ChangesWait?
-        switch CallerGate(context, route).admit(&caller, &scratch) {
+        switch context.admit(to: route, &caller, &scratch) {
         case .allowed(let audience): wait = answer(at: route, context, audience, caller.peer, &scratch, &out)
         case .refused(let refusal): refuse(refusal, at: route, context, &scratch, &out)
         }
-        if let interface = route.interface { context.loop.times.note(interface, since: start) }
+        if let interface = route.interface { loop.times.note(interface, since: start) }
         return wait
     }
 
@@ -42,21 +42,21 @@ struct Router: Sendable {
     /// - Returns: false when it is refused; the answer is written.
     @inline(never)
     func admit(
-        _ context: RequestContext, _ caller: inout Caller, _ scratch: inout RequestScratch, _ out: inout ByteBuffer
+        _ context: consuming RequestContext, _ caller: inout Caller, _ scratch: inout RequestScratch, _ out: inout ByteBuffer
     ) -> Bool {
         scratch.text.clear()
         guard let route = route(context.request.path), route.methods.contains(context.request.method) else {
             refuseUnrouted(context, &out)
             return false
         }
-        guard let refusal = CallerGate(context, route).refusalByHead(&caller, &scratch) else { return true }
+        guard let refusal = context.refusalByHead(at: route, &caller, &scratch) else { return true }
         refuse(refusal, at: route, context, &scratch, &out)
         return false
     }
 
     @inline(__always)
     private func answer(
-        at route: Route, _ context: RequestContext, _ audience: CallerAudience, _ peer: IPAddress?,
+        at route: Route, _ context: consuming RequestContext, _ audience: CallerAudience, _ peer: IPAddress?,
         _ scratch: inout RequestScratch, _ out: inout ByteBuffer
     ) -> ChangesWait? {
         switch route.endpoint {
@@ -78,7 +78,7 @@ struct Router: Sendable {
     /// Refuses in the words of the endpoint's protocol.
     @inline(never)
     private func refuse(
-        _ refusal: Refusal, at route: Route, _ context: RequestContext, _ scratch: inout RequestScratch,
+        _ refusal: Refusal, at route: Route, _ context: consuming RequestContext, _ scratch: inout RequestScratch,
         _ out: inout ByteBuffer
     ) {
         switch route.endpoint {
@@ -89,7 +89,7 @@ struct Router: Sendable {
     }
 
     @inline(never)
-    private func refuseUnrouted(_ context: RequestContext, _ out: inout ByteBuffer) {
+    private func refuseUnrouted(_ context: borrowing RequestContext, _ out: inout ByteBuffer) {
         let (exchange, loop) = (context.exchange, context.loop)
         guard let route = route(context.request.path) else {
             return out.appendRefusal(.notFound("there is nothing at this path"), exchange, loop)
@@ -113,12 +113,11 @@ struct Router: Sendable {
 }
 
 /// What probes and Prometheus ask for.
-private struct Health: ~Escapable {
+private struct Health {
     private let exchange: Exchange
     private let loop: LoopState
 
-    @_lifetime(copy context)
-    init(_ context: RequestContext) { (exchange, loop) = (context.exchange, context.loop) }
+    init(_ context: borrowing RequestContext) { (exchange, loop) = (context.exchange, context.loop) }
 
     func answerLiveness(_ out: inout ByteBuffer) {
         _ = out.appendAnswer { $0.whole(200, "text/plain", "ok\n", exchange, loop) { _ in } }

@@ -9,17 +9,14 @@ import Verification
 ///
 /// Callers are those of introspection. A credential without audiences is good for all that are asked for; one with audiences
 /// for those that both have, and for none if there are no such.
-struct TokenReview: ~Escapable {
+struct TokenReview: ~Copyable, ~Escapable {
     private let context: RequestContext
-    private let loop: LoopState
+    private var loop: LoopState { context.loop }
 
     static let path: StaticString = "/apis/authentication.k8s.io/v1/tokenreviews"
 
     @_lifetime(copy context)
-    init(_ context: RequestContext) {
-        self.context = context
-        loop = context.loop
-    }
+    init(_ context: consuming RequestContext) { self.context = context }
 
     func answer(_ audience: CallerAudience, _ out: inout ByteBuffer) {
         let body = context.request.body
@@ -27,6 +24,10 @@ struct TokenReview: ~Escapable {
         var form = TokenReviewForm()
         if let reason = form.parse(body) {
             return out.appendRefusal(.malformed(reason), context.exchange, loop)
+        }
+        let own = context.ownCredential
+        guard own.isEmpty || !form.withBytes(of: form.token, in: body, { $0.elementsEqual(own) }) else {
+            return out.appendRefusal(.notAccepted, context.exchange, loop)
         }
         do throws(StoreFailure) {
             var record = CredentialRecord.blank

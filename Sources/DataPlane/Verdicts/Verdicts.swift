@@ -8,15 +8,12 @@ import Verification
 ///
 /// What introspection hides, this says: why a credential is not accepted. Only of what the caller may know, though: outside
 /// of its audience, and of kinds that are nobody's business, everything is `unknown`.
-struct Verdicts: ~Escapable {
+struct Verdicts: ~Copyable, ~Escapable {
     private let context: RequestContext
-    private let loop: LoopState
+    private var loop: LoopState { context.loop }
 
     @_lifetime(copy context)
-    init(_ context: RequestContext) {
-        self.context = context
-        loop = context.loop
-    }
+    init(_ context: consuming RequestContext) { self.context = context }
 
     func answer(_ audience: CallerAudience, _ scratch: inout RequestScratch, _ out: inout ByteBuffer) {
         var needs = VerdictNeeds(audience: audience)
@@ -41,7 +38,6 @@ struct Verdicts: ~Escapable {
             return fault.status == 413 ? .tooLarge(fault.reason) : .malformed(fault.reason)
         }
         if let reason = needs.read(scratch.verdictForm, body) { return .malformed(reason) }
-        // Whoever presents the very token it asks about proves nothing about itself.
         if holdsOwnCredential(scratch.verdictForm, &scratch.text) {
             return .invalidToken("the caller's credential is among those asked about")
         }
@@ -84,13 +80,8 @@ struct Verdicts: ~Escapable {
     /// Whether the credential that the caller shows is one of those that it asks about. Both came from the same sender, so
     /// the comparison gives nothing away.
     private func holdsOwnCredential(_ form: borrowing VerifyForm, _ text: inout FormScratch) -> Bool {
-        guard context.request.count(.authorization) > 0 else { return false }
-        let authorization = context.request.value(.authorization)
-        let own: RawSpan
-        switch AuthorizationField.parse(authorization) {
-        case .bearer(let range), .apiKey(let range): own = authorization.slice(range)
-        default: return false
-        }
+        let own = context.ownCredential
+        if own.isEmpty { return false }
         let body = context.request.body
         for index in 0..<form.count
         where form.withCredential(at: index, in: body, scratch: &text, { $0.elementsEqual(own) }) { return true }

@@ -12,7 +12,7 @@ public struct ReceivedRequest: ~Escapable {
     private let bytes: RawSpan
     private let targetRange: WireRange
     private let pathRange: WireRange
-    private let queryRange: WireRange?
+    private let queryRange: WireRange
     private let fields: Span<FieldEntry>
     private let slots: Span<KnownSlot>
     private let seen: UInt32
@@ -25,7 +25,7 @@ public struct ReceivedRequest: ~Escapable {
         self.body = body
         targetRange = head.target
         pathRange = head.path
-        queryRange = head.query
+        queryRange = head.query ?? WireRange()
         (fields, slots, seen) = (head.fieldSpan, head.slotSpan, head.seen)
     }
 
@@ -36,7 +36,7 @@ public struct ReceivedRequest: ~Escapable {
 
     /// The query, raw and without its `?`; empty if there is none.
     public var query: RawSpan {
-        @_lifetime(copy self) get { bytes.slice(queryRange ?? WireRange()) }
+        @_lifetime(copy self) get { bytes.slice(queryRange) }
     }
 
     /// What follows the first `count` bytes of the path, up to the end of the target: the query included.

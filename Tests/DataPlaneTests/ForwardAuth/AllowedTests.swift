@@ -143,7 +143,7 @@ extension Answer {
         ("/a?b=\u{FC}&api_key=@@", "/a?b=%C3%BC"), ("/a b?api_key=@@", "/a%20b"), ("/-?api_key=@@", "/-"),
         ("-?api_key=@@", "%2D"), ("/a?API_KEY=x&api_key=@@", "/a?API_KEY=x"), ("/a?b=%&api_key=@@", "/a?b=%"),
         ("http://x/a?api_key=@@", "http://x/a"), ("/a?x=1;y=2&api_key=@@", "/a?x=1;y=2"),
-        ("/..%2f../a?api_key=@@", "/..%2f../a"), ("/a?api_key=@@#f", "/a"),
+        ("/..%2f../a?api_key=@@", "/..%2f../a"),
     ])
     func `in a URI is gone from what the gateway is told`(_ uri: String, _ field: String) async throws {
         try await withServer { server in

@@ -124,7 +124,7 @@ import Testing
             }
             #expect(try await client.ask(verification("?api_key=x", "X-Original-URI: /?api_key=\(key)")).isAllowed)
             // What is not in a query is none.
-            for uri in ["/api_key=\(key)", "/x#?api_key=\(key)", "/x%3Fapi_key=\(key)", "api_key=\(key)"] {
+            for uri in ["/api_key=\(key)", "/x%3Fapi_key=\(key)", "api_key=\(key)"] {
                 #expect(try await client.ask(verification("", "X-Original-URI: \(uri)")).isUnchallenged, "\(uri)")
             }
         }

@@ -30,6 +30,11 @@ import Testing
             #expect(
                 fault(Policy(name: "a", rule: PolicyRule(), places: [.init(path: path, rule: PolicyRule())])) != nil)
         }
+        for path in ["/orders/*", "/a*", "/users/{id}/keys", "/users/:id", "/a[0-9]", "/<id>"] {
+            #expect(
+                fault(Policy(name: "a", rule: PolicyRule(), places: [.init(path: path, rule: PolicyRule())]))?
+                    .contains("pattern") == true, "\(path)")
+        }
         for host in ["", "Host.example", "h:80", "h/x", "h.", "a..b", "*.example", "bücher.example", "[::1]", "0x7f.1"]
         {
             #expect(

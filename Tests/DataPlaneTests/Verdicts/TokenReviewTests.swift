@@ -56,6 +56,18 @@ import Testing
         }
     }
 
+    @Test func `says nothing of the credential that its caller shows`() async throws {
+        try await withServer { server in
+            let client = try await server.connect()
+            let key = try await server.issuer.createKeys(
+                KeyRequest(owner: "cluster", scope: ["countersign:introspect"]))[0].secret.reveal()
+            for scheme in ["Bearer", "ApiKey"] {
+                let answer = try await ask(client, review(key), "Authorization: \(scheme) \(key)")
+                #expect(answer.status == 401 && answer["WWW-Authenticate"]?.contains("invalid_token") == true)
+            }
+        }
+    }
+
     @Test func `has the version that was asked with, an empty spec, and needs no type`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
