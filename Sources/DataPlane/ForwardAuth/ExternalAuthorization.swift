@@ -23,7 +23,8 @@ struct ExternalAuthorization: ~Copyable, ~Escapable {
         var end = start
         while end < path.byteCount, path.byte(at: end) != UInt8(ascii: "/") { end += 1 }
         guard let policy = forwardAuth.context.loop.policies.entry(path.slice(WireRange(start, end))) else {
-            return out.appendRefusal(.notFound("there is no policy of this name"), forwardAuth.context.exchange, forwardAuth.context.loop)
+            return out.appendRefusal(
+                .notFound("there is no policy of this name"), forwardAuth.context.exchange, forwardAuth.context.loop)
         }
         forwardAuth.answer(forwardAuth.context.request.target(behind: end), under: policy, &scratch, &out)
     }
@@ -32,7 +33,8 @@ struct ExternalAuthorization: ~Copyable, ~Escapable {
     func answerWhole(under name: [UInt8], _ scratch: inout RequestScratch, _ out: inout ByteBuffer) {
         guard let policy = forwardAuth.context.loop.policies.entry(name.octets) else {
             return out.appendRefusal(
-                .unavailable("the policy of this listener is not configured"), forwardAuth.context.exchange, forwardAuth.context.loop)
+                .unavailable("the policy of this listener is not configured"), forwardAuth.context.exchange,
+                forwardAuth.context.loop)
         }
         forwardAuth.answer(forwardAuth.context.request.target(behind: 0), under: policy, &scratch, &out)
     }

@@ -62,8 +62,8 @@ struct ForwardedRequest: ~Escapable {
         @_lifetime(copy self) get { uri.slice(OriginalURI(uri).path) }
     }
 
-    /// Why it is no request that can be judged. A request target has no fragment (RFC 9112 §3.2): servers that cut one off and
-    /// servers that do not would serve different paths.
+    /// Why it is no request that can be judged. A request target has no fragment (RFC 9112 §3.2): servers that cut one off
+    /// and servers that do not would serve different paths.
     var fault: StaticString? {
         for index in 0..<uri.byteCount where uri.byte(at: index) == UInt8(ascii: "#") {
             return "the original URI has a fragment"

@@ -105,8 +105,8 @@ public struct Policy: Sendable, Equatable {
         return PlainPath.isPlain(bytes.octets)
     }
 
-    /// Whether somebody may have meant a pattern: `/orders/*`, `/users/{id}`, `/users/:id`. Taken as they stand, such paths hold
-    /// for no request, and the weaker rule of the policy would hold in their place.
+    /// Whether somebody may have meant a pattern: `/orders/*`, `/users/{id}`, `/users/:id`. Taken literally, such paths
+    /// match no request, and the weaker rule of the policy would apply.
     private static func hasPattern(_ path: String) -> Bool {
         path.contains("/:") || path.utf8.contains { "*{}[]<>^|?#\\\"`".utf8.contains($0) }
     }

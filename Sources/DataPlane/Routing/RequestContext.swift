@@ -1,8 +1,8 @@
 import CredentialModel
 import HTTPWire
 
-/// What an endpoint is told of one request. A view, as ``HTTPWire/ReceivedRequest`` is one; handed on and never copied, which
-/// would count its references for each request.
+/// What an endpoint is told of one request: a view, as ``HTTPWire/ReceivedRequest`` is. Not copyable: each copy would count
+/// references on the hot path.
 struct RequestContext: ~Copyable, ~Escapable {
     let request: ReceivedRequest
     let exchange: Exchange

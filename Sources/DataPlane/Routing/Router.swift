@@ -20,7 +20,8 @@ struct Router: Sendable {
     /// Answers a whole request.
     /// - Returns: the request, if its answer has to wait.
     func answer(
-        _ context: consuming RequestContext, _ caller: inout Caller, _ scratch: inout RequestScratch, _ out: inout ByteBuffer
+        _ context: consuming RequestContext, _ caller: inout Caller, _ scratch: inout RequestScratch,
+        _ out: inout ByteBuffer
     ) -> ChangesWait? {
         let (start, loop) = (cs_ticks(), context.loop)
         scratch.text.clear()
@@ -42,7 +43,8 @@ struct Router: Sendable {
     /// - Returns: false when it is refused; the answer is written.
     @inline(never)
     func admit(
-        _ context: consuming RequestContext, _ caller: inout Caller, _ scratch: inout RequestScratch, _ out: inout ByteBuffer
+        _ context: consuming RequestContext, _ caller: inout Caller, _ scratch: inout RequestScratch,
+        _ out: inout ByteBuffer
     ) -> Bool {
         scratch.text.clear()
         guard let route = route(context.request.path), route.methods.contains(context.request.method) else {
