@@ -47,7 +47,7 @@ def main() -> bool:
     parser.add_argument("--requests", type=int, default=5_000, help="under load, or timed with --latency")
     parser.add_argument("--latency", action="store_true", help="what asking adds to a request, as a table")
     meanings = "; ".join(f"{name}: {mutant.meaning}" for name, mutant in MUTANTS.items())
-    parser.add_argument("--mutant", choices=list(MUTANTS), help=meanings)
+    parser.add_argument("--mutant", choices=[*MUTANTS, "all"], help=meanings)
     arguments = parser.parse_args()
     gateways = [gateway for gateway in GATEWAYS if arguments.only in (None, gateway.name)]
     program, requests = arguments.program.resolve(), arguments.requests
@@ -55,7 +55,8 @@ def main() -> bool:
         table(program, gateways, requests)
         return True
     if arguments.mutant:
-        return notice(program, gateways, requests, arguments.mutant)
+        names = list(MUTANTS) if arguments.mutant == "all" else [arguments.mutant]
+        return all([notice(program, gateways, requests, name) for name in names])
     wrong = [gateway.name for gateway in gateways if prove(program, gateway, requests)]
     if wrong:
         print(f"gateways: not proven for {', '.join(wrong)}", file=sys.stderr)
