@@ -50,6 +50,8 @@ public enum StoreFailure: Error, Equatable, Sendable, CustomStringConvertible {
     case cutShort
     /// A list of revocations from another store.
     case otherStoresRevocations
+    /// The list of revocations comes from a store that was restored to a state before the backup.
+    case backupOfAnotherBranch
     /// A copy was checked before it replaced a store, and has faults.
     case unsound(findings: Int, first: String)
     /// The interned numbers of a kind are used up.
@@ -116,6 +118,8 @@ public enum StoreFailure: Error, Equatable, Sendable, CustomStringConvertible {
             "the backup is cut short: copy it again, or take another"
         case .otherStoresRevocations:
             "the list of revocations was made by another store than the backup: name the right one"
+        case .backupOfAnotherBranch:
+            "the store that made the list of revocations was restored from an earlier backup than this one, or from another copy of it, so the list does not have everything that was revoked since this backup: take another backup, or say --accept-incomplete-list"
         case .unsound(let findings, let first):
             "the copy has \(findings) faults (\(first)): nothing was replaced; take another backup"
         case .internedExhausted:

@@ -61,10 +61,12 @@ extension Fixture {
 /// Replaces the folder of a fixture whose store is closed.
 public enum Replacing {
     public static func restore(
-        _ backup: String, _ fixture: Fixture, _ peppers: PepperFile, _ list: RevocationList?
+        _ backup: String, _ fixture: Fixture, _ peppers: PepperFile, _ list: RevocationList?,
+        acceptsIncomplete: Bool = false
     ) throws(StoreFailure) -> Replacement {
         try CredentialStore.restore(
-            backup: backup, to: fixture.directory, peppers: peppers, revocations: list, options: fixture.options)
+            backup: backup, to: fixture.directory, peppers: peppers, revocations: list,
+            acceptsIncomplete: acceptsIncomplete, options: fixture.options)
     }
 
     public static func upgrade(_ fixture: Fixture, _ peppers: PepperFile) throws(StoreFailure) -> UpgradeOutcome {

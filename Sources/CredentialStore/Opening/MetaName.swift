@@ -5,6 +5,8 @@ enum MetaName {
     case schema, vendor, origin, incarnation, journalNumber, time, pepperHighest, lookupCheck, auditHead, expiryWarned
     /// The number of watermarks and the XOR of their codes: see ``WatermarkRow``.
     case watermarkSum
+    /// The incarnations before the present one: see ``Lineage``.
+    case ancestors
     /// Another store is about to replace this one.
     case replaced
     case internedHighest(InternedTable.Kind)
@@ -31,6 +33,7 @@ enum MetaName {
             case .vendor: "vendor"
             case .replaced: "replaced"
             case .origin: "origin"
+            case .ancestors: "ancestors"
             case .incarnation: "incarnation"
             case .journalNumber: "journal-number"
             case .time: "time"

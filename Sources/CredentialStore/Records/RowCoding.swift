@@ -26,6 +26,7 @@ enum ClaimType {
     static let redirectURI: UInt8 = 0x08
     static let codeChallenge: UInt8 = 0x09
     static let grantEndsAt: UInt8 = 0x0A
+    static let longestEnd: UInt8 = 0x0B
 }
 
 enum RowLayout {
@@ -139,6 +140,8 @@ extension StoredCredential {
             case ClaimType.codeChallenge: codeChallenge = value.copied()
             case ClaimType.grantEndsAt where range.count == 8:
                 grantEndsAt = UnixSeconds(Int64(bitPattern: value.word64(at: 0)))
+            case ClaimType.longestEnd where range.count == 8:
+                longestEnd = UnixSeconds(Int64(bitPattern: value.word64(at: 0)))
             default: break
             }
         }
@@ -181,6 +184,7 @@ extension StoredCredential {
         if let redirectURI { claim(ClaimType.redirectURI, Array(redirectURI.utf8)) }
         if let codeChallenge { claim(ClaimType.codeChallenge, codeChallenge) }
         if let grantEndsAt { claim(ClaimType.grantEndsAt, number: UInt64(bitPattern: grantEndsAt.rawValue)) }
+        if let longestEnd { claim(ClaimType.longestEnd, number: UInt64(bitPattern: longestEnd.rawValue)) }
         return row
     }
 }

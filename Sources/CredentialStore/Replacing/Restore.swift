@@ -20,13 +20,15 @@ extension CredentialStore {
     ///
     /// - Parameters:
     ///   - directory: the store's folder, which no process may hold. It may be absent.
-    ///   - revocations: what was revoked since the backup; nil when that is lost and the caller has said so.
+    ///   - revocations: what was revoked since the backup; nil when that is lost.
+    ///   - acceptsIncomplete: applies the list also if the store that made it does not have everything that was revoked
+    ///     since the backup (``Lineage``), because the caller has said so.
     ///   - progress: bytes copied so far.
     /// - Throws: ``StoreFailure``; then nothing has changed.
     @available(*, noasync)
     public static func restore(
         backup: String, to directory: String, peppers: PepperFile, revocations: RevocationList?,
-        options: StoreOptions = StoreOptions(), progress: (UInt64) -> Void = { _ in }
+        acceptsIncomplete: Bool = false, options: StoreOptions = StoreOptions(), progress: (UInt64) -> Void = { _ in }
     ) throws(StoreFailure) -> Replacement {
         // Held until the folder is replaced, so that no daemon starts on the old one in between.
         let lock = try lockIfPresent(directory)
@@ -35,7 +37,7 @@ extension CredentialStore {
             try naming { () throws in try FileCopy.copy(backup, to: staged + "/data.mdb", progress: progress) }
             do throws(StoreFailure) {
                 try Migration.run(in: staged, lookup: peppers.lookup, mapBytes: options.mapBytes)
-                return try becomeAnotherLife(staged, peppers, revocations, options)
+                return try becomeAnotherLife(staged, peppers, revocations, acceptsIncomplete, options)
             } catch .lmdb(.notAStore), .lmdb(.notFound), .noStore, .lmdb(.versionMismatch) {
                 throw .notABackup(path: backup)
             }
@@ -43,13 +45,15 @@ extension CredentialStore {
     }
 
     private static func becomeAnotherLife(
-        _ staged: String, _ peppers: PepperFile, _ revocations: RevocationList?, _ options: StoreOptions
+        _ staged: String, _ peppers: PepperFile, _ revocations: RevocationList?, _ acceptsIncomplete: Bool,
+        _ options: StoreOptions
     ) throws(StoreFailure) -> Replacement {
         var replacement = Replacement()
         let store = try open(staged, birth: nil, asked: nil, peppers: peppers, options: options) {
             writer, transaction in
             if let revocations {
                 try writer.requireKin(revocations, in: transaction)
+                if !acceptsIncomplete { try writer.requireComplete(revocations, in: transaction) }
                 try writer.beginIncarnation(above: revocations.journalNumber, in: transaction)
                 replacement.revocations = try writer.apply(revocations, in: transaction)
             } else {
@@ -133,6 +137,16 @@ extension StoreWriter {
         let vendor = UInt64(list.vendor.rawValue)
         guard try number(.origin, in: transaction) == list.origin, try number(.vendor, in: transaction) == vendor else {
             throw .otherStoresRevocations
+        }
+    }
+
+    /// Refuses a list that does not know what happened after this backup.
+    fileprivate func requireComplete(
+        _ list: RevocationList, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
+        let backup = try Lineage(of: MetaTable(schema), in: transaction)
+        guard list.lineage?.covers(backup, at: journalNumber, origin: list.origin) != false else {
+            throw .backupOfAnotherBranch
         }
     }
 }

@@ -6,13 +6,14 @@ extension CredentialStore {
     /// Bytes of text passed to `emit` at once.
     private static let chunkBytes = 1 << 16
 
-    /// Exports everything that is revoked, as of one snapshot that has everything acknowledged before the call.
+    /// Exports everything that was revoked or set to expire earlier, as of one snapshot that has everything acknowledged
+    /// before the call.
     ///
     /// - Parameter emit: receives the text of a ``RevocationList``, piece by piece.
     /// - Throws: ``StoreFailure``, and what `emit` throws.
     @available(*, noasync)
     public func exportRevocations(_ emit: ([UInt8]) throws -> Void) throws {
-        var text = Array(RevocationList.head(vendor: vendor, origin: origin).utf8)
+        var text: [UInt8] = []
         var count = 0
         func add(_ entry: RevocationList.Entry) throws {
             count += 1
@@ -24,6 +25,8 @@ extension CredentialStore {
         }
         let reader = try environment.makeReader()
         try reader.read { transaction in
+            let lineage = try Lineage(of: MetaTable(schema), in: transaction)
+            text += RevocationList.head(vendor: vendor, origin: origin, lineage: lineage).utf8
             for table in [schema.credentials, schema.tokens] {
                 try table.scan(
                     from: 0, in: transaction, reading: { StoredCredential(row: $1, id: CredentialID(rawValue: $0)) }
@@ -31,9 +34,13 @@ extension CredentialStore {
                     let id = CredentialID(rawValue: key)
                     let record = credential.record
                     if record.flags.contains(.revoked) {
-                        try add(.revoked(id, at: credential.revokedAt ?? .always))
+                        // One that the sweep has marked was not revoked: it ended when it expired.
+                        let end = credential.isShortened ? record.expiresAt : .always
+                        try add(.revoked(id, at: credential.revokedAt ?? end))
                     } else if record.flags.contains(.superseded) {
                         try add(.ends(id, at: record.expiresAt))
+                    } else if credential.isShortened {
+                        try add(.shortened(id, at: record.expiresAt))
                     }
                     return .next
                 }
@@ -60,7 +67,8 @@ public struct AppliedRevocations: Sendable, Equatable {
 }
 
 extension StoreWriter {
-    /// Revokes what the list says was revoked. What is already revoked stays so; nothing is restored.
+    /// Revokes what the list says was revoked, and sets expiries that are later than in the list to those. What is already
+    /// revoked stays so; nothing is restored.
     func apply(
         _ list: RevocationList, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> AppliedRevocations {
@@ -87,12 +95,12 @@ extension StoreWriter {
             new.record.flags.insert(.revoked)
             new.revokedAt = time
             try replace(old, by: new, event: .revoked, in: transaction)
-        case .ends(let id, let time):
+        case .ends(let id, let time), .shortened(let id, let time):
             guard let old = try credential(id, in: transaction) else { return nil }
             guard old.record.expiresAt > time else { return false }
             var new = old
             new.record.expiresAt = time
-            new.record.flags.insert(.superseded)
+            if case .ends = entry { new.record.flags.insert(.superseded) }
             try replace(old, by: new, event: .edited, in: transaction)
         case .watermark(let subject, let watermark):
             let old =

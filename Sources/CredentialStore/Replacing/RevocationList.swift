@@ -1,15 +1,18 @@
 public import CredentialModel
 public import RecordCache
 
-// A backup does not know what was revoked after it. So a store can export its revocations, and they are applied to a backup
-// that replaces it before the first verification. The list is always complete and not relative to some time, so it needs no
-// record of which backup is which, and can be applied twice.
+// A backup does not know what was ended after it. So a store can export its revocations and the expiries that were set to an
+// earlier time, and they are applied to a backup that replaces it before the first verification. The list is always complete
+// and not relative to some time, so it needs no record of which backup is which, and can be applied twice. For this the
+// sweep keeps each ended credential until it is expired in every backup (``StoredCredential/latestEnd``).
 //
 // ```
-// countersign-revocations 1
+// countersign-revocations 2
 // store ii 17316120448112834151              vendor and origin
+// incarnation 8 7:100                        the store's incarnations: see ``Lineage``
 // revoked EoDdrWzLqRF 1795478762             a credential, and when
 // ends 3xKq0bT2mZa 1795565162                a rotated credential, and its expiry
+// shortened 9aKq0bT2mZa 1795565162           a credential that once had a later expiry, and its expiry
 // owner acme 88 0                            a bulk revocation: journal number, issued before
 // client 3 1795478762                        a client, and when
 // client-watermark 3 88 0
@@ -18,12 +21,16 @@ public import RecordCache
 // ```
 //
 // Bytes of an owner outside 0x21...0x7E, and `%`, are percent-encoded. The list has no secrets.
+//
+// Version 1, which is still read, has neither `incarnation` nor `shortened`. A program that knows only version 1 refuses
+// version 2 as a whole: without what it does not know, it would restore too much.
 
 /// What a store has revoked, for a backup that will replace it.
 public struct RevocationList: Sendable {
     public enum Entry: Sendable, Equatable {
         case revoked(CredentialID, at: UnixSeconds)
         case ends(CredentialID, at: UnixSeconds)
+        case shortened(CredentialID, at: UnixSeconds)
         case watermark(WatermarkSubject, Watermark)
         /// A client by its number.
         case clientRevoked(UInt32, at: UnixSeconds)
@@ -35,21 +42,29 @@ public struct RevocationList: Sendable {
     /// The highest journal number that was assigned.
     public let journalNumber: UInt64
     public let entries: [Entry]
+    /// Nil in version 1.
+    let lineage: Lineage?
 
     /// Parses a whole list.
     /// - Throws: ``RevocationListError`` that names the line; a truncated list is refused.
     public init(parsing text: [UInt8]) throws(RevocationListError) {
         var lines = text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
         guard lines.popLast()?.isEmpty == true, lines.count >= 3 else { throw .cutShort }
-        guard Self.words(lines[0]) == ["countersign-revocations", "1"] else { throw .otherForm }
+        let version = try Self.version(lines[0])
         let store = Self.words(lines[1])
         guard store.count == 3, store[0] == "store", let vendor = Vendor(store[1]), let origin = UInt64(store[2]) else {
             throw .line(2)
         }
+        var lineage: Lineage?
+        if version >= 2 {
+            lineage = Lineage(words: Self.words(lines[2]))
+            guard lineage != nil else { throw .line(3) }
+            guard lines.count >= 4 else { throw .cutShort }
+        }
         var entries: [Entry] = []
         entries.reserveCapacity(lines.count)
-        for (index, line) in lines.enumerated().dropFirst(2).dropLast() {
-            guard let entry = Entry(words: Self.words(line)) else { throw .line(index + 1) }
+        for (index, line) in lines.enumerated().dropFirst(version >= 2 ? 3 : 2).dropLast() {
+            guard let entry = Entry(words: Self.words(line), version: version) else { throw .line(index + 1) }
             entries.append(entry)
         }
         let end = Self.words(lines[lines.count - 1])
@@ -59,6 +74,15 @@ public struct RevocationList: Sendable {
         self.origin = origin
         self.journalNumber = journalNumber
         self.entries = entries
+        self.lineage = lineage
+    }
+
+    private static func version(_ line: ArraySlice<UInt8>) throws(RevocationListError) -> Int {
+        switch words(line) {
+        case ["countersign-revocations", "1"]: 1
+        case ["countersign-revocations", "2"]: 2
+        default: throw .otherForm
+        }
     }
 
     private static func words(_ line: ArraySlice<UInt8>) -> [String] {
@@ -67,8 +91,8 @@ public struct RevocationList: Sendable {
             .map { String(validating: $0, as: UTF8.self) ?? "" }
     }
 
-    static func head(vendor: Vendor, origin: UInt64) -> String {
-        "countersign-revocations 1\nstore \(vendor) \(origin)\n"
+    static func head(vendor: Vendor, origin: UInt64, lineage: Lineage) -> String {
+        "countersign-revocations 2\nstore \(vendor) \(origin)\n\(lineage.line)"
     }
 
     static func end(entryCount: Int, journalNumber: UInt64) -> String {
@@ -81,6 +105,7 @@ extension RevocationList.Entry {
         switch self {
         case .revoked(let id, let time): "revoked \(id) \(time)\n"
         case .ends(let id, let time): "ends \(id) \(time)\n"
+        case .shortened(let id, let time): "shortened \(id) \(time)\n"
         case .clientRevoked(let number, let time): "client \(number) \(time)\n"
         case .watermark(let subject, let mark):
             switch subject {
@@ -91,12 +116,16 @@ extension RevocationList.Entry {
         }
     }
 
-    init?(words: [String]) {
-        guard words.count >= 3 else { return nil }
+    init?(words: [String], version: Int) {
+        guard words.count >= 3, version >= 2 || words[0] != "shortened" else { return nil }
         switch (words[0], words.count) {
-        case ("revoked", 3), ("ends", 3):
+        case ("revoked", 3), ("ends", 3), ("shortened", 3):
             guard let id = CredentialID(words[1]), let time = Self.time(words[2]) else { return nil }
-            self = words[0] == "ends" ? .ends(id, at: time) : .revoked(id, at: time)
+            switch words[0] {
+            case "revoked": self = .revoked(id, at: time)
+            case "ends": self = .ends(id, at: time)
+            default: self = .shortened(id, at: time)
+            }
         case ("client", 3):
             guard let number = UInt32(words[1]), let time = Self.time(words[2]) else { return nil }
             self = .clientRevoked(number, at: time)

@@ -133,7 +133,7 @@ extension CredentialStore {
             guard RowLayout.ownerIsFirstClaim(of: value, owner) else { return .next }
             let id = CredentialID(rawValue: key)
             let found = schema.tokens.open(value, key: key) { StoredCredential(row: $0, id: id) }
-            if let found, !found.record.isIndexed, matches(found) { piece.rows.append(found) }
+            if let found, !found.isIndexed, matches(found) { piece.rows.append(found) }
             return .next
         }
         return piece

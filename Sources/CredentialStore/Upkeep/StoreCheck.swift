@@ -93,12 +93,14 @@ extension InspectedStore {
         _ credential: StoredCredential, in transaction: borrowing ReadTransaction, into findings: inout [String]
     ) throws {
         let record = credential.record
-        if record.isIndexed, record.expiresAt < .never, !credential.mustBeRemembered,
-            try !transaction.contains(schema.expiry, key: TableKey.expiry(record.expiresAt, record.id).octets)
+        // The entry that the sweep needs. Of a shortened credential, it has deleted that of the present expiry.
+        let end = credential.latestEnd
+        if credential.isIndexed, end < .never, !credential.mustBeRemembered,
+            try !transaction.contains(schema.expiry, key: TableKey.expiry(end, record.id).octets)
         {
             findings.append("credential \(record.id): expires, but is not in the expiry index")
         }
-        if record.isIndexed, !credential.owner.isEmpty,
+        if credential.isIndexed, !credential.owner.isEmpty,
             try !transaction.contains(schema.owners, key: TableKey.owner(credential.owner, record.id).octets)
         {
             findings.append("credential \(record.id): is not in its owner's index")

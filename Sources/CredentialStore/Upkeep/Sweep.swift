@@ -4,8 +4,10 @@ import Synchronization
 
 /// How long ended credentials and journal entries are kept: long enough for administration to show them.
 ///
-/// Revoked credentials are kept as long as others of their kind, until well after their own expiry. Those without an expiry
-/// are never removed, because the list of revocations for restoring a backup must have them.
+/// Revoked credentials are kept as long as others of their kind, until well after their own expiry. What counts is the
+/// latest expiry that a credential ever had, because a backup may hold it with that one and the list of revocations for
+/// restoring the backup must name it. So one that was ever without an expiry is never removed once it was revoked or
+/// shortened.
 public struct RetentionPolicy: Sendable, Equatable {
     /// Seconds after expiry that access tokens, codes and refresh tokens are kept. Used codes and refresh tokens, whose
     /// reuse reveals theft, have their grant's end as expiry.
@@ -123,9 +125,10 @@ public struct Sweep: Sendable {
 }
 
 extension StoreWriter {
-    /// Deletes credentials whose expiry matches their index entry and whose retention is over.
+    /// Deletes credentials whose latest expiry matches their index entry and whose retention is over.
     ///
-    /// The row is read again in this transaction: an edit may have set a later expiry since it was indexed. Imports are
+    /// The row is read again in this transaction: an edit may have set a later expiry since it was indexed. A row whose
+    /// expiry was set earlier has two entries: at the first it is only marked (``retain(_:in:)``). Imports are
     /// kept: their aliases refer to them, and a revoked one could otherwise be imported again. Used codes and refresh
     /// tokens, whose reuse reveals theft, are kept until their family ends: their expiry is set to that when they are used.
     /// - Parameter start: the entry to begin at; nil for the first.
@@ -165,14 +168,17 @@ extension StoreWriter {
             // A damaged row cannot be trusted, so it is not removed because of its content: it remains until somebody
             // revokes it. Without its index entry the sweep does not meet it again.
             let credential = try intactCredential(entry.id, in: transaction)
-            if let credential, credential.record.expiresAt == entry.time, !credential.mustBeRemembered {
+            if let credential, !credential.mustBeRemembered, credential.indexedEnds.contains(entry.time) {
                 guard entry.time < now.adding(-retention.seconds(of: credential.record.kind)) else { continue }
-                try remove(credential, in: transaction)
-                removed += 1
-            } else {
-                // The entry is stale (the row has another expiry) or its row is kept: it is no longer needed.
-                try delete(schema.expiry, entry.key, in: transaction)
+                if credential.latestEnd == entry.time {
+                    try remove(credential, in: transaction)
+                    removed += 1
+                    continue
+                }
+                try retain(credential, in: transaction)
             }
+            // The entry is stale (the row has another expiry) or its row is kept: it is no longer needed.
+            try delete(schema.expiry, entry.key, in: transaction)
         }
         return (removed, next)
     }
@@ -208,7 +214,7 @@ extension StoreWriter {
                     return .stop
                 }
                 examined += 1
-                if token.record.isIndexed {
+                if token.isIndexed {
                     guard mayPass(key) else { return .stop }
                     passed = key
                     return .next

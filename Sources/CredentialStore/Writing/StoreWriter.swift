@@ -150,6 +150,8 @@ public final class StoreWriter {
     func beginIncarnation(
         above number: UInt64, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
+        let old = try Lineage(of: MetaTable(schema), in: transaction)
+        try setMeta(.ancestors, old.row(endingAt: journalNumber), in: transaction)
         try setNumber(.incarnation, UInt64.random(in: 1...UInt64.max), in: transaction)
         journalNumber = max(journalNumber, number)
         try journal(.restored, in: transaction)
@@ -199,8 +201,8 @@ public final class StoreWriter {
     }
 
     /// Revokes a credential whose row is damaged, so that what it was can no longer be known. Its row is replaced by one
-    /// that is revoked and has no other content. Except for a token, the new row has no expiry: the old row may have
-    /// belonged to an import, which is kept for good.
+    /// that is revoked and has no other content. The new row has no expiry: that of the old one is unknown, and a backup may
+    /// hold it intact; or it may have belonged to an import, which is kept for good.
     ///
     /// The family, if there was one, remains valid: revoke it by its owner or its client.
     public func endDamaged(_ id: CredentialID, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
@@ -209,13 +211,10 @@ public final class StoreWriter {
             id: id, kind: isToken ? .accessToken : .apiKey, tag: Tag(0, 0, 0, 0), pepper: 0)
         record.flags = [.revoked, .unreadable]
         record.issuedAt = now
-        // A token's row is swept like any other.
-        if isToken { record.expiresAt = now }
         record.journalNumber = journalNumber + 1
         var ended = StoredCredential(record: record, owner: [], name: nil)
         ended.revokedAt = now
         try put(ended, overwrite: true, in: transaction)
-        if isToken, record.isIndexed { try putExpiry(ended, in: transaction) }
         try journal(.revoked, id: id, in: transaction)
         publication.floors.append(id)
     }
@@ -249,8 +248,8 @@ public final class StoreWriter {
         guard record.id.rawValue != 0, try !others.contains(record.id.rawValue, in: transaction),
             try put(credential, overwrite: false, in: transaction)
         else { return false }
-        if record.isIndexed {
-            try putExpiry(credential, in: transaction)
+        if credential.isIndexed {
+            for time in credential.indexedEnds { try putExpiry(credential, at: time, in: transaction) }
             try putOwner(credential, in: transaction)
         }
         try journal(.issued, kind: record.kind, id: record.id, in: transaction)
@@ -261,6 +260,9 @@ public final class StoreWriter {
     /// Replaces a row that was read in this transaction. Readers drop their copies before the acknowledgement.
     ///
     /// Owner, client and id never change. A row with a critical claim of a later version is rewritten only to revoke it.
+    ///
+    /// This is the only place where an expiry changes. So here, and not in each edit or rotation, the row notes an expiry
+    /// that is set to an earlier time: backups have the old one.
     public func replace(
         _ old: StoredCredential, by new: StoredCredential, event: JournalEntry.Event,
         in transaction: borrowing WriteTransaction
@@ -274,15 +276,17 @@ public final class StoreWriter {
         new.record.journalNumber = old.record.journalNumber
         new.record.owner = old.record.owner
         new.owner = old.owner
+        new.longestEnd = new.record.expiresAt < old.record.expiresAt ? old.latestEnd : old.longestEnd
         // The time is in the journal and in the audit log too; without it the row keeps its length.
         if event == .revoked, try isPressed(in: transaction) { new.revokedAt = old.revokedAt }
         try put(new, overwrite: true, in: transaction)
-        if old.record.expiresAt != new.record.expiresAt, old.record.isIndexed || new.record.isIndexed {
-            if old.record.expiresAt < .never {
-                try delete(schema.expiry, TableKey.expiry(old.record.expiresAt, old.record.id), in: transaction)
+        if old.record.expiresAt != new.record.expiresAt, new.isIndexed {
+            let (before, after) = (old.isIndexed ? old.indexedEnds : [], new.indexedEnds)
+            for time in before where !after.contains(time) {
+                try delete(schema.expiry, TableKey.expiry(time, new.record.id), in: transaction)
             }
-            try putExpiry(new, in: transaction)
-            if !old.record.isIndexed { try putOwner(new, in: transaction) }
+            for time in after where !before.contains(time) { try putExpiry(new, at: time, in: transaction) }
+            if !old.isIndexed { try putOwner(new, in: transaction) }
         }
         try journal(event, kind: new.record.kind, id: new.record.id, in: transaction)
         publication.floors.append(new.record.id)
@@ -311,16 +315,29 @@ public final class StoreWriter {
     /// Removes a row and its index entries. Only for the sweep.
     func remove(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
         let record = credential.record
-        if record.isIndexed {
+        if credential.isIndexed {
             try delete(schema.owners, TableKey.owner(credential.owner, record.id), in: transaction)
-            if record.expiresAt < .never {
-                try delete(schema.expiry, TableKey.expiry(record.expiresAt, record.id), in: transaction)
+            for time in credential.indexedEnds {
+                try delete(schema.expiry, TableKey.expiry(time, record.id), in: transaction)
             }
         }
         changes += 1
         try schema.table(of: record.kind).delete(record.id.rawValue, in: transaction)
         _ = try naming { () throws in try transaction.delete(schema.uses, key: record.id.rawValue) }
         publication.floors.append(record.id)
+    }
+
+    /// Marks an expired credential as revoked whose row must be kept because a backup may hold it with a later expiry. Only
+    /// for the sweep.
+    ///
+    /// So it is over for good: an expired row would keep its pepper from being retired. It has been inactive for long, so
+    /// this is not in the journal; and without a time of revocation the row keeps its length, also in a full map.
+    func retain(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        guard !credential.record.flags.contains(.revoked) else { return }
+        var retained = credential
+        retained.record.flags.insert(.revoked)
+        try put(retained, overwrite: true, in: transaction)
+        publication.floors.append(credential.record.id)
     }
 
     // MARK: Bulk revocation
@@ -503,11 +520,10 @@ public final class StoreWriter {
 
     /// The value is the kind, so that the sweep need not read rows that are kept longer.
     private func putExpiry(
-        _ credential: StoredCredential, in transaction: borrowing WriteTransaction
+        _ credential: StoredCredential, at time: UnixSeconds, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
         let record = credential.record
-        guard record.expiresAt < .never else { return }
-        try put(schema.expiry, TableKey.expiry(record.expiresAt, record.id), [record.kind.rawValue], in: transaction)
+        try put(schema.expiry, TableKey.expiry(time, record.id), [record.kind.rawValue], in: transaction)
     }
 
     private func putOwner(

@@ -45,8 +45,16 @@ struct BackupDestination {
 
     mutating func write(_ piece: ByteBuffer) throws {
         do {
-            try handle.write(contentsOf: Data(piece.readableBytesView))
+            if path == nil {
+                try Console.write(Data(piece.readableBytesView))
+            } else {
+                try handle.write(contentsOf: Data(piece.readableBytesView))
+            }
             bytesWritten += piece.readableBytes
+        } catch is OutputClosed {
+            throw CommandFailure("\(OutputClosed.sentence) What it was given is not whole.")
+        } catch let failure as CommandFailure {
+            throw failure
         } catch {
             throw CommandFailure("The copy cannot be written: is the disk full?")
         }

@@ -8,11 +8,13 @@ import Issuance
 struct ReplacedStore: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Folder of the store (also COUNTERSIGN_STORE; default: ./countersign-data).", valueName: "dir"))
+            "Folder of the store (also COUNTERSIGN_STORE; default: ./countersign-data).", valueName: "dir"),
+        transform: PathText.argument)
     var store = ControlOptions.defaultStore
 
     @Option(
-        help: ArgumentHelp("Pepper file of the store (default: the folder's name and '.pepper').", valueName: "file"))
+        help: ArgumentHelp("Pepper file of the store (default: the folder's name and '.pepper').", valueName: "file"),
+        transform: PathText.argument)
     var pepperFile: String?
 
     /// The folder without a slash at its end: its neighbours are named after it.

@@ -11,7 +11,9 @@ struct StoreBackup: AsyncParsableCommand {
               countersign store backup /backup/countersign-2026-11-23.mdb
             """)
 
-    @Argument(help: ArgumentHelp("File to write, or '-' for standard output.", valueName: "file"))
+    @Argument(
+        help: ArgumentHelp("File to write, or '-' for standard output.", valueName: "file"),
+        transform: PathText.argument)
     var file: String
 
     @OptionGroup var control: ControlOptions

@@ -4,15 +4,17 @@ struct StoreRevocations: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "revocations", abstract: "Export what is revoked, for a backup that is to be restored.",
         discussion: """
-            A backup knows nothing of what was revoked after it. This list, given to 'store restore' with \
-            --revocations-from, makes up for that. It holds ids and owners and no secrets. Export it often: every list \
-            holds everything that is revoked, so only the newest is needed.
+            A backup knows nothing of what was revoked after it, or set to expire earlier. This list, given to \
+            'store restore' with --revocations-from, makes up for that. It holds ids and owners and no secrets. Export \
+            it often: every list holds everything that was ended, so only the newest is needed.
 
             Example:
               countersign store revocations /backup/revocations.txt
             """)
 
-    @Argument(help: ArgumentHelp("File to write, or '-' for standard output.", valueName: "file"))
+    @Argument(
+        help: ArgumentHelp("File to write, or '-' for standard output.", valueName: "file"),
+        transform: PathText.argument)
     var file: String
 
     @OptionGroup var control: ControlOptions

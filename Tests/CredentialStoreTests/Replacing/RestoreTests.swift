@@ -154,16 +154,33 @@ import Verification
         let id = CredentialID.random()
         let entries: [RevocationList.Entry] = [
             .revoked(id, at: UnixSeconds(5)), .ends(id, at: UnixSeconds(6)), .clientRevoked(3, at: UnixSeconds(7)),
+            .shortened(id, at: UnixSeconds(12)),
             .watermark(.owner(Array("a b%\u{E4}".utf8)), Watermark(journalNumber: 8, issuedBefore: .always)),
             .watermark(.client(9), Watermark(journalNumber: 10, issuedBefore: UnixSeconds(11))),
             .watermark(.family(.max), Watermark(journalNumber: 12, issuedBefore: .always)),
         ]
+        let lineage = Lineage(incarnation: 43, ancestors: [.init(incarnation: 42, journalNumber: 50)])
         let text =
-            RevocationList.head(vendor: .iiniit, origin: 42) + entries.map(\.line).joined()
-            + RevocationList.end(entryCount: 6, journalNumber: 99)
+            RevocationList.head(vendor: .iiniit, origin: 42, lineage: lineage) + entries.map(\.line).joined()
+            + RevocationList.end(entryCount: 7, journalNumber: 99)
         #expect(text.utf8.allSatisfy { $0 < 0x7F })
         let read = try list(text)
-        #expect(read.entries == entries && read.origin == 42 && read.journalNumber == 99)
+        #expect(read.entries == entries && read.origin == 42 && read.journalNumber == 99 && read.lineage == lineage)
+    }
+
+    @Test func `of version 1 is still read, and has nothing of version 2`() throws {
+        let head = "countersign-revocations 1\nstore ii 42\n"
+        let read = try list(head + "ends EoDdrWzLqRF 5\nend 1 9\n")
+        #expect(read.entries.count == 1 && read.lineage == nil)
+        for line in ["shortened EoDdrWzLqRF 5", "incarnation 42"] {
+            #expect(throws: RevocationListError.line(3)) { try list(head + line + "\nend 1 9\n") }
+        }
+        // Version 2 always names the incarnations.
+        let next = "countersign-revocations 2\nstore ii 42\n"
+        #expect(throws: RevocationListError.line(3)) { try list(next + "end 0 9\n") }
+        #expect(throws: RevocationListError.cutShort) { try list(next + "incarnation 42\n") }
+        #expect(throws: RevocationListError.line(4)) { try list(next + "incarnation 42\nshortened x 5\nend 1 9\n") }
+        #expect(try list(next + "incarnation 42\nshortened EoDdrWzLqRF 5\nend 1 9\n").entries.count == 1)
     }
 
     @Test func `is refused when it is cut short or not understood`() throws {
@@ -172,7 +189,7 @@ import Verification
         #expect(throws: RevocationListError.cutShort) { try list(head + "revoked EoDdrWzLqRF 5\nend 2 9\n") }
         #expect(throws: RevocationListError.cutShort) { try list(head + "end 0 9") }
         #expect(throws: RevocationListError.cutShort) { try list("") }
-        #expect(throws: RevocationListError.otherForm) { try list("countersign-revocations 2\nstore ii 42\nend 0 0\n") }
+        #expect(throws: RevocationListError.otherForm) { try list("countersign-revocations 3\nstore ii 42\nend 0 0\n") }
         for line in [
             "revoked EoDdrWzLqR 5", "revoked EoDdrWzLqRF -5", "revoked EoDdrWzLqRF", "owner  1 2", "owner a%4 1 2",
             "owner %00 1 2", "family-watermark x 1 2", "client 4294967296 1", "what 1 2", "",

@@ -27,6 +27,7 @@ private func stored(_ row: [UInt8]) -> StoredCredential? {
         credential.predecessor = CredentialID(rawValue: 13)
         credential.successor = CredentialID(rawValue: 14)
         credential.revokedAt = UnixSeconds(15)
+        credential.longestEnd = UnixSeconds(16)
         return credential
     }
 
@@ -36,6 +37,7 @@ private func stored(_ row: [UInt8]) -> StoredCredential? {
         #expect(read.row == credential.row)
         #expect(read.owner == credential.owner && read.name == "näme")
         #expect(read.predecessor?.rawValue == 13 && read.successor?.rawValue == 14 && read.revokedAt?.rawValue == 15)
+        #expect(read.longestEnd?.rawValue == 16 && read.latestEnd.rawValue == 16 && read.isShortened)
         let record = read.record
         #expect(record.kind == .refreshToken && record.pepper == 65_535 && record.flags == [.imported, .superseded])
         #expect(record.issuedAt.rawValue == 5 && record.expiresAt.rawValue == 6 && record.notBefore.rawValue == 7)
