@@ -14,8 +14,9 @@ public enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible {
     case gone(reason: String)
     /// The request conflicts with the current state.
     case conflict(reason: String)
-    /// The caller lacks a right that this would grant.
-    case forbidden(reason: String)
+    /// The caller lacks a right that this would grant, or has a limit that this would exceed. `field` is the member of the
+    /// request that exceeds it.
+    case forbidden(reason: String, field: String? = nil)
     /// The request was executed before: these are its results.
     case repeated(made: [CredentialID])
     /// The request's Idempotency-Key belongs to a different request.
@@ -36,7 +37,7 @@ public enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible {
             "nothing was ever issued to this owner"
                 + (nearest.isEmpty
                     ? "" : ". Did you mean \(nearest.map { "'\($0)'" }.joined(separator: " or "))?")
-        case .gone(let reason), .conflict(let reason), .forbidden(let reason), .storeFull(let reason),
+        case .gone(let reason), .conflict(let reason), .forbidden(let reason, _), .storeFull(let reason),
             .unavailable(let reason):
             reason
         case .repeated: "the request was answered before"

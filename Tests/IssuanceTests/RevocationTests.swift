@@ -82,6 +82,28 @@ import Verification
         #expect(try await fixture.issuer.revoke([key.summary.id], chain: false).alreadyRevoked == [key.summary.id])
     }
 
+    @Test func `an owner that is a client needs the right to revoke clients`() async throws {
+        let fixture = try Fixture()
+        let client = try await fixture.client()
+        let secret = try #require(client.secret)
+        func holder(_ scope: [String]) async throws -> Issuer {
+            let id = try await fixture.issuer.createKeys(KeyRequest(owner: "operator", scope: scope))[0].summary.id
+            let record = try #require(try fixture.row(id)).record
+            return fixture.issuer.acting(as: .holder(of: record, in: fixture.store))
+        }
+        let weak = try await holder(["countersign:owners:revoke"])
+        let error = await failure { try await weak.revokeOwner(client.summary.clientID, issuedBefore: nil) }
+        guard case .forbidden(_, "owner") = error else {
+            Issue.record("\(String(describing: error))")
+            return
+        }
+        #expect(try fixture.verdict(secret).isActive)
+        _ = try await weak.revokeOwner("alice", issuedBefore: nil)
+        let strong = try await holder(["countersign:owners:revoke", "countersign:clients:revoke"])
+        _ = try await strong.revokeOwner(client.summary.clientID, issuedBefore: nil)
+        #expect(try fixture.verdict(secret).reason == .revoked)
+    }
+
     @Test func `an owner with a time spares what was issued from then on`() async throws {
         let fixture = try Fixture()
         let now = fixture.store.clock.now()

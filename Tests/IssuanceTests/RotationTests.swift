@@ -31,6 +31,23 @@ import Verification
         #expect(try fixture.journal().map(\.event) == [.issued, .issued, .rotated])
     }
 
+    @Test func `gives no longer life than a new key may have`() async throws {
+        let before = try Fixture()
+        let endless = try await before.key().summary.id
+        let long = try await before.issuer.createKeys(KeyRequest(owner: "a", expiresInSeconds: 5_000))[0].summary.id
+        let short = try await before.issuer.createKeys(KeyRequest(owner: "a", expiresInSeconds: 100))[0].summary.id
+        let client = try await before.client().summary.clientID
+        // The setting comes later than the keys.
+        let issuer = Issuer(store: before.store, policy: LifetimePolicy(keySecondsMax: 1_000))
+        for (id, seconds) in [(endless, 1_000), (long, 1_000), (short, 100)] as [(CredentialID, Int64)] {
+            let next = try await issuer.rotate(id, overlapSeconds: 60).summary
+            #expect(next.expiresAt == next.issuedAt.adding(seconds))
+        }
+        // It is for keys.
+        let rotated = try await issuer.rotateClientSecret(client, overlapSeconds: 0).summary.secrets
+        #expect(rotated.last?.expiresAt == nil && rotated.count == 2)
+    }
+
     @Test func `without overlap ends the old one at once`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key()

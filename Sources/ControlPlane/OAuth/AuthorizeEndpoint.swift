@@ -66,8 +66,8 @@ struct AuthorizeEndpoint: Sendable {
             asked, state: state, browser: Browsers.mark(cookie), now: server.store.clock.now())
         guard let text = try? server.seal.close(challenge, .challenge, beside: state), let login = server.settings.login
         else { throw OAuthError(.serverError, "nobody can sign in here") }
-        // The verdict is the challenge, once more the scope and who agreed, in base64.
-        let verdictBytes = text.utf8.count + (asked.scope.reduce(320) { $0 + $1.utf8.count + 3 }) * 4 / 3
+        // The verdict is the challenge, once more the scope, who agreed and when, in base64.
+        let verdictBytes = text.utf8.count + (asked.scope.reduce(560) { $0 + $1.utf8.count + 3 }) * 4 / 3
         guard verdictBytes <= Self.verdictBytesMax else { return Page.refusal(Self.stateTooLong) }
         let place =
             switch login {
@@ -95,11 +95,11 @@ struct AuthorizeEndpoint: Sendable {
             return Page.refusal("This sign-in was begun in another browser. Begin again at the application.")
         }
         do throws(OAuthError) {
-            guard let subject = verdict.subject else {
-                throw OAuthError(.accessDenied, verdict.refusal ?? "the request was refused")
+            if let refusal = verdict.refusal { throw OAuthError(.accessDenied, refusal) }
+            guard let decision = verdict.decision else {
+                return Page.refusal("This sign-in was decided by an earlier version. Begin again at the application.")
             }
-            let code = try await server.issuer.authorize(
-                asked, subject: subject, scope: verdict.scope, signIn: challenge.id)
+            let code = try await server.issuer.authorize(asked, by: decision, signIn: challenge.id)
             guard let code else {
                 return Page.refusal("This sign-in was used already. Begin again at the application.")
             }

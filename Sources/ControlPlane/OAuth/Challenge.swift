@@ -53,11 +53,10 @@ struct Challenge: Codable, Sendable {
 /// What was decided on a challenge.
 struct SignInVerdict: Codable, Sendable {
     var challenge: Challenge
-    /// Who agreed; nil when it was refused.
-    let subject: String?
-    let scope: [String]
+    /// Who agreed to what; nil when it was refused, and in a verdict of an earlier version.
+    var decision: SignInDecision?
     /// Why it was refused, for the client.
-    let refusal: String?
+    var refusal: String?
 }
 
 extension OAuthServer {
@@ -99,13 +98,12 @@ extension OAuthServer {
             throw OAuthError(.invalidScope, "more is granted than was asked for")
         }
         try issuer.requirePerson(subject)
-        if remember {
-            try await issuer.rememberConsent(subject: subject, clientID: challenge.clientID, scope: scope)
-        }
-        return try resumption(SignInVerdict(challenge: challenge, subject: subject, scope: scope, refusal: nil))
+        let decision = try await issuer.decideSignIn(
+            for: challenge.clientID, subject: subject, scope: scope, remember: remember)
+        return try resumption(SignInVerdict(challenge: challenge, decision: decision))
     }
 
     func reject(_ text: String, reason: String) throws -> String {
-        try resumption(SignInVerdict(challenge: try challenge(text), subject: nil, scope: [], refusal: reason))
+        try resumption(SignInVerdict(challenge: try challenge(text), refusal: reason))
     }
 }

@@ -35,17 +35,18 @@ final class ClientSecrets: Sendable {
         }
     }
 
-    /// The client of that id if this is a living secret of it.
+    /// The client of that id and the proof, if this is a valid secret of it.
     /// - Throws: ``OAuthError`` when the store cannot answer.
-    func client(_ clientID: String, secret: String) throws(OAuthError) -> ClientDefinition? {
+    func client(_ clientID: String, secret: String) throws(OAuthError) -> AuthenticatedClient? {
         guard let client = store.published.clients.client(id: clientID), client.revokedAt == nil else { return nil }
         do throws(StoreFailure) {
             let verdict = try verifier.withLock { verifier throws(StoreFailure) in
                 try verifier.verify(Array(secret.utf8).octets, at: store.clock.now())
             }
-            guard case .active(let record) = verdict, record.kind == .clientSecret, record.client == client.number
-            else { return nil }
-            return client
+            guard case .active(let record) = verdict, let proof = ClientProof(of: client, secret: record) else {
+                return nil
+            }
+            return AuthenticatedClient(definition: client, proof: proof)
         } catch {
             throw OAuthError(.temporarilyUnavailable, error.description)
         }

@@ -18,19 +18,19 @@ struct TokenEndpoint: Sendable {
         guard ["authorization_code", "refresh_token", "client_credentials"].contains(grant) else {
             throw OAuthError(.unsupportedGrantType, "this server knows no such grant")
         }
-        guard client.grants.contains(grant) else {
+        guard client.definition.grants.contains(grant) else {
             throw OAuthError(.unauthorizedClient, "this client is not registered for the grant")
         }
         do throws(OAuthError) {
-            return Self.response(try await tokens(for: client, grant, parameters))
+            return Self.response(try await tokens(for: client.proof, grant, parameters))
         } catch {
-            if error.isReuse { reuse.note(grant, clientID: client.clientID) }
+            if error.isReuse { reuse.note(grant, clientID: client.proof.clientID) }
             throw error
         }
     }
 
     private func tokens(
-        for client: ClientDefinition, _ grant: String, _ parameters: FormParameters
+        for client: ClientProof, _ grant: String, _ parameters: FormParameters
     ) async throws(OAuthError) -> TokenAnswer {
         let resources = parameters.all("resource")
         return
@@ -39,27 +39,18 @@ struct TokenEndpoint: Sendable {
         case "authorization_code":
             try await server.issuer.redeem(
                 Issuer.CodeRedemption(
-                    clientID: client.clientID, code: try known(try parameters.required("code")),
+                    client: client, code: try known(try parameters.required("code")),
                     redirectURI: try parameters.one("redirect_uri"),
                     verifier: try parameters.one("code_verifier"), resources: resources))
         case "refresh_token":
             try await server.issuer.refresh(
                 Issuer.Refreshing(
-                    clientID: client.clientID, token: try known(try parameters.required("refresh_token")),
+                    client: client, token: try known(try parameters.required("refresh_token")),
                     scope: try parameters.one("scope"), resources: resources))
-        default: try await clientCredentials(client, parameters, resources)
+        default:
+            try await server.issuer.clientCredentials(
+                of: client, scope: try parameters.one("scope"), resources: resources)
         }
-    }
-
-    private func clientCredentials(
-        _ client: ClientDefinition, _ parameters: FormParameters, _ resources: [String]
-    ) async throws(OAuthError) -> TokenAnswer {
-        // Whoever can keep no secret has proved nothing (RFC 6749 §4.4).
-        guard !client.isPublic else {
-            throw OAuthError(.unauthorizedClient, "a public client has no credentials of its own")
-        }
-        return try await server.issuer.clientCredentials(
-            clientID: client.clientID, scope: try parameters.one("scope"), resources: resources)
     }
 
     /// What is presented, if there may be such a thing at all.
@@ -115,7 +106,7 @@ struct RevocationEndpoint: Sendable {
         let client = try server.authentication.client(of: request, parameters)
         let token = TokenEndpoint.secret(try parameters.required("token"))
         if try server.authentication.secrets.mayBeKnown(token) {
-            try await server.issuer.revoke(token, clientID: client.clientID)
+            try await server.issuer.revoke(token, by: client.proof)
         }
         return Response(status: .ok, headers: [.cacheControl: "no-store"])
     }

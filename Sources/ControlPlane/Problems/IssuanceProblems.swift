@@ -17,7 +17,7 @@ extension Problem {
                     + (nearest.isEmpty ? "" : " Did you mean \(names)?"))
         case .gone: self.init(.gone, detail: error.message)
         case .conflict: self.init(.conflict, detail: error.message)
-        case .forbidden: self.init(.forbidden, detail: error.message)
+        case .forbidden(_, let field): self.init(.forbidden, detail: error.message, member: field)
         // Answered where the request is: there is no other place that asks for it.
         case .repeated: self.init(.internalError)
         case .requestKeyReused:

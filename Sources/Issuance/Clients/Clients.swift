@@ -68,10 +68,11 @@ extension Issuer {
         guard let name = try RequestText.name(request.name) else {
             throw .invalid(field: "name", reason: "is required")
         }
-        let grants = try Grants(scope: request.scope, audience: request.audience, networks: [], by: authority)
+        let grants = try Grants(
+            scope: request.scope, audience: request.audience, networks: [], until: .never, by: authority)
         let rights = try check(request)
         let rightSet = try Grants(
-            scope: rights.map(\.scope), audience: request.audience, networks: [], by: authority)
+            scope: rights.map(\.scope), audience: request.audience, networks: [], until: .never, by: authority)
         let (store, actor, repeatable) = (store, actor, repeatable)
         while true {
             let idNumber = CredentialID.random()
@@ -189,7 +190,9 @@ extension Issuer {
         guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
         guard client.revokedAt == nil else { throw .gone(reason: "the client is revoked") }
         guard !client.isPublic else { throw .conflict(reason: "a public client has no secret") }
-        let newest = try await secrets(of: client).last { $0.successor == nil && $0.state == .active }
+        // Only the living: those that ended are kept in any number.
+        let living = try await secrets(of: client) { store, row in !store.published.isRevoked(row) }
+        let newest = living.last { $0.successor == nil && $0.state == .active }
         // A bulk revocation leaves a client without secrets; it does not end the client.
         guard let newest else { return try await giveSecret(client) }
         let issued = try await rotate(newest.id, kind: .clientSecret, overlapSeconds: overlapSeconds)
@@ -199,7 +202,8 @@ extension Issuer {
     /// Issues a new secret with the registered rights for a client that has no valid one.
     private func giveSecret(_ client: ClientDefinition) async throws(IssuanceError) -> IssuedClient {
         let scope = client.rights.map { ScopeSet.rightPrefix + $0 }
-        let rights = try Grants(scope: scope, audience: client.audience, networks: [], by: authority)
+        let rights = try Grants(
+            scope: scope, audience: client.audience, networks: [], until: .never, by: authority)
         let owner = Array(client.clientID.utf8)
         let deed = AuditDeed(.clientSecretCreated, clientID: client.clientID)
         let issued = try await issue(kind: .clientSecret, owner: owner, name: nil, as: deed) {
@@ -240,11 +244,15 @@ extension Issuer {
     }
 
     /// A client's secrets have its id as their owner, so that they are found without a scan.
-    private func secrets(of client: ClientDefinition) async throws(IssuanceError) -> [CredentialSummary] {
+    private func secrets(
+        of client: ClientDefinition,
+        matching matches: @escaping @Sendable (CredentialStore, StoredCredential) -> Bool = { _, _ in true }
+    ) async throws(IssuanceError) -> [CredentialSummary] {
         let owner = Array(client.clientID.utf8)
         let rows = try await offThread { store in
             try store.credentials(owner: owner, after: nil, limit: 1_000) { credential in
                 credential.record.kind == .clientSecret && credential.record.client == client.number
+                    && matches(store, credential)
             }.rows
         }
         return rows.map { summary($0) }.sorted { $0.issuedAt < $1.issuedAt }

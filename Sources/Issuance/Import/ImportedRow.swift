@@ -21,13 +21,13 @@ struct ImportedRow: Sendable {
         alias = issuer.store.foreignSchemes.alias(of: form.octets, by: scheme)
         owner = try RequestText.owner(line.request.owner, field: "owner")
         name = try RequestText.name(line.request.name)
-        grants = try Grants(
-            scope: line.request.scope, audience: line.request.audience, networks: line.request.networks,
-            by: issuer.authority)
         notBefore = try RequestText.time(line.request.notBefore ?? .always, field: "nbf")
         let seconds = try issuer.policy.keySeconds(asked: line.request.expiresInSeconds)
         let now = issuer.store.clock.now()
         expiresAt = seconds.map { now.adding($0) } ?? .never
+        grants = try Grants(
+            scope: line.request.scope, audience: line.request.audience, networks: line.request.networks,
+            until: expiresAt, by: issuer.authority)
         guard notBefore < expiresAt else {
             throw .invalid(field: "nbf", reason: "lies after the end of the key's life")
         }

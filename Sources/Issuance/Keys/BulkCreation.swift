@@ -19,8 +19,20 @@ extension Issuer {
 
 /// Creates many keys with the same properties, about a thousand at a time.
 ///
-/// Ids are generated first and keys are created in the order of their ids, which is the order of the tables. So each page is
-/// written once and filled; random ids would touch a page for each key. An empty store gets all of them by appending.
+/// The keys are created in the order of their ids, which is the order of the tables. So each page is written once and
+/// filled; random ids would touch a page for each key. An empty store gets all of them by appending.
+///
+/// To have them in order without drawing and sorting all of them first, the space of ids is divided evenly among the
+/// chunks, and each chunk draws its ids from its own part:
+///
+/// ```
+/// 1                                                  2^64-1
+/// |  chunk 0  |  chunk 1  |  chunk 2  |  …  |  last chunk  |
+///    sorted      sorted      sorted            sorted
+/// ```
+///
+/// So memory holds two chunks whatever the count is, and no step takes longer than a chunk. Two ids are as unlikely to be
+/// equal as when they are drawn from the whole space.
 public struct BulkCreation: Sendable {
     /// Some of the keys, already durable.
     public struct Chunk: Sendable {
@@ -31,46 +43,42 @@ public struct BulkCreation: Sendable {
 
     /// Keys created in one mutation: the most for which a revocation submitted meanwhile has to wait.
     static let chunkSize = 1_000
-    /// Ids generated at once: 8 bytes each.
-    private static let runSize = 16 << 20
 
     let issuer: Issuer
     let traits: KeyTraits
     let count: Int
 
     /// Creates the keys, and hands over each chunk once it is durable, while the next one is being created.
-    /// - Throws: ``IssuanceError``, and what `receive` throws; all keys handed over exist then, and one more chunk may.
+    ///
+    /// Ends when `receive` throws, as it does when nobody takes the keys any more, and when the task is cancelled.
+    /// - Throws: ``IssuanceError``, `CancellationError`, and what `receive` throws; all keys handed over exist then, and one
+    ///   more chunk may.
     public func run(_ receive: (Chunk) async throws -> Void) async throws {
-        var rest = count
+        let parts = (count + Self.chunkSize - 1) / Self.chunkSize
         var isWaiting: Chunk?
-        while rest > 0 {
-            let ids = Self.sortedIDs(min(rest, Self.runSize))
-            rest -= ids.count
-            for start in stride(from: 0, to: ids.count, by: Self.chunkSize) {
-                async let next = make(ids[start..<min(start + Self.chunkSize, ids.count)])
-                if let chunk = isWaiting { try await receive(chunk) }
-                isWaiting = try await next
-            }
+        for part in 0..<parts {
+            try Task.checkCancellation()
+            async let next = make(min(Self.chunkSize, count - part * Self.chunkSize), in: Self.ids(of: part, of: parts))
+            if let chunk = isWaiting { try await receive(chunk) }
+            isWaiting = try await next
         }
         if let chunk = isWaiting { try await receive(chunk) }
     }
 
-    private static func sortedIDs(_ count: Int) -> [CredentialID] {
-        var ids = [CredentialID]()
-        ids.reserveCapacity(count)
-        for _ in 0..<count { ids.append(.random()) }
-        ids.sort { $0.rawValue < $1.rawValue }
-        return ids
+    /// The ids that a part draws from: the parts are of equal width, and the last one has what is left over.
+    static func ids(of part: Int, of parts: Int) -> ClosedRange<UInt64> {
+        let width = UInt64.max / UInt64(parts)
+        let first = UInt64(part) * width + 1
+        return first...(part == parts - 1 ? UInt64.max : first + width - 1)
     }
 
     /// If an id is already taken, all ids of the chunk are generated again.
-    private func make(_ ids: ArraySlice<CredentialID>) async throws -> Chunk {
-        var ids = ids
+    private func make(_ count: Int, in ids: ClosedRange<UInt64>) async throws -> Chunk {
         let (store, actor) = (issuer.store, issuer.actor)
         let owner = String(decoding: traits.owner, as: UTF8.self)
         while true {
-            let newborns = ids.compactMap {
-                Newborn.mint($0, kind: .apiKey, store: store, owner: traits.owner, name: traits.name)
+            let newborns = try await issuer.offThread { [traits] store in
+                Self.mint(count, in: ids, traits, store)
             }
             let now = store.clock.now()
             do {
@@ -91,10 +99,27 @@ public struct BulkCreation: Sendable {
                 return Chunk(
                     first: issuer.summary(first), keys: newborns.map { ($0.credential.record.id, $0.secret) })
             } catch is DrawAgain {
-                ids = Self.sortedIDs(ids.count)[...]
+                continue
             } catch {
                 throw IssuanceError(error)
             }
+        }
+    }
+
+    /// Draws ids, in order, and tags a secret for each: milliseconds of work.
+    ///
+    /// Not on a cooperative thread. There are as many of those as processors, and all of administration runs on them:
+    /// whoever creates keys without pause would keep revocations from theirs.
+    static func mint(
+        _ count: Int, in ids: ClosedRange<UInt64>, _ traits: KeyTraits, _ store: CredentialStore
+    ) -> [Newborn] {
+        // SAFETY: the task is only asked for whether there is one.
+        let isInTask = unsafe withUnsafeCurrentTask { unsafe $0 != nil }
+        assert(!isInTask, "the keys of a bulk creation are drawn on a thread of their own")
+        var generator = SystemRandomNumberGenerator()
+        return (0..<count).map { _ in UInt64.random(in: ids, using: &generator) }.sorted().compactMap {
+            Newborn.mint(
+                CredentialID(rawValue: $0), kind: .apiKey, store: store, owner: traits.owner, name: traits.name)
         }
     }
 }

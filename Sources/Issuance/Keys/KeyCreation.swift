@@ -64,14 +64,3 @@ extension Issuer {
         }
     }
 }
-
-extension StoreWriter {
-    /// Sets a record's interned scopes, audiences and networks.
-    func set(
-        _ grants: Grants, of record: inout CredentialRecord, in transaction: borrowing WriteTransaction
-    ) throws {
-        record.scopes = try intern(.scopes, Array(grants.scope.text.utf8), in: transaction)
-        record.audiences = try intern(.audiences, Array(grants.audience.text.utf8), in: transaction)
-        record.networks = try intern(.networks, grants.networks.bytes, in: transaction)
-    }
-}

@@ -45,6 +45,9 @@ extension Issuer {
             guard new.record.notBefore < new.record.expiresAt else {
                 throw IssuanceError.invalid(field: "nbf", reason: "lies after the end of the key's life")
             }
+            try authority.requireMayEdit(
+                old.record, to: new.record, scope: scope?.tokens, audience: audience?.uris,
+                networks: networks?.networks, in: store)
             if let scope { new.record.scopes = try writer.intern(.scopes, Array(scope.text.utf8), in: transaction) }
             if let audience {
                 new.record.audiences = try writer.intern(.audiences, Array(audience.text.utf8), in: transaction)

@@ -1,4 +1,7 @@
 public import CredentialModel
+import CredentialStore
+import LMDB
+import RecordCache
 
 /// A request for new API keys.
 public struct KeyRequest: Sendable, Equatable {
@@ -91,15 +94,39 @@ struct Grants: Sendable {
     var scope: ScopeSet
     var audience: AudienceSet
     var networks: NetworkSet
+    /// Of whoever grants: what gets these may not outlive it.
+    fileprivate let limits: Limits
 
-    /// - Throws: ``IssuanceError/invalid(field:reason:)``; ``IssuanceError/forbidden(reason:)`` for a right that `authority`
-    ///   lacks.
+    /// - Parameter end: of what gets these, as far as is known before it is issued.
+    /// - Throws: ``IssuanceError/invalid(field:reason:)``; ``IssuanceError/forbidden(reason:field:)`` for a right that
+    ///   `authority` lacks, and for a limit that it has and this has not.
     init(
-        scope: [String], audience: [String], networks: [String], by authority: Authority
+        scope: [String], audience: [String], networks: [String], until end: UnixSeconds, by authority: Authority
     ) throws(IssuanceError) {
         try authority.requireMayGrant(scope)
         self.scope = try IssuanceError.list("scope") { () throws(ListFault) in try ScopeSet(scope) }
         self.audience = try IssuanceError.list("audience") { () throws(ListFault) in try AudienceSet(audience) }
         self.networks = try IssuanceError.list("network") { () throws(ListFault) in try NetworkSet(networks) }
+        limits = authority.limits
+        try requireEnd(end)
+    }
+
+    /// - Throws: ``IssuanceError/forbidden(reason:field:)`` if what gets these would exceed the limits of whoever grants.
+    fileprivate func requireEnd(_ end: UnixSeconds) throws(IssuanceError) {
+        let given = Limits(networks: networks.networks, audience: audience.uris, end: end)
+        try limits.requireWithin(given, end: "expires_in")
+    }
+}
+
+extension StoreWriter {
+    /// Sets a record's interned scopes, audiences and networks. Its end must be set before: it is held against the limits of
+    /// whoever grants.
+    func set(
+        _ grants: Grants, of record: inout CredentialRecord, in transaction: borrowing WriteTransaction
+    ) throws {
+        try grants.requireEnd(record.expiresAt)
+        record.scopes = try intern(.scopes, Array(grants.scope.text.utf8), in: transaction)
+        record.audiences = try intern(.audiences, Array(grants.audience.text.utf8), in: transaction)
+        record.networks = try intern(.networks, grants.networks.bytes, in: transaction)
     }
 }

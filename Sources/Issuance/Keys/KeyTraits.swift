@@ -14,11 +14,13 @@ struct KeyTraits: Sendable {
     init(_ request: KeyRequest, issuer: Issuer, now: UnixSeconds) throws(IssuanceError) {
         owner = try RequestText.owner(request.owner, field: "owner")
         name = try RequestText.name(request.name)
+        let seconds = try issuer.policy.keySeconds(asked: request.expiresInSeconds)
+        self.seconds = seconds
         grants = try Grants(
-            scope: request.scope, audience: request.audience, networks: request.networks, by: issuer.authority)
-        seconds = try issuer.policy.keySeconds(asked: request.expiresInSeconds)
+            scope: request.scope, audience: request.audience, networks: request.networks,
+            until: Self.end(of: seconds, from: now), by: issuer.authority)
         notBefore = try RequestText.time(request.notBefore ?? .always, field: "nbf")
-        guard notBefore < end(from: now) else {
+        guard notBefore < Self.end(of: seconds, from: now) else {
             throw .invalid(field: "nbf", reason: "lies after the end of the key's life")
         }
     }
@@ -29,10 +31,12 @@ struct KeyTraits: Sendable {
         in transaction: borrowing WriteTransaction
     ) throws {
         record.issuedAt = now
-        record.expiresAt = end(from: now)
+        record.expiresAt = Self.end(of: seconds, from: now)
         record.notBefore = notBefore
         try writer.set(grants, of: &record, in: transaction)
     }
 
-    private func end(from now: UnixSeconds) -> UnixSeconds { seconds.map { now.adding($0) } ?? .never }
+    private static func end(of seconds: Int64?, from now: UnixSeconds) -> UnixSeconds {
+        seconds.map { now.adding($0) } ?? .never
+    }
 }

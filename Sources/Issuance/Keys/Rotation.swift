@@ -10,7 +10,8 @@ extension Issuer {
     ///
     /// - Parameter overlapSeconds: 0 ends the old one at once, like a revocation.
     /// - Throws: ``IssuanceError/conflict(reason:)`` when it already has a successor, ``IssuanceError/gone(reason:)`` when
-    ///   it is revoked or expired.
+    ///   it is revoked or expired, ``IssuanceError/forbidden(reason:field:)`` when the successor would have a right that the
+    ///   caller lacks, or lack a limit that the caller has.
     public func rotate(_ id: CredentialID, overlapSeconds: Int64) async throws(IssuanceError) -> IssuedCredential {
         try await rotate(id, kind: .apiKey, overlapSeconds: overlapSeconds)
     }
@@ -22,6 +23,8 @@ extension Issuer {
             throw .invalid(field: "overlap_seconds", reason: "must be 0 to \(Self.overlapSecondsMax)")
         }
         let (store, authority, repeatable) = (store, authority, repeatable)
+        // A client's secret may live without end; `lifetimes.key-max-seconds` is for keys.
+        let secondsMax = kind == .apiKey ? policy.keySecondsMax : nil
         while true {
             guard let newborn = Newborn.mint(kind: kind, store: store, owner: [], name: nil) else { continue }
             do {
@@ -35,7 +38,8 @@ extension Issuer {
                     if let successor = old.successor {
                         throw IssuanceError.conflict(reason: "was rotated already: its successor is \(successor)")
                     }
-                    let successor = old.successor(newborn.credential, at: writer.now)
+                    let successor = old.successor(newborn.credential, at: writer.now, secondsMax: secondsMax)
+                    try authority.requireMayGrant(limitsOf: successor.record, in: store)
                     try writer.insertNewborn(successor, in: transaction)
                     var ending = old
                     ending.successor = successor.record.id
@@ -59,7 +63,13 @@ extension Issuer {
 
 extension StoredCredential {
     /// A new row with this one's rights and its lifetime, counted from now.
-    fileprivate func successor(_ newborn: StoredCredential, at now: UnixSeconds) -> StoredCredential {
+    ///
+    /// - Parameter secondsMax: the longest lifetime of a new key today; nil for any. An older key may have a longer one, or
+    ///   no end. A rotation asks for no lifetime, so that, like a creation that asks for none, it gets what the settings
+    ///   allow: refusing it would keep the old secret in use.
+    fileprivate func successor(
+        _ newborn: StoredCredential, at now: UnixSeconds, secondsMax: Int64?
+    ) -> StoredCredential {
         var record = record
         record.id = newborn.record.id
         record.tag = newborn.record.tag
@@ -71,6 +81,7 @@ extension StoredCredential {
                 .partialValue
             record.expiresAt = now.adding(max(span, 1))
         }
+        if let secondsMax { record.expiresAt = min(record.expiresAt, now.adding(secondsMax)) }
         var successor = StoredCredential(record: record, owner: owner, name: name)
         successor.predecessor = self.record.id
         return successor

@@ -5,9 +5,13 @@ import LMDB
 extension Issuer {
     /// Issues a client's own token (RFC 6749 §4.4); no refresh token, since the client can ask again.
     public func clientCredentials(
-        clientID: String, scope: String?, resources: [String]
+        of proof: ClientProof, scope: String?, resources: [String]
     ) async throws(OAuthError) -> TokenAnswer {
-        guard let known = store.published.clients.client(id: clientID) else {
+        // Whoever can keep no secret has proved nothing.
+        guard proof.method != .none else {
+            throw OAuthError(.unauthorizedClient, "a public client has no credentials of its own")
+        }
+        guard let known = store.published.clients.client(id: proof.clientID) else {
             throw OAuthError(.invalidClient, "the client is unknown or revoked")
         }
         let scope = try Asked.scope(scope, within: known.scope)
@@ -19,7 +23,7 @@ extension Issuer {
                 throw DrawAgain()
             }
             return try await write(creates: true) { writer, transaction in
-                let client = try writer.livingClient(clientID, store: store, in: transaction)
+                let client = try writer.livingClient(proof, in: transaction)
                 let newborn = try newborn.numbered(by: writer, store: store, in: transaction)
                 var row = newborn.credential
                 row.record.client = client.number

@@ -7,15 +7,15 @@ extension Issuer {
     /// Issues the code that answers an authorization request (RFC 6749 §4.1.2), for what the person has agreed to.
     ///
     /// - Parameters:
-    ///   - subject: who agreed.
-    ///   - scope: what was agreed to, within the request.
+    ///   - decision: who agreed to what, within the request.
     ///   - signIn: identifies the sign-in that decided. The transaction that stores the code also uses it up, so that no
     ///     crash can allow a second code.
     /// - Returns: nil when the sign-in has already produced a code.
-    /// - Throws: ``OAuthError``.
+    /// - Throws: ``OAuthError``; `access_denied` when what the decision relied on was revoked since.
     public func authorize(
-        _ request: AuthorizationRequest, subject: String, scope: [String], signIn: String
+        _ request: AuthorizationRequest, by decision: SignInDecision, signIn: String
     ) async throws(OAuthError) -> SecretText? {
+        let (subject, scope) = (decision.subject, decision.scope)
         let owner: [UInt8]
         do throws(IssuanceError) {
             owner = try RequestText.owner(subject, field: "subject")
@@ -40,7 +40,8 @@ extension Issuer {
                 } catch is RepeatedRequest {
                     return false
                 }
-                let client = try writer.livingClient(request.clientID, store: store, in: transaction)
+                let client = try writer.namedClient(request.clientID, store: store, in: transaction)
+                try writer.requireStanding(decision, of: owner, for: client.number, store: store, in: transaction)
                 var row = newborn.credential
                 row.record.client = client.number
                 row.record.family = writer.nextJournalNumber
@@ -68,14 +69,15 @@ extension Issuer {
 
     /// A request to redeem a code (RFC 6749 §4.1.3, RFC 7636 §4.5).
     public struct CodeRedemption: Sendable {
-        public var clientID: String
+        public var client: ClientProof
         public var code: SecretText
         public var redirectURI: String?
         public var verifier: String?
         public var resources: [String]
 
-        public init(clientID: String, code: SecretText, redirectURI: String?, verifier: String?, resources: [String]) {
-            self.clientID = clientID
+        public init(client: ClientProof, code: SecretText, redirectURI: String?, verifier: String?, resources: [String])
+        {
+            self.client = client
             self.code = code
             self.redirectURI = redirectURI
             self.verifier = verifier
@@ -106,7 +108,7 @@ extension StoreWriter {
         in transaction: borrowing WriteTransaction
     ) throws -> TokenAnswer? {
         let store = issuer.store
-        let client = try livingClient(redemption.clientID, store: store, in: transaction)
+        let client = try livingClient(redemption.client, in: transaction)
         guard let code = try row(ofPresented: redemption.code, [.authorizationCode], store: store, in: transaction),
             code.record.client == client.number
         else { throw OAuthError(.invalidGrant, "the code is unknown, or another client's") }

@@ -1,3 +1,4 @@
+import CredentialDigest
 public import CredentialModel
 import CredentialStore
 import LMDB
@@ -14,14 +15,7 @@ public struct ConsentSummary: Sendable {
 extension Issuer {
     /// Adds these scopes to those to which a subject has already agreed for a client.
     public func rememberConsent(subject: String, clientID: String, scope: [String]) async throws(IssuanceError) {
-        let owner = try RequestText.owner(subject, field: "subject")
-        guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
-        try await mutate(creates: true) { writer, transaction in
-            let before = try writer.consent(of: owner, to: client.number, in: transaction)?.scope ?? []
-            let all = before + scope.filter { !before.contains($0) }
-            let consent = Consent(subject: owner, client: client.number, scope: all, givenAt: writer.now)
-            try writer.setConsent(consent, in: transaction)
-        }
+        _ = try await decideSignIn(for: clientID, subject: subject, scope: scope, remember: true)
     }
 
     /// A subject's consents.
@@ -37,7 +31,8 @@ extension Issuer {
         }
     }
 
-    /// Withdraws a consent and revokes everything valid that the client holds for this subject.
+    /// Withdraws a consent and revokes everything valid that the client holds for this subject, and every sign-in that has
+    /// been decided and has not produced its code.
     ///
     /// The consent first, then the grants: one refreshed in between belongs to its family, which is revoked as a whole.
     /// - Returns: whether there was a consent or a grant.
@@ -45,7 +40,9 @@ extension Issuer {
         let owner = try RequestText.owner(subject, field: "subject")
         guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
         let actor = actor
+        let withdrawals = ConsentWithdrawals(subject: owner, client: client.number, lookup: store.lookup)
         var found = try await mutate(creates: false) { writer, transaction in
+            try writer.noteWithdrawal(withdrawals, in: transaction)
             guard try writer.removeConsent(of: owner, to: client.number, in: transaction) else { return false }
             let deed = AuditDeed(.consentRevoked, clientID: clientID, owner: subject)
             try writer.audit(deed, by: actor, in: transaction)
@@ -68,5 +65,50 @@ extension Issuer {
             after = page.next
         } while after != nil
         return found
+    }
+}
+
+/// Where the last withdrawal of a subject's consent to a client is noted.
+///
+/// A consent that is withdrawn leaves no row, and there may have been none. What was decided before and is not yet a row
+/// must end as well, so each withdrawal leaves a number, which is forgotten after a day
+/// (``RepeatableRequest/keepSeconds``).
+struct ConsentWithdrawals: Sendable {
+    fileprivate let note: RepeatableRequest
+
+    init(subject: [UInt8], client: UInt32, lookup: TagKey) {
+        // The client first: a number has no space.
+        let name = "\(client) " + String(decoding: subject, as: UTF8.self)
+        note = RepeatableRequest(caller: "consent withdrawn", name: name, content: [], lookup: lookup)
+    }
+}
+
+extension StoreWriter {
+    func noteWithdrawal(_ withdrawals: ConsentWithdrawals, in transaction: borrowing WriteTransaction) throws {
+        // Random: two withdrawals may have the same time and journal number.
+        let number = CredentialID(rawValue: UInt64.random(in: 1...UInt64.max))
+        try remember(withdrawals.note, made: [number], in: transaction)
+    }
+
+    /// The number of the last withdrawal; 0 for none.
+    func lastWithdrawal(
+        _ withdrawals: ConsentWithdrawals, in transaction: borrowing WriteTransaction
+    ) throws -> UInt64 {
+        do {
+            try requireNew(withdrawals.note, in: transaction)
+            return 0
+        } catch RepeatedRequest.made(let numbers) {
+            return numbers.first?.rawValue ?? 0
+        }
+    }
+
+    /// Adds these scopes to those to which a subject has already agreed for a client.
+    func addConsent(
+        of subject: [UInt8], to client: UInt32, scope: [String], in transaction: borrowing WriteTransaction
+    ) throws {
+        let before = try consent(of: subject, to: client, in: transaction)?.scope ?? []
+        let all = before + scope.filter { !before.contains($0) }
+        let consent = Consent(subject: subject, client: client, scope: all, givenAt: now)
+        try setConsent(consent, in: transaction)
     }
 }

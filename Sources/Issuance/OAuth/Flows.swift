@@ -18,7 +18,7 @@ extension Issuer {
 
     static func grants(_ scope: [String], _ audience: [String]) throws(OAuthError) -> Grants {
         do throws(IssuanceError) {
-            return try Grants(scope: scope, audience: audience, networks: [], by: .flow)
+            return try Grants(scope: scope, audience: audience, networks: [], until: .never, by: .flow)
         } catch {
             throw OAuthError(.invalidScope, error.message)
         }
@@ -26,8 +26,6 @@ extension Issuer {
 
     /// The words of an interned set.
     func words(_ kind: InternedTable.Kind, _ number: UInt32) -> [String] {
-        store.published.interned.withText(kind, number) { text in
-            String(decoding: text.copied(), as: UTF8.self).split(separator: " ").map(String.init)
-        }
+        store.published.words(kind, number)
     }
 }

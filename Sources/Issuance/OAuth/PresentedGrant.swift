@@ -21,8 +21,30 @@ extension StoreWriter {
         return row
     }
 
-    /// A client that is registered and not revoked.
+    /// The client that was authenticated, if what it proved itself with is valid at this moment.
+    ///
+    /// The only way for a flow to get the client of a request. A secret that was revoked, rotated away or expired while the
+    /// request waited gives nothing: what it gave now would outlive it.
+    /// - Throws: `invalid_client`, in the words of a request that never proved itself.
     func livingClient(
+        _ proof: ClientProof, in transaction: borrowing WriteTransaction
+    ) throws -> ClientDefinition {
+        let refusal = OAuthError(.invalidClient, "the client or its secret is unknown")
+        guard let client = try client(proof.number, in: transaction), client.revokedAt == nil else { throw refusal }
+        switch proof.method {
+        case .none:
+            guard client.isPublic else { throw refusal }
+        case .secret(let id):
+            guard let secret = try credential(id, in: transaction), secret.record.kind == .clientSecret,
+                secret.record.client == client.number, try isAlive(secret, in: transaction)
+            else { throw refusal }
+        }
+        return client
+    }
+
+    /// A client that a browser's request names. Nobody has proved to be it, so it may only be given a code, which is worth
+    /// nothing without the client's own request.
+    func namedClient(
         _ clientID: String, store: CredentialStore, in transaction: borrowing WriteTransaction
     ) throws -> ClientDefinition {
         guard let known = store.published.clients.client(id: clientID),

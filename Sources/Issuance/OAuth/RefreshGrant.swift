@@ -6,14 +6,14 @@ import RecordCache
 extension Issuer {
     /// A request to use a refresh token (RFC 6749 §6).
     public struct Refreshing: Sendable {
-        public var clientID: String
+        public var client: ClientProof
         public var token: SecretText
         /// The narrower scope of the new access token; nil for all that was granted.
         public var scope: String?
         public var resources: [String]
 
-        public init(clientID: String, token: SecretText, scope: String?, resources: [String]) {
-            self.clientID = clientID
+        public init(client: ClientProof, token: SecretText, scope: String?, resources: [String]) {
+            self.client = client
             self.token = token
             self.scope = scope
             self.resources = resources
@@ -44,7 +44,7 @@ extension StoreWriter {
         in transaction: borrowing WriteTransaction
     ) throws -> TokenAnswer? {
         let store = issuer.store
-        let client = try livingClient(refreshing.clientID, store: store, in: transaction)
+        let client = try livingClient(refreshing.client, in: transaction)
         guard let old = try row(ofPresented: refreshing.token, [.refreshToken], store: store, in: transaction),
             old.record.client == client.number
         else { throw OAuthError(.invalidGrant, "the refresh token is unknown, or another client's") }
@@ -92,7 +92,8 @@ extension StoreWriter {
             record.issuedAt = now
             record.expiresAt = now.adding(seconds)
         }
-        let grants = try Grants(scope: scope, audience: audience, networks: [], by: .flow)
+        let grants = try Grants(
+            scope: scope, audience: audience, networks: [], until: access.record.expiresAt, by: .flow)
         try set(grants, of: &access.record, in: transaction)
         try insertNewborn(access, in: transaction)
         if refreshes {

@@ -7,15 +7,15 @@ extension Issuer {
     /// client's is not changed, and the response does not say which.
     ///
     /// A refresh token or a code revokes everything that its grant has issued.
-    public func revoke(_ token: SecretText, clientID: String) async throws(OAuthError) {
+    public func revoke(_ token: SecretText, by proof: ClientProof) async throws(OAuthError) {
         try await flow { store in
             try await write(creates: false) { writer, transaction in
-                let client = try writer.livingClient(clientID, store: store, in: transaction)
+                let client = try writer.livingClient(proof, in: transaction)
                 let kinds: Set<CredentialKind> = [.accessToken, .refreshToken, .authorizationCode]
                 guard let row = try writer.row(ofPresented: token, kinds, store: store, in: transaction),
                     row.record.client == client.number
                 else { return }
-                let actor = AuditActor.client(clientID)
+                let actor = AuditActor.client(client.clientID)
                 guard row.record.kind == .accessToken else {
                     return try writer.endFamily(of: row, by: actor, in: transaction)
                 }

@@ -18,76 +18,63 @@ public struct RevocationReport: Sendable, Equatable {
 extension Issuer {
     /// Most credentials in one request.
     public static let revocationsPerRequestMax = 1_000
-    /// The most credentials that one request visits when it follows chains of rotations.
-    private static let chainMax = 10_000
+    /// Most rows that one transaction of a revocation visits: others wait for it.
+    static let rowsPerPiece = 1_000
 
     /// Revokes credentials of any kind. When this returns, no verifier of this process accepts them again.
     ///
     /// A code or a refresh token revokes everything that its grant has issued.
+    ///
+    /// A chain of rotations may have any length, so it is walked in pieces, each a transaction; up to
+    /// ``rowsPerPiece`` rows are one. The named credentials come first, then successors, of which the last could still be
+    /// rotated, then predecessors. A revoked credential gets no successor, so the walk ends. A request that fails halfway
+    /// throws, and can be repeated: the walk passes through what is revoked already.
     /// - Parameter chain: whether to revoke their predecessors and successors as well.
     public func revoke(_ ids: [CredentialID], chain: Bool) async throws(IssuanceError) -> RevocationReport {
         guard (1...Self.revocationsPerRequestMax).contains(ids.count) else {
             throw .invalid(field: "ids", reason: "must be 1 to \(Self.revocationsPerRequestMax)")
         }
         let actor = actor
-        return try await mutate(creates: false) { writer, transaction in
-            var report = RevocationReport()
-            var seen: Set<CredentialID> = []
-            let asked = Set(ids)
-            var waiting = Array(ids.reversed())
-            var relatives: [CredentialID] = []
-            while let id = waiting.popLast() {
-                guard seen.insert(id).inserted, seen.count <= Self.chainMax else { continue }
-                let old: StoredCredential
-                switch try writer.find(id, in: transaction) {
-                case .intact(let found): old = found
-                case .absent:
-                    report.unknown.append(id)
-                    continue
-                case .damaged:
-                    // What it was can no longer be known; the caller wants it to be ended.
-                    try writer.endDamaged(id, in: transaction)
-                    report.revoked.append(id)
-                    continue
-                }
-                let kin = [old.predecessor, old.successor].compactMap { $0 }
-                if chain { waiting.append(contentsOf: kin) } else { relatives.append(contentsOf: kin) }
-                if try writer.isRevoked(old, in: transaction) {
-                    if asked.contains(id) { report.alreadyRevoked.append(id) }
-                    continue
-                }
-                var new = old
-                new.record.flags.insert(.revoked)
-                new.revokedAt = writer.now
-                try writer.replace(old, by: new, event: .revoked, in: transaction)
-                if [.refreshToken, .authorizationCode].contains(old.record.kind) {
-                    try writer.endFamily(of: old, by: actor, in: transaction)
-                }
-                report.revoked.append(id)
+        var walk = RevocationWalk(ids, chain: chain)
+        var rowsMax = Self.rowsPerPiece
+        var isFirst = true
+        while !walk.isOver {
+            let (start, rows) = (walk, rowsMax)
+            let step: @Sendable (StoreWriter, borrowing WriteTransaction) throws -> RevocationWalk = {
+                writer, transaction in
+                // From the same place each time: a transaction may be repeated.
+                var walk = start
+                try walk.advance(rows: rows, by: actor, writer, in: transaction)
+                return walk
             }
-            if !report.revoked.isEmpty {
-                let deed = AuditDeed(.credentialsRevoked, credentials: report.revoked)
-                try writer.audit(deed, by: actor, in: transaction)
+            do {
+                // Only the first piece reads the caller's credential again: it may be one of those that the request ends,
+                // and half a chain would be worse than the rest of a request that was admitted.
+                walk = try await isFirst ? write(creates: false, step) : store.write(creates: false, step)
+                isFirst = false
+            } catch StoreFailure.full where rows > 1 {
+                // Near a full map one row may fit where many do not.
+                rowsMax = rows / 2
+            } catch StoreFailure.diskFull where rows > 1 {
+                rowsMax = rows / 2
+            } catch {
+                throw IssuanceError(error).afterRevoking(walk.report.revoked.count)
             }
-            for id in relatives where seen.insert(id).inserted {
-                switch try writer.find(id, in: transaction) {
-                case .absent: continue
-                // It may be valid; nobody can tell.
-                case .damaged: report.livingRelatives.append(id)
-                case .intact(let relative):
-                    if try !writer.isRevoked(relative, in: transaction), relative.record.expiresAt > writer.now {
-                        report.livingRelatives.append(id)
-                    }
-                }
-            }
-            return report
         }
+        return walk.report
     }
 
-    /// Revokes everything of an owner: keys, and tokens of which it is the subject.
+    /// Revokes everything of an owner: keys, and tokens of which it is the subject. Where the owner is a client, its secrets
+    /// as well, which needs the right to revoke clients.
     /// - Parameter issuedBefore: only what was issued before this second; nil for everything issued up to now.
     public func revokeOwner(_ owner: String, issuedBefore: UnixSeconds?) async throws(IssuanceError) -> BulkRevocation {
         let subject = WatermarkSubject.owner(try RequestText.owner(owner, field: "owner"))
+        // A client's secrets have its id as their owner.
+        if store.published.clients.client(id: owner) != nil, !authority.has(.clientsRevoke) {
+            throw .forbidden(
+                reason: "the owner is the id of a client, whose secrets this would end: it needs the right "
+                    + "'\(Right.clientsRevoke.rawValue)'", field: "owner")
+        }
         return try await raiseWatermark(
             of: subject, issuedBefore: issuedBefore, as: AuditDeed(.ownerRevoked, owner: owner))
     }
@@ -122,7 +109,121 @@ extension Issuer {
     }
 }
 
+/// A walk over named credentials and, for a chain, over their predecessors and successors.
+private struct RevocationWalk: Sendable {
+    private(set) var report = RevocationReport()
+    private(set) var isOver = false
+    private let ids: [CredentialID]
+    private let chain: Bool
+    private let named: Set<CredentialID>
+    private var position = 0
+    private var relatives: [CredentialID] = []
+    private var seen: Set<CredentialID> = []
+
+    init(_ ids: [CredentialID], chain: Bool) {
+        self.ids = ids
+        self.chain = chain
+        named = Set(ids)
+    }
+
+    /// Visits up to `rows` more credentials and records what it revoked in the audit log.
+    mutating func advance(
+        rows: Int, by actor: AuditActor, _ writer: StoreWriter, in transaction: borrowing WriteTransaction
+    ) throws {
+        let before = report.revoked.count
+        var rows = rows
+        while rows > 0, let id = next() {
+            guard seen.insert(id).inserted else { continue }
+            rows -= 1
+            try end(id, by: actor, writer, in: transaction)
+        }
+        if report.revoked.count > before {
+            let deed = AuditDeed(.credentialsRevoked, credentials: Array(report.revoked[before...]))
+            try writer.audit(deed, by: actor, in: transaction)
+        }
+        guard position == ids.count, !chain || relatives.isEmpty else { return }
+        isOver = true
+        if !chain { try findLivingRelatives(writer, in: transaction) }
+    }
+
+    /// Named ones first, whatever hangs on them.
+    private mutating func next() -> CredentialID? {
+        guard position < ids.count else { return chain ? relatives.popLast() : nil }
+        defer { position += 1 }
+        return ids[position]
+    }
+
+    private mutating func end(
+        _ id: CredentialID, by actor: AuditActor, _ writer: StoreWriter, in transaction: borrowing WriteTransaction
+    ) throws {
+        let old: StoredCredential
+        switch try writer.find(id, in: transaction) {
+        case .intact(let found): old = found
+        case .absent:
+            // A relative may have been swept.
+            if named.contains(id) { report.unknown.append(id) }
+            return
+        case .damaged:
+            // What it was can no longer be known; the caller wants it to be ended.
+            try writer.endDamaged(id, in: transaction)
+            report.revoked.append(id)
+            return
+        }
+        // The successor is taken out first.
+        relatives.append(contentsOf: [old.predecessor, old.successor].compactMap { $0 })
+        if try writer.isRevoked(old, in: transaction) {
+            if named.contains(id) { report.alreadyRevoked.append(id) }
+            return
+        }
+        var new = old
+        new.record.flags.insert(.revoked)
+        new.revokedAt = writer.now
+        try writer.replace(old, by: new, event: .revoked, in: transaction)
+        if [.refreshToken, .authorizationCode].contains(old.record.kind) {
+            try writer.endFamily(of: old, by: actor, in: transaction)
+        }
+        report.revoked.append(id)
+    }
+
+    private mutating func findLivingRelatives(
+        _ writer: StoreWriter, in transaction: borrowing WriteTransaction
+    ) throws {
+        for id in relatives where seen.insert(id).inserted {
+            switch try writer.find(id, in: transaction) {
+            case .absent: continue
+            // It may be valid; nobody can tell.
+            case .damaged: report.livingRelatives.append(id)
+            case .intact(let relative):
+                if try !writer.isRevoked(relative, in: transaction), relative.record.expiresAt > writer.now {
+                    report.livingRelatives.append(id)
+                }
+            }
+        }
+    }
+}
+
+extension IssuanceError {
+    /// Says how far a revocation got that could not be finished. Nothing more for one that has not begun.
+    fileprivate func afterRevoking(_ count: Int) -> IssuanceError {
+        guard count > 0 else { return self }
+        let progress = "\(count) credentials were revoked, the rest was not: send the request again"
+        return switch self {
+        case .storeFull(let reason): .storeFull(reason: "\(progress). \(reason)")
+        default: .unavailable(reason: "\(progress). \(message)")
+        }
+    }
+}
+
 extension StoreWriter {
+    /// Whether a credential is accepted at this moment, as this transaction sees it.
+    func isAlive(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws -> Bool {
+        let record = credential.record
+        guard !record.flags.contains(.unintelligible), record.notBefore <= now, now < record.expiresAt else {
+            return false
+        }
+        return try !isRevoked(credential, in: transaction)
+    }
+
     func isRevoked(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws -> Bool {
         if credential.record.flags.contains(.revoked) { return true }
         return try watermarkKills(credential, in: transaction)

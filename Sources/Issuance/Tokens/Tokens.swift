@@ -41,10 +41,11 @@ extension Issuer {
             throw .invalid(
                 field: "audience", reason: "the client is not registered for every audience that is asked for")
         }
+        let seconds = try policy.accessTokenSeconds(asked: request.expiresInSeconds)
         let grants = try Grants(
             scope: request.scope.isEmpty ? client.scope : request.scope,
-            audience: request.audience.isEmpty ? client.audience : request.audience, networks: [], by: authority)
-        let seconds = try policy.accessTokenSeconds(asked: request.expiresInSeconds)
+            audience: request.audience.isEmpty ? client.audience : request.audience, networks: [],
+            until: store.clock.now().adding(seconds), by: authority)
         let deed = AuditDeed(
             .tokenIssued, clientID: client.clientID, owner: String(decoding: subject, as: UTF8.self))
         let issued = try await issue(kind: .accessToken, owner: subject, name: nil, as: deed) {

@@ -63,6 +63,35 @@ private let shop =
         }
     }
 
+    @Test(arguments: ["owner", "consent", "client"])
+    func `gives no code for a sign-in whose owner, consent or client was revoked since`(_ what: String) async throws {
+        try await OAuthFixture.serve { server in
+            let client = try await server.client(shop)
+            let begun = try await server.get(OAuthFixture.authorization(client.id))
+            let cookie = String((begun.headers["set-cookie"] ?? "").prefix { $0 != ";" })
+            let challenge = try #require(OAuthFixture.parameter("login_challenge", of: begun.headers["location"]))
+            func accept() async throws -> String? {
+                try await server.control.post(
+                    "/v1/authorizations/acceptance",
+                    #"{"login_challenge": "\#(challenge)", "sub": "alice", "remember": true}"#
+                ).text("redirect_to")
+            }
+            let decided = try await accept()
+            switch what {
+            case "owner": _ = try await server.issuer.revokeOwner("alice", issuedBefore: nil)
+            case "consent": _ = try await server.issuer.revokeConsent(subject: "alice", clientID: client.id)
+            default: _ = try await server.issuer.revokeClientCredentials(client.id, issuedBefore: nil)
+            }
+            let refused = try await server.follow(decided, cookie: cookie)
+            #expect(OAuthFixture.parameter("error", of: refused.headers["location"]) == "access_denied")
+            #expect(OAuthFixture.parameter("code", of: refused.headers["location"]) == nil)
+            // Nobody has agreed since, so there is no consent either.
+            #expect(try await server.issuer.consents(of: "alice").isEmpty == (what == "consent"))
+            let again = try await server.follow(try await accept(), cookie: cookie)
+            #expect(OAuthFixture.parameter("code", of: again.headers["location"]) != nil)
+        }
+    }
+
     @Test func `never sends a browser to where the client is not registered`() async throws {
         try await OAuthFixture.serve { server in
             let client = try await server.client(shop)

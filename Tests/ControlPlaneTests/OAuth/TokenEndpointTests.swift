@@ -3,6 +3,7 @@ import ControlPlaneFixture
 import Foundation
 import Issuance
 import Logging
+import TestSupport
 import Testing
 
 private let shop =
@@ -108,6 +109,47 @@ private let machine = #""name": "m", "grant_types": ["client_credentials"], "sco
             }
             let secretless = try await server.post("/oauth2/token", form: grant + [("client_id", open.id)])
             #expect(secretless.text("error") == "unauthorized_client")
+        }
+    }
+
+    @Test func `gives nothing for a secret that ends while the request waits`() async throws {
+        try await OAuthFixture.serve { server in
+            let client = try await server.client(
+                shop.replacing(#", "public": true"#, with: "").replacing(
+                    #"["authorization_code","#, with: #"["client_credentials", "authorization_code","#))
+            let code = try await server.code(client.id)
+            let basic = OAuthFixture.basic(client.id, client.secret)
+            let given = [
+                ("grant_type", "authorization_code"), ("code", try await server.code(client.id)),
+                ("redirect_uri", "https://shop.example/cb"), ("code_verifier", OAuthFixture.verifier),
+            ]
+            let tokens = try await server.post("/oauth2/token", form: given, headers: basic)
+            let access = try #require(tokens.text("access_token"))
+            let forms: [(path: String, form: [(String, String)])] = [
+                ("/oauth2/token", [("grant_type", "client_credentials")]),
+                ("/oauth2/token", given.map { ($0.0, $0.0 == "code" ? code : $0.1) }),
+                (
+                    "/oauth2/token",
+                    [("grant_type", "refresh_token"), ("refresh_token", tokens.text("refresh_token") ?? "")]
+                ),
+                ("/oauth2/revoke", [("token", access)]),
+            ]
+            // All of them have shown a valid secret when its rotation is committed, which stands before them in the queue.
+            let gate = WriterGate(server.fixture.store)
+            async let rotated = server.issuer.rotateClientSecret(client.id, overlapSeconds: 0)
+            try await gate.waitUntilQueued(1)
+            let answers = try await withThrowingTaskGroup(of: ControlClient.Answer.self) { group in
+                for (path, form) in forms {
+                    group.addTask { try await server.post(path, form: form, headers: basic) }
+                }
+                try await gate.waitUntilQueued(1 + forms.count)
+                gate.open()
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            _ = try await rotated
+            #expect(answers.count == forms.count)
+            for answer in answers { #expect(answer.status == 401 && answer.text("error") == "invalid_client") }
+            #expect(try server.isActive(access))
         }
     }
 

@@ -193,9 +193,12 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
                 return CallingClient(id: made.summary.clientID, secret: made.secret?.reveal() ?? "")
             }
             func own(_ client: CallingClient, _ resources: [String] = []) async throws -> String {
-                bearer(
-                    try await server.issuer.clientCredentials(clientID: client.id, scope: "read", resources: resources)
-                        .accessToken.reveal())
+                let definition = try #require(server.fixture.store.published.clients.client(id: client.id))
+                let secret = try server.fixture.verifier().verdict(client.secret, at: server.now)
+                let record = try #require(secret.record)
+                let proof = try #require(ClientProof(of: definition, secret: record))
+                let granted = try await server.issuer.clientCredentials(of: proof, scope: "read", resources: resources)
+                return bearer(granted.accessToken.reveal())
             }
             let about = "token=\(try await server.key().secret)"
             let meant = "token=\(try await server.token(audience: ["urn:a"]).secret)"

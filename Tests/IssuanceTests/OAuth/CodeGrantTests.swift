@@ -38,29 +38,31 @@ import Testing
     @Test func `comes once out of a sign-in, however many ask at once, and also after a restart`() async throws {
         let grant = try await GrantFixture()
         let request = try grant.request()
+        let decision = try await grant.decision(["read"])
         let codes = try await withThrowingTaskGroup(of: SecretText?.self) { group in
             for _ in 0..<16 {
                 group.addTask {
-                    try await grant.issuer.authorize(request, subject: "alice", scope: ["read"], signIn: "one")
+                    try await grant.authorize(request, by: decision, signIn: "one")
                 }
             }
             return try await group.reduce(into: []) { if let code = $1 { $0.append(code) } }
         }
         #expect(codes.count == 1)
         let reopened = try grant.fixture.reopened()
-        let again = try await reopened.issuer.authorize(request, subject: "alice", scope: ["read"], signIn: "one")
+        let again = try await reopened.issuer.authorize(request, by: decision, signIn: "one")
         #expect(again == nil)
-        let other = try await reopened.issuer.authorize(request, subject: "alice", scope: ["read"], signIn: "other")
+        let other = try await reopened.issuer.authorize(request, by: decision, signIn: "other")
         #expect(other != nil)
     }
 
     @Test func `is not used up by what is refused`() async throws {
         let grant = try await GrantFixture()
         let other = try await GrantFixture()
-        let stranger = try await grant.issuer.createClient(
-            ClientRequest(
-                name: "other", grants: ["authorization_code"], redirectURIs: ["https://shop.example/cb"], isPublic: true
-            ))
+        let stranger = try GrantFixture.proof(
+            of: await grant.issuer.createClient(
+                ClientRequest(
+                    name: "other", grants: ["authorization_code"], redirectURIs: ["https://shop.example/cb"],
+                    isPublic: true)), in: grant.fixture)
         let code = try await grant.code()
         let wrong = String(GrantFixture.verifier.dropLast()) + "l"
         #expect(await refusal { try await grant.redeem(code, verifier: wrong) } == .invalidGrant)
@@ -69,8 +71,7 @@ import Testing
         #expect(
             await refusal { try await grant.redeem(code, redirectURI: "https://shop.example/cb/") } == .invalidGrant)
         #expect(await refusal { try await grant.redeem(code, redirectURI: nil) } == .invalidGrant)
-        #expect(await refusal { try await grant.redeem(code, clientID: stranger.summary.clientID) } == .invalidGrant)
-        #expect(await refusal { try await grant.redeem(code, clientID: "nobody") } == .invalidClient)
+        #expect(await refusal { try await grant.redeem(code, as: stranger) } == .invalidGrant)
         #expect(await refusal { try await grant.redeem(code, resources: ["https://x"]) } == .invalidTarget)
         #expect(await refusal { try await other.redeem(code) } == .invalidGrant)
         #expect(try await grant.isActive(grant.redeem(code).accessToken))
@@ -91,11 +92,14 @@ import Testing
         #expect(await refusal { try await grant.redeem(first) } == .invalidGrant)
         let second = try await grant.code()
         let answer = try await grant.tokens()
+        let decided = try await grant.decision(["read"])
         _ = try await grant.issuer.revokeClient(grant.client.clientID)
         #expect(await refusal { try await grant.redeem(second) } == .invalidClient)
         #expect(await refusal { try await grant.refresh(answer.refreshToken) } == .invalidClient)
         #expect(try !grant.isActive(answer.accessToken))
-        #expect(await refusal { try await grant.code() } == .invalidClient)
+        let request = try grant.request()
+        #expect(await refusal { try await grant.authorize(request, by: decided) } == .invalidClient)
+        #expect(await failure { try await grant.decision(["read"]) } == .gone(reason: "the client is revoked"))
     }
 
     @Test func `is narrowed by resources and by what the person agrees to`() async throws {
@@ -108,11 +112,8 @@ import Testing
         }
         #expect(audience == "https://b")
         let request = try grant.request(scope: "read")
-        #expect(
-            await refusal {
-                try await grant.issuer.authorize(request, subject: "a", scope: ["read", "write"], signIn: "s")
-            }
-                == .invalidScope)
+        let more = try await grant.decision(["read", "write"])
+        #expect(await refusal { try await grant.authorize(request, by: more) } == .invalidScope)
         #expect(await refusal { try grant.request(scope: "read admin") } == .invalidScope)
         #expect(await refusal { try grant.request(resources: ["https://c"]) } == .invalidTarget)
     }

@@ -16,6 +16,9 @@ struct GrantFixture: Sendable {
     let fixture: Fixture
     let issuer: Issuer
     let client: ClientDefinition
+    /// As a request of the client has it, which was authenticated before any of the test.
+    let proof: ClientProof
+    let secret: SecretText?
 
     init(
         grants: [String] = ["authorization_code", "refresh_token", "client_credentials"], isPublic: Bool = true,
@@ -29,6 +32,16 @@ struct GrantFixture: Sendable {
                 redirectURIs: ["https://shop.example/cb"], scope: ["read", "write"],
                 audience: audience, isPublic: isPublic))
         client = try #require(fixture.store.published.clients.client(id: made.summary.clientID))
+        secret = made.secret
+        proof = try Self.proof(of: made, in: fixture)
+    }
+
+    /// What the authentication of a client gives.
+    static func proof(of made: IssuedClient, in fixture: Fixture) throws -> ClientProof {
+        let client = try #require(fixture.store.published.clients.client(id: made.summary.clientID))
+        guard let secret = made.secret else { return try #require(ClientProof(publicClient: client)) }
+        let record = try #require(try fixture.verdict(secret).record)
+        return try #require(ClientProof(of: client, secret: record))
     }
 
     func request(scope: String? = nil, resources: [String] = [], names: Bool = true) throws -> AuthorizationRequest {
@@ -44,27 +57,39 @@ struct GrantFixture: Sendable {
 
     func code(scope: String? = nil, names: Bool = true, resources: [String] = []) async throws -> SecretText {
         let request = try request(scope: scope, resources: resources, names: names)
-        let code = try await issuer.authorize(
-            request, subject: "alice", scope: request.scope, signIn: CredentialID.random().description)
-        return try #require(code)
+        return try #require(try await authorize(request, by: try await decision(request.scope)))
+    }
+
+    func decision(
+        _ scope: [String], subject: String = "alice", remember: Bool = false, by authority: Authority? = nil
+    ) async throws -> SignInDecision {
+        try await issuer.acting(as: authority ?? issuer.authority).decideSignIn(
+            for: client.clientID, subject: subject, scope: scope, remember: remember)
+    }
+
+    func authorize(
+        _ request: AuthorizationRequest, by decision: SignInDecision,
+        signIn: String = CredentialID.random().description
+    ) async throws -> SecretText? {
+        try await issuer.authorize(request, by: decision, signIn: signIn)
     }
 
     func redeem(
         _ code: SecretText, redirectURI: String? = "https://shop.example/cb", verifier: String? = Self.verifier,
-        clientID: String? = nil, resources: [String] = []
+        as other: ClientProof? = nil, resources: [String] = []
     ) async throws -> TokenAnswer {
         try await issuer.redeem(
             Issuer.CodeRedemption(
-                clientID: clientID ?? client.clientID, code: code, redirectURI: redirectURI, verifier: verifier,
+                client: other ?? proof, code: code, redirectURI: redirectURI, verifier: verifier,
                 resources: resources))
     }
 
     func refresh(
-        _ token: SecretText?, scope: String? = nil, clientID: String? = nil, resources: [String] = []
+        _ token: SecretText?, scope: String? = nil, as other: ClientProof? = nil, resources: [String] = []
     ) async throws -> TokenAnswer {
         try await issuer.refresh(
             Issuer.Refreshing(
-                clientID: clientID ?? client.clientID, token: try #require(token), scope: scope, resources: resources))
+                client: other ?? proof, token: try #require(token), scope: scope, resources: resources))
     }
 
     func tokens(scope: String? = nil) async throws -> TokenAnswer { try await redeem(try await code(scope: scope)) }

@@ -47,11 +47,12 @@ import Testing
 
     @Test func `is its client's only, and of its own kind`() async throws {
         let grant = try await GrantFixture()
-        let stranger = try await grant.issuer.createClient(
-            ClientRequest(name: "other", grants: ["refresh_token"], isPublic: true))
+        let stranger = try GrantFixture.proof(
+            of: await grant.issuer.createClient(
+                ClientRequest(name: "other", grants: ["refresh_token"], isPublic: true)), in: grant.fixture)
         let answer = try await grant.tokens()
         #expect(
-            await refusal { try await grant.refresh(answer.refreshToken, clientID: stranger.summary.clientID) }
+            await refusal { try await grant.refresh(answer.refreshToken, as: stranger) }
                 == .invalidGrant)
         #expect(await refusal { try await grant.refresh(answer.accessToken) } == .invalidGrant)
         #expect(await refusal { try await grant.refresh(SecretText(Array("nonsense".utf8))) } == .invalidGrant)
@@ -115,34 +116,39 @@ import Testing
 @Suite struct `Client credentials and revocation` {
     @Test func `give a client a token of its own`() async throws {
         let grant = try await GrantFixture(isPublic: false)
-        let answer = try await grant.issuer.clientCredentials(
-            clientID: grant.client.clientID, scope: "read", resources: [])
+        let answer = try await grant.issuer.clientCredentials(of: grant.proof, scope: "read", resources: [])
         let record = try #require(try grant.fixture.verdict(answer.accessToken).record)
         #expect(answer.refreshToken == nil && answer.scope == ["read"] && record.family == 0)
         #expect(String(decoding: record.owner.bytes, as: UTF8.self) == grant.client.clientID)
         let wider = await refusal {
-            try await grant.issuer.clientCredentials(clientID: grant.client.clientID, scope: "admin", resources: [])
+            try await grant.issuer.clientCredentials(of: grant.proof, scope: "admin", resources: [])
         }
         #expect(wider == .invalidScope)
+        let open = try await GrantFixture(isPublic: true)
+        let unproven = await refusal {
+            try await open.issuer.clientCredentials(of: open.proof, scope: nil, resources: [])
+        }
+        #expect(unproven == .unauthorizedClient)
     }
 
     @Test func `end an access token alone and a refresh token with all of its grant`() async throws {
         let grant = try await GrantFixture()
         let first = try await grant.tokens()
-        try await grant.issuer.revoke(first.accessToken, clientID: grant.client.clientID)
+        try await grant.issuer.revoke(first.accessToken, by: grant.proof)
         #expect(try !grant.isActive(first.accessToken))
         let second = try await grant.refresh(first.refreshToken)
-        try await grant.issuer.revoke(try #require(second.refreshToken), clientID: grant.client.clientID)
+        try await grant.issuer.revoke(try #require(second.refreshToken), by: grant.proof)
         #expect(try !grant.isActive(second.accessToken))
         #expect(await refusal { try await grant.refresh(second.refreshToken) } == .invalidGrant)
     }
 
     @Test func `leave another client's tokens alone`() async throws {
         let grant = try await GrantFixture()
-        let stranger = try await grant.issuer.createClient(ClientRequest(name: "other", isPublic: true))
+        let stranger = try GrantFixture.proof(
+            of: await grant.issuer.createClient(ClientRequest(name: "other", isPublic: true)), in: grant.fixture)
         let answer = try await grant.tokens()
         for token in [answer.accessToken, try #require(answer.refreshToken), SecretText(Array("x".utf8))] {
-            try await grant.issuer.revoke(token, clientID: stranger.summary.clientID)
+            try await grant.issuer.revoke(token, by: stranger)
         }
         #expect(try grant.isActive(answer.accessToken))
         #expect(try await grant.isActive(grant.refresh(answer.refreshToken).accessToken))
