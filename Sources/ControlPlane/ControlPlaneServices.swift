@@ -4,17 +4,16 @@ public import Issuance
 
 /// What the control plane works on. The composition root makes it.
 public struct ControlPlaneServices: Sendable {
-    /// Judges presented bytes for an operator: bytes, needed scope, client that asks.
-    public typealias Explain = @Sendable ([UInt8], [String], String?) async throws(IssuanceError) -> Explanation
-
     /// What is wrong with the store, in sentences.
     public typealias CheckStore = @Sendable () async throws(IssuanceError) -> [String]
 
     public let issuer: Issuer
-    let explain: Explain
+    let explaining: Explaining
     /// Looks through the whole store; nil does it in this process.
     let checkStore: CheckStore?
     let changes: ChangeFeed
+    /// The places for long work, one of each kind for all listeners.
+    let work = LongWork()
     let readiness: @Sendable () async -> Readiness
     /// What `/metrics` says, in the format of Prometheus.
     let exposition: @Sendable () -> String
@@ -26,12 +25,12 @@ public struct ControlPlaneServices: Sendable {
 
     /// - Throws: ``StoreFailure`` when the store has no reader left.
     public init(
-        issuer: Issuer, explain: @escaping Explain, checkStore: CheckStore? = nil,
+        issuer: Issuer, checkStore: CheckStore? = nil,
         readiness: @escaping @Sendable () async -> Readiness,
         exposition: @escaping @Sendable () -> String = { "" }, backupFolder: String, oauth: OAuthServer? = nil
     ) throws(StoreFailure) {
         self.issuer = issuer
-        self.explain = explain
+        explaining = try Explaining(issuer: issuer)
         self.checkStore = checkStore
         changes = try ChangeFeed(store: issuer.store)
         self.readiness = readiness
@@ -42,6 +41,9 @@ public struct ControlPlaneServices: Sendable {
 }
 
 /// The verdict on a presented credential with its reason. For operators: introspection never tells a reason.
+///
+/// A kind that is not for callers is ``InactiveReason/unknown``, as it is to every gateway; its summary is there all the
+/// same.
 public struct Explanation: Sendable {
     /// Why it is not accepted; nil when it is.
     public let inactive: InactiveReason?

@@ -6,7 +6,7 @@ import NIOHTTP1
 /// A plain HTTP client of the control plane that judges nothing.
 public struct ControlClient: Sendable {
     /// An answer, its body as bytes and as JSON.
-    public struct Answer {
+    public struct Answer: Sendable {
         public let status: Int
         public let headers: [String: String]
         public let bytes: [UInt8]

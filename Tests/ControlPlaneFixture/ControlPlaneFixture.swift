@@ -30,12 +30,8 @@ public struct ControlPlaneFixture: Sendable {
         readiness: @escaping @Sendable () async -> Readiness, mode: Int, logger: Logger,
         _ body: @escaping @Sendable (ControlPlaneFixture) async throws -> Result
     ) async throws -> Result {
-        let explaining = try Explaining(issuer: issuer)
         let services = try ControlPlaneServices(
-            issuer: issuer,
-            explain: { bytes, scope, client throws(IssuanceError) in
-                try await explaining.explain(bytes, scope: scope, clientID: client)
-            }, readiness: readiness, backupFolder: folder.path)
+            issuer: issuer, readiness: readiness, backupFolder: folder.path)
         let (listening, signal) = AsyncStream.makeStream(of: Void.self)
         let service = controlPlaneApplication(
             services: services, socketPath: socketPath, mode: mode, logger: logger, onListening: { signal.yield() })

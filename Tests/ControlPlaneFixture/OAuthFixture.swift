@@ -40,12 +40,8 @@ public struct OAuthFixture: Sendable {
             settings: OAuthSettings(
                 issuer: issuerAddress, introspectionURL: "https://gw.example/oauth2/introspect", login: login,
                 corsOrigins: corsOrigins))
-        let explaining = try Explaining(issuer: issuer)
         let services = try ControlPlaneServices(
-            issuer: issuer,
-            explain: { bytes, scope, client throws(IssuanceError) in
-                try await explaining.explain(bytes, scope: scope, clientID: client)
-            }, readiness: { .ready }, backupFolder: folder.path, oauth: server)
+            issuer: issuer, readiness: { .ready }, backupFolder: folder.path, oauth: server)
         let (listening, signal) = AsyncStream.makeStream(of: Int.self)
         let socketPath = folder.path + "/control.sock"
         let control = controlPlaneApplication(

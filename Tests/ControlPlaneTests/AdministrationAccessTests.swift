@@ -55,12 +55,8 @@ import Testing
     /// The table of routes is what is enforced: each route refuses whoever has every right but its own.
     @Test func `each route asks for its right`() async throws {
         try await OAuthFixture.serve { plane async throws in
-            let explaining = try Explaining(issuer: plane.issuer)
             let services = try ControlPlaneServices(
-                issuer: plane.issuer,
-                explain: { bytes, scope, client throws(IssuanceError) in
-                    try await explaining.explain(bytes, scope: scope, clientID: client)
-                }, readiness: { .ready }, backupFolder: "/nonexistent")
+                issuer: plane.issuer, readiness: { .ready }, backupFolder: "/nonexistent")
             let routes = administrationRoutes(services)
             #expect(routes.count > 30)
             for route in routes {

@@ -38,6 +38,12 @@ import Testing
             method: "POST", path: "/v1/keys", body: #"{"owner": "a", "nbf": 9223372036854775807}"#, status: 422,
             problem: "invalid-value", member: "nbf"),
         Case(
+            method: "POST", path: "/v1/keys", body: #"{"owner": "a", "expires_in": 9000000000000000}"#, status: 422,
+            problem: "invalid-value", member: "expires_in"),
+        Case(
+            method: "POST", path: "/v1/tokens", body: #"{"client_id": "a", "expires_in": 9000000000000000}"#,
+            status: 422, problem: "invalid-value", member: "expires_in"),
+        Case(
             method: "POST", path: "/v1/keys", body: "owner=a", mediaType: "application/x-www-form-urlencoded",
             status: 415, problem: "unsupported-media-type"),
         Case(

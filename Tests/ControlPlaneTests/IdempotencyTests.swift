@@ -50,6 +50,19 @@ import Testing
         }
     }
 
+    @Test func `a creation that cannot be repeated refuses the field and makes nothing`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let bulk = try await plane.client.post(
+                "/v1/keys/bulk", #"{"owner": "acme", "count": 2}"#, headers: Self.key)
+            #expect(bulk.status == 400 && bulk.problem == "bad-idempotency-key")
+            #expect(try await plane.client.get("/v1/keys").items.isEmpty)
+            let before = try await plane.client.get("/v1/peppers").items.count
+            let pepper = try await plane.client.post("/v1/peppers", headers: Self.key)
+            #expect(pepper.status == 400 && pepper.problem == "bad-idempotency-key")
+            #expect(try await plane.client.get("/v1/peppers").items.count == before)
+        }
+    }
+
     @Test func `a creation that failed can be repeated`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             #expect(try await plane.client.post("/v1/keys", #"{"owner": ""}"#, headers: Self.key).status == 422)

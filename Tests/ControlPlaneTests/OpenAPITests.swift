@@ -18,7 +18,6 @@ import Testing
         defer { withExtendedLifetime(fixture) {} }
         let services = try ControlPlaneServices(
             issuer: fixture.issuer,
-            explain: { _, _, _ throws(IssuanceError) in Explanation(inactive: nil, summary: nil) },
             readiness: { .ready }, backupFolder: "/nowhere")
         return openRoutes(services) + administrationRoutes(services)
     }

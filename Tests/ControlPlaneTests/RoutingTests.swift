@@ -4,6 +4,7 @@ import ControlPlaneFixture
 import Hummingbird
 import Issuance
 import Logging
+import NIOCore
 import NIOEmbedded
 import Synchronization
 import TestSupport
@@ -58,6 +59,58 @@ import Testing
         let source = ApplicationRequestContextSource(channel: EmbeddedChannel(), logger: Logger(label: "test"))
         let response = try await responder.respond(to: request, context: ControlPlaneContext(source: source))
         #expect(response.status.code == 403)
+    }
+
+    /// No route can forget it: an application that signs people in writes nothing, and so nothing later would ask again.
+    @Test func `a caller that is revoked while the body comes is refused, whatever the route`() async throws {
+        let fixture = try Fixture()
+        let services = try ControlPlaneServices(
+            issuer: fixture.issuer, readiness: { .ready }, backupFolder: "/nowhere")
+        let routes = administrationRoutes(services).filter { $0.body != .none }
+        #expect(routes.count > 10)
+        for route in routes {
+            let isRevoked = Atomic<Bool>(false)
+            let access = AccessRule { _, _, _ in
+                if isRevoked.load(ordering: .relaxed) { throw Problem(.unauthenticated) }
+                return .unlimited(.program)
+            }
+            let reached = Atomic<Bool>(false)
+            let watched = Route(route.method, route.path, route.right, body: route.body) { _ in
+                reached.store(true, ordering: .relaxed)
+                return try .json(["done": true])
+            }
+            // The second half comes when the credential is revoked.
+            let halves = AsyncStream(unfolding: { () -> ByteBuffer? in
+                isRevoked.exchange(true, ordering: .relaxed) ? nil : ByteBuffer(string: "{}")
+            })
+            let request = Request(
+                head: .init(
+                    method: route.method, scheme: nil, authority: nil, path: route.path,
+                    headerFields: [.contentType: "application/json"]), body: .init(asyncSequence: halves))
+            let refused = await #expect(throws: Problem.self, "\(route.path)") {
+                try await watched.respond(to: request, context(), issuer: fixture.issuer, access: access)
+            }
+            #expect(refused?.type == .unauthenticated && !reached.load(ordering: .relaxed), "\(route.path)")
+        }
+    }
+
+    @Test func `a handler works with the rights that its caller has when the body has come`() async throws {
+        let fixture = try Fixture()
+        let judged = Atomic<Int>(0)
+        let access = AccessRule { _, _, _ in
+            judged.add(1, ordering: .relaxed)
+            return judged.load(ordering: .relaxed) == 1 ? .unlimited(.program) : .stranger
+        }
+        let route = Route(.post, "/v1/things", .keysWrite, body: .json) { exchange in
+            #expect(!exchange.issuer.authority.has(.keysWrite))
+            return try .json(["done": true])
+        }
+        let request = Request(
+            head: .init(
+                method: .post, scheme: nil, authority: nil, path: "/v1/things",
+                headerFields: [.contentType: "application/json"]), body: .init(buffer: ByteBuffer(string: "{}")))
+        _ = try await route.respond(to: request, context(), issuer: fixture.issuer, access: access)
+        #expect(judged.load(ordering: .relaxed) == 2)
     }
 
     @Test func `the log names the route and never the path, the query or the body`() async throws {

@@ -1,7 +1,9 @@
 import ControlPlane
 import ControlPlaneFixture
+import CredentialModel
 import Foundation
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite struct ServiceRouteTests {
@@ -61,6 +63,46 @@ import Testing
             let malformed = try await plane.client.post("/v1/explain", #"{"credential": "x"}"#)
             #expect(malformed.text("reason") == "malformed")
             #expect(malformed.isNull("credential"))
+        }
+    }
+
+    @Test func `of what is not for callers an explanation names the kind and never says that it is valid`() async throws
+    {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let client = try await plane.client.post("/v1/clients", #"{"name": "n"}"#)
+            let secret = try #require(client.text("client_secret"))
+            let answer = try await plane.client.post("/v1/explain", #"{"credential": "\#(secret)"}"#)
+            #expect(answer.json["active"] as? Bool == false && answer.text("reason") == "unknown")
+            let known = try #require(answer.json["credential"] as? [String: Any])
+            #expect(known["kind"] as? String == "client_secret" && known["state"] as? String == "active")
+        }
+    }
+
+    @Test(arguments: [CredentialKind.refreshToken, .authorizationCode, .clientSecret])
+    func `no kind but keys and access tokens is explained as valid`(kind: CredentialKind) async throws {
+        let fixture = try Fixture()
+        let explaining = try Explaining(issuer: fixture.issuer)
+        let planted = try await fixture.plant(kind)
+        let said = try await explaining.explain(
+            planted.secret.revealBytes(), scope: [], clientID: nil, address: nil)
+        #expect(said.inactive == .unknown && said.summary?.kind == kind)
+    }
+
+    @Test func `an explanation judges the network of a limited key`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let made = try await plane.client.post("/v1/keys", #"{"owner": "a", "network": ["10.0.0.0/8"]}"#)
+            let key = try #require(made.items.first?["key"] as? String)
+            func reason(_ address: String?) async throws -> String? {
+                let member = address.map { #", "client_ip": "\#($0)""# } ?? ""
+                return try await plane.client.post("/v1/explain", #"{"credential": "\#(key)"\#(member)}"#).text(
+                    "reason")
+            }
+            #expect(try await reason("10.1.2.3") == "valid")
+            #expect(try await reason("192.0.2.7") == "wrong_network")
+            #expect(try await reason(nil) == "wrong_network")
+            let wrong = try await plane.client.post(
+                "/v1/explain", #"{"credential": "\#(key)", "client_ip": "ten"}"#)
+            #expect(wrong.status == 422 && wrong.text("member") == "client_ip")
         }
     }
 

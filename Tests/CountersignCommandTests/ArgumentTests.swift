@@ -11,6 +11,7 @@ import Testing
 
     @Test(arguments: [
         "", "d", "30", "-1d", "1.5h", "1h30m", "9223372036854775807d", "99999999999999999999s", "٣d", "1 d", "1D",
+        "99999999999999d",
     ])
     func `anything else is no duration`(text: String) {
         #expect(DurationArgument(argument: text) == nil)
@@ -108,6 +109,52 @@ import Testing
     ])
     func `wrong arguments are a usage error`(arguments: [String]) async {
         #expect(await Countersign.run(arguments) == .usage)
+    }
+
+    /// The parser complains of options only behind `validate`, whose complaint would hide its own.
+    @Test(arguments: [
+        ["key", "edit", "00000000001"], ["key", "revoke"], ["store", "restore", "file"],
+    ])
+    func `an option that is not known is named`(verb: [String]) throws {
+        do {
+            _ = try Countersign.parseAsRoot(verb + ["--nonsense"])
+            Issue.record("It was understood.")
+        } catch {
+            #expect(Countersign.fullMessage(for: error).contains("--nonsense"))
+        }
+    }
+
+    @Test(arguments: [
+        ["key", "list", "--store", ""], ["key", "list", "--store", " "], ["store", "upgrade", "--store", ""],
+        ["store", "upgrade", "--pepper-file", ""], ["store", "backup", ""], ["store", "revocations", ""],
+        ["store", "restore", "", "--accept-lost-revocations"], ["store", "restore", "x", "--revocations-from", ""],
+        ["key", "import", ""], ["key", "import", "-", "--refused", ""], ["pepper", "create", ""],
+        ["key", "list", "--control-key-file", ""], ["key", "list", "--control-ca", ""], ["serve", "--config", ""],
+    ])
+    func `an empty path is refused, and is not the working directory`(arguments: [String]) throws {
+        do {
+            _ = try Countersign.parseAsRoot(arguments)
+            Issue.record("It was understood.")
+        } catch {
+            #expect(Countersign.exitCode(for: error) == .validationFailure)
+            #expect(Countersign.fullMessage(for: error).contains("A path must not be empty"))
+        }
+    }
+
+    @Test func `an empty variable that is a path is refused`() throws {
+        for name in ["COUNTERSIGN_STORE", "COUNTERSIGN_PEPPER_FILE", "COUNTERSIGN_CONTROL_KEY_FILE"] {
+            let refused = #expect(throws: CommandFailure.self) { try ProcessText.check("", of: name) }
+            #expect(refused?.status == .usage && refused?.message.contains(name) == true)
+            try ProcessText.check("x", of: name)
+        }
+        try ProcessText.check("", of: "NOTIFY_SOCKET")
+    }
+
+    @Test func `a head of the audit log is checked before anybody is asked`() {
+        #expect(throws: (any Error).self) { try AuditVerify.parse(["--head", "abc"]) }
+        #expect(throws: Never.self) {
+            try AuditVerify.parse(["--head", "17:" + String(repeating: "5f", count: 32)])
+        }
     }
 
     @Test func `an edit says only what changes`() throws {

@@ -99,6 +99,48 @@ import Testing
         ] { #expect(outcome.errors.contains(said), "\(said) is missing in \(outcome.errors)") }
     }
 
+    @Test func `are refused when they are empty, each of them that is one text`() async throws {
+        for setting in Setting.allCases where setting.kind == .text {
+            var failure: CommandFailure?
+            do throws(CommandFailure) {
+                _ = try await read([setting: .string("")])
+            } catch {
+                failure = error
+            }
+            #expect((failure == nil) == setting.mayBeEmpty, "\(setting)")
+            if let failure { #expect(failure.status == .usage && failure.message.contains(setting.rawValue)) }
+        }
+        // Without the flag, which would stand before the file.
+        let file = try await CommandProcess.run(
+            ["config", "check", "--config", try file("store: ''\n"), "--settings-only"],
+            in: URL(fileURLWithPath: folder.path))
+        #expect(file.status == 2 && file.errors.contains("Setting store") && file.errors.contains("is empty"))
+    }
+
+    private func read(_ flags: [Setting: ConfigContent]) async throws(CommandFailure) -> ServeSettings {
+        do {
+            return try ServeSettings(try await SettingsReader(flags: flags, file: nil, environment: [:]))
+        } catch {
+            throw error as? CommandFailure ?? CommandFailure("\(type(of: error))")
+        }
+    }
+
+    @Test(arguments: [
+        (Setting.storeMapBytes, "100000TiB", "64TiB at most"), (.resourceMetadata, "not-a-url", "must be an https URL"),
+        (.resourceMetadata, "http://api.example/x", "must be an https URL"),
+        (.issuer, "https://id.example/", "neither a query nor a slash"),
+        (.issuer, "https://id.example/x?a=b", "neither a query nor a slash"),
+    ])
+    func `are held to what can work`(setting: Setting, value: String, said: String) async throws {
+        let refused = await #expect(throws: CommandFailure.self) { try await read([setting: .string(value)]) }
+        #expect(refused?.status == .usage && refused?.message.contains(said) == true, "\(refused?.message ?? "")")
+    }
+
+    @Test func `may begin with a byte order mark`() async throws {
+        let read = try await settings(file: try file("\u{FEFF}refresh.reuse-leeway-seconds: 5\nvendor: ab\n"))
+        #expect(read.grants.reuseLeewaySeconds == 5 && read.vendor != nil)
+    }
+
     @Test func `need a listener`() async throws {
         let outcome = try await check("--config", try file("listen: []\n"))
         #expect(
@@ -169,6 +211,17 @@ import Testing
     @Test func `find nothing where a store is to be made, and make nothing`() async throws {
         let report = try await report([:])
         #expect(report.faults.isEmpty && report.taken.isEmpty, "\(report)")
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
+    }
+
+    @Test func `tell a map that the system has no address space for, before anything is made`() async throws {
+        var settings = try ServeSettings(
+            try await SettingsReader(
+                flags: [.store: .string(folder("store")), .listen: .stringArray(["http://127.0.0.1:0"])], file: nil,
+                environment: [:]))
+        settings.mapBytes = 1 << 60
+        let report = await StartChecks(settings: settings).run()
+        #expect(report.faults.count == 1 && report.faults[0].contains("store.map-bytes"), "\(report)")
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
     }
 

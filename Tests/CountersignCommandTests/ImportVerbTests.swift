@@ -69,7 +69,7 @@ import Testing
             let folder = try await plane.command("key", "import", plane.folder.path)
             #expect(folder.status == 2 && folder.errors.contains("is a folder"))
             let missing = try await plane.command("key", "import", plane.folder.path + "/none")
-            #expect(missing.status == 3 && missing.errors.contains("does not exist"))
+            #expect(missing.status == 2 && missing.errors.contains("does not exist"))
         }
     }
 

@@ -99,6 +99,13 @@ import Testing
             for key in [alive.key, dead.key] { #expect(!outcome.output.contains(key)) }
             let json = try await plane.command("key", "scan", "--json", input: text)
             #expect(json.json.map { $0["active"] as? Bool } == [false, true])
+            // No gateway accepts these from here, and they are worth finding all the same.
+            let client = try await plane.client.post("/v1/clients", #"{"name": "n"}"#)
+            let limited = try await plane.client.post("/v1/keys", #"{"owner": "a", "network": ["10.0.0.0/8"]}"#)
+            let secrets = [client.text("client_secret"), limited.items.first?["key"] as? String].compactMap(\.self)
+            let others = try await plane.command("key", "scan", "--json", input: secrets.joined(separator: "\n"))
+            #expect(others.status == 1 && others.json.map { $0["active"] as? Bool } == [true, true])
+            #expect(others.json.compactMap { $0["kind"] as? String } == ["client_secret", "api_key"])
             let clean = try await plane.command("key", "scan", input: "nothing here")
             #expect(clean.status == 0 && clean.output.isEmpty)
         }
@@ -179,7 +186,9 @@ import Testing
             }
             let lines = String(decoding: said, as: UTF8.self).split(separator: "\n")
             #expect(lines.count == 4 && lines.prefix(3).allSatisfy { $0 == "0 " }, "\(lines)")
-            #expect(lines.last?.hasPrefix("3 Error: Nobody reads standard output") == true, "\(lines)")
+            let last = try #require(lines.last)
+            #expect(last.hasPrefix("3 Error: Nobody reads standard output"), "\(lines)")
+            #expect(last.contains("End it: countersign key revoke "), "\(lines)")
         }
     }
 
@@ -221,7 +230,8 @@ import Testing
             #expect(outcome.status == 3)
             #expect(outcome.output == "imported 2, already there 0, refused 4\n")
             let numbers = outcome.errors.split(separator: "\n").compactMap { $0.split(separator: ":").first }
-            #expect(Set(numbers) == ["line 3", "line 4", "line 5", "line 6"])
+            #expect(numbers == ["line 3", "line 4", "line 5", "line 6"])
+            #expect(outcome.errors.contains("line 6: The line is not JSON"))
             for secret in ["8fK2pQ9sVx3LmN7", "tiny_secret"] {
                 #expect(!(outcome.output + outcome.errors).contains(secret))
             }
@@ -256,14 +266,57 @@ import Testing
             let arguments = ["key", "create", "--owner", "acme", "--control", "unix:\(plane.socketPath)"]
             let outcome = try await CommandProcess.run(arguments, in: plane.folder, writingTo: "/dev/full")
             #expect(outcome.status == 3)
-            #expect(outcome.errors == "Error: The result cannot be written to standard output.\n")
+            let id = try #require(try await plane.client.get("/v1/keys").items.first?["id"] as? String)
+            #expect(
+                outcome.errors == """
+                    Error: The result cannot be written to standard output. The key \(id) is made, and its secret is lost. \
+                    End it: countersign key revoke \(id)
+
+                    """)
+        }
+    }
+
+    @Test(arguments: [[], ["--json"]])
+    func `whatever secret could not be printed, what was made and how to end it is said`(json: [String]) async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            func run(_ arguments: [String]) async throws -> CommandProcess.Outcome {
+                try await CommandProcess.run(
+                    arguments + json + ["--control", "unix:\(plane.socketPath)"], in: plane.folder,
+                    writingTo: "/dev/full")
+            }
+            let old = try await plane.makeKey().id
+            let rotated = try await run(["key", "rotate", old, "--overlap", "0"])
+            let successor = try #require(try await plane.client.get("/v1/keys/\(old)").text("successor"))
+            #expect(rotated.status == 3 && rotated.errors.contains("countersign key revoke \(successor)"))
+            #expect(rotated.errors.contains("The old key \(old)"))
+
+            let several = try await run(["key", "create", "--owner", "many", "--count", "3"])
+            let ids = try await plane.client.get("/v1/keys?owner=many").items.compactMap { $0["id"] as? String }
+            #expect(several.status == 3 && several.errors.contains("3 keys are made"))
+            #expect(ids.count == 3 && ids.allSatisfy { several.errors.contains($0) })
+
+            let created = try await run(["client", "create", "--name", "n"])
+            let client = try #require(try await plane.client.get("/v1/clients").items.first?["client_id"] as? String)
+            let renewed = try await run(["client", "rotate", client])
+            for outcome in [created, renewed] {
+                #expect(outcome.status == 3 && outcome.errors.contains("countersign client revoke \(client)"))
+                #expect(outcome.errors.contains("countersign client rotate \(client) --overlap 0"))
+            }
+
+            let holder = try await plane.makeClient()
+            let issued = try await run(["token", "issue", "--client", holder])
+            let token = try #require(try await plane.client.get("/v1/tokens").items.first?["id"] as? String)
+            #expect(issued.status == 3 && issued.errors.contains("countersign token revoke \(token)"))
+            for outcome in [rotated, several, created, renewed, issued] {
+                #expect(!outcome.errors.contains("Store the") && !outcome.errors.contains("1_"))
+            }
         }
     }
 
     @Test func `a file that is not there is a failure that names it`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let outcome = try await plane.command("key", "import", "nothing.jsonl")
-            #expect(outcome.status == 3)
+            #expect(outcome.status == 2)
             #expect(outcome.errors.contains("nothing.jsonl"))
         }
     }

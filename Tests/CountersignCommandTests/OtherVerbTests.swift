@@ -1,3 +1,4 @@
+import ChildProcess
 import ControlPlane
 import ControlPlaneFixture
 import Foundation
@@ -49,6 +50,56 @@ import Testing
             #expect(try await plane.command("verify", input: "").status == 2)
             #expect(try await plane.command("verify", input: "\(made.key)\n\(made.key)\n").status == 2)
             for outcome in [good, scoped] { #expect(!(outcome.output + outcome.errors).contains(made.key)) }
+        }
+    }
+
+    @Test func `verify judges network limits, and says of no other kind that it is valid`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let limited = try await plane.client.post("/v1/keys", #"{"owner": "a", "network": ["10.0.0.0/8"]}"#)
+            let key = try #require(limited.items.first?["key"] as? String)
+            let inside = try await plane.command("verify", "--client-ip", "10.1.2.3", input: key)
+            #expect(inside.status == 0 && inside.lines[1] == "reason     valid")
+            let outside = try await plane.command("verify", "--client-ip", "192.0.2.7", input: key)
+            #expect(outside.status == 1 && outside.output.contains("and this is none of them"))
+            let unknown = try await plane.command("verify", input: key)
+            #expect(
+                unknown.status == 1 && unknown.output.contains("wrong network: ")
+                    && unknown.output.contains("--client-ip"))
+            #expect(try await plane.command("verify", "--client-ip", "ten", input: key).status == 2)
+            let client = try await plane.client.post("/v1/clients", #"{"name": "n"}"#)
+            let secret = try await plane.command("verify", input: try #require(client.text("client_secret")))
+            #expect(secret.status == 1 && secret.output.contains("unknown: it is of a kind that is not for callers"))
+            #expect(secret.output.contains("client_secret"))
+        }
+    }
+
+    @Test func `a refusal names the option, and not the member of the request`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let outcome = try await plane.command("key", "create", "--owner", "a", "--expires-in", "0")
+            #expect(outcome.status == 2 && outcome.errors.contains("'--expires-in'"), "\(outcome.errors)")
+            #expect(!outcome.errors.contains("expires_in"))
+        }
+    }
+
+    @Test func `a backup into a pipe that closes does not ask for the disk`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let script = #"""
+                { sleep 0.3; "$0" store backup - --control "$1" 2>err; echo "$?" >status; } | true; cat status err
+                """#
+            let folder = plane.folder.path
+            let said = try await withCheckedThrowingContinuation { continuation in
+                Thread {
+                    continuation.resume(
+                        with: Result {
+                            try ChildProcess.output(of: [
+                                "bash", "-c", "cd '\(folder)'; \(script)", CommandProcess.program.path,
+                                "unix:\(plane.socketPath)",
+                            ])
+                        })
+                }.start()
+            }
+            let text = String(decoding: said, as: UTF8.self)
+            #expect(text.hasPrefix("3\nError: Nobody reads standard output any more."), "\(text)")
         }
     }
 

@@ -67,6 +67,8 @@ import Testing
         // This process holds the store.
         let held = try await offline.command("store", "restore", backup, "--accept-lost-revocations")
         #expect(held.status == 3 && held.errors.contains("owns the store"))
+        let listed = try await offline.command("key", "list")
+        #expect(listed.status == 3 && listed.errors.contains("--control unix:PATH"), "\(listed.errors)")
         offline.fixture.close()
         let absent = try await offline.command("store", "restore", "/nowhere/backup", "--accept-lost-revocations")
         #expect(absent.status == 3 && absent.errors.contains("/nowhere/backup"))

@@ -5,16 +5,20 @@ public struct ExplainRequest: Codable, Equatable, Sendable {
     public let scope: SpaceSeparated?
     /// The client that asks; audiences are judged by it.
     public let clientID: String?
+    /// The address that it came from. Without one, a credential that is limited to networks is inactive.
+    public let clientIP: String?
 
-    public init(credential: Secret, scope: SpaceSeparated? = nil, clientID: String? = nil) {
+    public init(credential: Secret, scope: SpaceSeparated? = nil, clientID: String? = nil, clientIP: String? = nil) {
         self.credential = credential
         self.scope = scope
         self.clientID = clientID
+        self.clientIP = clientIP
     }
 
     enum CodingKeys: String, CodingKey {
         case credential, scope
         case clientID = "client_id"
+        case clientIP = "client_ip"
     }
 
     public init(from decoder: any Decoder) throws {
@@ -22,6 +26,7 @@ public struct ExplainRequest: Codable, Equatable, Sendable {
         credential = try members.decode(Secret.self, forKey: .credential)
         scope = try members.decodeIfPresent(SpaceSeparated.self, forKey: .scope)
         clientID = try members.decodeIfPresent(String.self, forKey: .clientID)
+        clientIP = try members.decodeIfPresent(String.self, forKey: .clientIP)
     }
 }
 
@@ -31,7 +36,8 @@ public struct ExplanationResource: Codable, Equatable, Sendable {
     /// `valid`, `unknown`, `expired`, `not_yet_valid`, `revoked`, `insufficient_scope`, `wrong_audience`,
     /// `wrong_network` or `malformed`.
     public let reason: String
-    /// What the store knows of it, null when it knows nothing.
+    /// What the store knows of it, null when it knows nothing. Of a kind that is not for callers it is there, and the
+    /// reason is `unknown`, as it is to every gateway.
     public let credential: CredentialResource?
 
     public init(isActive: Bool, reason: String, credential: CredentialResource?) {

@@ -30,15 +30,18 @@ public struct MalformedRequest: Error, Equatable, Sendable {
     }
 
     /// A sentence for people, without anything from the request but a safe name.
-    public var message: String {
+    public var message: String { message(of: "body") }
+
+    /// - Parameter text: what was read: "body", or "line" of a file.
+    public func message(of text: String) -> String {
         let name = member.map { "'\($0)'" }
         return switch fault {
-        case .notJSON: "The body is not JSON (RFC 8259)."
-        case .notUTF8: "The body is not well-formed UTF-8 (RFC 8259 §8.1)."
+        case .notJSON: "The \(text) is not JSON (RFC 8259)."
+        case .notUTF8: "The \(text) is not well-formed UTF-8 (RFC 8259 §8.1)."
         case .unknownMember: "The member \(name ?? "given") is not known here."
         case .missingMember: "The member \(name ?? "required") is missing."
         case .repeatedMember: "The member \(name ?? "given") stands twice in one object."
-        case .wrongType: name.map { "The member \($0) has the wrong type." } ?? "The body must be a JSON object."
+        case .wrongType: name.map { "The member \($0) has the wrong type." } ?? "The \(text) must be a JSON object."
         }
     }
 

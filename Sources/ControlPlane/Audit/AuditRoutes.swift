@@ -5,6 +5,8 @@ import Issuance
 
 /// `/v1/audit`: who did what.
 struct AuditRoutes: Sendable {
+    let work: LongWork
+
     func list(_ exchange: Exchange) async throws -> Response {
         let query = exchange.query
         var after: UInt64 = 0
@@ -26,6 +28,8 @@ struct AuditRoutes: Sendable {
             }
             return head
         }
+        let place = try work.auditCheck.enter()
+        defer { place.leave() }
         let report = try await exchange.issuer.verifyAudit(recorded: recorded)
         let fault = report.fault.map { AuditCheck.Fault(number: $0.number, reason: $0.reason) }
         return try .json(AuditCheck(entries: report.entries, head: report.head?.description, fault: fault))

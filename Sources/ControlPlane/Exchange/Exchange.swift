@@ -2,6 +2,7 @@ import AdministrationAPI
 import CredentialModel
 import Hummingbird
 import Issuance
+import NIOPosix
 
 /// One request with its path parameters, query and body read and bounded.
 struct Exchange: Sendable {
@@ -11,6 +12,8 @@ struct Exchange: Sendable {
     let body: [UInt8]
     /// In the name of whoever asks.
     let issuer: Issuer
+    /// Throws unless the caller still has the right: for answers that go on for longer than a moment.
+    let judgeAgain: @Sendable () async throws -> Void
 
     /// The body, read strictly.
     func decode<Value: Decodable>(_ type: Value.Type) throws(Problem) -> Value {
@@ -19,6 +22,11 @@ struct Exchange: Sendable {
         } catch {
             throw Problem(error)
         }
+    }
+
+    /// The same of a body of megabytes: off the cooperative threads, on which all of administration runs.
+    func decodeLarge<Value: Decodable & Sendable>(_ type: Value.Type) async throws -> Value {
+        try await NIOThreadPool.singleton.runIfActive { try decode(type) }
     }
 
     /// A path parameter, percent-decoded once.
@@ -38,6 +46,14 @@ struct Exchange: Sendable {
 }
 
 extension UnixSeconds {
+    /// A life from a request; nil stays nil.
+    ///
+    /// - Throws: ``Problem`` for one that ends behind all times: it would be cut without a word.
+    static func life(_ seconds: Int64?, member: String) throws(Problem) -> Int64? {
+        guard let seconds, seconds > UnixSeconds.latest.rawValue else { return seconds }
+        throw Problem(.invalidValue, detail: "'\(member)' must end no later than the year 9999.", member: member)
+    }
+
     /// A time from a request; nil stays nil.
     ///
     /// - Throws: ``Problem`` outside of 1970 to 9999.

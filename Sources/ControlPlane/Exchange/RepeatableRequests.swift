@@ -27,6 +27,16 @@ extension Exchange {
         }
     }
 
+    /// For creations that cannot be repeated: a caller who relies on the field must not find out afterwards that it did
+    /// nothing.
+    /// - Throws: ``Problem`` when the request has the field.
+    func refuseIdempotencyKey() throws(Problem) {
+        guard try idempotencyKey() == nil else {
+            let detail = "This request takes no Idempotency-Key: it cannot be repeated safely."
+            throw Problem(.badIdempotencyKey, detail: detail)
+        }
+    }
+
     /// 1 to 255 visible ASCII characters, nil when the field is absent.
     private func idempotencyKey() throws(Problem) -> String? {
         let values = HTTPField.Name("Idempotency-Key").map { request.headers[values: $0] } ?? []

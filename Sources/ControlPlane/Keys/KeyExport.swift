@@ -23,6 +23,8 @@ extension KeyRoutes {
                 for key in page.items { CredentialResource(key).appendLine(to: &lines) }
                 if !lines.isEmpty { try await writer.write(ByteBuffer(bytes: lines)) }
                 guard let next = page.next else { break }
+                // The export may last for as long as its reader likes: a caller that is revoked gets no more of it.
+                try await exchange.judgeAgain()
                 page = try await issuer.credentials(filter, after: next, limit: Issuer.pageMax)
             }
             try await writer.finish(nil)

@@ -5,7 +5,7 @@ import Issuance
 
 extension KeyRoutes {
     func importLines(_ exchange: Exchange) async throws -> Response {
-        let asked = try exchange.decode(KeyImportRequest.self).lines
+        let asked = try await exchange.decodeLarge(KeyImportRequest.self).lines
         guard (1...KeyImportRequest.linesMax).contains(asked.count) else {
             let detail = "'lines' must hold 1 to \(KeyImportRequest.linesMax)."
             throw Problem(.invalidValue, detail: detail, member: "lines")
@@ -35,7 +35,7 @@ extension KeyRoutes {
     private static func line(_ line: KeyImportLine) throws(Problem) -> ImportLine {
         let request = KeyRequest(
             owner: line.owner, name: line.name, scope: line.scope?.words ?? [], audience: line.audience ?? [],
-            networks: line.networks ?? [], expiresInSeconds: line.expiresIn,
+            networks: line.networks ?? [], expiresInSeconds: try UnixSeconds.life(line.expiresIn, member: "expires_in"),
             notBefore: try UnixSeconds.from(line.notBefore, member: "nbf"), count: 1)
         return ImportLine(try form(line), request: request)
     }

@@ -5,6 +5,8 @@ import Issuance
 
 /// `/v1/keys`: API keys.
 struct KeyRoutes: Sendable {
+    let work: LongWork
+
     func list(_ exchange: Exchange) async throws -> Response {
         try await CredentialList(issuer: exchange.issuer).answer(exchange, kind: .apiKey)
     }
@@ -99,7 +101,8 @@ extension KeyCreateRequest {
     func request(count: Int) throws(Problem) -> KeyRequest {
         KeyRequest(
             owner: owner, name: name, scope: scope?.words ?? [], audience: audience ?? [], networks: networks ?? [],
-            expiresInSeconds: expiresIn, notBefore: try UnixSeconds.from(notBefore, member: "nbf"), count: count)
+            expiresInSeconds: try UnixSeconds.life(expiresIn, member: "expires_in"),
+            notBefore: try UnixSeconds.from(notBefore, member: "nbf"), count: count)
     }
 }
 

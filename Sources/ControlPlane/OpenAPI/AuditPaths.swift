@@ -35,6 +35,7 @@ extension OpenAPIDocument {
         "/v1/audit/check": {
           "get": {
             "operationId": "checkAudit", "summary": "Walk the chain of the log and report where it does not hold",
+            "description": "One is done at a time: a second one is refused with 503 `busy` and Retry-After.",
             "x-right": "countersign:audit:read",
             "parameters": [
               {"name": "head", "in": "query", "schema": {"type": "string", "pattern": "^[0-9]+:[0-9a-f]{64}$"},

@@ -29,7 +29,7 @@ extension OpenAPIDocument {
         "/v1/keys/bulk": {
           "post": {
             "operationId": "createManyKeys", "summary": "Make many keys alike",
-            "description": "Up to 100,000,000, each sent as a line as soon as it is durable. A body without its end means that not all were made: what was received exists, and up to 2,000 more may. There is no Idempotency-Key here.",
+            "description": "Up to 100,000,000, each sent as a line as soon as it is durable. A body without its end means that not all were made: what was received exists, and up to 2,000 more may. A request with an Idempotency-Key is refused. One bulk creation is done at a time: a second one is refused with 503 `busy` and Retry-After. It ends when its client closes the connection.",
             "x-right": "countersign:keys:write",
             "requestBody": {
               "required": true,

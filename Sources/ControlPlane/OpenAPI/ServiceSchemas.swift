@@ -31,17 +31,23 @@ extension OpenAPIDocument {
           "properties": {
             "credential": {"type": "string"},
             "scope": {"$ref": "#/components/schemas/Scope"},
-            "client_id": {"type": "string", "description": "The client that asks: audiences are judged by it."}}},
+            "client_id": {"type": "string", "description": "The client that asks: audiences are judged by it."},
+            "client_ip": {
+              "type": "string",
+              "description": "The address that it came from. Without one, a credential that is limited to networks is inactive with `wrong_network`."}}},
         "Explanation": {
           "type": "object", "required": ["active", "reason", "credential"],
           "properties": {
             "active": {"type": "boolean"},
             "reason": {
               "type": "string",
+              "description": "`unknown` also of a client secret, a refresh token and a code: they are not for callers, and no gateway accepts them.",
               "enum": [
                 "valid", "unknown", "expired", "not_yet_valid", "revoked", "insufficient_scope", "wrong_audience",
                 "wrong_network", "malformed"]},
-            "credential": {"oneOf": [{"$ref": "#/components/schemas/Credential"}, {"type": "null"}]}}},
+            "credential": {
+              "oneOf": [{"$ref": "#/components/schemas/Credential"}, {"type": "null"}],
+              "description": "What the store knows of it, if its secret is right; its state does not say that a gateway accepts it."}}},
         "Health": {
           "type": "object", "required": ["status"],
           "properties": {"status": {"type": "string", "enum": ["alive", "ready"]}}},

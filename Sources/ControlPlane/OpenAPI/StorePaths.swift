@@ -11,6 +11,7 @@ extension OpenAPIDocument {
               "default": {"$ref": "#/components/responses/Problem"}}},
           "post": {
             "operationId": "addPepper", "summary": "Add a pepper; new credentials are tagged with it",
+            "description": "A request with an Idempotency-Key is refused: it cannot be repeated safely.",
             "x-right": "countersign:peppers:write",
             "responses": {
               "201": {
@@ -36,6 +37,7 @@ extension OpenAPIDocument {
         "/v1/store/check": {
           "get": {
             "operationId": "checkStore", "summary": "Read the whole store and report what is wrong",
+            "description": "One is done at a time: a second one is refused with 503 `busy` and Retry-After.",
             "x-right": "countersign:store:read",
             "responses": {
               "200": {
@@ -45,6 +47,7 @@ extension OpenAPIDocument {
         "/v1/store/backup": {
           "post": {
             "operationId": "backupStore", "summary": "Make and send a compacted copy of the running store",
+            "description": "One is done at a time: a second one is refused with 503 `busy` and Retry-After.",
             "x-right": "countersign:store:backup",
             "responses": {
               "200": {
@@ -54,6 +57,7 @@ extension OpenAPIDocument {
         "/v1/store/revocations": {
           "get": {
             "operationId": "exportRevocations", "summary": "Export what is revoked, for a backup that is to be restored",
+            "description": "One is done at a time: a second one is refused with 503 `busy` and Retry-After.",
             "x-right": "countersign:store:backup",
             "responses": {
               "200": {

@@ -12,7 +12,8 @@ struct PepperRoutes: Sendable {
     }
 
     func add(_ exchange: Exchange) async throws -> Response {
-        try .json(PepperResource(try await exchange.issuer.addPepper()), status: .created)
+        try exchange.refuseIdempotencyKey()
+        return try .json(PepperResource(try await exchange.issuer.addPepper()), status: .created)
     }
 
     func retire(_ exchange: Exchange) async throws -> Response {

@@ -1,22 +1,23 @@
 import Hummingbird
 import Issuance
 import NIOCore
+import NIOPosix
 
 /// The administration API at a glance: every route, the right it needs and what it reads.
 ///
 /// `GET /openapi.json` describes the same routes for programs; a test holds the two against each other.
 func administrationRoutes(_ services: ControlPlaneServices) -> [Route] {
-    let keys = KeyRoutes()
+    let keys = KeyRoutes(work: services.work)
     let clients = ClientRoutes()
     let tokens = TokenRoutes()
     let owners = OwnerRoutes()
     let authorizations = AuthorizationRoutes(server: services.oauth)
     let consents = ConsentRoutes()
     let peppers = PepperRoutes()
-    let store = StoreRoutes(backupFolder: services.backupFolder, checkStore: services.checkStore)
-    let audit = AuditRoutes()
+    let store = StoreRoutes(backupFolder: services.backupFolder, checkStore: services.checkStore, work: services.work)
+    let audit = AuditRoutes(work: services.work)
     let changes = ChangeRoutes(feed: services.changes)
-    let explain = ExplainRoutes(explain: services.explain)
+    let explain = ExplainRoutes(explaining: services.explaining)
     let imports = Route.Body.json(bytesMax: ControlPlaneLimits.importBodyBytesMax)
     let keyFilters = ["owner", "client_id", "expires_before", "rotated", "search", "after", "limit"]
     let changeFilters = ["after", "incarnation", "issued", "limit", "wait"]
@@ -61,18 +62,20 @@ func administrationRoutes(_ services: ControlPlaneServices) -> [Route] {
         Route(.delete, "/v1/peppers/{number}", .peppersWrite, peppers.retire),
 
         Route(.get, "/v1/store/statistics", .storeRead, store.statistics),
-        Route(.get, "/v1/store/check", .storeRead, store.check),
-        Route(.post, "/v1/store/backup", .storeBackup, store.backup),
-        Route(.get, "/v1/store/revocations", .storeBackup, store.revocations),
+        Route(.get, "/v1/store/check", .storeRead, waits: true, store.check),
+        Route(.post, "/v1/store/backup", .storeBackup, waits: true, store.backup),
+        Route(.get, "/v1/store/revocations", .storeBackup, waits: true, store.revocations),
 
         Route(.get, "/v1/changes", .changes, query: changeFilters, waits: true, changes.list),
         Route(.get, "/v1/audit", .auditRead, query: ["after", "limit"], audit.list),
-        Route(.get, "/v1/audit/check", .auditRead, query: ["head"], audit.check),
+        Route(.get, "/v1/audit/check", .auditRead, query: ["head"], waits: true, audit.check),
 
         Route(.get, "/metrics", .metricsRead) { _ in
-            Response(
+            // It reads the store: off the cooperative threads.
+            let text = try await NIOThreadPool.singleton.runIfActive { services.exposition() }
+            return Response(
                 status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
-                body: ResponseBody(byteBuffer: ByteBuffer(string: services.exposition())))
+                body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
         },
         Route(.post, "/v1/explain", .explain, body: .json, explain.explain),
     ]

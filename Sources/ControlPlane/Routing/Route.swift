@@ -45,17 +45,22 @@ public struct Route: Sendable {
     }
 
     /// Checks access, reads query and body, and answers.
+    ///
+    /// A body may take as long as its deadline allows, and its caller may be revoked meanwhile. So the caller is judged
+    /// before the body is read, and again when it has come: whatever the route, it works with the second judgement.
     func respond(
         to request: Request, _ context: ControlPlaneContext, issuer: Issuer, access: AccessRule
     ) async throws -> Response {
-        let authority = try await access.admit(request, context.peer, right)
+        let judge = { @Sendable in try await access.admit(request, context.peer, right) }
+        var authority = try await judge()
         let query = try QueryParameters(request.uri.query, allowed: query)
         let bytes = try await body.read(from: request)
+        if body != .none { authority = try await judge() }
         let response = try await handle(
             Exchange(
                 request: request, parameters: context.parameters, query: query, body: bytes,
-                issuer: issuer.acting(as: authority)))
-        if waits { _ = try await access.admit(request, context.peer, right) }
+                issuer: issuer.acting(as: authority), judgeAgain: { _ = try await judge() }))
+        if waits { _ = try await judge() }
         return response
     }
 }

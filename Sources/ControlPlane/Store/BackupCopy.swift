@@ -41,7 +41,8 @@ struct BackupCopy: Sendable {
     }
 
     /// The copy as a body of known length: a caller who gets less knows that it is not whole.
-    func response(contentType: String = "application/octet-stream") -> Response {
+    /// - Parameter place: what others wait for until the copy is sent: it takes room on the disk.
+    func response(contentType: String = "application/octet-stream", place: OneAtATime.Place) -> Response {
         let body = ResponseBody(contentLength: byteCount) { writer in
             while true {
                 let chunk = try await NIOThreadPool.singleton.runIfActive {
@@ -50,6 +51,7 @@ struct BackupCopy: Sendable {
                 guard let chunk, !chunk.isEmpty else { break }
                 try await writer.write(ByteBuffer(bytes: chunk))
             }
+            place.leave()
             try await writer.finish(nil)
         }
         return Response(status: .ok, headers: [.contentType: contentType], body: body)

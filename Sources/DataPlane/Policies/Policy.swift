@@ -78,8 +78,8 @@ public struct Policy: Sendable, Equatable {
             }
             guard !Self.hasPattern(place.path) else {
                 throw ListFault(
-                    reason: "policy '\(name)': the path '\(place.path)' looks like a pattern, and there are none: a rule "
-                        + "holds for its path and for everything below it")
+                    reason: "policy '\(name)': the path '\(place.path)' looks like a pattern, and there are none: a "
+                        + "rule holds for its path and for everything below it")
             }
             if let host = place.host {
                 guard host == host.lowercased(), Self.isName(host) else {

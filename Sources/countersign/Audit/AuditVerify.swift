@@ -1,5 +1,6 @@
 import AdministrationAPI
 import ArgumentParser
+import CredentialStore
 
 struct AuditVerify: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -21,6 +22,10 @@ struct AuditVerify: AsyncParsableCommand {
     @OptionGroup var control: ControlOptions
 
     func run() async throws {
+        if let head, AuditHead(head) == nil {
+            throw CommandFailure(
+                "A head is NUMBER:HASH, the whole of what stands behind 'head' in an earlier result.", status: .usage)
+        }
         try await control.withConnection { connection in
             let check: AuditCheck = try await connection.send(.GET, "/v1/audit/check", query: [("head", head)])
             if output.json {

@@ -1,7 +1,7 @@
 import AdministrationAPI
 import ArgumentParser
 
-struct ClientCreate: AsyncParsableCommand, ShowsSecrets {
+struct ClientCreate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "create", abstract: "Register a client.",
         discussion: """
@@ -62,12 +62,26 @@ struct ClientCreate: AsyncParsableCommand, ShowsSecrets {
 
     /// Prints a client with its new secret: the only time that it can be seen.
     static func show(_ issued: ClientIssued, json: Bool) throws {
-        if json { return try Console.json(issued) }
-        var list = FieldList()
-        list.add("client id", issued.client.clientID)
-        list.add("secret", issued.clientSecret?.reveal())
-        ClientText.fields(issued.client, into: &list)
-        try Console.line(list.render())
-        if issued.clientSecret != nil { Console.error("Store the secret now: it is not shown again.") }
+        try Console.showOnce(newborn(issued)) {
+            if json { return try Console.json(issued) }
+            var list = FieldList()
+            list.add("client id", issued.client.clientID)
+            list.add("secret", issued.clientSecret?.reveal())
+            ClientText.fields(issued.client, into: &list)
+            try Console.line(list.render())
+        }
+        if !json, issued.clientSecret != nil { Console.error("Store the secret now: it is not shown again.") }
+    }
+
+    /// A client's secret is ended with the next one, or with the client.
+    private static func newborn(_ issued: ClientIssued) -> Newborn {
+        let id = issued.client.clientID
+        guard issued.clientSecret != nil else {
+            return Newborn(loss: "The client \(id) is made.", remedy: "To end it: countersign client revoke \(id)")
+        }
+        return Newborn(
+            loss: "The client \(id) has a new secret, which is lost.",
+            remedy: "Make another, which ends all secrets before it: countersign client rotate \(id) --overlap 0. "
+                + "Or end the client: countersign client revoke \(id)")
     }
 }

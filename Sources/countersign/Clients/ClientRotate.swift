@@ -1,7 +1,7 @@
 import AdministrationAPI
 import ArgumentParser
 
-struct ClientRotate: AsyncParsableCommand, ShowsSecrets {
+struct ClientRotate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rotate", abstract: "Make a new secret for a client.",
         discussion: """

@@ -14,7 +14,7 @@ struct ControlConnection: Sendable {
 
     /// The longest answer that is read into memory.
     private static let answerBytesMax = 64 * 1_024 * 1_024
-    /// How often a request is repeated while the write queue is full, a second apart.
+    /// How often a request is repeated while the service is busy, a second apart.
     private static let busyRetriesMax = 5
 
     /// - Parameter authority: file of the certificates that the server's must be signed by; nil: the system's.
@@ -87,8 +87,7 @@ struct ControlConnection: Sendable {
     private func receive(
         _ request: HTTPClientRequest, _ receive: (ByteBuffer, _ byteCount: Int?) async throws -> Void
     ) async throws {
-        let response = try await execute(request)
-        guard response.status == .ok else { throw try await Self.failure(response).failure }
+        let response = try await answer(to: request)
         let byteCount = response.headers.first(name: "Content-Length").flatMap { Int($0) }
         do {
             for try await piece in response.body { try await receive(piece, byteCount) }
@@ -122,12 +121,15 @@ struct ControlConnection: Sendable {
     }
 
     private func perform(_ request: HTTPClientRequest) async throws -> ByteBuffer {
+        try await answer(to: request).body.collect(upTo: Self.answerBytesMax)
+    }
+
+    /// The answer of a success; asks again while the service is busy.
+    private func answer(to request: HTTPClientRequest) async throws -> HTTPClientResponse {
         var retries = 0
         while true {
             let response = try await execute(request)
-            if (200..<300).contains(response.status.code) {
-                return try await response.body.collect(upTo: Self.answerBytesMax)
-            }
+            if (200..<300).contains(response.status.code) { return response }
             let refused = try await Self.failure(response)
             guard refused.isBusy, retries < Self.busyRetriesMax else { throw refused.failure }
             retries += 1

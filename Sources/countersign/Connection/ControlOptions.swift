@@ -5,7 +5,8 @@ import Foundation
 struct ControlOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Folder of the store (also COUNTERSIGN_STORE; default: ./countersign-data).", valueName: "dir"))
+            "Folder of the store (also COUNTERSIGN_STORE; default: ./countersign-data).", valueName: "dir"),
+        transform: PathText.argument)
     var store = Self.defaultStore
 
     /// Where the store is unless a command is told.
@@ -22,13 +23,13 @@ struct ControlOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "File with the API key for an https control plane, readable by its owner only (also COUNTERSIGN_CONTROL_KEY_FILE).",
-            valueName: "file"))
+            valueName: "file"), transform: PathText.argument)
     var controlKeyFile: String?
 
     @Option(
         help: ArgumentHelp(
             "Authority that an https control plane's certificate must be signed by, PEM (default: the system's).",
-            valueName: "file"))
+            valueName: "file"), transform: PathText.argument)
     var controlCA: String?
 
     /// The address to try.

@@ -14,9 +14,26 @@ struct RefusedRequest {
         let status: CommandStatus =
             switch problem.type {
             case .unknownCredential, .unknownClient, .unknownOwner, .notFound: .negative
-            case .invalidValue: .usage
+            case .invalidValue, .badQuery: .usage
             default: .failed
             }
-        return CommandFailure(problem.detail ?? "\(problem.title).", status: status)
+        return CommandFailure(Self.sentence(of: problem), status: status)
     }
+
+    /// A person has typed options and not members of JSON: `'expires_in'` is `'--expires-in'` here.
+    private static func sentence(of problem: Problem) -> String {
+        let sentence = problem.detail ?? "\(problem.title)."
+        guard let member = problem.member, let option = options[member] else { return sentence }
+        return sentence.replacing("'\(member)'", with: "'--\(option)'")
+    }
+
+    /// The options of the members that problems name.
+    private static let options: [String: String] = [
+        "owner": "owner", "name": "name", "scope": "scope", "aud": "audience", "audience": "audience",
+        "network": "network", "expires_in": "expires-in", "exp": "expires-at", "nbf": "not-before", "count": "count",
+        "overlap_seconds": "overlap", "issued_before": "issued-before", "sub": "subject", "subject": "subject",
+        "client_id": "client", "client_ip": "client-ip", "grant_types": "grant", "redirect_uris": "redirect-uri",
+        "certificate_san": "certificate-san", "may": "may", "rights": "may", "head": "head",
+        "expires_before": "expires-before", "search": "search",
+    ]
 }

@@ -1,6 +1,7 @@
 import ArgumentParser
+import CredentialModel
 
-/// A span of time: `90d`, `24h`, `15m`, `30s`, or `0`.
+/// A span of time: `90d`, `24h`, `15m`, `30s`, or `0`. At most as long as there are times: until the year 9999.
 struct DurationArgument: Equatable, Sendable, ExpressibleByArgument {
     let seconds: Int64
 
@@ -15,7 +16,7 @@ struct DurationArgument: Equatable, Sendable, ExpressibleByArgument {
             digits.allSatisfy({ $0.isASCII && $0.isNumber }), let count = Int64(digits)
         else { return nil }
         let (product, overflow) = count.multipliedReportingOverflow(by: unit)
-        guard !overflow else { return nil }
+        guard !overflow, product <= UnixSeconds.latest.rawValue else { return nil }
         seconds = product
     }
 

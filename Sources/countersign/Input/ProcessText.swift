@@ -22,10 +22,21 @@ enum ProcessText {
 
     /// Checks the variables that this program reads: what Foundation says of them afterwards is what they are.
     static func checkEnvironment() throws(CommandFailure) {
-        for name in Setting.allCases.map(\.variable) + ["COUNTERSIGN_CONTROL_KEY_FILE", "NOTIFY_SOCKET"] {
+        for name in Setting.allCases.map(\.variable) + Variables.others + ["NOTIFY_SOCKET"] {
             // SAFETY: nothing in this process changes the environment, so the text stays where it is.
-            guard let bytes = unsafe getenv(name), unsafe String(validatingCString: bytes) == nil else { continue }
-            throw CommandFailure("The environment variable \(name) is not well-formed UTF-8.", status: .usage)
+            guard let bytes = unsafe getenv(name) else { continue }
+            guard let text = unsafe String(validatingCString: bytes) else {
+                throw CommandFailure("The environment variable \(name) is not well-formed UTF-8.", status: .usage)
+            }
+            try check(text, of: name)
         }
+    }
+
+    /// The variables that are paths to commands other than `serve`. Those of `serve` are checked with its other settings.
+    private static let paths = [Setting.store.variable, Setting.pepperFile.variable] + Variables.others
+
+    static func check(_ text: String, of name: String) throws(CommandFailure) {
+        guard PathText.isBlank(text), paths.contains(name) else { return }
+        throw CommandFailure("The environment variable \(name) is empty. Give it a path, or unset it.", status: .usage)
     }
 }

@@ -6,10 +6,19 @@ import Foundation
 /// What is done so far is written down nowhere but in the store: run once more from its beginning, an import finds there
 /// what it brought before.
 struct ImportJob {
-    /// A line that was read well, with its number in the file from 1.
+    /// A line with its number in the file from 1. One that cannot be read waits for its turn too, so that all is told in
+    /// order.
     private struct Pending {
         let number: Int
-        let line: KeyImportLine
+        let content: Content
+
+        var line: KeyImportLine? { if case .line(let line) = content { line } else { nil } }
+    }
+
+    private enum Content {
+        case line(KeyImportLine)
+        /// It cannot be read, and why.
+        case malformed(String)
     }
 
     /// One result, as `--json` prints it.
@@ -79,10 +88,11 @@ struct ImportJob {
             number += 1
             guard bytes.contains(where: { $0 != 0x20 && $0 != 0x09 }) else { continue }
             do {
-                batch.append(Pending(number: number, line: try StrictJSON.decode(KeyImportLine.self, from: bytes)))
+                let line = try StrictJSON.decode(KeyImportLine.self, from: bytes)
+                batch.append(Pending(number: number, content: .line(line)))
                 batchBytes += bytes.count
             } catch {
-                try refuse(number, error.message)
+                batch.append(Pending(number: number, content: .malformed(error.message(of: "line"))))
             }
             if batch.count == KeyImportRequest.linesMax || batchBytes > Self.batchBytesMax {
                 try await send()
@@ -99,9 +109,10 @@ struct ImportJob {
     private mutating func send() async throws {
         try await settle()
         guard !batch.isEmpty else { return }
-        let (connection, lines) = (connection, batch.map(\.line))
+        let (connection, lines) = (connection, batch.compactMap(\.line))
         let answer = Task<KeyImportResult, any Error> {
-            try await connection.send(.POST, "/v1/keys/import", body: KeyImportRequest(lines: lines))
+            guard !lines.isEmpty else { return KeyImportResult(imported: [], existing: [], refused: []) }
+            return try await connection.send(.POST, "/v1/keys/import", body: KeyImportRequest(lines: lines))
         }
         sent = (batch, answer)
         batch = []
@@ -125,7 +136,15 @@ struct ImportJob {
         let refused = Dictionary(result.refused.map { ($0.line, $0.reason) }) { first, _ in first }
         let existing = Dictionary(result.existing.map { ($0.line, $0.id) }) { first, _ in first }
         var imported = result.imported.makeIterator()
-        for (index, pending) in batch.enumerated() {
+        // The server counts the lines that it was given.
+        var next = 0
+        for pending in batch {
+            if case .malformed(let reason) = pending.content {
+                try refuse(pending.number, reason)
+                continue
+            }
+            let index = next
+            next += 1
             if let reason = refused[index] {
                 try refuse(pending.number, reason)
             } else if let id = existing[index] {

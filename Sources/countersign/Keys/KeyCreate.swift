@@ -1,7 +1,7 @@
 import AdministrationAPI
 import ArgumentParser
 
-struct KeyCreate: AsyncParsableCommand, ShowsSecrets {
+struct KeyCreate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "create", abstract: "Make a key, or several.",
         discussion: """
@@ -64,17 +64,27 @@ struct KeyCreate: AsyncParsableCommand, ShowsSecrets {
 
     /// Prints newborn keys: the only time that they can be seen.
     static func show(_ keys: [KeyCreated], json: Bool) throws {
-        if json {
-            for key in keys { try Console.json(key) }
-            return
+        let ids = keys.map(\.id).joined(separator: " ")
+        let made =
+            keys.count == 1
+            ? Newborn(
+                loss: "The key \(ids) is made, and its secret is lost.", remedy: "End it: countersign key revoke \(ids)"
+            )
+            : Newborn(
+                loss: "\(keys.count) keys are made, and their secrets are lost.",
+                remedy: "End them: countersign key revoke \(ids)")
+        try Console.showOnce(made) {
+            if json {
+                for key in keys { try Console.json(key) }
+            } else if keys.count == 1, let key = keys.first {
+                try Console.line(fields(key).render())
+            } else {
+                var table = Table(["ID", "KEY"])
+                for key in keys { table.add([key.id, key.key?.reveal()]) }
+                try Console.line(table.render())
+            }
         }
-        if keys.count == 1, let key = keys.first {
-            try Console.line(fields(key).render())
-        } else {
-            var table = Table(["ID", "KEY"])
-            for key in keys { table.add([key.id, key.key?.reveal()]) }
-            try Console.line(table.render())
-        }
+        guard !json else { return }
         Console.error(
             keys.count == 1
                 ? "Store the key now: it is not shown again." : "Store the keys now: they are not shown again.")

@@ -62,7 +62,6 @@ struct KeyEdit: AsyncParsableCommand {
         try Self.atMostOne(
             [expiresIn != nil, expiresAt != nil, noExpiry], of: "--expires-in, --expires-at and --no-expiry")
         try Self.atMostOne([notBefore != nil, noNotBefore], of: "--not-before and --no-not-before")
-        guard !request(now: 0).isEmpty else { throw ValidationError("Say what to change: see --help.") }
     }
 
     private static func atMostOne(_ given: [Bool], of names: String) throws {
@@ -71,6 +70,8 @@ struct KeyEdit: AsyncParsableCommand {
 
     func run() async throws {
         let request = request(now: Int64(Date().timeIntervalSince1970))
+        // Not in `validate`, which comes before the parser complains of an option that it does not know.
+        guard !request.isEmpty else { throw CommandFailure("Say what to change: see --help.", status: .usage) }
         try await control.withConnection { connection in
             let key: CredentialResource = try await connection.send(.PATCH, "/v1/keys/\(id)", body: request)
             try KeyShow.show(key, json: output.json)
@@ -83,7 +84,7 @@ struct KeyEdit: AsyncParsableCommand {
         request.name = name.map { .set($0) } ?? (noName ? .clear : .leave)
         request.audience = audience.isEmpty && !noAudience ? nil : audience
         request.networks = network.isEmpty && !noNetwork ? nil : network
-        let expiry = expiresAt?.seconds ?? expiresIn.map { now.addingReportingOverflow($0.seconds).partialValue }
+        let expiry = expiresAt?.seconds ?? expiresIn.map { now + $0.seconds }
         request.expiresAt = expiry.map { .set($0) } ?? (noExpiry ? .clear : .leave)
         request.notBefore = notBefore.map { .set($0.seconds) } ?? (noNotBefore ? .clear : .leave)
         return request

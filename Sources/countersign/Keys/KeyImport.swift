@@ -24,11 +24,12 @@ struct KeyImport: AsyncParsableCommand {
               countersign key import hashes.jsonl --refused refused.jsonl
             """)
 
-    @Argument(help: ArgumentHelp("File of JSON lines, or '-'.", valueName: "file"))
+    @Argument(help: ArgumentHelp("File of JSON lines, or '-'.", valueName: "file"), transform: PathText.argument)
     var file: String
 
     @Option(
-        help: ArgumentHelp("Write what is refused to this file, line numbers with reasons.", valueName: "file"))
+        help: ArgumentHelp("Write what is refused to this file, line numbers with reasons.", valueName: "file"),
+        transform: PathText.argument)
     var refused: String?
 
     @OptionGroup var output: OutputOptions
@@ -48,7 +49,7 @@ struct KeyImport: AsyncParsableCommand {
             throw CommandFailure(
                 exists
                     ? "The file '\(file)' may not be read by this user. Check its permissions."
-                    : "The file '\(file)' does not exist. Check the path.")
+                    : "The file '\(file)' does not exist. Check the path.", status: .usage)
         }
         let interruption = Interruption()
         let watching = Task { await interruption.watch() }

@@ -33,17 +33,22 @@ struct KeyRevoke: AsyncParsableCommand {
     @OptionGroup var control: ControlOptions
 
     func validate() throws {
-        guard [!ids.isEmpty, owner != nil, client != nil].count(where: \.self) == 1 else {
-            throw ValidationError("Give ids, or --owner, or --client.")
-        }
-        guard !chain || !ids.isEmpty else { throw ValidationError("--chain goes with ids.") }
-        guard issuedBefore == nil || ids.isEmpty else {
-            throw ValidationError("--issued-before goes with --owner or --client.")
-        }
         try IDArguments.check(ids)
     }
 
+    /// Not in `validate`, which comes before the parser complains of an option that it does not know.
+    private func requireSubject() throws(CommandFailure) {
+        guard [!ids.isEmpty, owner != nil, client != nil].count(where: \.self) == 1 else {
+            throw CommandFailure("Give ids, or --owner, or --client.", status: .usage)
+        }
+        guard !chain || !ids.isEmpty else { throw CommandFailure("--chain goes with ids.", status: .usage) }
+        guard issuedBefore == nil || ids.isEmpty else {
+            throw CommandFailure("--issued-before goes with --owner or --client.", status: .usage)
+        }
+    }
+
     func run() async throws {
+        try requireSubject()
         try await control.withConnection { connection in
             if let owner {
                 try await bulk(connection, "/v1/owners/\(URLText.encode(owner))/revocations", "the owner '\(owner)'")

@@ -1,7 +1,7 @@
 import AdministrationAPI
 import ArgumentParser
 
-struct KeyRotate: AsyncParsableCommand, ShowsSecrets {
+struct KeyRotate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "rotate", abstract: "Make a successor of a key with the same rights.",
         discussion: """
@@ -26,12 +26,26 @@ struct KeyRotate: AsyncParsableCommand, ShowsSecrets {
         let request = RotationRequest(overlapSeconds: overlap.seconds)
         try await control.withConnection { connection in
             let rotated: KeyRotated = try await connection.send(.POST, "/v1/keys/\(id)/rotation", body: request)
-            if output.json { return try Console.json(rotated) }
-            var list = KeyCreate.fields(rotated.created)
-            list.add("replaces", rotated.predecessor)
-            list.add("which ends", rotated.predecessorSunset.map(TimeText.utc))
-            try Console.line(list.render())
-            Console.error("Store the key now: it is not shown again.")
+            try Console.showOnce(Self.newborn(rotated)) {
+                if output.json { return try Console.json(rotated) }
+                var list = KeyCreate.fields(rotated.created)
+                list.add("replaces", rotated.predecessor)
+                list.add("which ends", rotated.predecessorSunset.map(TimeText.utc))
+                try Console.line(list.render())
+            }
+            if !output.json { Console.error("Store the key now: it is not shown again.") }
         }
+    }
+
+    private static func newborn(_ rotated: KeyRotated) -> Newborn {
+        let id = rotated.created.id
+        let old = rotated.predecessor.map { old in
+            rotated.predecessorSunset.map { " The old key \(old) works until \(TimeText.utc($0))." }
+                ?? " The old key \(old) may have ended."
+        }
+        return Newborn(
+            loss: "The key \(id) is made, and its secret is lost.",
+            remedy: "End it: countersign key revoke \(id), or make another: countersign key rotate \(id) --overlap 0."
+                + (old ?? ""))
     }
 }

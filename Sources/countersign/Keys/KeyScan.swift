@@ -89,8 +89,11 @@ struct KeyScan: AsyncParsableCommand {
         let request = ExplainRequest(credential: Secret(text))
         let verdict: ExplanationResource = try await connection.send(.POST, "/v1/explain", body: request)
         guard let credential = verdict.credential else { return nil }
+        // Alive is more than what a gateway would accept from here: a client secret and a key that is limited to networks
+        // are worth finding too.
+        let isAlive = credential.state == .active
         return Finding(
-            line: line, id: credential.id, kind: credential.kind, active: verdict.isActive, reason: verdict.reason,
-            owner: credential.owner)
+            line: line, id: credential.id, kind: credential.kind, active: isAlive,
+            reason: isAlive ? "valid" : credential.state.rawValue, owner: credential.owner)
     }
 }

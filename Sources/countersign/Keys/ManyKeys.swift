@@ -25,7 +25,7 @@ struct ManyKeys {
             guard lines.count == count else { throw CommandFailure("The answer ended too early.") }
         } catch is OutputClosed {
             throw CommandFailure(
-                "Nobody reads standard output any more. Up to \(lines.count) of \(count) keys and some thousand more are made: "
+                "\(OutputClosed.sentence) Up to \(lines.count) of \(count) keys and some thousand more are made: "
                     + "list them by their owner and revoke what was not kept.")
         } catch let failure as CommandFailure where lines.count > 0 {
             throw CommandFailure(

@@ -40,9 +40,32 @@ enum Console {
 
 /// Whoever read standard output has had enough, as `head` has after ten lines: no failure of a command that lists something.
 struct OutputClosed: Error {
-    static let whileShowingSecrets = CommandFailure(
-        "Nobody reads standard output any more: what was made is lost. Revoke what was not shown.")
+    static let sentence = "Nobody reads standard output any more."
 }
 
-/// A command whose result is shown once and never again.
-protocol ShowsSecrets {}
+/// What a command has just made. Its secret is in this process only, and can be shown this once.
+struct Newborn {
+    /// A sentence that says what is made and lost, by its kind and its public id.
+    let loss: String
+    /// The command that ends it, in a sentence.
+    let remedy: String
+}
+
+extension Console {
+    /// Shows what was made, whose secret nobody can ever show again.
+    ///
+    /// Every verb that makes a secret prints it through here. Where printing fails, a credential is alive that nobody has,
+    /// and nobody would look for it: so its id and the command that ends it are said where they can still be read.
+    /// - Throws: ``CommandFailure`` when `print` cannot write.
+    static func showOnce(_ made: Newborn, _ print: () throws -> Void) throws {
+        let failure: CommandFailure
+        do {
+            return try print()
+        } catch is OutputClosed {
+            failure = CommandFailure(OutputClosed.sentence)
+        } catch let thrown as CommandFailure {
+            failure = thrown
+        }
+        throw CommandFailure("\(failure.message) \(made.loss) \(made.remedy)", status: failure.status)
+    }
+}

@@ -99,7 +99,7 @@ struct PepperCreate: AsyncParsableCommand {
               countersign pepper create /etc/countersign/pepper
             """)
 
-    @Argument(help: ArgumentHelp("Where the file is to be.", valueName: "file"))
+    @Argument(help: ArgumentHelp("Where the file is to be.", valueName: "file"), transform: PathText.argument)
     var file: String
 
     func run() async throws {

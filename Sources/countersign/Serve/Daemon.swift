@@ -178,12 +178,8 @@ struct Daemon: Sendable {
         _ issuer: Issuer, _ oauth: OAuthServer?, _ readiness: DataPlane.Readiness,
         _ exposition: Exposition
     ) throws -> ControlPlaneServices {
-        let explaining = try Explaining(issuer: issuer)
         return try ControlPlaneServices(
             issuer: issuer,
-            explain: { bytes, scope, client throws(IssuanceError) in
-                try await explaining.explain(bytes, scope: scope, clientID: client)
-            },
             checkStore: { [settings, store = issuer.store] () async throws(IssuanceError) -> [String] in
                 do {
                     return try await ReplacedStore.offThread {

@@ -24,7 +24,6 @@ extension InProcessControl {
         let pepperPath = ProcessInfo.processInfo.environment[Setting.pepperFile.variable] ?? path + ".pepper"
         let store = try StoreFolder.openExisting(path, pepperPath: pepperPath)
         let issuer = Issuer(store: store, pepperPath: pepperPath)
-        let explaining = try StoreFolder.naming { try Explaining(issuer: issuer) }
         let place = FileManager.default.temporaryDirectory.appendingPathComponent("countersign-\(UUID().uuidString)")
         try FileManager.default.createDirectory(
             at: place, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
@@ -34,10 +33,7 @@ extension InProcessControl {
         let (listening, signal) = AsyncStream.makeStream(of: Void.self)
         let administration = try StoreFolder.naming {
             try ControlPlaneServices(
-                issuer: issuer,
-                explain: { bytes, scope, client throws(IssuanceError) in
-                    try await explaining.explain(bytes, scope: scope, clientID: client)
-                }, readiness: { .ready }, backupFolder: path)
+                issuer: issuer, readiness: { .ready }, backupFolder: path)
         }
         let control = controlPlaneApplication(
             services: administration,

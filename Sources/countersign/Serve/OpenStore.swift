@@ -49,9 +49,17 @@ enum StoreFolder {
         try naming {
             guard CredentialStore.exists(in: store) else { throw StoreFailure.noStore(directory: store) }
             let peppers = try PepperFileOnDisk.read(pepperPath)
-            // The map's size is the store's own; a command needs little cache.
-            return try CredentialStore.open(
-                in: store, peppers: peppers, options: StoreOptions(mapBytes: 0, cacheBytes: 1 << 20))
+            do {
+                // The map's size is the store's own; a command needs little cache.
+                return try CredentialStore.open(
+                    in: store, peppers: peppers, options: StoreOptions(mapBytes: 0, cacheBytes: 1 << 20))
+            } catch StoreFailure.held(.heldBy(let pid)) {
+                // A daemon with a control socket elsewhere; one in the folder would have been asked.
+                let holder = pid.map { "process \($0)" } ?? "another process"
+                throw CommandFailure(
+                    "The store in '\(store)' belongs to \(holder), which does not listen on the control.sock in it. If that is "
+                        + "the daemon, name its control socket: --control unix:PATH.")
+            }
         }
     }
 

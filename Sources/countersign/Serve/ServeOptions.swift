@@ -3,7 +3,7 @@ import Configuration
 
 /// The flags of `serve`. Every one is also a setting of the environment and of the file.
 struct ServeOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Settings file, YAML or JSON.", valueName: "file"))
+    @Option(help: ArgumentHelp("Settings file, YAML or JSON.", valueName: "file"), transform: PathText.argument)
     var config: String?
 
     @Option(help: ArgumentHelp("Folder of the store (default: ./countersign-data).", valueName: "dir"))

@@ -19,7 +19,7 @@ struct StartChecks {
 
     func run() async -> Report {
         var report = Report()
-        report.faults += storeFaults() + pepperFaults()
+        report.faults += storeFaults() + mapFaults() + pepperFaults()
         // Of its own: the threads of the shared one would stay for the service's whole life.
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         for (listener, setting) in listeners {
@@ -60,6 +60,21 @@ struct StartChecks {
                 return [name + "this user may not make '\(path)'. Make the folder and give it to this user."]
             }
         }
+    }
+
+    /// The map takes address space from the start, which `ulimit -v` and some containers limit.
+    private func mapFaults() -> [String] {
+        // SAFETY: the range is not read, and is given back at once; no other memory is concerned.
+        let range = unsafe mmap(nil, settings.mapBytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+        guard let range = unsafe range, unsafe range != MAP_FAILED else {
+            let setting = Setting.storeMapBytes.rawValue
+            return [
+                "Setting \(setting): the system does not give this process \(ByteCount.text(settings.mapBytes)) of address "
+                    + "space. Lower it, or raise the limit of ulimit -v."
+            ]
+        }
+        unsafe munmap(range, settings.mapBytes)
+        return []
     }
 
     private func pepperFaults() -> [String] {

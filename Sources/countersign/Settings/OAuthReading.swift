@@ -44,7 +44,12 @@ struct OAuthReading {
     }
 
     /// The issuer that answers name, also where no authorization server is.
-    func issuerOfAnswers() throws -> String? { try reader.text(.issuer).map { try address($0, .issuer) } }
+    func issuerOfAnswers() throws -> String? { try reader.text(.issuer).map { try issuer($0) } }
+
+    /// The address that challenges tell (RFC 9728 §5.1).
+    func resourceMetadata() throws -> String? {
+        try reader.text(.resourceMetadata).map { try address($0, .resourceMetadata) }
+    }
 
     /// RFC 8414 §2: https, without query and fragment; http on loopback, for trying out.
     private func issuer(_ text: String) throws -> String {

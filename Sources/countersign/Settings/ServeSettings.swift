@@ -43,6 +43,8 @@ struct ServeSettings: Sendable {
     var notes: [String]
 
     private static let mapBytesMin = 1 << 20
+    /// Half of what a process can address on the usual 64-bit machines.
+    private static let mapBytesMax = 64 << 40
 
     /// Reads all sources.
     /// - Parameter flags: what stood on the command line, by setting.
@@ -63,7 +65,12 @@ struct ServeSettings: Sendable {
             faults.add(
                 reader.fault(.pepperFile, "must not lie in the store's folder: a copy of the store would hold it"))
         }
-        mapBytes = faults.value { try reader.number(.storeMapBytes, from: Self.mapBytesMin) } ?? 16 << 30
+        mapBytes =
+            faults.value { () throws -> Int? in
+                let bytes = try reader.number(.storeMapBytes, from: Self.mapBytesMin)
+                if let bytes, bytes > Self.mapBytesMax { throw reader.fault(.storeMapBytes, "must be 64TiB at most") }
+                return bytes
+            } ?? 16 << 30
         cacheBytes =
             faults.value { () throws -> Int? in
                 let bytes = try reader.number(.cacheBytes, from: RecordCache.bytesMin)
@@ -250,7 +257,7 @@ struct ServeSettings: Sendable {
         var settings = DataPlaneSettings()
         settings.issuer = try OAuthReading(reader).issuerOfAnswers()
         settings.realm = try reader.text(.realm) ?? settings.realm
-        settings.resourceMetadata = try reader.text(.resourceMetadata)
+        settings.resourceMetadata = try OAuthReading(reader).resourceMetadata()
         settings.connectionsMax = try reader.number(.connectionsMax, from: 1) ?? settings.connectionsMax
         if let prefix = try reader.text(.tokenReviewUserPrefix) { settings.tokenReviewUserPrefix = Array(prefix.utf8) }
         if let prefix = try reader.text(.tokenReviewGroupPrefix) {

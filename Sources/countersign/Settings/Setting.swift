@@ -73,6 +73,9 @@ enum Setting: String, CaseIterable {
         }
     }
 
+    /// Prefixes: an empty one is none.
+    var mayBeEmpty: Bool { self == .tokenReviewUserPrefix || self == .tokenReviewGroupPrefix }
+
     /// The environment variable of the same meaning.
     var variable: String { Self.variable(rawValue) }
 

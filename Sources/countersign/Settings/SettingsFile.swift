@@ -82,7 +82,9 @@ struct SettingsFile {
 enum YAMLFile {
     /// - Returns: nil for an empty file.
     static func read(_ path: String, _ what: String) throws(CommandFailure) -> Node? {
-        let text = try TextFile.read(path, what)
+        var text = try TextFile.read(path, what)
+        // Some editors begin a file with the byte order mark, which is no part of what it says (YAML 1.2.2 §5.2).
+        if text.unicodeScalars.first == "\u{FEFF}" { text.unicodeScalars.removeFirst() }
         do {
             return try Yams.compose(yaml: text)
         } catch let error as YamlError {

@@ -68,8 +68,11 @@ struct SettingsReader: Sendable {
         }
     }
 
+    /// A text. An empty one is a mistake, as that of a variable that a script did not set, unless it means something.
     func text(_ setting: Setting) throws -> String? {
-        try value(setting) { reader.string(forKey: ConfigKey(stringLiteral: setting.rawValue)) }
+        let text = try value(setting) { reader.string(forKey: ConfigKey(stringLiteral: setting.rawValue)) }
+        guard let text, PathText.isBlank(text), !setting.mayBeEmpty else { return text }
+        throw fault(setting, "is empty. Give it a value, or leave it out")
     }
 
     func list(_ setting: Setting) throws -> [String]? {

@@ -1,7 +1,7 @@
 import AdministrationAPI
 import ArgumentParser
 
-struct TokenIssue: AsyncParsableCommand, ShowsSecrets {
+struct TokenIssue: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "issue", abstract: "Issue an access token without an OAuth flow.",
         discussion: """
@@ -32,16 +32,21 @@ struct TokenIssue: AsyncParsableCommand, ShowsSecrets {
             expiresIn: expiresIn?.seconds)
         try await control.withConnection { connection in
             let token: TokenIssued = try await connection.send(.POST, "/v1/tokens", body: request)
-            if output.json { return try Console.json(token) }
-            var list = FieldList()
-            list.add("id", token.id)
-            list.add("access token", token.accessToken?.reveal())
-            list.add("client", token.clientID)
-            list.add("subject", token.subject)
-            list.add("scope", token.scope.description)
-            list.add("expires", token.expiresAt.map(TimeText.utc) ?? "never")
-            try Console.line(list.render())
-            Console.error("Store the token now: it is not shown again.")
+            let made = Newborn(
+                loss: "The token \(token.id) is made, and it is lost.",
+                remedy: "End it: countersign token revoke \(token.id)")
+            try Console.showOnce(made) {
+                if output.json { return try Console.json(token) }
+                var list = FieldList()
+                list.add("id", token.id)
+                list.add("access token", token.accessToken?.reveal())
+                list.add("client", token.clientID)
+                list.add("subject", token.subject)
+                list.add("scope", token.scope.description)
+                list.add("expires", token.expiresAt.map(TimeText.utc) ?? "never")
+                try Console.line(list.render())
+            }
+            if !output.json { Console.error("Store the token now: it is not shown again.") }
         }
     }
 }

@@ -1,0 +1,117 @@
+import AdministrationAPI
+import ControlPlaneFixture
+import CredentialModel
+import HTTPTypes
+import Hummingbird
+import Logging
+import NIOCore
+import NIOEmbedded
+import Synchronization
+import TestSupport
+import Testing
+
+@testable import ControlPlane
+@testable import Issuance
+
+@Suite struct `Long work of the control plane` {
+    @Test func `is done one at a time, and a place that is dropped is free`() throws {
+        let work = OneAtATime("A thing")
+        let first = try work.enter()
+        let refused = #expect(throws: Problem.self) { try work.enter() }
+        #expect(refused?.type == .busy && refused?.detail?.hasPrefix("A thing is under way already") == true)
+        first.leave()
+        let second = try work.enter()
+        // The one that has left does not let anybody in once more.
+        first.leave()
+        #expect(throws: Problem.self) { try work.enter() }
+        second.leave()
+        do { _ = try work.enter() }
+        try work.enter().leave()
+    }
+
+    @Test func `of bulk creations the second is refused until the first has ended`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let gate = WriterGate(plane.issuer.store)
+            async let first = plane.client.post("/v1/keys/bulk", #"{"owner": "a", "count": 3}"#)
+            try await gate.waitUntilQueued(1)
+            let second = try await plane.client.post("/v1/keys/bulk", #"{"owner": "b", "count": 3}"#)
+            gate.open()
+            #expect(second.status == 503 && second.problem == "busy" && second.headers["retry-after"] == "1")
+            #expect(try await first.status == 200)
+            #expect(try await plane.client.post("/v1/keys/bulk", #"{"owner": "c", "count": 3}"#).status == 200)
+            #expect(try await plane.client.get("/v1/keys").items.count == 6)
+        }
+    }
+
+    @Test func `copies and checks follow each other without a refusal`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            for _ in 0..<3 {
+                #expect(try await plane.client.post("/v1/store/backup").status == 200)
+                #expect(try await plane.client.get("/v1/store/revocations").status == 200)
+                #expect(try await plane.client.get("/v1/store/check").status == 200)
+                #expect(try await plane.client.get("/v1/audit/check").status == 200)
+            }
+        }
+    }
+
+    @Test(arguments: [1, 2, 3, 7, 100_000])
+    func `of a bulk creation divides the space of ids without a gap`(parts: Int) {
+        var next: UInt64 = 1
+        for part in 0..<parts {
+            let ids = BulkCreation.ids(of: part, of: parts)
+            #expect(ids.lowerBound == next && ids.upperBound - next >= UInt64(BulkCreation.chunkSize))
+            next = ids.upperBound &+ 1
+        }
+        #expect(next == 0)
+    }
+
+    /// The largest creation draws no more ids than the first thousand before it hands over the first thousand.
+    @Test func `of a bulk creation is done in pieces, and ends with its task`() async throws {
+        let fixture = try Fixture()
+        let creation = try fixture.issuer.bulkCreation(of: KeyRequest(owner: "acme", count: Issuer.keysInBulkMax))
+        let (chunks, seen) = AsyncStream.makeStream(of: [CredentialID].self)
+        let task = Task { try await creation.run { seen.yield($0.keys.map(\.id)) } }
+        let ids = try #require(await chunks.first { _ in true })
+        task.cancel()
+        await #expect(throws: CancellationError.self) { try await task.value }
+        let part = BulkCreation.ids(of: 0, of: Issuer.keysInBulkMax / BulkCreation.chunkSize)
+        #expect(ids.count == BulkCreation.chunkSize && ids.allSatisfy { part.contains($0.rawValue) })
+    }
+
+    @Test func `of an export ends for a caller that is revoked meanwhile`() async throws {
+        let fixture = try Fixture()
+        for _ in 0..<2 { _ = try await fixture.issuer.createKeys(KeyRequest(owner: "a", count: 1_000)) }
+        let isRevoked = Atomic<Bool>(false)
+        let access = AccessRule { _, _, _ in
+            if isRevoked.load(ordering: .relaxed) { throw Problem(.unauthenticated) }
+            return .unlimited(.program)
+        }
+        let route = Route(.get, "/v1/keys/export", .keysRead, KeyRoutes(work: LongWork()).export)
+        let request = Request(
+            head: .init(method: .get, scheme: nil, authority: nil, path: "/v1/keys/export"),
+            body: .init(buffer: .init()))
+        let response = try await route.respond(
+            to: request, context(), issuer: fixture.issuer, access: access)
+        isRevoked.store(true, ordering: .relaxed)
+        let pages = Pages()
+        await #expect(throws: Problem.self) { try await response.body.write(Collecting(pages: pages)) }
+        #expect(pages.count.load(ordering: .relaxed) == 1)
+    }
+
+    private final class Pages: Sendable {
+        let count = Atomic<Int>(0)
+    }
+
+    private struct Collecting: ResponseBodyWriter {
+        let pages: Pages
+
+        mutating func write(_ buffer: ByteBuffer) async throws { pages.count.add(1, ordering: .relaxed) }
+        consuming func finish(_ trailingHeaders: HTTPFields?) async throws {}
+    }
+}
+
+/// Of a request that came over no connection.
+func context() -> ControlPlaneContext {
+    ControlPlaneContext(
+        source: ApplicationRequestContextSource(channel: EmbeddedChannel(), logger: Logger(label: "test")))
+}
