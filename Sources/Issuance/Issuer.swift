@@ -71,14 +71,23 @@ public final class Issuer: Sendable {
         }
     }
 
-    /// Runs a long read on a separate thread, so that it delays nobody.
+    /// How long a read takes. The two have threads of their own (the global queues of libdispatch each have theirs): a
+    /// revocation looks its credential up first, and must not wait for searches, copies and audits.
+    enum ReadLength {
+        case lookUp, long
+
+        fileprivate var queue: DispatchQueue { .global(qos: self == .lookUp ? .userInitiated : .utility) }
+    }
+
+    /// Runs a read on a separate thread, so that it delays nobody.
     func offThread<Value: Sendable>(
+        _ length: ReadLength = .long,
         _ body: @escaping @Sendable (CredentialStore) throws -> Value
     ) async throws(IssuanceError) -> Value {
         let store = store
         do {
             return try await withCheckedThrowingContinuation { continuation in
-                DispatchQueue.global(qos: .utility).async {
+                length.queue.async {
                     continuation.resume(with: Result { try body(store) })
                 }
             }

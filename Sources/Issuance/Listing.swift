@@ -54,7 +54,7 @@ extension Issuer {
 
     /// A credential of any kind, valid or not; nil when there is none.
     public func credential(_ id: CredentialID) async throws(IssuanceError) -> CredentialSummary? {
-        let found = try await offThread { store -> (StoredCredential, UnixSeconds?)? in
+        let found = try await offThread(.lookUp) { store -> (StoredCredential, UnixSeconds?)? in
             guard let credential = try store.credential(id) else { return nil }
             return (credential, try store.lastUse(of: id))
         }

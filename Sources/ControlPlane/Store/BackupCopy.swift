@@ -42,9 +42,14 @@ struct BackupCopy: Sendable {
 
     /// The copy as a body of known length: a caller who gets less knows that it is not whole.
     /// - Parameter place: what others wait for until the copy is sent: it takes room on the disk.
-    func response(contentType: String = "application/octet-stream", place: OneAtATime.Place) -> Response {
+    /// - Parameter judgeAgain: throws when the caller may have it no longer: it may be on its way for hours.
+    func response(
+        contentType: String = "application/octet-stream", place: OneAtATime.Place,
+        judgeAgain: @escaping @Sendable () async throws -> Void
+    ) -> Response {
         let body = ResponseBody(contentLength: byteCount) { writer in
             while true {
+                try await judgeAgain()
                 let chunk = try await NIOThreadPool.singleton.runIfActive {
                     try handle.read(upToCount: ControlPlaneLimits.backupChunkBytes)
                 }

@@ -26,7 +26,7 @@ struct StoreRoutes: Sendable {
         let copy = try await BackupCopy.make(in: backupFolder) { path throws(IssuanceError) in
             try await exchange.issuer.backup(toFile: path)
         }
-        return copy.response(place: place)
+        return copy.response(place: place, judgeAgain: exchange.judgeAgain)
     }
 
     /// All that is revoked, for a backup that is to take this store's place.
@@ -35,6 +35,7 @@ struct StoreRoutes: Sendable {
         let copy = try await BackupCopy.make(in: backupFolder) { path throws(IssuanceError) in
             try await exchange.issuer.exportRevocations(toFile: path)
         }
-        return copy.response(contentType: "text/plain; charset=utf-8", place: place)
+        return copy.response(
+            contentType: "text/plain; charset=utf-8", place: place, judgeAgain: exchange.judgeAgain)
     }
 }

@@ -37,6 +37,9 @@ struct Lineage: Sendable, Equatable {
         }
         // A list from before a restore, for a backup from after it: there is nothing in it that the backup lacks.
         if backup.ancestors.contains(where: { $0.incarnation == incarnation }) { return true }
+        // A backup that descends from what is recorded would be recorded itself.
+        let recorded = Set(ancestors.map(\.incarnation))
+        if backup.ancestors.contains(where: { recorded.contains($0.incarnation) }) { return false }
         // An unknown incarnation is another branch, unless it could be an ancestor that was not recorded.
         return (ancestors.first?.incarnation ?? incarnation) != origin
     }

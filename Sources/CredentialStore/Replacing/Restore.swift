@@ -145,7 +145,10 @@ extension StoreWriter {
         _ list: RevocationList, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
         let backup = try Lineage(of: MetaTable(schema), in: transaction)
-        guard list.lineage?.covers(backup, at: journalNumber, origin: list.origin) != false else {
+        // A list that ends before the backup began says nothing of what was ended since.
+        guard list.journalNumber >= journalNumber,
+            list.lineage?.covers(backup, at: journalNumber, origin: list.origin) != false
+        else {
             throw .backupOfAnotherBranch
         }
     }

@@ -104,7 +104,8 @@ public final class StoreWriter {
         try isNear(0) ? room(in: transaction).isFull : false
     }
 
-    func isPressed(in transaction: borrowing WriteTransaction) throws(StoreFailure) -> Bool {
+    /// Whether the map or the disk is so nearly full that nothing may be created.
+    public func isPressed(in transaction: borrowing WriteTransaction) throws(StoreFailure) -> Bool {
         try isNear(lookedAt?.room.pressedBytes ?? 0) ? room(in: transaction).isPressed : false
     }
 

@@ -30,7 +30,9 @@ struct ForwardAuth: ~Copyable, ~Escapable {
         }
         let key = KeyField(context.request, loop.settings.keyHeaders)
         let request = ForwardedRequest(
-            .forwardAuth, uri: original.uri, host: original.host, isOptions: original.isOptions,
+            .forwardAuth, uri: original.uri, host: original.host,
+            // Where nobody said which fields are the gateway's, the method may be the client's: no preflight passes.
+            isOptions: original.isOptions && context.policy.originalHeaders != nil,
             authorization: context.request.value(.authorization), keyField: key.value,
             counts: FieldCounts(context.request, key), ownQuery: original.hasURI ? RawSpan() : own)
         let judgement: Judgement

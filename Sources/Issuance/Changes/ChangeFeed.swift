@@ -90,6 +90,6 @@ extension Issuer {
     public func read(
         _ feed: ChangeFeed, after number: UInt64, issued: Bool, limit: Int
     ) async throws(IssuanceError) -> ChangePage? {
-        try await offThread { _ in try feed.read(after: number, issued: issued, limit: limit) }
+        try await offThread(.lookUp) { _ in try feed.read(after: number, issued: issued, limit: limit) }
     }
 }

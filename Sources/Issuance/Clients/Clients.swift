@@ -249,7 +249,7 @@ extension Issuer {
         matching matches: @escaping @Sendable (CredentialStore, StoredCredential) -> Bool = { _, _ in true }
     ) async throws(IssuanceError) -> [CredentialSummary] {
         let owner = Array(client.clientID.utf8)
-        let rows = try await offThread { store in
+        let rows = try await offThread(.lookUp) { store in
             try store.credentials(owner: owner, after: nil, limit: 1_000) { credential in
                 credential.record.kind == .clientSecret && credential.record.client == client.number
                     && matches(store, credential)

@@ -2,6 +2,7 @@ import CredentialDigest
 public import CredentialModel
 import CredentialStore
 import LMDB
+import RecordCache
 
 /// What a subject has allowed a client to do on their behalf.
 public struct ConsentSummary: Sendable {
@@ -21,7 +22,7 @@ extension Issuer {
     /// A subject's consents.
     public func consents(of subject: String) async throws(IssuanceError) -> [ConsentSummary] {
         let owner = try RequestText.owner(subject, field: "subject")
-        let consents = try await offThread { store in try store.consents(of: owner) }
+        let consents = try await offThread(.lookUp) { store in try store.consents(of: owner) }
         return consents.compactMap { consent in
             store.published.clients.client(number: consent.client).map { client in
                 ConsentSummary(
@@ -54,17 +55,26 @@ extension Issuer {
             let page = try await offThread { store in
                 try store.credentials(owner: owner, after: from, limit: Self.revocationsPerRequestMax) { row in
                     row.record.client == client.number && row.record.kind != .clientSecret
-                        && !store.published.isRevoked(row)
+                        && Self.mayLeadToLiving(row, store.published)
                 }
             }
             let ids = page.rows.map(\.record.id)
-            if !ids.isEmpty {
-                found = true
-                _ = try await revoke(ids, chain: false)
-            }
+            if page.rows.contains(where: { !store.published.isRevoked($0) }) { found = true }
+            if !ids.isEmpty { _ = try await revoke(ids, chain: false) }
             after = page.next
         } while after != nil
         return found
+    }
+}
+
+extension Issuer {
+    /// Whether a row is valid, or has been spent on something that may be: a refresh token that is exchanged while this runs
+    /// leads to another one of its family, whose id may lie on a page that was read already.
+    private static func mayLeadToLiving(_ row: StoredCredential, _ published: Published) -> Bool {
+        switch row.record.kind {
+        case .refreshToken, .authorizationCode: !published.watermarks.kills(row.record)
+        default: !published.isRevoked(row)
+        }
     }
 }
 
@@ -84,7 +94,9 @@ struct ConsentWithdrawals: Sendable {
 }
 
 extension StoreWriter {
+    /// Nothing is noted where nothing may be created: the room is for revocations, and no code can be stored there either.
     func noteWithdrawal(_ withdrawals: ConsentWithdrawals, in transaction: borrowing WriteTransaction) throws {
+        if try isPressed(in: transaction) { return }
         // Random: two withdrawals may have the same time and journal number.
         let number = CredentialID(rawValue: UInt64.random(in: 1...UInt64.max))
         try remember(withdrawals.note, made: [number], in: transaction)

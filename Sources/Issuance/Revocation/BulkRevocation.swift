@@ -98,7 +98,7 @@ extension Issuer {
         let bytes = try RequestText.owner(owner, field: "owner")
         let mayRead = authority.has(.keysRead)
         let deadline = ContinuousClock.now + limit
-        let nearest = try await offThread { store -> [String]? in
+        let nearest = try await offThread(.lookUp) { store -> [String]? in
             if store.published.watermarks.knows(owner: bytes.octets) { return nil }
             var after: CredentialID?
             repeat {

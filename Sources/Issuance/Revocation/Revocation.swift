@@ -171,7 +171,10 @@ private struct RevocationWalk: Sendable {
         }
         // The successor is taken out first.
         relatives.append(contentsOf: [old.predecessor, old.successor].compactMap { $0 })
+        let isGrant = [.refreshToken, .authorizationCode].contains(old.record.kind)
         if try writer.isRevoked(old, in: transaction) {
+            // One that was spent is revoked; what was issued on it since belongs to the same grant.
+            if isGrant { try writer.endFamily(of: old, by: actor, in: transaction) }
             if named.contains(id) { report.alreadyRevoked.append(id) }
             return
         }
@@ -179,9 +182,7 @@ private struct RevocationWalk: Sendable {
         new.record.flags.insert(.revoked)
         new.revokedAt = writer.now
         try writer.replace(old, by: new, event: .revoked, in: transaction)
-        if [.refreshToken, .authorizationCode].contains(old.record.kind) {
-            try writer.endFamily(of: old, by: actor, in: transaction)
-        }
+        if isGrant { try writer.endFamily(of: old, by: actor, in: transaction) }
         report.revoked.append(id)
     }
 

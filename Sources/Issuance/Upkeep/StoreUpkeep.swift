@@ -19,7 +19,7 @@ extension Issuer {
         guard (1...Self.pageMax).contains(limit) else {
             throw .invalid(field: "limit", reason: "must be 1 to \(Self.pageMax)")
         }
-        return try await offThread { store in try store.auditEntries(after: number, limit: limit) }
+        return try await offThread(.lookUp) { store in try store.auditEntries(after: number, limit: limit) }
     }
 
     /// Verifies the audit log's chain. See ``AuditReport``.
