@@ -12,7 +12,7 @@ struct AuditVerify: AsyncParsableCommand {
             with --head, shows both.
 
             Example:
-              countersign audit verify --head 17:5f1c…
+              countersign audit verify --head 17:5f1cd7b2a40c9e6f3b8812d04c7ae95f60b3d1c82f94a7e65d0b1c3f8a2e4d97
             """)
 
     @Option(help: ArgumentHelp("A head that an earlier run has printed.", valueName: "number:hash"))
@@ -21,11 +21,13 @@ struct AuditVerify: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
     @OptionGroup var control: ControlOptions
 
-    func run() async throws {
+    func validate() throws {
         if let head, AuditHead(head) == nil {
-            throw CommandFailure(
-                "A head is NUMBER:HASH, the whole of what stands behind 'head' in an earlier result.", status: .usage)
+            throw ValidationError("A head is NUMBER:HASH, the whole of what stands behind 'head' in an earlier result.")
         }
+    }
+
+    func run() async throws {
         try await control.withConnection { connection in
             let check: AuditCheck = try await connection.send(.GET, "/v1/audit/check", query: [("head", head)])
             if output.json {
