@@ -31,6 +31,17 @@ import Testing
         #expect(try await grant.isActive(grant.refresh(other.refreshToken).accessToken))
     }
 
+    /// Who revokes by an id that he read a moment before means the grant, which may have gone on since.
+    @Test func `that was exchanged still ends its grant when it is revoked`() async throws {
+        let grant = try await GrantFixture()
+        let first = try await grant.tokens()
+        let id = try grant.row(first.refreshToken).record.id
+        let second = try await grant.refresh(first.refreshToken)
+        _ = try await grant.issuer.revoke([id], chain: false)
+        #expect(try !grant.isActive(second.accessToken))
+        #expect(await refusal { try await grant.refresh(second.refreshToken) } == .invalidGrant)
+    }
+
     @Test func `narrows the access token and keeps what was granted`() async throws {
         let grant = try await GrantFixture()
         let first = try await grant.tokens()
