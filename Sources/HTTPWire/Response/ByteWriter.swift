@@ -80,6 +80,7 @@ public struct ByteWriter: ~Copyable {
 
     /// Takes `count` bytes out from behind `offset`; what follows them moves up.
     mutating func remove(_ count: Int, at offset: Int) {
+        // SAFETY: only the address is read.
         guard !overflowed, count > 0, offset >= 0, offset <= written &- count, let base = unsafe memory.baseAddress
         else { return }
         // SAFETY: both stretches lie within the `written` bytes, as was just checked, and moving allows that they overlap.

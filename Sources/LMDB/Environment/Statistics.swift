@@ -129,6 +129,7 @@ struct ReaderTable {
     private(set) var oldestSnapshot: UInt64?
 
     /// - Parameter environment: an open environment.
+    // SAFETY: the caller vouches that the environment stays open during the call.
     @unsafe init(_ environment: OpaquePointer) throws(LMDBError) {
         var table = ReaderTable()
         // SAFETY: LMDB calls back during this call only, with a NUL-terminated line and the pointer given here.

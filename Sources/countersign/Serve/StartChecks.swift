@@ -73,6 +73,7 @@ struct StartChecks {
                     + "space. Lower it, or raise the limit of ulimit -v."
             ]
         }
+        // SAFETY: exactly the range that was mapped above, which nobody else knows.
         unsafe munmap(range, settings.mapBytes)
         return []
     }
