@@ -85,6 +85,8 @@ let package = Package(
         // MARK: System libraries and what Swift cannot say without a pointer
         // Not CSystem: swift-system, which SwiftNIO brings along, has a target of that name.
         .target(name: "CMachine", cSettings: [.define("COUNTERSIGN_PROOF", .when(configuration: .debug))]),
+        // Pages and the OpenAPI document as files, which become part of the program; see its header.
+        .target(name: "CEmbeddedFiles", exclude: ["AdministrationPage", "OpenAPI", "SignIn"]),
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
 
@@ -116,6 +118,11 @@ let package = Package(
             name: "HTTPWire", dependencies: ["CMachine"],
             swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
 
+        // What judges a request, for the daemon and for gateways: also compiled as Embedded Swift (deploy/proofs/embedded).
+        .target(
+            name: "ForwardAuth", dependencies: ["CredentialModel", "HTTPWire"],
+            swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
+
         // MARK: The service
         .target(
             name: "Listening",
@@ -131,7 +138,7 @@ let package = Package(
             name: "DataPlane",
             dependencies: [
                 "CredentialModel", "CredentialDigest", "RecordCache", "CredentialStore", "Verification", "HTTPWire",
-                "EnvoyAuthorization", "Listening", "CMachine",
+                "ForwardAuth", "EnvoyAuthorization", "Listening", "CMachine",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHPACK", package: "swift-nio-http2"),
                 .product(name: "NIOHTTP2", package: "swift-nio-http2"),
@@ -149,8 +156,8 @@ let package = Package(
         .target(
             name: "ControlPlane",
             dependencies: [
-                "AdministrationAPI", "CredentialModel", "CredentialDigest", "CredentialStore", "Issuance",
-                "Verification", "Listening", "RecordCache", "HTTPWire",
+                "AdministrationAPI", "CEmbeddedFiles", "CredentialModel", "CredentialDigest", "CredentialStore",
+                "Issuance", "Verification", "Listening", "RecordCache", "HTTPWire",
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -166,7 +173,8 @@ let package = Package(
         .executableTarget(
             name: "countersign",
             dependencies: [
-                "AdministrationAPI", "ControlPlane", "DataPlane", "Exposition", "Issuance", "Verification",
+                "AdministrationAPI", "ControlPlane", "DataPlane", "Exposition", "ForwardAuth", "Issuance",
+                "Verification",
                 "CredentialStore",
                 "CredentialDigest", "CredentialModel", "Listening", "LMDB", "CMachine", "NetworkAddress", "RecordCache",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
@@ -221,17 +229,22 @@ let package = Package(
         // MARK: Proofs and tests
         // deploy/proofs/races: verify, fill, evict and revoke against each other, and broken protocols that it must catch.
         .executableTarget(
-            name: "RaceProof", dependencies: core, path: "Tests/Proofs/RaceProof", swiftSettings: strict),
+            name: "RaceProof", dependencies: core + ["ProofSupport"], path: "Tests/Proofs/RaceProof",
+            swiftSettings: strict),
         // deploy/proofs/following: verify in one process against revocations in another.
         .executableTarget(
-            name: "FollowingProof", dependencies: core, path: "Tests/Proofs/FollowingProof", swiftSettings: strict),
+            name: "FollowingProof", dependencies: core + ["ProofSupport"], path: "Tests/Proofs/FollowingProof",
+            swiftSettings: strict),
         // deploy/proofs/churn: what a store comes to that issues and sweeps for ever.
         .executableTarget(
-            name: "ChurnProof", dependencies: core, path: "Tests/Proofs/ChurnProof", swiftSettings: strict),
+            name: "ChurnProof", dependencies: core + ["ProofSupport"], path: "Tests/Proofs/ChurnProof",
+            swiftSettings: strict),
         // deploy/proofs/timing: whether a comparison's time tells where it ended, and early exits that it must catch.
         .executableTarget(
-            name: "TimingProof", dependencies: ["CredentialModel", "CredentialDigest", "CMachine"],
+            name: "TimingProof", dependencies: ["CredentialModel", "CredentialDigest", "CMachine", "ProofSupport"],
             path: "Tests/Proofs/TimingProof", swiftSettings: strict),
+        // What proofs share: command lines, threads, seeded random numbers, folders.
+        .target(name: "ProofSupport", path: "Tests/Proofs/ProofSupport", swiftSettings: strict),
         // A process that the LMDB tests may kill.
         .executableTarget(
             name: "LMDBReaderProbe", dependencies: ["LMDB"], path: "Tests/LMDBReaderProbe", swiftSettings: strict),
@@ -249,7 +262,9 @@ let package = Package(
         .testTarget(
             name: "CredentialDigestTests", dependencies: ["CredentialDigest", "CredentialModel", "ChildProcess"],
             swiftSettings: tests),
-        .testTarget(name: "RecordCacheTests", dependencies: ["RecordCache", "CredentialModel"], swiftSettings: tests),
+        .testTarget(
+            name: "RecordCacheTests", dependencies: ["RecordCache", "CredentialModel", "ProofSupport"],
+            swiftSettings: tests),
         .testTarget(name: "CredentialStoreTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
         .testTarget(
             name: "VerificationTests",
@@ -262,14 +277,15 @@ let package = Package(
         .executableTarget(
             name: "WireDifferential",
             dependencies: [
-                "HTTPWire",
+                "HTTPWire", "ProofSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
             path: "Tests/Proofs/WireDifferential", swiftSettings: administration),
         .testTarget(
-            name: "HTTPWireTests", dependencies: ["HTTPWire", "WireDifferential", "WireFuzz", "AllocationCount"],
+            name: "HTTPWireTests",
+            dependencies: ["HTTPWire", "WireDifferential", "WireFuzz", "ProofSupport", "AllocationCount"],
             swiftSettings: tests),
         .testTarget(
             name: "ListeningTests",
@@ -284,7 +300,9 @@ let package = Package(
         .testTarget(
             name: "DataPlaneTests",
             dependencies: [
-                "DataPlane", "EnvoyAuthorizationMessages", "Listening", "TestSupport", "Issuance", "AllocationCount",
+                "ControlPlane", "DataPlane", "EnvoyAuthorizationMessages", "ForwardAuth", "Listening", "TestSupport",
+                "Issuance",
+                "AllocationCount",
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -349,7 +367,8 @@ let package = Package(
         .testTarget(
             name: "ControlPlaneTests",
             dependencies: [
-                "AdministrationAPI", "ControlPlane", "ControlPlaneFixture", "Issuance", "TestSupport",
+                "AdministrationAPI", "ControlPlane", "ControlPlaneFixture", "CredentialDigest", "CredentialModel",
+                "DataPlane", "HTTPWire", "Issuance", "TestSupport",
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),

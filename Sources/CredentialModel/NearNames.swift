@@ -37,7 +37,7 @@ public struct NearNameSearch: Sendable {
     }
 
     /// Nearest first.
-    public var found: [String] { best.map(\.name) }
+    public var found: [String] { best.map { $0.name } }
 
     /// Insertions, deletions, substitutions and transpositions (optimal string alignment); nil for more than `max`.
     private static func edits(_ a: [UInt8], _ b: [UInt8], max: Int) -> Int? {

@@ -1,4 +1,5 @@
 public import CredentialModel
+public import ForwardAuth
 import HTTPWire
 public import Listening
 

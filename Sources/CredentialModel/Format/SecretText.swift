@@ -1,5 +1,5 @@
 /// The text of a new credential. It prints itself as `<redacted>`, so that no log or error can show it.
-public struct SecretText: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+public struct SecretText: Sendable, CustomStringConvertible, CustomDebugStringConvertible {
     private let bytes: [UInt8]
 
     /// Wraps the bytes of a credential.
@@ -19,8 +19,13 @@ public struct SecretText: Sendable, CustomStringConvertible, CustomDebugStringCo
 
     public var description: String { "<redacted>" }
     public var debugDescription: String { "<redacted>" }
-    public var customMirror: Mirror { Mirror(self, children: []) }
 }
+
+#if !hasFeature(Embedded)
+    extension SecretText: CustomReflectable {
+        public var customMirror: Mirror { Mirror(self, children: []) }
+    }
+#endif
 
 extension CredentialFormat {
     /// The same secret with another id.

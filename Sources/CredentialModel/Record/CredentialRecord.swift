@@ -173,3 +173,54 @@ public struct CredentialFlags: OptionSet, Sendable {
     /// Revoked when its row was damaged: nothing else is known about it.
     @inlinable public static var unreadable: CredentialFlags { CredentialFlags(rawValue: 16) }
 }
+
+/// Why a credential is not accepted. For authorised callers, metrics and the operator; introspection does not reveal it.
+public enum InactiveReason: UInt8, Sendable, Error, CaseIterable {
+    case malformed, unknown, revoked, expired, notYetValid, wrongKind, insufficientScope, wrongAudience, wrongNetwork
+
+    /// The stable code in the API.
+    public var code: String {
+        switch self {
+        case .malformed: "malformed"
+        // A right secret of the wrong kind gets the same answer as a wrong secret.
+        case .unknown, .wrongKind: "unknown"
+        case .revoked: "revoked"
+        case .expired: "expired"
+        case .notYetValid: "not_yet_valid"
+        case .insufficientScope: "insufficient_scope"
+        case .wrongAudience: "wrong_audience"
+        case .wrongNetwork: "wrong_network"
+        }
+    }
+}
+
+extension InactiveReason {
+    /// The first reason why a credential is not accepted, in the one order in which every interface judges: its kind,
+    /// who asks, its state, where it is used, for whom and for what.
+    ///
+    /// Who asks comes before the state: of what a caller may not know of, it is not told whether it is alive either.
+    /// - Parameters:
+    ///   - state: what the verifier says; nil for a credential that is alive. The rest is evaluated only for a right
+    ///     secret.
+    ///   - hidden: the reason for a credential of which the caller may not know.
+    /// - Returns: nil when it is accepted.
+    @inlinable
+    @inline(__always)
+    public static func first(
+        _ state: InactiveReason?, takesKind: @autoclosure () -> Bool,
+        callerMayKnow: @autoclosure () -> Bool = true, hidden: InactiveReason = .unknown,
+        allowsNetwork: @autoclosure () -> Bool, isMeant: @autoclosure () -> Bool = true,
+        grantsScope: @autoclosure () -> Bool = true
+    ) -> InactiveReason? {
+        switch state {
+        case .malformed, .unknown: return state
+        default: break
+        }
+        guard takesKind() else { return .wrongKind }
+        guard callerMayKnow() else { return hidden }
+        if let state { return state }
+        guard allowsNetwork() else { return .wrongNetwork }
+        guard isMeant() else { return .wrongAudience }
+        return grantsScope() ? nil : .insufficientScope
+    }
+}

@@ -23,14 +23,14 @@ extension ByteWriter {
     /// Writes status line, length, connection and date. The caller adds fields and ends the head.
     mutating func begin(_ status: UInt16, length: Int, _ exchange: Exchange, _ loop: LoopState) {
         append(ResponseHead(status: status, contentLength: length, connection: exchange.connection))
-        let date = loop.dateLine
+        let date = loop.clock.dateLine
         append(date.octets)
     }
 
     /// The same for a body whose length is known only when it is written.
     mutating func beginUnsized(_ status: UInt16, _ exchange: Exchange, _ loop: LoopState) -> LengthSlot {
         append(ResponseHead(status: status, contentLength: nil, connection: exchange.connection))
-        let date = loop.dateLine
+        let date = loop.clock.dateLine
         append(date.octets)
         return appendContentLength()
     }

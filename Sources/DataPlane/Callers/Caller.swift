@@ -49,8 +49,8 @@ struct Caller {
     /// networks.
     func mayVerify(_ loop: LoopState, _ interface: VerificationInterface) -> Bool {
         if policy.isLocal || !certificateNames.isEmpty { return true }
-        if let peer, loop.settings.verifySources.contains(where: { $0.contains(peer) }) { return true }
-        loop.refusals.note(interface, .forbidden, .unknown, from: peer, at: loop.ticks)
+        if let peer, loop.services.settings.verifySources.contains(where: { $0.contains(peer) }) { return true }
+        loop.refusals.note(interface, .forbidden, .unknown, from: peer, at: loop.clock.seconds)
         return false
     }
 
@@ -59,7 +59,7 @@ struct Caller {
         guard let remembered, remembered.isSaid(in: authorization) else { return nil }
         let published = loop.published
         guard published.cache.isUnchanged(remembered.floor),
-            Decision.evaluate(remembered.record, at: loop.now, watermarks: published.watermarks) == nil
+            Decision.evaluate(remembered.record, at: loop.clock.now, watermarks: published.watermarks) == nil
         else { return nil }
         return remembered.known
     }
@@ -94,7 +94,7 @@ struct KnownCaller {
         let isOwn = record.owner.withBytes { owner in
             interned.withText(.client, record.client) { $0.elementsEqual(owner) }
         }
-        let issuer = loop.issuer ?? []
+        let issuer = loop.services.issuer ?? []
         return isOwn && Decision.isMeant(record, for: issuer.octets, interned: interned) ? record.client : 0
     }
 }

@@ -56,7 +56,7 @@ struct CallerAuthentication: ~Escapable {
                 refused = .client(client.clientID)
             }
         }
-        loop.refusals.note(interface, reason, refused, from: caller.peer, at: loop.ticks)
+        loop.refusals.note(interface, reason, refused, from: caller.peer, at: loop.clock.seconds)
     }
 
     /// Whom an Authorization field names: the client of that id, or the public id of a key or token.
@@ -67,7 +67,7 @@ struct CallerAuthentication: ~Escapable {
             defer { scratch.basic.wipe() }
             return scratch.basic.withCredentials { clientID, _ in known(clientID) }
         case .bearer(let range), .apiKey(let range):
-            let credential = NativeCredential(authorization.slice(range), vendor: loop.store.vendor)
+            let credential = NativeCredential(authorization.slice(range), vendor: loop.services.store.vendor)
             return credential.map { .credential($0.id) } ?? .unknown
         case .unsupported, .malformed: return .unknown
         }
@@ -176,7 +176,8 @@ struct CallerAuthentication: ~Escapable {
 
     /// The record of a client secret that is alive and belongs to the client of that id.
     private func client(_ clientID: RawSpan, _ secret: RawSpan) throws(StoreFailure) -> CredentialRecord? {
-        guard case .active(let record) = try loop.verifier.verify(secret, at: loop.now), record.kind == .clientSecret
+        guard case .active(let record) = try loop.verifier.verify(secret, at: loop.clock.now),
+            record.kind == .clientSecret
         else { return nil }
         let isSame = loop.interned.withText(.client, record.client) { text in
             text.elementsEqual(clientID)
@@ -197,7 +198,7 @@ struct CallerAuthentication: ~Escapable {
         }
         if let known = caller.recall(authorization, loop) { return allow(known) }
         let floor = floor(of: credential)
-        guard case .active(let record) = try loop.verifier.verify(credential, at: loop.now),
+        guard case .active(let record) = try loop.verifier.verify(credential, at: loop.clock.now),
             record.kind == .apiKey || mayBeToken && record.kind == .accessToken,
             Decision.allows(record, from: caller.peer, interned: loop.interned)
         else { return .refused(.notAccepted) }
@@ -228,7 +229,7 @@ struct CallerAuthentication: ~Escapable {
 
     /// The floor of a native credential's set as it is now; nil for others, which are not remembered.
     private func floor(of credential: RawSpan) -> SeenFloor? {
-        let store = loop.store
+        let store = loop.services.store
         return NativeCredential(credential, vendor: store.vendor).map { store.published.cache.floor(of: $0.id) }
     }
 }

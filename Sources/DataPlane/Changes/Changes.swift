@@ -1,5 +1,6 @@
 import CredentialModel
 import CredentialStore
+import ForwardAuth
 import HTTPWire
 import NIOCore
 import Verification
@@ -34,7 +35,7 @@ struct Changes: ~Copyable, ~Escapable {
         let exchange = context.exchange
         let asked: ChangesRequest
         do throws(ChangesRequest.Fault) {
-            asked = try ChangesRequest(context.request, &scratch.text)
+            asked = try ChangesRequest(context.request, &scratch.judging.text)
         } catch {
             out.appendRefusal(.malformed(error.reason), exchange, loop)
             return nil
@@ -63,7 +64,7 @@ struct Changes: ~Copyable, ~Escapable {
     }
 
     private func mayWait(_ asked: ChangesRequest, _ piece: JournalPiece) -> Bool {
-        piece.entries.isEmpty && asked.waitSeconds > 0 && !loop.endsWaits
+        piece.entries.isEmpty && asked.waitSeconds > 0 && !loop.connections.endsWaits
     }
 }
 
@@ -75,7 +76,7 @@ enum ChangesLook {
     case refused(Refusal)
 
     static func find(_ asked: ChangesRequest, after number: UInt64, _ loop: LoopState) -> ChangesLook {
-        if let incarnation = asked.incarnation, incarnation != loop.store.incarnation { return .gone }
+        if let incarnation = asked.incarnation, incarnation != loop.services.store.incarnation { return .gone }
         let limit = asked.isStream ? min(asked.limit, ChangesStream.entriesMax) : asked.limit
         do throws(StoreFailure) {
             switch try loop.journalReader().read(after: number, issued: asked.issued, limit: limit) {

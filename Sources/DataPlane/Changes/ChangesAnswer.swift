@@ -37,7 +37,7 @@ struct ChangesAnswer {
     func writeIncarnation(_ out: inout ByteWriter) {
         // As text: a program that reads numbers as floating point would take two incarnations for one.
         out.append("\"incarnation\":\"")
-        out.append(decimal: loop.store.incarnation)
+        out.append(decimal: loop.services.store.incarnation)
         out.append("\"")
     }
 

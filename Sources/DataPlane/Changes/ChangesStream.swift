@@ -25,7 +25,7 @@ struct ChangesStream {
 
     func begin(next: UInt64, _ out: inout ByteWriter) {
         out.append(ResponseHead(status: 200, contentLength: nil, connection: .close))
-        let date = loop.dateLine
+        let date = loop.clock.dateLine
         out.append(date.octets)
         out.append("Content-Type: text/event-stream\r\nCache-Control: no-store\r\n")
         out.endHead()

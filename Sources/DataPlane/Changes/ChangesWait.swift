@@ -59,7 +59,7 @@ final class ChangesWait {
             return .waits(self)
         }
         var exchange = exchange
-        if loop.isDraining { exchange.keepAlive = false }
+        if loop.connections.isDraining { exchange.keepAlive = false }
         if case .ending = occasion { exchange.keepAlive = false }
         let answer = ChangesAnswer(exchange: exchange, loop: loop)
         guard out.appendAnswer({ answer.write(look, &$0) }) else { return .ended }

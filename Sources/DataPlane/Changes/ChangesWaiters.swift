@@ -6,9 +6,14 @@ import NIOCore
 /// A commit wakes the loop and not each of them. They are looked at some at a time, with other connections' requests in
 /// between. Only the loop's own thread touches this.
 final class ChangesWaiters {
+    private struct Waiter {
+        let connection: ConnectionHandler
+        let wait: ChangesWait
+    }
+
     private let signal: ChangeSignal
     private let most: Int
-    private var waiting: [ObjectIdentifier: ConnectionHandler] = [:]
+    private var waiting: [ObjectIdentifier: Waiter] = [:]
     /// How many of them want to be told of births.
     private var wantingIssued = 0
     /// Those that are to be looked at, the next one last.
@@ -29,19 +34,19 @@ final class ChangesWaiters {
     /// Whether one more may wait.
     var hasRoom: Bool { waiting.count < most }
 
-    func add(_ connection: ConnectionHandler, on eventLoop: any EventLoop) {
-        waiting[ObjectIdentifier(connection)] = connection
-        if connection.wantsIssued { wantingIssued += 1 }
+    func add(_ connection: ConnectionHandler, _ wait: ChangesWait, on eventLoop: any EventLoop) {
+        waiting[ObjectIdentifier(connection)] = Waiter(connection: connection, wait: wait)
+        if wait.asked.issued { wantingIssued += 1 }
         self.eventLoop = eventLoop
         sleep()
         // What was published before it lay down wakes nobody.
-        if connection.isBehind(signal.newest) { look(at: connection) }
+        if wait.next < signal.newest { look(at: connection) }
     }
 
-    /// Before the connection forgets what it waits for.
+    /// The connection waits no longer, if it did.
     func remove(_ connection: ConnectionHandler) {
-        guard waiting.removeValue(forKey: ObjectIdentifier(connection)) != nil else { return }
-        if connection.wantsIssued { wantingIssued -= 1 }
+        guard let waiter = waiting.removeValue(forKey: ObjectIdentifier(connection)) else { return }
+        if waiter.wait.asked.issued { wantingIssued -= 1 }
         if waiting.isEmpty { signal.forget(ObjectIdentifier(self)) }
     }
 
@@ -64,7 +69,7 @@ final class ChangesWaiters {
         sleep()
         // Else the same few would be looked at again and again, and the others never.
         guard due.isEmpty else { return isChangedAgain = true }
-        due = Array(waiting.values)
+        due = waiting.values.map(\.connection)
         lookSoon()
     }
 
@@ -86,7 +91,7 @@ final class ChangesWaiters {
         due.insert(contentsOf: unfinished, at: 0)
         if due.isEmpty, isChangedAgain {
             isChangedAgain = false
-            due = Array(waiting.values)
+            due = waiting.values.map(\.connection)
         }
         lookSoon()
     }

@@ -53,7 +53,7 @@ struct Conversation: ~Copyable {
             return .ended
         case .request(let count):
             isAdmitted = false
-            let keepAlive = parser.request.keepAlive && !loop.isDraining
+            let keepAlive = parser.request.keepAlive && !loop.connections.isDraining
             let wait = Self.answer(
                 bytes.readableBytesSpan, parser, router, keepAlive: keepAlive, &caller, loop, &out)
             bytes.moveReaderIndex(forwardBy: count)

@@ -1,4 +1,4 @@
-import CredentialModel
+import ForwardAuth
 import HTTPWire
 import Listening
 
@@ -22,11 +22,7 @@ final class ListenerPolicy: Sendable {
     let isGRPC: Bool
     let isLocal: Bool
     let mayIntrospect: Bool
-    let originalHeaders: ListenerAddress.OriginalHeaders?
-    /// The field that the original request's host is read from; nil: none is trusted.
-    let hostField: KnownField?
-    /// The field that the client's address is read from; nil: none is trusted.
-    let addressField: KnownField?
+    let gatewayHeaders: GatewayHeaders
 
     init(_ address: ListenerAddress, isHealthOnly: Bool) {
         self.address = address
@@ -35,17 +31,7 @@ final class ListenerPolicy: Sendable {
         isGRPC = address.isGRPC
         isLocal = address.isLocal
         mayIntrospect = address.mayIntrospect
-        originalHeaders = address.originalHeaders
-        switch address.hostField {
-        case .xOriginalHost: hostField = .xOriginalHost
-        case .host: hostField = .host
-        case nil: hostField = address.originalHeaders == .xOriginal ? nil : .xForwardedHost
-        }
-        switch address.addressField {
-        case .xForwardedFor: addressField = .xForwardedFor
-        case .xRealIP: addressField = .xRealIP
-        case nil: addressField = address.originalHeaders == .xOriginal ? nil : .xForwardedFor
-        }
+        gatewayHeaders = GatewayHeaders(address)
         authzOnly = isHealthOnly ? nil : address.authzOnly.map { Array($0.utf8) }
         routes = Route.all(healthOnly: isHealthOnly, authorizationOnly: authzOnly != nil)
         checkPolicy = address.policy.map { Array($0.utf8) }
@@ -58,5 +44,29 @@ final class ListenerPolicy: Sendable {
         case .introspect: mayIntrospect
         case .changes: address.mayFollowChanges
         }
+    }
+}
+
+extension GatewayHeaders {
+    init(_ address: ListenerAddress) {
+        let hostField: KnownField? =
+            switch address.hostField {
+            case .xOriginalHost: .xOriginalHost
+            case .host: .host
+            case nil: nil
+            }
+        let addressField: KnownField? =
+            switch address.addressField {
+            case .xForwardedFor: .xForwardedFor
+            case .xRealIP: .xRealIP
+            case nil: nil
+            }
+        let family: Family? =
+            switch address.originalHeaders {
+            case .xForwarded: .xForwarded
+            case .xOriginal: .xOriginal
+            case nil: nil
+            }
+        self.init(family: family, hostField: hostField, addressField: addressField)
     }
 }

@@ -48,7 +48,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         self.loop = loop
         check = EnvoyCheck(defaultPolicy: policy.checkPolicy, loop: loop)
         caller = Caller(policy: policy)
-        idleSince = loop.ticks
+        idleSince = loop.clock.seconds
     }
 
     /// Makes a channel, behind its TLS if it has any, one of these connections.
@@ -64,11 +64,11 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
-        loop.add(self)
+        loop.connections.add(self)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
-        loop.remove(self)
+        loop.connections.remove(self)
         self.context = nil
         report(heldBytes: 0)
     }
@@ -114,7 +114,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
-        blockedSince = context.channel.isWritable ? nil : loop.ticks
+        blockedSince = context.channel.isWritable ? nil : loop.clock.seconds
         settle()
         context.fireChannelWritabilityChanged()
     }
@@ -146,9 +146,9 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         case .check where head.endStream: fail(id, .internal, "the call has no message", isWhole: true, context)
         case .check where !caller.mayVerify(loop, .grpc):
             fail(id, .permissionDenied, JudgementText.callers, isWhole: false, context)
-        case .check: calls[id] = Call(message: nil, began: loop.ticks)
+        case .check: calls[id] = Call(message: nil, began: loop.clock.seconds)
         case .health where head.endStream: fail(id, .internal, "the call has no message", isWhole: true, context)
-        case .health: calls[id] = Call(message: nil, isHealth: true, began: loop.ticks)
+        case .health: calls[id] = Call(message: nil, isHealth: true, began: loop.clock.seconds)
         case .grpc(let code, let reason): fail(id, code, reason, isWhole: head.endStream, context)
         case .http(let status): end(id, CallAnswer.refusal(status), isWhole: head.endStream, context)
         }
@@ -176,7 +176,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
     }
 
     private func finish(_ call: Call, _ id: HTTP2StreamID, _ context: ChannelHandlerContext) {
-        defer { if calls.isEmpty { idleSince = loop.ticks } }
+        defer { if calls.isEmpty { idleSince = loop.clock.seconds } }
         guard let message = call.message else {
             return fail(id, .internal, "the call has no message", isWhole: true, context)
         }
@@ -216,7 +216,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         var out = context.channel.allocator.buffer(capacity: CallFrame.usualBytes)
         check.refuse(413, fault.reason, &out)
         answer(out, id, isWhole: isWhole, context)
-        if calls.isEmpty { idleSince = loop.ticks }
+        if calls.isEmpty { idleSince = loop.clock.seconds }
     }
 
     private func fail(
@@ -231,13 +231,13 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
     ) {
         write(.headers(.init(headers: headers, endStream: true)), id, context)
         if !isWhole { write(.rstStream(.noError), id, context) }
-        if calls.isEmpty { idleSince = loop.ticks }
+        if calls.isEmpty { idleSince = loop.clock.seconds }
     }
 
     private func forget(_ id: HTTP2StreamID) {
         guard let call = calls.removeValue(forKey: id) else { return }
         messageBytes -= call.message?.readableBytes ?? 0
-        if calls.isEmpty { idleSince = loop.ticks }
+        if calls.isEmpty { idleSince = loop.clock.seconds }
     }
 
     /// It leaves with all that this read brings: NIOHTTP2 flushes when the channel has no more to read.
@@ -259,7 +259,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
     private func report(heldBytes bytes: Int) {
         let change = bytes - heldBytes
         heldBytes = bytes
-        if change != 0 { loop.note(heldBytes: change) }
+        if change != 0 { loop.connections.note(heldBytes: change) }
     }
 
     /// All connections hold too much, and this one the most. Its calls fail as all trouble does; a client that does not take
@@ -272,7 +272,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         }
         calls.removeAll()
         messageBytes = 0
-        idleSince = loop.ticks
+        idleSince = loop.clock.seconds
         context.flush()
         report(heldBytes: 0)
     }
@@ -295,9 +295,9 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
     func checkDeadline() {
         guard let context else { return }
         settle()
-        let settings = loop.settings
-        if let blockedSince, loop.ticks - blockedSince > settings.writeSeconds { return closeNow() }
-        for (id, call) in calls where loop.ticks - call.began > settings.bodySeconds {
+        let settings = loop.services.settings
+        if let blockedSince, loop.clock.seconds - blockedSince > settings.writeSeconds { return closeNow() }
+        for (id, call) in calls where loop.clock.seconds - call.began > settings.bodySeconds {
             // Envoy gives up long before. It is forgotten when NIOHTTP2 says that the stream has closed.
             write(.rstStream(.cancel), id, context)
             forget(id)
@@ -305,7 +305,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         context.flush()
         guard let idleSince else { return }
         let limit = isFresh ? settings.freshSeconds : settings.idleSeconds
-        if loop.ticks - idleSince > limit { closeIfIdle() }
+        if loop.clock.seconds - idleSince > limit { closeIfIdle() }
     }
 
     func drain() {

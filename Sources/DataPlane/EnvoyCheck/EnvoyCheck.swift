@@ -1,11 +1,12 @@
 import CredentialModel
 import EnvoyAuthorization
+import ForwardAuth
 import HTTPWire
 import NIOCore
 import Verification
 
 /// `envoy.service.auth.v3.Authorization/Check`: says to Envoy whether the request that it describes may pass, and on whose
-/// behalf. Decides as `/ext_authz` does, by the same ``Judge``.
+/// behalf. Decides as `/ext_authz` does, by the same `Judge`.
 struct EnvoyCheck {
     /// What has become of a call.
     enum Outcome {
@@ -41,18 +42,18 @@ struct EnvoyCheck {
             return write(&out) { answerWriter.refuse("the URI is longer than 16 KiB", &$0) }
         }
         let request = ForwardedRequest(
-            .grpc, uri: uri, host: message.slice(described.host),
+            uri: uri, host: message.slice(described.host),
             isOptions: message.slice(described.method).isEqual("OPTIONS"),
             authorization: message.slice(described.authorization), keyField: message.slice(described.key),
             counts: FieldCounts(described))
         var requirement = Requirement()
-        let judgement = loop.judge.judge(request, under: policy, &requirement, at: loop.now, &scratch) {
+        let judgement = loop.judge(.grpc, request, under: policy, &requirement, &scratch.judging) {
             ClientAddress.find(
                 message.slice(described.source), forwardedFor: described.forwardedFor, message,
-                trusted: loop.settings.trustedProxies)
+                trusted: loop.services.settings.trustedProxies)
         }
         if case .trouble = judgement { return .failed(.unavailable, JudgementText.trouble) }
-        return write(&out) { answerWriter.write(judgement, uri, requirement, &scratch.record, &$0) }
+        return write(&out) { answerWriter.write(judgement, uri, requirement, &scratch.judging.record, &$0) }
     }
 
     private func write(_ out: inout ByteBuffer, _ body: (inout ByteWriter) -> Void) -> Outcome {
@@ -76,14 +77,11 @@ struct EnvoyCheck {
         } catch {
             return .failed(.invalidArgument, "the message is no HealthCheckRequest")
         }
-        let isReady = loop.readiness.current == .ready
+        let isReady = loop.services.readiness.current == .ready
         return write(&out) { $0.append(health: isReady ? .serving : .notServing) }
     }
 
-    private var answerWriter: EnvoyCheckAnswer {
-        EnvoyCheckAnswer(
-            judge: loop.judge, challenges: loop.challenges, keyHeaders: loop.settings.keyHeaders)
-    }
+    private var answerWriter: EnvoyCheckAnswer { EnvoyCheckAnswer(loop: loop) }
 
     private func policy(of request: CheckRequest, _ message: RawSpan) -> PolicySet.Entry? {
         if let name = request.policy { return loop.policies.entry(message.slice(name)) }
@@ -94,6 +92,7 @@ struct EnvoyCheck {
 
 extension FieldCounts {
     fileprivate init(_ described: CheckRequest) {
+        self.init()
         authorization = described.authorizationCount
         key = described.keyCount
         origin = described.originCount

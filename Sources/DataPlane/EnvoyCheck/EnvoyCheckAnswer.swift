@@ -1,15 +1,14 @@
 import CredentialModel
 import EnvoyAuthorization
+import ForwardAuth
 import HTTPWire
 import RecordCache
 import Verification
 
 /// A judgement as Envoy is told it. What is refused never has the code 0, which lets pass.
 struct EnvoyCheckAnswer {
-    let judge: Judge
-    let challenges: Challenges
-    /// Names of fields that hold a key, besides Authorization.
-    let keyHeaders: [[UInt8]]
+    let loop: LoopState
+    private var challenges: Challenges { loop.services.challenges }
 
     func write(
         _ judgement: Judgement, _ uri: RawSpan, _ requirement: Requirement, _ record: inout CredentialRecord,
@@ -52,9 +51,9 @@ struct EnvoyCheckAnswer {
     private func allow(_ record: inout CredentialRecord, _ uri: RawSpan, _ out: inout ByteWriter) {
         out.append(checkStatus: .ok, "")
         out.append(okResponse: { out in
-            out.append(header: "x-auth-subject") { $0.append(subjectOf: &record, judge) }
-            out.append(header: "x-auth-client") { $0.append(clientOf: &record, judge) }
-            out.append(header: "x-auth-scope") { $0.append(scopeOf: &record, judge) }
+            out.append(header: "x-auth-subject") { $0.append(subjectOf: &record, loop) }
+            out.append(header: "x-auth-client") { $0.append(clientOf: &record, loop) }
+            out.append(header: "x-auth-scope") { $0.append(scopeOf: &record, loop) }
             out.append(header: "x-auth-type") { $0.append(typeOf: &record) }
             out.append(header: "x-auth-id") { $0.append(idOf: &record) }
             out.append(header: "x-auth-expires") { $0.append(expiryOf: &record) }
@@ -83,7 +82,7 @@ struct EnvoyCheckAnswer {
     private func appendURI(_ uri: RawSpan, _ out: inout ByteWriter) {
         out.append(header: "x-auth-uri") { $0.append(uriWithoutCredential: uri, headerEncoded: true) }
         out.append(headerToRemove: "authorization")
-        for name in keyHeaders { out.append(headerToRemove: name.octets) }
+        for name in loop.services.settings.keyHeaders { out.append(headerToRemove: name.octets) }
         uri.slice(OriginalURI(uri).query ?? WireRange()).forEachCredentialName {
             out.append(queryParameterToRemove: $0)
         }
@@ -91,17 +90,17 @@ struct EnvoyCheckAnswer {
 
     /// What Envoy's other filters and its log may read; what there is nothing of is left out.
     private func appendMetadata(_ record: inout CredentialRecord, _ out: inout ByteWriter) {
-        let owner = judge.verifier.owner(of: record)
+        let owner = loop.verifier.owner(of: record)
         out.append(member: "subject") { out in
             // Texts of protocol buffers are UTF-8; an imported owner need not be.
             if owner.octets.isUTF8 { out.append(owner.octets) } else { out.append(headerEncoded: owner.octets) }
         }
         if record.client != 0 {
-            judge.interned.withText(.client, record.client) { text in
+            loop.interned.withText(.client, record.client) { text in
                 out.append(member: "client_id") { $0.append(text) }
             }
         }
-        judge.interned.withText(.scopes, record.scopes) { text in
+        loop.interned.withText(.scopes, record.scopes) { text in
             out.append(member: "scope") { $0.append(text) }
         }
         out.append(member: "type") { $0.append(typeOf: &record) }

@@ -1,4 +1,5 @@
 import CredentialModel
+import ForwardAuth
 import HTTPWire
 import NIOCore
 import Verification
@@ -8,13 +9,13 @@ import Verification
 /// What follows the policy is the original path and query, taken from the raw bytes: `/ext_authz/p/../oauth2/introspect` is a
 /// request for `/../oauth2/introspect`, and is never routed.
 struct ExternalAuthorization: ~Copyable, ~Escapable {
-    private let forwardAuth: ForwardAuth
+    private let forwardAuth: ForwardAuthEndpoint
 
     static let prefix: StaticString = "/ext_authz/"
 
     @_lifetime(copy context)
     init(_ context: consuming RequestContext, _ peer: IPAddress?) {
-        forwardAuth = ForwardAuth(context, peer)
+        forwardAuth = ForwardAuthEndpoint(context, peer)
     }
 
     func answer(_ scratch: inout RequestScratch, _ out: inout ByteBuffer) {

@@ -1,5 +1,6 @@
 import CredentialModel
 import CredentialStore
+import ForwardAuth
 import HTTPWire
 import NIOCore
 import RecordCache
@@ -20,10 +21,10 @@ struct ForwardAuthAnswer {
     ) {
         out.appendAnswer(exchange, loop) { out in
             switch judgement {
-            case .allowed: allow(&scratch.record, uri, &out)
+            case .allowed: allow(&scratch.judging.record, uri, &out)
             case .passed: pass(uri, &out)
-            case .noCredential: requirement.withScope(scratch.text) { challenge($0, &out) }
-            case .insufficientScope: requirement.withScope(scratch.text) { insufficientScope($0, &out) }
+            case .noCredential: requirement.withScope(scratch.judging.text) { challenge($0, &out) }
+            case .insufficientScope: requirement.withScope(scratch.judging.text) { insufficientScope($0, &out) }
             case .malformed(let reason): write(.malformed(reason), &out)
             case .notAccepted: write(.invalidToken(JudgementText.notAccepted), &out)
             case .trouble: write(.trouble, &out)
@@ -39,17 +40,17 @@ struct ForwardAuthAnswer {
     /// would let through the one that the client forged.
     private func allow(_ record: inout CredentialRecord, _ uri: RawSpan, _ out: inout ByteWriter) {
         if exchange.isUsual {
-            let usual = loop.usual
+            let usual = loop.clock.usual
             out.append(usual.allowed.octets)
         } else {
             out.begin(200, length: 0, exchange, loop)
             out.append("Cache-Control: private, no-store\r\nX-Auth-Subject: ")
         }
-        out.append(subjectOf: &record, loop.judge)
+        out.append(subjectOf: &record, loop)
         out.append("\r\nX-Auth-Client: ")
-        out.append(clientOf: &record, loop.judge)
+        out.append(clientOf: &record, loop)
         out.append("\r\nX-Auth-Scope: ")
-        out.append(scopeOf: &record, loop.judge)
+        out.append(scopeOf: &record, loop)
         out.append("\r\nX-Auth-Type: ")
         out.append(typeOf: &record)
         out.append("\r\nX-Auth-Id: ")
@@ -80,7 +81,7 @@ struct ForwardAuthAnswer {
 
     /// 401 without `error`: there was no credential that could be wrong (RFC 6750 §3.1).
     private func challenge(_ needed: RawSpan, _ out: inout ByteWriter) {
-        let challenges = loop.challenges
+        let challenges = loop.services.challenges
         out.problem(401, JudgementText.noCredential, exchange, loop) { out in
             challenges.append(lineOfNoCredential: needed, to: &out)
             writeStatus(401, &out)
@@ -89,7 +90,7 @@ struct ForwardAuthAnswer {
 
     /// 403 that names the scopes which are needed.
     private func insufficientScope(_ needed: RawSpan, _ out: inout ByteWriter) {
-        let challenges = loop.challenges
+        let challenges = loop.services.challenges
         out.problem(403, JudgementText.insufficientScope, exchange, loop) { out in
             challenges.append(lineOfInsufficientScope: needed, to: &out)
             writeStatus(403, &out)
@@ -97,8 +98,8 @@ struct ForwardAuthAnswer {
     }
 
     private func write(_ refusal: Refusal, _ out: inout ByteWriter) {
-        let (status, challenge) = (refusal.status, refusal.challenge(loop.challenges))
-        let invalidRequest = loop.challenges.invalidRequest
+        let (status, challenge) = (refusal.status, refusal.challenge(loop.services.challenges))
+        let invalidRequest = loop.services.challenges.invalidRequest
         out.problem(isNginx && status == 400 ? 403 : status, refusal.detail, exchange, loop) { out in
             switch refusal {
             case .malformed: out.append(invalidRequest.octets)
@@ -111,7 +112,7 @@ struct ForwardAuthAnswer {
 
     private func appendRemovals(_ out: inout ByteWriter) {
         out.append("x-envoy-auth-headers-to-remove: authorization")
-        for name in loop.settings.keyHeaders {
+        for name in loop.services.settings.keyHeaders {
             out.append(",")
             out.append(name.octets)
         }

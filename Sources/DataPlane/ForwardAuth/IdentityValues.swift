@@ -6,20 +6,20 @@ import Verification
 /// The values of the `X-Auth-…` headers, in the one spelling that they have over every protocol: none is empty, `-` stands
 /// for nothing. The record is `inout` because what is borrowed is copied first.
 extension ByteWriter {
-    mutating func append(subjectOf record: inout CredentialRecord, _ judge: Judge) {
+    mutating func append(subjectOf record: inout CredentialRecord, _ loop: LoopState) {
         if record.holdsWholeOwner {
             record.owner.withBytes { append(headerEncoded: $0) }
         } else {
-            append(headerEncoded: judge.verifier.owner(of: record).octets)
+            append(headerEncoded: loop.verifier.owner(of: record).octets)
         }
     }
 
-    mutating func append(clientOf record: inout CredentialRecord, _ judge: Judge) {
-        judge.interned.withText(.client, record.client) { append(headerEncoded: $0) }
+    mutating func append(clientOf record: inout CredentialRecord, _ loop: LoopState) {
+        loop.verifier.interned.withText(.client, record.client) { append(headerEncoded: $0) }
     }
 
-    mutating func append(scopeOf record: inout CredentialRecord, _ judge: Judge) {
-        judge.interned.withText(.scopes, record.scopes) { append(headerEncoded: $0) }
+    mutating func append(scopeOf record: inout CredentialRecord, _ loop: LoopState) {
+        loop.verifier.interned.withText(.scopes, record.scopes) { append(headerEncoded: $0) }
     }
 
     mutating func append(typeOf record: inout CredentialRecord) {

@@ -1,5 +1,6 @@
 import CredentialModel
 import CredentialStore
+import ForwardAuth
 import HTTPWire
 import NIOCore
 import Verification
@@ -22,7 +23,7 @@ struct Introspection: ~Copyable, ~Escapable {
     func answer(_ audience: CallerAudience, _ scratch: inout RequestScratch, _ out: inout ByteBuffer) {
         let answer = IntrospectionAnswer(exchange: context.exchange, loop: loop)
         switch judge(audience, &scratch) {
-        case .active: out.appendAnswer(context.exchange, loop) { answer.writeActive(&scratch.record, &$0) }
+        case .active: out.appendAnswer(context.exchange, loop) { answer.writeActive(&scratch.judging.record, &$0) }
         case .inactive: out.appendAnswer(context.exchange, loop) { answer.writeInactive(&$0) }
         case .refused(let refusal): refuse(refusal, &out)
         }
@@ -35,7 +36,7 @@ struct Introspection: ~Copyable, ~Escapable {
     }
 
     private func judge(_ audience: CallerAudience, _ scratch: inout RequestScratch) -> Outcome {
-        if hasToken(context.request.query, &scratch.text) {
+        if hasToken(context.request.query, &scratch.judging.text) {
             return .refused(.malformed("token must be in the body: a URL is logged"))
         }
         guard scratch.form.count(.token) == 1, let token = scratch.form.text(.token), !token.isEmpty else {
@@ -49,7 +50,7 @@ struct Introspection: ~Copyable, ~Escapable {
             address = parsed
         }
         do throws(StoreFailure) {
-            return try judge(token, scratch.form, audience, address, &scratch.record)
+            return try judge(token, scratch.form, audience, address, &scratch.judging.record)
         } catch {
             loop.counts.note(.introspection, nil, .trouble)
             return .refused(.trouble)
@@ -62,7 +63,7 @@ struct Introspection: ~Copyable, ~Escapable {
         _ record: inout CredentialRecord
     ) throws(StoreFailure) -> Outcome {
         let reason = try form.withBytes(of: token, in: context.request.body) { (token) throws(StoreFailure) in
-            try loop.verifier.verify(token, at: loop.now, into: &record)
+            try loop.verifier.verify(token, at: loop.clock.now, into: &record)
         }
         let interned = loop.interned
         guard reason == nil, record.kind == .accessToken || record.kind == .apiKey,
@@ -82,14 +83,11 @@ struct Introspection: ~Copyable, ~Escapable {
         _ record: inout CredentialRecord, _ reason: InactiveReason?, _ audience: CallerAudience
     ) {
         let kind = record.kind
-        if let reason {
-            loop.counts.noteInactive(.introspection, kind, reason)
-        } else if kind != .accessToken && kind != .apiKey {
-            loop.counts.note(.introspection, kind, .wrongKind)
-        } else {
-            let isKnown = audience.mayKnow(audiences: record.audiences, loop.interned)
-            loop.counts.note(.introspection, kind, isKnown ? .wrongNetwork : .wrongAudience)
-        }
+        let first = InactiveReason.first(
+            reason, takesKind: kind == .accessToken || kind == .apiKey,
+            callerMayKnow: audience.mayKnow(audiences: record.audiences, loop.interned), hidden: .wrongAudience,
+            allowsNetwork: false)
+        if let first { loop.counts.noteInactive(.introspection, kind, first) }
     }
 
     private func hasToken(_ query: RawSpan, _ text: inout FormScratch) -> Bool {

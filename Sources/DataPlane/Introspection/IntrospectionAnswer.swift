@@ -22,7 +22,7 @@ struct IntrospectionAnswer {
 
     private func beginActive(_ out: inout ByteWriter) -> LengthSlot {
         if exchange.isUsual {
-            let usual = loop.usual
+            let usual = loop.clock.usual
             return out.append(headWithLengthLast: usual.active.octets)
         }
         return out.beginJSON(200, exchange, loop)
@@ -33,7 +33,7 @@ struct IntrospectionAnswer {
         guard exchange.isUsual else {
             return out.whole(200, "application/json", UsualAnswers.inactiveBody, exchange, loop) { _ in }
         }
-        let usual = loop.usual
+        let usual = loop.clock.usual
         out.append(usual.inactive.octets)
     }
 
@@ -48,7 +48,7 @@ struct IntrospectionAnswer {
             out.append("\"}")
             out.end(slot, from: start, exchange)
         case .unauthenticated, .invalidClient, .invalidToken:
-            let challenge = refusal.challenge(loop.challenges)
+            let challenge = refusal.challenge(loop.services.challenges)
             out.whole(401, "application/json", "{\"error\":\"invalid_client\"}", exchange, loop) {
                 $0.append(challenge.octets)
             }
@@ -89,7 +89,7 @@ struct CredentialMembers {
         out.append(again: start..<end)
         out.append("\"")
         if record.audiences != 0 { interned.withText(.audiences, record.audiences) { writeAudience($0, &out) } }
-        if let issuer = loop.issuer {
+        if let issuer = loop.services.issuer {
             out.append(",\"iss\":\"")
             out.append(issuer.octets)
             out.append("\"")

@@ -61,6 +61,13 @@ final class VerificationTimes: Sendable {
         let (start, ticks) = (cs_monotonic_nanoseconds(), cs_ticks())
         var now = start
         while now - start < 2_000_000 { now = cs_monotonic_nanoseconds() }
-        return Double(cs_ticks() - ticks) / (Double(now - start) / 1e9)
+        return ticksPerSecond(from: ticks, to: cs_ticks(), nanoseconds: now - start)
+    }
+
+    /// At least two ticks in a unit, so that ``unitsPerTick`` is a number, whatever the processor's clock does: that of another
+    /// processor may be behind, and a virtual machine's may stand still.
+    static func ticksPerSecond(from start: UInt64, to end: UInt64, nanoseconds: UInt64) -> Double {
+        let ticks = end > start ? end - start : 0
+        return max(Double(ticks) / (Double(nanoseconds) / 1e9), 2e6 / Double(unitMicroseconds))
     }
 }

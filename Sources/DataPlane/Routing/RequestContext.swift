@@ -91,7 +91,7 @@ enum Refusal {
 extension ByteWriter {
     /// Writes a refusal as RFC 9457 describes problems: what every endpoint says that has no words of its own.
     mutating func refuse(_ refusal: Refusal, _ exchange: Exchange, _ loop: LoopState) {
-        let challenge = refusal.challenge(loop.challenges)
+        let challenge = refusal.challenge(loop.services.challenges)
         problem(refusal.status, refusal.detail, exchange, loop) { out in
             out.append(challenge.octets)
             if case .unavailable = refusal { out.append(field: "Retry-After", "1") }

@@ -1,5 +1,6 @@
 import CMachine
 import CredentialModel
+import ForwardAuth
 import HTTPWire
 import NIOCore
 
@@ -24,7 +25,7 @@ struct Router: Sendable {
         _ out: inout ByteBuffer
     ) -> ChangesWait? {
         let (start, loop) = (cs_ticks(), context.loop)
-        scratch.text.clear()
+        scratch.judging.text.clear()
         guard let route = route(context.request.path), route.methods.contains(context.request.method) else {
             refuseUnrouted(context, &out)
             return nil
@@ -46,7 +47,7 @@ struct Router: Sendable {
         _ context: consuming RequestContext, _ caller: inout Caller, _ scratch: inout RequestScratch,
         _ out: inout ByteBuffer
     ) -> Bool {
-        scratch.text.clear()
+        scratch.judging.text.clear()
         guard let route = route(context.request.path), route.methods.contains(context.request.method) else {
             refuseUnrouted(context, &out)
             return false
@@ -63,7 +64,7 @@ struct Router: Sendable {
     ) -> ChangesWait? {
         switch route.endpoint {
         case .introspection: Introspection(context).answer(audience, &scratch, &out)
-        case .forwardAuth: ForwardAuth(context, peer).answer(&scratch, &out)
+        case .forwardAuth: ForwardAuthEndpoint(context, peer).answer(&scratch, &out)
         case .externalAuthorization: ExternalAuthorization(context, peer).answer(&scratch, &out)
         case .authorizationOnly:
             ExternalAuthorization(context, peer).answerWhole(under: policy.authzOnly ?? [], &scratch, &out)
@@ -85,7 +86,7 @@ struct Router: Sendable {
     ) {
         switch route.endpoint {
         case .introspection: Introspection(context).refuse(refusal, &out)
-        case .forwardAuth: ForwardAuth(context, nil).refuse(refusal, &scratch, &out)
+        case .forwardAuth: ForwardAuthEndpoint(context, nil).refuse(refusal, &scratch, &out)
         default: out.appendRefusal(refusal, context.exchange, context.loop)
         }
     }
@@ -127,7 +128,7 @@ private struct Health {
 
     func answerReadiness(_ out: inout ByteBuffer) {
         _ = out.appendAnswer { out in
-            switch loop.readiness.current {
+            switch loop.services.readiness.current {
             case .ready: out.whole(200, "text/plain", "ready\n", exchange, loop) { _ in }
             case .starting: refuse("the service is starting", "1", &out)
             case .draining: refuse("the service is shutting down", "5", &out)
@@ -142,7 +143,7 @@ private struct Health {
 
     @inline(never)
     func answerMetrics(_ out: inout ByteBuffer) {
-        let text = Array(loop.exposition().utf8)
+        let text = Array(loop.services.exposition().utf8)
         _ = out.appendAnswer { out in
             let slot = out.beginUnsized(200, exchange, loop)
             out.append("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\nCache-Control: no-store\r\n")

@@ -1,5 +1,6 @@
 import CMachine
 public import CredentialStore
+public import ForwardAuth
 public import Listening
 public import Logging
 import NIOCore
@@ -53,10 +54,10 @@ public final class DataPlaneServer: Service {
         budget = BufferBudget(bytesMax: settings.bufferBytesMax, loops: eventLoopCount)
         var loops: [LoopState] = []
         var byEventLoop: [ObjectIdentifier: LoopState] = [:]
+        let services = DataPlaneServices(
+            store: store, settings: settings, readiness: readiness, logger: logger, exposition: exposition)
         for eventLoop in group.makeIterator() {
-            let state = try LoopState(
-                store: store, settings: settings, readiness: readiness, budget: budget, logger: logger,
-                exposition: exposition)
+            let state = try LoopState(services, budget: budget)
             loops.append(state)
             byEventLoop[ObjectIdentifier(eventLoop)] = state
         }
@@ -64,7 +65,7 @@ public final class DataPlaneServer: Service {
         loopsByEventLoop = byEventLoop
         budget.onExceeded { [weak self] in
             guard let self else { return }
-            for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.giveUpIfAsked() } }
+            for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.connections.giveUpIfAsked() } }
         }
     }
 
@@ -94,7 +95,7 @@ public final class DataPlaneServer: Service {
         onListening(zip(listeners, channels).map { Self.name($0.0.address, $0.1) })
         try? await gracefulShutdown()
         readiness.become(.draining)
-        for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.drain() } }
+        for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.connections.drain() } }
         try? await Task.sleep(for: .seconds(settings.graceSeconds))
         for channel in channels { try? await channel.close() }
         for (address, _) in listeners {
@@ -135,13 +136,13 @@ public final class DataPlaneServer: Service {
 
     /// Closes idle connections, waits for the others to get their answers, and in the end closes what is left.
     private func drain() async {
-        for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.closeIdle() } }
+        for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.connections.closeIdle() } }
         var left = settings.drainSeconds * 10
         while shares.count + probes.count > 0, left > 0 {
             left -= 1
             try? await Task.sleep(for: .milliseconds(100))
         }
-        for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.closeAll() } }
+        for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.connections.closeAll() } }
     }
 
     /// - Parameter number: the listener's, of which its share of connections is counted.

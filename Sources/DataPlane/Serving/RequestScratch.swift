@@ -1,5 +1,5 @@
-import CredentialModel
 import EnvoyAuthorization
+import ForwardAuth
 import HTTPWire
 import Verification
 
@@ -8,13 +8,10 @@ import Verification
 /// It is handed down as one `inout` value: that nothing in it is read while it is changed is then known when this is
 /// compiled, where variables of an object are looked after at run time, each time one of them is touched.
 struct RequestScratch: ~Copyable {
-    /// Of the credential that was verified last.
-    var record = CredentialRecord.blank
+    /// The credential that was verified last, and decoded texts.
+    var judging = JudgingScratch()
     var form = IntrospectionForm()
     var basic = BasicCredentials()
-    var query = QueryCredential()
-    /// Decoded texts.
-    var text = FormScratch()
     var verdictForm = VerifyForm()
     var batch: VerificationBatch
     var check: CheckRequest

@@ -32,7 +32,7 @@ struct TokenReview: ~Copyable, ~Escapable {
         do throws(StoreFailure) {
             var record = CredentialRecord.blank
             let reason = try form.withBytes(of: form.token, in: body) { (token) throws(StoreFailure) in
-                try loop.verifier.verify(token, at: loop.now, into: &record)
+                try loop.verifier.verify(token, at: loop.clock.now, into: &record)
             }
             if let outcome = refusal(&record, reason, form, audience) {
                 let isKnown = reason != .unknown && reason != .malformed
@@ -57,7 +57,7 @@ struct TokenReview: ~Copyable, ~Escapable {
         guard record.kind == .accessToken || record.kind == .apiKey else { return .wrongKind }
         guard audience.mayKnow(audiences: record.audiences, interned) else { return .wrongAudience }
         // The cluster's own names: whoever could choose an owner could be its controller.
-        let (prefix, owner) = (loop.settings.tokenReviewUserPrefix, loop.verifier.owner(of: record))
+        let (prefix, owner) = (loop.services.settings.tokenReviewUserPrefix, loop.verifier.owner(of: record))
         guard !Self.isReserved(prefix, owner.octets) else { return .reservedName }
         // An API server does not say where the request came from.
         guard Decision.allows(networks: record.networks, from: nil, interned: interned) else { return .wrongNetwork }
@@ -103,7 +103,9 @@ struct TokenReview: ~Copyable, ~Escapable {
     ) {
         let interned = loop.interned
         let owner = loop.verifier.owner(of: record)
-        let (userPrefix, groupPrefix) = (loop.settings.tokenReviewUserPrefix, loop.settings.tokenReviewGroupPrefix)
+        let (userPrefix, groupPrefix) = (
+            loop.services.settings.tokenReviewUserPrefix, loop.services.settings.tokenReviewGroupPrefix
+        )
         out.append("\"authenticated\":true,\"user\":{\"username\":\"")
         out.append(jsonEscaped: userPrefix.octets)
         out.append(jsonEscaped: owner.octets)

@@ -40,33 +40,33 @@ struct VerdictNeeds {
         _ reason: InactiveReason?, _ record: inout CredentialRecord, _ body: RawSpan, _ form: borrowing VerifyForm,
         _ interned: InternedTable
     ) -> InactiveReason? {
-        switch reason {
-        case .malformed, .unknown: return reason
-        default: break
-        }
-        guard record.kind == .accessToken || record.kind == .apiKey,
-            audience.mayKnow(audiences: record.audiences, interned)
-        else {
-            return .unknown
-        }
-        if let reason { return reason }
-        guard Decision.allows(networks: record.networks, from: address, interned: interned) else {
-            return .wrongNetwork
-        }
+        let (kind, networks) = (record.kind, record.networks)
         let (audiences, scopes) = (record.audiences, record.scopes)
-        if let audience = form.audience {
-            let isMeant = form.withBytes(of: audience, in: body) {
-                Decision.isMeant(audiences: audiences, for: $0, interned: interned)
-            }
-            guard isMeant else { return .wrongAudience }
+        return InactiveReason.first(
+            reason, takesKind: kind == .accessToken || kind == .apiKey,
+            callerMayKnow: audience.mayKnow(audiences: audiences, interned),
+            allowsNetwork: Decision.allows(networks: networks, from: address, interned: interned),
+            isMeant: Self.isMeant(audiences, body, form, interned),
+            grantsScope: Self.grants(scopes, body, form, interned))
+    }
+
+    /// Whether a credential with these audiences is meant for the one that is asked for.
+    private static func isMeant(
+        _ audiences: UInt32, _ body: RawSpan, _ form: borrowing VerifyForm, _ interned: InternedTable
+    ) -> Bool {
+        guard let audience = form.audience else { return true }
+        return form.withBytes(of: audience, in: body) {
+            Decision.isMeant(audiences: audiences, for: $0, interned: interned)
         }
-        if let scope = form.scope {
-            let isGranted = form.withBytes(of: scope, in: body) {
-                Decision.grants(scopes: scopes, scope: $0, interned: interned)
-            }
-            guard isGranted else { return .insufficientScope }
+    }
+
+    private static func grants(
+        _ scopes: UInt32, _ body: RawSpan, _ form: borrowing VerifyForm, _ interned: InternedTable
+    ) -> Bool {
+        guard let scope = form.scope else { return true }
+        return form.withBytes(of: scope, in: body) {
+            Decision.grants(scopes: scopes, scope: $0, interned: interned)
         }
-        return nil
     }
 
     private static func isPrintable(_ text: RawSpan, from lowest: UInt8) -> Bool {

@@ -1,5 +1,6 @@
 import CredentialModel
 import CredentialStore
+import ForwardAuth
 import HTTPWire
 import NIOCore
 import Verification
@@ -21,7 +22,7 @@ struct Verdicts: ~Copyable, ~Escapable {
         let exchange = context.exchange
         var answer = PiecewiseAnswer(&out, exchange, loop)
         do throws(StoreFailure) {
-            try write(needs, scratch.verdictForm, &scratch.text, &scratch.batch, &answer, &out)
+            try write(needs, scratch.verdictForm, &scratch.judging.text, &scratch.batch, &answer, &out)
         } catch {
             loop.counts.note(.verdicts, nil, .trouble)
             answer.takeBack(&out)
@@ -38,7 +39,7 @@ struct Verdicts: ~Copyable, ~Escapable {
             return fault.status == 413 ? .tooLarge(fault.reason) : .malformed(fault.reason)
         }
         if let reason = needs.read(scratch.verdictForm, body) { return .malformed(reason) }
-        if holdsOwnCredential(scratch.verdictForm, &scratch.text) {
+        if holdsOwnCredential(scratch.verdictForm, &scratch.judging.text) {
             return .invalidToken("the caller's credential is among those asked about")
         }
         return nil
@@ -60,7 +61,7 @@ struct Verdicts: ~Copyable, ~Escapable {
                 }
                 guard hasRoom else { break }
             }
-            try loop.verifier.verify(&batch, at: loop.now) { index, reason, record in
+            try loop.verifier.verify(&batch, at: loop.clock.now) { index, reason, record in
                 let reason = needs.judge(reason, &record, body, form, interned)
                 if let reason {
                     loop.counts.noteInactive(.verdicts, record.kind, reason)

@@ -1,6 +1,7 @@
 import CredentialModel
 import DataPlane
 import EnvoyAuthorizationMessages
+import ForwardAuth
 import Issuance
 import TestSupport
 import Testing

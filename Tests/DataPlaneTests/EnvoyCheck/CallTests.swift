@@ -1,5 +1,6 @@
 import DataPlane
 import EnvoyAuthorizationMessages
+import ForwardAuth
 import Foundation
 import GRPCCore
 import Issuance
@@ -299,7 +300,8 @@ import Testing
         try await withFrames { server, _, _ in
             let path = server.addresses[0].dropFirst("grpc+".count)
             let client = try await WireClient.connect(String(path), tls: nil, reads: true)
-            _ = try? await client.ask("GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+            try await client.send("GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+            #expect(try await eventually { !client.channel.isActive })
             #expect(try await eventually { server.server.figures.connections == 2 })
         }
     }

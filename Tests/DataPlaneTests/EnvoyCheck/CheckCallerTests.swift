@@ -1,6 +1,7 @@
 import CredentialModel
 import DataPlane
 import EnvoyAuthorizationMessages
+import ForwardAuth
 import Foundation
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
@@ -92,6 +93,9 @@ import Testing
                 server.addresses[0], tls: certificates.client(protocols: []))
             try? await unasked?.send(1, .head(FrameClient.head(), ends: true))
             #expect(await unasked?.nextHead() == nil)
+            let asked = try await FrameClient.connect(server.addresses[0], tls: certificates.client(protocols: ["h2"]))
+            try await asked.send(1, .head(FrameClient.head(), ends: true))
+            #expect(await asked.nextHead() != nil)
         }
     }
 

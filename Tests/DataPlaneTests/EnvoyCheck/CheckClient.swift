@@ -1,5 +1,6 @@
 import DataPlane
 import EnvoyAuthorizationMessages
+import ForwardAuth
 import Foundation
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
@@ -69,7 +70,7 @@ func withCheckClient<Value: Sendable>(
 
 /// A server with Envoy's checks at its first listener and `/ext_authz` at its second, and a client of the first.
 func withChecks(
-    _ policies: [DataPlane.Policy], options: String = "", settings change: (inout DataPlaneSettings) -> Void = { _ in },
+    _ policies: [Policy], options: String = "", settings change: (inout DataPlaneSettings) -> Void = { _ in },
     _ body: (RunningServer, CheckClient) async throws -> Void
 ) async throws {
     let folder = try TemporaryFolder()

@@ -1,6 +1,7 @@
 import CredentialModel
 import DataPlane
 import EnvoyAuthorizationMessages
+import ForwardAuth
 import GRPCCore
 import Issuance
 import TestSupport

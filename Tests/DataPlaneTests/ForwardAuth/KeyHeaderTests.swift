@@ -1,4 +1,5 @@
 import DataPlane
+import ForwardAuth
 import Foundation
 import Issuance
 import TestSupport

@@ -13,9 +13,10 @@ import Testing
     /// Allocations of this thread while one connection is asked the same a thousand times, without a socket.
     private func allocations(_ fixture: Fixture, _ request: String, expecting status: String) throws -> UInt64 {
         let loop = try LoopState(
-            store: fixture.store, settings: DataPlaneSettings(), readiness: Readiness(),
-            budget: BufferBudget(bytesMax: 1 << 20, loops: 1), logger: quiet,
-            exposition: { "" })
+            DataPlaneServices(
+                store: fixture.store, settings: DataPlaneSettings(), readiness: Readiness(), logger: quiet,
+                exposition: { "" }),
+            budget: BufferBudget(bytesMax: 1 << 20, loops: 1))
         let policy = ListenerPolicy(try ListenerAddress("http://127.0.0.1:0"), isHealthOnly: false)
         var conversation = Conversation(policy: policy, allocator: ByteBufferAllocator())
         var bytes = ByteBuffer(string: request)

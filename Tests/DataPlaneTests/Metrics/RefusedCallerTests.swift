@@ -106,6 +106,13 @@ import Testing
         #expect(VerificationTimes.bucket(.max) == 35)
     }
 
+    @Test func `can be told by a processor's clock that stands still or goes back`() {
+        for (start, end) in [(10, 10), (10, 5), (UInt64.max, 0)] as [(UInt64, UInt64)] {
+            #expect(VerificationTimes.ticksPerSecond(from: start, to: end, nanoseconds: 2_000_000) == 400_000)
+        }
+        #expect(VerificationTimes.ticksPerSecond(from: 7, to: 5_200_007, nanoseconds: 2_000_000) == 2.6e9)
+    }
+
     @Test func `are counted by interface`() async throws {
         try await withServer { server in
             let caller = try await server.caller()

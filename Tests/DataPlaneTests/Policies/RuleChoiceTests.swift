@@ -1,4 +1,5 @@
 import CredentialModel
+@testable import ForwardAuth
 import Foundation
 import HTTPWire
 import Issuance

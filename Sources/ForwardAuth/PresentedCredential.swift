@@ -1,17 +1,19 @@
-import CredentialModel
-import HTTPWire
+public import HTTPWire
 
 /// The one credential of a request to judge, or why there is none.
+@usableFromInline
 enum PresentedCredential {
+    /// None at all, or a scheme that is not ours.
     case none
     /// `ApiKey` in the header, or `api_key` in the query.
     case key(Place)
-    case token(Place)
-    /// A scheme that is not ours.
-    case unsupported
+    /// `Bearer`, at this place in the value of the Authorization field. Not looked for anywhere else: a token in a URL is
+    /// logged along the way (RFC 6750 §2.3).
+    case token(WireRange)
     case malformed(StaticString)
 
     /// Where the credential's bytes lie.
+    @usableFromInline
     enum Place {
         /// In the value of the Authorization field.
         case field(WireRange)
@@ -54,9 +56,9 @@ enum PresentedCredential {
         // Two credentials, even equal ones: whoever judges and whoever serves could choose differently.
         if case .one = inQuery { return .malformed("a credential in the header and one in the query") }
         switch AuthorizationField.parse(authorization) {
-        case .bearer(let range): return .token(.field(range))
+        case .bearer(let range): return .token(range)
         case .apiKey(let range): return .key(.field(range))
-        case .basic, .unsupported: return .unsupported
+        case .basic, .unsupported: return .none
         case .malformed: return .malformed("the Authorization field is malformed")
         }
     }

@@ -1,18 +1,17 @@
-import CredentialModel
-import HTTPWire
+public import CredentialModel
+public import HTTPWire
 
 /// Where a request comes from: the last hop that is not a trusted proxy.
-enum ClientAddress {
+public enum ClientAddress {
     /// Walks the values of one field from the right, past trusted proxies. Nil when the address is not known or not legible: a
     /// proxy's own address is never taken for the client's, or a key limited to the proxies' network would work for all.
     /// - Parameters:
     ///   - peer: who connected; nil for a Unix socket, whose other side is trusted like a proxy.
-    ///   - field: the one that the gateway writes; nil: the listener trusts none.
-    static func find(
-        _ request: ReceivedRequest, peer: IPAddress?, by field: KnownField?, trusted: [Network]
+    public static func find(
+        _ request: ReceivedRequest, peer: IPAddress?, by headers: GatewayHeaders, trusted: [Network]
     ) -> IPAddress? {
         guard peer == nil || isTrusted(peer, trusted) else { return peer }
-        guard let field else { return nil }
+        guard let field = headers.addressField else { return nil }
         // Unlike X-Forwarded-For, it is never a list: a second one is not the gateway's.
         if field == .xRealIP, request.count(field) > 1 { return nil }
         var index = request.fieldCount
@@ -32,7 +31,7 @@ enum ClientAddress {
     /// - Parameters:
     ///   - source: whom the gateway names.
     ///   - forwardedFor: where the values of `X-Forwarded-For` lie in `bytes`, in the order in which they came.
-    static func find(
+    public static func find(
         _ source: RawSpan, forwardedFor: [WireRange], _ bytes: RawSpan, trusted: [Network]
     ) -> IPAddress? {
         guard let source = IPAddress(source) else { return nil }

@@ -1,19 +1,17 @@
 import CredentialModel
-import HTTPWire
-import RecordCache
-import Verification
+public import HTTPWire
 
 /// What a credential must be good for: by the rule of a policy, or by the gateway's own query. Forwarded headers never say
 /// this: the client could.
-struct Requirement: ~Escapable {
+public struct Requirement: ~Escapable {
     /// The rule of a policy, in place of what the query says.
-    private(set) var rule: PolicySet.Rule?
+    private var rule: PolicySet.Rule?
     /// Only statuses that nginx passes on. Known also when the rest is at fault, since the refusal must pass as well.
-    private(set) var isNginx = false
+    public private(set) var isNginx = false
     /// The name of a policy.
-    private(set) var policy: FormText?
+    private var policy: FormText?
     /// Why the query cannot be followed.
-    private(set) var fault: StaticString?
+    public private(set) var fault: StaticString?
     private var scope: FormText?
     private var audience: FormText?
     /// Where these texts lie, unless they are decoded.
@@ -21,12 +19,12 @@ struct Requirement: ~Escapable {
 
     /// Nothing yet.
     @_lifetime(immortal)
-    init() { query = RawSpan() }
+    public init() { query = RawSpan() }
 
     /// Reads the query of the gateway's own request.
     /// - Parameter text: takes what is encoded; it stays there for as long as this is used.
     @_lifetime(copy query)
-    init(_ query: RawSpan, _ text: inout FormScratch) {
+    public init(_ query: RawSpan, _ text: inout FormScratch) {
         self.query = query
         if query.isEmpty { return }
         switch QueryParameters.find("profile", in: query, scratch: &text) {
@@ -53,6 +51,7 @@ struct Requirement: ~Escapable {
 
     /// Takes the rule that a policy has for a request.
     /// - Returns: why the request cannot be judged by the policy; nil when it can.
+    @usableFromInline
     mutating func take(_ policy: PolicySet.Entry, for request: ForwardedRequest) -> StaticString? {
         switch policy.choose(host: request.host, path: request.path) {
         case .rule(let chosen):
@@ -62,35 +61,50 @@ struct Requirement: ~Escapable {
         }
     }
 
-    /// The policy that the query names.
-    func namedPolicy(_ policies: PolicySet, _ text: borrowing FormScratch) -> PolicySet.Entry? {
+    /// Whether the query names a policy.
+    public var namesPolicy: Bool { policy != nil }
+
+    /// The policy that the query names; nil also when there is none of this name.
+    public func namedPolicy(_ policies: PolicySet, _ text: borrowing FormScratch) -> PolicySet.Entry? {
         guard let policy else { return nil }
         return text.withBytes(of: policy, in: query) { policies.entry($0) }
     }
 
+    // MARK: Which credentials are taken
+
+    var allowsKeys: Bool { rule?.allowsKeys ?? true }
+    var allowsTokens: Bool { rule?.allowsTokens ?? true }
+    var allowsQueryKeys: Bool { rule?.allowsQueryKeys ?? true }
+    var allowsBearerKeys: Bool { rule?.allowsBearerKeys ?? false }
+    @usableFromInline var allowsPreflight: Bool { rule?.allowsPreflight ?? false }
+
+    /// What may come as `Bearer`: tokens, and keys where the rule says so.
+    @usableFromInline var bearerKinds: TakenKinds { TakenKinds(keys: allowsBearerKeys, tokens: allowsTokens) }
+
+    // MARK: What they must be good for
+
+    @usableFromInline var needsScope: Bool { rule.map { !$0.scope.isEmpty } ?? (scope != nil) }
+    @usableFromInline var namesAudience: Bool { rule.map { !$0.audience.isEmpty } ?? (audience != nil) }
+
     /// Lends the needed scopes; nothing when none are.
-    func withScope<Value>(_ text: borrowing FormScratch, _ body: (RawSpan) -> Value) -> Value {
-        if let rule {
-            let scope = rule.scope
-            return body(scope.octets)
-        }
+    public func withScope<Value>(_ text: borrowing FormScratch, _ body: (RawSpan) -> Value) -> Value {
+        if let rule { return body(rule.scope.octets) }
         guard let scope else { return body(RawSpan()) }
         return text.withBytes(of: scope, in: query, body)
     }
 
-    func isGranted(scopes: UInt32, _ text: borrowing FormScratch, _ interned: InternedTable) -> Bool {
-        withScope(text) { Decision.grants(scopes: scopes, scope: $0, interned: interned) }
+    /// Whether a list of scopes has all that are needed.
+    @usableFromInline
+    func isGranted(_ scopes: RawSpan, _ text: borrowing FormScratch) -> Bool {
+        withScope(text) { ScopeSet.satisfies(scopes, needed: $0) }
     }
 
-    func isMeant(audiences: UInt32, _ text: borrowing FormScratch, _ interned: InternedTable) -> Bool {
-        if let rule {
-            let audience = rule.audience
-            return audience.isEmpty || Decision.isMeant(audiences: audiences, for: audience.octets, interned: interned)
-        }
+    /// Whether a list of audiences has the one that is named.
+    @usableFromInline
+    func isMeant(_ audiences: RawSpan, _ text: borrowing FormScratch) -> Bool {
+        if let rule { return AudienceSet.intersect(audiences, rule.audience.octets) }
         guard let audience else { return true }
-        return text.withBytes(of: audience, in: query) {
-            Decision.isMeant(audiences: audiences, for: $0, interned: interned)
-        }
+        return text.withBytes(of: audience, in: query) { AudienceSet.intersect(audiences, $0) }
     }
 
     /// Space-separated scope tokens. They are repeated in a quoted string of the challenge.

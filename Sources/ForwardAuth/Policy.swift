@@ -108,7 +108,13 @@ public struct Policy: Sendable, Equatable {
     /// Whether somebody may have meant a pattern: `/orders/*`, `/users/{id}`, `/users/:id`. Taken literally, such paths
     /// match no request, and the weaker rule of the policy would apply.
     private static func hasPattern(_ path: String) -> Bool {
-        path.contains("/:") || path.utf8.contains { "*{}[]<>^|?#\\\"`".utf8.contains($0) }
+        var before: UInt8 = 0
+        for byte in path.utf8 {
+            if byte == UInt8(ascii: ":"), before == UInt8(ascii: "/") { return true }
+            if "*{}[]<>^|?#\\\"`".utf8.contains(byte) { return true }
+            before = byte
+        }
+        return false
     }
 
     private static func isName(_ host: String) -> Bool {

@@ -1,10 +1,11 @@
 import CredentialModel
+import ForwardAuth
 import HTTPWire
 import NIOCore
 import Verification
 
 /// `ANY /verify`: says to a gateway whether the request it forwards may pass, and on whose behalf.
-struct ForwardAuth: ~Copyable, ~Escapable {
+struct ForwardAuthEndpoint: ~Copyable, ~Escapable {
     let context: RequestContext
     private var loop: LoopState { context.loop }
     private let peer: IPAddress?
@@ -18,28 +19,28 @@ struct ForwardAuth: ~Copyable, ~Escapable {
 
     func answer(_ scratch: inout RequestScratch, _ out: inout ByteBuffer) {
         let own = context.request.query
-        var requirement = Requirement(own, &scratch.text)
+        var requirement = Requirement(own, &scratch.judging.text)
         let answer = ForwardAuthAnswer(
             exchange: context.exchange, loop: loop, isNginx: requirement.isNginx)
         if let fault = requirement.fault { return answer.refuse(.malformed(fault), &out) }
         let original: OriginalRequest
         do throws(OriginalRequest.Fault) {
-            original = try OriginalRequest(context.request, context.policy)
+            original = try OriginalRequest(context.request, context.policy.gatewayHeaders)
         } catch {
             return answer.refuse(.malformed(error.reason), &out)
         }
-        let key = KeyField(context.request, loop.settings.keyHeaders)
+        let key = KeyField(context.request, loop.services.settings.keyHeaders)
         let request = ForwardedRequest(
-            .forwardAuth, uri: original.uri, host: original.host,
+            uri: original.uri, host: original.host,
             // Where nobody said which fields are the gateway's, the method may be the client's: no preflight passes.
-            isOptions: original.isOptions && context.policy.originalHeaders != nil,
+            isOptions: original.isOptions && context.policy.gatewayHeaders.family != nil,
             authorization: context.request.value(.authorization), keyField: key.value,
             counts: FieldCounts(context.request, key), ownQuery: original.hasURI ? RawSpan() : own)
         let judgement: Judgement
-        if requirement.policy == nil {
-            judgement = loop.judge.judge(request, by: requirement, at: loop.now, &scratch) { clientAddress() }
-        } else if let policy = requirement.namedPolicy(loop.policies, scratch.text) {
-            judgement = loop.judge.judge(request, under: policy, &requirement, at: loop.now, &scratch) {
+        if !requirement.namesPolicy {
+            judgement = loop.judge(.forwardAuth, request, by: requirement, &scratch.judging) { clientAddress() }
+        } else if let policy = requirement.namedPolicy(loop.policies, scratch.judging.text) {
+            judgement = loop.judge(.forwardAuth, request, under: policy, &requirement, &scratch.judging) {
                 clientAddress()
             }
         } else {
@@ -54,12 +55,12 @@ struct ForwardAuth: ~Copyable, ~Escapable {
         _ uri: RawSpan, under policy: PolicySet.Entry, _ scratch: inout RequestScratch, _ out: inout ByteBuffer
     ) {
         var requirement = Requirement()
-        let key = KeyField(context.request, loop.settings.keyHeaders)
+        let key = KeyField(context.request, loop.services.settings.keyHeaders)
         let request = ForwardedRequest(
-            .externalAuthorization, uri: uri, host: context.request.value(.host),
+            uri: uri, host: context.request.value(.host),
             isOptions: context.request.method == .options, authorization: context.request.value(.authorization),
             keyField: key.value, counts: FieldCounts(context.request, key))
-        let judgement = loop.judge.judge(request, under: policy, &requirement, at: loop.now, &scratch) {
+        let judgement = loop.judge(.externalAuthorization, request, under: policy, &requirement, &scratch.judging) {
             clientAddress()
         }
         ForwardAuthAnswer(exchange: context.exchange, loop: loop, isNginx: false, isEnvoy: true)
@@ -68,13 +69,14 @@ struct ForwardAuth: ~Copyable, ~Escapable {
 
     /// A request that is not judged, in the statuses that its gateway passes on.
     func refuse(_ refusal: Refusal, _ scratch: inout RequestScratch, _ out: inout ByteBuffer) {
-        let isNginx = Requirement(context.request.query, &scratch.text).isNginx
+        let isNginx = Requirement(context.request.query, &scratch.judging.text).isNginx
         ForwardAuthAnswer(exchange: context.exchange, loop: loop, isNginx: isNginx).refuse(refusal, &out)
     }
 
     private func clientAddress() -> IPAddress? {
         ClientAddress.find(
-            context.request, peer: peer, by: context.policy.addressField, trusted: loop.settings.trustedProxies)
+            context.request, peer: peer, by: context.policy.gatewayHeaders,
+            trusted: loop.services.settings.trustedProxies)
     }
 }
 
@@ -99,6 +101,7 @@ private struct KeyField: ~Escapable {
 
 extension FieldCounts {
     fileprivate init(_ request: ReceivedRequest, _ key: KeyField) {
+        self.init()
         authorization = request.count(.authorization)
         self.key = key.count
         origin = request.count(.origin)

@@ -2,11 +2,11 @@ public import CredentialModel
 import HTTPWire
 
 /// All policies, as requests are judged by them. A new set takes the place of the old as a whole.
-public final class PolicySet: Sendable {
+public struct PolicySet: Sendable {
     /// A rule in the bytes that it is compared in.
-    final class Rule: Sendable {
+    public struct Rule: Sendable {
         let scope, audience: [UInt8]
-        let allowsKeys, allowsTokens, allowsQueryKeys, allowsBearerKeys, allowsPreflight: Bool
+        public let allowsKeys, allowsTokens, allowsQueryKeys, allowsBearerKeys, allowsPreflight: Bool
 
         init(_ rule: PolicyRule) {
             scope = Array(rule.scope.joined(separator: " ").utf8)
@@ -20,13 +20,13 @@ public final class PolicySet: Sendable {
     }
 
     /// What a policy says of a request.
-    enum Choice {
+    public enum Choice: Sendable {
         case rule(Rule)
         /// The request could be one for which another rule holds.
         case unclear(StaticString)
     }
 
-    final class Entry: Sendable {
+    public struct Entry: Sendable {
         private struct Place {
             let host: [UInt8]
             let path: RulePath
@@ -39,7 +39,7 @@ public final class PolicySet: Sendable {
         private let places: [Place]
         private let hasHosts: Bool
 
-        init(_ policy: Policy) {
+        public init(_ policy: Policy) {
             name = Array(policy.name.utf8)
             rule = Rule(policy.rule)
             places = policy.places.map {
@@ -54,7 +54,7 @@ public final class PolicySet: Sendable {
         /// - Parameters:
         ///   - host: as the request has it, with its port; empty when it is not known.
         ///   - path: as it is written, without the query.
-        func choose(host: RawSpan, path: RawSpan) -> Choice {
+        public func choose(host: RawSpan, path: RawSpan) -> Choice {
             if places.isEmpty { return .rule(rule) }
             guard PlainPath.isPlain(path) else { return .unclear("the path can be read in more than one way") }
             var name = WireRange()
@@ -90,19 +90,19 @@ public final class PolicySet: Sendable {
     private init(checked policies: [Policy]) {
         entries = policies.map { Entry($0) }
         hasPlaces = policies.contains { !$0.places.isEmpty }
-        namesWithHosts = policies.filter { $0.places.contains { $0.host != nil } }.map(\.name)
+        namesWithHosts = policies.filter { $0.places.contains { $0.host != nil } }.map { $0.name }
     }
 
     /// - Throws: what is wrong with which policy.
-    public convenience init(_ policies: [Policy]) throws(ListFault) {
+    public init(_ policies: [Policy]) throws(ListFault) {
         for policy in policies { try policy.check() }
-        guard Set(policies.map(\.name)).count == policies.count else {
+        guard Set(policies.map { $0.name }).count == policies.count else {
             throw ListFault(reason: "two policies have the same name")
         }
         self.init(checked: policies)
     }
 
-    func entry(_ name: RawSpan) -> Entry? {
+    public func entry(_ name: RawSpan) -> Entry? {
         for entry in entries {
             let known = entry.name
             if name.elementsEqual(known.octets) { return entry }

@@ -1,16 +1,38 @@
 import CredentialModel
-import HTTPWire
-import Listening
+public import HTTPWire
+
+/// What of its gateway's headers a listener trusts.
+public struct GatewayHeaders: Sendable {
+    /// The two sets in which gateways describe requests.
+    public enum Family: Sendable {
+        case xForwarded, xOriginal
+    }
+
+    /// nil: untold.
+    public let family: Family?
+    /// The field that the original request's host is read from; nil: none is trusted.
+    let hostField: KnownField?
+    /// The field that the client's address is read from; nil: none is trusted.
+    let addressField: KnownField?
+
+    /// - Parameters:
+    ///   - hostField: in place of the family's own, as is the other one. Without a family it is that of `X-Forwarded`.
+    public init(family: Family?, hostField: KnownField?, addressField: KnownField?) {
+        self.family = family
+        self.hostField = hostField ?? (family == .xOriginal ? nil : .xForwardedHost)
+        self.addressField = addressField ?? (family == .xOriginal ? nil : .xForwardedFor)
+    }
+}
 
 /// The request that a gateway asks about, as its forwarded headers describe it.
 ///
 /// There are two header sets. A listener may be told which one its gateway writes; then the other, which a client could
 /// have sent, is ignored. Untold, a request with both that differ cannot be judged.
-struct OriginalRequest: ~Escapable {
-    enum Fault: Error {
+public struct OriginalRequest: ~Escapable {
+    public enum Fault: Error {
         case repeated, contradictory
 
-        var reason: StaticString {
+        public var reason: StaticString {
             switch self {
             case .repeated: "a header that describes the original request is there twice"
             case .contradictory: "X-Forwarded and X-Original headers contradict each other"
@@ -19,18 +41,18 @@ struct OriginalRequest: ~Escapable {
     }
 
     /// Whether the gateway said the original path and query.
-    let hasURI: Bool
+    public let hasURI: Bool
     /// The original path and query, if the gateway said.
-    let uri: RawSpan
+    public let uri: RawSpan
     /// The original host, from the one field that the listener trusts for it.
-    let host: RawSpan
+    public let host: RawSpan
     /// Whether the original method, or this request's own if the gateway said none, is OPTIONS.
-    let isOptions: Bool
+    public let isOptions: Bool
 
     @_lifetime(copy request)
-    init(_ request: ReceivedRequest, _ policy: ListenerPolicy) throws(Fault) {
-        let readsForwarded = policy.originalHeaders != .xOriginal
-        let readsOriginal = policy.originalHeaders != .xForwarded
+    public init(_ request: ReceivedRequest, _ headers: GatewayHeaders) throws(Fault) {
+        let readsForwarded = headers.family != .xOriginal
+        let readsOriginal = headers.family != .xForwarded
         if readsForwarded {
             guard request.count(.xForwardedMethod) <= 1, request.count(.xForwardedProto) <= 1,
                 request.count(.xForwardedHost) <= 1, request.count(.xForwardedUri) <= 1
@@ -39,7 +61,7 @@ struct OriginalRequest: ~Escapable {
         if readsOriginal {
             guard request.count(.xOriginalMethod) <= 1, request.count(.xOriginalURI) <= 1 else { throw .repeated }
         }
-        if let field = policy.hostField, request.count(field) > 1 { throw .repeated }
+        if let field = headers.hostField, request.count(field) > 1 { throw .repeated }
         let uriField = try Self.field(
             readsForwarded ? .xForwardedUri : nil, readsOriginal ? .xOriginalURI : nil, in: request)
         var methodField = try Self.field(
@@ -51,7 +73,7 @@ struct OriginalRequest: ~Escapable {
         }
         hasURI = uriField != nil
         if let uriField { uri = request.value(uriField) } else { uri = RawSpan() }
-        if let field = policy.hostField { host = request.value(field) } else { host = RawSpan() }
+        if let field = headers.hostField { host = request.value(field) } else { host = RawSpan() }
         if let methodField {
             isOptions = request.value(methodField).isEqual("OPTIONS")
         } else {
