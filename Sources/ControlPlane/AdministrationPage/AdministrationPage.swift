@@ -10,9 +10,9 @@ enum AdministrationPage {
     /// The page's files. Open to everybody: they say nothing of this service's credentials.
     static var routes: [Route] {
         [
-            file("/admin", "text/html; charset=utf-8", AdministrationPage.html),
-            file("/admin/page.css", "text/css; charset=utf-8", AdministrationPage.style),
-            file("/admin/page.js", "text/javascript; charset=utf-8", AdministrationPage.script),
+            route("/admin", "text/html; charset=utf-8", .administrationHTML),
+            route("/admin/page.css", "text/css; charset=utf-8", .administrationCSS),
+            route("/admin/page.js", "text/javascript; charset=utf-8", .administrationJS),
         ]
     }
 
@@ -21,13 +21,12 @@ enum AdministrationPage {
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
         + "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 
-    private static func file(_ path: String, _ type: String, _ text: String) -> Route {
+    private static func route(_ path: String, _ type: String, _ file: EmbeddedFile) -> Route {
         Route(.get, path, nil) { _ in
-            let headers: HTTPFields = [
-                .contentType: type, .contentSecurityPolicy: policy, .referrerPolicy: "no-referrer",
-            ]
+            var headers: HTTPFields = [.contentType: type, .contentSecurityPolicy: policy]
+            headers.set("Referrer-Policy", to: "no-referrer")
             return Response(
-                status: .ok, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
+                status: .ok, headers: headers, body: ResponseBody(byteBuffer: ByteBuffer(bytes: file.bytes)))
         }
     }
 }
