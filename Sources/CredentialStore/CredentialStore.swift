@@ -84,6 +84,9 @@ public final class CredentialStore: Sendable {
     /// Mutations now waiting for the writer thread.
     public var waitingMutations: Int { thread.waiting }
 
+    /// Most rows that one transaction should revoke, so that it finds enough free pages; nil while the map has room.
+    public var revocationsPerTransactionMax: Int? { headRoom.room.mutationsMax }
+
     /// Counters of the writer thread.
     public var commits: CommitCounters { commit.commits }
 

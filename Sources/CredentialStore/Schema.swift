@@ -9,7 +9,7 @@ import LMDB
 /// tokens       id                       → the same, of access tokens   (integer keys)
 /// aliases      HMAC of a foreign key    → id                           (16 bytes)
 /// journal      journal number           → event                        (integer keys)
-/// expiry       time ‖ id                → kind                         (big-endian)
+/// expiry       time ‖ id                → kind                         (big-endian; behind all: times of revocation)
 /// owners       owner ‖ 0 ‖ id           → nothing
 /// interned     kind ‖ number            → text
 /// clients      client number            → definition                   (integer keys)
@@ -128,6 +128,23 @@ enum TableKey {
         key.append(bigEndian: UInt64(clamping: time.rawValue))
         key.append(bigEndian: id.rawValue)
         return key
+    }
+
+    private static let endedBit: UInt64 = 1 << 63
+
+    /// The key of a credential that is removed some time after its revocation (``StoredCredential/endedBy``). The first bit
+    /// separates these keys from expiries: they come after all of them.
+    static func ended(_ time: UnixSeconds, _ id: CredentialID) -> [UInt8] {
+        var key: [UInt8] = []
+        key.append(bigEndian: UInt64(clamping: time.rawValue) | endedBit)
+        key.append(bigEndian: id.rawValue)
+        return key
+    }
+
+    /// The time of such a key.
+    static func endedTime(_ key: RawSpan) -> UnixSeconds? {
+        guard key.byteCount == 16 else { return nil }
+        return UnixSeconds(Int64(bitPattern: key.word64(at: 0).byteSwapped & ~endedBit))
     }
 
     /// The prefix of one owner's keys: the text, ended by a zero byte, which no owner contains.

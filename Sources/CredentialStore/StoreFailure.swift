@@ -52,6 +52,10 @@ public enum StoreFailure: Error, Equatable, Sendable, CustomStringConvertible {
     case otherStoresRevocations
     /// The list of revocations comes from a store that was restored to a state before the backup.
     case backupOfAnotherBranch
+    /// The list of revocations was made before the backup.
+    case listOlderThanBackup
+    /// The store no longer has all revocations since the backup, because it removes them after some time.
+    case backupTooOld
     /// A copy was checked before it replaced a store, and has faults.
     case unsound(findings: Int, first: String)
     /// The interned numbers of a kind are used up.
@@ -120,6 +124,10 @@ public enum StoreFailure: Error, Equatable, Sendable, CustomStringConvertible {
             "the list of revocations was made by another store than the backup: name the right one"
         case .backupOfAnotherBranch:
             "the store that made the list of revocations was restored from an earlier backup than this one, or from another copy of it, so the list does not have everything that was revoked since this backup: take another backup, or say --accept-incomplete-list"
+        case .listOlderThanBackup:
+            "the list of revocations was made before the backup, so it does not have what was revoked since: take a newer list, or say --accept-incomplete-list"
+        case .backupTooOld:
+            "the backup is too old for the list of revocations: the store has removed some of what was revoked since (retention.backup-seconds), so the list does not have it: take a newer backup, or say --accept-incomplete-list, which makes that valid again"
         case .unsound(let findings, let first):
             "the copy has \(findings) faults (\(first)): nothing was replaced; take another backup"
         case .internedExhausted:

@@ -4,7 +4,8 @@ import LMDB
 
 /// Why something was not issued, changed or revoked. The message is for the caller and contains no secret.
 public enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// A field of the request is not acceptable.
+    /// A field of the request is not acceptable. `field` is its name in the administration API, the only way in which
+    /// requests come from outside: the audience is `aud`, a client's rights are `may`.
     case invalid(field: String, reason: String)
     case unknownCredential
     case unknownClient
@@ -14,8 +15,8 @@ public enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible {
     case gone(reason: String)
     /// The request conflicts with the current state.
     case conflict(reason: String)
-    /// The caller lacks a right that this would grant, or has a limit that this would exceed. `field` is the member of the
-    /// request that exceeds it.
+    /// The caller lacks a right that this would grant, or has a limit that this would exceed. `field` is what exceeds
+    /// it, by the name that it has in requests where it can be chosen.
     case forbidden(reason: String, field: String? = nil)
     /// The request was executed before: these are its results.
     case repeated(made: [CredentialID])
@@ -37,7 +38,8 @@ public enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible {
             "nothing was ever issued to this owner"
                 + (nearest.isEmpty
                     ? "" : ". Did you mean \(nearest.map { "'\($0)'" }.joined(separator: " or "))?")
-        case .gone(let reason), .conflict(let reason), .forbidden(let reason, _), .storeFull(let reason),
+        case .forbidden(let reason, let field?): "'\(field)': \(reason)"
+        case .gone(let reason), .conflict(let reason), .forbidden(let reason, nil), .storeFull(let reason),
             .unavailable(let reason):
             reason
         case .repeated: "the request was answered before"

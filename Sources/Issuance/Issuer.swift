@@ -71,26 +71,14 @@ public final class Issuer: Sendable {
         }
     }
 
-    /// How long a read takes. The two have threads of their own (the global queues of libdispatch each have theirs): a
-    /// revocation looks its credential up first, and must not wait for searches, copies and audits.
-    enum ReadLength {
-        case lookUp, long
-
-        fileprivate var queue: DispatchQueue { .global(qos: self == .lookUp ? .userInitiated : .utility) }
-    }
-
     /// Runs a read on a separate thread, so that it delays nobody.
     func offThread<Value: Sendable>(
-        _ length: ReadLength = .long,
+        _ threads: WorkThreads = .long,
         _ body: @escaping @Sendable (CredentialStore) throws -> Value
     ) async throws(IssuanceError) -> Value {
         let store = store
         do {
-            return try await withCheckedThrowingContinuation { continuation in
-                length.queue.async {
-                    continuation.resume(with: Result { try body(store) })
-                }
-            }
+            return try await threads.run { try body(store) }
         } catch {
             throw IssuanceError(error)
         }
@@ -99,6 +87,42 @@ public final class Issuer: Sendable {
     func summary(_ credential: StoredCredential, lastUsedAt: UnixSeconds? = nil) -> CredentialSummary {
         CredentialSummary(
             credential, published: store.published, now: store.clock.now(), policy: policy, lastUsedAt: lastUsedAt)
+    }
+}
+
+/// Threads for work that would hold one of the cooperative threads, of which there are as many as processors and on
+/// which all of administration runs.
+///
+/// There are two sets, and each has threads of its own, as libdispatch gives them to each quality of service: a
+/// revocation looks up what it ends, and must not wait for searches, copies, checks and bulk creations.
+public struct WorkThreads: Sendable {
+    /// A few rows by their keys, or one page of what a revocation ends.
+    public static let lookUp = WorkThreads("countersign.look-ups", .userInitiated)
+    /// Searches, copies, checks, and the generating or hashing of many credentials.
+    public static let long = WorkThreads("countersign.long-work", .utility)
+
+    /// Internal for a test, which stops it.
+    let queue: DispatchQueue
+
+    private init(_ label: String, _ qualityOfService: DispatchQoS) {
+        queue = DispatchQueue(label: label, qos: qualityOfService, attributes: .concurrent)
+    }
+
+    public func run<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await withCheckedThrowingContinuation { continuation in
+            queue.async { continuation.resume(with: Result { try body() }) }
+        }
+    }
+
+    /// How many credentials one piece of work generates or hashes: a few milliseconds, after which others have their
+    /// turn.
+    static let credentialsPerPiece = 100
+
+    /// For work that must run on such a thread, and not on a cooperative one.
+    static func assertNoTask() {
+        // SAFETY: the task is only asked for whether there is one.
+        let isInTask = unsafe withUnsafeCurrentTask { unsafe $0 != nil }
+        assert(!isInTask, "many credentials are generated and hashed on a thread of their own")
     }
 }
 
@@ -117,6 +141,28 @@ struct Newborn: Sendable {
         let tag = store.peppers.tag(of: native.block, at: place)
         let record = CredentialRecord(id: id, kind: kind, tag: tag, pepper: place.number)
         return Newborn(credential: StoredCredential(record: record, owner: owner, name: name), secret: secret)
+    }
+}
+
+extension Issuer {
+    /// Generates a credential for each id, in pieces on threads for long work: whoever creates keys without pause would
+    /// keep revocations from the cooperative threads. A few are generated at once, since a change of threads would take
+    /// longer.
+    func mint(
+        _ ids: [CredentialID], kind: CredentialKind, owner: [UInt8], name: String?
+    ) async throws(IssuanceError) -> [Newborn] {
+        guard ids.count > 10 else {
+            return ids.compactMap { Newborn.mint($0, kind: kind, store: store, owner: owner, name: name) }
+        }
+        var newborns: [Newborn] = []
+        for start in stride(from: 0, to: ids.count, by: WorkThreads.credentialsPerPiece) {
+            let piece = ids[start..<min(start + WorkThreads.credentialsPerPiece, ids.count)]
+            newborns += try await offThread { store in
+                WorkThreads.assertNoTask()
+                return piece.compactMap { Newborn.mint($0, kind: kind, store: store, owner: owner, name: name) }
+            }
+        }
+        return newborns
     }
 }
 

@@ -1,3 +1,5 @@
+import CredentialModel
+
 /// Lifetimes of credentials in seconds: the default, and the most that a request may ask for.
 public struct LifetimePolicy: Sendable {
     /// Nil: keys do not expire unless requested.
@@ -20,8 +22,8 @@ public struct LifetimePolicy: Sendable {
         self.keyWarningSeconds = keyWarningSeconds
     }
 
-    /// The lifetime of a key; nil when it does not expire.
-    func keySeconds(asked: Int64?) throws(IssuanceError) -> Int64? {
+    /// The lifetime of a key that is issued at `now`; nil when it does not expire.
+    func keySeconds(asked: Int64?, at now: UnixSeconds) throws(IssuanceError) -> Int64? {
         if let asked, asked <= 0 { throw .invalid(field: "expires_in", reason: "must be at least one second") }
         guard let wanted = asked ?? keySecondsDefault else {
             guard keySecondsMax == nil else {
@@ -33,16 +35,25 @@ public struct LifetimePolicy: Sendable {
         if let most = keySecondsMax, wanted > most {
             throw .invalid(field: "expires_in", reason: "keys may live \(most) seconds at most")
         }
+        try Self.requireEnd(of: asked, at: now)
         return wanted
     }
 
-    /// The lifetime of an access token.
-    func accessTokenSeconds(asked: Int64?) throws(IssuanceError) -> Int64 {
+    /// The lifetime of an access token that is issued at `now`.
+    func accessTokenSeconds(asked: Int64?, at now: UnixSeconds) throws(IssuanceError) -> Int64 {
         let wanted = asked ?? min(accessTokenSecondsDefault, accessTokenSecondsMax)
         guard wanted > 0, wanted <= accessTokenSecondsMax else {
             throw .invalid(
                 field: "expires_in", reason: "access tokens live 1 to \(accessTokenSecondsMax) seconds")
         }
+        try Self.requireEnd(of: asked, at: now)
         return wanted
+    }
+
+    /// Refuses a requested lifetime whose end cannot be set: cutting it would give less than was asked for without saying
+    /// so. What the settings give unasked is cut.
+    private static func requireEnd(of asked: Int64?, at now: UnixSeconds) throws(IssuanceError) {
+        guard let asked, now.adding(exactly: asked) == nil else { return }
+        throw .invalid(field: "expires_in", reason: "must end no later than the year 9999")
     }
 }

@@ -83,7 +83,9 @@ extension Issuer {
             var (rows, next) = ([StoredCredential](), after)
             // In pieces, each in its own snapshot, so that a long search pins no pages.
             repeat {
-                let piece = try store.credentials(owner: owner, after: next, limit: limit - rows.count) { row in
+                let piece = try store.credentials(
+                    owner: owner, kind: filter.kind, after: next, limit: limit - rows.count
+                ) { row in
                     filter.accepts(row, client: client, in: store.published, at: now)
                 }
                 rows += piece.rows

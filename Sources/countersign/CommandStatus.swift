@@ -12,9 +12,12 @@ enum CommandStatus: Int32, Error, Equatable {
 struct CommandFailure: Error, Equatable {
     let message: String
     let status: CommandStatus
+    /// The request may have reached the daemon, and its answer was not read: what was asked for may be done.
+    let mayBeDone: Bool
 
-    init(_ message: String, status: CommandStatus = .failed) {
+    init(_ message: String, status: CommandStatus = .failed, mayBeDone: Bool = false) {
         self.message = message
         self.status = status
+        self.mayBeDone = mayBeDone
     }
 }

@@ -40,6 +40,10 @@ import Testing
         Case(
             method: "POST", path: "/v1/keys", body: #"{"owner": "a", "expires_in": 9000000000000000}"#, status: 422,
             problem: "invalid-value", member: "expires_in"),
+        // The length of all time is in range as a time, but as a life it ends after the last one.
+        Case(
+            method: "POST", path: "/v1/keys", body: #"{"owner": "a", "expires_in": 253402300799}"#, status: 422,
+            problem: "invalid-value", member: "expires_in"),
         Case(
             method: "POST", path: "/v1/tokens", body: #"{"client_id": "a", "expires_in": 9000000000000000}"#,
             status: 422, problem: "invalid-value", member: "expires_in"),

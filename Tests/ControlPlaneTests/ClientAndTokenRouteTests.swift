@@ -79,6 +79,7 @@ import Testing
             #expect(try await plane.client.delete("/v1/tokens/\(key)").status == 404)
             let client = try await plane.client.get("/v1/clients/\(try await plane.makeClient())")
             let secrets = try #require(client.json["secrets"] as? [[String: Any]])
+            #expect(client.json["secrets_omitted"] as? Int == 0)
             let secret = try #require(secrets.first?["id"] as? String)
             #expect(try await plane.client.delete("/v1/tokens/\(secret)").status == 404)
         }

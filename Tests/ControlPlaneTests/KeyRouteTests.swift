@@ -113,6 +113,7 @@ import Testing
             let revoked = try await plane.client.delete("/v1/keys/\(old)")
             #expect(revoked.texts("revoked") == [old])
             #expect(revoked.texts("living_relatives") == [successor].compactMap(\.self))
+            #expect(revoked.texts("chain_broken_at") == [])
             #expect(try await plane.client.delete("/v1/keys/\(old)").texts("already_revoked") == [old])
             #expect(try await plane.client.get("/v1/keys/\(old)").text("state") == "revoked")
             let other = try await plane.makeKey().id

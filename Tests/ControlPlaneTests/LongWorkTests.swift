@@ -1,6 +1,7 @@
 import AdministrationAPI
 import ControlPlaneFixture
 import CredentialModel
+import Dispatch
 import HTTPTypes
 import Hummingbird
 import Logging
@@ -98,14 +99,89 @@ import Testing
         #expect(pages.count.load(ordering: .relaxed) == 1)
     }
 
+    @Test func `of a backup ends for a caller that is revoked while it is sent`() async throws {
+        let fixture = try Fixture()
+        for _ in 0..<3 { _ = try await fixture.issuer.createKeys(KeyRequest(owner: "a", count: 1_000)) }
+        let isRevoked = Atomic<Bool>(false)
+        let access = AccessRule { _, _, _ in
+            if isRevoked.load(ordering: .relaxed) { throw Problem(.unauthenticated) }
+            return .unlimited(.program)
+        }
+        let work = LongWork()
+        let store = StoreRoutes(backupFolder: fixture.folder.path, checkStore: nil, work: work)
+        let route = Route(.post, "/v1/store/backup", .storeBackup, waits: true, store.backup)
+        let request = Request(
+            head: .init(method: .post, scheme: nil, authority: nil, path: "/v1/store/backup"),
+            body: .init(buffer: .init()))
+        let whole = Pages()
+        try await route.respond(to: request, context(), issuer: fixture.issuer, access: access).body
+            .write(Collecting(pages: whole))
+        #expect(whole.count.load(ordering: .relaxed) > 1)
+        let pieces = Pages()
+        let response = try await route.respond(to: request, context(), issuer: fixture.issuer, access: access)
+        let writer = Collecting(pages: pieces) { isRevoked.store(true, ordering: .relaxed) }
+        await #expect(throws: Problem.self) { try await response.body.write(writer) }
+        #expect(pieces.count.load(ordering: .relaxed) == 1)
+    }
+
+    /// A revocation looks up what it ends before it writes, and counts afterwards what it has ended.
+    @Test(.timeLimit(.minutes(1))) func `of all kinds keeps no revocation waiting`() async throws {
+        try await OAuthFixture.serve { plane async throws in
+            let issuer = plane.issuer
+            let keys = try await issuer.createKeys(KeyRequest(owner: "acme", count: 3))
+            let ids = keys.map(\.summary.id.description)
+            let client = try await plane.fixture.client().summary.clientID
+            let token = try await issuer.issueToken(TokenRequest(clientID: client, subject: "alice"))
+            try await issuer.rememberConsent(subject: "alice", clientID: client, scope: ["read"])
+            let leak = #"{"credential": "\#(keys[2].secret.reveal())"}"#
+            let blockade = Blockade(of: .long)
+            try await withTaskCancellationHandler { () async throws in
+                let control = plane.control
+                #expect(try await control.delete("/v1/keys/\(ids[0])").status == 200)
+                let named = #"{"ids": ["\#(ids[1])"], "chain": true}"#
+                #expect(try await control.post("/v1/keys/revocations", named).status == 200)
+                #expect(try await plane.post("/v1/leaks", leak, type: "application/json").status == 202)
+                #expect(try await control.delete("/v1/tokens/\(token.summary.id)").status == 200)
+                #expect(try await control.delete("/v1/consents?sub=alice&client_id=\(client)").status == 204)
+                #expect(try await control.post("/v1/owners/acme/revocations").status == 200)
+                #expect(try await control.post("/v1/clients/\(client)/revocations").status == 200)
+                #expect(try await control.delete("/v1/clients/\(client)").status == 200)
+            } onCancel: {
+                blockade.lift()
+            }
+            for key in keys { #expect(try !plane.isActive(key.secret.reveal())) }
+        }
+    }
+
+    /// Stops long work until it is lifted, or its test is over.
+    private final class Blockade: Sendable {
+        private let queue: DispatchQueue
+        private let isLifted = Atomic<Bool>(false)
+
+        init(of threads: WorkThreads) {
+            queue = threads.queue
+            queue.suspend()
+        }
+
+        deinit { lift() }
+
+        func lift() {
+            if !isLifted.exchange(true, ordering: .relaxed) { queue.resume() }
+        }
+    }
+
     private final class Pages: Sendable {
         let count = Atomic<Int>(0)
     }
 
     private struct Collecting: ResponseBodyWriter {
         let pages: Pages
+        var afterEach: @Sendable () -> Void = {}
 
-        mutating func write(_ buffer: ByteBuffer) async throws { pages.count.add(1, ordering: .relaxed) }
+        mutating func write(_ buffer: ByteBuffer) async throws {
+            pages.count.add(1, ordering: .relaxed)
+            afterEach()
+        }
         consuming func finish(_ trailingHeaders: HTTPFields?) async throws {}
     }
 }

@@ -200,6 +200,44 @@ private let get = "GET /x?y HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgra
         #expect(!slow.channel.isActive && !slow.isCutOff)
     }
 
+    @Test func `asks for a body when the routes want it, once, and not when some of it has come`() throws {
+        let expecting = post.replacing("Host: a", with: "Host: a\r\nExpect: 100-continue")
+        let client = try Conversation()
+        try client.send(expecting)
+        #expect(try client.sent().isEmpty && client.parts().count == 1)
+        for asked in ["HTTP/1.1 100 Continue\r\n\r\n", ""] {
+            try client.channel.triggerUserOutboundEvent(RequestConnection.BodyWanted()).wait()
+            #expect(try client.sent() == asked)
+        }
+        try client.send(String(repeating: "c", count: 20) + get)
+        try client.answer(.ok, "ok")
+        #expect(try client.sent() == "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+        // What came behind it is answered too.
+        try client.answer(.ok, "ok")
+        #expect(try client.sent().hasPrefix("HTTP/1.1 200 OK"))
+
+        for text in [expecting + "c", post] {
+            let impatient = try Conversation()
+            try impatient.send(text)
+            try impatient.channel.triggerUserOutboundEvent(RequestConnection.BodyWanted()).wait()
+            #expect(try impatient.sent().isEmpty)
+        }
+    }
+
+    /// Whether what such a client sends next is its body or a request, nobody could tell.
+    @Test func `ends behind the refusal of a request whose body was not asked for`() throws {
+        let client = try Conversation()
+        try client.send(post.replacing("Host: a", with: "Host: a\r\nExpect: 100-continue"))
+        #expect(try client.parts().count == 1)
+        try client.answer(.unauthorized)
+        #expect(
+            try client.sent() == "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        try client.send(get)
+        #expect(try client.parts().isEmpty && client.sent().isEmpty && !client.isCutOff)
+        client.pass(seconds: 3)
+        #expect(!client.channel.isActive)
+    }
+
     @Test func `says what its version and method ask for`() throws {
         for (request, answer) in [
             ("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"),

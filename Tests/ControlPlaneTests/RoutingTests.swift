@@ -19,7 +19,7 @@ import Testing
         (.unavailable(reason: "r"), 503, "unavailable"),
     ])
     func `each failure of the issuer has a status`(error: IssuanceError, status: Int, type: String) {
-        let problem = Problem(failure: error)
+        let problem = Problem(failure: error) { _ in true }
         #expect(problem.status == status)
         #expect(problem.type.uri.hasSuffix(":" + type))
         #expect(problem.type.isTransient == (status == 503))

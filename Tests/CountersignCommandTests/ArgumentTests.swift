@@ -46,6 +46,8 @@ import Testing
             #expect(TimeText.parse(TimeText.utc(seconds)) == seconds)
         }
         #expect(TimeText.utc(951_782_399) == "2000-02-28T23:59:59Z")
+        // A daemon's answer may hold any number.
+        #expect(TimeText.utc(.min) == "-292277022657-01-27T08:29:52Z")
     }
 
     @Test func `a control address is a Unix socket, https, or http on loopback`() {
@@ -176,17 +178,22 @@ import Testing
         check(Countersign.self, "countersign")
     }
 
-    @Test func `the examples in the help are understood`() throws {
-        func check(_ command: any ParsableCommand.Type) throws {
+    @Test func `the examples in the help are understood`() {
+        var count = 0
+        func check(_ command: any ParsableCommand.Type) {
             for line in command.configuration.discussion.split(separator: "\n") {
                 let words = line.trimmingPrefix { $0 == " " }
                 guard words.hasPrefix("countersign ") else { continue }
                 let shell = words.split { "|<>".contains($0) }.first ?? ""
-                _ = try Countersign.parseAsRoot(Self.shellWords(shell).dropFirst().map(\.self))
+                #expect(throws: Never.self, "\(line)") {
+                    try Countersign.parseAsRoot(Self.shellWords(shell).dropFirst().map(\.self))
+                }
+                count += 1
             }
-            for verb in command.configuration.subcommands { try check(verb) }
+            for verb in command.configuration.subcommands { check(verb) }
         }
-        try check(Countersign.self)
+        check(Countersign.self)
+        #expect(count > 40, "examples are not recognised")
     }
 
     private static func shellWords(_ line: Substring) -> [String] {

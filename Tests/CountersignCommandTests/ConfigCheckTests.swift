@@ -47,6 +47,14 @@ import Testing
         }
     }
 
+    @Test func `say how old a backup may be that is restored: 400 days, or a day and more`() async throws {
+        #expect(try await settings().retention.backupSeconds == 400 * 86_400)
+        let variable = "COUNTERSIGN_RETENTION_BACKUP_SECONDS"
+        #expect(try await settings(environment: [variable: "30d"]).retention.backupSeconds == 30 * 86_400)
+        let read = try? await settings(environment: [variable: "23h"])
+        #expect(read == nil)
+    }
+
     @Test func `take one text where a list is expected, and dots and dashes alike`() async throws {
         let path = try file("listen: http://127.0.0.1:1\ncache-bytes: 64MiB\nverify:\n  sources: 10.0.0.0/8\n")
         let read = try await settings(file: path)

@@ -3,8 +3,11 @@ import ControlPlaneFixture
 import CredentialModel
 import Foundation
 import Issuance
+import LMDB
 import TestSupport
 import Testing
+
+@testable import CredentialStore
 
 @Suite struct KeyVerbTests {
     @Test func `a key is created with one JSON object a line`() async throws {
@@ -133,6 +136,31 @@ import Testing
             let chain = try await plane.command("key", "revoke", successor, "00000000001", "--chain")
             #expect(chain.status == 1)
             #expect(chain.lines == ["\(successor)  revoked", "00000000001  unknown"])
+        }
+    }
+
+    @Test func `a chain that breaks off is ended as far as it goes, and says where, with exit code 1`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let (store, gone) = (plane.issuer.store, CredentialID.random())
+            let (old, damaged) = (try await plane.makeKey().id, try await plane.makeKey().id)
+            try await store.write(creates: false) { writer, transaction in
+                let id = try #require(CredentialID(old))
+                let row = try #require(try writer.credential(id, in: transaction))
+                var linked = row
+                linked.successor = gone
+                try writer.replace(row, by: linked, event: .edited, in: transaction)
+                let number = try #require(CredentialID(damaged)).rawValue
+                let bytes: [UInt8] = [1, 2, 3]
+                _ = try transaction.put(store.schema.credentials.database, key: number, value: bytes.octets)
+            }
+            let outcome = try await plane.command("key", "revoke", old, damaged, "--chain")
+            #expect(outcome.status == 1)
+            #expect(outcome.lines == ["\(old)  revoked", "\(damaged)  revoked"])
+            #expect(outcome.errors.contains(gone.description) && outcome.errors.contains(damaged))
+            #expect(outcome.errors.contains("--owner"))
+            let json = try await plane.command("key", "revoke", old, "--chain", "--json")
+            #expect(json.status == 1 && json.json.first?["chain_broken_at"] as? [String] == [gone.description])
+            #expect(try await plane.command("key", "revoke", old).status == 0)
         }
     }
 

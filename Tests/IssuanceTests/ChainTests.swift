@@ -1,17 +1,20 @@
 import CredentialModel
-import CredentialStore
+import LMDB
 import TestSupport
 import Testing
 
+@testable import CredentialStore
 @testable import Issuance
 
 @Suite struct `A long chain` {
     /// Keys linked as rotations link them, the oldest first; planted, since a thousand rotations are a thousand commits.
-    private func chain(_ fixture: Fixture, count: Int, scopes: UInt32 = 0) async throws -> [CredentialID] {
+    private func chain(
+        _ fixture: Fixture, count: Int, _ change: (Int, inout StoredCredential) -> Void = { _, _ in }
+    ) async throws -> [CredentialID] {
         var ids: [CredentialID] = []
-        _ = try await fixture.plant(count: count, kind: .apiKey) { _, credential in
+        _ = try await fixture.plant(count: count, kind: .apiKey) { number, credential in
             credential.predecessor = ids.last
-            credential.record.scopes = scopes
+            change(number, &credential)
             ids.append(credential.record.id)
         }
         let planted = ids
@@ -87,7 +90,7 @@ import Testing
         let scopes = try await fixture.store.write(creates: true) { writer, transaction in
             try writer.intern(.scopes, Array("countersign:keys:revoke".utf8), in: transaction)
         }
-        let ids = try await chain(fixture, count: 2_200, scopes: scopes)
+        let ids = try await chain(fixture, count: 2_200) { $1.record.scopes = scopes }
         let own = try #require(ids.last)
         let record = try #require(try fixture.row(own)).record
         let issuer = fixture.issuer.acting(as: .holder(of: record, in: fixture.store))
@@ -114,9 +117,13 @@ import Testing
         } catch StoreFailure.full {
         }
         #expect(ids.count > 5_000 && ids.count < 50_000)
+        let most = try #require(fixture.store.revocationsPerTransactionMax)
+        #expect(most < Issuer.rowsPerPiece / 4)
         let report = try await fixture.issuer.revoke([try #require(ids.last)], chain: true)
         #expect(report.revoked.count == ids.count)
         #expect(try living(ids, fixture).isEmpty)
+        // The first piece is as large as the free pages allow, and not the largest that happened to find room.
+        #expect(try await fixture.auditedPieces().first?.count == most)
     }
 
     @Test func `names nothing unknown that nobody named`() async throws {
@@ -125,20 +132,118 @@ import Testing
         let key = try await fixture.plant { $0.predecessor = swept }
         let stranger = CredentialID.random()
         let report = try await fixture.issuer.revoke([key.id, stranger], chain: true)
-        #expect(report.revoked == [key.id] && report.unknown == [stranger])
+        #expect(report.revoked == [key.id] && report.unknown == [stranger] && report.chainBrokenAt == [swept])
+        // Named and linked to: both.
+        let again = try await fixture.issuer.revoke([swept, key.id], chain: true)
+        #expect(again.unknown == [swept] && again.chainBrokenAt == [swept])
+        // Without the chain nobody asked for more.
+        #expect(try await fixture.issuer.revoke([key.id], chain: false).chainBrokenAt.isEmpty)
+    }
+
+    @Test(arguments: [[0], [4], [0, 4], [4, 0]])
+    func `with a swept row in its middle is ended on the named sides, and the report says where it broke`(
+        _ named: [Int]
+    ) async throws {
+        let fixture = try Fixture()
+        let longAgo = fixture.store.clock.now().adding(-30 * 86_400)
+        let ids = try await chain(fixture, count: 5) { number, credential in
+            if number == 2 { credential.record.expiresAt = longAgo }
+        }
+        #expect(try await Sweep.run(on: fixture.store).credentials == 1)
+        #expect(try fixture.row(ids[2]) == nil)
+        let report = try await fixture.issuer.revoke(named.map { ids[$0] }, chain: true)
+        let reached = (named.contains(0) ? [0, 1] : []) + (named.contains(4) ? [3, 4] : [])
+        #expect(Set(report.revoked) == Set(reached.map { ids[$0] }) && report.unknown.isEmpty)
+        // What was not reached lives on, so the caller must hear of it. Reached from both sides, nothing is missing.
+        #expect(try living(ids, fixture).count == 5 - reached.count)
+        #expect(report.chainBrokenAt == (named.count == 2 ? [] : [ids[2]]))
+    }
+
+    @Test(
+        arguments: [
+            (-1, 0, false), (3_600, 100 * 86_400, true), (nil, 91 * 86_400, false), (nil, 89 * 86_400, true),
+        ] as [(Int64?, Int64, Bool)])
+    func `older than its oldest row is whole once all before that row has expired`(
+        _ endsIn: Int64?, _ age: Int64, _ isBroken: Bool
+    ) async throws {
+        let fixture = try Fixture()
+        let (swept, now) = (CredentialID.random(), fixture.store.clock.now())
+        let key = try await fixture.plant {
+            $0.predecessor = swept
+            $0.predecessorsEndAt = endsIn.map { now.adding($0) }
+            $0.record.issuedAt = now.adding(-age)
+        }
+        let report = try await fixture.issuer.revoke([key.id], chain: true)
+        #expect(report.revoked == [key.id] && report.chainBrokenAt == (isBroken ? [swept] : []))
+    }
+
+    @Test func `with a damaged row in its middle says where it broke, also after that was ended`() async throws {
+        let fixture = try Fixture()
+        let ids = try await chain(fixture, count: 5)
+        try await fixture.damage(ids[2])
+        let older = try await fixture.issuer.revoke([ids[0]], chain: true)
+        #expect(Set(older.revoked) == Set(ids[...2]) && older.chainBrokenAt == [ids[2]])
+        #expect(try living(ids, fixture) == Array(ids[3...]))
+        // The row says now that it is revoked and nothing else.
+        let itself = try await fixture.issuer.revoke([ids[2]], chain: true)
+        #expect(itself.alreadyRevoked == [ids[2]] && itself.chainBrokenAt == [ids[2]])
+        let newer = try await fixture.issuer.revoke([ids[4]], chain: true)
+        #expect(Set(newer.revoked) == Set(ids[3...]) && newer.chainBrokenAt == [ids[2]])
+        #expect(try living(ids, fixture).isEmpty)
+        #expect(try await fixture.issuer.revoke([ids[4], ids[0]], chain: true).chainBrokenAt.isEmpty)
+    }
+
+    @Test func `of a grant is whole whatever is gone, since its family ends`() async throws {
+        let fixture = try Fixture()
+        let token = try await fixture.plant(.refreshToken) {
+            $0.record.family = 5
+            $0.predecessor = .random()
+            $0.successor = .random()
+        }
+        let report = try await fixture.issuer.revoke([token.id], chain: true)
+        #expect(report.revoked == [token.id] && report.chainBrokenAt.isEmpty)
+    }
+
+    @Test func `may be asked for by the id of a damaged row, whose kind is not known`() async throws {
+        let fixture = try Fixture()
+        let (key, token) = (try await fixture.plant().id, try await fixture.plant(.accessToken).id)
+        func isRevocable(_ id: CredentialID, _ kind: CredentialKind) async throws -> Bool {
+            try await fixture.issuer.isRevocable(id, as: [kind])
+        }
+        #expect(try await isRevocable(key, .apiKey))
+        #expect(try await isRevocable(token, .accessToken))
+        #expect(try await isRevocable(token, .apiKey) == false)
+        #expect(try await isRevocable(.random(), .apiKey) == false)
+        try await fixture.damage(key)
+        #expect(try await isRevocable(key, .apiKey))
+        #expect(try await isRevocable(key, .accessToken))
     }
 }
 
 extension Fixture {
     /// The ids of all revocations in the audit log, in order.
-    fileprivate func auditedRevocations() async throws -> [CredentialID] {
-        var ids: [CredentialID] = []
+    fileprivate func auditedRevocations() async throws -> [CredentialID] { try await auditedPieces().flatMap(\.self) }
+
+    /// The same by entry: each transaction of a revocation writes one.
+    fileprivate func auditedPieces() async throws -> [[CredentialID]] {
+        var pieces: [[CredentialID]] = []
         var after: UInt64 = 0
         while true {
             let (entries, hasMore) = try await issuer.auditEntries(after: after, limit: 1_000)
-            for entry in entries where entry.deed.action == .credentialsRevoked { ids += entry.deed.credentials }
-            guard hasMore, let last = entries.last else { return ids }
+            for entry in entries where entry.deed.action == .credentialsRevoked {
+                pieces.append(entry.deed.credentials)
+            }
+            guard hasMore, let last = entries.last else { return pieces }
             after = last.number
+        }
+    }
+
+    /// Overwrites the row of a credential.
+    fileprivate func damage(_ id: CredentialID) async throws {
+        let table = store.schema.credentials.database
+        let row: [UInt8] = [1, 2, 3]
+        try await store.write(creates: false) { _, transaction in
+            _ = try transaction.put(table, key: id.rawValue, value: row.octets)
         }
     }
 }

@@ -50,8 +50,8 @@ import Verification
             ("redirect_uris", { $0.redirectURIs = ["https://" + String(repeating: "a", count: 2_048)] }),
             ("redirect_uris", { $0.redirectURIs = (0..<33).map { "https://a/\($0)" } }),
             ("scope", { $0.scope = ["countersign:admin"] }), ("scope", { $0.scope = ["\u{1}"] }),
-            ("audience", { $0.audience = ["a b"] }), ("rights", { $0.rights = ["root"] }),
-            ("rights", { ($0.rights, $0.isPublic) = (["admin"], true) }),
+            ("aud", { $0.audience = ["a b"] }), ("may", { $0.rights = ["root"] }),
+            ("may", { ($0.rights, $0.isPublic) = (["admin"], true) }),
             ("certificate_san", { $0.certificateSAN = "" }), ("certificate_san", { $0.certificateSAN = "a b" }),
             ("certificate_san", { $0.certificateSAN = String(repeating: "x", count: 256) }),
         ]
@@ -99,6 +99,38 @@ import Verification
         #expect(
             await failure { try await fixture.issuer.rotateClientSecret("nobody", overlapSeconds: 0) } == .unknownClient
         )
+    }
+
+    @Test func `is shown with the secrets that work and the newest ended ones, and rotates what works`() async throws {
+        let fixture = try Fixture()
+        let client = try await fixture.client()
+        let clientID = client.summary.clientID
+        let living = client.summary.secrets[0].id
+        let number = try #require(fixture.store.published.clients.client(id: clientID)).number
+        let start = fixture.store.clock.now().adding(-100_000)
+        // More than one page examines, and all before the living one.
+        _ = try await fixture.plant(count: 21_000, kind: .clientSecret) { index, secret in
+            secret = StoredCredential(record: secret.record, owner: Array(clientID.utf8), name: nil)
+            secret.record.id = CredentialID(rawValue: UInt64(index) + 1)
+            secret.record.client = number
+            secret.record.issuedAt = start.adding(Int64(index))
+            if index.isMultiple(of: 2) {
+                secret.record.flags = .revoked
+            } else {
+                secret.record.expiresAt = start.adding(Int64(index) + 10)
+            }
+        }
+        let shown = try #require(try await fixture.issuer.client(clientID))
+        #expect(shown.secrets.count == Issuer.endedSecretsMax + 1)
+        #expect(shown.secretsOmitted == 21_000 - Issuer.endedSecretsMax)
+        #expect(shown.secrets.last?.id == living && shown.secrets.last?.state == .active)
+        // The oldest of the newest.
+        let oldest = start.adding(21_000 - Int64(Issuer.endedSecretsMax))
+        #expect(shown.secrets.first?.issuedAt == oldest && shown.secrets.count { $0.state == .active } == 1)
+        let next = try await fixture.issuer.rotateClientSecret(clientID, overlapSeconds: 0)
+        #expect(try fixture.verdict(#require(client.secret)).reason == .revoked)
+        #expect(try fixture.verdict(#require(next.secret)).isActive)
+        #expect(try fixture.row(living)?.successor == next.summary.secrets.last?.id)
     }
 
     @Test func `takes all its credentials along when it is revoked, for good`() async throws {
@@ -180,8 +212,8 @@ import Verification
         }
         #expect(await field(TokenRequest(clientID: id, scope: ["admin"])) == "scope")
         #expect(await field(TokenRequest(clientID: id, scope: ["countersign:admin"])) == "scope")
-        #expect(await field(TokenRequest(clientID: id, audience: ["a b"])) == "audience")
-        #expect(await field(TokenRequest(clientID: id, subject: "")) == "subject")
+        #expect(await field(TokenRequest(clientID: id, audience: ["a b"])) == "aud")
+        #expect(await field(TokenRequest(clientID: id, subject: "")) == "sub")
         for seconds in [0, -1, 86_401, .max, .min] as [Int64] {
             #expect(await field(TokenRequest(clientID: id, expiresInSeconds: seconds)) == "expires_in")
         }

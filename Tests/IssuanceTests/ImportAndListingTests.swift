@@ -1,10 +1,11 @@
 import CredentialDigest
 import CredentialModel
 import CredentialStore
-import Issuance
 import TestSupport
 import Testing
 import Verification
+
+@testable import Issuance
 
 @Suite struct `Importing keys` {
     private func line(_ key: String, _ request: KeyRequest = KeyRequest(owner: "carol")) -> ImportLine {
@@ -32,6 +33,17 @@ import Verification
         #expect(summary.owner == "dora" && summary.imported && summary.scope == ["read"] && summary.expiresAt != nil)
         #expect(try fixture.verifier().verdict(key + "6", at: fixture.store.clock.now()).isActive)
         #expect(try fixture.check().isEmpty)
+    }
+
+    @Test func `goes through a request in pieces, and counts its lines as one`() async throws {
+        let fixture = try Fixture()
+        var lines = (0..<WorkThreads.credentialsPerPiece * 3 - 50).map { line("\(key)\($0)") }
+        let bad = [5, 99, 100, 180, lines.count - 1]
+        for index in bad { lines[index] = line("short") }
+        let report = try await fixture.issuer.importKeys(lines)
+        #expect(report.refused.map(\.line) == bad && report.imported.count == lines.count - bad.count)
+        let again = try await fixture.issuer.importKeys(lines)
+        #expect(again.existing.map(\.line) == lines.indices.filter { !bad.contains($0) })
     }
 
     @Test func `never takes a key twice, not even a revoked one`() async throws {

@@ -57,10 +57,28 @@ func failure<Value>(_ body: () async throws -> Value) async -> IssuanceError? {
         #expect(try fixture.verdict(key.secret, at: .latest).isActive)
     }
 
-    @Test func `in the end of time does not trap`() async throws {
+    @Test func `near the end of time gives the whole life that was asked for, or is refused`() async throws {
         let fixture = try Fixture()
-        let key = try await fixture.issuer.createKeys(KeyRequest(owner: "a", expiresInSeconds: .max))[0]
-        #expect(key.summary.expiresAt == .latest)
+        let left = try #require(UnixSeconds.latest.seconds(since: fixture.store.clock.now()))
+        // An hour, so that it does not matter how long the test takes.
+        let key = try await fixture.issuer.createKeys(KeyRequest(owner: "a", expiresInSeconds: left - 3_600))[0].summary
+        #expect(key.expiresAt?.seconds(since: key.issuedAt) == left - 3_600)
+        let client = try await fixture.client().summary.clientID
+        let issuer = Issuer(store: fixture.store, policy: LifetimePolicy(accessTokenSecondsMax: .max))
+        for seconds in [left + 3_600, .max] {
+            let request = KeyRequest(owner: "a", expiresInSeconds: seconds)
+            #expect(await refusedField { try await fixture.issuer.createKeys(request) } == "expires_in")
+            #expect(await refusedField { try fixture.issuer.bulkCreation(of: request) } == "expires_in")
+            let token = TokenRequest(clientID: client, expiresInSeconds: seconds)
+            #expect(await refusedField { try await issuer.issueToken(token) } == "expires_in")
+            let line = ImportLine(key: SecretText(Array("legacy_4f6e8a1b2c3d4e5f".utf8)), request: request)
+            #expect(try await fixture.issuer.importKeys([line]).refused.first?.reason.hasPrefix("expires_in") == true)
+        }
+    }
+
+    @Test func `takes what the settings give unasked, up to the end of time`() async throws {
+        let fixture = try Fixture(policy: LifetimePolicy(keySecondsDefault: .max))
+        #expect(try await fixture.key().summary.expiresAt == .latest)
     }
 
     @Test func `refuses what the request has wrong, and makes nothing`() async throws {
@@ -72,7 +90,7 @@ func failure<Value>(_ body: () async throws -> Value) async -> IssuanceError? {
             ("name", { $0.name = String(repeating: "ä", count: 128) }), ("name", { $0.name = "a\tb" }),
             ("scope", { $0.scope = ["a b"] }), ("scope", { $0.scope = [""] }),
             ("scope", { $0.scope = (0..<129).map { "s\($0)" } }),
-            ("audience", { $0.audience = ["ä"] }), ("audience", { $0.audience = (0..<33).map { "a\($0)" } }),
+            ("aud", { $0.audience = ["ä"] }), ("aud", { $0.audience = (0..<33).map { "a\($0)" } }),
             ("network", { $0.networks = ["10.0.0.1/8"] }), ("network", { $0.networks = ["localhost"] }),
             ("expires_in", { $0.expiresInSeconds = 0 }), ("expires_in", { $0.expiresInSeconds = -1 }),
             ("expires_in", { $0.expiresInSeconds = .min }),
@@ -157,7 +175,7 @@ func failure<Value>(_ body: () async throws -> Value) async -> IssuanceError? {
             ("exp", KeyEdit(expiresAt: .some(now))), ("exp", KeyEdit(expiresAt: .some(UnixSeconds(-5)))),
             ("exp", KeyEdit(expiresAt: .some(.never))), ("nbf", KeyEdit(notBefore: .some(UnixSeconds(-1)))),
             ("nbf", KeyEdit(expiresAt: .some(now.adding(100)), notBefore: .some(now.adding(100)))),
-            ("scope", KeyEdit(scope: ["\""])), ("audience", KeyEdit(audience: [""])),
+            ("scope", KeyEdit(scope: ["\""])), ("aud", KeyEdit(audience: [""])),
             ("network", KeyEdit(networks: ["1.2.3.4/33"])), ("name", KeyEdit(name: .some("a\u{1}"))),
         ]
         for (field, edit) in faults {

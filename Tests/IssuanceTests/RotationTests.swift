@@ -67,6 +67,40 @@ import Verification
         #expect(try fixture.verdict(key.secret).reason == .revoked)
     }
 
+    @Test func `lets the old one work no longer than its successor`() async throws {
+        let fixture = try Fixture()
+        let key = try await fixture.key().summary.id
+        let issuer = Issuer(store: fixture.store, policy: LifetimePolicy(keySecondsMax: 1_000))
+        let next = try await issuer.rotate(key, overlapSeconds: 86_400).summary
+        let end = try #require(next.expiresAt)
+        #expect(try await issuer.credential(key)?.sunset == end && end == next.issuedAt.adding(1_000))
+    }
+
+    @Test func `leaves in the successor when the last of all before it has expired`() async throws {
+        let fixture = try Fixture()
+        var ids = [try await fixture.key().summary.id]
+        for overlap in [86_400, 60, 0] as [Int64] {
+            let last = try #require(ids.last)
+            ids.append(try await fixture.issuer.rotate(last, overlapSeconds: overlap).summary.id)
+        }
+        let rows = try ids.map { try #require(try fixture.row($0)) }
+        #expect(rows[0].predecessorsEndAt == nil && rows[0].record.expiresAt > rows[1].record.expiresAt)
+        // The longest overlap counts, not the last one.
+        for row in rows.dropFirst() { #expect(row.predecessorsEndAt == rows[0].record.expiresAt) }
+        // One that is revoked has ended, whatever its expiry.
+        let endless = try await fixture.key().summary.id
+        let next = try await fixture.issuer.rotate(endless, overlapSeconds: 0).summary.id
+        #expect(try fixture.row(next)?.predecessorsEndAt == .always)
+        // A row of an earlier version says nothing: the longest overlap is the bound.
+        let now = fixture.store.clock.now()
+        let old = try await fixture.plant {
+            $0.predecessor = .random()
+            $0.record.issuedAt = now
+        }.id
+        let after = try await fixture.issuer.rotate(old, overlapSeconds: 60).summary.id
+        #expect(try fixture.row(after)?.predecessorsEndAt == now.adding(Issuer.overlapSecondsMax))
+    }
+
     @Test func `is done once: a second one names the successor`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key()

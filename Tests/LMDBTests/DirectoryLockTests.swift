@@ -16,7 +16,11 @@ import Testing
 
     @Test func `a lock that is dropped is free`() throws {
         let folder = TemporaryFolder()
-        for _ in 0..<3 { _ = try DirectoryLock(directory: folder.path) }
+        var lock: DirectoryLock? = try DirectoryLock(directory: folder.path)
+        #expect(throws: DirectoryLockError.heldBy(pid: getpid())) { try DirectoryLock(directory: folder.path) }
+        withExtendedLifetime(lock) {}
+        lock = nil
+        #expect(throws: Never.self) { try DirectoryLock(directory: folder.path) }
     }
 
     @Test func `another process's lock names it, and dies with it`() throws {

@@ -50,9 +50,14 @@ import Testing
 
     @Test func `a store that is dropped can be opened again`() throws {
         let folder = TemporaryFolder()
-        for _ in 0..<3 {
-            _ = try Environment(directory: folder.path, options: Environment.Options(mapBytes: 1 << 20, create: true))
+        func open() throws -> Environment {
+            try Environment(directory: folder.path, options: Environment.Options(mapBytes: 1 << 20, create: true))
         }
+        var environment: Environment? = try open()
+        #expect(throws: LMDBError.alreadyOpen) { try open() }
+        withExtendedLifetime(environment) {}
+        environment = nil
+        #expect(throws: Never.self) { try open() }
     }
 
     @Test func `a failed open leaves no trace in the table of open stores`() throws {
@@ -210,5 +215,38 @@ import Testing
             return try transaction.rows(numbers)
         }.value
         #expect(rows.count == 10 && rows[5] == [9])
+    }
+
+    @Test func `a free list that lies beyond all numbers is none, in a data file that is cut short`() throws {
+        // A page size by which the end of all numbers can be divided: the content of such a page would begin behind it.
+        let pageBytes = 3_577
+        #expect(Int.max % pageBytes == 0)
+        var file = [UInt8](repeating: 0, count: 3 * pageBytes)
+        func put(_ number: UInt64, _ bytes: Int, at offset: Int) {
+            for index in 0..<bytes { file[offset + index] = UInt8(truncatingIfNeeded: number >> UInt64(8 * index)) }
+        }
+        // Two meta pages: their flag, the magic number, page size, root of the free list and last page.
+        for meta in [0, pageBytes] {
+            put(0x08, 2, at: meta + 10)
+            put(0xBEEF_C0DE, 4, at: meta + 16)
+            put(UInt64(pageBytes), 4, at: meta + 40)
+            put(2, 8, at: meta + 80)
+            put(3, 8, at: meta + 136)
+        }
+        // A leaf with one node, whose value of 16 bytes is on another page.
+        let leaf = 2 * pageBytes
+        put(0x02, 2, at: leaf + 10)
+        put(18, 2, at: leaf + 12)
+        put(100, 2, at: leaf + 16)
+        put(16, 2, at: leaf + 100)
+        put(0x01, 2, at: leaf + 104)
+        put(8, 2, at: leaf + 106)
+        put(UInt64(Int.max / pageBytes), 8, at: leaf + 116)
+        let folder = TemporaryFolder()
+        let path = folder.path + "/data.mdb"
+        try Data(file).write(to: URL(fileURLWithPath: path))
+        #expect(throws: LMDBError.cutShort(path: path, bytes: file.count, neededBytes: 4 * pageBytes)) {
+            try FileLength.require(path)
+        }
     }
 }

@@ -166,6 +166,57 @@ import Testing
         #expect(try contents(store.environment).numbers.count == before.numbers.count + 1)
     }
 
+    @Test func `a count in the file that no map has room for reads as a large one, and nothing overflows`() throws {
+        // Rows, and pages whose bytes would be less than the least integer.
+        for (field, count) in [(32, UInt64(1) << 62), (16, UInt64(1) << 51), (16, UInt64.max)] {
+            let store = try TemporaryStore()
+            try churn(store, rounds: 1)
+            try store.environment.close()
+            try overwrite(store) { file in
+                // The row of the table of names: the name, then LMDB's `MDB_db`, the record of this database.
+                var from = file.startIndex
+                while let name = file.range(of: Data("numbers".utf8), in: from..<file.endIndex) {
+                    file.put(count, at: name.upperBound + field)
+                    from = name.upperBound
+                }
+            }
+            let environment = try Environment(directory: store.path, options: Environment.Options(mapBytes: 0))
+            let numbers = try environment.openDatabase("numbers", keys: .integer)
+            let (rows, bytes) = try environment.read { transaction in
+                (try transaction.count(numbers), try transaction.occupiedBytes([numbers]))
+            }
+            if field == 32 {
+                #expect(rows == 1 << 45)
+            } else {
+                #expect(rows == 200 && bytes == 4_096 << 45)
+            }
+            try environment.close()
+        }
+    }
+
+    @Test func `an entry of the free list that says more pages than it names is damage`() throws {
+        let store = try TemporaryStore()
+        try churn(store, rounds: 5)
+        try store.environment.close()
+        try overwrite(store) { file in
+            // The newer of the two meta pages names the root of the free list, which is a leaf in a small store.
+            let meta = file.number(at: 144) > file.number(at: 4_096 + 144) ? 0 : 4_096
+            let root = Int(file.number(at: meta + 80)) * 4_096
+            let node = root + Int(UInt16(truncatingIfNeeded: file.number(at: root + 16)))
+            file.put(UInt64(1) << 51, at: node + 16)
+        }
+        let environment = try Environment(directory: store.path, options: Environment.Options(mapBytes: 0))
+        #expect(throws: LMDBError.corrupted) { try environment.statistics() }
+    }
+
+    /// Changes the data file of a closed store.
+    private func overwrite(_ store: TemporaryStore, _ change: (inout Data) -> Void) throws {
+        let file = URL(fileURLWithPath: store.path + "/data.mdb")
+        var content = try Data(contentsOf: file)
+        change(&content)
+        try content.write(to: file)
+    }
+
     private struct Contents: Equatable {
         let numbers: [UInt64: [UInt8]]
         let names: [[UInt8]: [UInt8]]
@@ -182,6 +233,16 @@ import Testing
             }
             return Contents(numbers: try transaction.rows(numbers), names: rows)
         }
+    }
+}
+
+extension Data {
+    fileprivate func number(at offset: Int) -> UInt64 {
+        self[offset..<offset + 8].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+    }
+
+    fileprivate mutating func put(_ number: UInt64, at offset: Int) {
+        for index in 0..<8 { self[offset + index] = UInt8(truncatingIfNeeded: number >> UInt64(8 * index)) }
     }
 }
 

@@ -1,5 +1,5 @@
 import CredentialModel
-import Foundation
+import ProofSupport
 import Synchronization
 import Testing
 
@@ -96,19 +96,21 @@ import Testing
         let table = try #require(WatermarkTable())
         let raised = Atomic<UInt64>(0)
         let missed = Atomic<Int>(0)
-        DispatchQueue.concurrentPerform(iterations: 3) { thread in
-            for round in UInt64(1)...5_000 {
-                if thread == 0 {
+        Threads(3) { thread in
+            guard thread > 0 else {
+                for round in UInt64(1)...5_000 {
                     table.raise(.owner(Array("owner \(round)".utf8)), to: mark(20))
                     raised.store(round, ordering: .releasing)
-                } else {
-                    let known = raised.load(ordering: .acquiring)
-                    if known > 0, !table.kills(member(owner: "owner \(UInt64.random(in: 1...known))")) {
-                        missed.add(1, ordering: .relaxed)
-                    }
                 }
+                return
             }
-        }
+            var known: UInt64 = 0
+            while known < 5_000 {
+                known = raised.load(ordering: .acquiring)
+                guard known > 0, !table.kills(member(owner: "owner \(UInt64.random(in: 1...known))")) else { continue }
+                missed.add(1, ordering: .relaxed)
+            }
+        }.wait()
         #expect(missed.load(ordering: .relaxed) == 0)
     }
 }
@@ -152,20 +154,23 @@ import Testing
         let table = InternedTable()
         let highest = Atomic<UInt32>(0)
         let wrong = Atomic<Int>(0)
-        DispatchQueue.concurrentPerform(iterations: 3) { thread in
-            for round in UInt32(1)...8_000 {
-                if thread == 0 {
+        Threads(3) { thread in
+            guard thread > 0 else {
+                for round in UInt32(1)...8_000 {
                     table.publish(.audiences, round, Array("text \(round)".utf8))
                     highest.store(round, ordering: .releasing)
-                } else {
-                    let known = highest.load(ordering: .acquiring)
-                    guard known > 0 else { continue }
-                    let number = UInt32.random(in: 1...known)
-                    let seen = table.withText(.audiences, number) { $0.copied() }
-                    if seen != Array("text \(number)".utf8) { wrong.add(1, ordering: .relaxed) }
                 }
+                return
             }
-        }
+            var known: UInt32 = 0
+            while known < 8_000 {
+                known = highest.load(ordering: .acquiring)
+                guard known > 0 else { continue }
+                let number = UInt32.random(in: 1...known)
+                let seen = table.withText(.audiences, number) { $0.copied() }
+                if seen != Array("text \(number)".utf8) { wrong.add(1, ordering: .relaxed) }
+            }
+        }.wait()
         #expect(wrong.load(ordering: .relaxed) == 0)
     }
 }

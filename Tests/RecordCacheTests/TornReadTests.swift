@@ -1,12 +1,13 @@
 import CredentialModel
 import Foundation
+import ProofSupport
 import Synchronization
 import Testing
 
 @testable import RecordCache
 
 @Suite struct `Threads on one cache` {
-    /// Rounds of each thread; more in a release build's proof.
+    /// Rounds of each reader; more in a release build's proof.
     static let rounds = ProcessInfo.processInfo.environment["RACE_ROUNDS"].flatMap { Int($0) } ?? 20_000
 
     @Test func `a reader never sees a mix of two records`() throws {
@@ -17,20 +18,25 @@ import Testing
         @Sendable func owner(_ id: UInt64, _ seed: UInt64) -> Int { id % 2 == 0 ? Int(id % 40) + 25 : Int(seed % 25) }
         let mixes = Atomic<Int>(0)
         let hits = Atomic<Int>(0)
-        DispatchQueue.concurrentPerform(iterations: 4) { thread in
+        let readers = Atomic<Int>(2)
+        Threads(4) { thread in
             var generator = SystemRandomNumberGenerator()
+            // Two fill as long as the other two read.
+            while thread < 2, readers.load(ordering: .relaxed) > 0 {
+                let id = ids[Int.random(in: 0..<10, using: &generator)]
+                let seed = UInt64.random(in: 1...1_000_000, using: &generator)
+                cache.fill(record(id, seed, owner: owner(id, seed)), stamp: 1)
+            }
+            guard thread >= 2 else { return }
             for round in 0..<Self.rounds {
                 let id = ids[Int.random(in: 0..<10, using: &generator)]
-                if thread < 2 {
-                    let seed = UInt64.random(in: 1...1_000_000, using: &generator)
-                    cache.fill(record(id, seed, owner: owner(id, seed)), stamp: 1)
-                } else if let found = cache.found(id, touch: round % 8 == 0) {
-                    hits.add(1, ordering: .relaxed)
-                    let seed = found.journalNumber
-                    if !same(found, record(id, seed, owner: owner(id, seed))) { mixes.add(1, ordering: .relaxed) }
-                }
+                guard let found = cache.found(id, touch: round % 8 == 0) else { continue }
+                hits.add(1, ordering: .relaxed)
+                let seed = found.journalNumber
+                if !same(found, record(id, seed, owner: owner(id, seed))) { mixes.add(1, ordering: .relaxed) }
             }
-        }
+            readers.subtract(1, ordering: .relaxed)
+        }.wait()
         #expect(mixes.load(ordering: .relaxed) == 0)
         #expect(hits.load(ordering: .relaxed) > 0)
     }
@@ -41,9 +47,17 @@ import Testing
         let acknowledged = (0..<9).map { _ in Box() }
         let newest = Atomic<UInt64>(1)
         let violations = Atomic<Int>(0)
-        DispatchQueue.concurrentPerform(iterations: 4) { thread in
+        let hits = Atomic<Int>(0)
+        let readers = Atomic<Int>(2)
+        Threads(4) { thread in
             var generator = SystemRandomNumberGenerator()
-            for _ in 0..<Self.rounds {
+            var round = 0
+            while true {
+                // The readers go on until enough met, with an end all the same; the others go on as long as they do.
+                let hasMet = hits.load(ordering: .relaxed) >= 1_000 || round >= 100 * Self.rounds
+                let isOver = thread < 2 ? readers.load(ordering: .relaxed) == 0 : round >= Self.rounds && hasMet
+                if isOver { break }
+                round += 1
                 let index = Int.random(in: 0..<9, using: &generator)
                 switch thread {
                 case 0:
@@ -59,13 +73,15 @@ import Testing
                     cache.fill(record(ids[index], stamp), stamp: stamp)
                 default:
                     let required = acknowledged[index].value.load(ordering: .acquiring)
-                    if let found = cache.found(ids[index]), found.journalNumber < required {
-                        violations.add(1, ordering: .relaxed)
-                    }
+                    guard let found = cache.found(ids[index]) else { continue }
+                    hits.add(1, ordering: .relaxed)
+                    if found.journalNumber < required { violations.add(1, ordering: .relaxed) }
                 }
             }
-        }
+            if thread >= 2 { readers.subtract(1, ordering: .relaxed) }
+        }.wait()
         #expect(violations.load(ordering: .relaxed) == 0)
+        #expect(hits.load(ordering: .relaxed) >= 1_000)
     }
 
     final class Box: Sendable {

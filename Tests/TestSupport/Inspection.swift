@@ -24,14 +24,15 @@ extension Fixture {
     public func backup(toFile path: String) throws { try store.backup(toFile: path) }
 
     /// All ids in pages of `limit`, each page after the last one's cursor.
-    public func pages(owner: String? = nil, limit: Int, matches: (StoredCredential) -> Bool = { _ in true }) throws
-        -> [[CredentialID]]
-    {
+    public func pages(
+        owner: String? = nil, kind: CredentialKind? = nil, limit: Int,
+        matches: (StoredCredential) -> Bool = { _ in true }
+    ) throws -> [[CredentialID]] {
         var pages: [[CredentialID]] = []
         var after: CredentialID?
         repeat {
             let page = try store.credentials(
-                owner: owner.map { Array($0.utf8) }, after: after, limit: limit, matches: matches)
+                owner: owner.map { Array($0.utf8) }, kind: kind, after: after, limit: limit, matches: matches)
             pages.append(page.rows.map(\.record.id))
             after = page.next
         } while after != nil

@@ -115,27 +115,19 @@ static int opened(int folder_file, const char *path, int flags, mode_t mode) {
     return file;
 }
 
-#define OPEN(name)                                                    \
-    int name(const char *path, int flags, ...) {                      \
+// Parameters are those of the function; `folder` is the one that a relative path begins at.
+#define OPEN(name, folder, ...)                                       \
+    int name(__VA_ARGS__, ...) {                                      \
         va_list rest;                                                 \
         va_start(rest, flags);                                        \
         mode_t mode = (flags & O_CREAT) ? va_arg(rest, mode_t) : 0;   \
         va_end(rest);                                                 \
-        return opened(AT_FDCWD, path, flags, mode);                   \
+        return opened(folder, path, flags, mode);                     \
     }
-OPEN(open)
-OPEN(open64)
-
-#define OPEN_AT(name)                                                 \
-    int name(int folder_file, const char *path, int flags, ...) {     \
-        va_list rest;                                                 \
-        va_start(rest, flags);                                        \
-        mode_t mode = (flags & O_CREAT) ? va_arg(rest, mode_t) : 0;   \
-        va_end(rest);                                                 \
-        return opened(folder_file, path, flags, mode);                \
-    }
-OPEN_AT(openat)
-OPEN_AT(openat64)
+OPEN(open, AT_FDCWD, const char *path, int flags)
+OPEN(open64, AT_FDCWD, const char *path, int flags)
+OPEN(openat, folder_file, int folder_file, const char *path, int flags)
+OPEN(openat64, folder_file, int folder_file, const char *path, int flags)
 
 int creat(const char *path, mode_t mode) { return opened(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode); }
 

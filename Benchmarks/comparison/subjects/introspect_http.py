@@ -1,30 +1,31 @@
 """Introspection over HTTP beside nginx with the very same body."""
 
+from collections.abc import Sequence
+
 from ..bench import Bench
 from ..comparisons import CPU, RATE, Limit, Question
-from ..loads.wrk import Wrk
 from ..peers.countersign import countersign
 from ..peers.nginx import nginx
-from ..rounds import Side
-from ..sample import sampled
 from ..subject import Outcome, Subject, outcome
-from .scene import Scene, active_answer, constant_like, same_answer, sizes
+from .scene import Scene, active_answer, constant_like, same_answer, sizes, wrk_side
 
 
 def measure(bench: Bench) -> Outcome:
-    folder = bench.fresh_folder("http")
+    return beside_nginx(bench, "http", [
+        Question("countersign", "nginx", CPU, Limit.at_most(1.10)), Question("countersign", "nginx", RATE)])
+
+
+def beside_nginx(bench: Bench, name: str, questions: Sequence[Question], depth: int = 1) -> Outcome:
+    """Both sides, with as many requests in each write of wrk as `depth`."""
+    folder = bench.fresh_folder(name)
     with countersign(bench, folder) as ours:
         scene = Scene.of(ours, folder)
         answer = active_answer(ours.http, scene.introspect())
         with nginx(folder, constant_like(answer)) as theirs:
             constant = same_answer(theirs.target, scene.introspect(), answer.body)
-            load = Wrk.prepare(folder, ours.http, scene.introspect(), bench.connection_count)
-            peer_load = Wrk.prepare(folder, theirs.target, scene.introspect(), bench.connection_count)
             sides = [
-                Side("countersign", lambda seconds: sampled(ours.pid, lambda: load(seconds))),
-                Side("nginx", lambda seconds: sampled(theirs.worker_pid, lambda: peer_load(seconds)))]
-            questions = [
-                Question("countersign", "nginx", CPU, Limit.at_most(1.10)), Question("countersign", "nginx", RATE)]
+                wrk_side(bench, folder, "countersign", ours.pid, ours.http, scene.introspect(), depth),
+                wrk_side(bench, folder, "nginx", theirs.worker_pid, theirs.target, scene.introspect(), depth)]
             result = outcome(bench, sides, questions, [sizes(answer, constant)])
             active_answer(ours.http, scene.introspect())
     return result

@@ -6,13 +6,10 @@ from ..asking import Target
 from ..bench import Bench
 from ..comparisons import CPU, RATE, Limit, Question
 from ..failure import Failed
-from ..loads.wrk import Wrk
 from ..peers.countersign import countersign
 from ..peers.nginx import nginx
-from ..rounds import Side
-from ..sample import sampled
 from ..subject import Outcome, Subject, outcome
-from .scene import Scene, active_answer, constant_like, same_answer, sizes
+from .scene import Scene, active_answer, constant_like, same_answer, sizes, wrk_side
 
 
 def measure(bench: Bench) -> Outcome:
@@ -27,11 +24,9 @@ def measure(bench: Bench) -> Outcome:
         with nginx(folder, constant_like(answer), certificate=certificate, cipher=cipher) as theirs:
             constant = same_answer(theirs.target, scene.introspect(), answer.body)
             same_handshake(ours.tls, theirs.target, (version, cipher))
-            load = Wrk.prepare(folder, ours.tls, scene.introspect(), bench.connection_count)
-            peer_load = Wrk.prepare(folder, theirs.target, scene.introspect(), bench.connection_count)
             sides = [
-                Side("countersign", lambda seconds: sampled(ours.pid, lambda: load(seconds))),
-                Side("nginx", lambda seconds: sampled(theirs.worker_pid, lambda: peer_load(seconds)))]
+                wrk_side(bench, folder, "countersign", ours.pid, ours.tls, scene.introspect()),
+                wrk_side(bench, folder, "nginx", theirs.worker_pid, theirs.target, scene.introspect())]
             questions = [
                 Question("countersign", "nginx", CPU, Limit.at_most(1.05)), Question("countersign", "nginx", RATE)]
             notes = [sizes(answer, constant), f"Both speak {version} with {cipher} and present the same P-256 certificate."]

@@ -8,13 +8,12 @@ from ..comparisons import CPU, RATE, Question
 from ..failure import Failed
 from ..loads.generator import Load
 from ..loads.redis_benchmark import RedisBenchmark
-from ..loads.wrk import Wrk
 from ..peers.countersign import Countersign, countersign
 from ..peers.redis import Redis, command, redis
 from ..rounds import Side
 from ..sample import sampled
 from ..subject import Outcome, Subject, outcome
-from .scene import Scene, active_answer, load_side
+from .scene import Scene, active_answer, load_side, wrk_side
 
 DEPTH = 16
 # As long as a credential, and none.
@@ -57,8 +56,7 @@ def our_side(bench: Bench, folder: Path, ours: Countersign, scene: Scene, transp
     if transport == "Unix":
         return load_side(bench, name, ours.pid, Load(
             ours.unix, scene.credentials, scene.authorization, "active", pipeline=depth))
-    load = Wrk.prepare(folder, ours.http, scene.introspect(), bench.connection_count, depth)
-    return Side(name, lambda seconds: sampled(ours.pid, lambda: load(seconds)))
+    return wrk_side(bench, folder, name, ours.pid, ours.http, scene.introspect(), depth)
 
 
 def their_side(bench: Bench, theirs: Redis, transport: str, depth: int) -> Side:

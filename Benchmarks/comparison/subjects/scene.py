@@ -9,6 +9,7 @@ from ..asking import Answer, Request, Target, ask
 from ..bench import Bench
 from ..failure import Failed
 from ..loads.generator import Load
+from ..loads.wrk import Wrk
 from ..peers.countersign import Countersign
 from ..peers.nginx import Constant
 from ..rounds import Side
@@ -82,3 +83,9 @@ def shown(target: Target) -> str:
 def load_side(bench: Bench, name: str, pid: int, load: Load) -> Side:
     """A side that the load generator of this package asks."""
     return Side(name, lambda seconds: sampled(pid, lambda: load.put(bench, seconds)))
+
+
+def wrk_side(bench: Bench, folder: Path, name: str, pid: int, target: Target, request: Request, depth: int = 1) -> Side:
+    """A side that wrk asks, the same request again and again."""
+    load = Wrk.prepare(folder, target, request, bench.connection_count, depth)
+    return Side(name, lambda seconds: sampled(pid, lambda: load(seconds)))

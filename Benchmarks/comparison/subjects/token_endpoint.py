@@ -6,12 +6,10 @@ from ..asking import Request, Target, ask
 from ..bench import Bench
 from ..comparisons import Limit
 from ..failure import Failed
-from ..loads.wrk import Wrk
 from ..median import Spread
 from ..peers.countersign import countersign
-from ..rounds import Side
-from ..sample import sampled
 from ..subject import Figure, Outcome, Subject, outcome
+from .scene import wrk_side
 
 LEAST_PER_SECOND = 5_000
 
@@ -23,8 +21,7 @@ def measure(bench: Bench) -> Outcome:
         form = f"grant_type=client_credentials&client_id={client_id}&client_secret={secret}"
         request = Request("POST", "/oauth2/token", {"Content-Type": FORM}, form)
         check(ours.oauth, request)
-        load = Wrk.prepare(folder, ours.oauth, request, bench.connection_count)
-        result = outcome(bench, [Side("tokens", lambda seconds: sampled(ours.pid, lambda: load(seconds)))], [])
+        result = outcome(bench, [wrk_side(bench, folder, "tokens", ours.pid, ours.oauth, request)], [])
     rate = Spread.of([taken.sample.requests_per_second for taken in result.rounds]).median
     result.figures.append(Figure("tokens per second", round(rate), "per second", Limit.at_least(LEAST_PER_SECOND)))
     return result

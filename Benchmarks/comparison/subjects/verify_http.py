@@ -6,14 +6,11 @@ from ..asking import Answer, Request, ask
 from ..bench import Bench
 from ..comparisons import CPU, RATE, Limit, Question
 from ..failure import Failed
-from ..loads.wrk import Wrk
 from ..peers.countersign import Countersign, countersign
 from ..peers.nginx import Constant, nginx
 from ..peers.same_size import same_size
-from ..rounds import Side
-from ..sample import sampled
 from ..subject import Outcome, Subject, outcome
-from .scene import Scene, sizes
+from .scene import Scene, sizes, wrk_side
 
 
 def measure(bench: Bench) -> Outcome:
@@ -27,11 +24,9 @@ def measure(bench: Bench) -> Outcome:
             if (constant.status, constant.byte_count, len(constant.headers)) != (
                     200, answer.byte_count, len(answer.headers)):
                 raise Failed("nginx's answer is not as long as ours: " + sizes(answer, constant))
-            load = Wrk.prepare(folder, ours.http, scene.verify(), bench.connection_count)
-            peer_load = Wrk.prepare(folder, theirs.target, scene.verify(), bench.connection_count)
             sides = [
-                Side("countersign", lambda seconds: sampled(ours.pid, lambda: load(seconds))),
-                Side("nginx", lambda seconds: sampled(theirs.worker_pid, lambda: peer_load(seconds)))]
+                wrk_side(bench, folder, "countersign", ours.pid, ours.http, scene.verify()),
+                wrk_side(bench, folder, "nginx", theirs.worker_pid, theirs.target, scene.verify())]
             questions = [
                 Question("countersign", "nginx", CPU, Limit.at_most(1.05)), Question("countersign", "nginx", RATE)]
             result = outcome(bench, sides, questions, [sizes(answer, constant)])

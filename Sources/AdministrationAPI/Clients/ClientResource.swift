@@ -35,12 +35,15 @@ public struct ClientResource: Codable, Equatable, Sendable {
     public let isPublic: Bool
     public let createdAt: Int64
     public let revokedAt: Int64?
+    /// All that may still work, and the newest of the ended ones.
     public let secrets: [SecretState]
+    /// How many ended secrets are left out; nil in answers of earlier versions.
+    public let secretsOmitted: Int?
 
     public init(
         clientID: String, name: String, grants: [String], redirectURIs: [String], scope: SpaceSeparated,
         audience: [String], rights: [String], certificateSAN: String?, isPublic: Bool, createdAt: Int64,
-        revokedAt: Int64?, secrets: [SecretState]
+        revokedAt: Int64?, secrets: [SecretState], secretsOmitted: Int
     ) {
         self.clientID = clientID
         self.name = name
@@ -54,6 +57,7 @@ public struct ClientResource: Codable, Equatable, Sendable {
         self.createdAt = createdAt
         self.revokedAt = revokedAt
         self.secrets = secrets
+        self.secretsOmitted = secretsOmitted
     }
 
     enum CodingKeys: String, CodingKey {
@@ -67,6 +71,7 @@ public struct ClientResource: Codable, Equatable, Sendable {
         case isPublic = "public"
         case createdAt = "created_at"
         case revokedAt = "revoked_at"
+        case secretsOmitted = "secrets_omitted"
     }
 
     public func encode(to encoder: any Encoder) throws {
@@ -83,6 +88,7 @@ public struct ClientResource: Codable, Equatable, Sendable {
         try container.encode(createdAt, forKey: .createdAt)
         try container.encode(revokedAt, forKey: .revokedAt)
         try container.encode(secrets, forKey: .secrets)
+        try container.encode(secretsOmitted, forKey: .secretsOmitted)
     }
 }
 

@@ -34,7 +34,7 @@ public struct ExplainRequest: Codable, Equatable, Sendable {
 public struct ExplanationResource: Codable, Equatable, Sendable {
     public let isActive: Bool
     /// `valid`, `unknown`, `expired`, `not_yet_valid`, `revoked`, `insufficient_scope`, `wrong_audience`,
-    /// `wrong_network` or `malformed`.
+    /// `wrong_network` or `malformed`; `wrong_audience` where the client that asks would be told `unknown`.
     public let reason: String
     /// What the store knows of it, null when it knows nothing. Of a kind that is not for callers it is there, and the
     /// reason is `unknown`, as it is to every gateway.
@@ -56,5 +56,17 @@ public struct ExplanationResource: Codable, Equatable, Sendable {
         try container.encode(isActive, forKey: .isActive)
         try container.encode(reason, forKey: .reason)
         try container.encode(credential, forKey: .credential)
+    }
+}
+
+/// Body of `POST /v1/leaks`: a key or a token that was found where it should not be.
+public struct LeakReport: Decodable, Sendable {
+    public let credential: Secret
+
+    enum CodingKeys: String, CodingKey { case credential }
+
+    public init(from decoder: any Decoder) throws {
+        let members = try decoder.strictMembers(CodingKeys.self)
+        credential = try members.decode(Secret.self, forKey: .credential)
     }
 }

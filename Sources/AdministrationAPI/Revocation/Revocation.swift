@@ -28,18 +28,25 @@ public struct RevocationResult: Codable, Equatable, Sendable {
     public let unknown: [String]
     /// Predecessors and successors that still work.
     public let livingRelatives: [String]
+    /// Where a chain could not be followed: these are gone or damaged, and keys before or after them may still work.
+    public let chainBrokenAt: [String]
 
-    public init(revoked: [String], alreadyRevoked: [String], unknown: [String], livingRelatives: [String]) {
+    public init(
+        revoked: [String], alreadyRevoked: [String], unknown: [String], livingRelatives: [String],
+        chainBrokenAt: [String]
+    ) {
         self.revoked = revoked
         self.alreadyRevoked = alreadyRevoked
         self.unknown = unknown
         self.livingRelatives = livingRelatives
+        self.chainBrokenAt = chainBrokenAt
     }
 
     enum CodingKeys: String, CodingKey {
         case revoked, unknown
         case alreadyRevoked = "already_revoked"
         case livingRelatives = "living_relatives"
+        case chainBrokenAt = "chain_broken_at"
     }
 }
 

@@ -78,6 +78,7 @@ extension ClientResource {
             redirectURIs: summary.redirectURIs, scope: SpaceSeparated(summary.scope), audience: summary.audience,
             rights: summary.rights, certificateSAN: summary.certificateSAN, isPublic: summary.isPublic,
             createdAt: summary.createdAt.rawValue, revokedAt: summary.revokedAt?.rawValue,
-            secrets: summary.secrets.map { SecretState(CredentialResource($0)) })
+            secrets: summary.secrets.map { SecretState(CredentialResource($0)) },
+            secretsOmitted: summary.secretsOmitted)
     }
 }

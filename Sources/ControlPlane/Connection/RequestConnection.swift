@@ -19,6 +19,10 @@ final class RequestConnection: ChannelDuplexHandler {
     /// The body did not come to its end: what has come must not be taken for all of it.
     struct CutOff: Error {}
 
+    /// The routes want the body of the request that they have been given. Only they know whether its head is admitted,
+    /// and so whether a client that waits for `100 Continue` gets it (RFC 9110 §10.1.1).
+    struct BodyWanted: Sendable {}
+
     private enum Phase {
         /// Nothing has come yet, the TLS handshake included.
         case fresh
@@ -41,6 +45,8 @@ final class RequestConnection: ChannelDuplexHandler {
         var keepAlive: Bool
         var hasEnded = false
         var isAnswered = false
+        /// The client waits for `100 Continue`, and nothing of its body has come.
+        var owesContinue = false
         /// Answered to the end before it has come to its own: what still comes of it is read and dropped, within the body's
         /// deadline, and then the connection goes on. A client that sends on while it is answered would see a close as a failure.
         var isDropped = false
@@ -142,6 +148,17 @@ final class RequestConnection: ChannelDuplexHandler {
         if !isEnding { finish(context) }
     }
 
+    func triggerUserOutboundEvent(
+        context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?
+    ) {
+        guard event is BodyWanted else { return context.triggerUserOutboundEvent(event, promise: promise) }
+        if !isEnding, asked?.owesContinue == true, asked?.isAnswered == false {
+            asked?.owesContinue = false
+            send(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n"), context)
+        }
+        promise?.succeed()
+    }
+
     // MARK: Requests
 
     private func process(_ context: ChannelHandlerContext) {
@@ -160,6 +177,7 @@ final class RequestConnection: ChannelDuplexHandler {
                 let start = pending.readerIndex + range.bounds.lowerBound
                 let piece = pending.getSlice(at: start, length: range.count)
                 pending.moveReaderIndex(forwardBy: count)
+                asked?.owesContinue = false
                 if let piece, asked?.isDropped != true { hand(.body(piece), context) }
             case .end(let count):
                 pending.moveReaderIndex(forwardBy: count)
@@ -191,12 +209,12 @@ final class RequestConnection: ChannelDuplexHandler {
             // What the parser lets through as a method is one, and so this is not reached.
             return finish(context, with: WireFault.badMethod.refusal(at: Self.now))
         }
-        if expectsContinue { send(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n"), context) }
+        asked?.owesContinue = expectsContinue
         hand(.head(head), context)
     }
 
-    /// The head in the words of the routes. What concerns the connection alone stays here: whoever acted on `Upgrade` or
-    /// `Connection` once more would end it, or leave it deaf.
+    /// The head in the words of the routes, with `Expect`, which they act on. What concerns the connection alone stays
+    /// here: whoever acted on `Upgrade` or `Connection` once more would end it, or leave it deaf.
     private func requestHead() -> HTTPRequest? {
         guard let method = HTTPRequest.Method(text(parser.request.methodName)) else { return nil }
         var target = text(parser.request.path)
@@ -205,7 +223,7 @@ final class RequestConnection: ChannelDuplexHandler {
         for index in 0..<parser.request.fieldCount {
             switch parser.request.field(at: index) {
             case .host: head.authority = text(parser.request.value(at: index))
-            case .connection, .upgrade, .transferEncoding, .expect: continue
+            case .connection, .upgrade, .transferEncoding: continue
             default:
                 guard let name = HTTPField.Name(text(parser.request.name(at: index))) else { continue }
                 let value = parser.request.value(at: index)
@@ -261,8 +279,10 @@ final class RequestConnection: ChannelDuplexHandler {
         var out = ByteBuffer()
         switch unwrapOutboundIn(data) {
         case .head(let head):
+            // A client that was not told to go on may send its body all the same, or the next request: nobody can tell
+            // the two apart, so that the connection ends.
             var keepAlive =
-                asked.keepAlive && !isQuiescing
+                asked.keepAlive && !isQuiescing && !asked.owesContinue
                 && head.headerFields[.connection]?.lowercased() != "close"
             asked.framing.append(head, keepAlive: &keepAlive, to: &out)
             asked.keepAlive = keepAlive
@@ -275,7 +295,7 @@ final class RequestConnection: ChannelDuplexHandler {
         case .end:
             asked.framing.appendEnd(to: &out)
             self.asked = nil
-            if !asked.hasEnded {
+            if !asked.hasEnded, !asked.owesContinue {
                 asked.isDropped = true
                 self.asked = asked
                 send(out, context, promise, flushes: true)

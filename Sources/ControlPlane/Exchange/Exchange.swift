@@ -46,14 +46,6 @@ struct Exchange: Sendable {
 }
 
 extension UnixSeconds {
-    /// A life from a request; nil stays nil.
-    ///
-    /// - Throws: ``Problem`` for one that ends behind all times: it would be cut without a word.
-    static func life(_ seconds: Int64?, member: String) throws(Problem) -> Int64? {
-        guard let seconds, seconds > UnixSeconds.latest.rawValue else { return seconds }
-        throw Problem(.invalidValue, detail: "'\(member)' must end no later than the year 9999.", member: member)
-    }
-
     /// A time from a request; nil stays nil.
     ///
     /// - Throws: ``Problem`` outside of 1970 to 9999.

@@ -15,10 +15,14 @@ public final class Explaining: Sendable {
         self.issuer = issuer
     }
 
-    /// The verdict that `POST /v1/verify` would give, with its reason, and the row if the presented secret was right.
+    /// The verdict that `POST /v1/verify` would give to this client, with its reason, and the row if the presented
+    /// secret was right.
     ///
-    /// - Parameter address: of whoever presented it; nil: not known, so a credential that is limited to networks is
-    ///   inactive.
+    /// Of a credential outside of its audiences the client would be told that it is unknown; here the reason is
+    /// ``InactiveReason/wrongAudience``.
+    /// - Parameters:
+    ///   - clientID: who asks; nil for somebody who may know of every credential.
+    ///   - address: of whoever presented it; nil: not known, so a credential that is limited to networks is inactive.
     /// - Throws: ``IssuanceError/unknownClient`` when nobody is called `clientID`.
     public func explain(
         _ presented: [UInt8], scope: [String], clientID: String?, address: IPAddress?
@@ -51,20 +55,24 @@ public final class Explaining: Sendable {
         return Explanation(inactive: reason, summary: summary)
     }
 
-    /// In the order of the data plane: kind, state, network, audience, scope.
+    /// By the same function as on the data plane, so that the first reason is the same.
     private static func reason(
-        _ reason: InactiveReason?, _ record: CredentialRecord, needed scope: [String], audiences: [UInt8]?,
+        _ state: InactiveReason?, _ record: CredentialRecord, needed scope: [String], audiences: [UInt8]?,
         address: IPAddress?, interned: InternedTable
     ) -> InactiveReason? {
-        guard record.kind == .apiKey || record.kind == .accessToken else { return .unknown }
-        if let reason { return reason }
-        guard Decision.allows(record, from: address, interned: interned) else { return .wrongNetwork }
-        if let audiences, record.audiences != 0,
-            audiences.isEmpty || !Decision.isMeant(record, for: audiences.octets, interned: interned)
-        {
-            return .wrongAudience
-        }
         let needed = Array(scope.joined(separator: " ").utf8)
-        return Decision.grants(record, scope: needed.octets, interned: interned) ? nil : .insufficientScope
+        return InactiveReason.first(
+            state, takesKind: record.kind == .apiKey || record.kind == .accessToken,
+            callerMayKnow: mayKnow(record, audiences: audiences, interned: interned), hidden: .wrongAudience,
+            allowsNetwork: Decision.allows(record, from: address, interned: interned),
+            grantsScope: Decision.grants(record, scope: needed.octets, interned: interned))
+    }
+
+    /// Whether a caller with these audiences may know of a record; nil: one that may know of all.
+    private static func mayKnow(
+        _ record: CredentialRecord, audiences: [UInt8]?, interned: InternedTable
+    ) -> Bool {
+        guard let audiences, record.audiences != 0 else { return true }
+        return !audiences.isEmpty && Decision.isMeant(record, for: audiences.octets, interned: interned)
     }
 }

@@ -37,6 +37,7 @@ extension RevocationResult {
         self.init(
             revoked: report.revoked.map(\.description), alreadyRevoked: report.alreadyRevoked.map(\.description),
             unknown: unknown + report.unknown.map(\.description),
-            livingRelatives: report.livingRelatives.map(\.description))
+            livingRelatives: report.livingRelatives.map(\.description),
+            chainBrokenAt: report.chainBrokenAt.map(\.description))
     }
 }

@@ -35,7 +35,7 @@ extension KeyRoutes {
     private static func line(_ line: KeyImportLine) throws(Problem) -> ImportLine {
         let request = KeyRequest(
             owner: line.owner, name: line.name, scope: line.scope?.words ?? [], audience: line.audience ?? [],
-            networks: line.networks ?? [], expiresInSeconds: try UnixSeconds.life(line.expiresIn, member: "expires_in"),
+            networks: line.networks ?? [], expiresInSeconds: line.expiresIn,
             notBefore: try UnixSeconds.from(line.notBefore, member: "nbf"), count: 1)
         return ImportLine(try form(line), request: request)
     }

@@ -38,14 +38,14 @@ struct CredentialRevocation: Sendable {
                 throw Problem(.invalidValue, detail: detail, member: "ids.\(index)")
             }
             // The kind of a credential never changes: it may be asked before the mutation.
-            if let summary = try await issuer.credential(id), kinds.contains(summary.kind) {
+            if try await issuer.isRevocable(id, as: kinds) {
                 ids.append(id)
             } else {
                 unknown.append(id.description)
             }
         }
         guard !ids.isEmpty else {
-            return RevocationResult(revoked: [], alreadyRevoked: [], unknown: unknown, livingRelatives: [])
+            return RevocationResult(RevocationReport(), unknown: unknown)
         }
         return RevocationResult(try await issuer.revoke(ids, chain: chain), unknown: unknown)
     }

@@ -101,8 +101,7 @@ extension KeyCreateRequest {
     func request(count: Int) throws(Problem) -> KeyRequest {
         KeyRequest(
             owner: owner, name: name, scope: scope?.words ?? [], audience: audience ?? [], networks: networks ?? [],
-            expiresInSeconds: try UnixSeconds.life(expiresIn, member: "expires_in"),
-            notBefore: try UnixSeconds.from(notBefore, member: "nbf"), count: count)
+            expiresInSeconds: expiresIn, notBefore: try UnixSeconds.from(notBefore, member: "nbf"), count: count)
     }
 }
 

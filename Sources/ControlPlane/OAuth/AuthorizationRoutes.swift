@@ -10,7 +10,7 @@ struct AuthorizationRoutes: Sendable {
     func inspect(_ exchange: Exchange) async throws -> Response {
         let asked = try exchange.decode(AuthorizationInspectionRequest.self)
         let server = try served()
-        let challenge = try Self.naming { () throws(OAuthError) in try server.challenge(asked.challenge) }
+        let challenge = try Self.challenge(asked.challenge, of: server)
         let client = server.store.published.clients.client(id: challenge.clientID)
         var consented: [String] = []
         if let subject = asked.subject {
@@ -28,14 +28,16 @@ struct AuthorizationRoutes: Sendable {
     func accept(_ exchange: Exchange) async throws -> Response {
         let asked = try exchange.decode(AuthorizationAcceptance.self)
         let server = try served()
-        let challenge = try Self.naming { () throws(OAuthError) in try server.challenge(asked.challenge) }
+        let challenge = try Self.challenge(asked.challenge, of: server)
+        try Self.naming("sub") { () throws(OAuthError) in try exchange.issuer.requirePerson(asked.subject) }
         do {
             let address = try await server.accept(
                 asked.challenge, subject: asked.subject, scope: asked.scope?.words ?? challenge.scope,
                 remember: asked.remember, by: exchange.issuer)
             return try .json(AuthorizationDecided(redirectTo: address))
         } catch let error as OAuthError {
-            throw Problem(.invalidValue, detail: "\(error.reason).")
+            throw Problem(
+                .invalidValue, detail: "\(error.reason).", member: error.code == .invalidScope ? "scope" : nil)
         }
     }
 
@@ -58,11 +60,17 @@ struct AuthorizationRoutes: Sendable {
         return server
     }
 
-    private static func naming<Value>(_ body: () throws(OAuthError) -> Value) throws(Problem) -> Value {
+    private static func challenge(_ text: String, of server: OAuthServer) throws(Problem) -> Challenge {
+        try naming("login_challenge") { () throws(OAuthError) in try server.challenge(text) }
+    }
+
+    private static func naming<Value>(
+        _ member: String, _ body: () throws(OAuthError) -> Value
+    ) throws(Problem) -> Value {
         do throws(OAuthError) {
             return try body()
         } catch {
-            throw Problem(.invalidValue, detail: "\(error.reason).", member: "login_challenge")
+            throw Problem(.invalidValue, detail: "\(error.reason).", member: member)
         }
     }
 }

@@ -39,6 +39,13 @@ struct ClientAuthentication: Sendable {
         return AuthenticatedClient(definition: client, proof: proof)
     }
 
+    /// Judges by the head alone, where that says who the client is; elsewhere its credentials may come in the body.
+    /// - Throws: as ``client(of:_:)``.
+    func admitHead(of request: Request) throws(OAuthError) {
+        guard !request.headers[values: .authorization].isEmpty, let none = FormParameters("") else { return }
+        _ = try client(of: request, none)
+    }
+
     /// The same words for every cause: whether a client exists is nobody's business.
     private static let refusal = OAuthError(.invalidClient, "the client or its secret is unknown")
 

@@ -23,28 +23,44 @@ struct DemonstrationLogin: Sendable {
         }
     }
 
+    /// What the page of sign-in.html fills in.
+    enum Gap: String, CaseIterable {
+        case style, application, challenge, form, scopes
+    }
+
+    /// What scope.html fills in: a box to tick for each scope that is asked for.
+    enum ScopeGap: String, CaseIterable {
+        case scope
+    }
+
+    static let template = HTMLTemplate<Gap>(EmbeddedFile.signInHTML.text)
+    static let scopeTemplate = HTMLTemplate<ScopeGap>(EmbeddedFile.signInScopeHTML.text)
+
     private func page(_ challenge: Challenge, _ text: String, _ cookie: String) -> Response {
         let name = server.store.published.clients.client(id: challenge.clientID)?.name ?? challenge.clientID
-        let scopes = challenge.scope.map { scope in
-            "<label><input type=\"checkbox\" name=\"grant\" value=\"\(Page.text(scope))\" checked> \(Page.text(scope))</label>"
+        let html = Self.template.filled { gap in
+            switch gap {
+            case .style: Page.style
+            case .application: HTML(escaping: name)
+            case .challenge: HTML(escaping: text)
+            case .form: HTML(escaping: token(text, cookie))
+            case .scopes: Self.boxes(challenge.scope)
+            }
         }
-        let body = """
-            <p class="note" role="note">This is a demonstration: no password is asked for. Never serve it to others.</p>
-            <p><strong>\(Page.text(name))</strong> asks to act on your behalf.</p>
-            <form method="post" action="\(OAuthPath.demonstration)">
-            <input type="hidden" name="login_challenge" value="\(Page.text(text))">
-            <input type="hidden" name="form" value="\(Page.text(token(text, cookie)))">
-            <label for="subject">Who you are</label>
-            <input type="text" id="subject" name="subject" required maxlength="255" autocomplete="username" autofocus>
-            <fieldset><legend>It may</legend>
-            \(scopes.isEmpty ? "<p>nothing in particular</p>" : scopes.joined(separator: "\n"))
-            </fieldset>
-            <button class="primary" name="decision" value="allow">Allow</button>
-            <button name="decision" value="deny" formnovalidate>Deny</button>
-            </form>
-            """
         return Page.response(
-            "Sign in", body, formTargets: ["'self'", Self.origin(of: challenge.redirectURI)].compactMap { $0 })
+            html, formTargets: ["'self'", Self.origin(of: challenge.redirectURI)].compactMap { $0 })
+    }
+
+    private static func boxes(_ scopes: [String]) -> HTML {
+        if scopes.isEmpty { return HTML(escaping: "nothing in particular") }
+        return HTML(
+            joining: scopes.map { scope in
+                scopeTemplate.filled { gap in
+                    switch gap {
+                    case .scope: HTML(escaping: scope)
+                    }
+                }
+            })
     }
 
     /// What shows that a form was sent from the page that was shown to this browser.
@@ -68,6 +84,9 @@ struct DemonstrationLogin: Sendable {
                     text, subject: subject, scope: parameters.all("grant"), remember: true, by: server.issuer))
         } catch let error as OAuthError {
             return Page.refusal(error.reason)
+        } catch IssuanceError.invalid(field: "sub", let reason) {
+            // As the form spells it.
+            return Page.refusal("'Who you are' \(reason).")
         } catch let error as IssuanceError {
             return Page.refusal(error.message)
         } catch {

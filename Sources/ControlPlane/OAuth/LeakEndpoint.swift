@@ -14,9 +14,9 @@ struct LeakEndpoint: Sendable {
 
     private static let bytesMax = 16 * 1_024
 
-    func answer(_ request: Request) async -> Response {
+    func answer(_ request: Request, from peer: Peer) async -> Response {
         let accepted = Response(status: .accepted, headers: [.cacheControl: "no-store"])
-        guard let buffer = try? await request.body.collect(upTo: Self.bytesMax) else {
+        guard let buffer = try? await request.readBody(upTo: Self.bytesMax, from: peer) else {
             return .error("invalid_request", "the report is too long", status: .contentTooLarge)
         }
         guard let report = try? StrictJSON.decode(LeakReport.self, from: Array(buffer.readableBytesView)) else {

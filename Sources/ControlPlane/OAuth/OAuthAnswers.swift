@@ -27,10 +27,11 @@ extension OAuthError {
 extension Response {
     /// A JSON object that no cache keeps (RFC 6749 §5.1).
     static func oauth(_ members: JSONLine, status: HTTPResponse.Status = .ok) -> Response {
-        Response(
-            status: status,
-            headers: [.contentType: "application/json", .cacheControl: "no-store", .pragma: "no-cache"],
+        var response = Response(
+            status: status, headers: [.contentType: "application/json", .cacheControl: "no-store"],
             body: ResponseBody(byteBuffer: ByteBuffer(bytes: members.bytes)))
+        response.headers.set("Pragma", to: "no-cache")
+        return response
     }
 
     static func error(_ code: String, _ reason: String? = nil, status: HTTPResponse.Status) -> Response {
@@ -45,15 +46,17 @@ extension Response {
         var response = Response(status: .seeOther, headers: [.location: address])
         response.headers[.cacheControl] = "no-store"
         response.headers[.contentSecurityPolicy] = "default-src 'none'; frame-ancestors 'none'"
-        response.headers[.referrerPolicy] = "no-referrer"
+        response.headers.set("Referrer-Policy", to: "no-referrer")
         return response
     }
 }
 
-extension HTTPField.Name {
-    static let referrerPolicy = Self("Referrer-Policy")!
-    static let pragma = Self("Pragma")!
-    static let xFrameOptions = Self("X-Frame-Options")!
+extension HTTPFields {
+    /// Sets a field for whose name swift-http-types has no constant. What is no field name sets nothing.
+    mutating func set(_ name: String, to value: String) {
+        guard let name = HTTPField.Name(name) else { return }
+        self[name] = value
+    }
 }
 
 enum WebAddress {

@@ -21,10 +21,13 @@ func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<ControlPlaneCo
     func program(
         _ path: String, _ handle: @escaping @Sendable (FormParameters, Request) async throws(OAuthError) -> Response
     ) {
-        router.post(RouterPath(path)) { request, _ in
+        router.post(RouterPath(path)) { request, context in
             var response: Response
             do throws(OAuthError) {
-                response = try await handle(try await OAuthForm.read(request), request)
+                let parameters = try await OAuthForm.read(request, from: context.peer) { () throws(OAuthError) in
+                    try server.authentication.admitHead(of: request)
+                }
+                response = try await handle(parameters, request)
             } catch {
                 response = error.response(realm: realm)
             }
@@ -56,7 +59,7 @@ func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<ControlPlaneCo
     described(OAuthPath.protectedResource + "/**", metadata.protectedResource)
 
     let leaks = LeakEndpoint(server: server)
-    router.post(RouterPath(OAuthPath.leaks)) { request, _ in await leaks.answer(request) }
+    router.post(RouterPath(OAuthPath.leaks)) { request, context in await leaks.answer(request, from: context.peer) }
 
     if let login = server.settings.login {
         router.get(RouterPath(OAuthPath.authorize), use: authorize.authorize)
@@ -64,9 +67,9 @@ func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<ControlPlaneCo
         if login == .demonstration {
             let demonstration = DemonstrationLogin(server: server)
             router.get(RouterPath(OAuthPath.demonstration), use: demonstration.show)
-            router.post(RouterPath(OAuthPath.demonstration)) { request, _ in
+            router.post(RouterPath(OAuthPath.demonstration)) { request, context in
                 do throws(OAuthError) {
-                    let parameters = try await OAuthForm.read(request)
+                    let parameters = try await OAuthForm.read(request, from: context.peer)
                     return await demonstration.decide(parameters, request)
                 } catch {
                     return Page.refusal(error.reason)
@@ -81,7 +84,10 @@ func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<ControlPlaneCo
 enum OAuthForm {
     private static let bytesMax = 64 * 1_024
 
-    static func read(_ request: Request) async throws(OAuthError) -> FormParameters {
+    /// - Parameter admitHead: judges by the head of a request whose body has yet to be asked for.
+    static func read(
+        _ request: Request, from peer: Peer, admitHead: () throws(OAuthError) -> Void = {}
+    ) async throws(OAuthError) -> FormParameters {
         // None is read as the form: some clients leave it out, and there is nothing else that could be meant.
         let type = request.headers[.contentType].map {
             $0.lowercased().prefix { $0 != ";" }.filter { $0 != " " && $0 != "\t" }
@@ -93,9 +99,10 @@ enum OAuthForm {
             // RFC 6749 §2.3.1: what is secret must not stand in an address.
             throw OAuthError(.invalidRequest, "parameters belong into the body and not into the address")
         }
+        if request.headers[.expect] != nil { try admitHead() }
         let text: String?
         do {
-            let buffer = try await request.body.collect(upTo: bytesMax)
+            let buffer = try await request.readBody(upTo: bytesMax, from: peer)
             text = String(validating: buffer.readableBytesView, as: UTF8.self)
         } catch {
             throw OAuthError(.invalidRequest, "the body has more than \(bytesMax) bytes, or was cut off")

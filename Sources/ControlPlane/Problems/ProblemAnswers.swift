@@ -20,7 +20,7 @@ struct ProblemAnswers: RouterMiddleware {
         } catch let problem as Problem {
             response = try Self.answer(problem)
         } catch let error as IssuanceError {
-            response = try Self.answer(Problem(failure: error))
+            response = try Self.answer(Problem(failure: error) { _ in false })
         } catch let error as HTTPError where error.status == .notFound {
             response = try noRoute(request)
         } catch let error as RequestConnection.CutOff {

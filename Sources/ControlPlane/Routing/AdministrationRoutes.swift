@@ -1,3 +1,4 @@
+import AdministrationAPI
 import Hummingbird
 import Issuance
 import NIOCore
@@ -24,36 +25,49 @@ func administrationRoutes(_ services: ControlPlaneServices) -> [Route] {
     let tokenFilters = ["kind", "owner", "client_id", "search", "after", "limit"]
     return [
         Route(.get, "/v1/keys", .keysRead, query: keyFilters, keys.list),
-        Route(.post, "/v1/keys", .keysWrite, body: .json, keys.create),
-        Route(.post, "/v1/keys/bulk", .keysWrite, body: .json, keys.createMany),
-        Route(.post, "/v1/keys/import", .keysWrite, body: imports, keys.importLines),
+        Route(.post, "/v1/keys", .keysWrite, body: .json, takes: KeyCreateRequest.self, keys.create),
+        Route(.post, "/v1/keys/bulk", .keysWrite, body: .json, takes: KeyCreateRequest.self, keys.createMany),
+        Route(.post, "/v1/keys/import", .keysWrite, body: imports, takes: KeyImportRequest.self, keys.importLines),
         Route(.get, "/v1/keys/export", .keysRead, query: ["owner", "client_id"], keys.export),
-        Route(.post, "/v1/keys/revocations", .keysRevoke, body: .json, keys.revokeMany),
+        Route(.post, "/v1/keys/revocations", .keysRevoke, body: .json, takes: RevocationRequest.self, keys.revokeMany),
         Route(.get, "/v1/keys/{id}", .keysRead, keys.show),
-        Route(.patch, "/v1/keys/{id}", .keysWrite, body: .json, keys.edit),
+        Route(.patch, "/v1/keys/{id}", .keysWrite, body: .json, takes: KeyEditRequest.self, keys.edit),
         Route(.delete, "/v1/keys/{id}", .keysRevoke, query: ["chain"], keys.revoke),
-        Route(.post, "/v1/keys/{id}/rotation", .keysWrite, body: .optionalJSON, keys.rotate),
+        Route(
+            .post, "/v1/keys/{id}/rotation", .keysWrite, body: .optionalJSON, takes: RotationRequest.self, keys.rotate),
 
         Route(.get, "/v1/clients", .clientsRead, query: ["search", "after", "limit"], clients.list),
-        Route(.post, "/v1/clients", .clientsWrite, body: .json, clients.create),
+        Route(.post, "/v1/clients", .clientsWrite, body: .json, takes: ClientCreateRequest.self, clients.create),
         Route(.get, "/v1/clients/{client_id}", .clientsRead, clients.show),
         Route(.delete, "/v1/clients/{client_id}", .clientsRevoke, clients.revoke),
-        Route(.post, "/v1/clients/{client_id}/secrets", .clientsWrite, body: .optionalJSON, clients.rotateSecret),
+        Route(
+            .post, "/v1/clients/{client_id}/secrets", .clientsWrite, body: .optionalJSON, takes: RotationRequest.self,
+            clients.rotateSecret),
         Route(
             .post, "/v1/clients/{client_id}/revocations", .clientsRevoke, body: .optionalJSON,
-            clients.revokeCredentials),
+            takes: BulkRevocationRequest.self, clients.revokeCredentials),
 
         Route(.get, "/v1/tokens", .tokensRead, query: tokenFilters, tokens.list),
-        Route(.post, "/v1/tokens", .tokensIssue, body: .json, tokens.issue),
-        Route(.post, "/v1/tokens/revocations", .tokensRevoke, body: .json, tokens.revokeMany),
+        Route(.post, "/v1/tokens", .tokensIssue, body: .json, takes: TokenIssueRequest.self, tokens.issue),
+        Route(
+            .post, "/v1/tokens/revocations", .tokensRevoke, body: .json, takes: RevocationRequest.self,
+            tokens.revokeMany),
         Route(.get, "/v1/tokens/{id}", .tokensRead, tokens.show),
         Route(.delete, "/v1/tokens/{id}", .tokensRevoke, tokens.revoke),
 
-        Route(.post, "/v1/owners/{owner}/revocations", .ownersRevoke, body: .optionalJSON, owners.revoke),
+        Route(
+            .post, "/v1/owners/{owner}/revocations", .ownersRevoke, body: .optionalJSON,
+            takes: BulkRevocationRequest.self, owners.revoke),
 
-        Route(.post, "/v1/authorizations/inspection", .authorizationsDecide, body: .json, authorizations.inspect),
-        Route(.post, "/v1/authorizations/acceptance", .authorizationsDecide, body: .json, authorizations.accept),
-        Route(.post, "/v1/authorizations/rejection", .authorizationsDecide, body: .json, authorizations.reject),
+        Route(
+            .post, "/v1/authorizations/inspection", .authorizationsDecide, body: .json,
+            takes: AuthorizationInspectionRequest.self, authorizations.inspect),
+        Route(
+            .post, "/v1/authorizations/acceptance", .authorizationsDecide, body: .json,
+            takes: AuthorizationAcceptance.self, authorizations.accept),
+        Route(
+            .post, "/v1/authorizations/rejection", .authorizationsDecide, body: .json,
+            takes: AuthorizationRejection.self, authorizations.reject),
         Route(.get, "/v1/consents", .consentsRead, query: ["sub"], consents.list),
         Route(.delete, "/v1/consents", .consentsRevoke, query: ["sub", "client_id"], consents.revoke),
 
@@ -77,7 +91,7 @@ func administrationRoutes(_ services: ControlPlaneServices) -> [Route] {
                 status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
                 body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
         },
-        Route(.post, "/v1/explain", .explain, body: .json, explain.explain),
+        Route(.post, "/v1/explain", .explain, body: .json, takes: ExplainRequest.self, explain.explain),
     ]
 }
 
@@ -87,6 +101,6 @@ func openRoutes(_ services: ControlPlaneServices) -> [Route] {
     return [
         Route(.get, "/livez", nil, health.live),
         Route(.get, "/readyz", nil, health.ready),
-        Route(.get, "/openapi.json", nil) { _ in Response.json(bytes: OpenAPIDocument.bytes) },
+        Route(.get, "/openapi.json", nil) { _ in Response.json(bytes: EmbeddedFile.openAPI.bytes) },
     ]
 }

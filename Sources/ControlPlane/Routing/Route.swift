@@ -1,4 +1,4 @@
-import AdministrationAPI
+public import AdministrationAPI
 public import HTTPTypes
 public import Hummingbird
 public import Issuance
@@ -25,6 +25,8 @@ public struct Route: Sendable {
     /// Nil: open to everyone who reaches the listener.
     public let right: Right?
     public let body: Body
+    /// What the body is decoded as.
+    public let takes: (any StrictRequest.Type)?
     /// The parameters that the query may hold, each once.
     public let query: [String]
     /// Whether the answer may take long to come: then the caller is judged once more before he gets it.
@@ -32,13 +34,15 @@ public struct Route: Sendable {
     let handle: @Sendable (Exchange) async throws -> Response
 
     init(
-        _ method: HTTPRequest.Method, _ path: String, _ right: Right?, body: Body = .none, query: [String] = [],
-        waits: Bool = false, _ handle: @escaping @Sendable (Exchange) async throws -> Response
+        _ method: HTTPRequest.Method, _ path: String, _ right: Right?, body: Body = .none,
+        takes: (any StrictRequest.Type)? = nil, query: [String] = [], waits: Bool = false,
+        _ handle: @escaping @Sendable (Exchange) async throws -> Response
     ) {
         self.method = method
         self.path = path
         self.right = right
         self.body = body
+        self.takes = takes
         self.query = query
         self.waits = waits
         self.handle = handle
@@ -54,13 +58,23 @@ public struct Route: Sendable {
         let judge = { @Sendable in try await access.admit(request, context.peer, right) }
         var authority = try await judge()
         let query = try QueryParameters(request.uri.query, allowed: query)
-        let bytes = try await body.read(from: request)
+        let bytes = try await body.read(from: request, context.peer)
         if body != .none { authority = try await judge() }
-        let response = try await handle(
-            Exchange(
-                request: request, parameters: context.parameters, query: query, body: bytes,
-                issuer: issuer.acting(as: authority), judgeAgain: { _ = try await judge() }))
+        let exchange = Exchange(
+            request: request, parameters: context.parameters, query: query, body: bytes,
+            issuer: issuer.acting(as: authority), judgeAgain: { _ = try await judge() })
+        let response: Response
+        do {
+            response = try await handle(exchange)
+        } catch let error as IssuanceError {
+            throw Problem(failure: error, naming: hasMember)
+        }
         if waits { _ = try await judge() }
         return response
+    }
+
+    /// Whether a request to this route can have a member, a parameter or a part of the path of this name.
+    func hasMember(_ name: String) -> Bool {
+        takes?.hasMember(name) == true || query.contains(name) || path.contains("{\(name)}")
     }
 }

@@ -21,8 +21,7 @@ struct TokenRoutes: Sendable {
         let asked = try exchange.decode(TokenIssueRequest.self)
         let request = TokenRequest(
             clientID: asked.clientID, subject: asked.subject, scope: asked.scope?.words ?? [],
-            audience: asked.audience ?? [],
-            expiresInSeconds: try UnixSeconds.life(asked.expiresIn, member: "expires_in"))
+            audience: asked.audience ?? [], expiresInSeconds: asked.expiresIn)
         return try await exchange.once { issuer in
             let issued = try await issuer.issueToken(request)
             return try Self.answer(

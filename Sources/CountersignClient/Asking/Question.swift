@@ -1,5 +1,39 @@
 import Foundation
 
+/// A credential as a request presented it. It prints itself as `<redacted>`.
+public struct Credential: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+    let text: String
+
+    /// - Parameter text: an API key or an access token without its scheme. Any text will do: what is none is a verdict.
+    public init(_ text: String) {
+        self.text = text
+    }
+
+    public var description: String { "<redacted>" }
+    public var debugDescription: String { "<redacted>" }
+    public var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+/// What a credential is needed for.
+public struct Requirement: Hashable, Sendable {
+    /// Scopes that it must have, all of them (RFC 6749 §3.3).
+    public var scopes: [String]
+    /// The audience that it must be meant for, as a URI (RFC 8707); a credential without an audience is meant for all.
+    public var audience: String?
+    /// The address that its network limit is judged by, in text form without a port. A credential with such a limit is not
+    /// accepted when this is nil.
+    public var clientIP: String?
+
+    public init(scopes: [String] = [], audience: String? = nil, clientIP: String? = nil) {
+        self.scopes = scopes
+        self.audience = audience
+        self.clientIP = clientIP
+    }
+
+    /// Any credential that is alive.
+    public static let none = Requirement()
+}
+
 /// The body of `POST /v1/verify`.
 struct Question: Encodable {
     /// Credentials in one question; the service takes no more.

@@ -27,3 +27,18 @@ public enum Reason: Hashable, Sendable, CustomStringConvertible {
         return Self.known.first { $0.value == self }?.key ?? "unknown"
     }
 }
+
+/// Why there is no verdict. It says nothing about the credential: let nobody in, and do not call it invalid.
+public enum VerificationFailure: Error, Equatable, Sendable {
+    /// No connection, no answer within the deadline, too many questions at once, or the service's own trouble (503).
+    /// - Parameter retryAfterSeconds: when to ask again, fit for a `Retry-After` field (RFC 9110 §10.2.3).
+    case unavailable(cause: String, retryAfterSeconds: Int)
+    /// The service does not know this program (401), or it has not the right to ask (403).
+    case callerRefused(status: Int)
+    /// The service cannot follow the question (400, 413): a scope, audience or address that is none, or too many credentials.
+    case questionRefused(detail: String)
+    /// The answer is none that this version of the library can read.
+    case answerNotUnderstood
+    /// The task was cancelled before there was an answer.
+    case cancelled
+}

@@ -1,3 +1,5 @@
+import Synchronization
+
 // The cache may use an answer only while it knows everything that the service has told since. What it knows has a time: the
 // page of changes that was asked for at `asked` holds whatever had been published before that moment, so that from then on
 // nothing older is unknown. The clock starts when the page is *asked for*, not when it comes: a page may have been on its way
@@ -131,5 +133,18 @@ struct AnswerCache: Sendable {
     private mutating func forgetAll() {
         number += 1
         entries = [:]
+    }
+}
+
+/// A value behind a lock, for several who hold it.
+final class Shared<Value: Sendable>: Sendable {
+    private let value: Mutex<Value>
+
+    init(_ value: Value) {
+        self.value = Mutex(value)
+    }
+
+    func withLock<Result: Sendable>(_ body: (inout sending Value) -> sending Result) -> Result {
+        value.withLock(body)
     }
 }

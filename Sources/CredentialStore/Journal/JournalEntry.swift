@@ -52,6 +52,10 @@ public struct JournalEntry: Sendable, Equatable {
         }
     }
 
+    /// A larger number is damage, or from a list of revocations that no store has written: it would leave none for what
+    /// comes after it.
+    static let numberMax: UInt64 = 1 << 62
+
     /// Incremented by each mutation; never reused within an incarnation of the store.
     public let number: UInt64
     public let event: Event

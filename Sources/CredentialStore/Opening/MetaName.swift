@@ -5,8 +5,12 @@ enum MetaName {
     case schema, vendor, origin, incarnation, journalNumber, time, pepperHighest, lookupCheck, auditHead, expiryWarned
     /// The number of watermarks and the XOR of their codes: see ``WatermarkRow``.
     case watermarkSum
+    /// Which consents were withdrawn: see ``WithdrawalSlots``.
+    case withdrawals
     /// The incarnations before the present one: see ``Lineage``.
     case ancestors
+    /// The time since which the list of revocations has everything: see ``RevocationList/completeSince``.
+    case completeSince
     /// Another store is about to replace this one.
     case replaced
     case internedHighest(InternedTable.Kind)
@@ -29,11 +33,13 @@ enum MetaName {
             switch self {
             case .schema: "schema"
             case .watermarkSum: "watermark-sum"
+            case .withdrawals: "withdrawals"
             case .expiryWarned: "expiry-warned"
             case .vendor: "vendor"
             case .replaced: "replaced"
             case .origin: "origin"
             case .ancestors: "ancestors"
+            case .completeSince: "complete-since"
             case .incarnation: "incarnation"
             case .journalNumber: "journal-number"
             case .time: "time"

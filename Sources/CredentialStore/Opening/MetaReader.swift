@@ -27,6 +27,8 @@ struct MetaReader {
         try writer.setNumber(.time, UInt64(clamping: TrustedClock.Reading.current.wall), in: transaction)
         try writer.setMeta(.lookupCheck, MetaTable.check(peppers.lookup), in: transaction)
         try WatermarkRow.Sum().write(meta, in: transaction)
+        // Now, and not with the first withdrawal, which a full map must take as well.
+        try writer.setMeta(.withdrawals, WithdrawalSlots.random(), in: transaction)
     }
 
     /// The peppers of a file that are in use. Those newer than any that the store knows are added to the store.

@@ -3,7 +3,7 @@ import CredentialModel
 // A row of `credentials` or `tokens`:
 //
 // ```
-//  0 format  1 kind  2 pepper  4 flags  6 zero
+//  0 format  1 kind  2 pepper  4 flags  6 day of the end (see `StoredCredential.endedBy`); 0 for none
 //  8 issuedAt       16 expiresAt       24 journal number
 // 32 client         36 scopes          40 audiences        44 networks
 // 48 tag (32 bytes)
@@ -27,6 +27,7 @@ enum ClaimType {
     static let codeChallenge: UInt8 = 0x09
     static let grantEndsAt: UInt8 = 0x0A
     static let longestEnd: UInt8 = 0x0B
+    static let predecessorsEndAt: UInt8 = 0x0C
 }
 
 enum RowLayout {
@@ -34,6 +35,7 @@ enum RowLayout {
     static let headerBytes = 80
     static let pepper = 2
     static let flags = 4
+    static let endedBy = 6
     static let issuedAt = 8
     static let expiresAt = 16
     static let journalNumber = 24
@@ -126,6 +128,8 @@ extension StoredCredential {
         guard let record = CredentialRecord(row: row, id: id) else { return nil }
         self.record = record
         owner = []
+        let day = row.word16(at: RowLayout.endedBy)
+        endedBy = day == 0 ? nil : UnixSeconds(Int64(day) * 86_400)
         var claims = ClaimCursor(row)
         while let (type, range) = claims.next(row) {
             let value = row.extracting(range)
@@ -142,6 +146,8 @@ extension StoredCredential {
                 grantEndsAt = UnixSeconds(Int64(bitPattern: value.word64(at: 0)))
             case ClaimType.longestEnd where range.count == 8:
                 longestEnd = UnixSeconds(Int64(bitPattern: value.word64(at: 0)))
+            case ClaimType.predecessorsEndAt where range.count == 8:
+                predecessorsEndAt = UnixSeconds(Int64(bitPattern: value.word64(at: 0)))
             default: break
             }
         }
@@ -153,7 +159,7 @@ extension StoredCredential {
         row.reserveCapacity(RowLayout.headerBytes + 32 + owner.count)
         row.append(word16: record.pepper)
         row.append(word16: record.flags.subtracting(.unintelligible).rawValue)
-        row.append(word16: 0)
+        row.append(word16: UInt16(clamping: (endedBy?.rawValue ?? 0) / 86_400))
         row.append(word64: UInt64(bitPattern: record.issuedAt.rawValue))
         row.append(word64: UInt64(bitPattern: record.expiresAt.rawValue))
         row.append(word64: record.journalNumber)
@@ -185,6 +191,9 @@ extension StoredCredential {
         if let codeChallenge { claim(ClaimType.codeChallenge, codeChallenge) }
         if let grantEndsAt { claim(ClaimType.grantEndsAt, number: UInt64(bitPattern: grantEndsAt.rawValue)) }
         if let longestEnd { claim(ClaimType.longestEnd, number: UInt64(bitPattern: longestEnd.rawValue)) }
+        if let predecessorsEndAt {
+            claim(ClaimType.predecessorsEndAt, number: UInt64(bitPattern: predecessorsEndAt.rawValue))
+        }
         return row
     }
 }

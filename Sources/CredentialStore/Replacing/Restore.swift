@@ -21,8 +21,8 @@ extension CredentialStore {
     /// - Parameters:
     ///   - directory: the store's folder, which no process may hold. It may be absent.
     ///   - revocations: what was revoked since the backup; nil when that is lost.
-    ///   - acceptsIncomplete: applies the list also if the store that made it does not have everything that was revoked
-    ///     since the backup (``Lineage``), because the caller has said so.
+    ///   - acceptsIncomplete: applies the list also if it does not have everything that was revoked since the backup
+    ///     (``Lineage``, ``RevocationList/completeSince``), because the caller has said so.
     ///   - progress: bytes copied so far.
     /// - Throws: ``StoreFailure``; then nothing has changed.
     @available(*, noasync)
@@ -56,6 +56,8 @@ extension CredentialStore {
                 if !acceptsIncomplete { try writer.requireComplete(revocations, in: transaction) }
                 try writer.beginIncarnation(above: revocations.journalNumber, in: transaction)
                 replacement.revocations = try writer.apply(revocations, in: transaction)
+                // The next list from here is made of this one.
+                try writer.noteComplete(since: revocations.completeSince, in: transaction)
             } else {
                 try writer.beginIncarnation(above: 0, in: transaction)
             }
@@ -140,16 +142,18 @@ extension StoreWriter {
         }
     }
 
-    /// Refuses a list that does not know what happened after this backup.
+    /// Refuses a list that does not know everything that happened after this backup.
     fileprivate func requireComplete(
         _ list: RevocationList, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
         let backup = try Lineage(of: MetaTable(schema), in: transaction)
-        // A list that ends before the backup began says nothing of what was ended since.
-        guard list.journalNumber >= journalNumber,
-            list.lineage?.covers(backup, at: journalNumber, origin: list.origin) != false
-        else {
+        guard list.lineage?.covers(backup, at: journalNumber, origin: list.origin) != false else {
             throw .backupOfAnotherBranch
         }
+        // A list that ends before the backup began says nothing of what was ended since.
+        guard list.journalNumber >= journalNumber else { throw .listOlderThanBackup }
+        // The time of the backup's last commit, so never later than the backup. Unknown is as old as can be.
+        let time = try number(.time, in: transaction) ?? 0
+        guard list.completeSince.rawValue <= Int64(clamping: time) else { throw .backupTooOld }
     }
 }

@@ -26,7 +26,11 @@ extension CredentialStore {
         let reader = try environment.makeReader()
         try reader.read { transaction in
             let lineage = try Lineage(of: MetaTable(schema), in: transaction)
-            text += RevocationList.head(vendor: vendor, origin: origin, lineage: lineage).utf8
+            let since = try MetaTable(schema).number(.completeSince, in: transaction) ?? 0
+            let completeSince = UnixSeconds(Int64(clamping: since))
+            text += Array(
+                RevocationList.head(vendor: vendor, origin: origin, lineage: lineage, completeSince: completeSince).utf8
+            )
             for table in [schema.credentials, schema.tokens] {
                 try table.scan(
                     from: 0, in: transaction, reading: { StoredCredential(row: $1, id: CredentialID(rawValue: $0)) }

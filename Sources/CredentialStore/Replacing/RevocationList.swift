@@ -2,14 +2,20 @@ public import CredentialModel
 public import RecordCache
 
 // A backup does not know what was ended after it. So a store can export its revocations and the expiries that were set to an
-// earlier time, and they are applied to a backup that replaces it before the first verification. The list is always complete
-// and not relative to some time, so it needs no record of which backup is which, and can be applied twice. For this the
-// sweep keeps each ended credential until it is expired in every backup (``StoredCredential/latestEnd``).
+// earlier time, and they are applied to a backup that replaces it before the first verification. The list is not relative to
+// some time, so it needs no record of which backup is which, and can be applied twice. For this the sweep keeps each ended
+// credential until it is expired in every backup (``StoredCredential/latestEnd``).
+//
+// A key without an expiry never is. So the sweep removes it at last, when every backup that holds it as valid is older than
+// any that is restored (``RetentionPolicy/backupSeconds``). It notes the time of the revocation; the list has everything that
+// was ended since the latest such time, and a restore refuses an older backup with it. What counts is what was removed and not
+// the setting, which may have been another before.
 //
 // ```
 // countersign-revocations 2
 // store ii 17316120448112834151              vendor and origin
 // incarnation 8 7:100                        the store's incarnations: see ``Lineage``
+// complete-since 1761004800                  the oldest backup that this list is complete for; 0: any
 // revoked EoDdrWzLqRF 1795478762             a credential, and when
 // ends 3xKq0bT2mZa 1795565162                a rotated credential, and its expiry
 // shortened 9aKq0bT2mZa 1795565162           a credential that once had a later expiry, and its expiry
@@ -22,8 +28,8 @@ public import RecordCache
 //
 // Bytes of an owner outside 0x21...0x7E, and `%`, are percent-encoded. The list has no secrets.
 //
-// Version 1, which is still read, has neither `incarnation` nor `shortened`. A program that knows only version 1 refuses
-// version 2 as a whole: without what it does not know, it would restore too much.
+// Version 1, which is still read, has no `incarnation`, `complete-since` and `shortened`. A program that knows only version 1
+// refuses version 2 as a whole: without what it does not know, it would restore too much.
 
 /// What a store has revoked, for a backup that will replace it.
 public struct RevocationList: Sendable {
@@ -44,6 +50,9 @@ public struct RevocationList: Sendable {
     public let entries: [Entry]
     /// Nil in version 1.
     let lineage: Lineage?
+    /// For a backup from before this time it lacks revocations, because their rows were removed. ``UnixSeconds/always`` in
+    /// version 1.
+    let completeSince: UnixSeconds
 
     /// Parses a whole list.
     /// - Throws: ``RevocationListError`` that names the line; a truncated list is refused.
@@ -56,25 +65,33 @@ public struct RevocationList: Sendable {
             throw .line(2)
         }
         var lineage: Lineage?
+        var completeSince = UnixSeconds.always
         if version >= 2 {
             lineage = Lineage(words: Self.words(lines[2]))
             guard lineage != nil else { throw .line(3) }
-            guard lines.count >= 4 else { throw .cutShort }
+            guard lines.count >= 5 else { throw .cutShort }
+            let words = Self.words(lines[3])
+            guard words.count == 2, words[0] == "complete-since", let time = Entry.time(words[1]) else {
+                throw .line(4)
+            }
+            completeSince = time
         }
         var entries: [Entry] = []
         entries.reserveCapacity(lines.count)
-        for (index, line) in lines.enumerated().dropFirst(version >= 2 ? 3 : 2).dropLast() {
+        for (index, line) in lines.enumerated().dropFirst(version >= 2 ? 4 : 2).dropLast() {
             guard let entry = Entry(words: Self.words(line), version: version) else { throw .line(index + 1) }
             entries.append(entry)
         }
         let end = Self.words(lines[lines.count - 1])
         guard end.count == 3, end[0] == "end", let journalNumber = UInt64(end[2]) else { throw .cutShort }
         guard Int(end[1]) == entries.count else { throw .cutShort }
+        guard journalNumber <= JournalEntry.numberMax else { throw .line(lines.count) }
         self.vendor = vendor
         self.origin = origin
         self.journalNumber = journalNumber
         self.entries = entries
         self.lineage = lineage
+        self.completeSince = completeSince
     }
 
     private static func version(_ line: ArraySlice<UInt8>) throws(RevocationListError) -> Int {
@@ -91,8 +108,8 @@ public struct RevocationList: Sendable {
             .map { String(validating: $0, as: UTF8.self) ?? "" }
     }
 
-    static func head(vendor: Vendor, origin: UInt64, lineage: Lineage) -> String {
-        "countersign-revocations 2\nstore \(vendor) \(origin)\n\(lineage.line)"
+    static func head(vendor: Vendor, origin: UInt64, lineage: Lineage, completeSince: UnixSeconds) -> String {
+        "countersign-revocations 2\nstore \(vendor) \(origin)\n\(lineage.line)complete-since \(completeSince)\n"
     }
 
     static func end(entryCount: Int, journalNumber: UInt64) -> String {
@@ -146,7 +163,7 @@ extension RevocationList.Entry {
         }
     }
 
-    private static func time(_ word: String) -> UnixSeconds? {
+    fileprivate static func time(_ word: String) -> UnixSeconds? {
         Int64(word).flatMap { $0 >= 0 ? UnixSeconds($0) : nil }
     }
 }

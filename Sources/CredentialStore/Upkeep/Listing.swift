@@ -20,20 +20,30 @@ extension CredentialStore {
     /// Rows in the order of their ids, after a given id.
     ///
     /// A damaged row is skipped and counted by ``damage``; ``check()`` names all of them.
-    /// - Parameter owner: only this owner's; nil for all.
+    /// - Parameters:
+    ///   - owner: only this owner's; nil for all.
+    ///   - kind: only this kind; nil for all. All but access tokens are indexed by owner, so that no tokens are scanned.
     /// - Returns: the rows that `matches` accepts, and where to continue; nil at the end.
     @available(*, noasync)
     public func credentials(
-        owner: [UInt8]?, after: CredentialID?, limit: Int, matches: (StoredCredential) -> Bool
+        owner: [UInt8]?, kind: CredentialKind? = nil, after: CredentialID?, limit: Int,
+        matches: (StoredCredential) -> Bool
     ) throws(StoreFailure) -> (rows: [StoredCredential], next: CredentialID?) {
-        try reading { transaction in
+        func isWanted(_ row: StoredCredential) -> Bool {
+            if let kind, kind != row.record.kind { return false }
+            return matches(row)
+        }
+        let tables = kind.map { [schema.table(of: $0)] } ?? [schema.credentials, schema.tokens]
+        return try reading { transaction in
             var pieces: [Piece] = []
             if let owner {
-                pieces.append(try indexed(owner, after, limit, matches, in: transaction))
-                pieces.append(try tokens(ofOwner: owner, after, limit, matches, in: transaction))
+                pieces.append(try indexed(owner, tables, after, limit, isWanted, in: transaction))
+                if tables.contains(where: { $0.name == .tokens }) {
+                    pieces.append(try tokens(ofOwner: owner, after, limit, isWanted, in: transaction))
+                }
             } else {
-                for table in [schema.credentials, schema.tokens] {
-                    pieces.append(try rows(of: table, after, limit, matches, in: transaction))
+                for table in tables {
+                    pieces.append(try rows(of: table, after, limit, isWanted, in: transaction))
                 }
             }
             // After the end of the shorter piece, rows may be missing in between.
@@ -78,8 +88,8 @@ extension CredentialStore {
 
     /// An owner's credentials in the index.
     private func indexed(
-        _ owner: [UInt8], _ after: CredentialID?, _ limit: Int, _ matches: (StoredCredential) -> Bool,
-        in transaction: borrowing ReadTransaction
+        _ owner: [UInt8], _ tables: [AuthenticatedTable], _ after: CredentialID?, _ limit: Int,
+        _ matches: (StoredCredential) -> Bool, in transaction: borrowing ReadTransaction
     ) throws -> Piece {
         let prefix = TableKey.ownerPrefix(owner)
         var ids: [CredentialID] = []
@@ -99,7 +109,7 @@ extension CredentialStore {
         }
         for (index, id) in ids.enumerated() {
             // As in the other list: a damaged row is recorded and skipped.
-            for table in [schema.credentials, schema.tokens] {
+            for table in tables {
                 let found = try table.getIfIntact(id.rawValue, in: transaction) { StoredCredential(row: $0, id: id) }
                 if let found, matches(found) { piece.rows.append(found) }
             }

@@ -100,6 +100,11 @@ extension InspectedStore {
         {
             findings.append("credential \(record.id): expires, but is not in the expiry index")
         }
+        if let endedBy = credential.endedBy,
+            try !transaction.contains(schema.expiry, key: TableKey.ended(endedBy, record.id).octets)
+        {
+            findings.append("credential \(record.id): is revoked, but the expiry index does not have that")
+        }
         if credential.isIndexed, !credential.owner.isEmpty,
             try !transaction.contains(schema.owners, key: TableKey.owner(credential.owner, record.id).octets)
         {

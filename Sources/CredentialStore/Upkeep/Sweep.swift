@@ -6,25 +6,29 @@ import Synchronization
 ///
 /// Revoked credentials are kept as long as others of their kind, until well after their own expiry. What counts is the
 /// latest expiry that a credential ever had, because a backup may hold it with that one and the list of revocations for
-/// restoring the backup must name it. So one that was ever without an expiry is never removed once it was revoked or
-/// shortened.
+/// restoring the backup must name it. Where that is far away, or never, a revoked key or client secret is kept only for as
+/// long as such a backup may be restored (``backupSeconds``).
 public struct RetentionPolicy: Sendable, Equatable {
     /// Seconds after expiry that access tokens, codes and refresh tokens are kept. Used codes and refresh tokens, whose
     /// reuse reveals theft, have their grant's end as expiry.
     public var tokenSeconds: Int64
     /// The same for keys and client secrets.
     public var keySeconds: Int64
+    /// The greatest age in seconds of a backup that is restored with a list of revocations. Revoked keys and client secrets
+    /// are removed after it, even if an older backup holds them as valid. Such a backup is refused from then on.
+    public var backupSeconds: Int64
     /// Seconds that a journal entry is kept.
     public var journalSeconds: Int64
     /// Percentage of the map that the journal may fill; the oldest entries are removed.
     public var journalPercent: Int
 
     public init(
-        tokenSeconds: Int64 = 900, keySeconds: Int64 = 7 * 86_400, journalSeconds: Int64 = 7 * 86_400,
-        journalPercent: Int = 10
+        tokenSeconds: Int64 = 900, keySeconds: Int64 = 7 * 86_400, backupSeconds: Int64 = 400 * 86_400,
+        journalSeconds: Int64 = 7 * 86_400, journalPercent: Int = 10
     ) {
         self.tokenSeconds = tokenSeconds
         self.keySeconds = keySeconds
+        self.backupSeconds = backupSeconds
         self.journalSeconds = journalSeconds
         self.journalPercent = journalPercent
     }
@@ -111,6 +115,13 @@ public struct Sweep: Sendable {
         } while entry != nil
         var isEnd = false
         repeat {
+            let piece = try await store.write(creates: false, inBackground: true) { writer, transaction in
+                try writer.removeRevoked(retention, at: now, limit: batchMax, in: transaction)
+            }
+            removed += piece.removed
+            isEnd = piece.isEnd
+        } while !isEnd
+        repeat {
             let from = store.sweptTokens.load(ordering: .relaxed)
             let piece = try await store.write(creates: false, inBackground: true) { writer, transaction in
                 try writer.removeTokens(behind: from, retention, at: now, limit: batchMax, in: transaction)
@@ -128,7 +139,7 @@ extension StoreWriter {
     /// Deletes credentials whose latest expiry matches their index entry and whose retention is over.
     ///
     /// The row is read again in this transaction: an edit may have set a later expiry since it was indexed. A row whose
-    /// expiry was set earlier has two entries: at the first it is only marked (``retain(_:in:)``). Imports are
+    /// expiry was set earlier has two entries: at the first it is only marked (``retain(_:at:in:)``). Imports are
     /// kept: their aliases refer to them, and a revoked one could otherwise be imported again. Used codes and refresh
     /// tokens, whose reuse reveals theft, are kept until their family ends: their expiry is set to that when they are used.
     /// - Parameter start: the entry to begin at; nil for the first.
@@ -175,12 +186,54 @@ extension StoreWriter {
                     removed += 1
                     continue
                 }
-                try retain(credential, in: transaction)
+                try retain(credential, at: now, in: transaction)
             }
             // The entry is stale (the row has another expiry) or its row is kept: it is no longer needed.
             try delete(schema.expiry, entry.key, in: transaction)
         }
         return (removed, next)
+    }
+
+    /// Deletes revoked credentials that only backups hold as valid which are too old to be restored.
+    ///
+    /// The list of revocations no longer names them, so the store notes from which time on the list is complete.
+    /// - Returns: also whether nothing due is left.
+    fileprivate func removeRevoked(
+        _ retention: RetentionPolicy, at now: UnixSeconds, limit: Int, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) -> (removed: Int, isEnd: Bool) {
+        var due: [(key: [UInt8], time: UnixSeconds, id: CredentialID)] = []
+        var isEnd = true
+        let schema = schema
+        let limitTime = now.adding(-max(retention.keySeconds, retention.backupSeconds))
+        let first = TableKey.ended(.always, CredentialID(rawValue: 0))
+        try naming { () throws in
+            try transaction.scan(schema.expiry, from: first.octets) { key, _ in
+                guard let time = TableKey.endedTime(key) else { return .next }
+                guard time < limitTime else { return .stop }
+                guard due.count < limit else {
+                    isEnd = false
+                    return .stop
+                }
+                due.append((key.copied(), time, CredentialID(rawValue: key.word64(at: 8).byteSwapped)))
+                return .next
+            }
+        }
+        var removed = 0
+        var forgotten = UnixSeconds.always
+        for entry in due {
+            // Read again, and a damaged row remains: see `removeExpired`.
+            guard let credential = try intactCredential(entry.id, in: transaction), credential.endedBy == entry.time,
+                credential.record.flags.contains(.revoked), !credential.mustBeRemembered
+            else {
+                try delete(schema.expiry, entry.key, in: transaction)
+                continue
+            }
+            if credential.latestEnd > now { forgotten = max(forgotten, entry.time) }
+            try remove(credential, in: transaction)
+            removed += 1
+        }
+        try noteComplete(since: forgotten, in: transaction)
+        return (removed, isEnd)
     }
 
     /// Deletes unindexed tokens, the oldest first, up to the first that is not due: those after it were issued later and
@@ -251,13 +304,5 @@ extension StoreWriter {
         }
         for number in numbers { try forgetJournal(number, in: transaction) }
         return numbers.count
-    }
-}
-
-extension StoredCredential {
-    /// Whether the row is kept after its expiry, and then has no entry in the expiry index.
-    var mustBeRemembered: Bool {
-        // Aliases refer to it: without the row the key would be neither known nor importable.
-        record.flags.contains(.imported)
     }
 }

@@ -25,7 +25,8 @@ struct Room: Equatable, Sendable {
 
     /// The most that one revocation adds, in bytes. The worst case is a refresh token revoked by its id: two audit entries
     /// of 125, and its family's watermark of 75 to 90, inserted in random order. The journal gains up to 120, but loses more
-    /// while it is long. `FullMapTests` revokes a full map of each kind.
+    /// while it is long. A key without an expiry adds one audit entry and up to 60 for an entry in the expiry index.
+    /// `FullMapTests` revokes a full map of each kind.
     static let bytesPerRevocation = 320
     /// The same for an access token: one audit entry.
     static let bytesPerTokenRevocation = 160
@@ -69,8 +70,8 @@ struct Room: Equatable, Sendable {
 
     /// Pages that every commit copies: the ends of journal and audit log, `meta`, names and free list.
     private static let pagesPerCommit = 16
-    /// Additional pages that a revocation copies: the path to its row.
-    private static let pagesPerMutation = 4
+    /// Additional pages that a revocation copies: the path to its row, and a page of the expiry index.
+    private static let pagesPerMutation = 5
 
     /// Pages that hold data, in percent of the map.
     var usedPercent: Int { mapBytes > 0 ? occupiedBytes / max(mapBytes / 100, 1) : 100 }

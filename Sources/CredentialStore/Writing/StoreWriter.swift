@@ -61,6 +61,7 @@ public final class StoreWriter {
         changes = 0
         lookedAt = nil
         journalNumber = try number(.journalNumber, in: transaction) ?? 0
+        guard journalNumber <= JournalEntry.numberMax else { throw .corrupt(table: "meta") }
         journalNumberAtBegin = journalNumber
     }
 
@@ -104,8 +105,8 @@ public final class StoreWriter {
         try isNear(0) ? room(in: transaction).isFull : false
     }
 
-    /// Whether the map or the disk is so nearly full that nothing may be created.
-    public func isPressed(in transaction: borrowing WriteTransaction) throws(StoreFailure) -> Bool {
+    /// Whether creates are refused, or soon will be.
+    func isPressed(in transaction: borrowing WriteTransaction) throws(StoreFailure) -> Bool {
         try isNear(lookedAt?.room.pressedBytes ?? 0) ? room(in: transaction).isPressed : false
     }
 
@@ -141,7 +142,10 @@ public final class StoreWriter {
     func change(
         in transaction: borrowing WriteTransaction, _ body: (StoreWriter, borrowing WriteTransaction) throws -> Void
     ) throws {
-        try begin(now: UnixSeconds(TrustedClock.Reading.current.wall), in: transaction)
+        // Not before what the data knows: a revocation must not seem to be older than the backup that it is applied to.
+        let known = try number(.time, in: transaction) ?? 0
+        let now = max(TrustedClock.Reading.current.wall, Int64(clamping: known))
+        try begin(now: UnixSeconds(now), in: transaction)
         try body(self, transaction)
         try end(in: transaction)
     }
@@ -250,7 +254,7 @@ public final class StoreWriter {
             try put(credential, overwrite: false, in: transaction)
         else { return false }
         if credential.isIndexed {
-            for time in credential.indexedEnds { try putExpiry(credential, at: time, in: transaction) }
+            for key in credential.expiryKeys { try putExpiry(credential, key, in: transaction) }
             try putOwner(credential, in: transaction)
         }
         try journal(.issued, kind: record.kind, id: record.id, in: transaction)
@@ -263,7 +267,7 @@ public final class StoreWriter {
     /// Owner, client and id never change. A row with a critical claim of a later version is rewritten only to revoke it.
     ///
     /// This is the only place where an expiry changes. So here, and not in each edit or rotation, the row notes an expiry
-    /// that is set to an earlier time: backups have the old one.
+    /// that is set to an earlier time: backups have the old one. It notes the time of a revocation, too.
     public func replace(
         _ old: StoredCredential, by new: StoredCredential, event: JournalEntry.Event,
         in transaction: borrowing WriteTransaction
@@ -280,13 +284,13 @@ public final class StoreWriter {
         new.longestEnd = new.record.expiresAt < old.record.expiresAt ? old.latestEnd : old.longestEnd
         // The time is in the journal and in the audit log too; without it the row keeps its length.
         if event == .revoked, try isPressed(in: transaction) { new.revokedAt = old.revokedAt }
+        new.endedBy = old.endedBy
+        new.noteEnd(at: now)
         try put(new, overwrite: true, in: transaction)
-        if old.record.expiresAt != new.record.expiresAt, new.isIndexed {
-            let (before, after) = (old.isIndexed ? old.indexedEnds : [], new.indexedEnds)
-            for time in before where !after.contains(time) {
-                try delete(schema.expiry, TableKey.expiry(time, new.record.id), in: transaction)
-            }
-            for time in after where !before.contains(time) { try putExpiry(new, at: time, in: transaction) }
+        if old.record.expiresAt != new.record.expiresAt || old.endedBy != new.endedBy, new.isIndexed {
+            let (before, after) = (old.isIndexed ? old.expiryKeys : [], new.expiryKeys)
+            for key in before where !after.contains(key) { try delete(schema.expiry, key, in: transaction) }
+            for key in after where !before.contains(key) { try putExpiry(new, key, in: transaction) }
             if !old.isIndexed { try putOwner(new, in: transaction) }
         }
         try journal(event, kind: new.record.kind, id: new.record.id, in: transaction)
@@ -318,9 +322,7 @@ public final class StoreWriter {
         let record = credential.record
         if credential.isIndexed {
             try delete(schema.owners, TableKey.owner(credential.owner, record.id), in: transaction)
-            for time in credential.indexedEnds {
-                try delete(schema.expiry, TableKey.expiry(time, record.id), in: transaction)
-            }
+            for key in credential.expiryKeys { try delete(schema.expiry, key, in: transaction) }
         }
         changes += 1
         try schema.table(of: record.kind).delete(record.id.rawValue, in: transaction)
@@ -332,13 +334,28 @@ public final class StoreWriter {
     /// for the sweep.
     ///
     /// So it is over for good: an expired row would keep its pepper from being retired. It has been inactive for long, so
-    /// this is not in the journal; and without a time of revocation the row keeps its length, also in a full map.
-    func retain(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
-        guard !credential.record.flags.contains(.revoked) else { return }
+    /// this is not in the journal; and without a time of revocation the row keeps its length, also in a full map. Its new
+    /// index entry replaces the one that the sweep deletes.
+    func retain(
+        _ credential: StoredCredential, at time: UnixSeconds, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
         var retained = credential
         retained.record.flags.insert(.revoked)
+        retained.noteEnd(at: max(time, now))
+        guard retained.record.flags != credential.record.flags || retained.endedBy != credential.endedBy else { return }
         try put(retained, overwrite: true, in: transaction)
+        for key in retained.expiryKeys where !credential.expiryKeys.contains(key) {
+            try putExpiry(retained, key, in: transaction)
+        }
         publication.floors.append(credential.record.id)
+    }
+
+    /// Notes that rows were removed that an older backup holds as valid. Only for the sweep and for a restore.
+    func noteComplete(since time: UnixSeconds, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        let time = UInt64(clamping: time.rawValue)
+        if try number(.completeSince, in: transaction) ?? 0 < time {
+            try setNumber(.completeSince, time, in: transaction)
+        }
     }
 
     // MARK: Bulk revocation
@@ -521,10 +538,9 @@ public final class StoreWriter {
 
     /// The value is the kind, so that the sweep need not read rows that are kept longer.
     private func putExpiry(
-        _ credential: StoredCredential, at time: UnixSeconds, in transaction: borrowing WriteTransaction
+        _ credential: StoredCredential, _ key: [UInt8], in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
-        let record = credential.record
-        try put(schema.expiry, TableKey.expiry(time, record.id), [record.kind.rawValue], in: transaction)
+        try put(schema.expiry, key, [credential.record.kind.rawValue], in: transaction)
     }
 
     private func putOwner(

@@ -61,3 +61,20 @@ func isBlank(_ byte: UInt8) -> Bool { byte == 0x20 || byte == 0x09 }
 func lowercased(_ byte: UInt8) -> UInt8 {
     byte >= UInt8(ascii: "A") && byte <= UInt8(ascii: "Z") ? byte | 0x20 : byte
 }
+
+extension RawSpan {
+    /// Whether these are the letters of a name in lower case, whatever their own case.
+    public func isName(_ name: [UInt8]) -> Bool {
+        guard byteCount == name.count else { return false }
+        for index in 0..<byteCount {
+            let byte = byte(index)
+            guard ((0x41...0x5A).contains(byte) ? byte | 0x20 : byte) == name[index] else { return false }
+        }
+        return true
+    }
+
+    /// Whether these are the bytes of a literal.
+    public func isEqual(_ text: StaticString) -> Bool {
+        equals(WireRange(0, byteCount), text)
+    }
+}

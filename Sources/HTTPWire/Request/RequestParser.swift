@@ -143,3 +143,13 @@ enum LineOutcome {
     /// Wrong at this offset; counts only if the line's end has come.
     case bad(WireFault, Int)
 }
+
+extension RequestParser {
+    /// Whether a head is complete and its body is awaited.
+    public var isReadingBody: Bool {
+        switch phase {
+        case .body, .chunkSize, .chunkData, .chunkEnd, .trailers: true
+        case .start, .requestLine, .fields, .complete, .failed: false
+        }
+    }
+}

@@ -47,7 +47,7 @@ struct Limits: Sendable {
 
         var error: IssuanceError {
             .forbidden(
-                reason: "'\(field)': nobody gives out more than he has: your own credential \(limit)", field: field)
+                reason: "nobody gives out more than he has: your own credential \(limit)", field: field)
         }
     }
 

@@ -42,7 +42,10 @@ public struct ClientSummary: Sendable {
     public var isPublic: Bool
     public var createdAt: UnixSeconds
     public var revokedAt: UnixSeconds?
+    /// The oldest first: all that may still work, and the newest of the ended ones (``Issuer/endedSecretsMax``).
     public var secrets: [CredentialSummary]
+    /// How many ended secrets are not among them.
+    public var secretsOmitted: Int
 }
 
 /// A client with a new secret; a public client has none.
@@ -62,6 +65,8 @@ public enum ClientRight: String, CaseIterable, Sendable {
 extension Issuer {
     private static let grantTypes = ["authorization_code", "client_credentials", "refresh_token"]
     private static let redirectURIsMax = 32
+    /// Most ended secrets that a client is shown with.
+    public static let endedSecretsMax = 100
 
     /// Registers a client and, unless it is public, issues a secret.
     public func createClient(_ request: ClientRequest) async throws(IssuanceError) -> IssuedClient {
@@ -151,13 +156,13 @@ extension Issuer {
             }
         }
         if request.isPublic, !request.rights.isEmpty, request.certificateSAN == nil {
-            throw .invalid(field: "rights", reason: "a public client has no secret to prove them with")
+            throw .invalid(field: "may", reason: "a public client has no secret to prove them with")
         }
         var rights: [ClientRight] = []
         for name in request.rights {
             guard let right = ClientRight(rawValue: name) else {
                 let known = ClientRight.allCases.map(\.rawValue).joined(separator: ", ")
-                throw .invalid(field: "rights", reason: "are \(known)")
+                throw .invalid(field: "may", reason: "are \(known)")
             }
             if !rights.contains(right) { rights.append(right) }
         }
@@ -190,8 +195,7 @@ extension Issuer {
         guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
         guard client.revokedAt == nil else { throw .gone(reason: "the client is revoked") }
         guard !client.isPublic else { throw .conflict(reason: "a public client has no secret") }
-        // Only the living: those that ended are kept in any number.
-        let living = try await secrets(of: client) { store, row in !store.published.isRevoked(row) }
+        let living = try await secrets(of: client, endedMax: 0).shown
         let newest = living.last { $0.successor == nil && $0.state == .active }
         // A bulk revocation leaves a client without secrets; it does not end the client.
         guard let newest else { return try await giveSecret(client) }
@@ -236,25 +240,45 @@ extension Issuer {
     }
 
     private func summary(_ client: ClientDefinition) async throws(IssuanceError) -> ClientSummary {
-        ClientSummary(
+        let secrets = try await secrets(of: client)
+        return ClientSummary(
             clientID: client.clientID, name: client.name, grants: client.grants, redirectURIs: client.redirectURIs,
             scope: client.scope, audience: client.audience, rights: client.rights,
             certificateSAN: client.certificateSAN, isPublic: client.isPublic, createdAt: client.createdAt,
-            revokedAt: client.revokedAt, secrets: try await secrets(of: client))
+            revokedAt: client.revokedAt, secrets: secrets.shown, secretsOmitted: secrets.omitted)
     }
 
-    /// A client's secrets have its id as their owner, so that they are found without a scan.
+    /// A client's secrets have its id as their owner, so that they are found without a scan. Ended ones are kept in any
+    /// number, so all pages are read: a secret that works may be on the last.
+    /// - Returns: all that may still work and the newest `endedMax` of the others, the oldest first; and how many more ended.
     private func secrets(
-        of client: ClientDefinition,
-        matching matches: @escaping @Sendable (CredentialStore, StoredCredential) -> Bool = { _, _ in true }
-    ) async throws(IssuanceError) -> [CredentialSummary] {
+        of client: ClientDefinition, endedMax: Int = Issuer.endedSecretsMax
+    ) async throws(IssuanceError) -> (shown: [CredentialSummary], omitted: Int) {
         let owner = Array(client.clientID.utf8)
-        let rows = try await offThread(.lookUp) { store in
-            try store.credentials(owner: owner, after: nil, limit: 1_000) { credential in
-                credential.record.kind == .clientSecret && credential.record.client == client.number
-                    && matches(store, credential)
-            }.rows
+        let now = store.clock.now()
+        let (rows, omitted) = try await offThread(.lookUp) { store in
+            var living: [StoredCredential] = []
+            var ended: [StoredCredential] = []
+            var endedCount = 0
+            var after: CredentialID?
+            repeat {
+                let page = try store.credentials(owner: owner, kind: .clientSecret, after: after, limit: Self.pageMax) {
+                    $0.record.client == client.number
+                }
+                for row in page.rows {
+                    if row.record.expiresAt > now, !store.published.isRevoked(row) {
+                        living.append(row)
+                    } else {
+                        ended.append(row)
+                        endedCount += 1
+                    }
+                }
+                ended.sort { $0.record.issuedAt > $1.record.issuedAt }
+                ended = Array(ended.prefix(endedMax))
+                after = page.next
+            } while after != nil
+            return (living + ended, endedCount - ended.count)
         }
-        return rows.map { summary($0) }.sorted { $0.issuedAt < $1.issuedAt }
+        return (rows.map { summary($0) }.sorted { $0.issuedAt < $1.issuedAt }, omitted)
     }
 }

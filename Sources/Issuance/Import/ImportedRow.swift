@@ -22,8 +22,8 @@ struct ImportedRow: Sendable {
         owner = try RequestText.owner(line.request.owner, field: "owner")
         name = try RequestText.name(line.request.name)
         notBefore = try RequestText.time(line.request.notBefore ?? .always, field: "nbf")
-        let seconds = try issuer.policy.keySeconds(asked: line.request.expiresInSeconds)
         let now = issuer.store.clock.now()
+        let seconds = try issuer.policy.keySeconds(asked: line.request.expiresInSeconds, at: now)
         expiresAt = seconds.map { now.adding($0) } ?? .never
         grants = try Grants(
             scope: line.request.scope, audience: line.request.audience, networks: line.request.networks,

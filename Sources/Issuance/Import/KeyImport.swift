@@ -65,12 +65,11 @@ extension Issuer {
         }
         var report = ImportReport()
         var checked: [(line: Int, row: ImportedRow)] = []
-        for (index, line) in lines.enumerated() {
-            do throws(IssuanceError) {
-                checked.append((index, try ImportedRow(line, issuer: self)))
-            } catch {
-                report.refused.append(ImportReport.Refusal(line: index, reason: error.message))
-            }
+        for start in stride(from: 0, to: lines.count, by: WorkThreads.credentialsPerPiece) {
+            let numbers = start..<min(start + WorkThreads.credentialsPerPiece, lines.count)
+            let piece = try await offThread { [self] _ in check(lines, numbers) }
+            checked += piece.rows
+            report.refused += piece.refused
         }
         guard !checked.isEmpty else { return report }
         let outcome = try await insert(checked)
@@ -78,6 +77,23 @@ extension Issuer {
         report.existing = outcome.existing
         report.refused = (report.refused + outcome.refused).sorted { $0.line < $1.line }
         return report
+    }
+
+    /// Checks some of the lines, and hashes their keys.
+    private func check(
+        _ lines: [ImportLine], _ numbers: Range<Int>
+    ) -> (rows: [(line: Int, row: ImportedRow)], refused: [ImportReport.Refusal]) {
+        WorkThreads.assertNoTask()
+        var rows: [(line: Int, row: ImportedRow)] = []
+        var refused: [ImportReport.Refusal] = []
+        for number in numbers {
+            do throws(IssuanceError) {
+                rows.append((number, try ImportedRow(lines[number], issuer: self)))
+            } catch {
+                refused.append(ImportReport.Refusal(line: number, reason: error.message))
+            }
+        }
+        return (rows, refused)
     }
 
     private func insert(_ rows: [(line: Int, row: ImportedRow)]) async throws(IssuanceError) -> ImportReport {

@@ -77,9 +77,8 @@ public struct BulkCreation: Sendable {
         let (store, actor) = (issuer.store, issuer.actor)
         let owner = String(decoding: traits.owner, as: UTF8.self)
         while true {
-            let newborns = try await issuer.offThread { [traits] store in
-                Self.mint(count, in: ids, traits, store)
-            }
+            let newborns = try await issuer.mint(
+                Self.draw(count, from: ids), kind: .apiKey, owner: traits.owner, name: traits.name)
             let now = store.clock.now()
             do {
                 let first = try await issuer.write(creates: true) { [traits] writer, transaction in
@@ -106,20 +105,10 @@ public struct BulkCreation: Sendable {
         }
     }
 
-    /// Draws ids, in order, and tags a secret for each: milliseconds of work.
-    ///
-    /// Not on a cooperative thread. There are as many of those as processors, and all of administration runs on them:
-    /// whoever creates keys without pause would keep revocations from theirs.
-    static func mint(
-        _ count: Int, in ids: ClosedRange<UInt64>, _ traits: KeyTraits, _ store: CredentialStore
-    ) -> [Newborn] {
-        // SAFETY: the task is only asked for whether there is one.
-        let isInTask = unsafe withUnsafeCurrentTask { unsafe $0 != nil }
-        assert(!isInTask, "the keys of a bulk creation are drawn on a thread of their own")
+    /// In order, as in the tables.
+    private static func draw(_ count: Int, from ids: ClosedRange<UInt64>) -> [CredentialID] {
         var generator = SystemRandomNumberGenerator()
-        return (0..<count).map { _ in UInt64.random(in: ids, using: &generator) }.sorted().compactMap {
-            Newborn.mint(
-                CredentialID(rawValue: $0), kind: .apiKey, store: store, owner: traits.owner, name: traits.name)
-        }
+        return (0..<count).map { _ in UInt64.random(in: ids, using: &generator) }.sorted()
+            .map { CredentialID(rawValue: $0) }
     }
 }

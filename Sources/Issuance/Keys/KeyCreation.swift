@@ -33,9 +33,8 @@ extension Issuer {
         let (store, actor, repeatable) = (store, actor, repeatable)
         while true {
             // In the order of their ids, as in the tables: a large number then touches fewer pages and splits them less.
-            let newborns = (0..<count).compactMap { _ in
-                Newborn.mint(kind: kind, store: store, owner: owner, name: name)
-            }.sorted { $0.credential.record.id.rawValue < $1.credential.record.id.rawValue }
+            let ids = (0..<count).map { _ in CredentialID.random() }.sorted { $0.rawValue < $1.rawValue }
+            let newborns = try await mint(ids, kind: kind, owner: owner, name: name)
             do {
                 let issued = try await write(creates: true) { writer, transaction in
                     var issued: [(StoredCredential, SecretText)] = []

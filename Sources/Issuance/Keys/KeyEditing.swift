@@ -11,7 +11,7 @@ extension Issuer {
             try IssuanceError.list("scope") { () throws(ListFault) in try ScopeSet(scope) }
         }
         let audience = try edit.audience.map { audience throws(IssuanceError) in
-            try IssuanceError.list("audience") { () throws(ListFault) in try AudienceSet(audience) }
+            try IssuanceError.list("aud") { () throws(ListFault) in try AudienceSet(audience) }
         }
         let networks = try edit.networks.map { networks throws(IssuanceError) in
             try IssuanceError.list("network") { () throws(ListFault) in try NetworkSet(networks) }

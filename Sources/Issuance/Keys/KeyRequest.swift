@@ -105,7 +105,7 @@ struct Grants: Sendable {
     ) throws(IssuanceError) {
         try authority.requireMayGrant(scope)
         self.scope = try IssuanceError.list("scope") { () throws(ListFault) in try ScopeSet(scope) }
-        self.audience = try IssuanceError.list("audience") { () throws(ListFault) in try AudienceSet(audience) }
+        self.audience = try IssuanceError.list("aud") { () throws(ListFault) in try AudienceSet(audience) }
         self.networks = try IssuanceError.list("network") { () throws(ListFault) in try NetworkSet(networks) }
         limits = authority.limits
         try requireEnd(end)

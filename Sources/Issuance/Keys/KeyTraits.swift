@@ -14,7 +14,7 @@ struct KeyTraits: Sendable {
     init(_ request: KeyRequest, issuer: Issuer, now: UnixSeconds) throws(IssuanceError) {
         owner = try RequestText.owner(request.owner, field: "owner")
         name = try RequestText.name(request.name)
-        let seconds = try issuer.policy.keySeconds(asked: request.expiresInSeconds)
+        let seconds = try issuer.policy.keySeconds(asked: request.expiresInSeconds, at: now)
         self.seconds = seconds
         grants = try Grants(
             scope: request.scope, audience: request.audience, networks: request.networks,

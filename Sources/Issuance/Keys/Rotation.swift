@@ -6,7 +6,8 @@ extension Issuer {
     /// The longest time, in seconds, that an old credential may remain valid next to its successor.
     public static let overlapSecondsMax: Int64 = 90 * 86_400
 
-    /// Creates a linked successor with the same rights; the old key works until the overlap ends.
+    /// Creates a linked successor with the same rights; the old key works until the overlap ends, and not beyond the
+    /// successor's end.
     ///
     /// - Parameter overlapSeconds: 0 ends the old one at once, like a revocation.
     /// - Throws: ``IssuanceError/conflict(reason:)`` when it already has a successor, ``IssuanceError/gone(reason:)`` when
@@ -38,12 +39,13 @@ extension Issuer {
                     if let successor = old.successor {
                         throw IssuanceError.conflict(reason: "was rotated already: its successor is \(successor)")
                     }
-                    let successor = old.successor(newborn.credential, at: writer.now, secondsMax: secondsMax)
+                    var successor = old.successor(newborn.credential, at: writer.now, secondsMax: secondsMax)
                     try authority.requireMayGrant(limitsOf: successor.record, in: store)
-                    try writer.insertNewborn(successor, in: transaction)
                     var ending = old
                     ending.successor = successor.record.id
-                    ending.end(overlapSeconds: overlapSeconds, at: writer.now)
+                    ending.end(overlapSeconds: overlapSeconds, at: writer.now, before: successor.record.expiresAt)
+                    successor.predecessorsEndAt = max(old.lastPredecessorEnd, ending.lastUse)
+                    try writer.insertNewborn(successor, in: transaction)
                     try writer.replace(
                         old, by: ending, event: overlapSeconds == 0 ? .revoked : .rotated, in: transaction)
                     let deed = AuditDeed(.credentialRotated, credentials: [id, successor.record.id])
@@ -76,9 +78,7 @@ extension StoredCredential {
         record.pepper = newborn.record.pepper
         record.flags = []
         record.issuedAt = now
-        if record.expiresAt < .never {
-            let span = record.expiresAt.rawValue.subtractingReportingOverflow(self.record.issuedAt.rawValue)
-                .partialValue
+        if let span = record.expiresAt.seconds(since: self.record.issuedAt) {
             record.expiresAt = now.adding(max(span, 1))
         }
         if let secondsMax { record.expiresAt = min(record.expiresAt, now.adding(secondsMax)) }
@@ -88,14 +88,28 @@ extension StoredCredential {
     }
 
     /// Ends this credential: at once, or after the overlap.
-    fileprivate mutating func end(overlapSeconds: Int64, at now: UnixSeconds) {
+    /// - Parameter end: the successor's. The old secret must not outlast the new one.
+    fileprivate mutating func end(overlapSeconds: Int64, at now: UnixSeconds, before end: UnixSeconds) {
         if overlapSeconds == 0 {
             record.flags.insert(.revoked)
             revokedAt = now
         } else {
             record.flags.insert(.superseded)
-            record.expiresAt = min(record.expiresAt, now.adding(overlapSeconds))
+            record.expiresAt = min(record.expiresAt, now.adding(overlapSeconds), end)
         }
+    }
+
+    /// Until when it may be accepted.
+    fileprivate var lastUse: UnixSeconds { record.flags.contains(.revoked) ? .always : record.expiresAt }
+
+    /// From this time on none of its predecessors, back to the first, is accepted.
+    ///
+    /// Each rotation computes it from the row that it rotates. The end of a rotated credential can only be set to an earlier
+    /// time, so this still holds when the rows of the predecessors have been swept. Rows of earlier versions do not have it:
+    /// all predecessors of such a row were rotated before it was issued, so the longest overlap is a bound.
+    var lastPredecessorEnd: UnixSeconds {
+        guard predecessor != nil else { return .always }
+        return predecessorsEndAt ?? record.issuedAt.adding(Issuer.overlapSecondsMax)
     }
 }
 

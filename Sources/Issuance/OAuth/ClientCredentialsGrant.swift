@@ -18,7 +18,7 @@ extension Issuer {
         let grants = try Self.grants(scope, try Asked.resources(resources, within: known.audience))
         let owner = Array(known.clientID.utf8)
         let seconds = min(policy.accessTokenSecondsDefault, policy.accessTokenSecondsMax)
-        let secret = try await flow { store in
+        let (secret, life) = try await flow { store in
             guard let newborn = Newborn.mint(kind: .accessToken, store: store, owner: owner, name: nil) else {
                 throw DrawAgain()
             }
@@ -31,9 +31,10 @@ extension Issuer {
                 row.record.expiresAt = writer.now.adding(seconds)
                 try writer.set(grants, of: &row.record, in: transaction)
                 try writer.insertNewborn(row, in: transaction)
-                return newborn.secret
+                return (newborn.secret, row.record.expiresAt.seconds(since: writer.now))
             }
         }
-        return TokenAnswer(accessToken: secret, expiresInSeconds: seconds, refreshToken: nil, scope: scope)
+        return TokenAnswer(
+            accessToken: secret, expiresInSeconds: life ?? seconds, refreshToken: nil, scope: scope)
     }
 }

@@ -11,14 +11,15 @@ extension Issuer {
     ///   - signIn: identifies the sign-in that decided. The transaction that stores the code also uses it up, so that no
     ///     crash can allow a second code.
     /// - Returns: nil when the sign-in has already produced a code.
-    /// - Throws: ``OAuthError``; `access_denied` when what the decision relied on was revoked since.
+    /// - Throws: ``OAuthError``; `access_denied` when what the decision relied on was revoked since, or the store was
+    ///   restored.
     public func authorize(
         _ request: AuthorizationRequest, by decision: SignInDecision, signIn: String
     ) async throws(OAuthError) -> SecretText? {
         let (subject, scope) = (decision.subject, decision.scope)
         let owner: [UInt8]
         do throws(IssuanceError) {
-            owner = try RequestText.owner(subject, field: "subject")
+            owner = try RequestText.owner(subject, field: "sub")
         } catch {
             throw OAuthError(.serverError, error.message)
         }

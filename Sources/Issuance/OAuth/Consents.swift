@@ -1,4 +1,3 @@
-import CredentialDigest
 public import CredentialModel
 import CredentialStore
 import LMDB
@@ -21,7 +20,7 @@ extension Issuer {
 
     /// A subject's consents.
     public func consents(of subject: String) async throws(IssuanceError) -> [ConsentSummary] {
-        let owner = try RequestText.owner(subject, field: "subject")
+        let owner = try RequestText.owner(subject, field: "sub")
         let consents = try await offThread(.lookUp) { store in try store.consents(of: owner) }
         return consents.compactMap { consent in
             store.published.clients.client(number: consent.client).map { client in
@@ -38,12 +37,10 @@ extension Issuer {
     /// The consent first, then the grants: one refreshed in between belongs to its family, which is revoked as a whole.
     /// - Returns: whether there was a consent or a grant.
     public func revokeConsent(subject: String, clientID: String) async throws(IssuanceError) -> Bool {
-        let owner = try RequestText.owner(subject, field: "subject")
+        let owner = try RequestText.owner(subject, field: "sub")
         guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
         let actor = actor
-        let withdrawals = ConsentWithdrawals(subject: owner, client: client.number, lookup: store.lookup)
         var found = try await mutate(creates: false) { writer, transaction in
-            try writer.noteWithdrawal(withdrawals, in: transaction)
             guard try writer.removeConsent(of: owner, to: client.number, in: transaction) else { return false }
             let deed = AuditDeed(.consentRevoked, clientID: clientID, owner: subject)
             try writer.audit(deed, by: actor, in: transaction)
@@ -52,7 +49,7 @@ extension Issuer {
         var after: CredentialID?
         repeat {
             let from = after
-            let page = try await offThread { store in
+            let page = try await offThread(.lookUp) { store in
                 try store.credentials(owner: owner, after: from, limit: Self.revocationsPerRequestMax) { row in
                     row.record.client == client.number && row.record.kind != .clientSecret
                         && Self.mayLeadToLiving(row, store.published)
@@ -78,42 +75,7 @@ extension Issuer {
     }
 }
 
-/// Where the last withdrawal of a subject's consent to a client is noted.
-///
-/// A consent that is withdrawn leaves no row, and there may have been none. What was decided before and is not yet a row
-/// must end as well, so each withdrawal leaves a number, which is forgotten after a day
-/// (``RepeatableRequest/keepSeconds``).
-struct ConsentWithdrawals: Sendable {
-    fileprivate let note: RepeatableRequest
-
-    init(subject: [UInt8], client: UInt32, lookup: TagKey) {
-        // The client first: a number has no space.
-        let name = "\(client) " + String(decoding: subject, as: UTF8.self)
-        note = RepeatableRequest(caller: "consent withdrawn", name: name, content: [], lookup: lookup)
-    }
-}
-
 extension StoreWriter {
-    /// Nothing is noted where nothing may be created: the room is for revocations, and no code can be stored there either.
-    func noteWithdrawal(_ withdrawals: ConsentWithdrawals, in transaction: borrowing WriteTransaction) throws {
-        if try isPressed(in: transaction) { return }
-        // Random: two withdrawals may have the same time and journal number.
-        let number = CredentialID(rawValue: UInt64.random(in: 1...UInt64.max))
-        try remember(withdrawals.note, made: [number], in: transaction)
-    }
-
-    /// The number of the last withdrawal; 0 for none.
-    func lastWithdrawal(
-        _ withdrawals: ConsentWithdrawals, in transaction: borrowing WriteTransaction
-    ) throws -> UInt64 {
-        do {
-            try requireNew(withdrawals.note, in: transaction)
-            return 0
-        } catch RepeatedRequest.made(let numbers) {
-            return numbers.first?.rawValue ?? 0
-        }
-    }
-
     /// Adds these scopes to those to which a subject has already agreed for a client.
     func addConsent(
         of subject: [UInt8], to client: UInt32, scope: [String], in transaction: borrowing WriteTransaction

@@ -112,7 +112,7 @@ extension StoreWriter {
             try insertNewborn(refresh, in: transaction)
         }
         return TokenAnswer(
-            accessToken: token.secret, expiresInSeconds: seconds,
+            accessToken: token.secret, expiresInSeconds: access.record.expiresAt.seconds(since: now) ?? seconds,
             refreshToken: refreshes ? newborn.refresh.secret : nil, scope: scope)
     }
 }

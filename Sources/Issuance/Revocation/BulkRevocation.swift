@@ -70,22 +70,24 @@ extension Issuer {
     ) async throws(IssuanceError) -> EndedCount {
         let owner: [UInt8]? = if case .owner(let owner) = revocation.subject { owner } else { nil }
         let deadline = ContinuousClock.now + limit
-        return try await offThread { store in
-            var count = EndedCount()
-            var after: CredentialID?
-            repeat {
-                let page = try store.credentials(owner: owner, after: after, limit: Self.pageMax) {
+        var count = EndedCount()
+        var after: CredentialID?
+        repeat {
+            // A revocation is answered with this count: it waits for no long work, and each page lets other look-ups
+            // pass.
+            let page = try await offThread(.lookUp) { [after] store in
+                try store.credentials(owner: owner, after: after, limit: Self.pageMax) {
                     revocation.ended($0, in: store.published)
                 }
-                for row in page.rows { count.byKind[row.record.kind, default: 0] += 1 }
-                after = page.next
-                if after != nil, ContinuousClock.now > deadline {
-                    count.isComplete = false
-                    break
-                }
-            } while after != nil
-            return count
-        }
+            }
+            for row in page.rows { count.byKind[row.record.kind, default: 0] += 1 }
+            after = page.next
+            if after != nil, ContinuousClock.now > deadline {
+                count.isComplete = false
+                break
+            }
+        } while after != nil
+        return count
     }
 
     /// Refuses an owner without any credential, which was most likely mistyped.

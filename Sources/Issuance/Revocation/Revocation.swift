@@ -9,8 +9,11 @@ public struct RevocationReport: Sendable, Equatable {
     public var revoked: [CredentialID] = []
     public var alreadyRevoked: [CredentialID] = []
     public var unknown: [CredentialID] = []
-    /// Predecessors and successors of the revoked ones that are still valid.
+    /// Predecessors and successors of the revoked ones that are still valid. Empty for a chain.
     public var livingRelatives: [CredentialID] = []
+    /// Where a chain could not be followed, because the row is gone or damaged and what it was linked to is not known.
+    /// What was rotated before or after these may still be valid: revoke that by its ids, or everything of the owner.
+    public var chainBrokenAt: [CredentialID] = []
 
     public init() {}
 }
@@ -26,9 +29,10 @@ extension Issuer {
     /// A code or a refresh token revokes everything that its grant has issued.
     ///
     /// A chain of rotations may have any length, so it is walked in pieces, each a transaction; up to
-    /// ``rowsPerPiece`` rows are one. The named credentials come first, then successors, of which the last could still be
-    /// rotated, then predecessors. A revoked credential gets no successor, so the walk ends. A request that fails halfway
-    /// throws, and can be repeated: the walk passes through what is revoked already.
+    /// ``rowsPerPiece`` rows are one, and fewer when the map has few free pages. The named credentials come first, then
+    /// successors, of which the last could still be rotated, then predecessors. A revoked credential gets no successor,
+    /// so the walk ends. A request that fails halfway throws, and can be repeated: the walk passes through what is
+    /// revoked already.
     /// - Parameter chain: whether to revoke their predecessors and successors as well.
     public func revoke(_ ids: [CredentialID], chain: Bool) async throws(IssuanceError) -> RevocationReport {
         guard (1...Self.revocationsPerRequestMax).contains(ids.count) else {
@@ -39,7 +43,7 @@ extension Issuer {
         var rowsMax = Self.rowsPerPiece
         var isFirst = true
         while !walk.isOver {
-            let (start, rows) = (walk, rowsMax)
+            let (start, rows) = (walk, min(rowsMax, store.revocationsPerTransactionMax ?? rowsMax))
             let step: @Sendable (StoreWriter, borrowing WriteTransaction) throws -> RevocationWalk = {
                 writer, transaction in
                 // From the same place each time: a transaction may be repeated.
@@ -53,7 +57,7 @@ extension Issuer {
                 walk = try await isFirst ? write(creates: false, step) : store.write(creates: false, step)
                 isFirst = false
             } catch StoreFailure.full where rows > 1 {
-                // Near a full map one row may fit where many do not.
+                // Rows may need more pages than is usual, and a snapshot may hold the free ones.
                 rowsMax = rows / 2
             } catch StoreFailure.diskFull where rows > 1 {
                 rowsMax = rows / 2
@@ -62,6 +66,19 @@ extension Issuer {
             }
         }
         return walk.report
+    }
+
+    /// Whether a credential is there and of one of these kinds, which never change.
+    ///
+    /// True also for a damaged row: its kind is not known, nobody accepts it, and it must be possible to end it.
+    public func isRevocable(_ id: CredentialID, as kinds: Set<CredentialKind>) async throws(IssuanceError) -> Bool {
+        try await offThread(.lookUp) { store in
+            do {
+                return try store.credential(id).map { kinds.contains($0.record.kind) } ?? false
+            } catch StoreFailure.damaged {
+                return true
+            }
+        }
     }
 
     /// Revokes everything of an owner: keys, and tokens of which it is the subject. Where the owner is a client, its secrets
@@ -110,6 +127,11 @@ extension Issuer {
 }
 
 /// A walk over named credentials and, for a chain, over their predecessors and successors.
+///
+/// A row that is gone or damaged does not say what it was linked to. The walk has missed nothing there if it came to the row
+/// from both sides, from its successor and from its predecessor. It has missed nothing alive if it came from the successor
+/// alone and everything before that has expired (``StoredCredential/lastPredecessorEnd``), which is usual in a chain that
+/// is older than its oldest row. Otherwise the report names the row.
 private struct RevocationWalk: Sendable {
     private(set) var report = RevocationReport()
     private(set) var isOver = false
@@ -117,8 +139,26 @@ private struct RevocationWalk: Sendable {
     private let chain: Bool
     private let named: Set<CredentialID>
     private var position = 0
-    private var relatives: [CredentialID] = []
-    private var seen: Set<CredentialID> = []
+    private var links: [Link] = []
+    /// Everything visited. The sides are those that other credentials account for, and matter if its own row does not.
+    private var visited: [CredentialID: Sides] = [:]
+    private var absent: [CredentialID] = []
+    private var damaged: [CredentialID] = []
+
+    /// The chain before a credential and the chain after it.
+    private struct Sides: OptionSet, Sendable {
+        let rawValue: UInt8
+        static let before = Sides(rawValue: 1)
+        static let after = Sides(rawValue: 2)
+        static let both: Sides = [before, after]
+    }
+
+    /// A credential to visit, because it was named or because a visited one is linked to it.
+    private struct Link: Sendable {
+        let id: CredentialID
+        /// The sides of it on which the visited one leaves nothing to be missed.
+        let sides: Sides
+    }
 
     init(_ ids: [CredentialID], chain: Bool) {
         self.ids = ids
@@ -132,25 +172,32 @@ private struct RevocationWalk: Sendable {
     ) throws {
         let before = report.revoked.count
         var rows = rows
-        while rows > 0, let id = next() {
-            guard seen.insert(id).inserted else { continue }
+        while rows > 0, let link = next() {
+            guard visit(link) else { continue }
             rows -= 1
-            try end(id, by: actor, writer, in: transaction)
+            try end(link.id, by: actor, writer, in: transaction)
         }
         if report.revoked.count > before {
             let deed = AuditDeed(.credentialsRevoked, credentials: Array(report.revoked[before...]))
             try writer.audit(deed, by: actor, in: transaction)
         }
-        guard position == ids.count, !chain || relatives.isEmpty else { return }
+        guard position == ids.count, !chain || links.isEmpty else { return }
         isOver = true
-        if !chain { try findLivingRelatives(writer, in: transaction) }
+        if chain { nameBreaks() } else { try findLivingRelatives(writer, in: transaction) }
     }
 
-    /// Named ones first, whatever hangs on them.
-    private mutating func next() -> CredentialID? {
-        guard position < ids.count else { return chain ? relatives.popLast() : nil }
+    /// Named ones first, whatever they are linked to.
+    private mutating func next() -> Link? {
+        guard position < ids.count else { return chain ? links.popLast() : nil }
         defer { position += 1 }
-        return ids[position]
+        return Link(id: ids[position], sides: [])
+    }
+
+    /// Whether this is the first visit.
+    private mutating func visit(_ link: Link) -> Bool {
+        let known = visited[link.id]
+        visited[link.id] = (known ?? []).union(link.sides)
+        return known == nil
     }
 
     private mutating func end(
@@ -162,16 +209,26 @@ private struct RevocationWalk: Sendable {
         case .absent:
             // A relative may have been swept.
             if named.contains(id) { report.unknown.append(id) }
+            absent.append(id)
             return
         case .damaged:
             // What it was can no longer be known; the caller wants it to be ended.
             try writer.endDamaged(id, in: transaction)
             report.revoked.append(id)
+            damaged.append(id)
             return
         }
-        // The successor is taken out first.
-        relatives.append(contentsOf: [old.predecessor, old.successor].compactMap { $0 })
+        // Ended by an earlier request, which found it damaged.
+        if old.record.flags.contains(.unreadable) { damaged.append(id) }
         let isGrant = [.refreshToken, .authorizationCode].contains(old.record.kind)
+        // The family takes all of a grant's tokens along, found or not.
+        let endsFamily = isGrant && old.record.family != 0
+        // The successor is taken out first.
+        if let predecessor = old.predecessor {
+            let isLast = endsFamily || old.lastPredecessorEnd <= writer.now
+            links.append(Link(id: predecessor, sides: isLast ? .both : .after))
+        }
+        if let successor = old.successor { links.append(Link(id: successor, sides: endsFamily ? .both : .before)) }
         if try writer.isRevoked(old, in: transaction) {
             // One that was spent is revoked; what was issued on it since belongs to the same grant.
             if isGrant { try writer.endFamily(of: old, by: actor, in: transaction) }
@@ -186,10 +243,17 @@ private struct RevocationWalk: Sendable {
         report.revoked.append(id)
     }
 
+    /// An absent one that no link led to was only named, and is reported as unknown.
+    private mutating func nameBreaks() {
+        let gone = absent.filter { visited[$0] != [] && visited[$0] != .both }
+        report.chainBrokenAt = (gone + damaged.filter { visited[$0] != .both }).sorted()
+    }
+
     private mutating func findLivingRelatives(
         _ writer: StoreWriter, in transaction: borrowing WriteTransaction
     ) throws {
-        for id in relatives where seen.insert(id).inserted {
+        for link in links where visit(link) {
+            let id = link.id
             switch try writer.find(id, in: transaction) {
             case .absent: continue
             // It may be valid; nobody can tell.

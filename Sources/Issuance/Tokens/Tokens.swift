@@ -29,23 +29,24 @@ extension Issuer {
     /// - Throws: ``IssuanceError/gone(reason:)`` for a revoked client, ``IssuanceError/invalid(field:reason:)`` for a scope
     ///   that it may not request.
     public func issueToken(_ request: TokenRequest) async throws(IssuanceError) -> IssuedCredential {
+        let now = store.clock.now()
+        let seconds = try policy.accessTokenSeconds(asked: request.expiresInSeconds, at: now)
         guard let client = store.published.clients.client(id: request.clientID) else { throw .unknownClient }
         // Its tokens may be taken for the client itself, with its rights.
         try authority.requireMayGrant(client.rights.map { ScopeSet.rightPrefix + $0 })
-        let subject = try RequestText.owner(request.subject ?? client.clientID, field: "subject")
+        let subject = try RequestText.owner(request.subject ?? client.clientID, field: "sub")
         for scope in request.scope where !client.scope.contains(scope) {
             throw .invalid(field: "scope", reason: "the client is not registered for every scope that is asked for")
         }
         for audience in request.audience
         where !client.audience.isEmpty && !client.audience.contains(where: { ResourceURI.areSame($0, audience) }) {
             throw .invalid(
-                field: "audience", reason: "the client is not registered for every audience that is asked for")
+                field: "aud", reason: "the client is not registered for every audience that is asked for")
         }
-        let seconds = try policy.accessTokenSeconds(asked: request.expiresInSeconds)
         let grants = try Grants(
             scope: request.scope.isEmpty ? client.scope : request.scope,
             audience: request.audience.isEmpty ? client.audience : request.audience, networks: [],
-            until: store.clock.now().adding(seconds), by: authority)
+            until: now.adding(seconds), by: authority)
         let deed = AuditDeed(
             .tokenIssued, clientID: client.clientID, owner: String(decoding: subject, as: UTF8.self))
         let issued = try await issue(kind: .accessToken, owner: subject, name: nil, as: deed) {

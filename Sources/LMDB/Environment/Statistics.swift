@@ -91,9 +91,13 @@ extension Environment {
         var pages = 0
         var found = try cursor.start(.forward)
         while found {
+            let wordBytes = MemoryLayout<UInt>.size
             // SAFETY: read before the cursor moves; the length is checked before the load.
-            guard unsafe cursor.value.count >= MemoryLayout<UInt>.size else { throw .corrupted }
-            pages &+= unsafe Int(clamping: cursor.value.loadUnaligned(as: UInt.self))
+            guard unsafe cursor.value.count >= wordBytes else { throw .corrupted }
+            let freed = unsafe Int(clamping: cursor.value.loadUnaligned(as: UInt.self))
+            // Not more than there are numbers, so that the sum is no more than the file holds.
+            guard unsafe freed < cursor.value.count / wordBytes else { throw .corrupted }
+            pages &+= freed
             found = try cursor.advance(.forward)
         }
         return pages

@@ -89,7 +89,7 @@ extension ReadableTransaction where Self: ~Copyable {
         var statistics = MDB_stat()
         // SAFETY: the transaction is live while it is borrowed; `statistics` is a local out-parameter.
         try Environment.check(unsafe mdb_stat(core.handle, database.handle, &statistics))
-        return Int(clamping: statistics.ms_entries)
+        return Self.plausible(statistics.ms_entries)
     }
 
     /// Bytes of the pages that hold data as seen by this transaction: the size of a compacted copy.
@@ -105,12 +105,19 @@ extension ReadableTransaction where Self: ~Copyable {
             var statistics = MDB_stat()
             // SAFETY: the transaction is live while it is borrowed; `statistics` is a local out-parameter.
             try Environment.check(unsafe mdb_stat(core.handle, handle, &statistics))
-            pages &+= Int(clamping: statistics.ms_branch_pages) &+ Int(clamping: statistics.ms_leaf_pages)
-            pages &+= Int(clamping: statistics.ms_overflow_pages)
+            pages &+= Self.plausible(statistics.ms_branch_pages) &+ Self.plausible(statistics.ms_leaf_pages)
+            pages &+= Self.plausible(statistics.ms_overflow_pages)
             pageBytes = Int(statistics.ms_psize)
         }
-        return pages &* pageBytes
+        let (bytes, overflow) = Self.plausible(pages).multipliedReportingOverflow(by: pageBytes)
+        return overflow ? .max / 2 : bytes
     }
 
     private static var metaPages: Int { 2 }
+
+    /// A count of keys or pages that a damaged file states, as one with which callers can calculate. It is still more than
+    /// addresses of 48 bits have room for: a store that seems to be full takes revocations, and one that fails does not.
+    private static func plausible(_ count: Int) -> Int {
+        Int(truncatingIfNeeded: min(UInt(bitPattern: count), 1 << 45))
+    }
 }

@@ -23,6 +23,9 @@ struct ClientShow: AsyncParsableCommand {
             list.add("client id", client.clientID)
             ClientText.fields(client, into: &list)
             for secret in client.secrets { list.add("secret", ClientText.secret(secret)) }
+            if let omitted = client.secretsOmitted, omitted > 0 {
+                list.add("not shown", "\(omitted) older secrets that have ended")
+            }
             try Console.line(list.render())
         }
     }

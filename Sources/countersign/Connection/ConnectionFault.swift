@@ -22,6 +22,17 @@ enum ConnectionFault {
         }
     }
 
+    /// Whether a request may have been sent before this happened. True in doubt.
+    static func mayHaveSent(_ error: any Error) -> Bool {
+        switch error {
+        case is NIOConnectionError, is NIOSSLExtraError, is NIOSSLError, is BoringSSLError: false
+        case let error as IOError: error.errnoCode == ECONNRESET || error.errnoCode == EPIPE
+        case let error as HTTPClientError:
+            ![.connectTimeout, .tlsHandshakeTimeout, .getConnectionFromPoolTimeout].contains(error)
+        default: true
+        }
+    }
+
     private static func system(_ code: CInt) -> String {
         switch code {
         case ECONNREFUSED: "does not run, or listens elsewhere: nothing has this port."

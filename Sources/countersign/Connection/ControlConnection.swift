@@ -96,9 +96,12 @@ struct ControlConnection: Sendable {
         } catch let closed as OutputClosed {
             throw closed
         } catch {
-            throw CommandFailure("The answer broke off before its end. The daemon's log may say why.")
+            throw Self.brokenOff
         }
     }
+
+    private static let brokenOff = CommandFailure(
+        "The answer broke off before its end. The daemon's log may say why.", mayBeDone: true)
 
     private func request(
         _ method: HTTPMethod, _ path: String, _ query: [(name: String, value: String?)]
@@ -121,7 +124,12 @@ struct ControlConnection: Sendable {
     }
 
     private func perform(_ request: HTTPClientRequest) async throws -> ByteBuffer {
-        try await answer(to: request).body.collect(upTo: Self.answerBytesMax)
+        let response = try await answer(to: request)
+        do {
+            return try await response.body.collect(upTo: Self.answerBytesMax)
+        } catch {
+            throw Self.brokenOff
+        }
     }
 
     /// The answer of a success; asks again while the service is busy.
@@ -142,7 +150,8 @@ struct ControlConnection: Sendable {
         do {
             return try await http.execute(request, deadline: .distantFuture)
         } catch {
-            throw CommandFailure(ConnectionFault.sentence(for: error, address))
+            throw CommandFailure(
+                ConnectionFault.sentence(for: error, address), mayBeDone: ConnectionFault.mayHaveSent(error))
         }
     }
 
@@ -150,12 +159,14 @@ struct ControlConnection: Sendable {
         do {
             return try StrictJSON.decodeAnswer(Answer.self, from: Data(buffer.readableBytesView))
         } catch {
-            throw CommandFailure("The daemon's answer is not understood. Is it of the same version as this program?")
+            throw CommandFailure(
+                "The daemon's answer is not understood. Is it of the same version as this program?", mayBeDone: true)
         }
     }
 
+    /// Where the text of a refusal breaks off, its status still says that nothing was done.
     private static func failure(_ response: HTTPClientResponse) async throws -> RefusedRequest {
-        let buffer = try await response.body.collect(upTo: answerBytesMax)
+        let buffer = (try? await response.body.collect(upTo: answerBytesMax)) ?? ByteBuffer()
         let problem = try? StrictJSON.decodeAnswer(Problem.self, from: Data(buffer.readableBytesView))
         return RefusedRequest(problem: problem, statusCode: Int(response.status.code))
     }

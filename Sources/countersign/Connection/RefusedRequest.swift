@@ -29,11 +29,11 @@ struct RefusedRequest {
 
     /// The options of the members that problems name.
     private static let options: [String: String] = [
-        "owner": "owner", "name": "name", "scope": "scope", "aud": "audience", "audience": "audience",
+        "owner": "owner", "name": "name", "scope": "scope", "aud": "audience",
         "network": "network", "expires_in": "expires-in", "exp": "expires-at", "nbf": "not-before", "count": "count",
-        "overlap_seconds": "overlap", "issued_before": "issued-before", "sub": "subject", "subject": "subject",
+        "overlap_seconds": "overlap", "issued_before": "issued-before", "sub": "subject",
         "client_id": "client", "client_ip": "client-ip", "grant_types": "grant", "redirect_uris": "redirect-uri",
-        "certificate_san": "certificate-san", "may": "may", "rights": "may", "head": "head",
+        "certificate_san": "certificate-san", "may": "may", "head": "head",
         "expires_before": "expires-before", "search": "search",
     ]
 }

@@ -5,8 +5,8 @@
 enum TimeText {
     /// `2026-11-23T22:37:05Z`.
     static func utc(_ seconds: Int64) -> String {
-        let days = seconds >= 0 ? seconds / 86_400 : (seconds - 86_399) / 86_400
-        let rest = seconds - days * 86_400
+        let days = seconds / 86_400 - (seconds % 86_400 < 0 ? 1 : 0)
+        let rest = seconds % 86_400 + (seconds % 86_400 < 0 ? 86_400 : 0)
         let shifted = days + 719_468
         let era = (shifted >= 0 ? shifted : shifted - 146_096) / 146_097
         let dayOfEra = shifted - era * 146_097

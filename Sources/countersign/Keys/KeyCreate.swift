@@ -57,9 +57,23 @@ struct KeyCreate: AsyncParsableCommand {
             guard count <= KeyCreateRequest.countMax else {
                 return try await ManyKeys(connection: connection, request: request).run()
             }
-            let created: KeysCreated = try await connection.send(.POST, "/v1/keys", body: request)
+            let created: KeysCreated
+            do {
+                created = try await connection.send(.POST, "/v1/keys", body: request)
+            } catch let failure as CommandFailure where failure.mayBeDone {
+                throw Self.lost(count, failure)
+            }
             try Self.show(created.items, json: output.json)
         }
+    }
+
+    /// The answer was not read, which is the only place where the texts of the keys stand.
+    private static func lost(_ count: Int, _ failure: CommandFailure) -> CommandFailure {
+        let loss =
+            count == 1 ? "The key may have been made, and its text" : "The keys may have been made, and their texts"
+        return CommandFailure(
+            "\(failure.message) \(loss) would be lost: list the keys of this owner (countersign key list --owner) and "
+                + "revoke what you do not have.", status: failure.status)
     }
 
     /// Prints newborn keys: the only time that they can be seen.

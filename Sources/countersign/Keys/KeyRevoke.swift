@@ -7,7 +7,8 @@ struct KeyRevoke: AsyncParsableCommand {
         discussion: """
             When the command returns, no reader of the node accepts them any more.
 
-            Exits with 1 for an id that is not known, and for an owner to whom nothing was ever issued.
+            Exits with 1 for an id that is not known, for a chain that could not be followed to its ends, and for an
+            owner to whom nothing was ever issued.
 
             Examples:
               countersign key revoke 0Fz8kQ2mXbA --chain

@@ -11,35 +11,43 @@ struct ManyKeys {
     let request: KeyCreateRequest
 
     /// Prints each key as soon as it is made, one JSON object a line, in no order.
-    /// - Throws: ``CommandFailure`` with how many were made: those that were printed exist.
+    /// - Throws: ``CommandFailure`` with how many were printed, and what to do about those that may exist besides.
     func run() async throws {
         let count = request.count ?? 1
         var progress = ProgressBar("creating")
         defer { progress.finish() }
         var lines = WholeLines()
+        var printed = 0
         do {
             try await connection.download(.POST, "/v1/keys/bulk", body: request) { piece, _ in
-                try Console.write(lines.take(piece))
-                progress.update(done: lines.count, of: count)
+                let whole = lines.take(piece)
+                do {
+                    try Console.write(whole)
+                } catch let failure as CommandFailure {
+                    // What cannot be written is made.
+                    throw CommandFailure(failure.message, status: failure.status, mayBeDone: true)
+                }
+                printed += whole.count { $0 == 0x0A }
+                progress.update(done: printed, of: count)
             }
-            guard lines.count == count else { throw CommandFailure("The answer ended too early.") }
+            guard printed == count else { throw CommandFailure("The answer ended too early.", mayBeDone: true) }
         } catch is OutputClosed {
             throw CommandFailure(
-                "\(OutputClosed.sentence) Up to \(lines.count) of \(count) keys and some thousand more are made: "
-                    + "list them by their owner and revoke what was not kept.")
-        } catch let failure as CommandFailure where lines.count > 0 {
+                "\(OutputClosed.sentence) \(printed) of \(count) keys were written to it, and not all may have been read. "
+                    + Self.remedy)
+        } catch let failure as CommandFailure where failure.mayBeDone {
             throw CommandFailure(
-                "\(failure.message) \(lines.count) of \(count) keys are made and printed; some thousand more may have been made, "
-                    + "whose texts are lost: list them by their owner and revoke what was not printed.",
-                status: failure.status)
+                "\(failure.message) \(printed) of \(count) keys are printed. \(Self.remedy)", status: failure.status)
         }
     }
+
+    private static let remedy =
+        "Some thousand more may have been made, and their texts would be lost: list the keys of this owner (countersign key "
+        + "list --owner) and revoke what you do not have."
 }
 
 /// Cuts pieces of a text at its line feeds: what is passed on ends with one, so that no half of a line ever shows.
 struct WholeLines {
-    /// Lines that were passed on.
-    private(set) var count = 0
     private var rest = Data()
 
     mutating func take(_ piece: ByteBuffer) -> Data {
@@ -50,7 +58,6 @@ struct WholeLines {
         }
         let lines = rest + bytes[...last]
         rest = Data(bytes[(last + 1)...])
-        count += lines.count { $0 == 0x0A }
         return lines
     }
 }

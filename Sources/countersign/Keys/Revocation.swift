@@ -6,17 +6,17 @@ struct Revocation {
     let ids: [String]
     let chain: Bool
 
-    /// - Throws: ``CommandStatus/negative`` when an id is not known.
+    /// - Throws: ``CommandStatus/negative`` when an id is not known, or a chain could not be followed to its ends.
     func run(_ connection: ControlConnection, json: Bool) async throws {
-        var anyUnknown = false
+        var isIncomplete = false
         for start in stride(from: 0, to: ids.count, by: RevocationRequest.idsMax) {
             let part = Array(ids[start..<min(start + RevocationRequest.idsMax, ids.count)])
             let request = RevocationRequest(ids: part, chain: chain)
             let result: RevocationResult = try await connection.send(.POST, path, body: request)
             if json { try Console.json(result) } else { try Self.show(result) }
-            anyUnknown = anyUnknown || !result.unknown.isEmpty
+            isIncomplete = isIncomplete || !result.unknown.isEmpty || !result.chainBrokenAt.isEmpty
         }
-        if anyUnknown { throw CommandStatus.negative }
+        if isIncomplete { throw CommandStatus.negative }
     }
 
     static func show(_ result: RevocationResult) throws {
@@ -24,6 +24,13 @@ struct Revocation {
         if !result.livingRelatives.isEmpty {
             let ids = result.livingRelatives.joined(separator: " ")
             Console.error("Predecessors or successors still work: \(ids). --chain ends them.")
+        }
+        if !result.chainBrokenAt.isEmpty {
+            let ids = result.chainBrokenAt.joined(separator: " ")
+            Console.error(
+                "The chain could not be followed beyond these keys, which are gone or damaged: \(ids). What was "
+                    + "rotated before or after them may still work. Find it with 'countersign key list --owner' and "
+                    + "revoke it by id, or revoke everything of the owner: --owner.")
         }
     }
 

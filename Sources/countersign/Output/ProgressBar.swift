@@ -31,7 +31,7 @@ struct ProgressBar {
 
     static func text(_ label: String, done: Int, of total: Int?) -> String {
         guard let total, total > 0 else { return "\(label)  \(done)" }
-        let percent = min(100, max(0, Int(Double(done) / Double(total) * 100)))
+        let percent = Int(min(100, max(0, Double(done) / Double(total) * 100)))
         let filled = percent * 30 / 100
         let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: 30 - filled)
         return "\(label)  [\(bar)]  \(percent) %"

@@ -4,11 +4,12 @@ import CredentialStore
 import DataPlane
 import Dispatch
 import Exposition
+import ForwardAuth
 import Foundation
-import Metrics
 import Issuance
 import Listening
 import Logging
+import Metrics
 import NIOPosix
 import ServiceLifecycle
 import UnixSignals

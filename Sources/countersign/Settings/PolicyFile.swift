@@ -1,5 +1,6 @@
 import CredentialModel
 import DataPlane
+import ForwardAuth
 import Foundation
 import Yams
 

@@ -3,6 +3,7 @@ import ControlPlane
 import CredentialModel
 import CredentialStore
 import DataPlane
+import ForwardAuth
 import Foundation
 import Issuance
 import Listening
@@ -320,6 +321,7 @@ private struct Lives {
         retention = RetentionPolicy(
             tokenSeconds: seconds(.retentionTokenSeconds, from: 0, to: 86_400) ?? 900,
             keySeconds: seconds(.retentionKeySeconds, from: 0) ?? 7 * 86_400,
+            backupSeconds: seconds(.retentionBackupSeconds, from: 86_400) ?? 400 * 86_400,
             journalSeconds: seconds(.retentionJournalSeconds, from: 60) ?? 7 * 86_400,
             journalPercent: faults.value { try reader.number(.retentionJournalPercent, from: 1, to: 50) } ?? 10)
         let pairs: [(Setting, Int64?, Setting, Int64?)] = [

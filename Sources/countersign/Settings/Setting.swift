@@ -45,6 +45,7 @@ enum Setting: String, CaseIterable {
     case refreshAbsoluteSeconds = "lifetimes.refresh-token-absolute-seconds"
     case retentionTokenSeconds = "retention.token-seconds"
     case retentionKeySeconds = "retention.key-seconds"
+    case retentionBackupSeconds = "retention.backup-seconds"
     case retentionJournalSeconds = "retention.journal-seconds"
     case retentionJournalPercent = "retention.journal-percent"
     case refreshReuseLeeway = "refresh.reuse-leeway-seconds"
@@ -66,7 +67,7 @@ enum Setting: String, CaseIterable {
         case .threads, .connectionsMax, .retentionJournalPercent: .number
         case .drainSeconds, .keySecondsDefault, .keySecondsMax, .accessTokenSecondsDefault, .accessTokenSecondsMax,
             .refreshIdleSeconds, .refreshAbsoluteSeconds, .refreshReuseLeeway, .keyWarningSeconds,
-            .retentionTokenSeconds, .retentionKeySeconds, .retentionJournalSeconds:
+            .retentionTokenSeconds, .retentionKeySeconds, .retentionBackupSeconds, .retentionJournalSeconds:
             .seconds
         case .storeMapBytes, .cacheBytes, .bufferBytes: .bytes
         default: .text

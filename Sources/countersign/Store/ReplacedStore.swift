@@ -28,12 +28,8 @@ struct ReplacedStore: ParsableArguments {
     /// The map is as large as the store says; a command needs little cache.
     static let options = StoreOptions(mapBytes: 0, cacheBytes: 1 << 20)
 
-    /// Runs a long piece of work off the cooperative threads.
+    /// Runs a long piece of work off the cooperative threads, and names a failure of the store.
     static func offThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-        try await withCheckedThrowingContinuation { continuation in
-            DispatchQueue.global().async {
-                continuation.resume(with: Result { try StoreFolder.naming(body) })
-            }
-        }
+        try await WorkThreads.long.run { try StoreFolder.naming(body) }
     }
 }

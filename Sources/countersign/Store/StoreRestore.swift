@@ -9,7 +9,8 @@ struct StoreRestore: AsyncParsableCommand {
             No daemon may run. The backup is checked row by row before it takes the folder's place, in one step; the \
             folder that was there is kept beside it. Credentials made, edited and rotated since the backup are lost. \
             What was revoked since, or set to expire earlier, must not come back: give the list that \
-            'store revocations' wrote, or say that those revocations are lost.
+            'store revocations' wrote, or say that those revocations are lost. A backup that is older than \
+            retention.backup-seconds may be refused, since the list no longer has all of them.
 
             Example:
               countersign store restore /backup/countersign.mdb --revocations-from /backup/revocations.txt
@@ -24,7 +25,7 @@ struct StoreRestore: AsyncParsableCommand {
     @Flag(help: "What was revoked since the backup is accepted again.")
     var acceptLostRevocations = false
 
-    @Flag(help: "Apply the list although its store was restored to a state before this backup.")
+    @Flag(help: "Apply the list although it lacks some of what was revoked since this backup.")
     var acceptIncompleteList = false
 
     @OptionGroup var output: OutputOptions

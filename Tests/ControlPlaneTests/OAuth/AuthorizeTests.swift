@@ -279,6 +279,7 @@ private let shop =
             #expect(page.status == 200 && html.contains("&lt;b&gt;shop&lt;/b&gt;") && !html.contains("<b>shop"))
             #expect(
                 page.headers["content-security-policy"]?.contains("form-action 'self' https://shop.example;") == true)
+            #expect(page.headers["referrer-policy"] == "no-referrer" && page.headers["x-frame-options"] == "DENY")
             #expect(try await server.follow(begun.headers["location"]).status == 400)
             func hidden(_ name: String) -> String {
                 let parts = html.components(separatedBy: "name=\"\(name)\" value=\"")

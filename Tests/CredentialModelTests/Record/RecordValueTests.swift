@@ -14,6 +14,20 @@ import Testing
         #expect(UnixSeconds(from).adding(seconds).rawValue == expected)
     }
 
+    @Test(arguments: sums) func `added exactly are nil where the sum would be cut`(
+        _ from: Int64, _ seconds: Int64, _ expected: Int64
+    ) {
+        let (sum, overflow) = from.addingReportingOverflow(seconds)
+        #expect(UnixSeconds(from).adding(exactly: seconds)?.rawValue == (overflow || sum != expected ? nil : expected))
+    }
+
+    @Test func `between two times are exact, and none lie before never`() {
+        #expect(UnixSeconds.latest.seconds(since: UnixSeconds(10)) == 253_402_300_789)
+        #expect(UnixSeconds(3).seconds(since: UnixSeconds(10)) == -7)
+        #expect(UnixSeconds.never.seconds(since: .latest) == nil)
+        #expect(UnixSeconds(5).seconds(since: UnixSeconds(.min)) == nil)
+    }
+
     @Test func `order themselves, never comes last`() {
         #expect(UnixSeconds.always < UnixSeconds.latest)
         #expect(UnixSeconds.latest < UnixSeconds.never)

@@ -268,6 +268,12 @@ import Testing
         #expect(!covers(7, 101) && !covers(8, 301) && !covers(6, 1))
         // A restore that was not recorded may have been of any incarnation.
         #expect(covers(6, 1, origin: 5) && !covers(8, 301, origin: 5))
+        // A backup of an incarnation that is not recorded, but comes from one that is: it would be recorded itself. This
+        // counts also where other restores may be missing.
+        for origin in [7, 5] as [UInt64] {
+            let branch = Lineage(incarnation: 20, ancestors: [.init(incarnation: 7, journalNumber: 50)])
+            #expect(!lineage.covers(branch, at: 60, origin: origin))
+        }
         // A list from before the restore.
         #expect(Lineage(incarnation: 8, ancestors: []).covers(lineage, at: 400, origin: 8))
     }

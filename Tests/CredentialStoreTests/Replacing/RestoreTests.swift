@@ -72,6 +72,28 @@ import Verification
         #expect(try again.journal().contains { $0.event == .restored })
     }
 
+    @Test func `refuses a list that was made before the backup, unless told to take it`() async throws {
+        let fixture = try Fixture()
+        let (key, later) = (try await fixture.key(), try await fixture.key())
+        _ = try await fixture.issuer.revoke([key.summary.id], chain: false)
+        let older = try RevocationList(parsing: fixture.exportedRevocations())
+        _ = try await fixture.issuer.revoke([later.summary.id], chain: false)
+        try fixture.backup(toFile: fixture.folder("backup"))
+        #expect(throws: StoreFailure.listOlderThanBackup) {
+            try restore(fixture.folder("backup"), over: fixture, older)
+        }
+        #expect(StoreFailure.listOlderThanBackup.description.contains("--accept-incomplete-list"))
+        // One made at the moment of the backup has the same journal number, and is new enough.
+        let same = try RevocationList(parsing: fixture.reopened().exportedRevocations())
+        let (again, replacement) = try restore(fixture.folder("backup"), over: try fixture.reopened(), same)
+        // Its name has the second in it, and the next one may come in the same.
+        try FileManager.default.removeItem(atPath: try #require(replacement.kept))
+        let peppers = try PepperFileOnDisk.read(fixture.pepperPath)
+        again.close()
+        _ = try Replacing.restore(fixture.folder("backup"), fixture, peppers, older, acceptsIncomplete: true)
+        #expect(try fixture.reopened().verdict(later.secret).reason == .revoked)
+    }
+
     @Test func `without the list lets revoked credentials live again, and keeps the folder that it replaced`()
         async throws
     {
@@ -143,6 +165,17 @@ import Verification
         #expect(again.store.incarnation == fixture.store.incarnation)
         #expect(try again.verdict(key.secret).isActive)
     }
+
+    @Test func `is refused when the backup's journal number leaves none for what comes after it`() async throws {
+        let fixture = try Fixture()
+        try await fixture.store.write(creates: false) { writer, transaction in
+            try writer.setNumber(.journalNumber, .max, in: transaction)
+        }
+        try fixture.backup(toFile: fixture.folder("backup"))
+        #expect(throws: StoreFailure.corrupt(table: "meta")) {
+            try restore(fixture.folder("backup"), over: fixture, nil)
+        }
+    }
 }
 
 @Suite struct `A list of revocations` {
@@ -161,26 +194,33 @@ import Verification
         ]
         let lineage = Lineage(incarnation: 43, ancestors: [.init(incarnation: 42, journalNumber: 50)])
         let text =
-            RevocationList.head(vendor: .iiniit, origin: 42, lineage: lineage) + entries.map(\.line).joined()
-            + RevocationList.end(entryCount: 7, journalNumber: 99)
+            RevocationList.head(vendor: .iiniit, origin: 42, lineage: lineage, completeSince: UnixSeconds(86_400))
+            + entries.map(\.line).joined() + RevocationList.end(entryCount: 7, journalNumber: 99)
         #expect(text.utf8.allSatisfy { $0 < 0x7F })
         let read = try list(text)
         #expect(read.entries == entries && read.origin == 42 && read.journalNumber == 99 && read.lineage == lineage)
+        #expect(read.completeSince == UnixSeconds(86_400))
     }
 
     @Test func `of version 1 is still read, and has nothing of version 2`() throws {
         let head = "countersign-revocations 1\nstore ii 42\n"
         let read = try list(head + "ends EoDdrWzLqRF 5\nend 1 9\n")
-        #expect(read.entries.count == 1 && read.lineage == nil)
-        for line in ["shortened EoDdrWzLqRF 5", "incarnation 42"] {
+        #expect(read.entries.count == 1 && read.lineage == nil && read.completeSince == .always)
+        for line in ["shortened EoDdrWzLqRF 5", "incarnation 42", "complete-since 0"] {
             #expect(throws: RevocationListError.line(3)) { try list(head + line + "\nend 1 9\n") }
         }
-        // Version 2 always names the incarnations.
+        // Version 2 always names the incarnations, and the time since which it is complete.
         let next = "countersign-revocations 2\nstore ii 42\n"
         #expect(throws: RevocationListError.line(3)) { try list(next + "end 0 9\n") }
         #expect(throws: RevocationListError.cutShort) { try list(next + "incarnation 42\n") }
-        #expect(throws: RevocationListError.line(4)) { try list(next + "incarnation 42\nshortened x 5\nend 1 9\n") }
-        #expect(try list(next + "incarnation 42\nshortened EoDdrWzLqRF 5\nend 1 9\n").entries.count == 1)
+        #expect(throws: RevocationListError.cutShort) { try list(next + "incarnation 42\ncomplete-since 0\n") }
+        for line in ["shortened EoDdrWzLqRF 5", "complete-since", "complete-since -1", "complete-since 1 2", "since 0"]
+        {
+            #expect(throws: RevocationListError.line(4)) { try list(next + "incarnation 42\n\(line)\nend 0 9\n") }
+        }
+        let head2 = next + "incarnation 42\ncomplete-since 0\n"
+        #expect(throws: RevocationListError.line(5)) { try list(head2 + "shortened x 5\nend 1 9\n") }
+        #expect(try list(head2 + "shortened EoDdrWzLqRF 5\nend 1 9\n").entries.count == 1)
     }
 
     @Test func `is refused when it is cut short or not understood`() throws {
@@ -189,6 +229,8 @@ import Verification
         #expect(throws: RevocationListError.cutShort) { try list(head + "revoked EoDdrWzLqRF 5\nend 2 9\n") }
         #expect(throws: RevocationListError.cutShort) { try list(head + "end 0 9") }
         #expect(throws: RevocationListError.cutShort) { try list("") }
+        // A restored store goes on above this number.
+        #expect(throws: RevocationListError.line(3)) { try list(head + "end 0 18446744073709551615\n") }
         #expect(throws: RevocationListError.otherForm) { try list("countersign-revocations 3\nstore ii 42\nend 0 0\n") }
         for line in [
             "revoked EoDdrWzLqR 5", "revoked EoDdrWzLqRF -5", "revoked EoDdrWzLqRF", "owner  1 2", "owner a%4 1 2",

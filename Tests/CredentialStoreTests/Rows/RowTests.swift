@@ -28,6 +28,8 @@ private func stored(_ row: [UInt8]) -> StoredCredential? {
         credential.successor = CredentialID(rawValue: 14)
         credential.revokedAt = UnixSeconds(15)
         credential.longestEnd = UnixSeconds(16)
+        credential.endedBy = UnixSeconds(17 * 86_400)
+        credential.predecessorsEndAt = UnixSeconds(17)
         return credential
     }
 
@@ -37,6 +39,8 @@ private func stored(_ row: [UInt8]) -> StoredCredential? {
         #expect(read.row == credential.row)
         #expect(read.owner == credential.owner && read.name == "näme")
         #expect(read.predecessor?.rawValue == 13 && read.successor?.rawValue == 14 && read.revokedAt?.rawValue == 15)
+        #expect(read.predecessorsEndAt?.rawValue == 17)
+        #expect(read.endedBy == UnixSeconds(17 * 86_400))
         #expect(read.longestEnd?.rawValue == 16 && read.latestEnd.rawValue == 16 && read.isShortened)
         let record = read.record
         #expect(record.kind == .refreshToken && record.pepper == 65_535 && record.flags == [.imported, .superseded])
@@ -80,9 +84,18 @@ private func stored(_ row: [UInt8]) -> StoredCredential? {
     }
 
     @Test func `of random bytes never traps`() {
+        func random(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255) } }
         for _ in 0..<5_000 {
-            var row = (0..<Int.random(in: 0...300)).map { _ in UInt8.random(in: 0...255) }
-            if row.count > 1, Bool.random() { (row[0], row[1]) = (1, 0x6B) }
+            // Claims of any type; whole, then cut anywhere, then nothing but noise.
+            var row = [RowLayout.format, CredentialKind.apiKey.rawValue] + random(RowLayout.headerBytes - 2)
+            for _ in 0..<Int.random(in: 0...6) {
+                let count = Int.random(in: 0...9)
+                row += [UInt8.random(in: 0...31) | (Bool.random() ? ClaimType.critical : 0), UInt8(count), 0]
+                row += random(count)
+            }
+            #expect(stored(row) != nil)
+            _ = stored(Array(row.prefix(Int.random(in: 0...row.count))))
+            row = random(Int.random(in: 0...300))
             _ = stored(row)
             _ = JournalEntry(row: row.octets, number: 1)
             _ = ClientDefinition(row: row.octets, number: 1)

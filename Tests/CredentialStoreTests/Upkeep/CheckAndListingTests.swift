@@ -182,6 +182,31 @@ import Verification
         #expect(even == ids.sorted().filter { $0.rawValue % 2 == 0 })
     }
 
+    @Test func `of a kind that is always indexed examines no access tokens`() async throws {
+        let fixture = try Fixture()
+        let key = try await fixture.plant(owner: "x").id
+        let client = try await fixture.client().summary.clientID
+        let token = try await fixture.issuer.issueToken(TokenRequest(clientID: client, subject: "x")).summary.id
+        #expect(try fixture.pages(owner: "x", kind: .accessToken, limit: 10) == [[token]])
+        #expect(try fixture.pages(kind: .accessToken, limit: 10) == [[token]])
+        let table = fixture.store.schema.tokens.database
+        try await fixture.store.write(creates: false) { _, transaction in
+            var row: [UInt8] = []
+            try transaction.scan(table, from: 0) { (_: UInt64, value: RawSpan) in
+                row = value.copied()
+                return .next
+            }
+            row[row.count - 1] ^= 1
+            _ = try transaction.put(table, key: token.rawValue, value: row.octets)
+        }
+        // A read would find it damaged.
+        #expect(try fixture.pages(owner: "x", kind: .apiKey, limit: 10) == [[key]])
+        #expect(try fixture.pages(kind: .apiKey, limit: 10) == [[key]])
+        #expect(fixture.store.damage.count == 0)
+        #expect(try fixture.pages(owner: "x", limit: 10) == [[key]])
+        #expect(fixture.store.damage.count == 1)
+    }
+
     @Test func `of an owner is not confused by another whose text begins alike`() async throws {
         let fixture = try Fixture()
         let mine = try await fixture.plant(owner: "x").id

@@ -77,6 +77,8 @@ import Testing
             #expect(try fixture.row(id)?.record.flags.contains(.revoked) == true)
             #expect(try verifier.verdict(secret.revealBytes(), at: now).isActive == false)
         }
+        // Keys without an expiry are in the expiry index from their revocation on, those revoked last as well.
+        #expect(try fixture.statistic("expiry") == (kind == .apiKey ? Int64(planted.count) : 0))
         // What followers and the change feed need is there.
         #expect(try fixture.statistic("journal") ?? 0 >= 1_000)
         #expect(try fixture.check().isEmpty)

@@ -22,9 +22,9 @@ struct GrantFixture: Sendable {
 
     init(
         grants: [String] = ["authorization_code", "refresh_token", "client_credentials"], isPublic: Bool = true,
-        audience: [String] = [], policy: GrantPolicy = GrantPolicy()
+        audience: [String] = [], policy: GrantPolicy = GrantPolicy(), options: StoreOptions = Fixture.smallOptions
     ) async throws {
-        fixture = try Fixture()
+        fixture = try Fixture(options: options)
         issuer = Issuer(store: fixture.store, grantPolicy: policy)
         let made = try await issuer.createClient(
             ClientRequest(

@@ -108,6 +108,8 @@ import Testing
             _ = try await grant.issuer.revokeOwner("alice", issuedBefore: nil)
             let answer = await refreshed
             #expect(try answer.map { try !grant.isActive($0.accessToken) } ?? true)
+            // Whichever came first.
+            #expect(await refusal { try await grant.refresh(token) } == .invalidGrant)
         }
     }
 
@@ -140,6 +142,22 @@ import Testing
             try await open.issuer.clientCredentials(of: open.proof, scope: nil, resources: [])
         }
         #expect(unproven == .unauthorizedClient)
+    }
+
+    @Test func `give a token whose expires_in is its end, also where that is the end of time`() async throws {
+        let grant = try await GrantFixture(isPublic: false)
+        let policy = LifetimePolicy(accessTokenSecondsDefault: .max, accessTokenSecondsMax: .max)
+        let issuer = Issuer(store: grant.fixture.store, policy: policy)
+        let own = try await issuer.clientCredentials(of: grant.proof, scope: "read", resources: [])
+        let redeemed = try await issuer.redeem(
+            Issuer.CodeRedemption(
+                client: grant.proof, code: try await grant.code(), redirectURI: "https://shop.example/cb",
+                verifier: GrantFixture.verifier, resources: []))
+        for answer in [own, redeemed] {
+            let record = try grant.row(answer.accessToken).record
+            #expect(record.expiresAt == .latest)
+            #expect(record.issuedAt.adding(exactly: answer.expiresInSeconds) == record.expiresAt)
+        }
     }
 
     @Test func `end an access token alone and a refresh token with all of its grant`() async throws {

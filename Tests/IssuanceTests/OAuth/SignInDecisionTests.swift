@@ -1,8 +1,9 @@
 import CredentialModel
-import CredentialStore
+import Foundation
 import TestSupport
 import Testing
 
+@testable import CredentialStore
 @testable import Issuance
 
 /// Between the agreement and the code lie up to ten minutes in which no row exists that could be revoked.
@@ -67,9 +68,10 @@ import Testing
         let grant = try await GrantFixture()
         let now = grant.fixture.store.clock.now()
         func decided(_ time: UnixSeconds) async throws -> SignInDecision {
-            let number = try grant.fixture.journal().last?.number ?? 0
+            let decision = try await grant.decision(["read"])
             return SignInDecision(
-                subject: "alice", scope: ["read"], journalNumber: number, decidedAt: time.rawValue, withdrawal: 0,
+                subject: decision.subject, scope: decision.scope, incarnation: decision.incarnation,
+                journalNumber: decision.journalNumber, decidedAt: time.rawValue, withdrawal: decision.withdrawal,
                 decider: nil)
         }
         _ = try await grant.issuer.revokeOwner("alice", issuedBefore: now.adding(-50))
@@ -81,18 +83,25 @@ import Testing
 
     @Test func `is not ended by what was revoked before, or of others`() async throws {
         let grant = try await GrantFixture()
-        let other = try await grant.issuer.createClient(
-            ClientRequest(
-                name: "other", grants: ["authorization_code"], redirectURIs: ["https://o.example"], isPublic: true)
-        ).summary.clientID
+        func makeClient() async throws -> ClientDefinition {
+            let made = try await grant.issuer.createClient(
+                ClientRequest(
+                    name: "other", grants: ["authorization_code"], redirectURIs: ["https://o.example"], isPublic: true))
+            return try #require(grant.fixture.store.published.clients.client(id: made.summary.clientID))
+        }
+        // Withdrawals of others are noticed as well where they share a slot.
+        let slot = try await grant.withdrawalSlot("alice", grant.client)
+        var (bob, other) = ("bob", try await makeClient())
+        while try await grant.withdrawalSlot(bob, grant.client) == slot { bob += "b" }
+        while try await grant.withdrawalSlot("alice", other) == slot { other = try await makeClient() }
         _ = try await grant.issuer.revokeOwner("alice", issuedBefore: nil)
         _ = try await grant.issuer.revokeClientCredentials(grant.client.clientID, issuedBefore: nil)
         _ = try await grant.issuer.revokeConsent(subject: "alice", clientID: grant.client.clientID)
         let decision = try await grant.decision(["read"])
         _ = try await grant.issuer.revokeOwner("bob", issuedBefore: nil)
-        _ = try await grant.issuer.revokeClient(other)
-        _ = try await grant.issuer.revokeConsent(subject: "alice", clientID: other)
-        _ = try await grant.issuer.revokeConsent(subject: "bob", clientID: grant.client.clientID)
+        _ = try await grant.issuer.revokeConsent(subject: "alice", clientID: other.clientID)
+        _ = try await grant.issuer.revokeClient(other.clientID)
+        _ = try await grant.issuer.revokeConsent(subject: bob, clientID: grant.client.clientID)
         #expect(try await grant.authorize(try grant.request(), by: decision) != nil)
     }
 
@@ -108,5 +117,78 @@ import Testing
             Issue.record("decided")
             return
         }
+    }
+
+    /// The backup knows neither the decision nor what ended it.
+    @Test func `gives no code after a restore`() async throws {
+        let grant = try await GrantFixture()
+        let fixture = grant.fixture
+        try fixture.backup(toFile: fixture.folder("backup"))
+        let decision = try await grant.decision(["read"])
+        _ = try await grant.issuer.revokeOwner("alice", issuedBefore: nil)
+        _ = try await grant.issuer.revokeConsent(subject: "alice", clientID: grant.client.clientID)
+        fixture.close()
+        _ = try Replacing.restore(
+            fixture.folder("backup"), fixture, PepperFileOnDisk.read(fixture.pepperPath), nil)
+        let again = try fixture.reopened()
+        let request = try grant.request()
+        #expect(
+            await refusal { try await again.issuer.authorize(request, by: decision, signIn: "s") } == .accessDenied)
+        let anew = try await again.issuer.decideSignIn(
+            for: grant.client.clientID, subject: "alice", scope: ["read"], remember: false)
+        #expect(try await again.issuer.authorize(request, by: anew, signIn: "s") != nil)
+        #expect(try again.check().isEmpty)
+    }
+
+    @Test func `of a version that names no incarnation cannot be read`() async throws {
+        let grant = try await GrantFixture()
+        let text = String(decoding: try JSONEncoder().encode(await grant.decision(["read"])), as: UTF8.self)
+        func read(_ text: String) -> SignInDecision? {
+            try? JSONDecoder().decode(SignInDecision.self, from: Data(text.utf8))
+        }
+        #expect(read(text)?.incarnation == grant.fixture.store.incarnation)
+        #expect(read(text.replacing("\"incarnation\":", with: "\"other\":")) == nil)
+    }
+
+    enum DeciderEnd: CaseIterable {
+        case asPlanned, shortened, rotated, revoked
+    }
+
+    /// Each ends the decider at a time that has passed when the code is asked for.
+    @Test(arguments: DeciderEnd.allCases, [true, false])
+    func `stands when its decider has expired as planned, and not when that was ended earlier`(
+        _ end: DeciderEnd, _ isDecidedBefore: Bool
+    ) async throws {
+        let grant = try await GrantFixture()
+        let (fixture, issuer) = (grant.fixture, grant.issuer)
+        let key = KeyRequest(owner: "login", scope: ["countersign:authorizations:decide"], expiresInSeconds: 600)
+        let id = try await issuer.createKeys(key)[0].summary.id
+        func decide() async throws -> SignInDecision {
+            let record = try #require(try fixture.row(id)).record
+            return try await grant.decision(["read"], by: .holder(of: record, in: fixture.store))
+        }
+        var decision: SignInDecision?
+        if isDecidedBefore || end == .revoked { decision = try await decide() }
+        switch end {
+        case .asPlanned: break
+        case .shortened: _ = try await issuer.editKey(id, KeyEdit(expiresAt: fixture.store.clock.now().adding(300)))
+        // Its overlap ends with the key itself, so that nothing is shortened.
+        case .rotated: _ = try await issuer.rotate(id, overlapSeconds: 3_600)
+        case .revoked: _ = try await issuer.revoke([id], chain: false)
+        }
+        let decided = if let decision { decision } else { try await decide() }
+        var options = fixture.options
+        let now = TrustedClock.Reading.current
+        options.reading = TrustedClock.Reading(wall: now.wall + 1_000, boot: now.boot)
+        let again = try fixture.reopened(options: options)
+        let refused = await refusal {
+            try await again.issuer.authorize(try grant.request(), by: decided, signIn: "s")
+        }
+        #expect(refused == (end == .asPlanned ? nil : .accessDenied))
+        // One that expired as planned can still be revoked, and then counts as revoked.
+        _ = try await again.issuer.revoke([id], chain: false)
+        #expect(
+            await refusal { try await again.issuer.authorize(try grant.request(), by: decided, signIn: "t") }
+                == .accessDenied)
     }
 }

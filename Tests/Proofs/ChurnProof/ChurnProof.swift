@@ -3,6 +3,7 @@ import CredentialModel
 import CredentialStore
 import Foundation
 import Issuance
+import ProofSupport
 import RecordCache
 
 // A store that issues access tokens for ever must come to a size and stay there, and a commit must not become slower. Waiting
@@ -49,20 +50,14 @@ struct Settings {
         var rest = arguments.dropFirst()
         guard let folder = rest.popFirst(), !folder.hasPrefix("-") else { return nil }
         self.folder = folder
-        while let name = rest.popFirst() {
-            guard let text = rest.popFirst(), let value = Double(text), value >= 0 else { return nil }
-            switch name {
-            case "--tokens": tokens = Int(value)
-            case "--rate": rate = max(1, Int(value))
-            case "--life": lifeSeconds = Int64(value)
-            case "--retention": retentionSeconds = Int64(value)
-            case "--per-commit": perCommit = max(1, Int(value))
-            case "--ratio-max": ratioMax = value
-            case "--bytes-max": bytesMax = value
-            case "--revoked": revokedPercent = Int(value)
-            default: return nil
-            }
-        }
+        guard var values = NamedValues(rest), values.take("--tokens", &tokens, where: { $0 >= 0 }),
+            values.take("--rate", &rate, where: { $0 > 0 }), values.take("--life", &lifeSeconds, where: { $0 >= 0 }),
+            values.take("--retention", &retentionSeconds, where: { $0 >= 0 }),
+            values.take("--per-commit", &perCommit, where: { $0 > 0 }),
+            values.take("--ratio-max", &ratioMax, where: { $0 >= 0 }),
+            values.take("--bytes-max", &bytesMax, where: { $0 >= 0 }),
+            values.take("--revoked", &revokedPercent, where: { $0 >= 0 }), values.isEmpty
+        else { return nil }
     }
 
     /// Tokens that are there at the steady size.

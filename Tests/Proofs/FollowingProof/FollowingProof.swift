@@ -1,4 +1,5 @@
 import Foundation
+import ProofSupport
 
 // Tries to break the contract between two processes: one owns a store and revokes, another follows it and verifies.
 //
@@ -37,23 +38,8 @@ enum FollowingProof {
     }
 }
 
-/// A store's folder and its pepper file, which go at the end.
-final class ProofFolder {
-    let path: String
-    var store: String { path + "/store" }
-    var peppers: String { path + "/peppers" }
+extension ProofFolder {
     var table: String { path + "/table" }
-
-    init() throws {
-        // In memory where there is such a place: a quick commit makes more races.
-        let memory = "/dev/shm"
-        let place = FileManager.default.isWritableFile(atPath: memory) ? memory : NSTemporaryDirectory()
-        path = place + "/countersign-following-" + UUID().uuidString
-        try FileManager.default.createDirectory(
-            atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-    }
-
-    func remove() { try? FileManager.default.removeItem(atPath: path) }
 
     /// This program once more, as another process.
     static func start(_ arguments: [String], output: Pipe? = nil) throws -> Process {

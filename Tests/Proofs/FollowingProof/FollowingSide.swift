@@ -1,6 +1,7 @@
 import CredentialModel
 import CredentialStore
 import Foundation
+import ProofSupport
 import RecordCache
 import Verification
 
@@ -14,17 +15,10 @@ struct FollowingSide {
         let table = try SharedTable(path: table, create: false)
         let store = try FollowedStore.open(
             in: store, pepperPath: peppers, options: FollowOptions(cacheBytes: 1 << 20, mapBytes: 1 << 33))
-        let group = DispatchGroup()
-        for _ in 0..<2 {
-            let verifier = try Verifier(store: store)
-            group.enter()
-            Thread.detachNewThread {
-                Self.verify(verifier, table)
-                group.leave()
-            }
-        }
+        let verifiers = try (0..<2).map { _ in try Verifier(store: store) }
+        let threads = Threads(verifiers.count) { Self.verify(verifiers[$0], table) }
         table.add(1, to: .isReady)
-        group.wait()
+        threads.wait()
     }
 
     private static func verify(_ verifier: Verifier, _ table: SharedTable) {

@@ -2,6 +2,7 @@ import CredentialModel
 import CredentialStore
 import Foundation
 import Issuance
+import ProofSupport
 import Verification
 
 /// What a verification from the cache costs the process that owns the store, and one that follows it, by turns in one run.
@@ -11,7 +12,7 @@ enum Measuring {
     private static let roundsPerTurn = 300
 
     static func run() async throws {
-        let folder = try ProofFolder()
+        let folder = try ProofFolder("following")
         defer { folder.remove() }
         let peppers = try PepperFileOnDisk.create(folder.peppers)
         let store = try CredentialStore.create(

@@ -3,6 +3,7 @@ import CredentialModel
 import CredentialStore
 import Foundation
 import Issuance
+import ProofSupport
 
 /// The process that owns the store: it ends credentials in every way there is, and says so when the call has returned.
 struct OwningSide {
@@ -17,7 +18,7 @@ struct OwningSide {
     }
 
     func run() async throws -> Int32 {
-        let folder = try ProofFolder()
+        let folder = try ProofFolder("following")
         defer { folder.remove() }
         let store = try Self.create(folder)
         let issuer = Issuer(store: store, pepperPath: folder.peppers)

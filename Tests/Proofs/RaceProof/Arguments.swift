@@ -1,10 +1,10 @@
 import Foundation
+import ProofSupport
 
 /// The command line: rounds of each level, the time limit, and how the protocol is broken on purpose.
 struct Arguments: Sendable {
     /// What is done wrong, to see that the race notices.
     enum Mutant: String, Sendable {
-        case none
         /// Acknowledges a revocation before the floor is raised.
         case earlyAcknowledgement = "early-acknowledgement"
         /// Stamps a copy with a transaction that is newer than the snapshot it was read in.
@@ -13,8 +13,8 @@ struct Arguments: Sendable {
 
     var rounds = 1_000_000
     var storeRounds = 10_000
-    var mutant = Mutant.none
-    var deadline = Deadline(seconds: 600)
+    var mutant: Mutant?
+    let deadline: Deadline
 
     static let usage = """
         usage: RaceProof [--rounds N] [--store-rounds N] [--seconds-max S] [--mutant early-acknowledgement|late-stamp]
@@ -22,25 +22,13 @@ struct Arguments: Sendable {
         """
 
     init?(_ arguments: [String]) {
-        var rest = arguments.dropFirst()
-        while let name = rest.popFirst() {
-            guard let value = rest.popFirst() else { return nil }
-            switch name {
-            case "--rounds":
-                guard let count = Int(value), count > 0 else { return nil }
-                rounds = count
-            case "--store-rounds":
-                guard let count = Int(value), count >= 0 else { return nil }
-                storeRounds = count
-            case "--seconds-max":
-                guard let seconds = Double(value), seconds > 0 else { return nil }
-                deadline = Deadline(seconds: seconds)
-            case "--mutant":
-                guard let wanted = Mutant(rawValue: value) else { return nil }
-                mutant = wanted
-            default: return nil
-            }
-        }
+        var seconds = 600.0
+        guard var values = NamedValues(arguments.dropFirst()),
+            values.take("--rounds", &rounds, where: { $0 > 0 }),
+            values.take("--store-rounds", &storeRounds, where: { $0 >= 0 }),
+            values.take("--seconds-max", &seconds, where: { $0 > 0 }), values.take("--mutant", &mutant), values.isEmpty
+        else { return nil }
+        deadline = Deadline(seconds: seconds)
     }
 }
 

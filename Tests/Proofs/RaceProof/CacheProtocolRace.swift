@@ -1,5 +1,5 @@
 import CredentialModel
-import Foundation
+import ProofSupport
 import RecordCache
 import Synchronization
 
@@ -59,9 +59,9 @@ struct CacheProtocolRace: Sendable {
             return Report(name: "cache protocol", rounds: 0, violations: 0, counts: [])
         }
         let shared = Shared(cache: cache, rows: (0..<Self.rowCount).map { _ in Row() })
-        DispatchQueue.concurrentPerform(iterations: 1 + Self.readerCount) { thread in
+        Threads(1 + Self.readerCount) { thread in
             if thread == 0 { write(shared) } else { read(shared) }
-        }
+        }.wait()
         return Report(
             name: "cache protocol", rounds: shared.rounds.load(ordering: .relaxed),
             violations: shared.violations.load(ordering: .relaxed),

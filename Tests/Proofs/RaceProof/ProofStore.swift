@@ -1,35 +1,30 @@
 import CredentialDigest
 import CredentialModel
 import CredentialStore
-import Foundation
 import Issuance
+import ProofSupport
 import RecordCache
 import Synchronization
 import Verification
 
 /// A real store with the smallest cache, in a folder that goes with it.
 final class ProofStore: Sendable {
-    private let folder: String
+    private let folder: ProofFolder
     let store: CredentialStore
     let issuer: Issuer
 
     init() throws {
-        // In memory where there is such a place: the races are between threads, and a quick commit makes more of them.
-        let memory = "/dev/shm"
-        let place = FileManager.default.isWritableFile(atPath: memory) ? memory : NSTemporaryDirectory()
-        folder = place + "/countersign-race-" + UUID().uuidString
-        try FileManager.default.createDirectory(
-            atPath: folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
-        let peppers = try PepperFileOnDisk.create(folder + "/peppers")
+        folder = try ProofFolder("race")
+        let peppers = try PepperFileOnDisk.create(folder.peppers)
         store = try CredentialStore.create(
-            in: folder + "/store", vendor: .iiniit, peppers: peppers,
+            in: folder.store, vendor: .iiniit, peppers: peppers,
             options: StoreOptions(mapBytes: 1 << 30, cacheBytes: RecordCache.bytesMin, readersMax: 64))
-        issuer = Issuer(store: store, pepperPath: folder + "/peppers")
+        issuer = Issuer(store: store, pepperPath: folder.peppers)
     }
 
     func remove() {
         store.close()
-        try? FileManager.default.removeItem(atPath: folder)
+        folder.remove()
     }
 
     /// Findings of the store's own check, which every race must leave empty.
@@ -50,30 +45,26 @@ final class Target: Sendable {
     }
 }
 
-/// Threads that verify random targets until they are told to stop.
-final class Verifiers: Sendable {
+/// What threads find that verify random targets until they are told to stop.
+final class Verifications: Sendable {
     let violations = Atomic<Int>(0)
     let verified = Atomic<Int>(0)
     let hits = Atomic<Int>(0)
     private let isOver = Atomic<Bool>(false)
-    private let ended = DispatchGroup()
 
-    init(_ count: Int, on store: CredentialStore, _ targets: [Target]) throws {
-        for _ in 0..<count {
-            let verifier = try Verifier(store: store)
-            let ended = ended
-            ended.enter()
-            Thread.detachNewThread {
-                self.run(verifier, targets)
-                ended.leave()
-            }
+    /// Verifies on two threads while `body` runs, and counts what they found when they have ended.
+    static func beside(
+        _ body: () async throws -> Void, on store: CredentialStore, _ targets: [Target]
+    ) async throws -> Verifications {
+        let verifications = Verifications()
+        let verifiers = try (0..<2).map { _ in try Verifier(store: store) }
+        let threads = Threads(verifiers.count) { verifications.run(verifiers[$0], targets) }
+        defer {
+            verifications.isOver.store(true, ordering: .releasing)
+            threads.wait()
         }
-    }
-
-    /// Returns when the threads have ended.
-    func stop() {
-        isOver.store(true, ordering: .releasing)
-        ended.wait()
+        try await body()
+        return verifications
     }
 
     private func run(_ verifier: Verifier, _ targets: [Target]) {

@@ -18,7 +18,7 @@ enum RaceProof {
             exit(64)
         }
         var reports = [CacheProtocolRace(arguments).run(), CacheProtocolRace.whileGrowing(arguments)]
-        if arguments.mutant == .none, arguments.storeRounds > 0 {
+        if arguments.mutant == nil, arguments.storeRounds > 0 {
             do {
                 for race in StoreRaces.all {
                     if arguments.deadline.hasPassed { break }

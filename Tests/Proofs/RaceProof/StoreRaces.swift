@@ -28,6 +28,30 @@ enum StoreRaces {
         }
     }
 
+    /// Keys for the next rounds of a race: a thousand, or those that are left to do.
+    private static func targets(
+        of proof: ProofStore, for report: Report, _ arguments: Arguments
+    ) async throws -> [Target] {
+        let count = min(1_000, arguments.storeRounds - report.rounds)
+        return try await proof.issuer.createKeys(KeyRequest(owner: "alice", count: count)).map(Target.init)
+    }
+
+    /// Revokes keys one by one beside verifications, which are told of each acknowledgement.
+    private static func revokeEach(
+        of targets: [Target], of proof: ProofStore, _ report: inout Report
+    ) async throws -> Verifications {
+        let revocations = {
+            try await eachOf(targets) { target in
+                _ = try await proof.issuer.revoke([target.id], chain: false)
+                target.isEnded.store(true, ordering: .releasing)
+            }
+        }
+        let found = try await Verifications.beside(revocations, on: proof.store, targets)
+        report.rounds += targets.count
+        report.violations += found.violations.load(ordering: .relaxed)
+        return found
+    }
+
     /// Verifications beside revocations: none that starts after the acknowledgement accepts.
     @Sendable private static func verifyAndRevoke(_ arguments: Arguments) async throws -> Report {
         let proof = try ProofStore()
@@ -35,18 +59,10 @@ enum StoreRaces {
         var report = Report(name: "verify ∥ revoke", rounds: 0, violations: 0, counts: [])
         var (verified, hits) = (0, 0)
         while report.rounds < arguments.storeRounds, !arguments.deadline.hasPassed {
-            let count = min(1_000, arguments.storeRounds - report.rounds)
-            let targets = try await proof.issuer.createKeys(KeyRequest(owner: "alice", count: count)).map(Target.init)
-            let verifiers = try Verifiers(2, on: proof.store, targets)
-            try await eachOf(targets) { target in
-                _ = try await proof.issuer.revoke([target.id], chain: false)
-                target.isEnded.store(true, ordering: .releasing)
-            }
-            verifiers.stop()
-            report.rounds += count
-            report.violations += verifiers.violations.load(ordering: .relaxed)
-            verified += verifiers.verified.load(ordering: .relaxed)
-            hits += verifiers.hits.load(ordering: .relaxed)
+            let targets = try await targets(of: proof, for: report, arguments)
+            let found = try await revokeEach(of: targets, of: proof, &report)
+            verified += found.verified.load(ordering: .relaxed)
+            hits += found.hits.load(ordering: .relaxed)
         }
         report.violations += try proof.findings()
         report.counts = [
@@ -60,10 +76,7 @@ enum StoreRaces {
         let proof = try ProofStore()
         defer { proof.remove() }
         let issuer = proof.issuer
-        let living = Atomic<Int>(0)
-        let rotated = Atomic<Int>(0)
-        let refused = Atomic<Int>(0)
-        let rounds = Atomic<Int>(0)
+        let outcome = BulkOutcome()
         try await eachOf(Array(0..<arguments.storeRounds / 4)) { number in
             if arguments.deadline.hasPassed { return }
             let owner = "owner \(number)"
@@ -74,23 +87,9 @@ enum StoreRaces {
             _ = try await revoked
             let secrets = [key.secret, await successor?.secret].compactMap { $0 }
             _ = await edited
-            if secrets.count == 2 { rotated.add(1, ordering: .relaxed) } else { refused.add(1, ordering: .relaxed) }
-            let verifier = try Verifier(store: proof.store)
-            for secret in secrets {
-                let presented = secret.revealBytes()
-                if try verifier.verify(presented.octets, at: proof.store.clock.now()).isActive {
-                    living.add(1, ordering: .relaxed)
-                }
-            }
-            rounds.add(1, ordering: .relaxed)
+            try outcome.endRound(of: proof, secrets, derived: secrets.count - 1, refused: 2 - secrets.count)
         }
-        return Report(
-            name: "rotate, edit ∥ revoke owner", rounds: rounds.load(ordering: .relaxed),
-            violations: try living.load(ordering: .relaxed) + proof.findings(),
-            counts: [
-                ("rotated first", rotated.load(ordering: .relaxed)),
-                ("revoked first", refused.load(ordering: .relaxed)),
-            ])
+        return try outcome.report("rotate, edit ∥ revoke owner", derived: "rotated first", proof)
     }
 
     /// Gives the others a start of some turns; nil when they had put an end to the key.
@@ -106,10 +105,7 @@ enum StoreRaces {
         let proof = try ProofStore()
         defer { proof.remove() }
         let issuer = proof.issuer
-        let living = Atomic<Int>(0)
-        let issued = Atomic<Int>(0)
-        let refused = Atomic<Int>(0)
-        let rounds = Atomic<Int>(0)
+        let outcome = BulkOutcome()
         try await eachOf(Array(0..<arguments.storeRounds / 10)) { number in
             if arguments.deadline.hasPassed { return }
             let client = try await issuer.createClient(ClientRequest(name: "client \(number)", scope: ["read"]))
@@ -119,23 +115,10 @@ enum StoreRaces {
             async let second = try? issuer.issueToken(request)
             _ = try await revoked
             let tokens = [await first?.secret, await second?.secret].compactMap { $0 }
-            issued.add(tokens.count, ordering: .relaxed)
-            refused.add(2 - tokens.count, ordering: .relaxed)
-            let verifier = try Verifier(store: proof.store)
-            for secret in tokens + [client.secret].compactMap({ $0 }) {
-                let presented = secret.revealBytes()
-                if try verifier.verify(presented.octets, at: proof.store.clock.now()).isActive {
-                    living.add(1, ordering: .relaxed)
-                }
-            }
-            rounds.add(1, ordering: .relaxed)
+            let secrets = tokens + [client.secret].compactMap { $0 }
+            try outcome.endRound(of: proof, secrets, derived: tokens.count, refused: 2 - tokens.count)
         }
-        return Report(
-            name: "issue token ∥ revoke client", rounds: rounds.load(ordering: .relaxed),
-            violations: try living.load(ordering: .relaxed) + proof.findings(),
-            counts: [
-                ("issued first", issued.load(ordering: .relaxed)), ("revoked first", refused.load(ordering: .relaxed)),
-            ])
+        return try outcome.report("issue token ∥ revoke client", derived: "issued first", proof)
     }
 
     /// Moves to a new pepper beside revocations: none writes an old row over a revoked one.
@@ -146,16 +129,10 @@ enum StoreRaces {
         var (verified, moved) = (0, 0)
         // Each batch takes a pepper, of which a process can see 64.
         for _ in 0..<12 where report.rounds < arguments.storeRounds && !arguments.deadline.hasPassed {
-            let count = min(1_000, arguments.storeRounds - report.rounds)
-            let targets = try await proof.issuer.createKeys(KeyRequest(owner: "alice", count: count)).map(Target.init)
+            let targets = try await targets(of: proof, for: report, arguments)
             _ = try await proof.issuer.addPepper()
             let newest = proof.store.peppers.newest.number
-            let verifiers = try Verifiers(2, on: proof.store, targets)
-            try await eachOf(targets) { target in
-                _ = try await proof.issuer.revoke([target.id], chain: false)
-                target.isEnded.store(true, ordering: .releasing)
-            }
-            verifiers.stop()
+            verified += try await revokeEach(of: targets, of: proof, &report).verified.load(ordering: .relaxed)
             // Behind every move that was offered.
             try await proof.store.write(creates: false) { _, _ in }
             for target in targets {
@@ -163,9 +140,6 @@ enum StoreRaces {
                 if row?.record.flags.contains(.revoked) != true { report.violations += 1 }
                 if row?.record.pepper == newest { moved += 1 }
             }
-            report.rounds += count
-            report.violations += verifiers.violations.load(ordering: .relaxed)
-            verified += verifiers.verified.load(ordering: .relaxed)
         }
         report.violations += try proof.findings()
         report.counts = [("verified", verified), ("moved", moved)]
@@ -212,5 +186,36 @@ enum StoreRaces {
         report.violations = try lost.load(ordering: .relaxed) + proof.findings()
         report.counts = [("kept", kept.load(ordering: .relaxed)), ("swept", swept.load(ordering: .relaxed))]
         return report
+    }
+}
+
+/// What came of derived writes beside the revocation of all that they derive from.
+private final class BulkOutcome: Sendable {
+    private let rounds = Atomic<Int>(0)
+    private let living = Atomic<Int>(0)
+    private let derived = Atomic<Int>(0)
+    private let refused = Atomic<Int>(0)
+
+    /// After the acknowledgement: whatever came first, none of these secrets may be accepted.
+    func endRound(of proof: ProofStore, _ secrets: [SecretText], derived: Int, refused: Int) throws {
+        let verifier = try Verifier(store: proof.store)
+        for secret in secrets {
+            let presented = secret.revealBytes()
+            if try verifier.verify(presented.octets, at: proof.store.clock.now()).isActive {
+                living.add(1, ordering: .relaxed)
+            }
+        }
+        self.derived.add(derived, ordering: .relaxed)
+        self.refused.add(refused, ordering: .relaxed)
+        rounds.add(1, ordering: .relaxed)
+    }
+
+    func report(_ name: String, derived text: String, _ proof: ProofStore) throws -> Report {
+        Report(
+            name: name, rounds: rounds.load(ordering: .relaxed),
+            violations: try living.load(ordering: .relaxed) + proof.findings(),
+            counts: [
+                (text, derived.load(ordering: .relaxed)), ("revoked first", refused.load(ordering: .relaxed)),
+            ])
     }
 }

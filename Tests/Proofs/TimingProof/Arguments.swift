@@ -1,3 +1,5 @@
+import ProofSupport
+
 /// The command line: how much is measured, in which order, and what is measured in the product's place.
 struct Arguments: Sendable {
     /// With fewer the strictest crop leaves too little to say anything.
@@ -14,36 +16,9 @@ struct Arguments: Sendable {
         """
 
     init?(_ arguments: [String]) {
-        var rest = arguments.dropFirst()
-        while let name = rest.popFirst() {
-            guard let value = rest.popFirst() else { return nil }
-            switch name {
-            case "--rounds":
-                guard let count = Int(value), count >= Self.roundsMin else { return nil }
-                rounds = count
-            case "--seed":
-                guard let number = UInt64(value) else { return nil }
-                seed = number
-            case "--mutant":
-                guard let wanted = Mutant(rawValue: value) else { return nil }
-                mutant = wanted
-            default: return nil
-            }
-        }
-    }
-}
-
-/// SplitMix64: the same on every machine, so that a seed names the inputs and their order.
-struct Randomness: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
+        guard var values = NamedValues(arguments.dropFirst()),
+            values.take("--rounds", &rounds, where: { $0 >= Self.roundsMin }), values.take("--seed", &seed),
+            values.take("--mutant", &mutant), values.isEmpty
+        else { return nil }
     }
 }

@@ -1,3 +1,5 @@
+import ProofSupport
+
 /// Where a presented secret goes wrong.
 enum DifferenceClass: Sendable {
     case firstByte

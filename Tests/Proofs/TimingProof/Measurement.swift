@@ -1,4 +1,5 @@
 internal import CMachine
+import ProofSupport
 
 /// One measurement of one comparison: as many samples as rounds, each the time of a batch.
 struct Measurement: Sendable {

@@ -1,4 +1,5 @@
 internal import Glibc
+import ProofSupport
 
 // Tries to tell from its time where a comparison found the first difference.
 //

@@ -1,3 +1,5 @@
+import ProofSupport
+
 /// What the measurements say of a comparison.
 enum Verdict: Sendable {
     /// No dependence was found.

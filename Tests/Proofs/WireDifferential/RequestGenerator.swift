@@ -1,3 +1,5 @@
+import ProofSupport
+
 /// Makes requests that are mostly well-formed, then breaks some of them.
 public struct RequestGenerator {
     private var random: Randomness
@@ -144,4 +146,12 @@ public struct RequestGenerator {
         default: bytes.swapAt(at, random.below(bytes.count))
         }
     }
+}
+
+extension Randomness {
+    fileprivate mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
+
+    fileprivate mutating func chance(_ percent: Int) -> Bool { below(100) < percent }
+
+    fileprivate mutating func pick<Element>(_ choices: [Element]) -> Element { choices[below(choices.count)] }
 }
