@@ -91,7 +91,7 @@ let package = Package(
         .systemLibrary(name: "CLMDB", pkgConfig: "lmdb", providers: [.apt(["liblmdb-dev"])]),
 
         // MARK: The core: none of it imports Foundation or SwiftNIO
-        // IP addresses, CIDR blocks, what is loopback: shared with the client library, so it depends on nothing.
+        // IP addresses, CIDR blocks, URLs and their encodings: shared with the client library, so it depends on nothing.
         .target(name: "NetworkAddress", swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
         .target(
             name: "CredentialModel", dependencies: ["CMachine", "NetworkAddress"],
@@ -115,7 +115,7 @@ let package = Package(
             dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "CredentialStore", "LMDB"],
             swiftSettings: strict),
         .target(
-            name: "HTTPWire", dependencies: ["CMachine"],
+            name: "HTTPWire", dependencies: ["CMachine", "NetworkAddress"],
             swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
 
         // What judges a request, for the daemon and for gateways: also compiled as Embedded Swift (deploy/proofs/embedded).
@@ -152,12 +152,12 @@ let package = Package(
         .target(
             name: "Exposition", dependencies: [.product(name: "CoreMetrics", package: "swift-metrics")],
             swiftSettings: strict),
-        .target(name: "AdministrationAPI", swiftSettings: administration),
+        .target(name: "AdministrationAPI", dependencies: ["CredentialModel"], swiftSettings: administration),
         .target(
             name: "ControlPlane",
             dependencies: [
                 "AdministrationAPI", "CEmbeddedFiles", "CredentialModel", "CredentialDigest", "CredentialStore",
-                "Issuance", "Verification", "Listening", "RecordCache", "HTTPWire",
+                "Issuance", "Verification", "Listening", "NetworkAddress", "RecordCache", "HTTPWire",
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -346,7 +346,9 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ],
             swiftSettings: tests),
-        .testTarget(name: "AdministrationAPITests", dependencies: ["AdministrationAPI"], swiftSettings: tests),
+        .testTarget(
+            name: "AdministrationAPITests", dependencies: ["AdministrationAPI", "CredentialModel"], swiftSettings: tests
+        ),
         .target(
             name: "ControlPlaneFixture",
             dependencies: [

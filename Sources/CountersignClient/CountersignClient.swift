@@ -3,7 +3,7 @@ public import Logging
 public import ServiceLifecycle
 import Synchronization
 
-/// Asks a Countersign service whether credentials may be used.
+/// Verifies credentials with a Countersign service.
 ///
 /// ```swift
 /// let client = try CountersignClient(ClientOptions(endpoint: Endpoint("unix:/run/countersign/verify.sock")))
@@ -13,17 +13,18 @@ import Synchronization
 /// }
 /// ```
 ///
-/// A verdict is a value and trouble is an error: who gets a ``VerificationFailure`` knows nothing about the credential and must
-/// let nobody in. Connections are kept open and closed when the client goes, or when ``run()`` ends.
+/// A verdict is a value, and a failure is an error: after a ``VerificationFailure`` nothing is known about the
+/// credential, and the request must be refused. Connections are kept open, and closed when the client is released or
+/// ``run()`` ends.
 public final class CountersignClient: Service {
     private let options: ClientOptions
     private let connection: ServiceConnection
-    private let questions = Atomic(0)
+    private let pendingRequests = Atomic(0)
     private let cache: Shared<AnswerCache>?
     private let follower: Follower?
     private let secret = AnswerKey.Secret()
 
-    /// - Parameter logger: is told when the cache stops and begins to follow changes; never a credential.
+    /// - Parameter logger: logs when the cache starts and stops to follow changes; never a credential.
     public convenience init(_ options: ClientOptions, logger: Logger = Logger(label: "countersign.client")) {
         self.init(options, logger: logger, mutation: .none)
     }
@@ -41,8 +42,8 @@ public final class CountersignClient: Service {
         }
     }
 
-    /// Follows the changes for the cache until the service group shuts down or the task is cancelled; then the connections are
-    /// closed. Without it the cache stays empty, and without a cache it need not be run.
+    /// Follows the changes for the cache until the service group shuts down or the task is cancelled, then closes the
+    /// connections. The cache stays empty while this does not run; without a cache it need not be called.
     public func run() async throws {
         if let follower {
             await cancelWhenGracefulShutdown { await follower.run() }
@@ -53,76 +54,77 @@ public final class CountersignClient: Service {
         await connection.close()
     }
 
-    /// How far behind the service a cached answer may be now; nil while there is no cache in use, so that every verification
-    /// asks the service.
+    /// How far a cached answer may lag behind the service now; nil while no cache is in use, so that every verification
+    /// is sent to the service.
     public var cacheLag: Duration? { cache?.withLock { $0.lag(at: .now) } }
 
-    /// What is in the cache.
+    /// The number of cached answers.
     var cachedAnswers: Int { cache?.withLock { $0.count } ?? 0 }
 
-    /// Whether a credential may be used for something.
+    /// Verifies one credential.
     ///
-    /// - Throws: ``VerificationFailure`` when nobody can say.
+    /// - Throws: ``VerificationFailure`` if the service cannot answer.
     /// - SeeAlso: RFC 7662 §2.2
     public func verify(
         _ credential: Credential, requiring requirement: Requirement = .none
     ) async throws(VerificationFailure) -> Verdict {
-        guard let cache else { return try await ask(credential, requirement) }
+        guard let cache else { return try await fetch(credential, requirement) }
         let key = AnswerKey(credential, requirement, secret)
         let ticket: AnswerCache.Ticket?
         switch cache.withLock({ $0.find(key, at: .now, seconds: Self.secondsNow()) }) {
         case .hit(let identity): return .active(identity)
-        case .ask(let given): ticket = given
+        case .miss(let given): ticket = given
         }
-        let verdict = try await ask(credential, requirement)
-        // Only what may be used is kept: what is not yet may become so, and strangers must not fill the cache.
+        let verdict = try await fetch(credential, requirement)
+        // Only active credentials are cached: an inactive one may become active, and unknown ones must not fill the
+        // cache.
         if let ticket, case .active(let identity) = verdict {
             cache.withLock { $0.keep(identity, for: key, ticket, at: .now) }
         }
         return verdict
     }
 
-    /// The same for up to a thousand credentials at once, in one question and always by the service. It costs far less than as
-    /// many questions.
+    /// Verifies up to a thousand credentials in one request, which never uses the cache. It costs far less than as many
+    /// requests.
     ///
-    /// - Returns: a verdict for each, in order.
-    /// - Throws: ``VerificationFailure``, also for more than a thousand or a mebibyte.
+    /// - Returns: a verdict for each, in the same order.
+    /// - Throws: ``VerificationFailure``, also for more than a thousand credentials or one mebibyte.
     public func verify(
         _ credentials: [Credential], requiring requirement: Requirement = .none
     ) async throws(VerificationFailure) -> [Verdict] {
         guard !credentials.isEmpty else { return [] }
-        guard credentials.count <= Question.credentialsMax else {
+        guard credentials.count <= VerifyRequest.credentialsMax else {
             throw .questionRefused(detail: "more than a thousand credentials")
         }
-        let answers: Answers = try await ask(Question(credentials, requirement), bytesMax: 16 << 20)
-        guard answers.results.count == credentials.count else { throw .answerNotUnderstood }
-        return answers.results.map(\.verdict)
+        let response: VerifyResponses = try await send(VerifyRequest(credentials, requirement), bytesMax: 16 << 20)
+        guard response.results.count == credentials.count else { throw .answerNotUnderstood }
+        return response.results.map(\.verdict)
     }
 
-    private func ask(
+    private func fetch(
         _ credential: Credential, _ requirement: Requirement
     ) async throws(VerificationFailure) -> Verdict {
-        let answer: Answer = try await ask(Question(credential, requirement), bytesMax: 64 << 10)
-        return answer.verdict
+        let response: VerifyResponse = try await send(VerifyRequest(credential, requirement), bytesMax: 64 << 10)
+        return response.verdict
     }
 
-    private func ask<Said: Decodable>(
-        _ question: Question, bytesMax: Int
-    ) async throws(VerificationFailure) -> Said {
-        let body = try question.encoded()
+    private func send<Body: Decodable>(
+        _ request: VerifyRequest, bytesMax: Int
+    ) async throws(VerificationFailure) -> Body {
+        let body = try request.encoded()
         // Relaxed: nothing else depends on the count.
-        defer { questions.subtract(1, ordering: .relaxed) }
-        guard questions.add(1, ordering: .relaxed).newValue <= options.questionsMax else {
-            throw .unavailable(cause: "too many questions at once", retryAfterSeconds: 1)
+        defer { pendingRequests.subtract(1, ordering: .relaxed) }
+        guard pendingRequests.add(1, ordering: .relaxed).newValue <= options.questionsMax else {
+            throw .unavailable(cause: "too many verifications at once", retryAfterSeconds: 1)
         }
         let response = try await connection.post(
             "/v1/verify", json: body, bytesMax: bytesMax, deadline: options.deadline)
         switch response.status {
         case 200:
-            guard let said = try? JSONDecoder().decode(Said.self, from: response.body) else {
+            guard let body = try? JSONDecoder().decode(Body.self, from: response.body) else {
                 throw .answerNotUnderstood
             }
-            return said
+            return body
         case 401, 403: throw .callerRefused(status: response.status)
         case 400, 413, 415:
             let problem = try? JSONDecoder().decode(Problem.self, from: response.body)
@@ -133,7 +135,7 @@ public final class CountersignClient: Service {
         }
     }
 
-    /// A refusal as the service words it (RFC 9457).
+    /// A problem reported by the service (RFC 9457).
     private struct Problem: Decodable {
         let detail: String?
     }

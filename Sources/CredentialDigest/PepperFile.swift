@@ -10,8 +10,8 @@ import CredentialModel
 /// hmac billing 2 to 2,048 hex digits
 /// ```
 ///
-/// The lookup secret keys the aliases of imported credentials and never rotates. A line `hmac` has a key under which another
-/// system hashed its keys, with a name chosen by the operator; it is needed while any such hashes are imported.
+/// The lookup secret keys the aliases of imported credentials and never rotates. A line `hmac` has a key under which
+/// another system hashed its keys, with a name chosen by the operator; it is needed while any such hashes are imported.
 public struct PepperFile: Sendable, CustomStringConvertible, CustomReflectable {
     /// What is wrong with a pepper file. Never contains any of its bytes.
     public struct Fault: Error, Equatable, Sendable, CustomStringConvertible {
@@ -67,7 +67,7 @@ public struct PepperFile: Sendable, CustomStringConvertible, CustomReflectable {
                 }
                 continue
             }
-            guard words.count == 2, let secret = Self.hex(words[1]), secret.count == Pepper.byteCount else {
+            guard words.count == 2, let secret = Hexadecimal.decode(words[1]), secret.count == Pepper.byteCount else {
                 throw Fault(line: index + 1, reason: "expected a name and 64 hexadecimal digits")
             }
             if name.elementsEqual("lookup".utf8) {
@@ -101,7 +101,7 @@ public struct PepperFile: Sendable, CustomStringConvertible, CustomReflectable {
     private static func hmacLine(
         _ words: [ArraySlice<UInt8>], number: Int
     ) throws(Fault) -> (name: String, secret: [UInt8]) {
-        guard words.count == 3, HMACKey.isName(words[1]), let secret = hex(words[2]),
+        guard words.count == 3, HMACKey.isName(words[1]), let secret = Hexadecimal.decode(words[2]),
             (1...HMACKey.byteCountMax).contains(secret.count)
         else {
             throw Fault(
@@ -116,9 +116,9 @@ public struct PepperFile: Sendable, CustomStringConvertible, CustomReflectable {
     /// The text form. It is secret: use it only to write the file.
     public func serialized() -> [UInt8] {
         var text = "# Countersign peppers. Secret: keep this file away from the store and from its backups.\n"
-        text += "lookup " + Self.hex(lookupSecret) + "\n"
-        for pepper in peppers { text += "\(pepper.number) " + Self.hex(pepper.secret) + "\n" }
-        for key in hmacKeys { text += "hmac \(key.name) " + Self.hex(key.secret) + "\n" }
+        text += "lookup " + Hexadecimal.encode(lookupSecret) + "\n"
+        for pepper in peppers { text += "\(pepper.number) " + Hexadecimal.encode(pepper.secret) + "\n" }
+        for key in hmacKeys { text += "hmac \(key.name) " + Hexadecimal.encode(key.secret) + "\n" }
         return Array(text.utf8)
     }
 
@@ -147,24 +147,36 @@ public struct PepperFile: Sendable, CustomStringConvertible, CustomReflectable {
         return (0..<Pepper.byteCount).map { _ in UInt8.random(in: 0...255, using: &generator) }
     }
 
-    private static func hex(_ bytes: [UInt8]) -> String {
-        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
-    }
-
-    private static func hex(_ digits: ArraySlice<UInt8>) -> [UInt8]? {
-        guard digits.count % 2 == 0 else { return nil }
-        var bytes: [UInt8] = []
-        var index = digits.startIndex
-        while index < digits.endIndex {
-            guard let byte = UInt8(String(decoding: digits[index..<index + 2], as: UTF8.self), radix: 16),
-                digits[index] != 0x2B, digits[index] != 0x2D
-            else { return nil }
-            bytes.append(byte)
-            index += 2
-        }
-        return bytes
-    }
-
     public var description: String { "\(peppers.count) peppers <redacted>" }
+    public var customMirror: Mirror { Mirror(self, children: []) }
+}
+
+/// A secret key of 32 bytes and the number by which records refer to it. It does not print itself.
+public struct Pepper: Sendable, CustomStringConvertible, CustomReflectable {
+    /// Length of every pepper.
+    public static let byteCount = 32
+
+    /// 1 to 65,535; higher is newer.
+    public let number: UInt16
+    let secret: [UInt8]
+
+    /// Nil unless there are 32 bytes and the number is not 0.
+    public init?(number: UInt16, secret: [UInt8]) {
+        guard number > 0, secret.count == Self.byteCount else { return nil }
+        self.number = number
+        self.secret = secret
+    }
+
+    /// A new pepper from the system's random generator.
+    public static func random(number: UInt16) -> Pepper? {
+        Pepper(number: number, secret: PepperFile.randomSecret())
+    }
+
+    /// Identifies the right pepper without revealing it: an HMAC of a fixed text under the pepper.
+    public var checkValue: [UInt8] {
+        TagKey(secret).authenticationCode(of: Array("countersign pepper check".utf8).octets).bytes
+    }
+
+    public var description: String { "pepper \(number) <redacted>" }
     public var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -4,9 +4,9 @@ import CredentialModel
 // authors' reference implementation. Fewer rounds than the usual 2-4 suffice: nobody learns the code of a row of their
 // choice, and nobody can try one without writing the store's file. It must not be used for tags.
 //
-// A row keeps the first eight of the 16 bytes. A damaged row passes by chance once in 2^64 reads. Whoever can write the file
-// but has no pepper file succeeds once in 2^64 tries, each of which is a refused read and a line in the log. Eight more
-// bytes would enlarge each row by 5 %.
+// A row keeps the first eight of the 16 bytes. A damaged row passes by chance once in 2^64 reads. Whoever can write the
+// file but has no pepper file succeeds once in 2^64 tries, each of which is a refused read and a line in the log. Eight
+// more bytes would enlarge each row by 5 %.
 
 /// The state of a SipHash with a 128-bit result.
 struct SipHash {
@@ -87,9 +87,9 @@ struct SipHash {
 
 /// Computes the codes that prove that a store's rows are its own and undamaged.
 ///
-/// A code is the first eight bytes of SipHash-1-3-128 over the table's number, the key and the row, under a key derived from
-/// the lookup secret. So a row is valid only in its own place: under another key or in another table its code is wrong. An
-/// earlier version of the same row has a valid code; see the security model.
+/// A code is the first eight bytes of SipHash-1-3-128 over the table's number, the key and the row, under a key derived
+/// from the lookup secret. So a row is valid only in its own place: under another key or in another table its code is
+/// wrong. An earlier version of the same row has a valid code; see the security model.
 public struct RowAuthenticator: Sendable, CustomStringConvertible, CustomReflectable {
     private let key0: UInt64
     private let key1: UInt64

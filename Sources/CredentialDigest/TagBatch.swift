@@ -6,8 +6,8 @@ internal import Glibc
 /// Buffers for several credentials: their presented texts, the blocks made from them, and their tags, computed two at a
 /// time.
 ///
-/// In SHA-256 each round waits for the previous one. Two hashes at once fill each other's gaps and take about 0.7 of the
-/// time of two in sequence. Keep one per thread.
+/// In SHA-256 each round waits for the previous one. Two hashes at once fill each other's gaps and take about 0.7 of
+/// the time of two in sequence. Keep one per thread.
 @safe public struct TagBatch: ~Copyable {
     /// Most credentials in a batch.
     public static var capacity: Int { 16 }

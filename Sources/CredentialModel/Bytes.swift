@@ -1,7 +1,7 @@
 /// Bounds-checked loads of plain integers.
 ///
-/// The standard library marks every load from a raw span as unsafe, because the type could be any. Integers have no invalid
-/// bit patterns and the offset is checked, so these are safe.
+/// The standard library marks every load from a raw span as unsafe, because the type could be any. Integers have no
+/// invalid bit patterns and the offset is checked, so these are safe.
 extension RawSpan {
     /// The byte at `offset`.
     @inlinable @inline(__always)

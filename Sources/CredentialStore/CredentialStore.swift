@@ -6,8 +6,8 @@ import Synchronization
 
 /// The single owner of a store's folder: its tables, its writer thread and the state that its readers share.
 ///
-/// Mutations go through ``write(creates:_:)``. When it returns, the commit is durable and visible to every reader of this
-/// process. Make one reader per thread with ``makeReader()``.
+/// Mutations go through ``write(creates:_:)``. When it returns, the commit is durable and visible to every reader of
+/// this process. Make one reader per thread with ``makeReader()``.
 public final class CredentialStore: Sendable {
     public let directory: String
     public let vendor: Vendor
@@ -65,7 +65,7 @@ public final class CredentialStore: Sendable {
             environment: environment, schema: schema, published: published, peppers: peppers, interning: interning,
             clock: clock, auditChain: auditChain, headRoom: headRoom, onFatal: options.onFatal)
         self.commit = commit
-        thread = try naming {
+        thread = try convertingErrors {
             try BatchThread(name: "store-writer", capacity: Self.queueCapacity, batchMax: Self.batchMax) { batch in
                 commit.run(batch)
             }
@@ -75,8 +75,8 @@ public final class CredentialStore: Sendable {
     /// Whether a commit failed with unknown outcome: the process must exit.
     public var hasFailed: Bool { commit.hasFailed }
 
-    /// Stops all writing and reports a fatal failure when the path no longer leads to the open files. Call it once a second;
-    /// each commit checks it too.
+    /// Stops all writing and reports a fatal failure when the path no longer leads to the open files. Call it once a
+    /// second; each commit checks it too.
     public func requireInPlace() {
         if !isClosed, !environment.isInPlace { commit.fail(.displaced(directory: directory)) }
     }
@@ -92,12 +92,12 @@ public final class CredentialStore: Sendable {
 
     /// Runs a mutation on the writer thread and returns when it is durable and visible to every reader.
     ///
-    /// Many mutations share one commit. The body may run more than once, because a transaction may have to be repeated. It
-    /// must do its checks before its first write, and must read inside the transaction whatever it relies on.
+    /// Many mutations share one commit. The body may run more than once, because a transaction may have to be repeated.
+    /// It must do its checks before its first write, and must read inside the transaction whatever it relies on.
     /// - Parameters:
     ///   - creates: whether the mutation adds rows; those are refused when the map or the disk is nearly full.
-    ///   - inBackground: whether no caller waits for it. Foreground mutations overtake it, so long work must be split into
-    ///     pieces (``StoreWriter/beginPiece()``), each in its own mutation.
+    ///   - inBackground: whether no caller waits for it. Foreground mutations overtake it, so long work must be split
+    ///     into pieces (``StoreWriter/beginPiece()``), each in its own mutation.
     /// - Throws: what the body throws, or ``StoreFailure``.
     public func write<Value: Sendable>(
         creates: Bool, inBackground: Bool = false,
@@ -150,7 +150,7 @@ public final class CredentialStore: Sendable {
         thread.close()
         // From here on another process may revoke credentials of which this one still has copies.
         published.cache.close()
-        published.liveIDs.close()
+        published.idFilter.close()
         // Fails only while another thread has a transaction open; then the environment is closed when the process ends.
         try? environment.close()
         lock.release()

@@ -12,7 +12,7 @@ public final class StoreReader: @unchecked Sendable {
     private let aliases: AuthenticatedTable
 
     init(environment: Environment, schema: Schema) throws(StoreFailure) {
-        reader = try naming { () throws in try environment.makeReader() }
+        reader = try convertingErrors { () throws in try environment.makeReader() }
         credentials = schema.credentials
         tokens = schema.tokens
         aliases = schema.aliases
@@ -29,8 +29,8 @@ public final class StoreReader: @unchecked Sendable {
 
     /// Reads the record of a credential without allocating.
     /// - Parameters:
-    /// - kind: the presented kind: an id of another kind is absent.
-    /// - longOwner: receives the owner's bytes if there are more than the record holds.
+    ///   - kind: the presented kind: an id of another kind is absent.
+    ///   - longOwner: receives the owner's bytes if there are more than the record holds.
     /// - Throws: ``StoreFailure/lmdb(_:)`` when the store cannot answer. An unknown id is an outcome, not an error.
     public func read(
         _ id: CredentialID, _ kind: CredentialKind, into record: inout CredentialRecord, longOwner: inout [UInt8]

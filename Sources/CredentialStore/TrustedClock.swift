@@ -4,13 +4,13 @@ import Synchronization
 
 /// The wall clock, checked against the machine's boot clock.
 ///
-/// Setting the clock back must not undo expiry, and nothing must be deleted because the clock was set far ahead. Nobody can
-/// set the boot clock, so a change of the difference between the two reveals every step:
+/// Setting the clock back must not undo expiry, and nothing must be deleted because the clock was set far ahead. Nobody
+/// can set the boot clock, so a change of the difference between the two reveals every step:
 ///
 /// - a step back is ignored: time continues from where it was, and what had expired stays expired;
 /// - a step ahead of up to a minute is accepted as a correction;
-/// - a larger step ahead applies to verdicts while it lasts (they fail closed), but is not stored: the sweep pauses, and the
-///   mark that survives a restart does not move.
+/// - a larger step ahead applies to verdicts while it lasts (they fail closed), but is not stored: the sweep pauses,
+///   and the mark that survives a restart does not move.
 public final class TrustedClock: Sendable {
     /// The largest step ahead of the wall clock, in seconds, that is accepted.
     public static let stepSecondsMax: Int64 = 60
@@ -46,8 +46,8 @@ public final class TrustedClock: Sendable {
         return UnixSeconds(max(reading.wall, trusted))
     }
 
-    /// The time that a restart may rely on, in units of 2^-32 seconds since the Unix epoch. Ids of access tokens begin with
-    /// it. Only accepted corrections of the wall clock affect it.
+    /// The time that a restart may rely on, in units of 2^-32 seconds since the Unix epoch. Ids of access tokens begin
+    /// with it. Only accepted corrections of the wall clock affect it.
     public func instant() -> UInt64 {
         let nanoseconds = cs_boot_nanoseconds()
         let seconds = Int64(nanoseconds / 1_000_000_000) &+ offset.load(ordering: .relaxed)

@@ -3,51 +3,53 @@ public import ForwardAuth
 import HTTPWire
 public import Listening
 
-/// What the data plane needs to know beyond the store.
+/// The settings of the data plane.
 public struct DataPlaneSettings: Sendable {
-    /// `iss` in answers (RFC 7662 §2.2) and the name of the protected space in challenges.
+    /// `iss` in responses (RFC 7662 §2.2).
     public var issuer: String?
     /// `realm` in challenges.
     public var realm: String
-    /// Where the metadata of the protected resource lies (RFC 9728 §5.1); nil: not said.
+    /// URL of the metadata of the protected resource (RFC 9728 §5.1), for challenges; nil to omit it.
     public var resourceMetadata: String?
-    /// Proxies whose `X-Forwarded-For` entries are believed.
+    /// Proxies whose `X-Forwarded-For` entries are trusted.
     public var trustedProxies: [Network]
-    /// Networks beyond loopback that may ask `/verify` without a client certificate.
+    /// Networks besides loopback that may use `/verify` without a client certificate.
     public var verifySources: [Network]
-    /// Names of fields that hold a key of a request to judge, beside `Authorization`: in lower case.
+    /// Names of fields, besides `Authorization`, that may hold the key of a request to judge, in lower case.
     public var keyHeaders: [[UInt8]]
-    /// Connections at once, over all listeners. Half of them is divided evenly among the listeners; no other takes of that.
+    /// Maximum number of open connections of all listeners. Half of them is divided evenly and reserved for each
+    /// listener.
     public var connectionsMax: Int
-    /// Connections at once of the listener for probes.
+    /// Maximum number of open connections of the listener for probes.
     public var probesMax: Int
-    /// Bytes that all connections together may hold in buffers: unfinished requests and answers that are not taken.
+    /// Bytes that all connections together may hold in buffers: incomplete requests and responses that clients have not
+    /// read.
     public var bufferBytesMax: Int
-    /// The least that is of use: one request of the largest kind, twice over.
+    /// Minimum: twice the largest request.
     public static let bufferBytesMin = 4 << 20
-    /// Requests for changes that may wait at once on one event loop.
+    /// Maximum number of waiting requests for changes on one event loop.
     public var waitersMax: Int
-    /// Seconds for the first byte of a connection, a TLS handshake included.
+    /// Seconds for the first byte of a connection, including the TLS handshake.
     public var freshSeconds: Int64
     /// Seconds for a request head from its first byte.
     public var headSeconds: Int64
     /// Seconds for a body from the end of its head.
     public var bodySeconds: Int64
-    /// Seconds for a client to take an answer.
+    /// Seconds for a client to read a response.
     public var writeSeconds: Int64
     /// Seconds that a connection may idle between requests.
     public var idleSeconds: Int64
-    /// Seconds that listeners stay open after the order to shut down: until whoever balances the load has seen it.
+    /// Seconds that listeners stay open after the start of a shutdown, until load balancers have noticed it.
     public var graceSeconds: Int64
-    /// Seconds for connections to end after that.
+    /// Seconds after that for connections to end.
     public var drainSeconds: Int64
 
-    /// What stands in front of users' names in token reviews, in UTF-8.
+    /// Prefix of user names in token reviews, in UTF-8.
     public var tokenReviewUserPrefix: [UInt8]
-    /// What stands in front of scopes, which are groups in token reviews, in UTF-8.
+    /// Prefix of group names, which are scopes, in token reviews, in UTF-8.
     public var tokenReviewGroupPrefix: [UInt8]
 
-    /// What `/ext_authz` and `policy=` name.
+    /// The policies that `/ext_authz`, `policy=` and listeners name.
     public var policies: PolicySet
 
     public init() {
@@ -71,31 +73,32 @@ public struct DataPlaneSettings: Sendable {
         drainSeconds = 10
     }
 
-    /// Whether a set of policies fits these listeners.
+    /// Checks whether a set of policies fits these listeners.
     /// - Throws: the reason why not.
     public static func check(_ policies: PolicySet, for listeners: [ListenerAddress]) throws(ListFault) {
         for listener in listeners {
             if let name = listener.authzOnly, !policies.contains(name) {
-                throw ListFault(reason: "the listener \(listener) names the policy '\(name)', which there is not")
+                throw ListFault(reason: "the listener \(listener) names the policy '\(name)', which does not exist")
             }
             if let name = listener.policy, !policies.contains(name) {
-                throw ListFault(reason: "the listener \(listener) names the policy '\(name)', which there is not")
+                throw ListFault(reason: "the listener \(listener) names the policy '\(name)', which does not exist")
             }
-            // Over gRPC, the message describes the request. Untold, a client could describe another request than it sends, and so choose its rule.
+            // Over gRPC, the message describes the request. Otherwise, without this option, a client could describe
+            // another request than it sends, and so choose its rule.
             guard !policies.hasPlaces || listener.isGRPC || listener.authzOnly != nil || listener.originalHeaders != nil
             else {
                 throw ListFault(
-                    reason: "some policies have rules by host or path, and the listener \(listener) is not told which "
-                        + "headers describe the request: add ?headers=x-forwarded or ?headers=x-original")
+                    reason: "some policies have rules by host or path, and the listener \(listener) does not specify "
+                        + "which headers describe the request: add ?headers=x-forwarded or ?headers=x-original")
             }
         }
     }
 
-    /// What an operator should know of policies and listeners that are usable together, one sentence each.
+    /// Warnings about valid combinations of policies and listeners, one sentence each.
     public static func warnings(_ policies: PolicySet, for listeners: [ListenerAddress]) -> [String] {
         guard !policies.namesWithHosts.isEmpty else { return [] }
         return listeners.filter { $0.originalHeaders == .xOriginal && $0.hostField == nil && $0.authzOnly == nil }.map {
-            "the listener \($0) is not told which field holds the host of the original request, so it refuses /verify with "
+            "the listener \($0) does not specify the header with the host of the original request, so it refuses /verify with "
                 + "the policies \(policies.namesWithHosts.joined(separator: ", ")), which have rules by host: add "
                 + "&host=x-original-host"
         }
@@ -111,7 +114,7 @@ public struct DataPlaneSettings: Sendable {
     public func check() throws(ListFault) {
         for (name, text) in [("issuer", issuer ?? ""), ("realm", realm), ("resource metadata", resourceMetadata ?? "")]
         {
-            // They stand in quoted strings of headers and in JSON without escapes.
+            // They are written to quoted strings of headers and to JSON without escaping.
             guard text.utf8.allSatisfy({ (0x20...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C }) else {
                 throw ListFault(reason: "\(name) must be visible ASCII without quote and backslash")
             }
@@ -128,11 +131,11 @@ public struct DataPlaneSettings: Sendable {
         }
         for name in keyHeaders where !Self.mayHoldKey(name) {
             throw ListFault(
-                reason: "verify.key-headers are names of header fields that mean nothing else, as x-api-key; "
+                reason: "verify.key-headers must be names of headers without another meaning, such as x-api-key: "
                     + "at most 8, each of at most 64 bytes")
         }
-        guard keyHeaders.count <= 8 else { throw ListFault(reason: "verify.key-headers are at most 8") }
-        guard drainSeconds <= 3_600 else { throw ListFault(reason: "drain-seconds may be an hour at most") }
+        guard keyHeaders.count <= 8 else { throw ListFault(reason: "verify.key-headers has more than 8 names") }
+        guard drainSeconds <= 3_600 else { throw ListFault(reason: "drain-seconds must be at most 3600") }
         guard connectionsMax > 0, probesMax > 0, freshSeconds > 0, headSeconds > 0, bodySeconds > 0, writeSeconds > 0,
             idleSeconds > 0,
             graceSeconds >= 0, drainSeconds >= 0, waitersMax >= 0, bufferBytesMax >= Self.bufferBytesMin

@@ -1,6 +1,6 @@
 public import HTTPWire
 
-/// Codes of gRPC, and of `google.rpc.Status` in Envoy's answers. Envoy lets pass whatever has code 0.
+/// Status codes of gRPC, and of `google.rpc.Status` in the response. Envoy allows a request only with code 0.
 ///
 /// - SeeAlso: https://grpc.github.io/grpc/core/md_doc_statuscodes.html
 public enum StatusCode: UInt64, Sendable {
@@ -15,7 +15,7 @@ public enum StatusCode: UInt64, Sendable {
     case unauthenticated = 16
 }
 
-/// The parts of an `envoy.service.auth.v3.CheckResponse`, each written by a closure that writes what is in it.
+/// The parts of an `envoy.service.auth.v3.CheckResponse`, each written by a closure that writes its content.
 extension ByteWriter {
     /// `status`: `google.rpc.Status`.
     public mutating func append(checkStatus code: StatusCode, _ reason: StaticString) {
@@ -30,7 +30,7 @@ extension ByteWriter {
         append(message: 3, body)
     }
 
-    /// Within `ok_response`: a field that the client sent and that goes no further.
+    /// Within `ok_response`: a request header that is not forwarded.
     public mutating func append(headerToRemove name: StaticString) {
         append(text: 5, name)
     }
@@ -39,12 +39,12 @@ extension ByteWriter {
         append(bytes: 5, name)
     }
 
-    /// Within `ok_response`: a parameter of the query that goes no further, by the name as the client spelled it.
+    /// Within `ok_response`: a query parameter that is not forwarded, by its name as the client sent it.
     public mutating func append(queryParameterToRemove name: RawSpan) {
         append(bytes: 8, name)
     }
 
-    /// `denied_response`: `DeniedHttpResponse` with its status, which ``append(header:_:)`` and ``append(body:)`` follow.
+    /// `denied_response`: `DeniedHttpResponse` with its status; ``append(header:_:)`` and ``append(body:)`` follow.
     public mutating func append(deniedResponse status: UInt16, _ body: (inout ByteWriter) -> Void) {
         append(message: 2) { out in
             out.append(message: 1) { $0.append(number: 1, UInt64(status)) }
@@ -52,7 +52,7 @@ extension ByteWriter {
         }
     }
 
-    /// Within either response: a field that takes the place of what is there.
+    /// Within either response: a header that replaces an existing one.
     public mutating func append(header name: StaticString, _ value: (inout ByteWriter) -> Void) {
         append(message: 2) { out in
             out.append(message: 1) { out in
@@ -74,7 +74,7 @@ extension ByteWriter {
         append(message: 4, body)
     }
 
-    /// Within `dynamic_metadata`: a text, which has to be UTF-8.
+    /// Within `dynamic_metadata`: a string, which must be UTF-8.
     public mutating func append(member name: StaticString, _ value: (inout ByteWriter) -> Void) {
         append(message: 1) { out in
             out.append(text: 1, name)
@@ -95,7 +95,7 @@ extension ByteWriter {
         }
     }
 
-    /// A field with its own bytes counted in front. All numbers here are below 16, so that number and type are one byte.
+    /// A length-delimited field. All numbers are below 16, so that number and type are one byte.
     @inline(__always)
     private mutating func append(message number: UInt8, _ body: (inout ByteWriter) -> Void) {
         append(byte: number << 3 | 2)
@@ -115,5 +115,35 @@ extension ByteWriter {
     private mutating func append(number field: UInt8, _ value: UInt64) {
         append(byte: field << 3)
         append(varint: value)
+    }
+}
+
+/// The messages of `grpc.health.v1.Health/Check`.
+///
+/// - SeeAlso: https://github.com/grpc/grpc/blob/master/doc/health-checking.md
+public enum HealthCheck {
+    public enum Status: UInt64, Sendable {
+        case serving = 1
+        case notServing = 2
+    }
+
+    /// The service of a `HealthCheckRequest`; empty for the whole server.
+    public static func service(in message: RawSpan) throws(ProtobufFault) -> WireRange {
+        var service = WireRange()
+        var cursor = ProtobufCursor(WireRange(0, message.byteCount))
+        while let field = try cursor.next(in: message) {
+            guard field.number == 1 else { continue }
+            guard field.isDelimited else { throw .malformed }
+            service = field.bytes
+        }
+        return service
+    }
+}
+
+extension ByteWriter {
+    /// A complete `HealthCheckResponse`.
+    public mutating func append(health status: HealthCheck.Status) {
+        append(byte: 1 << 3)
+        append(varint: status.rawValue)
     }
 }

@@ -1,7 +1,7 @@
 import Synchronization
 
-/// Everything that can be scraped: what reports through swift-metrics, and what is counted elsewhere and only read when
-/// somebody asks.
+/// All metrics that can be scraped: those reported through swift-metrics, and counters kept elsewhere that are read at
+/// each scrape.
 public final class Exposition: Sendable {
     public typealias Collector = @Sendable (inout PrometheusText) -> Void
 
@@ -11,12 +11,12 @@ public final class Exposition: Sendable {
 
     public init() {}
 
-    /// Has a function asked at each scrape. It runs on the thread that scrapes, for microseconds.
+    /// Adds a function that is called at each scrape, on the thread that scrapes. It should take microseconds.
     public func collect(_ collector: @escaping Collector) {
         collectors.withLock { $0.append(collector) }
     }
 
-    /// The whole text.
+    /// The complete text.
     public func render() -> String {
         var text = PrometheusText()
         for collector in collectors.withLock({ $0 }) { collector(&text) }
@@ -27,7 +27,7 @@ public final class Exposition: Sendable {
 
 /// Builds the text that Prometheus scrapes (text exposition format 0.0.4).
 ///
-/// Names and label names are this program's own; label values are escaped. Families stand together, each with its help.
+/// Names and label names must be valid; label values are escaped. The samples of a family follow its help line.
 public struct PrometheusText {
     public enum FamilyType: String, Sendable {
         case counter, gauge, histogram
@@ -67,8 +67,9 @@ public struct PrometheusText {
 
     /// The samples of one histogram.
     /// - Parameters:
-    ///   - buckets: the upper bounds in ascending order, and how many values fell under each and over the one before.
-    ///   - above: values over the last bound.
+    ///   - buckets: the upper bounds in ascending order, each with the number of values up to it and above the previous
+    ///     one.
+    ///   - above: the number of values above the last bound.
     public mutating func histogram(
         _ name: String, _ labels: [(name: String, value: String)] = [], buckets: [(bound: Double, count: UInt64)],
         above: UInt64, sum: Double

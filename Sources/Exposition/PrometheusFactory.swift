@@ -3,7 +3,7 @@ import Synchronization
 
 /// The back end of swift-metrics: keeps what is reported, by name and dimensions, until it is scraped.
 ///
-/// The number of series is bounded: whoever reports under ever new dimensions has the rest thrown away, and a counter says so.
+/// The number of series is bounded: series beyond the bound are discarded and counted.
 public final class PrometheusFactory: MetricsFactory {
     private struct Key: Hashable {
         let label: String
@@ -56,7 +56,7 @@ public final class PrometheusFactory: MetricsFactory {
         histogram(label, dimensions)
     }
 
-    // Series live as long as the process: Prometheus would take a counter that vanishes for a restart.
+    // Series live as long as the process: Prometheus would read a counter that disappears as a restart.
     public func destroyCounter(_ handler: any CounterHandler) {}
     public func destroyFloatingPointCounter(_ handler: any FloatingPointCounterHandler) {}
     public func destroyMeter(_ handler: any MeterHandler) {}
@@ -91,7 +91,7 @@ public final class PrometheusFactory: MetricsFactory {
         return true
     }
 
-    /// Letters, digits and underscores: what Prometheus takes for a name.
+    /// A valid Prometheus name: letters, digits and underscores.
     static func name(_ label: String) -> String {
         String(label.map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "_" })
     }
@@ -115,7 +115,8 @@ public final class PrometheusFactory: MetricsFactory {
             }
         }
         text.single(
-            "countersign_metrics_dropped_total", .counter, "Series that found no room and are not shown.", dropped)
+            "countersign_metrics_dropped_total", .counter, "Series that were discarded because there were too many.",
+            dropped)
     }
 }
 
@@ -138,7 +139,7 @@ final class Number: CounterHandler, FloatingPointCounterHandler, MeterHandler {
     func reset() { set(0.0) }
 }
 
-/// A distribution; what timers report is in seconds.
+/// A distribution; timers report seconds.
 final class Histogram: RecorderHandler, TimerHandler {
     private static let bounds = [0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5]
 

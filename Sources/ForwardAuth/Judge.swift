@@ -1,52 +1,53 @@
 public import CredentialModel
 public import HTTPWire
 
-// One rule for all who ask about a request that they have received: `/verify`, `/ext_authz` and gRPC in the daemon, and a
-// gateway that verifies in its own process. No protocol is milder than another, because none of them decides.
+// One decision for all protocols: `/verify`, `/ext_authz` and gRPC in the daemon, and a gateway that verifies in its
+// own process. Protocols only read requests and write results, so none of them can be more permissive than another.
 //
-// The module needs neither sockets nor a store, has no classes and no existentials, and compiles as Embedded Swift too.
+// The module needs neither sockets nor a store, has no classes and no existentials, and also compiles as Embedded
+// Swift.
 
-/// What a request that is judged comes to.
+/// The decision on a request.
 public enum Judgement: Sendable {
     case allowed
-    /// Nobody is asked for a credential: a preflight that its policy lets pass.
-    case passed
-    /// There is none, or none that is taken here.
+    /// A CORS preflight that its policy allows without a credential.
+    case preflight
+    /// There is no credential, or none of an accepted kind.
     case noCredential
     case malformed(StaticString)
-    /// Unknown, not alive, or not for this kind of use, this network or this audience.
+    /// Unknown, not valid now, of the wrong kind, or not valid for this network or audience.
     case notAccepted(InactiveReason)
     case insufficientScope
     /// The store cannot answer.
-    case trouble
+    case unavailable
 }
 
-/// Verifies presented credentials, and has the texts that records refer to by number: the daemon's verifier, or a gateway's
-/// view of what the daemon shares with it.
+/// Verifies presented credentials, and resolves the texts that records refer to by number: the daemon's verifier, or a
+/// gateway's view of the tables that the daemon shares.
 public protocol CredentialVerifying {
-    associatedtype Trouble: Error
+    associatedtype Failure: Error
 
-    /// - Parameter record: filled in if the secret was right; otherwise undefined.
+    /// - Parameter record: filled in if the secret matches; otherwise undefined.
     /// - Returns: nil when the credential is active.
     /// - Throws: when the store cannot answer.
     func verify(
         _ presented: RawSpan, at now: UnixSeconds, into record: inout CredentialRecord
-    ) throws(Trouble) -> InactiveReason?
+    ) throws(Failure) -> InactiveReason?
 
-    /// Calls `body` with a text of a record; with an empty one for 0.
+    /// Calls `body` with a text of a record; with an empty one for number 0.
     func withText<Value>(_ kind: RecordText, _ number: UInt32, _ body: (RawSpan) -> Value) -> Value
 }
 
-/// The texts of a record that judging needs, each a list.
+/// The texts of a record that a decision needs, each a list.
 public enum RecordText: Sendable {
     case scopes, audiences, networks
 }
 
-/// Room that one judgement after another uses anew, so that none of them allocates.
+/// Storage that is reused from request to request, so that no decision allocates.
 public struct JudgingScratch: ~Copyable {
-    /// Of the credential that was verified last.
+    /// The record of the credential that was verified last.
     public var record = CredentialRecord.blank
-    /// Finds and holds a key in a query.
+    /// Finds a key in a query and holds its decoded text.
     public var query = QueryCredential()
     /// Decoded texts of the requirement.
     public var text = FormScratch()
@@ -54,7 +55,7 @@ public struct JudgingScratch: ~Copyable {
     public init() {}
 }
 
-/// Judges requests at one moment, by what one verifier says.
+/// Decides on requests at one point in time, with one verifier.
 public struct Judge<Verifier: CredentialVerifying> {
     @usableFromInline let verifier: Verifier
     @usableFromInline let now: UnixSeconds
@@ -64,21 +65,22 @@ public struct Judge<Verifier: CredentialVerifying> {
         (self.verifier, self.now) = (verifier, now)
     }
 
-    /// Judges a request by the rule that a policy has for it.
+    /// Decides on a request by the rule that a policy has for it.
     /// - Parameters:
-    ///   - requirement: takes the rule.
-    ///   - address: the client's; asked only when it matters.
+    ///   - requirement: receives the rule.
+    ///   - address: returns the client's address; called only if the credential has a network limit.
     @inlinable
     public func judge(
         _ request: ForwardedRequest, under policy: PolicySet.Entry, _ requirement: inout Requirement,
         _ scratch: inout JudgingScratch, from address: () -> IPAddress?
     ) -> Judgement {
-        if let reason = request.fault ?? requirement.take(policy, for: request) { return .malformed(reason) }
-        if requirement.allowsPreflight, request.isPreflight { return .passed }
+        if let reason = request.fault ?? requirement.apply(policy, for: request) { return .malformed(reason) }
+        if requirement.allowsPreflight, request.isPreflight { return .preflight }
         return judge(request, by: requirement, &scratch, from: address)
     }
 
-    /// Finds the one credential of a request, and judges it by what is required. Its record is the scratch's.
+    /// Finds the one credential of a request and checks it against the requirement. `scratch.record` receives its
+    /// record.
     @inlinable
     public func judge(
         _ request: ForwardedRequest, by requirement: borrowing Requirement, _ scratch: inout JudgingScratch,
@@ -103,7 +105,7 @@ public struct Judge<Verifier: CredentialVerifying> {
         }
     }
 
-    /// Judges a key that came in a query.
+    /// Checks a key from a query.
     @inlinable
     func judge(
         _ key: FormText, in query: RawSpan, _ finder: borrowing QueryCredential, _ requirement: borrowing Requirement,
@@ -114,18 +116,18 @@ public struct Judge<Verifier: CredentialVerifying> {
 
     @inlinable
     func judge(
-        _ credential: RawSpan, _ kinds: TakenKinds, _ requirement: borrowing Requirement,
+        _ credential: RawSpan, _ kinds: AcceptedKinds, _ requirement: borrowing Requirement,
         _ text: borrowing FormScratch, _ record: inout CredentialRecord, from address: () -> IPAddress?
     ) -> Judgement {
         let state: InactiveReason?
-        do throws(Verifier.Trouble) {
+        do throws(Verifier.Failure) {
             state = try verifier.verify(credential, at: now, into: &record)
         } catch {
-            return .trouble
+            return .unavailable
         }
-        // Most credentials have no limits, and need neither texts nor an address.
+        // Most credentials have no limits, and then neither texts nor the address are needed.
         let reason = InactiveReason.first(
-            state, takesKind: kinds.holds(record.kind),
+            state, takesKind: kinds.contains(record.kind),
             allowsNetwork: record.networks == 0 || allows(record.networks, address()),
             isMeant: record.audiences == 0 || !requirement.namesAudience
                 || verifier.withText(.audiences, record.audiences) { requirement.isMeant($0, text) },
@@ -142,18 +144,18 @@ public struct Judge<Verifier: CredentialVerifying> {
     }
 }
 
-/// What may come by a scheme.
+/// The kinds of credentials that a scheme accepts.
 @usableFromInline
-struct TakenKinds: Sendable {
+struct AcceptedKinds: Sendable {
     @usableFromInline let keys, tokens: Bool
 
-    @usableFromInline static let keys = TakenKinds(keys: true, tokens: false)
+    @usableFromInline static let keys = AcceptedKinds(keys: true, tokens: false)
 
     @inlinable
     init(keys: Bool, tokens: Bool) { (self.keys, self.tokens) = (keys, tokens) }
 
     @inlinable
-    func holds(_ kind: CredentialKind) -> Bool {
+    func contains(_ kind: CredentialKind) -> Bool {
         kind == .apiKey ? keys : kind == .accessToken && tokens
     }
 }

@@ -1,22 +1,24 @@
 import CredentialModel
 import HTTPWire
 
-// A rule holds for a path and for what lies below it, but the path is served by a program that was not asked how it reads
-// paths. Many fold them: case (file systems of Windows and macOS, IIS), dots and spaces at the end of a segment (Windows),
-// percent-encoded characters that need not be encoded, compatibility characters (NFKC: a fullwidth letter is that letter).
-// To such a program `/ADMIN` is `/admin`, while the rule for `/admin` is not found for it here, and a weaker one would be.
+// A rule applies to a path and to everything below it, but the path is then served by another program, which may
+// normalise paths in its own way. Many programs do: letter case (file systems of Windows and macOS, IIS), trailing dots
+// and spaces of a segment (Windows), percent-encoded characters that need no encoding, compatibility characters (NFKC:
+// a fullwidth letter equals the plain letter). For such a program `/ADMIN` is `/admin`, while here the rule for
+// `/admin` would not match, and a weaker rule would apply.
 //
-// So a path is read twice: as it is written, and folded in all these ways at once. Both readings must choose the same rule;
-// where they do not, the request is refused. Paths whose structure differs between servers (empty and dot segments,
-// backslashes, encoded slashes) are refused before that, by whatever rule.
+// So a path is compared twice: as it is, and with all these foldings applied at once. Both must select the same rule;
+// otherwise the request is refused. Paths whose structure depends on the server (empty and dot segments, backslashes,
+// encoded slashes) are refused before that, under any rule.
 
-/// Whether all servers take a path for the same sequence of segments.
+/// Whether all servers read a path as the same sequence of segments.
 enum PlainPath {
     static func isPlain(_ path: RawSpan) -> Bool {
         guard path.byteCount > 0, path.byte(at: 0) == UInt8(ascii: "/") else { return false }
         var index = 1
         var start = 1
-        // Whether the segment has a character that no server drops. Without one, it could be an empty or a dot segment.
+        // Whether the segment has a character that every server keeps. Without one, it could be an empty or a dot
+        // segment.
         var isNamed = false
         while index < path.byteCount {
             let byte = path.byte(at: index)
@@ -33,19 +35,19 @@ enum PlainPath {
             default: break
             }
             switch FoldedCharacter.read(path, &index) {
-            case .illegible: return false
+            case .invalid: return false
             case .other: isNamed = true
             case .ascii(var text, let isASCII):
                 while text != 0 {
                     let folded = UInt8(truncatingIfNeeded: text)
                     text >>= 8
                     if folded != UInt8(ascii: "."), folded != UInt8(ascii: " ") { isNamed = true }
-                    // Some server reads it as a character that ends a segment or the path.
+                    // Some servers read it as a character that ends a segment or the path.
                     if !isASCII, isDelimiter(folded) { return false }
                 }
             }
         }
-        // Nothing behind the last slash is a folder's own path.
+        // The path of a folder ends with a slash.
         return start == path.byteCount || isNamed
     }
 
@@ -58,10 +60,9 @@ enum PlainPath {
         }
     }
 
-    /// An encoded `.`, `/`, `\`, `;`, `%`, an unreserved character that could have been written plainly (RFC 3986 §2.3), and
-    /// what is no encoding.
+    /// An encoded `.`, `/`, `\`, `;` or `%`, an encoded unreserved character (RFC 3986 §2.3), or an invalid encoding.
     private static func isRisky(_ path: RawSpan, _ index: Int) -> Bool {
-        guard let byte = FoldedCharacter.decoded(path, index) else { return true }
+        guard let byte = path.percentByte(index, to: path.byteCount) else { return true }
         switch byte {
         case 0...0x1F, 0x7F, 0x25, 0x2D, 0x2E, 0x2F, 0x3B, 0x5C, 0x5F, 0x7E: return true
         case 0x30...0x39, 0x41...0x5A, 0x61...0x7A: return true
@@ -70,11 +71,11 @@ enum PlainPath {
     }
 }
 
-/// A rule's path, as it is written and folded.
+/// The path of a rule, as written and folded.
 struct RulePath {
-    /// Without the slash at its end.
+    /// Without a trailing slash.
     private let written: [UInt8]
-    /// Segments in lower case, decoded, without dots and spaces at their ends, each behind its slash.
+    /// Segments in lower case, decoded, without trailing dots and spaces, each after its slash.
     let folded: [UInt8]
 
     /// - Parameter path: plain, and ASCII.
@@ -85,22 +86,23 @@ struct RulePath {
         folded = Self.fold(bytes)
     }
 
-    /// Number of bytes as it is written: the rule of the longest path holds.
+    /// Number of bytes as written: the rule with the longest path applies.
     var count: Int { written.count }
 
-    /// Whether a path is this one or lies below it.
-    func holds(for path: RawSpan) -> Bool {
+    /// Whether a path equals this one or is below it.
+    func matches(_ path: RawSpan) -> Bool {
         guard path.byteCount >= written.count else { return false }
         for index in 0..<written.count where path.byte(at: index) != written[index] { return false }
         return path.byteCount == written.count || path.byte(at: written.count) == UInt8(ascii: "/")
     }
 
-    /// Whether a server that folds could take a path for this one or for one below it. True wherever ``holds(for:)`` is.
-    func mayHold(for path: RawSpan) -> Bool {
+    /// Whether a server that folds paths could read a path as this one or one below it. True whenever ``matches(_:)``
+    /// is.
+    func mayMatch(_ path: RawSpan) -> Bool {
         var index = 0
         var position = 0
         while position < folded.count {
-            // Both are at the slash in front of a segment, unless the path has ended.
+            // Both are at the slash before a segment, unless the path has ended.
             guard index < path.byteCount else { return false }
             index += 1
             position += 1
@@ -145,25 +147,25 @@ struct RulePath {
     }
 }
 
-/// A character of a path as a server that folds may read it.
+/// A character of a path, as a server that folds may read it.
 enum FoldedCharacter {
-    /// Up to four characters, the first one lowest; 0 for a character that is left out.
+    /// Up to four characters, the first one lowest; 0 for a character that is dropped.
     case ascii(UInt32, isASCII: Bool)
-    /// A character that no server takes for ASCII ones.
+    /// A character that no server folds to ASCII.
     case other
-    /// No character: bytes that are not UTF-8 (RFC 3629 §4), or a percent sign without two digits.
-    case illegible
+    /// Invalid: bytes that are not UTF-8 (RFC 3629 §4), or a percent sign without two digits.
+    case invalid
 
-    /// Reads the character at `index`, which is below the path's end, and moves behind it.
+    /// Reads the character at `index`, which is before the end of the path, and moves past it.
     static func read(_ path: RawSpan, _ index: inout Int) -> FoldedCharacter {
-        guard let first = octet(path, &index) else { return .illegible }
+        guard let first = octet(path, &index) else { return .invalid }
         switch first {
         case 0x41...0x5A: return .ascii(UInt32(first | 0x20), isASCII: true)
         case 0..<0x80: return .ascii(UInt32(first), isASCII: true)
         case 0xC2...0xDF: return read(path, &index, UInt32(first & 0x1F), more: 1, least: 0x80)
         case 0xE0...0xEF: return read(path, &index, UInt32(first & 0x0F), more: 2, least: 0x800)
         case 0xF0...0xF4: return read(path, &index, UInt32(first & 0x07), more: 3, least: 0x1_0000)
-        default: return .illegible
+        default: return .invalid
         }
     }
 
@@ -172,15 +174,15 @@ enum FoldedCharacter {
     ) -> FoldedCharacter {
         var scalar = bits
         for _ in 0..<more {
-            guard let byte = octet(path, &index), byte & 0xC0 == 0x80 else { return .illegible }
+            guard let byte = octet(path, &index), byte & 0xC0 == 0x80 else { return .invalid }
             scalar = scalar << 6 | UInt32(byte & 0x3F)
         }
-        guard scalar >= least, scalar <= 0x10_FFFF, !(0xD800...0xDFFF).contains(scalar) else { return .illegible }
+        guard scalar >= least, scalar <= 0x10_FFFF, !(0xD800...0xDFFF).contains(scalar) else { return .invalid }
         guard let text = PathFoldingTable.reading(of: scalar) else { return .other }
         return .ascii(text, isASCII: false)
     }
 
-    /// The byte at `index`, decoded if it is percent-encoded; nil at the end and for what is no encoding.
+    /// The byte at `index`, decoded if it is percent-encoded; nil at the end and for an invalid encoding.
     private static func octet(_ path: RawSpan, _ index: inout Int) -> UInt8? {
         guard index < path.byteCount else { return nil }
         let byte = path.byte(at: index)
@@ -188,33 +190,16 @@ enum FoldedCharacter {
             index += 1
             return byte
         }
-        guard let byte = decoded(path, index) else { return nil }
+        guard let byte = path.percentByte(index, to: path.byteCount) else { return nil }
         index += 3
         return byte
-    }
-
-    /// What the percent sign at `index` and two digits encode (RFC 3986 §2.1).
-    static func decoded(_ path: RawSpan, _ index: Int) -> UInt8? {
-        guard index + 2 < path.byteCount, let high = digit(path.byte(at: index + 1)),
-            let low = digit(path.byte(at: index + 2))
-        else { return nil }
-        return high << 4 | low
-    }
-
-    private static func digit(_ byte: UInt8) -> UInt8? {
-        switch byte {
-        case 0x30...0x39: byte - 0x30
-        case 0x41...0x46: byte - 0x37
-        case 0x61...0x66: byte - 0x57
-        default: nil
-        }
     }
 }
 
 extension PathFoldingTable {
-    /// The ASCII text that some server may take a character for; nil if there is none.
+    /// The ASCII text to which some servers may fold a character; nil if there is none.
     static func reading(of scalar: UInt32) -> UInt32? {
-        // The last run that begins at or below it.
+        // Finds the last run that begins at or below it.
         var low = 0
         var high = runs.count / 3
         while low < high {

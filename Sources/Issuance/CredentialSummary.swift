@@ -1,40 +1,35 @@
 public import CredentialModel
-import CredentialStore
+public import CredentialStore
 import RecordCache
 
-/// A credential as shown to administration: everything but its secret.
+/// A credential as administration shows it: its row, and what follows from other tables, the time and the settings. What the
+/// row has can be read as the summary's own.
+@dynamicMemberLookup
 public struct CredentialSummary: Sendable {
-    public enum State: String, Sendable {
-        case active
-        case expired
-        case notYetValid = "not_yet_valid"
-        case revoked
-    }
-
-    public var id: CredentialID
-    public var kind: CredentialKind
-    public var owner: String
-    public var name: String?
+    public let row: StoredCredential
     /// The client through which it was issued or to which it belongs.
-    public var clientID: String?
-    public var scope: [String]
-    public var audience: [String]
-    public var networks: [String]
-    public var issuedAt: UnixSeconds
-    /// Nil if it does not expire.
-    public var expiresAt: UnixSeconds?
-    public var notBefore: UnixSeconds?
-    public var revokedAt: UnixSeconds?
-    public var predecessor: CredentialID?
-    public var successor: CredentialID?
-    /// When a rotated credential stops working.
-    public var sunset: UnixSeconds?
-    /// When it was last accepted, accurate to ``UseNotes/intervalSeconds``; nil if never, as far as is known.
-    public var lastUsedAt: UnixSeconds?
+    public let clientID: String?
+    public let scope: [String]
+    public let audience: [String]
+    public let networks: [String]
+    /// When it was last accepted, accurate to ``UseReports/intervalSeconds``; nil if never, as far as is known.
+    public let lastUsedAt: UnixSeconds?
+    public let state: CredentialState
     /// Whether it is valid but expires soon according to the policy.
-    public var expiresSoon: Bool
-    public var imported: Bool
-    public var state: State
+    public let expiresSoon: Bool
+
+    public subscript<Value>(dynamicMember path: KeyPath<StoredCredential, Value>) -> Value { row[keyPath: path] }
+
+    public var id: CredentialID { row.record.id }
+    public var kind: CredentialKind { row.record.kind }
+    public var owner: String { String(decoding: row.owner, as: UTF8.self) }
+    public var issuedAt: UnixSeconds { row.record.issuedAt }
+    /// Nil if it does not expire.
+    public var expiresAt: UnixSeconds? { row.record.expiresAt < .never ? row.record.expiresAt : nil }
+    public var notBefore: UnixSeconds? { row.record.notBefore > .always ? row.record.notBefore : nil }
+    /// When a rotated credential stops working.
+    public var sunset: UnixSeconds? { row.record.flags.contains(.superseded) ? expiresAt : nil }
+    public var imported: Bool { row.record.flags.contains(.imported) }
 }
 
 /// A new credential with its text, which is stored nowhere.
@@ -43,38 +38,11 @@ public struct IssuedCredential: Sendable {
     public var secret: SecretText
 }
 
-extension CredentialSummary {
-    init(
-        _ credential: StoredCredential, published: Published, now: UnixSeconds, policy: LifetimePolicy,
-        lastUsedAt: UnixSeconds?
-    ) {
-        let record = credential.record
-        func words(_ kind: InternedTable.Kind, _ number: UInt32) -> [String] {
-            published.interned.withText(kind, number) { text in
-                String(decoding: text.copied(), as: UTF8.self).split(separator: " ").map(String.init)
-            }
-        }
-        id = record.id
-        kind = record.kind
-        owner = String(decoding: credential.owner, as: UTF8.self)
-        name = credential.name
-        clientID = words(.client, record.client).first
-        scope = words(.scopes, record.scopes)
-        audience = words(.audiences, record.audiences)
-        networks = published.interned.withText(.networks, record.networks) { bytes in
-            NetworkSet(interned: bytes).networks.map(\.text)
-        }
-        issuedAt = record.issuedAt
-        expiresAt = record.expiresAt < .never ? record.expiresAt : nil
-        notBefore = record.notBefore > .always ? record.notBefore : nil
-        revokedAt = credential.revokedAt
-        predecessor = credential.predecessor
-        successor = credential.successor
-        sunset = record.flags.contains(.superseded) ? expiresAt : nil
-        imported = record.flags.contains(.imported)
-        self.lastUsedAt = lastUsedAt
-        state =
-            if published.isRevoked(credential) {
+extension Issuer {
+    func summary(_ row: StoredCredential, lastUsedAt: UnixSeconds? = nil) -> CredentialSummary {
+        let (published, record, now) = (store.published, row.record, store.clock.now())
+        let state: CredentialState =
+            if published.isRevoked(row) {
                 .revoked
             } else if now >= record.expiresAt {
                 .expired
@@ -83,8 +51,14 @@ extension CredentialSummary {
             } else {
                 .active
             }
-        expiresSoon =
-            state == .active && record.kind == .apiKey && sunset == nil
+        let expiresSoon =
+            state == .active && record.kind == .apiKey && !record.flags.contains(.superseded)
             && record.expiresAt < now.adding(policy.keyWarningSeconds)
+        return CredentialSummary(
+            row: row, clientID: published.words(.client, record.client).first,
+            scope: published.words(.scopes, record.scopes), audience: published.words(.audiences, record.audiences),
+            networks: published.interned.withText(.networks, record.networks) { bytes in
+                NetworkSet(interned: bytes).networks.map(\.text)
+            }, lastUsedAt: lastUsedAt, state: state, expiresSoon: expiresSoon)
     }
 }

@@ -60,7 +60,7 @@ public enum IssuanceError: Error, Equatable, Sendable, CustomStringConvertible {
         case let error as StoreFailure:
             self =
                 switch error {
-                case .full, .diskFull, .backupGaveWay: .storeFull(reason: error.description)
+                case .full, .diskFull, .backupAborted: .storeFull(reason: error.description)
                 default: .unavailable(reason: error.description)
                 }
         default: self = .unavailable(reason: "an unexpected failure: \(type(of: error))")

@@ -9,42 +9,41 @@ import LMDB
 /// Each operation is one mutation of the store. When it returns, it is durable and visible to every verifier of this process
 /// (publication). What a new credential derives from is read again inside the mutation: nothing is issued from a parent that
 /// was revoked meanwhile.
-public final class Issuer: Sendable {
+public struct Issuer: Sendable {
     public let store: CredentialStore
     public let policy: LifetimePolicy
     public let grantPolicy: GrantPolicy
     /// The path at which peppers are added and removed; nil when this process must not write the file.
     let pepperPath: String?
     /// On whose behalf everything is done.
-    public let authority: Authority
+    public private(set) var authority: Authority
     var actor: AuditActor { authority.actor }
     /// The request being answered, if it may be repeated: it creates something only once.
-    let repeatable: RepeatableRequest?
+    private(set) var repeatable: RepeatableRequest?
 
     public init(
         store: CredentialStore, policy: LifetimePolicy = LifetimePolicy(), grantPolicy: GrantPolicy = GrantPolicy(),
-        pepperPath: String? = nil, authority: Authority = .unlimited(.program), repeatable: RepeatableRequest? = nil
+        pepperPath: String? = nil, authority: Authority = .unlimited(.program)
     ) {
         self.store = store
         self.policy = policy
         self.grantPolicy = grantPolicy
         self.pepperPath = pepperPath
         self.authority = authority
-        self.repeatable = repeatable
     }
 
     /// The same issuer on behalf of another caller.
     public func acting(as authority: Authority) -> Issuer {
-        Issuer(
-            store: store, policy: policy, grantPolicy: grantPolicy, pepperPath: pepperPath, authority: authority,
-            repeatable: repeatable)
+        var issuer = self
+        issuer.authority = authority
+        return issuer
     }
 
     /// The same issuer for a request that may be repeated.
     public func answering(_ repeatable: RepeatableRequest?) -> Issuer {
-        Issuer(
-            store: store, policy: policy, grantPolicy: grantPolicy, pepperPath: pepperPath, authority: authority,
-            repeatable: repeatable)
+        var issuer = self
+        issuer.repeatable = repeatable
+        return issuer
     }
 
     /// Runs a mutation and converts its errors.
@@ -82,11 +81,6 @@ public final class Issuer: Sendable {
         } catch {
             throw IssuanceError(error)
         }
-    }
-
-    func summary(_ credential: StoredCredential, lastUsedAt: UnixSeconds? = nil) -> CredentialSummary {
-        CredentialSummary(
-            credential, published: store.published, now: store.clock.now(), policy: policy, lastUsedAt: lastUsedAt)
     }
 }
 
@@ -127,20 +121,20 @@ public struct WorkThreads: Sendable {
 }
 
 /// A credential that is generated but not yet stored: its row, and its text for the caller.
-struct Newborn: Sendable {
+struct PendingCredential: Sendable {
     var credential: StoredCredential
     let secret: SecretText
 
     /// Generates a secret, and an id unless given, and tags them under the newest pepper. Slow, so off the writer thread.
     static func mint(
-        _ id: CredentialID = .random(), kind: CredentialKind, store: CredentialStore, owner: [UInt8], name: String?
-    ) -> Newborn? {
+        _ id: CredentialID = .random(), kind: CredentialKind, owner: [UInt8], store: CredentialStore
+    ) -> PendingCredential? {
         let secret = CredentialFormat.mint(kind: kind, id: id, vendor: store.vendor)
         guard let native = NativeCredential(secret.revealBytes().octets, vendor: store.vendor) else { return nil }
         let place = store.peppers.newest
         let tag = store.peppers.tag(of: native.block, at: place)
         let record = CredentialRecord(id: id, kind: kind, tag: tag, pepper: place.number)
-        return Newborn(credential: StoredCredential(record: record, owner: owner, name: name), secret: secret)
+        return PendingCredential(credential: StoredCredential(record: record, owner: owner, name: nil), secret: secret)
     }
 }
 
@@ -149,29 +143,29 @@ extension Issuer {
     /// keep revocations from the cooperative threads. A few are generated at once, since a change of threads would take
     /// longer.
     func mint(
-        _ ids: [CredentialID], kind: CredentialKind, owner: [UInt8], name: String?
-    ) async throws(IssuanceError) -> [Newborn] {
+        _ ids: [CredentialID], kind: CredentialKind, owner: [UInt8]
+    ) async throws(IssuanceError) -> [PendingCredential] {
         guard ids.count > 10 else {
-            return ids.compactMap { Newborn.mint($0, kind: kind, store: store, owner: owner, name: name) }
+            return ids.compactMap { PendingCredential.mint($0, kind: kind, owner: owner, store: store) }
         }
-        var newborns: [Newborn] = []
+        var minted: [PendingCredential] = []
         for start in stride(from: 0, to: ids.count, by: WorkThreads.credentialsPerPiece) {
             let piece = ids[start..<min(start + WorkThreads.credentialsPerPiece, ids.count)]
-            newborns += try await offThread { store in
+            minted += try await offThread { store in
                 WorkThreads.assertNoTask()
-                return piece.compactMap { Newborn.mint($0, kind: kind, store: store, owner: owner, name: name) }
+                return piece.compactMap { PendingCredential.mint($0, kind: kind, owner: owner, store: store) }
             }
         }
-        return newborns
+        return minted
     }
 }
 
-extension Newborn {
+extension PendingCredential {
     /// For an access token: the same with the next id in the order of its table; other kinds are returned unchanged. Must
     /// run on the writer thread, in the inserting transaction, because only there the order is known.
     func numbered(
         by writer: StoreWriter, store: CredentialStore, in transaction: borrowing WriteTransaction
-    ) throws -> Newborn {
+    ) throws -> PendingCredential {
         guard credential.record.kind == .accessToken else { return self }
         let id = try writer.nextTokenID(in: transaction)
         let secret = CredentialFormat.text(secret, under: id)
@@ -183,7 +177,7 @@ extension Newborn {
         credential.record.id = id
         credential.record.tag = store.peppers.tag(of: native.block, at: place)
         credential.record.pepper = place.number
-        return Newborn(credential: credential, secret: secret)
+        return PendingCredential(credential: credential, secret: secret)
     }
 }
 
@@ -192,7 +186,7 @@ struct DrawAgain: Error {}
 
 extension StoreWriter {
     /// Inserts a new credential.
-    func insertNewborn(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws {
+    func insertPending(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws {
         guard try insert(credential, in: transaction) else { throw DrawAgain() }
     }
 }

@@ -1,4 +1,4 @@
-/// An IPv4 or IPv6 address. IPv4 is stored in IPv4-mapped IPv6 form (RFC 4291 §2.5.5.2), so that both spellings are equal.
+/// An IPv4 or IPv6 address. IPv4 is stored in IPv4-mapped IPv6 form (RFC 4291 §2.5.5.2), so that both forms are equal.
 public struct IPAddress: Hashable, Sendable {
     /// The most and the least significant 64 bits.
     public let high: UInt64
@@ -14,7 +14,7 @@ public struct IPAddress: Hashable, Sendable {
         self.init(high: 0, low: 0xFFFF_0000_0000 | UInt64(bits))
     }
 
-    /// Whether this is an IPv4 address, in either spelling.
+    /// Whether this is an IPv4 address, in either form.
     public var isV4: Bool { high == 0 && low >> 32 == 0xFFFF }
 
     /// Whether this is a loopback address: 127.0.0.0/8 or ::1.
@@ -82,7 +82,7 @@ public struct IPAddress: Hashable, Sendable {
             guard count < 8 else { return nil }
             let first = offset
             var value: UInt32 = 0
-            while offset < text.byteCount, let digit = hexDigit(text.byte(at: offset)) {
+            while offset < text.byteCount, case let digit = Hexadecimal.value(text.byte(at: offset)), digit < 16 {
                 guard offset &- first < 4 else { return nil }
                 value = value << 4 | UInt32(digit)
                 offset &+= 1
@@ -128,15 +128,50 @@ public struct IPAddress: Hashable, Sendable {
         }
         return IPAddress(high: high, low: low)
     }
+}
 
-    private static func hexDigit(_ byte: UInt8) -> UInt8? {
-        if byte &- 0x30 < 10 { return byte &- 0x30 }
-        let letter = (byte | 0x20) &- 0x61
-        return letter < 6 ? letter &+ 10 : nil
+extension IPAddress {
+    /// Parses one entry of `X-Forwarded-For`: `ADDRESS`, `V4:PORT`, `[V6]` or `[V6]:PORT`, with surrounding blanks.
+    public init?(hop text: RawSpan) {
+        var (start, end) = (0, text.byteCount)
+        while start < end, text.isBlank(at: start) { start += 1 }
+        while start < end, text.isBlank(at: end - 1) { end -= 1 }
+        guard start < end else { return nil }
+        if text.byte(at: start) == UInt8(ascii: "[") {
+            guard let close = text.find(UInt8(ascii: "]"), start, end) else { return nil }
+            guard close + 1 == end || text.byte(at: close + 1) == UInt8(ascii: ":") else { return nil }
+            self.init(text.extracting(start + 1..<close))
+        } else if let colon = text.find(UInt8(ascii: ":"), start, end),
+            text.find(UInt8(ascii: ":"), colon + 1, end) == nil
+        {
+            // A single colon separates a port from an IPv4 address; an IPv6 address has more.
+            self.init(text.extracting(start..<colon))
+        } else {
+            self.init(text.extracting(start..<end))
+        }
+    }
+
+    /// Parses the same from a string. Allocates: not for the hot path.
+    public init?(hop text: some StringProtocol) {
+        let bytes = Array(text.utf8)
+        let elements = bytes.span
+        // SAFETY: unsafe only for types with padding, which UInt8 does not have.
+        self.init(hop: unsafe elements.bytes)
     }
 }
 
 extension RawSpan {
+    fileprivate func isBlank(at offset: Int) -> Bool { byte(at: offset) == 0x20 || byte(at: offset) == 0x09 }
+
+    fileprivate func find(_ byte: UInt8, _ start: Int, _ end: Int) -> Int? {
+        var index = start
+        while index < end {
+            if self.byte(at: index) == byte { return index }
+            index += 1
+        }
+        return nil
+    }
+
     /// The byte at `offset`.
     fileprivate func byte(at offset: Int) -> UInt8 {
         // SAFETY: checked against the span's bounds; every bit pattern is a UInt8.
@@ -167,5 +202,60 @@ extension IPAddress: CustomStringConvertible {
         guard !longest.isEmpty else { return texts.joined(separator: ":") }
         return texts[..<longest.lowerBound].joined(separator: ":") + "::"
             + texts[longest.upperBound...].joined(separator: ":")
+    }
+}
+
+/// A CIDR block of addresses (RFC 4632 and RFC 4291 §2.3).
+public struct Network: Hashable, Sendable {
+    public let base: IPAddress
+    /// Prefix length, of 128 bits; 96 more than written for IPv4.
+    public let prefixBits: Int
+
+    /// Parses `ADDRESS` or `ADDRESS/PREFIX`; nil when malformed or when bits after the prefix are set.
+    public init?(_ text: String) {
+        let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+        guard let address = IPAddress(parts[0]) else { return nil }
+        let written = parts[0].contains(":") ? 128 : 32
+        var prefix = written
+        if parts.count == 2 {
+            guard (1...3).contains(parts[1].utf8.count), parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) }),
+                parts[1] == "0" || parts[1].utf8.first != 0x30, let value = Int(parts[1]), value <= written
+            else { return nil }
+            prefix = value
+        }
+        base = address
+        prefixBits = prefix + 128 - written
+        guard Self.mask(address, bits: prefixBits) == address else { return nil }
+    }
+
+    /// - Parameter prefixBits: of 128; not validated.
+    public init(base: IPAddress, prefixBits: Int) {
+        self.base = base
+        self.prefixBits = prefixBits
+    }
+
+    /// Whether `address` is in this block.
+    @inlinable
+    public func contains(_ address: IPAddress) -> Bool {
+        Self.mask(address, bits: prefixBits) == base
+    }
+
+    @usableFromInline
+    static func mask(_ address: IPAddress, bits: Int) -> IPAddress {
+        let high = bits >= 64 ? UInt64.max : bits <= 0 ? 0 : ~(UInt64.max >> UInt64(bits))
+        let low = bits >= 128 ? UInt64.max : bits <= 64 ? 0 : ~(UInt64.max >> UInt64(bits - 64))
+        return IPAddress(high: address.high & high, low: address.low & low)
+    }
+
+    /// The text form: dotted decimal for IPv4, eight groups for IPv6.
+    public var text: String {
+        if base.isV4, prefixBits >= 96 {
+            let octets = (0..<4).map { String((base.low >> UInt64(24 - 8 * $0)) & 0xFF) }
+            return octets.joined(separator: ".") + "/\(prefixBits - 96)"
+        }
+        let groups = (0..<8).map { index in
+            String(((index < 4 ? base.high : base.low) >> UInt64(48 - 16 * (index % 4))) & 0xFFFF, radix: 16)
+        }
+        return groups.joined(separator: ":") + "/\(prefixBits)"
     }
 }

@@ -3,7 +3,7 @@
 /// Only certain loopback addresses qualify: `127.example.com` is a name that anybody can register, and `127.1` is an address
 /// to some programs and a name to others.
 public enum Loopback {
-    /// - Parameter host: as written in a URL or a listener; an IPv6 address with or without brackets.
+    /// - Parameter host: as in a URL or a listener; an IPv6 address with or without brackets.
     /// - Returns: true only for 127.0.0.0/8 (RFC 1122 §3.2.1.3), ::1 (RFC 4291 §2.5.3) and `localhost` (RFC 6761 §6.3).
     public static func contains(host: some StringProtocol) -> Bool {
         if host.utf8.count == 9, host.lowercased() == "localhost" { return true }
@@ -49,7 +49,7 @@ public struct HTTPURL: Sendable, Equatable {
         target = String(behind[end...])
     }
 
-    /// Characters that no URL contains (RFC 3986 §2), and `#`, which begins a fragment.
+    /// Characters that are not allowed in URLs (RFC 3986 §2), and `#`, which begins a fragment.
     private static let forbidden: [UInt8] = Array("\"#\\<>^`{|}".utf8)
 
     private static func hostAndPort(_ authority: Substring) -> (String, Int?)? {
@@ -88,6 +88,6 @@ public struct HTTPURL: Sendable, Equatable {
         return "\(isEncrypted ? "https" : "http")://\(name)" + (port.map { ":\($0)" } ?? "")
     }
 
-    /// Whether what is sent there cannot be read on a network: TLS, or this machine.
+    /// Whether nobody on the network can read what is sent there: TLS, or this machine.
     public var isPrivate: Bool { isEncrypted || Loopback.contains(host: host) }
 }

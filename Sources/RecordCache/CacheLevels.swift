@@ -1,29 +1,32 @@
+internal import CMachine
 import Synchronization
 
-// How much of the cache is in use. A process with a small store shall not take the memory of a large one, so the sets are
-// divided into levels, each sixteen times as large as the one before:
+// How much of the cache is in use. A process with a small store should not use the memory of a large one, so the sets
+// are divided into levels, each sixteen times as large as the one before:
 //
 // ```
 // │ 0 │   1   │              2                │   consecutive sets; none belongs to two levels
 // ```
 //
-// One level is in use: at the start the smallest that is large enough for the store's records, later a larger one. It never
-// shrinks. After a growth every record has another place and is read from the store once more. Three rules keep
+// One level is in use: at the start the smallest that is large enough for the store's records, later a larger one. It
+// never shrinks. After a growth every record has another place and is read from the store once more. Three rules keep
 // RecordCache's claim true:
 //
 //   1. A mutation raises the floors of the id's set in *every* level up to the one in use. Readers with a place in an
 //      earlier level find them there.
-//   2. A new level begins with a *floor of its own*: the highest transaction whose floors were raised until then. Fills with
-//      an older stamp are refused. The floors of a mutation that was acknowledged before the growth are not in the new
-//      level, so a fill that read the store before that mutation could otherwise undo it. A fill with a place in the new
-//      level loaded the level after it was published (acquire), and so sees its floor.
-//   3. Growing and raising exclude each other: no raise falls between reading that transaction and publishing the level.
+//   2. A new level begins with a *floor of its own*: the highest transaction whose floors were raised until then. Fills
+//      with an older stamp are refused. The floors of a mutation that was acknowledged before the growth are not in the
+//      new level, so a fill that read the store before that mutation could otherwise undo it. A fill with a place in
+//      the new level loaded the level after it was published (acquire), and so sees its floor.
+//   3. Growing and raising exclude each other: no raise falls between reading that transaction and publishing the
+//      level.
 //
-// A record that was remembered together with the floor of its set must not be reused after a growth. The floor may have been
-// read in one level and the record verified in the next. The order in which floors are raised does not help there, because a
-// commit has many ids: two of them may share the set whose floor was read, and the first raises that floor before the second
-// is raised in the set where the record was verified. So a remembered record is discarded when its set is no longer in use.
-// Levels share no sets and never shrink, so a set still in use is the one in which the record was verified.
+// A record that was remembered together with the floor of its set must not be reused after a growth. The floor may have
+// been read in one level and the record verified in the next. The order in which floors are raised does not help there,
+// because a commit has many ids: two of them may share the set whose floor was read, and the first raises that floor
+// before the second is raised in the set where the record was verified. So a remembered record is discarded when its
+// set is no longer in use. Levels share no sets and never shrink, so a set still in use is the one in which the record
+// was verified.
 
 /// Which sets are in use, and the floors raised in them.
 struct CacheLevels: ~Copyable, Sendable {
@@ -53,6 +56,10 @@ struct CacheLevels: ~Copyable, Sendable {
     }
 
     /// Written by each mutation. A separate object, so that it is not on the cache lines that each look-up reads.
+    ///
+    /// It has its own lock, because Embedded Swift has no `Mutex`. The lock is almost never contended: in each process
+    /// one thread raises and grows, the store's writer or the one that follows the journal, and others only read the
+    /// level.
     private final class Raised: Sendable {
         struct State {
             var level = 0
@@ -60,7 +67,18 @@ struct CacheLevels: ~Copyable, Sendable {
             var highest: UInt64 = 0
         }
 
-        let state = Mutex(State())
+        private let isLocked = Atomic<Bool>(false)
+        // SAFETY: accessed only in `withLock`, by the thread that has set `isLocked`.
+        private nonisolated(unsafe) var state = State()
+
+        func withLock<Value>(_ body: (inout State) -> Value) -> Value {
+            // Acquire: pairs with the release below, so the state is as the previous holder left it.
+            while isLocked.exchange(true, ordering: .acquiring) { cs_yield() }
+            // Release: publishes the state, and a level that was stored in `body`.
+            defer { isLocked.store(false, ordering: .releasing) }
+            // SAFETY: this thread has the lock.
+            return unsafe body(&state)
+        }
     }
 
     private let extents: [Extent]
@@ -69,8 +87,8 @@ struct CacheLevels: ~Copyable, Sendable {
     private let raised = Raised()
 
     /// - Parameters:
-    /// - setCount: the number of all sets; below 2³².
-    /// - levels: the number of levels, at least one.
+    ///   - setCount: the number of all sets; below 2³².
+    ///   - levels: the number of levels, at least one.
     init(setCount: Int, levels: Int) {
         var extents: [Extent] = []
         var start = 0
@@ -97,11 +115,11 @@ struct CacheLevels: ~Copyable, Sendable {
     /// The sets that a store of so many records uses; never fewer than those in use.
     func extent(for records: Int) -> Extent { extents[level(for: records)] }
 
-    func level(for records: Int) -> Int { raised.state.withLock { level(for: records, atLeast: $0.level) } }
+    func level(for records: Int) -> Int { raised.withLock { level(for: records, atLeast: $0.level) } }
 
     /// Uses more sets from now on if so many records need them.
     func grow(for records: Int) {
-        raised.state.withLock { state in
+        raised.withLock { state in
             let level = level(for: records, atLeast: state.level)
             guard level > state.level else { return }
             state.level = level
@@ -112,7 +130,7 @@ struct CacheLevels: ~Copyable, Sendable {
 
     /// Calls `raise` for the set of a key in every level used so far. Excludes growth.
     func raise(_ key: UInt64, to transaction: UInt64, _ raise: (_ set: Int) -> Void) {
-        raised.state.withLock { state in
+        raised.withLock { state in
             state.highest = max(state.highest, transaction)
             for level in 0...state.level { raise(extents[level].set(of: key)) }
         }
@@ -120,7 +138,7 @@ struct CacheLevels: ~Copyable, Sendable {
 
     /// The same for all sets that were ever in use.
     func raiseAll(to transaction: UInt64, _ raise: (_ set: Int) -> Void) {
-        raised.state.withLock { state in
+        raised.withLock { state in
             state.highest = max(state.highest, transaction)
             for level in 0...state.level { for set in extents[level].sets { raise(set) } }
         }

@@ -2,8 +2,8 @@ internal import CMachine
 import CredentialModel
 import Synchronization
 
-// A record has 21 words, most of them nearly empty. A slot packs them into two cache lines; a mismatch is found without the
-// second. What does not fit is not cached; nothing is ever cut off.
+// A record has 21 words, most of them nearly empty. A slot packs them into two cache lines; a mismatch is found without
+// the second. What does not fit is not cached; nothing is ever cut off.
 //
 // ```
 //  0  kind 8 │ owner's length 8 │ pepper 16 │ version 32
@@ -20,9 +20,9 @@ import Synchronization
 // 13..15  owner
 // ```
 //
-// The fields of a word are listed from its lowest bit up; `family 0..9` means those bits of it. They are placed for fast
-// reads, which are far more frequent than writes: two times are the halves of a word, and four numbers fill two words, with
-// other fields in their free bits. Most records have no family, so that fills the gaps.
+// The fields of a word are listed from its lowest bit up; `family 0..9` means those bits of it. They are placed for
+// fast reads, which are far more frequent than writes: two times are the halves of a word, and four numbers fill two
+// words, with other fields in their free bits. Most records have no family, so that fills the gaps.
 
 /// Word numbers in a slot.
 enum SlotLayout {
@@ -35,10 +35,10 @@ enum SlotLayout {
     static let checksum = 3
     static let tag = 4
     static let id = 8
-    static let beginnings = 9
+    static let startTimes = 9
     static let clientAndScopes = 10
     static let audiencesAndNetworks = 11
-    static let end = 12
+    static let expiry = 12
     static let owner = 13
     /// Words of a slot.
     static let wordCount = 16
@@ -59,7 +59,8 @@ enum SlotLock {
     static let version: UInt64 = 0xFFFF_FFFF_0000_0000
     /// Set while a filler writes: the version is odd.
     static let isHeld: UInt64 = 1 << 32
-    /// Set when the slot holds a record, whose kind is a letter. Not set in an empty slot or one with the rest of an owner.
+    /// Set when the slot holds a record, whose kind is a letter. Not set in an empty slot or one with the rest of an
+    /// owner.
     static let isRecord: UInt64 = 0x40
     /// Replaces the owner's length when the owner is the text of a UUID, see ``CompactUUID``.
     static let uuid: UInt64 = 254
@@ -68,9 +69,9 @@ enum SlotLock {
 /// What fits into the fields of a slot.
 enum SlotRange {
     /// issuedAt and notBefore: until 2106.
-    static let beginning: UInt64 = bits(32)
+    static let startTime: UInt64 = bits(32)
     /// expiresAt, apart from `never`: beyond every time that can be set.
-    static let end: UInt64 = bits(39)
+    static let expiry: UInt64 = bits(39)
     /// Numbers of clients and sets: all that the text tables can hold.
     static let number: UInt64 = bits(22)
     static let family: UInt64 = bits(40)
@@ -92,10 +93,10 @@ struct PackedRecord {
     let traits: UInt64
     let stamp: UInt64
     let checksum: UInt64
-    let beginnings: UInt64
+    let startTimes: UInt64
     let clientAndScopes: UInt64
     let audiencesAndNetworks: UInt64
-    let end: UInt64
+    let expiry: UInt64
     let owner0: UInt64
     let owner1: UInt64
     let owner2: UInt64
@@ -116,8 +117,8 @@ struct PackedRecord {
         let notBefore = record.words[8]
         let journal = record.words[9]
         let family = record.words[10]
-        guard issuedAt <= SlotRange.beginning, notBefore <= SlotRange.beginning,
-            expiresAt <= SlotRange.end || expiresAt == UInt64(Int64.max),
+        guard issuedAt <= SlotRange.startTime, notBefore <= SlotRange.startTime,
+            expiresAt <= SlotRange.expiry || expiresAt == UInt64(Int64.max),
             journal <= SlotRange.journalNumber, family <= SlotRange.family, flags <= SlotRange.flags,
             (record.words[11] | record.words[12]) & ~SlotRange.numbers == 0,
             stamp <= SlotRange.stamp, checksum <= SlotRange.checksum, record.holdsWholeOwner
@@ -132,11 +133,11 @@ struct PackedRecord {
         traits = record.words[5] & 0xFFFF_00FF | owner << 8
         self.stamp = stamp | flags << 48 | (family >> 30) << 53 | (family == 0 ? 0 : 1 << 63)
         self.checksum = checksum | (journal >> 24) << 48
-        beginnings = issuedAt | notBefore << 32
+        startTimes = issuedAt | notBefore << 32
         clientAndScopes = record.words[11] | (family & 0x3FF) << 22 | (family >> 10 & 0x3FF) << 54
         audiencesAndNetworks = record.words[12] | (family >> 20 & 0x3FF) << 22 | (journal >> 40) << 54
         // All ones for `never`.
-        end = journal & 0xFF_FFFF | expiresAt << 24
+        expiry = journal & 0xFF_FFFF | expiresAt << 24
     }
 }
 
@@ -149,18 +150,19 @@ extension AtomicBlock {
         store(SlotLayout.checksum, packed.checksum)
         for index in 0..<4 { store(SlotLayout.tag &+ index, record.words[1 &+ index]) }
         store(SlotLayout.id, record.words[0])
-        store(SlotLayout.beginnings, packed.beginnings)
+        store(SlotLayout.startTimes, packed.startTimes)
         store(SlotLayout.clientAndScopes, packed.clientAndScopes)
         store(SlotLayout.audiencesAndNetworks, packed.audiencesAndNetworks)
-        store(SlotLayout.end, packed.end)
+        store(SlotLayout.expiry, packed.expiry)
         store(SlotLayout.owner, packed.owner0)
         store(SlotLayout.owner &+ 1, packed.owner1)
         store(SlotLayout.owner &+ 2, packed.owner2)
     }
 
-    // Both `read` functions load the slot's lock, then the other words, and end with `counts`: only that proves that the
-    // words are of one fill and not older than the floor. Both return the owner's length or its replacement, and write to
-    // `record` even when they return nil. If the slot does not hold the whole owner, the record gets the part that is there.
+    // Both `read` functions load the slot's lock, then the other words, and end with `isValid`: only that proves that
+    // the words are of one fill and not older than the floor. Both return the owner's length or its replacement, and
+    // write to `record` even when they return nil. If the slot does not hold the whole owner, the record gets the part
+    // that is there.
 
     /// Reads this slot if it holds a valid record with this tag under this pepper.
     @inline(__always)
@@ -171,7 +173,8 @@ extension AtomicBlock {
         let word2 = load(SlotLayout.tag &+ 2)
         let word3 = load(SlotLayout.tag &+ 3)
         let checked = load(SlotLayout.checksum)
-        // The tag is compared in constant time. The rest need not be: whoever has the right tag knows the presented text.
+        // The tag is compared in constant time. The rest need not be: whoever has the right tag knows the presented
+        // text.
         guard cs_words4_differ(tag.word0, tag.word1, tag.word2, tag.word3, word0, word1, word2, word3) == 0,
             UInt16(truncatingIfNeeded: lock >> 16) == pepper, checked & SlotRange.checksum == checksum
         else { return nil }
@@ -203,16 +206,16 @@ extension AtomicBlock {
     @inline(__always)
     private func unpack(_ lock: UInt64, _ checksum: UInt64, into record: inout CredentialRecord) -> Bool {
         let stamp = load(SlotLayout.stamp)
-        let beginnings = load(SlotLayout.beginnings)
+        let startTimes = load(SlotLayout.startTimes)
         let clientAndScopes = load(SlotLayout.clientAndScopes)
         let audiencesAndNetworks = load(SlotLayout.audiencesAndNetworks)
-        let end = load(SlotLayout.end)
+        let expiry = load(SlotLayout.expiry)
         record.words[5] = lock & 0xFFFF_FFFF | stamp >> 16 & 0x1F_0000_0000
-        record.words[6] = beginnings & 0xFFFF_FFFF
+        record.words[6] = startTimes & 0xFFFF_FFFF
         // An arithmetic shift: all ones become `never`; other values are unaffected.
-        record.words[7] = UInt64(bitPattern: Int64(bitPattern: end) >> 24) & UInt64(Int64.max)
-        record.words[8] = beginnings >> 32
-        record.words[9] = end & 0xFF_FFFF | (checksum >> 48) << 24 | (audiencesAndNetworks >> 54) << 40
+        record.words[7] = UInt64(bitPattern: Int64(bitPattern: expiry) >> 24) & UInt64(Int64.max)
+        record.words[8] = startTimes >> 32
+        record.words[9] = expiry & 0xFF_FFFF | (checksum >> 48) << 24 | (audiencesAndNetworks >> 54) << 40
         record.words[10] = 0
         if Int64(bitPattern: stamp) < 0 {
             record.words[10] =
@@ -223,12 +226,12 @@ extension AtomicBlock {
         record.words[12] = audiencesAndNetworks & SlotRange.numbers
         for index in 0..<SlotLayout.ownerWords { record.words[13 &+ index] = load(SlotLayout.owner &+ index) }
         for index in SlotLayout.ownerWords..<8 { record.words[13 &+ index] = 0 }
-        return counts(lock, stamp: stamp)
+        return isValid(lock, stamp: stamp)
     }
 
     /// Whether all words read since `lock` was loaded are of one fill, and that fill is not older than the floor.
     @inline(__always)
-    private func counts(_ lock: UInt64, stamp: UInt64) -> Bool {
+    private func isValid(_ lock: UInt64, stamp: UInt64) -> Bool {
         // The fence keeps the loads above before the second load of the lock.
         atomicMemoryFence(ordering: .acquiring)
         guard load(SlotLayout.lock) == lock else { return false }
@@ -245,8 +248,8 @@ extension AtomicBlock {
     var stamp: UInt64 { load(SlotLayout.stamp) & SlotRange.stamp }
 }
 
-// An owner of 25 to 64 bytes that is not a UUID has its first 24 bytes in the record's slot and the rest in another one.
-// Owners never change, so the two can be read one after the other.
+// An owner of 25 to 64 bytes that is not a UUID has its first 24 bytes in the record's slot and the rest in another
+// one. Owners never change, so the two can be read one after the other.
 extension AtomicBlock {
     /// Writes the rest of an owner into this slot, which the caller holds.
     /// - Parameter record: not modified.
@@ -269,6 +272,6 @@ extension AtomicBlock {
         for index in 0..<SlotLayout.restWords {
             record.words[13 &+ SlotLayout.ownerWords &+ index] = load(SlotLayout.rest &+ index)
         }
-        return counts(lock, stamp: stamp)
+        return isValid(lock, stamp: stamp)
     }
 }

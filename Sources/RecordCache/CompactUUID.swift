@@ -6,9 +6,9 @@ import CredentialModel
 // f81d4fae -7dec-11 d0-a765- 00a0c91e 6bf6      eight characters a word
 // ```
 //
-// It has 36 characters. The last four are kept as they are, since there is room. Of the 32 before, two digits share a byte
-// and the hyphens are dropped. The form of a text is not checked in advance: the packed value is expanded again, and if the
-// result differs, the text is not a UUID.
+// It has 36 characters. The last four are kept as they are, since there is room. Of the 32 before, two digits share a
+// byte and the hyphens are dropped. The form of a text is not checked in advance: the packed value is expanded again,
+// and if the result differs, the text is not a UUID.
 
 /// An owner of 36 characters in 24 bytes.
 struct CompactUUID {

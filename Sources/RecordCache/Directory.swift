@@ -1,18 +1,18 @@
 import Synchronization
 
-// A look-up could ask each slot of a set whether it holds the record, but each answer costs a wait for memory. So every set
-// has a directory word with one byte for each of its eight slots. Directory words lie next to each other and are small
-// enough that many stay in the processor's caches: 16 bytes for a kilobyte of slots.
+// A look-up could ask each slot of a set whether it holds the record, but each answer costs a wait for memory. So every
+// set has a directory word with one byte for each of its eight slots. Directory words lie next to each other and are
+// small enough that many stay in the processor's caches: 16 bytes for a kilobyte of slots.
 //
 // ```
 // │ hit lately 1 │ mark 7 │ … eight times
 // ```
 //
-// A mark is a seven-bit fingerprint of the record's key, 0 for an empty slot. It is a hint: about one pair of records in a
-// hundred has the same mark, and while a slot is filled the mark may be that of the previous record. So a reader always
-// checks the slot itself, and no guarantee of the cache rests on the directory.
+// A mark is a seven-bit fingerprint of the record's key, 0 for an empty slot. It is a hint: about one pair of records
+// in a hundred has the same mark, and while a slot is filled the mark may be that of the previous record. So a reader
+// always checks the slot itself, and no guarantee of the cache rests on the directory.
 //
-// A second word has one bit for each slot: whether a use of its record was reported. See UseNotes.
+// A second word has one bit for each slot: whether a use of its record was reported. See UseReports.
 
 /// Which slots of a set hold what, and which were hit lately.
 struct Directory: ~Copyable, Sendable {
@@ -64,16 +64,16 @@ struct Directory: ~Copyable, Sendable {
     }
 
     @inline(__always)
-    func hasToldUse(_ slot: RecordSlot) -> Bool {
+    func hasReportedUse(_ slot: RecordSlot) -> Bool {
         words.load(slot.set &<< 1 | 1) & (1 &<< UInt64(truncatingIfNeeded: slot.way)) != 0
     }
 
-    func noteToldUse(_ slot: RecordSlot) {
+    func noteReportedUse(_ slot: RecordSlot) {
         words.setBits(slot.set &<< 1 | 1, 1 &<< UInt64(truncatingIfNeeded: slot.way))
     }
 
     /// A thread that reports a use at the same time may lose its bit, and then reports the use again.
-    func forgetToldUses(in sets: Range<Int>) {
+    func clearReportedUses(in sets: Range<Int>) {
         for set in sets where words.load(set &<< 1 | 1) != 0 { words.clearBits(set &<< 1 | 1, ~0) }
     }
 

@@ -14,55 +14,55 @@ import Synchronization
 // ```
 //
 // An uncached memory access takes longer than a hash. What matters is how many lines a hit waits for, and that their
-// addresses are known before the hash begins. So a slot holds everything that a hit needs, and each record has a *home*: a
-// slot computed from its id. A look-up tries the home first, and most records are there. Otherwise the directory names other
-// slots.
+// addresses are known before the hash begins. So a slot holds everything that a hit needs, and each record has a
+// *home*: a slot computed from its id. A look-up tries the home first, and most records are there. Otherwise the
+// directory names other slots.
 //
-// No look-up trusts a record because of where it was found. Either the credential's tag matches the record's, or the id is
-// compared. A slot with another record says nothing about the credential.
+// No look-up trusts a record because of where it was found. Either the credential's tag matches the record's, or the id
+// is compared. A slot with another record says nothing about the credential.
 //
 // ## Readers and fillers
 //
-// A slot is a sequence lock: its version is odd while a filler writes. A reader loads the version word (acquire), the other
-// words (relaxed), a fence, and the version word again. Unless both loads are equal and even, the read is discarded. The
-// version has 32 bits. To be fooled, a reader would have to stall between the two loads while that one slot is filled 2³¹
-// times, or a multiple of that, each time after a read of the store. Readers write nothing to a slot, so hits scale with the
-// number of cores.
+// A slot is a sequence lock: its version is odd while a filler writes. A reader loads the version word (acquire), the
+// other words (relaxed), a fence, and the version word again. Unless both loads are equal and even, the read is
+// discarded. The version has 32 bits. To be fooled, a reader would have to stall between the two loads while that one
+// slot is filled 2³¹ times, or a multiple of that, each time after a read of the store. Readers write nothing to a
+// slot, so hits scale with the number of cores.
 //
 // ## Publication: why no credential is accepted after its revocation was acknowledged
 //
-// The cache holds copies, and copies become stale. Each slot has a *stamp*: the id of the store transaction in which its
-// copy was read. It also has a *floor*, which belongs to the slot and not to the copy: fills leave it alone, and it only
-// ever rises. A mutation that takes something away commits as transaction T, *then* raises the floors of all slots of the
-// id's set to T, *then* is acknowledged. A hit is valid only if stamp ≥ floor, both from the same slot.
+// The cache holds copies, and copies become stale. Each slot has a *stamp*: the id of the store transaction in which
+// its copy was read. It also has a *floor*, which belongs to the slot and not to the copy: fills leave it alone, and it
+// only ever rises. A mutation that takes something away commits as transaction T, *then* raises the floors of all slots
+// of the id's set to T, *then* is acknowledged. A hit is valid only if stamp ≥ floor, both from the same slot.
 //
-// Claim: a verification that starts after the acknowledgement does not use a copy older than T.
-// Wherever in the set it finds a copy, it loads the floor of that slot after it started. That floor was raised before the
-// acknowledgement and floors only rise, so it sees one ≥ T. It therefore uses the copy only with a stamp ≥ T. The sequence
-// lock guarantees that the words beside the stamp are of the same fill, so their snapshot has the mutation. Otherwise the
-// verification goes to the store, whose snapshot is taken after T. The possible races with fills:
+// Claim: a verification that starts after the acknowledgement does not use a copy older than T. Wherever in the set it
+// finds a copy, it loads the floor of that slot after it started. That floor was raised before the acknowledgement and
+// floors only rise, so it sees one ≥ T. It therefore uses the copy only with a stamp ≥ T. The sequence lock guarantees
+// that the words beside the stamp are of the same fill, so their snapshot has the mutation. Otherwise the verification
+// goes to the store, whose snapshot is taken after T. The possible races with fills:
 //
-//   1. Fill reads snapshot T-1, revoke commits T, raises, acknowledges, fill publishes stamp T-1: each later reader finds
-//      T-1 < floor. (A check only at fill time would let this one through.)
+//   1. Fill reads snapshot T-1, revoke commits T, raises, acknowledges, fill publishes stamp T-1: each later reader
+//      finds T-1 < floor. (A check only at fill time would let this one through.)
 //   2. Fill publishes T-1, then revoke raises: the same.
-//   3. Fill has taken a slot and is writing T-1 when revoke raises the floor there: a fill does not write the floor, so the
-//      same. It does not matter which slot the fill took, because all slots of the set are raised.
+//   3. Fill has taken a slot and is writing T-1 when revoke raises the floor there: a fill does not write the floor, so
+//      the same. It does not matter which slot the fill took, because all slots of the set are raised.
 //   4. Fill reads T and publishes before the floor is raised: the copy already has the mutation.
-//   5. Fills of T-1 and T into one slot: a fill never replaces a higher stamp of the same id, so the order does not matter.
-//      If T-1 did win, the floor would make it invalid.
-//   6. A reader between commit and raise, or while only some slots are raised, may accept stamp T-1: its verification began
-//      before the acknowledgement.
+//   5. Fills of T-1 and T into one slot: a fill never replaces a higher stamp of the same id, so the order does not
+//      matter. If T-1 did win, the floor would make it invalid.
+//   6. A reader between commit and raise, or while only some slots are raised, may accept stamp T-1: its verification
+//      began before the acknowledgement.
 //
 // A seventh race, growth of the cache, is covered in CacheLevels.
 //
-// In none of them does the claim depend on whether, when or where a fill completes. So a fill may give up, and does when the
-// slot is busy.
+// In none of them does the claim depend on whether, when or where a fill completes. So a fill may give up, and does
+// when the slot is busy.
 //
-// The slots are raised in order, and the floor of the *last* one stands for the set (`SeenFloor`). A caller that remembers a
-// record reads that floor first and verifies second. If it saw T (acquire), all slots had been raised before, so it does not
-// remember a copy older than T. If it saw less, what it remembers becomes invalid when the last floor is raised, which is
-// before the acknowledgement. If the last were raised first, it could see T, read T-1 from a slot not yet raised, and use
-// that copy forever.
+// The slots are raised in order, and the floor of the *last* one stands for the set (`SeenFloor`). A caller that
+// remembers a record reads that floor first and verifies second. If it saw T (acquire), all slots had been raised
+// before, so it does not remember a copy older than T. If it saw less, what it remembers becomes invalid when the last
+// floor is raised, which is before the acknowledgement. If the last were raised first, it could see T, read T-1 from a
+// slot not yet raised, and use that copy forever.
 
 /// The records of recently used credentials.
 public final class RecordCache: Sendable {
@@ -105,8 +105,8 @@ public final class RecordCache: Sendable {
     /// The level that so many records need; never below the one in use.
     public func level(for records: Int) -> Int { sets.level(for: records) }
 
-    /// From now on uses as much of the cache as a store of so many records needs; never less than before. After a growth
-    /// each record is read from the store once more.
+    /// From now on uses as much of the cache as a store of so many records needs; never less than before. After a
+    /// growth each record is read from the store once more.
     public func grow(for records: Int) { sets.grow(for: records) }
 
     /// Where the record of an id is, if it is cached.
@@ -117,9 +117,11 @@ public final class RecordCache: Sendable {
     @inline(__always)
     public func prefetch(_ id: WrittenID) -> RecordPlace { sets.prefetch(id) }
 
-    // Look-ups by tag, which only one credential has. A miss says nothing about the id: its record may have another tag.
+    // Look-ups by tag, which only one credential has. A miss says nothing about the id: its record may have another
+    // tag.
 
-    /// Reads a credential's record if it is valid and in its home slot. The copy is of a transaction at or above the floor.
+    /// Reads a credential's record if it is valid and in its home slot. The copy is of a transaction at or above the
+    /// floor.
     /// - Parameters:
     ///   - tag: of the presented credential, compared in constant time.
     ///   - pepper: the number of the pepper that the tag was made with.
@@ -200,9 +202,9 @@ public final class RecordCache: Sendable {
         return SeenFloor(set: place.set, floor: sets.floor(of: place.set))
     }
 
-    /// Whether a floor is unchanged. A caller that read the floor *before* it verified a record may reuse the record while
-    /// this is true: every mutation of the record since then would have raised the floor.
-    /// False after the cache has grown into other sets, and after it was closed.
+    /// Whether a floor is unchanged. A caller that read the floor *before* it verified a record may reuse the record
+    /// while this is true: every mutation of the record since then would have raised the floor. False after the cache
+    /// has grown into other sets, and after it was closed.
     public func isUnchanged(_ seen: SeenFloor) -> Bool { sets.isUnchanged(seen) }
 }
 

@@ -27,7 +27,7 @@ struct RecordSets: ~Copyable, Sendable {
 
     /// Nil when the system does not give the memory.
     /// - Parameters:
-    /// - count: the number of all sets; those of the first level are in use.
+    ///   - count: the number of all sets; those of the first level are in use.
     ///   - levels: see `CacheLevels`.
     init?(count: Int, levels: Int) {
         guard let slots = AtomicWords(count: count * Self.setWords), let directory = Directory(setCount: count) else {
@@ -47,7 +47,8 @@ struct RecordSets: ~Copyable, Sendable {
 
     var evictions: UInt64 { evictionCount.value.load(ordering: .relaxed) }
 
-    /// Makes the system commit one piece of the memory that so many records use. False when there is none, or no memory.
+    /// Makes the system commit one piece of the memory that so many records use. False when there is none, or no
+    /// memory.
     func populate(piece number: Int, for records: Int) -> Bool {
         let sets = levels.extent(for: records).sets
         let first = number.multipliedReportingOverflow(by: Self.pieceSets)
@@ -73,8 +74,8 @@ struct RecordSets: ~Copyable, Sendable {
         return RecordPlace(set: levels.extent.set(of: key), key: key)
     }
 
-    /// Where to look for the rest of a long owner whose record is in `set`: in the next set, so that the two do not evict
-    /// each other. The id in the slot says whose rest it is.
+    /// Where to look for the rest of a long owner whose record is in `set`: in the next set, so that the two do not
+    /// evict each other. The id in the slot says whose rest it is.
     private func place(ofRestOf id: CredentialID, in set: Int) -> RecordPlace {
         let product = (id.rawValue ^ firstSecret).multipliedFullWidth(by: lastSecret | 1)
         return RecordPlace(set: set &+ 1 < setCount ? set &+ 1 : 0, key: product.high ^ product.low)
@@ -179,7 +180,8 @@ struct RecordSets: ~Copyable, Sendable {
     ) {
         let way = chooseWay(for: id, at: place)
         let slot = slot(way, of: place.set)
-        // The slot's floor only saves work here; it is checked again on each hit. The level's floor is checked only here.
+        // The slot's floor only saves work here; it is checked again on each hit. The level's floor is checked only
+        // here.
         guard stamp >= slot.load(SlotLayout.floor), stamp >= levels.floor else { return }
         let before = slot.load(SlotLayout.lock)
         // The exchange acquires the slot; it fails if another filler has taken it.
@@ -200,7 +202,8 @@ struct RecordSets: ~Copyable, Sendable {
         slot.release(SlotLayout.lock, traits | (before &+ 2 &* SlotLock.nextVersion) & SlotLock.version)
     }
 
-    /// The way that holds the id, else a free one, else one that was not hit since the last round (CLOCK). Starts at home.
+    /// The way that holds the id, else a free one, else one that was not hit since the last round (CLOCK). Starts at
+    /// home.
     @inline(__always)
     private func chooseWay(for id: UInt64, at place: RecordPlace) -> Int {
         var holding = directory.ways(of: place, marked: place.mark)
@@ -214,7 +217,8 @@ struct RecordSets: ~Copyable, Sendable {
 
     @inline(never)
     private func chooseVictim(at place: RecordPlace) -> Int {
-        // Most sets have no floor, so the slots need not be read. A copy below the floor is invalid and is evicted first.
+        // Most sets have no floor, so the slots need not be read. A copy below the floor is invalid and is evicted
+        // first.
         let home = place.home
         let floor = slot(home, of: place.set).load(SlotLayout.floor)
         if floor > 0 {
@@ -229,9 +233,9 @@ struct RecordSets: ~Copyable, Sendable {
     // MARK: Uses
 
     @inline(__always)
-    func hasToldUse(_ slot: RecordSlot) -> Bool { directory.hasToldUse(slot) }
-    func noteToldUse(_ slot: RecordSlot) { directory.noteToldUse(slot) }
-    func beginUseInterval() { directory.forgetToldUses(in: 0..<levels.extent.sets.upperBound) }
+    func hasReportedUse(_ slot: RecordSlot) -> Bool { directory.hasReportedUse(slot) }
+    func noteReportedUse(_ slot: RecordSlot) { directory.noteReportedUse(slot) }
+    func beginUseInterval() { directory.clearReportedUses(in: 0..<levels.extent.sets.upperBound) }
 
     // MARK: Floors
 
@@ -254,7 +258,8 @@ struct RecordSets: ~Copyable, Sendable {
         for way in 0..<Self.wayCount { slot(way, of: set).prefetch(SlotLayout.floor) }
         for way in 0..<Self.wayCount {
             #if COUNTERSIGN_PROOF
-                // Broken on purpose: deploy/proofs/races must notice. The scheduler may pause this thread after any slot.
+                // Broken on purpose: deploy/proofs/races must notice. The scheduler may pause this thread after any
+                // slot.
                 let isBroken = cs_is_broken(cs_remembered_floor_last) != 0
                 let way = isBroken ? Self.wayCount &- 1 &- way : way
                 defer { if isBroken { cs_pause_milliseconds(0) } }

@@ -1,6 +1,36 @@
 public import CredentialModel
 public import RecordCache
 
+/// The result for a presented credential. Outcomes are values; if the store cannot answer, an error is thrown.
+public enum Verdict: Sendable {
+    /// Its secret matches, it is not revoked, and it is valid now. Scope, audience and network must still be checked.
+    case active(CredentialRecord)
+    case inactive(InactiveReason)
+
+    public var isActive: Bool {
+        switch self {
+        case .active: true
+        case .inactive: false
+        }
+    }
+
+    /// The record, if it is active.
+    public var record: CredentialRecord? {
+        switch self {
+        case .active(let record): record
+        case .inactive: nil
+        }
+    }
+
+    /// The reason, if it is inactive.
+    public var reason: InactiveReason? {
+        switch self {
+        case .active: nil
+        case .inactive(let reason): reason
+        }
+    }
+}
+
 /// Judges a record. Pure, and run on every request, whether the record came from the cache or from the store.
 ///
 /// The cache holds records, never decisions: a cached decision would outlive the facts on which it was based.
@@ -10,7 +40,7 @@ public enum Decision {
     public static func evaluate(
         _ record: CredentialRecord, at now: UnixSeconds, watermarks: WatermarkTable
     ) -> InactiveReason? {
-        if !watermarks.isEmpty, watermarks.kills(record) { return .revoked }
+        if !watermarks.isEmpty, watermarks.revokes(record) { return .revoked }
         return evaluate(record.flags, notBefore: record.notBefore, expiresAt: record.expiresAt, at: now)
     }
 
@@ -21,7 +51,7 @@ public enum Decision {
     ) -> InactiveReason? {
         if flags.contains(.revoked) { return .revoked }
         // A claim that this version does not know may be a restriction, so the credential is not accepted.
-        if flags.contains(.unintelligible) { return .unknown }
+        if flags.contains(.hasUnknownCriticalClaim) { return .unknown }
         if now >= expiresAt { return .expired }
         if now < notBefore { return .notYetValid }
         return nil
@@ -41,8 +71,9 @@ public enum Decision {
         isMeant(audiences: record.audiences, for: audience, interned: interned)
     }
 
-    /// Whether a caller with the interned audience set `caller` may learn about a record. A record without audiences is for
-    /// all; one with audiences needs a caller that shares one (RFC 7662 §4 lets the server say "inactive" to others).
+    /// Whether a caller with the interned audience set `caller` may learn about a record. A record without audiences is
+    /// for all; one with audiences needs a caller that shares one (RFC 7662 §4 lets the server say "inactive" to
+    /// others).
     @inline(__always)
     public static func isMeant(
         _ record: CredentialRecord, forCaller caller: UInt32, interned: InternedTable

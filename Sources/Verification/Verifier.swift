@@ -6,12 +6,12 @@ import Synchronization
 
 /// Decides whether to accept a presented credential: parse → tag → cache → store → decide.
 ///
-/// Make one per thread: it owns that thread's read transaction. Runs to completion on the calling thread and, on a cache
-/// hit, takes no lock and allocates nothing. (With a followed store, calls during a commit of its owner take a snapshot, the
-/// first call after it reads what was committed, and others wait for that.)
+/// Make one per thread: it owns that thread's read transaction. Runs to completion on the calling thread and, on a
+/// cache hit, takes no lock and allocates nothing. (With a followed store, calls during a commit of its owner take a
+/// snapshot, the first call after it reads what was committed, and others wait for that.)
 ///
-/// After the store's owner, this process or another, has acknowledged a revocation, edit or rotation, every call that starts
-/// later sees it. The proofs are in RecordCache.swift and CommitFollower.swift.
+/// After the store's owner, this process or another, has acknowledged a revocation, edit or rotation, every call that
+/// starts later sees it. The proofs are in RecordCache.swift and CommitFollower.swift.
 public final class Verifier: @unchecked Sendable {
     /// Counters for metrics. Readable on any thread.
     public let counters = VerifierCounters()
@@ -23,62 +23,63 @@ public final class Verifier: @unchecked Sendable {
     /// The time to use for verdicts. Read it once per burst.
     public let clock: TrustedClock
     let cache: RecordCache
-    private let liveIDs: LiveIDs
+    private let idFilter: IDFilter
     private let watermarks: WatermarkTable
     let peppers: PepperRing
     private let foreignSchemes: ForeignSchemes
     let vendor: Vendor
     /// Reports accepted credentials as used; nil for a verifier whose calls do not count as uses.
-    private let uses: UseNotes?
+    private let uses: UseReports?
     /// The owner of the record that the last call found, if it is longer than a record can hold.
     private var longOwner: [UInt8] = []
-    /// This process's own store, which accepts offered writes; nil when another process's store is followed.
-    private let owned: CredentialStore?
-    /// The followed store of another process; nil when the store belongs to this process.
-    let followed: FollowedStore?
+    private let source: Source
+
+    /// Where the store is written.
+    private enum Source {
+        /// In this process, which accepts offered writes.
+        case owned(CredentialStore)
+        /// In another process, whose commits are followed.
+        case followed(FollowedStore)
+    }
 
     /// Every how many hits one is recorded for eviction: recording each would contend for a shared cache line.
     private static let touchInterval: UInt64 = 8
 
     /// A verifier for this process's own store.
-    /// - Parameter notesUses: whether accepted credentials are reported as used.
+    /// - Parameter reportsUses: whether accepted credentials are reported as used.
     /// - Throws: ``StoreFailure`` when no reader slot is left.
-    public convenience init(store: CredentialStore, notesUses: Bool = true) throws(StoreFailure) {
-        let uses = notesUses ? UseNotes() : nil
-        self.init(
-            try store.makeReader(), store.published, store.clock, store.peppers, store.foreignSchemes, store.vendor,
-            uses,
-            owned: store, followed: nil)
+    public convenience init(store: CredentialStore, reportsUses: Bool = true) throws(StoreFailure) {
+        let uses = reportsUses ? UseReports() : nil
+        try self.init(store, .owned(store), uses)
         if let uses { store.uses.add(uses) }
     }
 
     /// A verifier for a store that another process owns. It does not report uses, because only the owner writes.
     /// - Throws: ``StoreFailure`` when no reader slot is left.
     public convenience init(store: FollowedStore) throws(StoreFailure) {
-        self.init(
-            try store.makeReader(), store.published, store.clock, store.peppers, store.foreignSchemes, store.vendor,
-            nil,
-            owned: nil, followed: store)
+        try self.init(store, .followed(store), nil)
     }
 
-    private init(
-        _ reader: StoreReader, _ published: Published, _ clock: TrustedClock, _ peppers: PepperRing,
-        _ foreignSchemes: ForeignSchemes, _ vendor: Vendor, _ uses: UseNotes?, owned: CredentialStore?,
-        followed: FollowedStore?
-    ) {
-        self.reader = reader
-        self.published = published
+    private init(_ store: some VerifiableStore, _ source: Source, _ uses: UseReports?) throws(StoreFailure) {
+        reader = try store.makeReader()
+        published = store.published
         interned = published.interned
         cache = published.cache
-        liveIDs = published.liveIDs
+        idFilter = published.idFilter
         watermarks = published.watermarks
-        self.clock = clock
-        self.peppers = peppers
-        self.foreignSchemes = foreignSchemes
-        self.vendor = vendor
+        clock = store.clock
+        peppers = store.peppers
+        foreignSchemes = store.foreignSchemes
+        vendor = store.vendor
         self.uses = uses
-        self.owned = owned
-        self.followed = followed
+        self.source = source
+    }
+
+    /// Learns what another process has committed to its store. Before the first look into the cache, and between a read
+    /// of the store and the judgement of its result.
+    @inline(__always)
+    func follow(at now: UnixSeconds) throws(StoreFailure) {
+        if case .followed(let store) = source { try store.follow(at: now) }
     }
 
     /// Decides whether a presented credential is usable now.
@@ -86,8 +87,8 @@ public final class Verifier: @unchecked Sendable {
     /// - Parameters:
     ///   - presented: the bytes as received, of any length and content.
     ///   - now: seconds since the Unix epoch, read once per burst.
-    /// - Returns: the record when its secret matches and it is valid; else the reason. The caller checks scope, audience and
-    ///   network with ``Decision``.
+    /// - Returns: the record when its secret matches and it is valid; else the reason. The caller checks scope,
+    ///   audience and network with ``Decision``.
     /// - Throws: ``StoreFailure`` when the store cannot answer. Unknown is a verdict, not an error.
     /// - SeeAlso: RFC 7662 §2.2
     public func verify(_ presented: RawSpan, at now: UnixSeconds) throws(StoreFailure) -> Verdict {
@@ -98,19 +99,18 @@ public final class Verifier: @unchecked Sendable {
 
     /// The same for callers that reuse a record, which avoids copies.
     ///
-    /// - Parameter record: filled in if the secret matched, that is, unless the result is unknown or malformed; otherwise
-    ///   undefined.
+    /// - Parameter record: filled in if the secret matched, that is, unless the result is unknown or malformed;
+    ///   otherwise undefined.
     /// - Returns: nil when the credential is active.
     public func verify(
         _ presented: RawSpan, at now: UnixSeconds, into record: inout CredentialRecord
     ) throws(StoreFailure) -> InactiveReason? {
         guard let claimed = ClaimedCredential(presented, vendor: vendor) else {
-            if let followed { try followed.follow(at: now) }
+            try follow(at: now)
             return try verifyForeign(presented, at: now, into: &record)
         }
         let place = cache.prefetch(claimed.id)
-        // Before the first look into the cache.
-        if let followed { try followed.follow(at: now) }
+        try follow(at: now)
         // Hashing takes about as long as memory takes to answer.
         let newest = peppers.newest
         let tag = peppers.tag(of: claimed.block, at: newest)
@@ -144,8 +144,8 @@ public final class Verifier: @unchecked Sendable {
     @inline(__always)
     private var isTouching: Bool { counters.hits.value % Self.touchInterval == 0 }
 
-    /// Parses the whole text, then answers from the cache if the pepper is an older one or the secret is wrong; otherwise
-    /// from the store, and offers the cache what it read.
+    /// Parses the whole text, then answers from the cache if the pepper is an older one or the secret is wrong;
+    /// otherwise from the store, and offers the cache what it read.
     @inline(never)
     func verifyInFull(
         _ presented: RawSpan, _ claimed: borrowing ClaimedCredential, _ tag: Tag, at newest: PepperPlace,
@@ -163,16 +163,17 @@ public final class Verifier: @unchecked Sendable {
             return decide(&record, in: slot, at: now, newest: newest, tag)
         }
         counters.misses.increment()
-        if liveIDs.surelyLacks(id) { return .unknown }
-        // Twice, since a pepper may be retired between reading the row and finding the pepper: by then the row has a newer
-        // tag.
+        if !idFilter.mayContain(id) { return .unknown }
+        // Twice, since a pepper may be retired between reading the row and finding the pepper: by then the row has a
+        // newer tag.
         for _ in 0..<2 {
             guard case .found(let stamp) = try read(id, kind, at: now, into: &record) else { return .unknown }
             guard let presentedTag = self.tag(of: claimed.block, under: record.pepper, made: tag, at: newest) else {
                 continue
             }
             guard ConstantTime.equal(presentedTag, record.tag) else { return .unknown }
-            // Only now is it certain that the caller knows the secret: unknown ids and wrong secrets never fill the cache.
+            // Only now is it certain that the caller knows the secret: unknown ids and wrong secrets never fill the
+            // cache.
             cache.fill(&record, at: place, stamp: stamp, checksum: claimed.checksum)
             return decide(&record, in: nil, at: now, newest: newest, tag)
         }
@@ -203,7 +204,7 @@ public final class Verifier: @unchecked Sendable {
         let outcome = try reader.read(id, kind, into: &record, longOwner: &owner)
         if !owner.isEmpty { longOwner = owner }
         if case .damaged(let failure) = outcome { throw failure }
-        if let followed { try followed.follow(at: now) }
+        try follow(at: now)
         return outcome
     }
 
@@ -223,14 +224,14 @@ public final class Verifier: @unchecked Sendable {
             return reason
         }
         // Does not read the record, because it was just written in pieces.
-        if slot.map({ !cache.hasToldUse($0) }) ?? true { tellUse(of: &record, in: slot, at: now) }
+        if slot.map({ !cache.hasReportedUse($0) }) ?? true { reportUse(of: &record, in: slot, at: now) }
         if record.pepper != place.number { offerRetag(&record, to: tag, pepper: place.number) }
         return nil
     }
 
     @inline(never)
-    private func tellUse(of record: inout CredentialRecord, in slot: RecordSlot?, at now: UnixSeconds) {
-        if let uses, uses.tell(record.id, now), let slot { cache.noteToldUse(slot) }
+    private func reportUse(of record: inout CredentialRecord, in slot: RecordSlot?, at now: UnixSeconds) {
+        if let uses, uses.report(record.id, now), let slot { cache.noteReportedUse(slot) }
     }
 
     /// The verdict on a record whose pepper is not in use. A pepper is retired when only revoked records refer to it.
@@ -243,17 +244,18 @@ public final class Verifier: @unchecked Sendable {
     }
 
     private func isRevokedInBulk(_ record: inout CredentialRecord) -> Bool {
-        if watermarks.kills(record) { return true }
+        if watermarks.revokes(record) { return true }
         if record.holdsWholeOwner { return false }
         let owner = longOwner
-        return watermarks.kills(record, longOwner: owner.octets)
+        return watermarks.revokes(record, longOwner: owner.octets)
     }
 
-    /// Verifies credentials of other systems: found through the alias of the imported form, then treated like native ones.
+    /// Verifies credentials of other systems: found through the alias of the imported form, then treated like native
+    /// ones.
     ///
-    /// Tries all schemes of which the store has credentials, since one key may have been imported in two forms, which a hash
-    /// does not reveal. Such a key is active only while both are: revoking either revokes it. The records are judged from
-    /// the last scheme to the first, and the answer has the first scheme's record.
+    /// Tries all schemes of which the store has credentials, since one key may have been imported in two forms, which a
+    /// hash does not reveal. Such a key is active only while both are: revoking either revokes it. The records are
+    /// judged from the last scheme to the first, and the answer has the first scheme's record.
     func verifyForeign(
         _ presented: RawSpan, at now: UnixSeconds, into record: inout CredentialRecord
     ) throws(StoreFailure) -> InactiveReason? {
@@ -279,7 +281,8 @@ public final class Verifier: @unchecked Sendable {
         let place = peppers.newest
         let newestTag = peppers.tag(ofImported: form, kind: .apiKey, id: id, at: place)
         var copy = cache.lookUp(id, into: &record, touch: true)
-        // Repeats if a pepper was retired meanwhile: then a copy is older than the row, and a row that was read may be, too.
+        // Repeats if a pepper was retired meanwhile: then a copy is older than the row, and a row that was read may be,
+        // too.
         for _ in 0..<3 {
             var stamp: UInt64?
             let slot = copy
@@ -302,14 +305,61 @@ public final class Verifier: @unchecked Sendable {
 
     /// Moves a record to the newest pepper, if the writer has time for it.
     ///
-    /// - Parameter record: not modified. A copy before the call would read it in larger pieces than it was just written in,
-    ///   which stalls the processor.
+    /// - Parameter record: not modified. A copy before the call would read it in larger pieces than it was just written
+    ///   in, which stalls the processor.
     @inline(never)
     private func offerRetag(_ record: inout CredentialRecord, to tag: Tag, pepper: UInt16) {
         let id = record.id
         let expected = record.tag
-        owned?.offer { writer, transaction in
+        guard case .owned(let store) = source else { return }
+        store.offer { writer, transaction in
             _ = try writer.retag(id, expected: expected, to: tag, pepper: pepper, in: transaction)
         }
+    }
+}
+
+/// What a verifier needs of a store, whoever writes it.
+private protocol VerifiableStore {
+    var published: Published { get }
+    var clock: TrustedClock { get }
+    var peppers: PepperRing { get }
+    var foreignSchemes: ForeignSchemes { get }
+    var vendor: Vendor { get }
+    func makeReader() throws(StoreFailure) -> StoreReader
+}
+
+extension CredentialStore: VerifiableStore {}
+extension FollowedStore: VerifiableStore {}
+
+/// What one verifier has done since it was made.
+///
+/// Each verification writes here, and other threads' verifiers may be adjacent in memory. So the cache lines before and
+/// after the counters are padding: a line written by two threads moves between their processors, which takes longer
+/// than a verification.
+public final class VerifierCounters: Sendable {
+    // Two lines each, since processors fetch them in pairs.
+    private let paddingBefore = InlineArray<16, UInt64>(repeating: 0)
+    /// Native credentials answered from the cache.
+    public let hits = SingleWriterCounter()
+    /// Native credentials not answered from the cache. Imported ones are not counted.
+    public let misses = SingleWriterCounter()
+    private let paddingAfter = InlineArray<16, UInt64>(repeating: 0)
+}
+
+/// A counter that one thread increments and any thread may read. Cheaper than an atomic addition, which locks the line.
+public struct SingleWriterCounter: ~Copyable, Sendable {
+    private let count = Atomic<UInt64>(0)
+
+    public init() {}
+
+    public var value: UInt64 { count.load(ordering: .relaxed) }
+
+    @inline(__always)
+    public func increment() { add(1) }
+
+    @inline(__always)
+    public func add(_ number: UInt64) {
+        // Relaxed load and store: only this thread writes, and the number publishes nothing.
+        count.store(count.load(ordering: .relaxed) &+ number, ordering: .relaxed)
     }
 }

@@ -1,13 +1,18 @@
 import AdministrationAPI
+import CredentialModel
 import Foundation
 import Testing
 
 @Suite struct ResourceTests {
-    private let resource = CredentialResource(
-        id: "0Fz8kQ2mXbA", kind: "api_key", state: .active, owner: "acme", name: nil, clientID: nil,
-        scope: SpaceSeparated(["a", "b"]), audience: [], networks: [], issuedAt: 1, notBefore: nil, expiresAt: nil,
-        revokedAt: nil, predecessor: nil, successor: nil, sunset: nil, lastUsedAt: nil,
-        expiresSoon: false, isImported: false)
+    private let resource: CredentialResource = {
+        var resource = CredentialResource()
+        resource.id = "0Fz8kQ2mXbA"
+        resource.kind = "api_key"
+        resource.owner = "acme"
+        resource.scope = SpaceSeparated(["a", "b"])
+        resource.issuedAt = 1
+        return resource
+    }()
 
     private func members(_ value: some Encodable) throws -> [String: Any] {
         try #require(try JSONSerialization.jsonObject(with: StrictJSON.encode(value)) as? [String: Any])
@@ -31,6 +36,23 @@ import Testing
         dump(created, to: &dumped)
         #expect(!"\(created) \(String(reflecting: created)) \(dumped)".contains("hunter2"))
         #expect(created.key?.reveal() == "hunter2")
+    }
+
+    @Test func `a line of an export has the members of the resource, the id first`() throws {
+        var full = resource
+        full.state = .notYetValid
+        full.name = "n"
+        full.audience = ["https://a"]
+        full.expiresAt = 5
+        full.isImported = true
+        for resource in [resource, full] {
+            var line: [UInt8] = []
+            resource.appendLine(to: &line)
+            #expect(line.starts(with: #"{"id":""#.utf8) && line.last == 0x0A)
+            let read = try JSONSerialization.jsonObject(with: Data(line)) as? NSDictionary
+            #expect(try read == JSONSerialization.jsonObject(with: StrictJSON.encode(resource)) as? NSDictionary)
+            #expect(try StrictJSON.decodeAnswer(CredentialResource.self, from: Data(line)) == resource)
+        }
     }
 
     @Test func `equal values are equal bytes`() throws {

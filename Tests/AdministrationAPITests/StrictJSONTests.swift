@@ -1,4 +1,5 @@
 import AdministrationAPI
+import CredentialModel
 import Testing
 
 @Suite struct StrictJSONTests {
@@ -11,10 +12,10 @@ import Testing
             {"owner": "acme", "name": "ci", "scope": "a b", "aud": ["https://x"], "network": ["10.0.0.0/8"],
              "expires_in": 60, "nbf": 5, "count": 2}
             """#
-        let expected = KeyCreateRequest(
-            owner: "acme", name: "ci", scope: SpaceSeparated(["a", "b"]), audience: ["https://x"],
-            networks: ["10.0.0.0/8"], expiresIn: 60, notBefore: 5, count: 2)
-        #expect(try read(KeyCreateRequest.self, text) == expected)
+        let expected = KeyRequest(
+            owner: "acme", name: "ci", scope: ["a", "b"], audience: ["https://x"], networks: ["10.0.0.0/8"],
+            expiresInSeconds: 60, notBefore: UnixSeconds(5), count: 2)
+        #expect(try read(KeyRequest.self, text) == expected)
     }
 
     @Test(arguments: [
@@ -34,7 +35,7 @@ import Testing
         ("", MalformedRequest(.notJSON, member: nil)),
     ])
     func `a malformed request names the member`(text: String, fault: MalformedRequest) {
-        #expect(throws: fault) { try read(KeyCreateRequest.self, text) }
+        #expect(throws: fault) { try read(KeyRequest.self, text) }
     }
 
     /// Each of these could become U+FFFD, and two owners one: a lone byte, one cut short, an overlong form, a surrogate,
@@ -43,24 +44,24 @@ import Testing
     func `bytes that are not UTF-8 are not JSON`(_ wrong: [UInt8]) {
         let bytes = Array(#"{"owner": "a"#.utf8) + wrong + Array(#""}"#.utf8)
         #expect(throws: MalformedRequest(.notUTF8, member: nil)) {
-            try StrictJSON.decode(KeyCreateRequest.self, from: bytes)
+            try StrictJSON.decode(KeyRequest.self, from: bytes)
         }
     }
 
     @Test(arguments: [#"\ud800"#, #"\udc00"#, #"\ud800\u0041"#, #"\udc00\ud800"#])
     func `half of a surrogate pair is no text`(_ escape: String) {
-        #expect(throws: MalformedRequest.self) { try read(KeyCreateRequest.self, #"{"owner": "a\#(escape)"}"#) }
+        #expect(throws: MalformedRequest.self) { try read(KeyRequest.self, #"{"owner": "a\#(escape)"}"#) }
     }
 
     @Test func `deep nesting is refused before it is read`() {
         let text = String(repeating: "[", count: 100_000)
-        #expect(throws: MalformedRequest(.notJSON, member: nil)) { try read(KeyCreateRequest.self, text) }
+        #expect(throws: MalformedRequest(.notJSON, member: nil)) { try read(KeyRequest.self, text) }
     }
 
     @Test func `quotes and braces inside of strings are no structure`() throws {
-        let request = try read(KeyCreateRequest.self, #"{"owner": "a\"{\\", "name": "owner\": {["}"#)
+        let request = try read(KeyRequest.self, #"{"owner": "a\"{\\", "name": "owner\": {["}"#)
         #expect(request.owner == #"a"{\"#)
-        #expect(request.name == #"owner": {["#)
+        #expect(request.properties.name == #"owner": {["#)
     }
 
     @Test func `equal names in different objects are fine`() throws {
@@ -76,27 +77,38 @@ import Testing
 
     @Test func `a name that may be a credential is not shown`() {
         let text = #"{"owner": "a", "iik1_0Fz8kQ2mXbA_0123456789012345678901234567890123456789012345678": 1}"#
-        #expect(throws: MalformedRequest(.unknownMember, member: "…")) { try read(KeyCreateRequest.self, text) }
+        #expect(throws: MalformedRequest(.unknownMember, member: "…")) { try read(KeyRequest.self, text) }
         #expect(MalformedRequest.safeName("shortest_imported_20") == nil)
     }
 
     @Test func `a merge patch tells absent from null`() throws {
-        let edit = try read(KeyEditRequest.self, #"{"name": null, "exp": 7}"#)
-        #expect(edit == KeyEditRequest(name: .clear, expiresAt: .set(7)))
-        #expect(edit.notBefore == .leave)
-        #expect(try read(KeyEditRequest.self, "{}").isEmpty)
-        #expect(throws: MalformedRequest(.wrongType, member: "scope")) {
-            try read(KeyEditRequest.self, #"{"scope": null}"#)
+        let edit = try read(KeyEdit.self, #"{"name": null, "exp": 7}"#)
+        #expect(edit == KeyEdit(name: .some(nil), expiresAt: UnixSeconds(7)))
+        #expect(edit.properties.notBefore == nil)
+        #expect(try read(KeyEdit.self, "{}").isEmpty)
+        for member in ["scope", "aud", "network"] {
+            #expect(throws: MalformedRequest(.wrongType, member: member)) {
+                try read(KeyEdit.self, #"{"\#(member)": null}"#)
+            }
         }
     }
 
+    @Test func `elsewhere null is as absent`() throws {
+        let text = #"{"owner": "a", "name": null, "scope": null, "aud": null, "nbf": null, "expires_in": null}"#
+        #expect(try read(KeyRequest.self, text) == KeyRequest(owner: "a"))
+        let client = #"{"name": "n", "grant_types": null, "scope": null, "certificate_san": null, "public": null}"#
+        #expect(try read(ClientRequest.self, client) == ClientRequest(name: "n"))
+    }
+
     @Test func `a request that is written is read as the same`() throws {
-        let edit = KeyEditRequest(name: .set("x"), audience: [], expiresAt: .clear)
-        #expect(try StrictJSON.decode(KeyEditRequest.self, from: Array(StrictJSON.encode(edit))) == edit)
-        let issue = TokenIssueRequest(clientID: "c", subject: "s", scope: SpaceSeparated(["a"]), expiresIn: 5)
-        #expect(try StrictJSON.decode(TokenIssueRequest.self, from: Array(StrictJSON.encode(issue))) == issue)
-        let client = ClientCreateRequest(name: "n", grants: ["g"], rights: ["admin"], isPublic: true)
-        #expect(try StrictJSON.decode(ClientCreateRequest.self, from: Array(StrictJSON.encode(client))) == client)
+        let key = KeyRequest(owner: "a", name: "x", scope: ["r", "w"], notBefore: UnixSeconds(7), count: 3)
+        #expect(try StrictJSON.decode(KeyRequest.self, from: Array(StrictJSON.encode(key))) == key)
+        let edit = KeyEdit(name: .some("x"), scope: [], audience: [], expiresAt: .some(nil), notBefore: UnixSeconds(7))
+        #expect(try StrictJSON.decode(KeyEdit.self, from: Array(StrictJSON.encode(edit))) == edit)
+        let issue = TokenRequest(clientID: "c", subject: "s", scope: ["a"], expiresInSeconds: 5)
+        #expect(try StrictJSON.decode(TokenRequest.self, from: Array(StrictJSON.encode(issue))) == issue)
+        let client = ClientRequest(name: "n", grants: ["g"], rights: ["admin"], isPublic: true)
+        #expect(try StrictJSON.decode(ClientRequest.self, from: Array(StrictJSON.encode(client))) == client)
     }
 
     @Test func `two spaces in a scope make an empty word`() {

@@ -34,7 +34,8 @@ public struct ControlPlaneFixture: Sendable {
             issuer: issuer, readiness: readiness, backupFolder: folder.path)
         let (listening, signal) = AsyncStream.makeStream(of: Void.self)
         let service = controlPlaneApplication(
-            services: services, socketPath: socketPath, mode: mode, logger: logger, onListening: { signal.yield() })
+            services: services, socket: SocketPlace(path: socketPath, mode: mode), logger: logger,
+            onListening: { signal.yield() })
         let group = ServiceGroup(services: [service], logger: logger)
         return try await withThrowingTaskGroup(of: Result?.self) { tasks in
             tasks.addTask {

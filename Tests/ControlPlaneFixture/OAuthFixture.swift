@@ -45,11 +45,12 @@ public struct OAuthFixture: Sendable {
         let (listening, signal) = AsyncStream.makeStream(of: Int.self)
         let socketPath = folder.path + "/control.sock"
         let control = controlPlaneApplication(
-            services: services, socketPath: socketPath, logger: logger, onListening: { signal.yield(0) })
+            services: services, socket: SocketPlace(path: socketPath), logger: logger, onListening: { signal.yield(0) })
         let callers = try AdministrationCallers(store: fixture.store, audience: issuerAddress)
         let oauth = controlPlaneApplication(
-            oauth: server, administration: (services, callers), address: try ListenerAddress("http://127.0.0.1:0"),
-            identity: nil, connectionsMax: connectionsMax, logger: logger
+            NetworkPlane(oauth: server, administration: (services, callers)),
+            address: try ListenerAddress("http://127.0.0.1:0"), identity: nil, connectionsMax: connectionsMax,
+            logger: logger
         ) { signal.yield($0) }
         let group = ServiceGroup(services: [control, oauth], logger: logger)
         try await withThrowingTaskGroup(of: Void.self) { tasks in

@@ -1,4 +1,5 @@
 import ControlPlaneFixture
+import CredentialModel
 import Foundation
 import Issuance
 import Testing

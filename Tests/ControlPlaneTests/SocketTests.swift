@@ -35,7 +35,7 @@ import Testing
     @Test func `what a start that was killed left behind is removed`() async throws {
         let folder = try ControlPlaneFixture.makeFolder()
         defer { try? FileManager.default.removeItem(at: folder) }
-        let killed = try await PrivateSocket(path: folder.path + "/s", mode: 0o600, group: nil)
+        let killed = try await PrivateSocket(SocketPlace(path: folder.path + "/s"))
         #expect(FileManager.default.createFile(atPath: killed.birthplace, contents: nil))
         try await ControlPlaneFixture.serve(socketPath: folder.path + "/s") { plane async throws in
             #expect(try await plane.client.get("/livez").status == 200)
@@ -90,7 +90,8 @@ import Testing
     @Test func `a group that is not there is an error and leaves nothing behind`() async throws {
         let folder = try ControlPlaneFixture.makeFolder()
         defer { try? FileManager.default.removeItem(at: folder) }
-        let socket = try await PrivateSocket(path: folder.path + "/s", mode: 0o660, group: "no-such-group")
+        let socket = try await PrivateSocket(
+            SocketPlace(path: folder.path + "/s", mode: 0o660, group: "no-such-group"))
         #expect(throws: (any Error).self) { try socket.publish() }
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [])
     }

@@ -1,4 +1,5 @@
 import ChildProcess
+import CredentialModel
 import Foundation
 import Issuance
 import TestSupport
@@ -53,14 +54,14 @@ import Testing
         #expect(try await stage.check().status == 0)
     }
 
-    @Test func `of a file that is cut short ends with 3 and says so`() async throws {
+    @Test func `of a truncated file ends with 3 and says so`() async throws {
         let stage = try await Stage()
         let whole = try Data(contentsOf: stage.file)
         for bytes in [whole.count / 2, 2 * Self.pageBytes] {
             try whole.prefix(bytes).write(to: stage.file)
             let outcome = try await stage.check()
             #expect(outcome.status == 3)
-            #expect(outcome.output.contains("data.mdb is cut short"), "\(outcome)")
+            #expect(outcome.output.contains("data.mdb is truncated"), "\(outcome)")
         }
     }
 

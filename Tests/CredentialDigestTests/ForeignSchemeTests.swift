@@ -30,7 +30,7 @@ import Testing
                 == bytes(hex: "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"))
     }
 
-    @Test func `have aliases as written down, none of which is another's`() {
+    @Test func `have aliases as specified, all of them different`() {
         let schemes = ForeignSchemes(lookup: lookup, hmacKeys: hmacKeys(["a", "ab", "abc"]))
         let prefixes: [[UInt8]] = [
             [0, 1], [0, 2], [0, 3], [0, 4, 0x61], [0, 4, 0x61, 0x62], [0, 4, 0x61, 0x62, 0x63],

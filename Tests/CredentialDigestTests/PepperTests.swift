@@ -24,7 +24,7 @@ private func refusal(_ text: String) -> PepperFile.Fault? {
         #expect(file.peppers[1].secret == [UInt8](repeating: 0xBC, count: 32))
     }
 
-    @Test func `survives being written and read`() throws {
+    @Test func `survives serialising and parsing`() throws {
         let file = try #require(PepperFile.random()?.addingPepper(above: 6))
         #expect(file.peppers.map(\.number) == [1, 7])
         let again = try PepperFile(parsing: file.serialized())
@@ -41,7 +41,7 @@ private func refusal(_ text: String) -> PepperFile.Fault? {
         ("lookup \(hex1.dropLast(2))+f\n", 1), ("lookup \(hex1)\n1 é\n", 2),
         ("", 0), ("1 \(hex1)\n", 0), ("lookup \(hex1)\n", 0), ("# only a comment", 0),
         ("lookup \(hex1)\n" + (1...17).map { "\($0) \(hex2)\n" }.joined(), 0),
-    ]) func `that is wrong is refused with the number of the line and none of its bytes`(
+    ]) func `with an error is refused with the line number and none of its bytes`(
         _ text: String, _ line: Int
     ) throws {
         let fault = try #require(refusal(text))
@@ -50,7 +50,7 @@ private func refusal(_ text: String) -> PepperFile.Fault? {
         for secret in [hex1, hex2, hex3] { #expect(!fault.description.contains(secret.prefix(8))) }
     }
 
-    @Test func `holds HMAC keys of other systems by name, which stay when peppers come and go`() throws {
+    @Test func `has HMAC keys of other systems by name, which stay when peppers are added and removed`() throws {
         let text = "hmac old-crm_2 00\nlookup \(hex1)\n1 \(hex2)\nhmac billing 0A\(hex3)\n"
         let file = try PepperFile(parsing: Array(text.utf8))
         #expect(file.hmacKeys.map(\.name) == ["billing", "old-crm_2"])
@@ -65,12 +65,12 @@ private func refusal(_ text: String) -> PepperFile.Fault? {
         "hmac", "hmac billing", "hmac 00ff", "hmac billing 0", "hmac billing 0g", "hmac billing 00 00", "hmac B 00",
         "hmac 1 00", "hmac -a 00", "hmac \(String(repeating: "a", count: 33)) 00", "hmac a:b 00", "hmac é 00",
         "hmac a \(String(repeating: "00", count: 1_025))", "hmac dup 00",
-    ]) func `with a line of an HMAC key that is wrong is refused`(_ line: String) throws {
+    ]) func `with a malformed line of an HMAC key is refused`(_ line: String) throws {
         let fault = try #require(refusal("lookup \(hex1)\nhmac dup 7f7f\n1 \(hex2)\n\(line)\n"))
         #expect(fault.line == 4 && !fault.reason.contains("7f7f"))
     }
 
-    @Test func `with more HMAC keys than it may hold is refused`() throws {
+    @Test func `with too many HMAC keys is refused`() throws {
         let text = "lookup \(hex1)\n1 \(hex2)\n" + (0..<8).map { "hmac k\($0) 0\($0)\n" }.joined()
         #expect(refusal(text) == nil)
         #expect(refusal(text + "hmac k8 08\n")?.line == 0)
@@ -89,7 +89,7 @@ private func refusal(_ text: String) -> PepperFile.Fault? {
         #expect(Set(files.map(\.lookup.codeOfNothing)).count == 50)
     }
 
-    @Test func `no number is left after the last`() throws {
+    @Test func `has no number left after the last`() throws {
         #expect(PepperFile.random()?.addingPepper(above: .max) == nil)
         #expect(PepperFile.random()?.addingPepper(above: .max - 1)?.peppers.last?.number == .max)
     }
@@ -116,7 +116,7 @@ extension TagKey {
             dump(secret, to: &dumped)
             for text in ["\(secret)", String(describing: secret), String(reflecting: secret), dumped] {
                 #expect(text.contains("<redacted>"), "\(type(of: secret))")
-                // Neither as hexadecimal nor as an array of numbers, nor the saved states.
+                // Neither in hexadecimal digits nor as an array of numbers, nor the saved states.
                 #expect(!text.lowercased().contains("bcbc") && !text.contains("0a0a"))
                 #expect(!text.contains("188") && !text.contains("10, 10") && !text.contains("InlineArray"))
             }
@@ -127,7 +127,7 @@ extension TagKey {
         #expect(Mirror(reflecting: file.lookup).children.isEmpty)
     }
 
-    @Test func `a check value tells peppers apart and is not the pepper`() throws {
+    @Test func `a check value identifies a pepper and is not the pepper`() throws {
         let left = try #require(Pepper.random(number: 1))
         let right = try #require(Pepper.random(number: 1))
         #expect(left.checkValue != right.checkValue)
@@ -174,7 +174,7 @@ extension TagKey {
         #expect(ring.numbers == [2])
     }
 
-    @Test func `holds 16 at once and 64 in its life`() throws {
+    @Test func `has room for 16 at once and 64 in its life`() throws {
         let ring = try ring([1])
         for number in 2...UInt16(16) { #expect(try ring.add(#require(Pepper.random(number: number)))) }
         #expect(!ring.hasRoom)

@@ -10,8 +10,9 @@ import Testing
         bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16, uppercase: true) }.joined()
     }
 
-    /// SipHash-2-4-128 as in `vectors.h` of the authors' reference implementation, which has no vectors for 1-3; those of 1-3
-    /// were computed with OpenSSL 3.0 (`openssl mac -macopt c-rounds:1 -macopt d-rounds:3 -macopt size:16 … SIPHASH`).
+    /// SipHash-2-4-128 as in `vectors.h` of the authors' reference implementation, which has no vectors for 1-3; those
+    /// of 1-3 were computed with OpenSSL 3.0 (`openssl mac -macopt c-rounds:1 -macopt d-rounds:3 -macopt size:16 …
+    /// SIPHASH`).
     @Test(arguments: [
         (0, "A3817F04BA25A8E66DF67214C7550293", "E77EBCB22788A5BEFD62DB6ADD303001"),
         (1, "DA87C1D86B99AF44347659119B22FC45", "FC6F370460D3EDA85E0573CC2B2FF063"),
@@ -25,7 +26,7 @@ import Testing
         (31, "2939B0183223FAFC1723DE4F52C43D35", "42EA961C5B3C858B17C3E550DFA79010"),
         (63, "5150D1772F50834A503E069A973FBD7C", "4C5800E34EFE426F079F6B0AA75260AD"),
     ])
-    func `is made by SipHash as published`(_ count: Int, _ usual: String, _ quick: String) {
+    func `is SipHash as published`(_ count: Int, _ usual: String, _ quick: String) {
         let message = (0..<count).map { UInt8($0) }
         #expect(hex(SipHash.hash(message, key: Self.key, rounds: 2, finalRounds: 4)) == usual)
         #expect(hex(SipHash.hash(message, key: Self.key, rounds: 1, finalRounds: 3)) == quick)
@@ -61,7 +62,7 @@ import Testing
             flipped[bit / 8] ^= 1 << UInt8(bit % 8)
             codes.insert(authenticator.code(table: 1, key: 5, row: flipped.octets))
         }
-        // What one of them lacks, the other must not have: a zero byte more is another row.
+        // Moving a zero byte from one to the other gives another row.
         codes.insert(authenticator.code(table: 1, key: 5, row: (row + [0]).octets))
         codes.insert(authenticator.code(table: 1, key: 5, row: row.octets.extracting(0..<100)))
         let other = RowAuthenticator(lookup: TagKey([UInt8](repeating: 8, count: 32)))
@@ -69,7 +70,7 @@ import Testing
         #expect(codes.count == 10 + 64 + row.count * 8 + 3)
     }
 
-    @Test func `keeps its key to itself`() {
+    @Test func `does not print its key`() {
         let authenticator = RowAuthenticator(lookup: TagKey([1, 2, 3]))
         #expect("\(authenticator)" == "<redacted>" && String(reflecting: authenticator) == "<redacted>")
         #expect(Mirror(reflecting: authenticator).children.isEmpty)

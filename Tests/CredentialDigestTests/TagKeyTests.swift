@@ -15,7 +15,7 @@ func bytes(hex: String) -> [UInt8] {
     return bytes
 }
 
-/// Parses a text; a span cannot stand inside an expectation.
+/// Parses a text; a span cannot be used inside an expectation.
 func native(_ text: [UInt8]) -> NativeCredential? {
     NativeCredential(text.octets, vendor: .iiniit)
 }
@@ -105,7 +105,7 @@ func code(_ key: [UInt8], _ message: [UInt8]) -> [UInt8] {
             #expect(!ConstantTime.equal(tag, other), "bit \(bit)")
             #expect(!ConstantTime.equal(other, tag), "bit \(bit)")
         }
-        // Differences that would cancel out in a sum or an exclusive or of the words.
+        // Differences that would cancel out in a sum or XOR of the words.
         #expect(!ConstantTime.equal(Tag(1, 1, 0, 0), Tag(0, 0, 0, 0)))
         #expect(!ConstantTime.equal(Tag(.max, 1, 0, 0), Tag(0, 0, 0, 0)))
         #expect(!ConstantTime.equal(Tag(1, 2, 3, 4), Tag(2, 1, 3, 4)))
@@ -123,7 +123,7 @@ func code(_ key: [UInt8], _ message: [UInt8]) -> [UInt8] {
             #expect(alias(other, lookup) != first)
         }
         #expect(alias(key, TagKey(PepperFile.randomSecret())) != first)
-        // As written down in the design: HMAC(lookup secret, 0x00 ‖ scheme ‖ key), its first 16 bytes.
+        // As specified: the first 16 bytes of HMAC(lookup secret, 0x00 ‖ scheme ‖ key).
         let message = [0, 1] + key
         let whole = lookup.authenticationCode(of: message.octets).bytes
         #expect(first == Array(whole.prefix(16)))

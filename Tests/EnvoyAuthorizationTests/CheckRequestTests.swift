@@ -6,7 +6,7 @@ import HTTPWire
 import SwiftProtobuf
 import Testing
 
-/// What another implementation writes is read as it was meant, and nothing else traps.
+/// Messages of another implementation are read correctly, and no bytes trap.
 @Suite struct `A check request` {
     private func sample() -> Envoy_Service_Auth_V3_CheckRequest {
         var request = Envoy_Service_Auth_V3_CheckRequest()
@@ -34,7 +34,7 @@ import Testing
         range.map { String(decoding: bytes[$0.bounds], as: UTF8.self) }
     }
 
-    @Test func `is read as it was written`() throws {
+    @Test func `is parsed as it was written`() throws {
         let bytes: [UInt8] = try sample().serializedBytes()
         let request = try read(bytes)
         #expect(text(request.method, bytes) == "PUT" && text(request.path, bytes) == "/a?b=c")
@@ -45,7 +45,7 @@ import Testing
         #expect(request.forwardedFor.map { text($0, bytes) } == ["a, b"])
     }
 
-    @Test func `may have fields as they came, each counted`() throws {
+    @Test func `may have raw headers, each counted`() throws {
         var sample = Envoy_Service_Auth_V3_CheckRequest()
         sample.attributes.request.http.headerMap.headers = [
             ("Authorization", "", "1"), ("x", "", ""), ("authorization", "2", ""), ("X-Forwarded-For", "", "a"),
@@ -62,8 +62,8 @@ import Testing
         #expect(request.policy == nil && request.source.isEmpty)
     }
 
-    /// Envoy sends more than is read here, and will send more.
-    @Test func `may have fields that nobody here knows`() throws {
+    /// Envoy sends more than is read here, and will send more in the future.
+    @Test func `may have unknown fields`() throws {
         let unknown: [UInt8] = [
             0xF8, 0x07, 0x01, 0xF2, 0x07, 0x02, 1, 2, 0xE9, 0x07, 1, 2, 3, 4, 5, 6, 7, 8, 0xED, 0x07, 1, 2, 3, 4,
         ]
@@ -77,7 +77,7 @@ import Testing
         #expect(text(request.policy, bytes) == "orders" && text(request.method, bytes) == "PUT")
     }
 
-    @Test func `is read anew each time`() throws {
+    @Test func `replaces the previous one`() throws {
         var request = CheckRequest()
         let bytes: [UInt8] = try sample().serializedBytes()
         try request.read(bytes.octets)
@@ -93,11 +93,11 @@ import Testing
             [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x01], [0x0A, 0x03, 0x22, 0x05, 0x12],
             [0x08, 0x01],
         ] as [[UInt8]])
-    func `that is none is a fault`(_ bytes: [UInt8]) {
+    func `that is malformed is a fault`(_ bytes: [UInt8]) {
         #expect(throws: ProtobufFault.self) { try read(bytes) }
     }
 
-    /// Whatever bytes come, reading ends, and what it found lies within them.
+    /// For any bytes, parsing ends, and its ranges lie within them.
     @Test func `of any bytes never traps`() throws {
         var random = SystemRandomNumberGenerator()
         let whole: [UInt8] = try sample().serializedBytes()
@@ -119,7 +119,7 @@ import Testing
                 #expect(range.bounds.upperBound <= bytes.count)
             }
         }
-        // A change inside of a text, one in fifty at least, leaves a request.
+        // A change inside of a text, at least one in fifty, leaves a valid request.
         #expect(readable > 500)
     }
 }

@@ -5,7 +5,7 @@ import HTTPWire
 import SwiftProtobuf
 import Testing
 
-/// What is written here is read by another implementation as it was meant.
+/// Messages written here are read correctly by another implementation.
 @Suite struct `A check response` {
     private func write(_ room: Int = 1 << 22, _ body: (inout ByteWriter) -> Void) throws -> [UInt8]? {
         let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: room, alignment: 1)
@@ -18,14 +18,14 @@ import Testing
     private func read(_ body: (inout ByteWriter) -> Void) throws -> Envoy_Service_Auth_V3_CheckResponse {
         let bytes = try #require(try write(body: body))
         let response = try Envoy_Service_Auth_V3_CheckResponse(serializedBytes: bytes)
-        // In the one shortest form.
+        // In the shortest form.
         #expect(try response.serializedBytes() == bytes)
         return response
     }
 
     private func write(body: (inout ByteWriter) -> Void) throws -> [UInt8]? { try write(1 << 22, body) }
 
-    @Test func `that lets pass is read as it was written`() throws {
+    @Test func `that allows is read as it was written`() throws {
         let name: [UInt8] = Array("api%5Fkey".utf8)
         let response = try read { out in
             out.append(checkStatus: .unauthenticated, "why")
@@ -49,14 +49,14 @@ import Testing
     }
 
     @Test(arguments: [0, 1, 1_795_473_425, -1.5, .infinity])
-    func `tells numbers`(_ number: Double) throws {
+    func `has numbers`(_ number: Double) throws {
         let bytes = try #require(try write { $0.append(dynamicMetadata: { $0.append(member: "n", number: number) }) })
         let response = try Envoy_Service_Auth_V3_CheckResponse(serializedBytes: bytes)
         #expect(response.dynamicMetadata.fields["n"]?.numberValue == number)
     }
 
     @Test(arguments: [0, 1, 100, 127, 128, 129, 16_000, 16_383, 16_384, 100_000, 2_097_000])
-    func `has its counts in as few bytes as they take`(_ count: Int) throws {
+    func `has the shortest length prefixes`(_ count: Int) throws {
         let body = [UInt8](repeating: 0x61, count: count)
         let response = try read { out in
             out.append(checkStatus: .permissionDenied, "no")

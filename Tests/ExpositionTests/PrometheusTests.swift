@@ -21,7 +21,7 @@ import Testing
                 """)
     }
 
-    @Test func `counts a histogram up to its last bucket`() {
+    @Test func `has cumulative counts of a histogram`() {
         var text = PrometheusText()
         text.histogram("d", [("k", "v")], buckets: [(0.5, 2), (1, 3)], above: 4, sum: 12.5)
         #expect(
@@ -35,7 +35,7 @@ import Testing
                 """)
     }
 
-    @Test func `has what is reported through swift-metrics, each series once`() {
+    @Test func `has the metrics reported through swift-metrics, each series once`() {
         let exposition = Exposition()
         let factory = exposition.factory
         factory.makeCounter(label: "requests", dimensions: [("route", "/a")]).increment(by: 2)
@@ -54,7 +54,7 @@ import Testing
         )
     }
 
-    @Test func `stays bounded whatever dimensions are reported`() {
+    @Test func `is bounded whatever dimensions are reported`() {
         let factory = PrometheusFactory()
         for number in 0..<5_000 {
             factory.makeCounter(label: "c", dimensions: [("n", "\(number)")]).increment(by: 1)

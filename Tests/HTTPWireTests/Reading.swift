@@ -12,7 +12,7 @@ struct Parsed: Equatable {
     var consumed = 0
 }
 
-/// Parses text that holds at least one whole request.
+/// Parses text with at least one complete request.
 func parse(_ text: String, limits: WireLimits = WireLimits()) throws(WireFault) -> Parsed? {
     var parser = RequestParser(limits: limits)
     let bytes = Array(text.utf8)
@@ -23,14 +23,14 @@ func parse(_ text: String, limits: WireLimits = WireLimits()) throws(WireFault) 
     }
 }
 
-/// What a fresh parser says about text that came at once.
+/// The result of a new parser for text that arrives at once.
 func step(_ text: String, limits: WireLimits = WireLimits()) -> RequestParser.Step {
     var parser = RequestParser(limits: limits)
     let bytes = Array(text.utf8)
     return parser.parse(bytes.span.bytes)
 }
 
-/// The fault that text amounts to, if it is one.
+/// The fault of text, if it has one.
 func fault(_ text: String, limits: WireLimits = WireLimits()) -> WireFault? {
     if case .fault(let fault) = step(text, limits: limits) { fault } else { nil }
 }

@@ -3,7 +3,7 @@ import Testing
 @testable import HTTPWire
 
 @Suite struct TableTests {
-    @Test func `the table of byte classes says what the grammar says`() {
+    @Test func `the table of byte classes follows the grammar`() {
         let alphanumeric = Set("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".utf8)
         for byte in UInt8.min...UInt8.max {
             let visible = (0x21...0x7E).contains(byte)
@@ -20,14 +20,14 @@ import Testing
         }
     }
 
-    @Test func `the table of base64 digits says what the alphabet says`() {
+    @Test func `the table of base64 digits follows the alphabet`() {
         let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
         for byte in UInt8.min...UInt8.max {
             #expect(base64Values[Int(byte)] == alphabet.firstIndex(of: byte).map { UInt8($0) } ?? 255)
         }
     }
 
-    @Test func `a search finds what a walk finds, at every offset and in every length`() {
+    @Test func `a search finds the same as a loop, at every offset and length`() {
         var state: UInt64 = 7
         let letters = Array(
             "ab=&%+-\"\\\u{1F}\u{0}\t\r\n\u{7F} ~\u{E9}Zz_9".unicodeScalars.map { UInt8(truncatingIfNeeded: $0.value) })
@@ -69,7 +69,7 @@ import Testing
         #expect(found == expected)
     }
 
-    @Test func `a short word is its bytes, wherever they lie`() {
+    @Test func `a short word has its bytes at every offset`() {
         let bytes: [UInt8] = Array(1...20)
         for start in 0...20 {
             for count in 0...min(8, 20 - start) {

@@ -1,3 +1,4 @@
+import AllocationCount
 import HTTPWire
 import Testing
 import WireFuzz
@@ -16,7 +17,7 @@ import WireFuzz
             single("a", scope: "", audience: "", clientIP: "::1")
         ),
         (" \t\r\n{ \"credentials\"\n:\t[ \"a\" , \"b\"\r\n] , \"scope\" : \"s\" } \n", batch("a", "b", scope: "s")),
-        // Any string is a credential: that it is malformed is a verdict.
+        // Any string is a credential: "malformed" is a verdict.
         (#"{"credentials":["",""," ","ä","😀","a\u007F"]}"#, batch("", "", " ", "ä", "😀", "a\u{7F}")),
         (#"{"credential":""}"#, single("")),
         // Escapes, in values and in names.
@@ -44,7 +45,7 @@ import WireFuzz
         ),
         ("{\"x\":" + nested(31) + ",\"credential\":\"a\"}", single("a")),
     ])
-    func `a request is its members, decoded once`(body: String, expected: VerifyReading) {
+    func `a request has its members, decoded once`(body: String, expected: VerifyReading) {
         var form = VerifyForm()
         #expect(VerifyReading.read(Array(body.utf8), with: &form) == .success(expected))
         checkVerifyForm(Array(body.utf8))
@@ -71,12 +72,14 @@ import WireFuzz
             (#"{"credentials": {}}"#, .wrongType(.credentials), 16),
             (#"{"scope":["a"]}"#, .wrongType(.scope), 9), (#"{"scope":null}"#, .wrongType(.scope), 9),
             (#"{"audience":false}"#, .wrongType(.audience), 12), (#"{"client_ip":1}"#, .wrongType(.clientIP), 13),
-            (#"{"credentials":["a",1]}"#, .elementIsNoString, 20), (#"{"credentials":[null]}"#, .elementIsNoString, 16),
-            (#"{"credentials":[["a"]]}"#, .elementIsNoString, 16), (#"{"credentials":[true]}"#, .elementIsNoString, 16),
+            (#"{"credentials":["a",1]}"#, .elementIsNotString, 20),
+            (#"{"credentials":[null]}"#, .elementIsNotString, 16),
+            (#"{"credentials":[["a"]]}"#, .elementIsNotString, 16),
+            (#"{"credentials":[true]}"#, .elementIsNotString, 16),
             (#"[]"#, .notAnObject, 0), (#" "a""#, .notAnObject, 1), (#"null"#, .notAnObject, 0),
             (#"1"#, .notAnObject, 0),
         ] as [(String, VerifyFault, Int)])
-    func `a text that asks for nothing clear is a fault`(body: String, expected: VerifyFault, offset: Int) {
+    func `an invalid request is a fault`(body: String, expected: VerifyFault, offset: Int) {
         expectFault(Array(body.utf8), expected, offset)
     }
 
@@ -140,7 +143,7 @@ import WireFuzz
             [0xE2, 0x82], [0xF0, 0x82, 0x82, 0xAC], [0xF4, 0x90, 0x80, 0x80], [0xF5, 0x80, 0x80, 0x80], [0xFF],
             [0xF0, 0x9F, 0x98],
         ] as [[UInt8]])
-    func `bytes that are not UTF-8 are a fault wherever a string may stand`(bytes: [UInt8]) {
+    func `bytes that are not UTF-8 are a fault in every string`(bytes: [UInt8]) {
         for (front, back) in [
             (#"{"credential":""#, #""}"#), (#"{"credentials":["a","0123456789abcdef0123"#, #"x"]}"#),
             (#"{"credential":"a","\n"#, #"":1}"#), (#"{"credential":"a","x":["ä"#, #"ä"]}"#),
@@ -151,10 +154,10 @@ import WireFuzz
         expectFault(Array("{\"a\":".utf8) + bytes, .notJSON(.unexpectedByte), 5)
     }
 
-    @Test func `every fault has a status of its kind and a reason that says what is meant`() {
+    @Test func `every fault has a status and a reason that names its member`() {
         let members = VerifyForm.Member.allCases
         let faults: [VerifyFault] =
-            [.notAnObject, .elementIsNoString, .noElements, .bothMembers, .neitherMember]
+            [.notAnObject, .elementIsNotString, .noElements, .bothMembers, .neitherMember]
             + JSONFault.allCases.map(VerifyFault.notJSON) + members.map(VerifyFault.repeated)
             + members.map(VerifyFault.wrongType) + members.map(VerifyFault.tooLong)
         for fault in faults { #expect(fault.status == 400) }
@@ -224,4 +227,113 @@ private func reading(
     reading.audience = audience.map { Array($0.utf8) }
     reading.clientIP = clientIP.map { Array($0.utf8) }
     return reading
+}
+
+@Suite struct VerifyLimitTests {
+    @Test func `1,000 credentials are accepted in order, and 1,001 are not`() {
+        let texts = (1...1_001).map { "iik1_\($0)" }
+        var form = VerifyForm()
+        withBytes(body(texts.dropLast())) { bytes in
+            #expect(form.parse(bytes) == nil)
+            #expect(form.count == 1_000)
+            #expect(form.isBatch == true)
+            var scratch = FormScratch()
+            for index in 0..<form.count {
+                #expect(form.withCredential(at: index, in: bytes, scratch: &scratch, text) == texts[index])
+                #expect(!form.credential(at: index).isEscaped)
+            }
+        }
+        #expect(withBytes(body(texts[...])) { form.parse($0) } == .tooManyElements)
+        #expect(form.count == 0)
+    }
+
+    @Test(arguments: [
+        ("credential", VerifyForm.Member.credential, 8_192), ("scope", .scope, 4_096), ("audience", .audience, 512),
+        ("client_ip", .clientIP, 64),
+    ])
+    func `the length of a string is limited by member, after decoding`(
+        name: String, member: VerifyForm.Member, bytesMax: Int
+    ) {
+        let rest = member == .credential ? "}" : ",\"credential\":\"a\"}"
+        var form = VerifyForm()
+        // Encodings of one byte, two, three and four.
+        for (spelling, count) in [
+            ("x", 1), (#"\n"#, 1), (#"\u0041"#, 1), ("ä", 2), (#"\u00e4"#, 2), (#"\u20ac"#, 3), (#"\ud83d\ude00"#, 4),
+            ("😀", 4),
+        ] {
+            let fits =
+                String(repeating: spelling, count: bytesMax / count) + String(repeating: "x", count: bytesMax % count)
+            #expect(withBytes("{\"\(name)\":\"\(fits)\"" + rest) { form.parse($0) } == nil, "\(spelling)")
+            #expect(withBytes("{\"\(name)\":\"\(fits)x\"" + rest) { form.parse($0) } == .tooLong(member), "\(spelling)")
+            #expect(form.faultOffset == fits.utf8.count + name.utf8.count + 7)
+            guard member == .credential else { continue }
+            #expect(withBytes("{\"credentials\":[\"a\",\"\(fits)\"]}") { form.parse($0) } == nil)
+            #expect(form.credential(at: 1).count == bytesMax)
+            #expect(withBytes("{\"credentials\":[\"a\",\"\(fits)x\"]}") { form.parse($0) } == .tooLong(.credentials))
+        }
+    }
+
+    @Test func `a body of 1 MiB is accepted and one byte more is not`() {
+        var form = VerifyForm()
+        let front = "{\"credential\":\"a\",\"x\":\""
+        let body = front + String(repeating: "x", count: 1_048_576 - front.utf8.count - 2) + "\"}"
+        #expect(body.utf8.count == 1_048_576)
+        #expect(withBytes(body) { form.parse($0) } == nil)
+        #expect(withBytes(body + " ") { form.parse($0) } == .bodyTooLarge)
+        #expect(form.count == 0)
+    }
+
+    @Test(arguments: ["[", "{\"a\":", "[{\"a\":", "\"\\ud83d\\ude00", "[\"\",", "0,", " ", "ä", "\\n"])
+    func `a body of 1 MiB of repetitions is parsed in linear time`(piece: String) {
+        var form = VerifyForm()
+        for front in ["", "{\"x\":", "{\"x\":\"", "{\"credentials\":[", "{\"credential\":\"a\",\"x\":[0,"] {
+            let text = front + String(repeating: piece, count: (1_048_576 - front.utf8.count) / piece.utf8.count)
+            #expect(withBytes(text) { form.parse($0) } != nil)
+            #expect(withBytes(text + "\"") { form.parse($0) } != nil)
+        }
+    }
+
+    @Test func `a form frees what a large body needed`() {
+        var form = VerifyForm()
+        var scratch = FormScratch()
+        let long = #"{"credentials":["a","b","c"],"scope":"\u0061","audience":"\u0062","client_ip":"\u0063"}"#
+        #expect(withBytes(long) { form.parse($0) } == nil)
+        withBytes(#"{"credential":"\u0064"}"#) { bytes in
+            #expect(form.parse(bytes) == nil)
+            #expect(form.count == 1)
+            #expect(form.isBatch == false)
+            #expect(form.scope == nil && form.audience == nil && form.clientIP == nil)
+            #expect(form.credential(at: 0).isEscaped)
+            #expect(form.withCredential(at: 0, in: bytes, scratch: &scratch, text) == "d")
+        }
+    }
+
+    @Test(.enabled(if: allocation_count_works() == 1)) func `reading 1,000 credentials allocates nothing`() {
+        let key = "iik1_0123456789A_" + String(repeating: "x", count: 49)
+        let front = "{\"scope\":\"a b\",\"audience\":\"https://a\",\"client_ip\":\"::1\",\"credentials\":["
+        let usual = Array((front + list(Array(repeating: key, count: 1_000)[...]) + "]}").utf8)
+        let escaped = Array((front + list(Array(repeating: #"\u0069"# + key, count: 1_000)[...]) + "]}").utf8)
+        var form = VerifyForm()
+        var scratch = FormScratch()
+        _ = readAll(escaped, &form, &scratch)
+        let before = allocation_count()
+        let sums = (readAll(usual, &form, &scratch), readAll(escaped, &form, &scratch))
+        #expect(allocation_count() - before == 0)
+        #expect(sums == (66_000, 67_000))
+    }
+
+    /// Bytes of all credentials.
+    private func readAll(_ body: [UInt8], _ form: inout VerifyForm, _ scratch: inout FormScratch) -> Int {
+        let bytes = body.span.bytes
+        guard form.parse(bytes) == nil else { return -1 }
+        var sum = 0
+        for index in 0..<form.count {
+            sum += form.withCredential(at: index, in: bytes, scratch: &scratch) { $0.byteCount }
+        }
+        return sum
+    }
+
+    private func list(_ texts: ArraySlice<String>) -> String { texts.map { "\"\($0)\"" }.joined(separator: ",") }
+
+    private func body(_ texts: ArraySlice<String>) -> String { "{\"credentials\":[" + list(texts) + "]}" }
 }

@@ -1,7 +1,7 @@
 import HTTPWire
 import Testing
 
-/// What `write` appends, or `nil` if it did not fit.
+/// The text that `write` appends, or `nil` if it did not fit.
 func written(capacity: Int = 4_096, _ write: (inout ByteWriter) -> Void) -> String? {
     let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: capacity + 1, alignment: 1)
     defer { memory.deallocate() }
@@ -14,7 +14,7 @@ func written(capacity: Int = 4_096, _ write: (inout ByteWriter) -> Void) -> Stri
 }
 
 @Suite struct WriterTests {
-    @Test func `literals, bytes, spans and numbers are appended as they are`() {
+    @Test func `literals, bytes, spans and numbers are appended unchanged`() {
         let text = written { writer in
             writer.append("a\u{E4}")
             writer.append(byte: UInt8(ascii: "b"))
@@ -36,7 +36,7 @@ func written(capacity: Int = 4_096, _ write: (inout ByteWriter) -> Void) -> Stri
         #expect(written { $0.append(base62: value) } == digits)
     }
 
-    @Test func `what does not fit is not begun, and nothing follows it`() {
+    @Test func `what does not fit is not written at all, nor is anything after it`() {
         var result: (Int, Bool, Int)?
         _ = written(capacity: 5) { writer in
             writer.append("abc")
@@ -52,7 +52,7 @@ func written(capacity: Int = 4_096, _ write: (inout ByteWriter) -> Void) -> Stri
         #expect(written(capacity: 0) { _ in } == "")
     }
 
-    @Test func `a writer can take back what it wrote`() {
+    @Test func `a writer can remove what it wrote`() {
         let text = written { writer in
             writer.append("abc")
             writer.rewind(to: 1)
@@ -69,7 +69,7 @@ func written(capacity: Int = 4_096, _ write: (inout ByteWriter) -> Void) -> Stri
         ("\u{0}\u{1F}\u{7F}", "\\u0000\\u001F\u{7F}"), ("\u{E4}\u{20AC}\u{1F600}", "\u{E4}\u{20AC}\u{1F600}"), ("", ""),
         ("</script>", "</script>"),
     ])
-    func `a JSON string is escaped where it must be`(text: String, expected: String) {
+    func `a JSON string is escaped where necessary`(text: String, expected: String) {
         #expect(written { writer in withBytes(text) { writer.append(jsonEscaped: $0) } } == expected)
     }
 
@@ -92,7 +92,7 @@ func written(capacity: Int = 4_096, _ write: (inout ByteWriter) -> Void) -> Stri
         #expect(written { writer in withBytes(text) { writer.append(headerEncoded: $0) } } == expected)
     }
 
-    @Test func `a response begins with status, length and what must be said of the connection`() {
+    @Test func `a response begins with status, length and connection`() {
         let head = written { writer in
             writer.append(ResponseHead(status: 200, contentLength: 16))
             writer.append(field: "Cache-Control", "no-store")
@@ -116,13 +116,28 @@ func written(capacity: Int = 4_096, _ write: (inout ByteWriter) -> Void) -> Stri
             200, 201, 202, 204, 400, 401, 403, 404, 405, 408, 409, 410, 413, 414, 415, 417, 422, 429, 431, 500, 501,
             503, 505,
         ] as [UInt16])
-    func `a status line names its status`(status: UInt16) throws {
+    func `a status line has its status`(status: UInt16) throws {
         let line = try #require(written { $0.append(ResponseHead(status: status, contentLength: nil)) })
         #expect(line.hasPrefix("HTTP/1.1 \(status) "))
         #expect(line.hasSuffix("\r\n") && line.utf8.count > 16)
     }
 
-    @Test func `a length that is known late fills its slot`() {
+    @Test(arguments: [400, 401, 403, 404, 405, 408, 410, 413, 414, 415, 417, 431, 501, 503, 505] as [UInt16])
+    func `a problem has the reason phrase of its status as the title`(status: UInt16) throws {
+        let line = try #require(written { $0.append(ResponseHead(status: status, contentLength: nil)) })
+        let phrase = line.dropFirst("HTTP/1.1 400 ".count).dropLast()
+        #expect(
+            written { $0.append(problemBody: status, "why") }
+                == #"{"type":"about:blank","title":"\#(phrase)","status":\#(status),"detail":"why"}"#)
+    }
+
+    @Test func `a problem may have further members`() {
+        #expect(
+            written { $0.append(problemBody: 299, "why", members: { $0.append(",\"next\":1") }) }
+                == #"{"type":"about:blank","title":"Error","status":299,"detail":"why","next":1}"#)
+    }
+
+    @Test func `a length that is known later fills its slot`() {
         func response(_ length: Int) -> String? {
             written { writer in
                 let slot = writer.appendContentLength()

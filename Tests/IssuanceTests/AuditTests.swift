@@ -58,21 +58,21 @@ extension Fixture {
         let pepper = try await issuer.addPepper()
         let entries = try fixture.audit()
         #expect(entries.map(\.number) == Array(1...UInt64(entries.count)))
-        let deeds = [
-            AuditDeed(.keysCreated, credentials: entries[0].deed.credentials, owner: "alice"),
-            AuditDeed(.keyEdited, credentials: [key[0]], changed: ["name", "scope"]),
-            AuditDeed(.credentialRotated, credentials: [key[0], rotated.summary.id]),
-            AuditDeed(.credentialsRevoked, credentials: [key[1], key[2]]),
-            AuditDeed(.clientCreated, credentials: client.secrets.map(\.id), clientID: client.clientID),
-            AuditDeed(.tokenIssued, credentials: [token.summary.id], clientID: client.clientID, owner: "bob"),
-            AuditDeed(.credentialsRevoked, credentials: [token.summary.id]),
-            AuditDeed(.clientCredentialsRevoked, clientID: client.clientID, issuedBefore: UnixSeconds(1_000)),
-            AuditDeed(.clientRevoked, clientID: client.clientID),
-            AuditDeed(.ownerRevoked, owner: "alice"),
-            AuditDeed(.pepperAdded, pepper: UInt16(pepper.number)),
+        let actions = [
+            AuditedAction(.keysCreated, credentials: entries[0].audited.credentials, owner: "alice"),
+            AuditedAction(.keyEdited, credentials: [key[0]], changed: ["name", "scope"]),
+            AuditedAction(.credentialRotated, credentials: [key[0], rotated.summary.id]),
+            AuditedAction(.credentialsRevoked, credentials: [key[1], key[2]]),
+            AuditedAction(.clientCreated, credentials: client.secrets.map(\.id), clientID: client.clientID),
+            AuditedAction(.tokenIssued, credentials: [token.summary.id], clientID: client.clientID, owner: "bob"),
+            AuditedAction(.credentialsRevoked, credentials: [token.summary.id]),
+            AuditedAction(.clientCredentialsRevoked, clientID: client.clientID, issuedBefore: UnixSeconds(1_000)),
+            AuditedAction(.clientRevoked, clientID: client.clientID),
+            AuditedAction(.ownerRevoked, owner: "alice"),
+            AuditedAction(.pepperAdded, pepper: UInt16(pepper.number)),
         ]
-        #expect(entries.map(\.deed) == deeds)
-        #expect(Set(entries[0].deed.credentials) == Set(key))
+        #expect(entries.map(\.audited) == actions)
+        #expect(Set(entries[0].audited.credentials) == Set(key))
         for (index, entry) in entries.enumerated() {
             let actor: AuditActor =
                 switch index {
@@ -87,7 +87,7 @@ extension Fixture {
         #expect(entries.map(\.journalNumber).sorted() == entries.map(\.journalNumber))
         #expect(entries.last?.journalNumber == journal.last?.number)
         let report = try fixture.verifiedAudit()
-        #expect(report.fault == nil && report.entries == UInt64(deeds.count) && report.head == entries.last?.head)
+        #expect(report.fault == nil && report.entries == UInt64(actions.count) && report.head == entries.last?.head)
         #expect(try fixture.check().isEmpty)
     }
 
@@ -102,8 +102,9 @@ extension Fixture {
         }
         let imported = try await fixture.issuer.importKeys(lines + lines.prefix(1))
         let entries = try fixture.audit()
-        #expect(entries.dropLast().flatMap(\.deed.credentials) == ids)
-        #expect(entries.count == 4 && entries.last?.deed == AuditDeed(.keysImported, credentials: imported.imported))
+        #expect(entries.dropLast().flatMap(\.audited.credentials) == ids)
+        #expect(entries.count == 4)
+        #expect(entries.last?.audited == AuditedAction(.keysImported, credentials: imported.imported))
         // A page does not grow without bounds: each of these names a thousand.
         #expect(try fixture.audit(limit: 2).count == 2)
         #expect(try fixture.verifiedAudit().fault == nil)
@@ -121,7 +122,7 @@ extension Fixture {
         // Fails after it has written: all of the batch is run again without it.
         let spoiling = Task {
             try await store.write(creates: false) { writer, transaction in
-                try writer.audit(AuditDeed(.keyEdited), by: .program, in: transaction)
+                try writer.audit(AuditedAction(.keyEdited), by: .program, in: transaction)
                 throw Spoilt()
             }
         }
@@ -132,7 +133,7 @@ extension Fixture {
         _ = try await first.value
         _ = try await second.value
         await #expect(throws: Spoilt.self) { try await spoiling.value }
-        #expect(try fixture.audit().map(\.deed.action) == [.keysCreated, .keyEdited, .ownerRevoked])
+        #expect(try fixture.audit().map(\.audited.action) == [.keysCreated, .keyEdited, .ownerRevoked])
         #expect(try fixture.verifiedAudit().fault == nil)
     }
 
@@ -158,7 +159,7 @@ extension Fixture {
         again.close()
         _ = try Replacing.restore(backup, again, try PepperFileOnDisk.read(again.pepperPath), nil)
         let restored = try again.reopened()
-        #expect(try restored.audit().last?.deed == AuditDeed(.storeRestored))
+        #expect(try restored.audit().last?.audited == AuditedAction(.storeRestored))
         #expect(try restored.audit().last?.actor == .command)
         #expect(try restored.verifiedAudit(recorded: head).fault == nil)
         // What was done after the backup is not in it, and the head that was recorded then shows that.

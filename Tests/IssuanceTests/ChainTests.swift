@@ -230,8 +230,8 @@ extension Fixture {
         var after: UInt64 = 0
         while true {
             let (entries, hasMore) = try await issuer.auditEntries(after: after, limit: 1_000)
-            for entry in entries where entry.deed.action == .credentialsRevoked {
-                pieces.append(entry.deed.credentials)
+            for entry in entries where entry.audited.action == .credentialsRevoked {
+                pieces.append(entry.audited.credentials)
             }
             guard hasMore, let last = entries.last else { return pieces }
             after = last.number

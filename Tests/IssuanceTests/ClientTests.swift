@@ -14,7 +14,9 @@ import Verification
                 rights: ["introspect", "changes", "introspect"],
                 certificateSAN: "gw.example"))
         let summary = issued.summary
-        #expect(summary.name == "gateway" && summary.scope == ["read"] && summary.rights == ["introspect", "changes"])
+        let metadata = summary.metadata
+        #expect(metadata.name == "gateway" && metadata.scope == ["read"])
+        #expect(metadata.rights == ["introspect", "changes"])
         #expect(CredentialID(summary.clientID) != nil && summary.revokedAt == nil)
         #expect(summary.secrets.map(\.scope) == [["countersign:introspect", "countersign:changes"]])
         #expect(summary.secrets[0].clientID == summary.clientID && summary.secrets[0].audience == ["https://a"])
@@ -23,7 +25,7 @@ import Verification
         #expect(record.kind == .clientSecret && record.client != 0)
         let again = try fixture.reopened()
         let found = try #require(try await again.issuer.client(summary.clientID))
-        #expect(found.name == "gateway" && found.secrets.count == 1 && found.certificateSAN == "gw.example")
+        #expect(found.metadata == metadata && found.secrets.count == 1 && metadata.certificateSAN == "gw.example")
         #expect(again.store.published.clients.client(certificateSAN: "gw.example")?.clientID == summary.clientID)
         #expect(try again.check().isEmpty)
     }
@@ -33,7 +35,7 @@ import Verification
         let issued = try await fixture.issuer.createClient(
             ClientRequest(
                 name: "spa", grants: ["authorization_code"], redirectURIs: ["https://spa/cb"], isPublic: true))
-        #expect(issued.secret == nil && issued.summary.secrets.isEmpty && issued.summary.isPublic)
+        #expect(issued.secret == nil && issued.summary.secrets.isEmpty && issued.summary.metadata.isPublic)
     }
 
     @Test func `is refused for what the request has wrong`() async throws {

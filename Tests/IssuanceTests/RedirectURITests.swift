@@ -1,3 +1,4 @@
+import CredentialModel
 import CredentialStore
 import Testing
 
@@ -43,13 +44,13 @@ import Testing
 
     @Test func `that an earlier version has registered leads nowhere`() {
         var client = ClientDefinition(
-            number: 1, clientID: "c", name: "n", grants: ["authorization_code"],
-            redirectURIs: ["javascript:alert(1)"], scope: [], audience: [], rights: [], certificateSAN: nil,
-            isPublic: true,
+            number: 1, clientID: "c",
+            metadata: ClientMetadata(
+                name: "n", grants: ["authorization_code"], redirectURIs: ["javascript:alert(1)"], isPublic: true),
             createdAt: .init(1))
         #expect(AuthorizationRequest.redirectURI("javascript:alert(1)", of: client) == nil)
         #expect(AuthorizationRequest.redirectURI(nil, of: client) == nil)
-        client.redirectURIs = ["http://localhost:3000/cb", "http://127.0.0.1/cb"]
+        client.metadata.redirectURIs = ["http://localhost:3000/cb", "http://127.0.0.1/cb"]
         #expect(AuthorizationRequest.redirectURI("http://localhost:3000/cb", of: client) != nil)
         // The port is free for addresses in numbers only (RFC 8252 §7.3, §8.3).
         #expect(AuthorizationRequest.redirectURI("http://localhost:3001/cb", of: client) == nil)

@@ -44,14 +44,14 @@ import Testing
         #expect(seen.withLock { $0 } == Array(0..<1_000))
     }
 
-    @Test func `a full queue refuses, and droppable work is refused from a quarter on`() throws {
+    @Test func `a full queue refuses work, and droppable work from a quarter on`() throws {
         let gate = Gate()
         let done = Atomic<Int>(0)
         let thread = try BatchThread<Int>(name: "full", capacity: 8, batchMax: 100) { batch in
             gate.pass()
             done.add(batch.count, ordering: .relaxed)
         }
-        // The first is taken and stands at the gate; then the queue itself fills.
+        // The first element is taken and waits at the gate; then the queue fills.
         #expect(thread.submit(0))
         gate.waitForArrival()
         #expect(thread.submitIfIdle(1))
@@ -67,7 +67,7 @@ import Testing
         #expect(!thread.submitIfIdle(10))
     }
 
-    @Test func `the background waits for all others, and gets its turn under any load`() throws {
+    @Test func `background work waits for all others, and makes progress under any load`() throws {
         let gate = Gate()
         let seen = Mutex<[[Int]]>([])
         let thread = try BatchThread<Int>(name: "background", capacity: 1_000, batchMax: 10) { batch in
@@ -89,7 +89,7 @@ import Testing
         #expect(batches.flatMap { $0 }.filter { $0 > 0 } == Array(1...200))
     }
 
-    @Test func `the background alone is taken at once, up to a quarter of the queue`() throws {
+    @Test func `background work alone is taken at once, up to a quarter of the queue`() throws {
         let gate = Gate()
         let done = Atomic<Int>(0)
         let thread = try BatchThread<Int>(name: "alone", capacity: 8, batchMax: 100) { batch in
@@ -107,7 +107,7 @@ import Testing
         #expect(done.load(ordering: .relaxed) == 4)
     }
 
-    @Test func `closing waits for what was accepted, from several threads, and again`() throws {
+    @Test func `closing waits for everything accepted, from several threads, and repeatedly`() throws {
         for _ in 0..<50 {
             let done = Atomic<Int>(0)
             let accepted = Atomic<Int>(0)
@@ -176,7 +176,7 @@ import Testing
     }
 }
 
-/// Stops a thread until it is opened, and tells that one has come.
+/// Stops a thread until it is opened, and reports when one has arrived.
 private final class Gate: Sendable {
     private let arrived = DispatchSemaphore(value: 0)
     private let opened = DispatchSemaphore(value: 0)

@@ -23,7 +23,7 @@ import Testing
         #expect(throws: Never.self) { try DirectoryLock(directory: folder.path) }
     }
 
-    @Test func `another process's lock names it, and dies with it`() throws {
+    @Test func `another process's lock names it, and ends with it`() throws {
         let folder = TemporaryFolder()
         let probe = try Probe("hold-lock", folder.path)
         #expect(throws: DirectoryLockError.heldBy(pid: probe.pid)) { try DirectoryLock(directory: folder.path) }
@@ -32,7 +32,7 @@ import Testing
         _ = try DirectoryLock(directory: folder.path)
     }
 
-    @Test func `an owner in another PID namespace is told apart`() throws {
+    @Test func `an owner in another PID namespace is recognised`() throws {
         let folder = TemporaryFolder()
         let probe = try Probe("hold-lock", folder.path)
         let record = OwnerRecord(pid: 1, namespace: 42)
@@ -43,7 +43,7 @@ import Testing
         }
         #expect(DirectoryLockError.foreignPIDNamespace.description.contains("shared process namespace"))
         probe.kill()
-        // Nobody holds it any more: what it says is history.
+        // Nobody has the lock any more, so its record is outdated.
         try DirectoryLock.requireSharedNamespace(directory: folder.path)
         let lock = try DirectoryLock(directory: folder.path)
         let text = try String(contentsOfFile: folder.path + "/owner.lock", encoding: .utf8)
@@ -64,14 +64,14 @@ import Testing
         }
     }
 
-    @Test func `a damaged record means a holder without a number`() {
+    @Test func `a damaged record means a holder without a process id`() {
         for text in ["", "pid", "pid x\npid-namespace 4\n", "pid 5\n", "pid 99999999999\npid-namespace 4\n"] {
             #expect(OwnerRecord(parsing: text) == nil)
         }
         #expect(OwnerRecord(parsing: "pid 5\npid-namespace 4\n") == OwnerRecord(pid: 5, namespace: 4))
     }
 
-    @Test func `reading a store without an owner asks for nothing`() throws {
+    @Test func `reading a store without an owner needs no permission`() throws {
         let folder = TemporaryFolder()
         try DirectoryLock.requireSharedNamespace(directory: folder.path)
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)

@@ -3,16 +3,16 @@ import LMDB
 import Testing
 
 @Suite struct `A commit that the disk refuses` {
-    /// In processes of their own: the limit on the size of files and the descriptors belong to all of a process.
+    /// In separate processes, because file size limit and descriptors belong to the whole process.
     @Test func `leaves nothing, and the next one may succeed`() async {
         await #expect(processExitsWith: .success) { try RefusedCommits.byTheLimitOnFiles() }
     }
 
-    @Test func `has an unknown outcome when its meta page could not be written, and nothing begins any more`() async {
+    @Test func `with its meta page unwritten has an unknown outcome, and ends all transactions`() async {
         await #expect(processExitsWith: .success) { try RefusedCommits.inTheMetaPage() }
     }
 
-    @Test func `takes blocks ahead without making the file longer`() throws {
+    @Test func `allocates blocks in advance without making the file longer`() throws {
         let store = try TemporaryStore()
         func information() throws -> stat {
             var info = stat()
@@ -29,7 +29,7 @@ import Testing
     }
 }
 
-/// What happens in the processes. Each step that goes wrong ends them with a number of its own.
+/// The code that runs in the processes. Each step that fails ends them with a different exit code.
 private enum RefusedCommits {
     static func byTheLimitOnFiles() throws {
         signal(SIGXFSZ, SIG_IGN)
@@ -74,8 +74,8 @@ private enum RefusedCommits {
         }
     }
 
-    /// LMDB writes meta pages through a descriptor of its own, the one that was opened with O_DSYNC. Puts one in its place that
-    /// takes no writes.
+    /// LMDB writes meta pages through a separate descriptor, which is opened with O_DSYNC. Replaces it by one that
+    /// rejects writes.
     private static func makeMetaPagesUnwritable(in folder: String) -> Bool {
         var file = stat()
         guard stat(folder + "/data.mdb", &file) == 0 else { return false }

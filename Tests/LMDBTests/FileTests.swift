@@ -48,7 +48,7 @@ import Testing
         #expect(try SecretFile.read(path: file, bytesMax: 10) == [1])
     }
 
-    @Test func `folders, pipes, devices and long or missing files are refused by name`() throws {
+    @Test func `folders, pipes, devices and long or missing files have their own errors`() throws {
         #expect(throws: FileError.notRegular(path: folder.path)) { try SecretFile.read(path: folder.path, bytesMax: 1) }
         let pipe = path("pipe")
         #expect(mkfifo(pipe, 0o600) == 0)
@@ -78,7 +78,7 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted() == ["d", "r"])
     }
 
-    @Test func `a folder is made once, with its mode`() throws {
+    @Test func `a folder is created once, with its mode`() throws {
         let new = path("new")
         #expect(try DurableDirectory.create(path: new))
         #expect(try mode(new) == 0o700)

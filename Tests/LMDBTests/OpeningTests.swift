@@ -5,7 +5,7 @@ import Testing
 @testable import LMDB
 
 @Suite struct OpeningTests {
-    @Test func `a store is made only when asked to`() throws {
+    @Test func `a store is created only when asked to`() throws {
         let folder = TemporaryFolder()
         #expect(throws: LMDBError.storeAbsent) {
             try Environment(directory: folder.path, options: Environment.Options(mapBytes: 1 << 20))
@@ -48,7 +48,7 @@ import Testing
         try again.close()
     }
 
-    @Test func `a store that is dropped can be opened again`() throws {
+    @Test func `a store that was released can be opened again`() throws {
         let folder = TemporaryFolder()
         func open() throws -> Environment {
             try Environment(directory: folder.path, options: Environment.Options(mapBytes: 1 << 20, create: true))
@@ -70,7 +70,7 @@ import Testing
         }
     }
 
-    @Test func `network and FUSE file systems are known by their magic`() throws {
+    @Test func `network and FUSE file systems are recognised by their magic numbers`() throws {
         for magic: UInt32 in [0x6969, 0xFF53_4D42, 0xFE53_4D42, 0x6573_5546, 0x0102_1997, 0x00C3_6400] {
             #expect(FileSystemKind.isRemote(magic: magic))
         }
@@ -112,7 +112,7 @@ import Testing
         #expect(try store.environment.usage().mapBytes == 128 << 20)
     }
 
-    @Test func `a map that is full takes more after a resize, and keeps the new size`() throws {
+    @Test func `a full map accepts more after a resize, and keeps the new size`() throws {
         let store = try TemporaryStore(mapBytes: 1 << 20)
         let value = [UInt8](repeating: 1, count: 2_000)
         #expect(throws: LMDBError.mapFull) {
@@ -141,14 +141,14 @@ import Testing
         #expect(throws: LMDBError.readOnly) { try reading.write { $0.id } }
     }
 
-    @Test func `the longest key that this build of LMDB takes is the one refused by name`() throws {
+    @Test func `the key limit is that of this build of LMDB`() throws {
         var handle: OpaquePointer?
         #expect(mdb_env_create(&handle) == 0)
         #expect(Int(mdb_env_get_maxkeysize(handle)) == Environment.keyBytesMax)
         mdb_env_close(handle)
     }
 
-    @Test func `every code of LMDB has a name, and every name says what to do`() {
+    @Test func `every code of LMDB has an error, and every message says what to do`() {
         let codes = Array(MDB_KEYEXIST...MDB_LAST_ERRCODE) + [ENOSPC, EDQUOT, EIO, EACCES, EPERM]
         // MDB_TLS_FULL cannot come with MDB_NOTLS.
         for code in codes where code != MDB_TLS_FULL {
@@ -163,7 +163,7 @@ import Testing
         try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int ?? -1
     }
 
-    @Test func `a data file that is cut short is refused before a page of it is read`() throws {
+    @Test func `a truncated data file is refused before a page of it is read`() throws {
         let folder = TemporaryFolder()
         let options = Environment.Options(mapBytes: 64 << 20, create: true)
         func fill() throws {
@@ -181,7 +181,7 @@ import Testing
         let whole = try Data(contentsOf: URL(fileURLWithPath: path))
         for bytes in [whole.count - 1, whole.count - 4_096, whole.count / 2, 3 * 4_096, 2 * 4_096] {
             try whole.prefix(bytes).write(to: URL(fileURLWithPath: path))
-            #expect(throws: LMDBError.cutShort(path: path, bytes: bytes, neededBytes: whole.count)) {
+            #expect(throws: LMDBError.truncated(path: path, bytes: bytes, neededBytes: whole.count)) {
                 try Environment(directory: folder.path, options: options)
             }
         }
@@ -189,7 +189,7 @@ import Testing
         try Environment(directory: folder.path, options: options).close()
     }
 
-    @Test func `a data file without its last page is whole when that page is free`() throws {
+    @Test func `a data file without its last page is complete if that page is free`() throws {
         let folder = TemporaryFolder()
         let options = Environment.Options(mapBytes: 64 << 20, create: true)
         let environment = try Environment(directory: folder.path, options: options)
@@ -198,7 +198,7 @@ import Testing
             for key in UInt64(0)..<2_000 { try transaction.put(numbers, key, [UInt8](repeating: 1, count: 200)) }
             return numbers
         }.value
-        // Everything but the first rows goes; later commits take the lowest free pages, so that the last stay free.
+        // All but the first rows are deleted; later commits use the lowest free pages, so the last ones stay free.
         _ = try environment.write { transaction in
             for key in UInt64(10)..<2_000 { try transaction.delete(numbers, key: key) }
         }
@@ -217,8 +217,9 @@ import Testing
         #expect(rows.count == 10 && rows[5] == [9])
     }
 
-    @Test func `a free list that lies beyond all numbers is none, in a data file that is cut short`() throws {
-        // A page size by which the end of all numbers can be divided: the content of such a page would begin behind it.
+    @Test func `a free list at an impossible offset does not excuse a truncated data file`() throws {
+        // With this page size the content of the page with the highest possible number would begin beyond the largest
+        // integer.
         let pageBytes = 3_577
         #expect(Int.max % pageBytes == 0)
         var file = [UInt8](repeating: 0, count: 3 * pageBytes)
@@ -245,7 +246,7 @@ import Testing
         let folder = TemporaryFolder()
         let path = folder.path + "/data.mdb"
         try Data(file).write(to: URL(fileURLWithPath: path))
-        #expect(throws: LMDBError.cutShort(path: path, bytes: file.count, neededBytes: 4 * pageBytes)) {
+        #expect(throws: LMDBError.truncated(path: path, bytes: file.count, neededBytes: 4 * pageBytes)) {
             try FileLength.require(path)
         }
     }

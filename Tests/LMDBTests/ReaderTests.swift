@@ -5,7 +5,7 @@ import Synchronization
 import Testing
 
 @Suite struct ReaderTests {
-    @Test func `each read is a fresh snapshot that holds every finished commit`() throws {
+    @Test func `each read has a fresh snapshot with every finished commit`() throws {
         let store = try TemporaryStore()
         let reader = try store.environment.makeReader()
         for round in 0..<50 as Range<UInt8> {
@@ -46,7 +46,7 @@ import Testing
         }
     }
 
-    @Test func `what an idle reader has kept hinders no writer from using pages again`() throws {
+    @Test func `a snapshot that an idle reader keeps does not stop writers from reusing pages`() throws {
         let store = try TemporaryStore()
         let reader = try store.environment.makeReader()
         _ = try store.environment.write { try $0.put(store.numbers, 1, [0]) }
@@ -56,11 +56,11 @@ import Testing
             _ = try store.environment.write { try $0.put(store.numbers, 1, [round]) }
             if round == 100 { #expect(try reader.read { try $0.value(store.numbers, 1) } == [100]) }
         }
-        // Each commit copies a handful of pages; 200 of them without using any again would take hundreds.
+        // Each commit copies a few pages; without reuse, 200 commits would need hundreds.
         #expect(try store.environment.statistics().usedBytes - before < 40 * 4_096)
     }
 
-    @Test func `reads without a commit between them are of one snapshot, also by turns on two threads`() throws {
+    @Test func `reads without a commit between them share one snapshot, also alternating on two threads`() throws {
         let store = try TemporaryStore()
         let reader = try store.environment.makeReader()
         let first = try reader.read { $0.id }
@@ -90,7 +90,7 @@ import Testing
         readers.append(try store.environment.makeReader())
     }
 
-    @Test func `entering a reader twice is an error and harms nothing`() throws {
+    @Test func `nested reads of one reader are an error and harm nothing`() throws {
         let store = try TemporaryStore()
         _ = try store.environment.write { try $0.put(store.numbers, 1, [1]) }
         let reader = try store.environment.makeReader()
@@ -165,7 +165,7 @@ import Testing
         for round in 1...150 as ClosedRange<UInt64> {
             try write(round)
             acknowledged.store(round, ordering: .releasing)
-            // Succeeds only in a gap between reads; what counts is that no read fails or breaks.
+            // Succeeds only in a gap between reads; what matters is that no read fails.
             _ = try? environment.resize(mapBytes: (64 + Int(round)) << 20)
         }
         done.store(true, ordering: .releasing)

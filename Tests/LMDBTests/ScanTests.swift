@@ -92,7 +92,7 @@ import Testing
     }
 
     @Test(arguments: [ScanDirection.forward, .backward])
-    func `a deleting scan sees every record once and deletes exactly those it is told to`(
+    func `a deleting scan visits every record once and deletes exactly those it is told to`(
         _ direction: ScanDirection
     ) throws {
         let store = try TemporaryStore()

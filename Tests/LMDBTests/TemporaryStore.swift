@@ -2,7 +2,7 @@ import ChildProcess
 import Foundation
 import LMDB
 
-/// A folder of its own, removed at the end.
+/// A temporary folder, removed at the end.
 final class TemporaryFolder {
     let path: String
 
@@ -76,12 +76,12 @@ extension RawSpan {
     func copied() -> [UInt8] { withUnsafeBytes { Array($0) } }
 }
 
-/// The helper program, running until it is killed.
+/// The helper program, which runs until it is killed.
 final class Probe {
     private let child: ChildProcess
     private var isRunning = true
 
-    /// Starts it and waits until it says that it is ready.
+    /// Starts it and waits until it reports that it is ready.
     init(_ command: String, _ directory: String) throws {
         let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
         let program = URL(fileURLWithPath: own).deletingLastPathComponent().appendingPathComponent("LMDBReaderProbe")
@@ -101,7 +101,7 @@ final class Probe {
 
     var pid: Int32 { child.pid }
 
-    /// Kills it the hard way and waits for its end.
+    /// Kills it with SIGKILL and waits for its end.
     func kill() {
         guard isRunning else { return }
         Foundation.kill(pid, SIGKILL)

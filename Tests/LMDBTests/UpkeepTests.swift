@@ -41,10 +41,10 @@ import Testing
         #expect(freed.fileBytes == pinned.fileBytes)
     }
 
-    @Test func `opening a store removes the readers of the dead`() throws {
+    @Test func `opening a store removes the readers of dead processes`() throws {
         let store = try TemporaryStore()
         try store.environment.close()
-        // Two, so that the lock file is kept when the first ends.
+        // Two, so that the lock file remains when the first one ends.
         let first = try Probe("hold-read", store.path)
         let second = try Probe("hold-read", store.path)
         first.kill()
@@ -107,7 +107,7 @@ import Testing
         #expect(throws: LMDBError.notFound) { try copy.openDatabase("numbers", keys: .integer) }
     }
 
-    @Test func `a stopped copy ends at once, leaves no file and holds nothing`() throws {
+    @Test func `a stopped copy ends at once, leaves no file and holds no snapshot`() throws {
         let store = try TemporaryStore()
         try churn(store, rounds: 3)
         _ = try store.environment.write { transaction in
@@ -130,7 +130,7 @@ import Testing
         try store.environment.close()
     }
 
-    @Test func `a copy to a pipe that nobody reads is an error, not the end of the process`() throws {
+    @Test func `a copy to a pipe that nobody reads is an error and does not end the process`() throws {
         let store = try TemporaryStore()
         try churn(store, rounds: 3)
         var ends: [Int32] = [0, 0]
@@ -143,7 +143,7 @@ import Testing
         try store.environment.close()
     }
 
-    @Test func `writers go on during a copy, which shows one moment`() throws {
+    @Test func `writers continue during a copy, which is one snapshot`() throws {
         let store = try TemporaryStore()
         try churn(store, rounds: 3)
         let before = try contents(store.environment)
@@ -166,8 +166,8 @@ import Testing
         #expect(try contents(store.environment).numbers.count == before.numbers.count + 1)
     }
 
-    @Test func `a count in the file that no map has room for reads as a large one, and nothing overflows`() throws {
-        // Rows, and pages whose bytes would be less than the least integer.
+    @Test func `an impossible count in the file is read as a large one, and nothing overflows`() throws {
+        // A number of rows, and of pages whose bytes would overflow.
         for (field, count) in [(32, UInt64(1) << 62), (16, UInt64(1) << 51), (16, UInt64.max)] {
             let store = try TemporaryStore()
             try churn(store, rounds: 1)
@@ -194,7 +194,7 @@ import Testing
         }
     }
 
-    @Test func `an entry of the free list that says more pages than it names is damage`() throws {
+    @Test func `a free-list entry that claims more pages than it names is damage`() throws {
         let store = try TemporaryStore()
         try churn(store, rounds: 5)
         try store.environment.close()

@@ -4,7 +4,7 @@ import LMDB
 import Testing
 
 @Suite struct WriteTests {
-    @Test func `what is committed is read back, by number and by bytes`() throws {
+    @Test func `committed values are read back, by integer and by byte keys`() throws {
         let store = try TemporaryStore()
         _ = try store.environment.write { transaction in
             try transaction.put(store.numbers, .max, [9])
@@ -40,7 +40,7 @@ import Testing
         #expect(try store.environment.lastTransactionID() == before)
     }
 
-    @Test func `a full map is its own error and the aborted transaction leaves nothing behind`() throws {
+    @Test func `a full map has its own error and the aborted transaction leaves nothing behind`() throws {
         let store = try TemporaryStore(mapBytes: 1 << 20)
         _ = try store.environment.write { try $0.put(store.numbers, 1, [1]) }
         let value = [UInt8](repeating: 7, count: 3_000)
@@ -54,7 +54,7 @@ import Testing
         #expect(try store.rows() == [1: [1], 2: [2]])
     }
 
-    @Test func `a failed change that the closure swallows still ends the transaction`() throws {
+    @Test func `a failed change that the closure ignores still fails the transaction`() throws {
         let store = try TemporaryStore(mapBytes: 1 << 20)
         let value = [UInt8](repeating: 7, count: 3_000)
         #expect(throws: LMDBError.mapFull) {
@@ -65,7 +65,7 @@ import Testing
         #expect(try store.rows().isEmpty)
     }
 
-    @Test func `deletes and revocation-sized writes go through while creates stop at 80 percent`() throws {
+    @Test func `deletes and small writes succeed while creates stop at 80 percent`() throws {
         let store = try TemporaryStore(mapBytes: 4 << 20)
         let row = [UInt8](repeating: 7, count: 200)
         var created: UInt64 = 0
@@ -74,7 +74,7 @@ import Testing
             if statistics.occupiedBytes * 10 >= statistics.mapBytes * 8 { break }
             _ = try store.environment.write { transaction in
                 for _ in 0..<50 {
-                    // Scattered, as random ids are.
+                    // Scattered like random ids.
                     try transaction.put(store.numbers, created &* 0x9E37_79B9_7F4A_7C15, row)
                     created += 1
                 }
@@ -98,7 +98,7 @@ import Testing
         #expect(try store.rows().isEmpty)
     }
 
-    @Test func `empty and overlong keys are refused by name and the rest of the transaction commits`() throws {
+    @Test func `empty and overlong keys have their own errors and the rest of the transaction commits`() throws {
         let store = try TemporaryStore()
         let longest = [UInt8](repeating: 1, count: 511)
         _ = try store.environment.write { transaction in
@@ -122,7 +122,7 @@ import Testing
         #expect(try store.environment.read { try $0.count(store.names) } == 2)
     }
 
-    @Test func `a put without overwrite tells that the key exists and changes nothing`() throws {
+    @Test func `a put without overwrite reports that the key exists and changes nothing`() throws {
         let store = try TemporaryStore()
         #expect(try store.environment.write { try $0.put(store.numbers, 1, [1], overwrite: false) }.value)
         let commit = try store.environment.write { try $0.put(store.numbers, 1, [2], overwrite: false) }
@@ -171,7 +171,7 @@ import Testing
             #expect(try store.environment.lastTransactionID() == first.transactionID)
             #expect(try store.environment.read { $0.id } == first.transactionID)
         }
-        // What counts as a change here is what LMDB writes a new meta page for.
+        // A change is what makes LMDB write a new meta page.
         let changes: [@Sendable (borrowing WriteTransaction, TemporaryStore) throws -> Void] = [
             { transaction, store in try transaction.put(store.numbers, 1, [1]) },
             { transaction, store in try transaction.delete(store.numbers, key: 1) },
@@ -198,7 +198,7 @@ import Testing
         _ = try store.environment.write { try $0.put(store.numbers, 1, [1]) }
     }
 
-    @Test func `nothing changes while bytes of the transaction are lent out`() throws {
+    @Test func `changes are refused while bytes of the transaction are lent to a closure`() throws {
         let store = try TemporaryStore()
         _ = try store.environment.write { try $0.put(store.numbers, 1, [1]) }
         _ = try store.environment.write { transaction in
@@ -220,13 +220,13 @@ import Testing
             }
             struct Stop: Error {}
             #expect(throws: Stop.self) { try transaction.get(store.numbers, key: 1) { _ in throw Stop() } }
-            // The view ended with the closure, however that ended.
+            // The view ends with the closure, however that ends.
             try transaction.put(store.numbers, 2, [2])
         }
         #expect(try store.rows() == [1: [1], 2: [2]])
     }
 
-    @Test func `a database of another shape, or of another environment, is refused`() throws {
+    @Test func `a database of another key shape or another environment is refused`() throws {
         let store = try TemporaryStore()
         let other = try TemporaryStore()
         _ = try store.environment.write { transaction in
@@ -253,14 +253,14 @@ import Testing
         }
     }
 
-    @Test func `large values come back whole`() throws {
+    @Test func `large values are read back whole`() throws {
         let store = try TemporaryStore()
         let value = (0..<1_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31) }
         _ = try store.environment.write { try $0.put(store.numbers, 1, value) }
         #expect(try store.rows()[1] == value)
     }
 
-    @Test func `a writer that died holding the lock is survived and its changes are gone`() throws {
+    @Test func `a writer that died with the lock blocks nobody, and its changes are gone`() throws {
         let store = try TemporaryStore()
         let probe = try Probe("hold-write", store.path)
         probe.kill()
@@ -269,10 +269,10 @@ import Testing
         #expect(throws: LMDBError.notFound) { try store.environment.openDatabase("probe", keys: .integer) }
     }
 
-    @Test func `a commit that fails before its meta page changes nothing, and the environment goes on`() throws {
+    @Test func `a commit that fails before its meta page changes nothing, and the environment stays usable`() throws {
         let store = try TemporaryStore()
         _ = try store.environment.write { try $0.put(store.numbers, 1, [1]) }
-        // It says that it is ready once it has caught exactly that failure and has committed another row.
+        // It reports that it is ready once it has caught exactly that failure and committed another row.
         let probe = try Probe("fail-commit", store.path)
         probe.kill()
         let rows = try store.rows()

@@ -7,18 +7,18 @@ import Synchronization
 import Testing
 
 @Suite struct `Connections of several listeners` {
-    @Test func `never take what belongs to another`() {
+    @Test func `never use the share of another`() {
         let shares = ConnectionShares(total: 100, listeners: 2)
-        // A flood at the first gets its own 25 and the common 50.
+        // A flood at the first gets its own 25 and the 50 shared ones.
         #expect((0..<200).filter { _ in shares.take(0) }.count == 75)
         #expect((0..<200).filter { _ in shares.take(1) }.count == 25)
         #expect(shares.count == 100)
-        // What is given back was common first, and may go to the other.
+        // Released connections are shared ones first, and may go to the other.
         shares.release(0)
         #expect(shares.take(1) && !shares.take(1) && !shares.take(0))
     }
 
-    @Test func `are all for one that is alone, and few are enough`() {
+    @Test func `are all for a single listener, and a few are enough`() {
         for total in 1...5 {
             let shares = ConnectionShares(total: total, listeners: 1)
             #expect((0..<9).filter { _ in shares.take(0) }.count == total)
@@ -33,19 +33,19 @@ import Testing
 
 @Suite struct `The plan of descriptors` {
     @Test(arguments: [16, 64, 256, 1_024, 20_000, 1 << 30])
-    func `never promises more than there are`(_ limit: Int) {
+    func `never plans more than there are`(_ limit: Int) {
         let plan = DescriptorPlan(limit: limit, wanted: 10_000, controlListeners: 2)
         #expect(plan.dataPlaneMax >= 1 && plan.healthMax >= 1 && plan.controlMax >= 1)
         #expect(plan.dataPlaneMax <= 10_000)
         #expect(plan.dataPlaneMax + plan.healthMax + 2 * plan.controlMax + min(192, limit / 4) <= limit)
     }
 
-    @Test func `leaves the settings alone where there are enough`() {
+    @Test func `does not change the settings if there are enough`() {
         let plan = DescriptorPlan(limit: 20_000, wanted: 10_000, controlListeners: 2)
         #expect(plan.dataPlaneMax == 10_000 && plan.healthMax == 256 && plan.controlMax == 256)
     }
 
-    @Test func `begins with the hard limit`() {
+    @Test func `starts from the hard limit`() {
         var limits = rlimit()
         let limit = DescriptorPlan.raiseLimit()
         #expect(getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limits) == 0)
@@ -76,7 +76,7 @@ import Testing
     }
 
     @Test(arguments: [EMFILE, ENFILE, ENOBUFS, ENOMEM])
-    func `stops for a moment, and says why once`(_ code: CInt) throws {
+    func `pauses, and logs the reason once`(_ code: CInt) throws {
         let lines = Lines()
         let channel = EmbeddedChannel(
             handler: AcceptGate(
@@ -95,7 +95,7 @@ import Testing
         _ = try channel.finish()
     }
 
-    @Test func `goes on after a connection that was reset before it was taken`() throws {
+    @Test func `continues after a connection that was reset before it was accepted`() throws {
         let lines = Lines()
         let channel = EmbeddedChannel(
             handler: AcceptGate(listener: "x", logger: Logger(label: "t") { _ in Handler(lines: lines) }))

@@ -5,24 +5,24 @@ import Synchronization
 import Testing
 
 @Suite struct `An event loop whose wake-up failed` {
-    /// In processes of their own, where no other loop has an eventfd.
-    @Test func `takes up its work all the same when it looks for it`() async {
+    /// In separate processes, in which no other loop has an eventfd.
+    @Test func `still runs its work if it checks for it`() async {
         await #expect(processExitsWith: .success) { exit(try await HandOver.succeeds(looks: true) ? 0 : 2) }
     }
 
-    @Test func `would not without`() async {
+    @Test func `does not without the check`() async {
         await #expect(processExitsWith: .success) { exit(try await HandOver.succeeds(looks: false) ? 2 : 0) }
     }
 }
 
 private enum HandOver {
-    /// Hands a loop work twice, the first time while its eventfd takes no writes.
+    /// Submits work to a loop twice, the first time while writes to its eventfd fail.
     static func succeeds(looks: Bool) async throws -> Bool {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let loop = group.next()
         try await loop.submit {}.get()
         if looks { group.lookForWork(every: .milliseconds(20)) }
-        // The loop sleeps by then, so that handing it work needs the eventfd.
+        // The loop sleeps by then, so that submitting work needs the eventfd.
         usleep(100_000)
         let eventFiles = (Int32(3)..<256).filter { number in
             let link = try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/fd/\(number)")

@@ -5,7 +5,7 @@ struct ListenerAddressTests {
     @Test(arguments: [
         "http://127.0.0.1:8080", "http://localhost:0", "https://0.0.0.0:443", "http://[::1]:80", "unix:/a/b",
     ])
-    func `a well-formed listener is read`(text: String) throws {
+    func `a well-formed listener is parsed`(text: String) throws {
         let address = try ListenerAddress(text)
         #expect(address.description == text)
         try address.requirePrivate()
@@ -20,7 +20,7 @@ struct ListenerAddressTests {
         #expect(throws: ListenerAddress.Fault.self) { try ListenerAddress(text) }
     }
 
-    @Test func `options of a socket are read`() throws {
+    @Test func `options of a socket are parsed`() throws {
         let address = try ListenerAddress(
             "unix:/run/c.sock?mode=0660&group=www&may=introspect&audience=https://a&headers=x-original")
         #expect(address.mode == 0o660)
@@ -31,7 +31,7 @@ struct ListenerAddressTests {
         #expect(address.isLocal)
     }
 
-    @Test func `a listener is told by which fields the host and the client's address come`() throws {
+    @Test func `a listener specifies the headers with the host and the client's address`() throws {
         let address = try ListenerAddress(
             "http://127.0.0.1:1?headers=x-original&host=x-original-host&address=x-real-ip")
         #expect(address.hostField == .xOriginalHost && address.addressField == .xRealIP)
@@ -47,7 +47,7 @@ struct ListenerAddressTests {
         #expect(throws: ListenerAddress.Fault.self) { try ListenerAddress("grpcs://h:1?host=host") }
     }
 
-    @Test func `a listener of gRPC is read`() throws {
+    @Test func `a gRPC listener is parsed`() throws {
         let socket = try ListenerAddress("grpc+unix:/run/c.sock?mode=0660&group=envoy&policy=orders")
         #expect(
             socket.isGRPC && socket.isLocal && !socket.isEncrypted && socket.transport == .unix(path: "/run/c.sock"))
@@ -63,11 +63,11 @@ struct ListenerAddressTests {
         "grpc+unix:/a?authz-only=a", "grpcs://h:1?only=oauth", "grpcs://h:1?mode=0600", "grpc+unix:/a?audience=b",
         "unix:/a?policy=a", "https://h:1?policy=a", "grpc+https://h:1",
     ])
-    func `what is no listener of gRPC is refused`(text: String) {
+    func `an invalid gRPC listener is refused`(text: String) {
         #expect(throws: ListenerAddress.Fault.self) { try ListenerAddress(text) }
     }
 
-    @Test func `gRPC and the rest are served apart`() throws {
+    @Test func `gRPC and HTTP have separate listeners`() throws {
         for (text, isGRPC) in [
             ("grpc+unix:/a", true), ("grpcs://h:1", true), ("unix:/a", false), ("https://h:1", false),
         ] {

@@ -3,13 +3,13 @@ import NIOCore
 import NIOEmbedded
 import Testing
 
-/// RFC 7301 §3.2: a client whose protocols are none of ours is told so.
+/// RFC 7301 §3.2: a client that offers only unsupported protocols gets an alert.
 @Suite struct `A TLS client` {
     private func counted(_ bytes: [UInt8], _ width: Int) -> [UInt8] {
         (0..<width).reversed().map { UInt8(truncatingIfNeeded: bytes.count >> (8 * $0)) } + bytes
     }
 
-    /// A ClientHello in records of so many bytes.
+    /// A ClientHello in records of a given size.
     private func hello(_ protocols: [String]?, perRecord: Int = 16_384) -> [UInt8] {
         var extensions: [UInt8] = [0, 23, 0, 0]
         if let protocols {
@@ -26,7 +26,7 @@ import Testing
         }
     }
 
-    /// What comes out at both ends when these bytes come in pieces of so many.
+    /// The output at both ends if these bytes arrive in pieces of a given size.
     private func pass(_ bytes: [UInt8], pieces: Int) throws -> (inwards: [UInt8], outwards: [UInt8]) {
         let channel = EmbeddedChannel(handler: ProtocolGuard.http1)
         var inwards: [UInt8] = []
@@ -42,7 +42,8 @@ import Testing
     }
 
     @Test(arguments: [1, 5, 7, 64, 10_000], [1, 3, 40, 16_384])
-    func `that offers only other protocols gets the alert, however its bytes come`(_ pieces: Int, _ record: Int) throws
+    func `that offers only other protocols gets the alert, however its bytes are split`(_ pieces: Int, _ record: Int)
+        throws
     {
         for protocols in [["h2"], ["h2", "h3"], ["http/1.1x"], ["HTTP/1.1"]] {
             let (inwards, outwards) = try pass(hello(protocols, perRecord: record), pieces: pieces)
@@ -55,14 +56,14 @@ import Testing
         }
     }
 
-    @Test func `that sends something else is left to the TLS behind`() throws {
+    @Test func `that sends something else is passed on to the TLS handler`() throws {
         var bad = hello(["h2"])
         bad[0] = 23
         let extra: [UInt8] = Array("GET / HTTP/1.1\r\n\r\n".utf8)
         for bytes in [bad, extra, [22, 3, 1, 0, 0], [22, 3, 1, 0xFF, 0xFF, 1, 2], [21, 3, 3, 0, 2, 1, 0]] {
             #expect(try pass(bytes, pieces: 3).inwards == bytes)
         }
-        // A hello that never ends is not held without end.
+        // A hello that never ends is not buffered without limit.
         let endless = [22, 3, 1, 0x40, 0, 1, 0, 0x3F, 0] + [UInt8](repeating: 0, count: 40_000)
         #expect(try pass(endless, pieces: 1_000).inwards.count == endless.count)
     }

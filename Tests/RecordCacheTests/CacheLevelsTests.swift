@@ -1,4 +1,5 @@
 import CredentialModel
+import ProofSupport
 import Testing
 
 @testable import RecordCache
@@ -14,7 +15,7 @@ import Testing
         (0..<RecordSets.wayCount).map { cache.word(SlotLayout.floor, of: $0, in: place.set) }
     }
 
-    @Test func `begins with a sixteenth for each further step, and uses the rest by and by, each set once`() throws {
+    @Test func `begins with a sixteenth for each further level, and later uses the rest`() throws {
         let levels = CacheLevels(setCount: 65_536, levels: 3)
         #expect(levels.extent.sets == 0..<256)
         #expect(levels.extent(for: 1_024).sets == 0..<256)
@@ -29,7 +30,7 @@ import Testing
         for key in [0, 1, UInt64.max / 2, .max] { #expect(levels.extent.sets.contains(levels.extent.set(of: key))) }
     }
 
-    @Test func `of the default size takes some megabytes for a store of a thousand records`() throws {
+    @Test func `grows in steps with the number of records in the store`() throws {
         let cache = try #require(RecordCache(bytes: 1 << 30))
         #expect(cache.capacity < 40_000)
         #expect([10_000, 100_000, 1_000_000].map(cache.level(for:)) == [0, 1, 2])
@@ -39,7 +40,7 @@ import Testing
         #expect(cache.capacity > 7_500_000)
     }
 
-    @Test func `forgets where its records were, and takes them again`() throws {
+    @Test func `loses its records, and accepts them again`() throws {
         let cache = try cache()
         cache.fill(record(id, 1), stamp: 1)
         cache.grow(for: .max)
@@ -48,18 +49,18 @@ import Testing
         #expect(cache.holds(record(id, 1)))
     }
 
-    @Test func `does not take a copy from before a revocation that was acknowledged before it grew`() throws {
+    @Test func `rejects a copy older than a revocation that was acknowledged before the growth`() throws {
         let cache = try cache()
         cache.raiseFloor(of: CredentialID(rawValue: id), to: 11)
         cache.grow(for: .max)
-        // Read in the snapshot 10, and offered only now.
+        // Read in snapshot 10, and offered only now.
         cache.fill(record(id, 1), stamp: 10)
         #expect(cache.lacks(record(id, 1)))
         cache.fill(record(id, 2), stamp: 11)
         #expect(cache.holds(record(id, 2)))
     }
 
-    @Test func `does not take one either from before all floors were raised`() throws {
+    @Test func `rejects a copy older than a raise of all floors`() throws {
         let cache = try cache()
         cache.raiseFloors(to: 11)
         cache.grow(for: .max)
@@ -67,7 +68,7 @@ import Testing
         #expect(cache.lacks(record(id, 1)))
     }
 
-    @Test func `takes nothing any more when it was closed before it grew`() throws {
+    @Test func `that was closed before it grew accepts nothing`() throws {
         let cache = try cache()
         cache.close()
         cache.grow(for: .max)
@@ -75,7 +76,7 @@ import Testing
         #expect(cache.lacks(record(id, 1)))
     }
 
-    @Test func `raises the floors where a record was and where it is, and nowhere else`() throws {
+    @Test func `raises floors in the record's old and new set, and in no other`() throws {
         let cache = try cache(levels: 3)
         let before = cache.place(of: CredentialID(rawValue: id))
         cache.grow(for: 1_000)
@@ -85,12 +86,12 @@ import Testing
         #expect(floors(cache, of: now) == [UInt64](repeating: 11, count: 8))
         let raised = (0..<4_096).filter { cache.word(SlotLayout.floor, of: 0, in: $0) != 0 }
         #expect(raised == [before.set, now.set])
-        // One that is not in use yet keeps its memory untouched.
+        // The memory of a level that is not in use yet is not touched.
         cache.grow(for: .max)
         #expect(floors(cache, of: cache.place(of: CredentialID(rawValue: id))) == [UInt64](repeating: 0, count: 8))
     }
 
-    @Test func `a revocation after it grew reaches who still has the place of before`() throws {
+    @Test func `a revocation after the growth reaches readers with a place from before`() throws {
         let cache = try cache()
         let copy = record(id, 1)
         cache.fill(copy, stamp: 10)
@@ -101,7 +102,7 @@ import Testing
         #expect(cache.lookUp(copy.id, at: place, into: &found, touch: false) == nil)
     }
 
-    @Test func `makes worthless what is remembered from before it grew`() throws {
+    @Test func `invalidates remembered records from before the growth`() throws {
         let cache = try cache()
         let seen = cache.floor(of: CredentialID(rawValue: id))
         #expect(cache.isUnchanged(seen))
@@ -109,7 +110,7 @@ import Testing
         #expect(!cache.isUnchanged(seen))
     }
 
-    @Test func `two ids of one commit that shared a set before it grew do not hide each other's end`() throws {
+    @Test func `two ids of one commit that shared a set before the growth do not shadow each other`() throws {
         let cache = try cache()
         let first = cache.place(of: CredentialID(rawValue: id))
         let others = ((id + 1)...).lazy.filter { cache.place(of: CredentialID(rawValue: $0)).set == first.set }.prefix(
@@ -118,7 +119,7 @@ import Testing
         cache.grow(for: .max)
         let now = cache.place(of: CredentialID(rawValue: id)).set
         let other = try #require(candidates.first { cache.place(of: CredentialID(rawValue: $0)).set != now })
-        // The place of before: whoever asks for the floor was stopped between the two.
+        // A place from before the growth, as if the thread had been interrupted before it reads the floor.
         let copy = record(id, 1)
         cache.fill(copy, stamp: 10)
         cache.raiseFloor(of: CredentialID(rawValue: other), to: 11)
@@ -128,7 +129,20 @@ import Testing
         #expect(!cache.isUnchanged(seen) && cache.lacks(copy))
     }
 
-    @Test func `remembers nothing once it is closed`() throws {
+    @Test func `lets one thread at a time raise floors`() {
+        final class Shared: Sendable {
+            let levels = CacheLevels(setCount: 64, levels: 2)
+            // Without a lock of its own: only the cache's lock can protect it.
+            nonisolated(unsafe) var raised = 0
+        }
+        let shared = Shared()
+        Threads(4) { _ in
+            for _ in 0..<20_000 { shared.levels.raise(7, to: 1) { _ in shared.raised += 1 } }
+        }.wait()
+        #expect(shared.raised == 80_000)
+    }
+
+    @Test func `invalidates remembered records once it is closed`() throws {
         let cache = try cache()
         cache.close()
         #expect(!cache.isUnchanged(cache.floor(of: CredentialID(rawValue: id))))

@@ -8,7 +8,7 @@ import Testing
         (0..<RecordSets.wayCount).map { cache.word(SlotLayout.floor, of: $0, in: set) }
     }
 
-    @Test func `is raised in each of its slots and in no other set's`() throws {
+    @Test func `is raised in each of its slots, and in no other set`() throws {
         let cache = try makeCache()
         let ids = cache.rivals(8)
         for id in ids { cache.fill(record(id, id), stamp: 10) }
@@ -23,7 +23,7 @@ import Testing
         }
     }
 
-    @Test func `counts against a copy at home and against one elsewhere`() throws {
+    @Test func `invalidates a copy in its home slot and one in another`() throws {
         let cache = try makeCache()
         let ids = cache.rivals(2) { $0.home == 2 }
         for id in ids { cache.fill(record(id, id), stamp: 10) }
@@ -36,7 +36,7 @@ import Testing
         for id in ids { #expect(cache.holds(record(id, id))) }
     }
 
-    @Test(arguments: 0..<8) func `reaches a fill in flight, in whichever slot it lands`(_ home: Int) throws {
+    @Test(arguments: 0..<8) func `invalidates a fill in flight, in whichever slot it ends`(_ home: Int) throws {
         let cache = try makeCache()
         let id = cache.rivals(1) { $0.home == home }[0]
         var filled = record(id, 1)
@@ -55,7 +55,7 @@ import Testing
         #expect(cache.holds(newer))
     }
 
-    @Test func `is left alone by fills, of records and of rests`() throws {
+    @Test func `is not changed by fills, of records or of the rest of an owner`() throws {
         let cache = try makeCache()
         let ids = cache.rivals(16)
         cache.raiseFloor(of: CredentialID(rawValue: ids[0]), to: 5)
@@ -64,7 +64,7 @@ import Testing
         #expect(floors(cache, of: (cache.set(of: ids[0]) + 1) % 64) == [UInt64](repeating: 0, count: 8))
     }
 
-    @Test func `of a closed cache lets nothing count again`() throws {
+    @Test func `of a closed cache invalidates everything for good`() throws {
         let cache = try makeCache()
         cache.fill(record(1, 1), stamp: 10)
         let seen = cache.floor(of: CredentialID(rawValue: 1))

@@ -4,9 +4,10 @@ import Testing
 
 @testable import RecordCache
 
-/// A record each of whose fields follows from two numbers, so that a mix of two records is seen. All of them fit.
+/// A record in which each field depends on two numbers, so that a mix of two records is detected. All fields fit.
 ///
-/// - Parameter owner: bytes of the owner. One of more than 24 follows from the id alone, since owners never change.
+/// - Parameter owner: bytes of the owner. If there are more than 24, they depend on the id alone, since owners never
+///   change.
 func record(_ id: UInt64, _ seed: UInt64, owner: Int = 20) -> CredentialRecord {
     let mixed = (seed &+ id) &* 0x9E37_79B9_7F4A_7C15
     func part(_ number: UInt64, bits: UInt64 = 64) -> UInt64 {
@@ -47,7 +48,7 @@ extension RecordCache {
         return lookUp(CredentialID(rawValue: id), into: &found, touch: touch) != nil ? found : nil
     }
 
-    /// The same by the record's tag, as a verification does: at home, else elsewhere in the set.
+    /// The same by the record's tag, as in a verification: in the home slot, else in the rest of the set.
     func found(by record: CredentialRecord, checksum: UInt64 = 0) -> CredentialRecord? {
         let place = prefetch(WrittenID(record.id))
         var found = CredentialRecord.blank
@@ -61,7 +62,7 @@ extension RecordCache {
         return isFound ? found : nil
     }
 
-    /// Whether a record is here, found by its id and by its tag, with every field as it is.
+    /// Whether a record is found by its id and by its tag, with every field unchanged.
     func holds(_ record: CredentialRecord, checksum: UInt64 = 0) -> Bool {
         guard let byID = found(record.id.rawValue), let byTag = found(by: record, checksum: checksum) else {
             return false
@@ -69,12 +70,12 @@ extension RecordCache {
         return same(byID, record) && same(byTag, record)
     }
 
-    /// Whether there is nothing of a record's id, nor of its tag.
+    /// Whether neither a record's id nor its tag is found.
     func lacks(_ record: CredentialRecord, checksum: UInt64 = 0) -> Bool {
         found(record.id.rawValue) == nil && found(by: record, checksum: checksum) == nil
     }
 
-    /// Whether a record is at home.
+    /// Whether a record is in its home slot.
     func isAtHome(_ record: CredentialRecord) -> Bool {
         var found = CredentialRecord.blank
         return lookUpAtHome(
@@ -83,7 +84,7 @@ extension RecordCache {
 
     func set(of id: UInt64) -> Int { place(of: CredentialID(rawValue: id)).set }
 
-    /// Ids that share a set, and whatever else is asked of their places.
+    /// Ids that share a set and meet a condition on their places.
     func rivals(_ count: Int, where isWanted: (RecordPlace) -> Bool = { _ in true }) -> [UInt64] {
         let set = self.set(of: 1)
         var ids: [UInt64] = []
@@ -99,7 +100,7 @@ extension RecordCache {
 func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordCache.bytesMin)) }
 
 @Suite struct `The cache's layout` {
-    @Test func `can have its memory before it is used`() throws {
+    @Test func `can have its memory committed in advance`() throws {
         let mebibytes = 256
         let cache = try #require(RecordCache(bytes: mebibytes << 20))
         cache.fill(record(1, 1), stamp: 1)
@@ -108,7 +109,7 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
         while cache.populate(piece: pieces, for: .max) { pieces += 1 }
         #expect(pieces == 8)
         #expect(!cache.populate(piece: -1, for: .max) && !cache.populate(piece: .max, for: .max))
-        // Tests beside this one use and free memory too.
+        // Concurrent tests use and free memory, too.
         #expect(try residentMebibytes() - before > mebibytes / 2)
         #expect(cache.holds(record(1, 1)))
     }
@@ -118,22 +119,22 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
         return (Int(pages[1]) ?? 0) >> 8
     }
 
-    @Test func `a set is eight slots of two lines each, and a word of the directory`() {
+    @Test func `a set is eight slots of two cache lines each, and two directory words`() {
         #expect(SlotLayout.wordCount * 8 == 2 * 64)
         #expect(RecordSets.wayCount == 8 && RecordSets.setWords * 8 == 1_024)
         #expect(RecordCache.bytesPerSet == 1_024 + 16)
         #expect(RecordCache.bytesPerSet / RecordSets.wayCount == 130)
     }
 
-    @Test func `what is needed to refuse a record is in its slot's first line, the rest fills the second`() {
+    @Test func `what is needed to reject a record is in its slot's first cache line, the rest in the second`() {
         let first = [
             SlotLayout.lock, SlotLayout.floor, SlotLayout.stamp, SlotLayout.checksum, SlotLayout.tag,
             SlotLayout.tag + 3,
         ]
         #expect(first == [0, 1, 2, 3, 4, 7])
         let second = [
-            SlotLayout.id, SlotLayout.beginnings, SlotLayout.clientAndScopes, SlotLayout.audiencesAndNetworks,
-            SlotLayout.end, SlotLayout.owner,
+            SlotLayout.id, SlotLayout.startTimes, SlotLayout.clientAndScopes, SlotLayout.audiencesAndNetworks,
+            SlotLayout.expiry, SlotLayout.owner,
         ]
         #expect(second == [8, 9, 10, 11, 12, 13])
         #expect(SlotLayout.owner + SlotLayout.ownerWords == SlotLayout.wordCount)
@@ -141,11 +142,11 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
         #expect(SlotLayout.rest > SlotLayout.id && SlotLayout.rest + SlotLayout.restWords <= SlotLayout.wordCount)
     }
 
-    @Test func `the numbers that fit are all that the tables of texts give`() {
+    @Test func `a slot holds every number that the tables of texts can assign`() {
         #expect(SlotRange.number == UInt64(NumberedTexts.numbersMax) - 1)
     }
 
-    @Test func `takes no more memory than it was given, and no less than the smallest`() throws {
+    @Test func `uses no more memory than it was given, and at least the minimum`() throws {
         let cache = try #require(RecordCache(bytes: 10 << 20))
         #expect(cache.capacity / RecordSets.wayCount * RecordCache.bytesPerSet <= 10 << 20)
         #expect(try #require(RecordCache(bytes: 0)).capacity == 64 * 8)
@@ -154,7 +155,7 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
 }
 
 @Suite struct `The cache` {
-    @Test func `gives back every field of what was filled`() throws {
+    @Test func `returns every field of a record as filled`() throws {
         let cache = try makeCache()
         for seed in UInt64(1)...200 {
             let filled = record(seed, seed, owner: Int(seed % 65))
@@ -163,7 +164,7 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
         }
     }
 
-    @Test func `does not know what was never filled`() throws {
+    @Test func `misses what was never filled`() throws {
         let cache = try makeCache()
         #expect(cache.found(1) == nil)
         #expect(cache.found(0) == nil)
@@ -179,13 +180,13 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
         #expect(cache.found(2) == nil)
     }
 
-    @Test func `does not admit the id that marks an empty place`() throws {
+    @Test func `does not admit the id that marks an empty slot`() throws {
         let cache = try makeCache()
         cache.fill(record(0, 1), stamp: 1)
         #expect(cache.found(0) == nil)
     }
 
-    @Test func `a shorter owner leaves nothing of a longer one`() throws {
+    @Test func `a shorter owner replaces a longer one completely`() throws {
         let cache = try makeCache()
         cache.fill(record(1, 1, owner: 64), stamp: 1)
         let short = record(1, 2, owner: 3)
@@ -194,22 +195,23 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
         #expect(same(found, short))
     }
 
-    @Test func `a raised floor makes older copies worthless and lets newer ones count`() throws {
+    @Test func `a raised floor invalidates older copies, and newer ones are valid`() throws {
         let cache = try makeCache()
         cache.fill(record(1, 1), stamp: 10)
         cache.raiseFloor(of: CredentialID(rawValue: 1), to: 10)
         #expect(cache.found(1) != nil)
         cache.raiseFloor(of: CredentialID(rawValue: 1), to: 11)
         #expect(cache.found(1) == nil)
-        // The fill that was under way when the floor rose: too old, in vain.
+        // A fill that was in progress when the floor was raised is too old.
         cache.fill(record(1, 1), stamp: 10)
         #expect(cache.found(1) == nil)
         cache.fill(record(1, 2), stamp: 11)
         #expect(cache.found(1)?.journalNumber == 2)
     }
 
-    @Test func `a copy that lands below the floor does not count, whatever the fill checked`() throws {
-        // The fill checks the floor, then the floor rises, then the copy lands: what lands is judged on the hit.
+    @Test func `a copy below the floor is invalid, whatever the fill checked`() throws {
+        // The fill checks the floor, then the floor is raised, then the copy is published: it is checked again on the
+        // hit.
         let cache = try makeCache()
         cache.fill(record(1, 1), stamp: 10)
         #expect(cache.found(1) != nil)
@@ -252,7 +254,7 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
         #expect(cache.evictions == 22)
     }
 
-    @Test func `a set whose copies were all hit still takes a newcomer`() throws {
+    @Test func `a set whose copies were all hit still admits a new record`() throws {
         let cache = try makeCache()
         let ids = cache.rivals(9)
         for id in ids.prefix(8) {
@@ -264,7 +266,7 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
         #expect(ids.filter { cache.found($0) != nil }.count == 8)
     }
 
-    @Test func `copies below the floor make room first`() throws {
+    @Test func `copies below the floor are evicted first`() throws {
         let cache = try makeCache()
         let ids = cache.rivals(9)
         for id in ids.prefix(7) { cache.fill(record(id, id), stamp: 10) }
@@ -275,12 +277,12 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
         for id in ids.prefix(6) { cache.fill(record(id, id), stamp: 30) }
         cache.fill(record(ids[7], 1), stamp: 30)
         cache.fill(record(ids[8], 1), stamp: 30)
-        // ids[6] is dead: the ninth took its place and nobody else's.
+        // ids[6] was invalid, so the ninth record has replaced it and no other.
         #expect(cache.found(ids[6]) == nil)
         for id in ids.prefix(6) + ids.suffix(2) { #expect(cache.found(id) != nil) }
     }
 
-    @Test func `a flood of other ids in other sets leaves a set alone`() throws {
+    @Test func `a flood of ids in other sets does not affect a set`() throws {
         let cache = try #require(RecordCache(bytes: 4 << 20))
         let kept = cache.rivals(8)
         for id in kept { cache.fill(record(id, id), stamp: 1) }
@@ -297,19 +299,19 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
         #expect((1...UInt64(1_000)).filter { left.set(of: $0) == right.set(of: $0) }.count < 100)
     }
 
-    @Test(arguments: [true, false]) func `ids spread over the sets, random ones and ones in a row`(
+    @Test(arguments: [true, false]) func `ids spread over the sets, random ones and consecutive ones`(
         _ isRandom: Bool
     ) throws {
         let cache = try #require(RecordCache(bytes: 4 << 20))
         let count = cache.capacity / RecordSets.wayCount
         var taken = [Int](repeating: 0, count: count)
         for id in 1...UInt64(count) { taken[cache.set(of: isRandom ? .random(in: 1...UInt64.max) : id)] += 1 }
-        // As many balls into as many boxes: by chance 37 % stay empty, and hardly one takes ten.
+        // As many balls as boxes: on average 37 % stay empty, and hardly any gets ten.
         #expect(taken.filter { $0 == 0 }.count < count * (isRandom ? 41 : 60) / 100)
         #expect(taken.max() ?? 0 < 14)
     }
 
-    @Test func `is asked by tag, pepper and checksum, and gives nothing if one of them differs`() throws {
+    @Test func `is looked up by tag, pepper and checksum, and misses if one of them differs`() throws {
         let cache = try makeCache()
         var filled = record(9, 1)
         let checksum: UInt64 = 0x3A62_3A62_3A62
@@ -332,7 +334,7 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
         #expect(cache.found(by: filled, checksum: checksum) == nil)
     }
 
-    @Test func `records with one home are each found, one of them there`() throws {
+    @Test func `records with the same home are each found, one of them there`() throws {
         let cache = try makeCache()
         let ids = cache.rivals(8) { $0.home == 5 }
         for id in ids { cache.fill(record(id, id), stamp: 1) }
@@ -342,7 +344,7 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
         }
     }
 
-    @Test func `records with one home and one mark are told apart`() throws {
+    @Test func `records with the same home and mark are distinguished`() throws {
         let cache = try makeCache()
         let first = cache.rivals(1)[0]
         let place = cache.place(of: CredentialID(rawValue: first))
@@ -350,20 +352,20 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
         for id in ids.prefix(2) { cache.fill(record(id, id), stamp: 1) }
         for id in ids.prefix(2) { #expect(cache.holds(record(id, id))) }
         #expect(cache.lacks(record(ids[2], ids[2])))
-        // A fill keeps to the slot of its own id.
+        // A fill uses the slot that has its id.
         for id in ids.prefix(2) { cache.fill(record(id, 7), stamp: 2) }
         #expect(cache.evictions == 0)
         for id in ids.prefix(2) { #expect(cache.holds(record(id, 7))) }
     }
 
-    @Test func `a copy of another id in an id's place is not taken for it`() throws {
+    @Test func `a copy of another id in an id's slot is not returned for it`() throws {
         let cache = try makeCache()
         var other = record(2, 2)
         cache.fill(&other, at: cache.place(of: CredentialID(rawValue: 1)), stamp: 1, checksum: 1)
         #expect(cache.found(1) == nil)
     }
 
-    @Test func `a floor that was seen tells whether something was taken away since`() throws {
+    @Test func `a floor that was read earlier tells whether something was revoked since`() throws {
         let cache = try makeCache()
         let id = CredentialID(rawValue: 4)
         let seen = cache.floor(of: id)
@@ -389,7 +391,7 @@ func makeCache() throws -> RecordCache { try #require(RecordCache(bytes: RecordC
                 last = id.rawValue
                 inSet[cache.place(of: id).set] += 1
             }
-            // Of random ids the variance is the mean, which is 8.
+            // For random ids the variance equals the mean, which is 8.
             let variance = inSet.reduce(0.0) { $0 + (Double($1) - 8) * (Double($1) - 8) } / Double(count)
             #expect(variance < 10)
         }

@@ -22,77 +22,77 @@ import Testing
         Watermark(journalNumber: number, issuedBefore: UnixSeconds(before))
     }
 
-    @Test func `kills what was issued under a lower number, exactly`() throws {
+    @Test func `revokes exactly what was issued under a lower number`() throws {
         let table = try #require(WatermarkTable())
         table.raise(.client(7), to: mark(10))
-        #expect(table.kills(member(client: 7, number: 9)))
-        #expect(!table.kills(member(client: 7, number: 10)))
-        #expect(!table.kills(member(client: 8, number: 9)))
-        #expect(!table.kills(member(client: 0, number: 9)))
+        #expect(table.revokes(member(client: 7, number: 9)))
+        #expect(!table.revokes(member(client: 7, number: 10)))
+        #expect(!table.revokes(member(client: 8, number: 9)))
+        #expect(!table.revokes(member(client: 0, number: 9)))
     }
 
-    @Test func `kills what was issued before the given second, exactly`() throws {
+    @Test func `revokes exactly what was issued before the given second`() throws {
         let table = try #require(WatermarkTable())
         table.raise(.family(7), to: mark(0, before: 100))
-        #expect(table.kills(member(family: 7, issuedAt: 99)))
-        #expect(!table.kills(member(family: 7, issuedAt: 100)))
-        #expect(!table.kills(member(family: 0, issuedAt: 99)))
+        #expect(table.revokes(member(family: 7, issuedAt: 99)))
+        #expect(!table.revokes(member(family: 7, issuedAt: 100)))
+        #expect(!table.revokes(member(family: 0, issuedAt: 99)))
     }
 
-    @Test func `knows owners by their exact bytes`() throws {
+    @Test func `matches owners by their exact bytes`() throws {
         let table = try #require(WatermarkTable())
         let owners = ["a", "a ", "A", "aa", String(repeating: "x", count: 8), String(repeating: "x", count: 64)]
         for owner in owners {
-            #expect(!table.kills(member(owner: owner)))
+            #expect(!table.revokes(member(owner: owner)))
             table.raise(.owner(Array(owner.utf8)), to: mark(11))
-            #expect(table.kills(member(owner: owner)))
+            #expect(table.revokes(member(owner: owner)))
         }
         for other in ["b", "", "a  ", "\u{0}", String(repeating: "x", count: 7), String(repeating: "x", count: 63)] {
-            #expect(!table.kills(member(owner: other)))
+            #expect(!table.revokes(member(owner: other)))
         }
     }
 
-    @Test func `knows owners beyond 64 bytes by all of their bytes`() throws {
+    @Test func `matches owners of more than 64 bytes by all of their bytes`() throws {
         let table = try #require(WatermarkTable())
         let start = String(repeating: "x", count: 64)
         let revoked = Array((start + "left").utf8)
         let other = Array((start + "rite").utf8)
         table.raise(.owner(revoked), to: mark(11))
         let record = member(owner: start + "left")
-        #expect(!table.kills(record))
-        let killed = table.kills(record, longOwner: revoked.octets)
-        let spared = !table.kills(record, longOwner: other.octets)
+        #expect(!table.revokes(record))
+        let killed = table.revokes(record, longOwner: revoked.octets)
+        let spared = !table.revokes(record, longOwner: other.octets)
         #expect(killed && spared)
-        #expect(!table.kills(member(owner: start)))
+        #expect(!table.revokes(member(owner: start)))
     }
 
     @Test func `subjects of different kinds with one number are different`() throws {
         let table = try #require(WatermarkTable())
         table.raise(.client(5), to: mark(11))
-        #expect(!table.kills(member(family: 5)))
+        #expect(!table.revokes(member(family: 5)))
         table.raise(.family(6), to: mark(11))
-        #expect(!table.kills(member(client: 6)))
+        #expect(!table.revokes(member(client: 6)))
     }
 
     @Test func `only ever rises`() throws {
         let table = try #require(WatermarkTable())
         table.raise(.client(1), to: mark(50, before: 500))
         table.raise(.client(1), to: mark(20, before: 100))
-        #expect(table.kills(member(client: 1, number: 49, issuedAt: 600)))
-        #expect(table.kills(member(client: 1, number: 60, issuedAt: 499)))
-        #expect(!table.kills(member(client: 1, number: 50, issuedAt: 500)))
+        #expect(table.revokes(member(client: 1, number: 49, issuedAt: 600)))
+        #expect(table.revokes(member(client: 1, number: 60, issuedAt: 499)))
+        #expect(!table.revokes(member(client: 1, number: 50, issuedAt: 500)))
     }
 
-    @Test func `holds many subjects`() throws {
+    @Test func `has room for many subjects`() throws {
         let table = try #require(WatermarkTable())
         for number in UInt64(1)...20_000 { table.raise(.family(number), to: mark(number)) }
         for number in UInt64(1)...20_000 {
-            #expect(table.kills(member(family: number, number: number - 1)))
-            #expect(!table.kills(member(family: number, number: number)))
+            #expect(table.revokes(member(family: number, number: number - 1)))
+            #expect(!table.revokes(member(family: number, number: number)))
         }
     }
 
-    @Test func `a raise is seen by whoever learns of it, while others are added`() throws {
+    @Test func `a raise is visible to whoever learns of it, while others are added`() throws {
         let table = try #require(WatermarkTable())
         let raised = Atomic<UInt64>(0)
         let missed = Atomic<Int>(0)
@@ -107,7 +107,9 @@ import Testing
             var known: UInt64 = 0
             while known < 5_000 {
                 known = raised.load(ordering: .acquiring)
-                guard known > 0, !table.kills(member(owner: "owner \(UInt64.random(in: 1...known))")) else { continue }
+                guard known > 0, !table.revokes(member(owner: "owner \(UInt64.random(in: 1...known))")) else {
+                    continue
+                }
                 missed.add(1, ordering: .relaxed)
             }
         }.wait()
@@ -120,7 +122,7 @@ import Testing
         table.withText(kind, number) { $0.copied() }
     }
 
-    @Test func `gives each text back under its kind and number`() {
+    @Test func `returns each text by its kind and number`() {
         let table = InternedTable()
         for kind in InternedTable.Kind.allCases {
             for number in [1, 2, 1_023, 1_024, 1_025, 4_000_000] as [UInt32] {
@@ -134,7 +136,7 @@ import Testing
         }
     }
 
-    @Test func `has nothing under 0, unknown and impossible numbers`() {
+    @Test func `returns an empty text for 0, unknown and impossible numbers`() {
         let table = InternedTable()
         table.publish(.scopes, 0, [1])
         table.publish(.scopes, .max, [1])

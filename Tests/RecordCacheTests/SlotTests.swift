@@ -4,7 +4,7 @@ import Testing
 @testable import RecordCache
 
 @Suite struct `A slot` {
-    /// Whether a cache that is given a record has it, as it is, or has nothing of it.
+    /// Whether a cache returns a record unchanged after a fill; false if it does not have it.
     private func isKept(_ record: CredentialRecord, stamp: UInt64 = 1, checksum: UInt64 = 0) throws -> Bool {
         let cache = try makeCache()
         var filled = record
@@ -14,7 +14,7 @@ import Testing
         return isKept
     }
 
-    /// The values of a field that are kept, and some that are not.
+    /// Values of a field that are cached, and some that are not.
     private func expect<Value>(
         _ field: WritableKeyPath<CredentialRecord, Value>, keeps: [Value], leavesOut: [Value]
     ) throws {
@@ -32,11 +32,11 @@ import Testing
         }
     }
 
-    @Test func `gives back what was put in, of random values with any number of bits`() throws {
+    @Test func `returns what was written, for random values with any number of bits`() throws {
         let cache = try makeCache()
         var generator = SystemRandomNumberGenerator()
         func random(_ bits: UInt64) -> UInt64 {
-            // As many short values as long ones, and the longest often.
+            // As many short values as long ones, and the maximum often.
             let count = UInt64.random(in: 0...bits + 4, using: &generator)
             return count > bits ? (1 << bits) - 1 : generator.next() & ((1 << count) - 1)
         }
@@ -69,7 +69,7 @@ import Testing
         try expect(\.pepper, keeps: [0, 1, .max], leavesOut: [])
     }
 
-    @Test func `keeps every time that can be set as an end, and 'never'`() throws {
+    @Test func `keeps every expiry that can be set, and 'never'`() throws {
         try expect(
             \.expiresAt,
             keeps: [.always, UnixSeconds(1), UnixSeconds(1 << 32), .latest, UnixSeconds((1 << 39) - 1), .never],
@@ -77,7 +77,7 @@ import Testing
     }
 
     @Test(arguments: [\CredentialRecord.issuedAt, \CredentialRecord.notBefore])
-    func `keeps beginnings until 2106 and leaves out later ones`(
+    func `keeps start times until 2106, and rejects later ones`(
         _ field: WritableKeyPath<CredentialRecord, UnixSeconds> & Sendable
     ) throws {
         try expect(
@@ -85,7 +85,7 @@ import Testing
             leavesOut: [UnixSeconds(1 << 32), .latest, .never, UnixSeconds(-1)])
     }
 
-    @Test func `leaves out numbers that are too large, each by its own limit`() throws {
+    @Test func `rejects numbers that are too large, each by its own limit`() throws {
         try expect(\.journalNumber, keeps: [0, 1 << 24, 1 << 40, (1 << 50) - 1], leavesOut: [1 << 50, .max])
         try expect(\.family, keeps: [0, 1, 1 << 10, 1 << 20, 1 << 30, (1 << 40) - 1], leavesOut: [1 << 40, .max])
         let flags = (0..<32).map { CredentialFlags(rawValue: $0) }
@@ -95,7 +95,7 @@ import Testing
         }
     }
 
-    @Test func `leaves out stamps and checksums that are too large`() throws {
+    @Test func `rejects stamps and checksums that are too large`() throws {
         #expect(try isKept(record(7, 1), stamp: (1 << 48) - 1, checksum: (1 << 48) - 1))
         #expect(try !isKept(record(7, 1), stamp: 1 << 48))
         #expect(try !isKept(record(7, 1), checksum: 1 << 48))
@@ -111,20 +111,20 @@ import Testing
 }
 
 @Suite struct `An owner that is not in its record's slot` {
-    /// A record whose owner is a text.
+    /// A record with this text as its owner.
     private func owned(_ id: UInt64, by text: String) -> CredentialRecord {
         var record = record(id, 1)
         record.owner = OwnerText(Array(text.utf8).octets)
         return record
     }
 
-    /// Whether a text is kept in the form of a UUID.
+    /// Whether a text is stored as a UUID.
     private func isCompact(_ text: String) -> Bool {
         var record = owned(1, by: text)
         return CompactUUID(&record) != nil
     }
 
-    @Test func `is a UUID in 24 bytes, and comes back as the same text`() throws {
+    @Test func `is stored in 24 bytes if it is a UUID, and returned as the same text`() throws {
         let cache = try makeCache()
         for id in 1...UInt64(300) {
             var bytes = (0..<16).map { _ in UInt8.random(in: 0...255) }
@@ -142,7 +142,7 @@ import Testing
         }
     }
 
-    @Test func `is in the form of a UUID only if each character is what comes back`() throws {
+    @Test func `counts as a UUID only if each character is restored`() throws {
         let text = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
         #expect(isCompact(text))
         let cache = try makeCache()
@@ -168,7 +168,7 @@ import Testing
             cache.fill(filled, stamp: 1)
             #expect(cache.holds(filled))
         }
-        // Texts of other lengths are not asked.
+        // Texts of other lengths are not examined.
         for other in [String(text.dropLast()), text + "0", text.replacing("-", with: "")] {
             let filled = owned(100, by: other)
             cache.fill(filled, stamp: 2)
@@ -176,7 +176,7 @@ import Testing
         }
     }
 
-    @Test func `of a UUID's form is exact in its last characters too, whatever they are`() throws {
+    @Test func `that looks like a UUID keeps its last characters, whatever they are`() throws {
         let cache = try makeCache()
         for (index, end) in ["0000", "ABCD", "----", "zzzz", "\u{1}\u{7F}+/"].enumerated() {
             let filled = owned(UInt64(index) + 1, by: "f81d4fae-7dec-11d0-a765-00a0c91e" + end)
@@ -185,28 +185,28 @@ import Testing
         }
     }
 
-    @Test func `has a slot for its rest, without which the record is not here`() throws {
+    @Test func `has another slot for its rest, without which the record is not cached`() throws {
         let cache = try makeCache()
         let filled = owned(1, by: "service-account@project.iam.example")
         cache.fill(filled, stamp: 1)
         #expect(cache.rests == 1)
         #expect(cache.holds(filled))
-        // The rest is in the next set: a revocation there makes it worthless, and only it.
+        // The rest is in the next set: a revocation there invalidates the rest and nothing else.
         let next = (cache.set(of: 1) + 1) % (cache.capacity / RecordSets.wayCount)
         cache.sets.raiseFloor(of: next, to: 2)
         #expect(cache.lacks(filled))
         cache.fill(filled, stamp: 2)
         #expect(cache.holds(filled))
         #expect(cache.rests == 1)
-        // One below the floor of its own set is not here either, whatever its rest.
+        // A record below the floor of its own set is invalid, even if its rest is valid.
         cache.raiseFloor(of: filled.id, to: 3)
         #expect(cache.lacks(filled))
     }
 
-    @Test func `leaves a rest that is not taken for a record`() throws {
+    @Test func `has a rest that is never taken for a record`() throws {
         let cache = try makeCache()
         let count = cache.capacity / RecordSets.wayCount
-        // The rest of an owner lies in the set of other records, under any mark.
+        // The rest of an owner may be in a set with other records, under any mark.
         for id in 1...UInt64(200) { cache.fill(record(id, 1, owner: 64), stamp: 1) }
         #expect(cache.rests > 100)
         for set in 0..<count {
@@ -229,7 +229,7 @@ import Testing
 }
 
 extension RecordCache {
-    /// Slots that hold the rest of an owner.
+    /// Slots with the rest of an owner.
     fileprivate var rests: Int {
         (0..<capacity).count { number in
             let (set, way) = number.quotientAndRemainder(dividingBy: RecordSets.wayCount)
@@ -238,7 +238,7 @@ extension RecordCache {
         }
     }
 
-    /// Whether a look into a slot by the id that is there, or by a tag of zeros, gives something.
+    /// Whether a slot is accepted as a record, by the id in it or by a tag of zeros.
     fileprivate func gives(_ way: Int, in set: Int) -> Bool { sets.gives(way, in: set) }
 
     /// A word of a slot.

@@ -6,22 +6,22 @@ import Testing
 
 @testable import RecordCache
 
-@Suite struct `Threads on one cache` {
+@Suite struct `Threads that share a cache` {
     /// Rounds of each reader; more in a release build's proof.
     static let rounds = ProcessInfo.processInfo.environment["RACE_ROUNDS"].flatMap { Int($0) } ?? 20_000
 
-    @Test func `a reader never sees a mix of two records`() throws {
+    @Test func `a reader never gets a mix of two records`() throws {
         let cache = try makeCache()
-        // Ten ids that share the eight places of one set, so that slots change hands all the time.
+        // Ten ids that share the eight slots of one set, so that slots are constantly reused.
         let ids = cache.rivals(10)
-        // Of some of them the owner is in the record's slot, of others a part in another one.
+        // Some have the owner in the record's slot, others partly in another one.
         @Sendable func owner(_ id: UInt64, _ seed: UInt64) -> Int { id % 2 == 0 ? Int(id % 40) + 25 : Int(seed % 25) }
         let mixes = Atomic<Int>(0)
         let hits = Atomic<Int>(0)
         let readers = Atomic<Int>(2)
         Threads(4) { thread in
             var generator = SystemRandomNumberGenerator()
-            // Two fill as long as the other two read.
+            // Two threads fill as long as the other two read.
             while thread < 2, readers.load(ordering: .relaxed) > 0 {
                 let id = ids[Int.random(in: 0..<10, using: &generator)]
                 let seed = UInt64.random(in: 1...1_000_000, using: &generator)
@@ -53,7 +53,8 @@ import Testing
             var generator = SystemRandomNumberGenerator()
             var round = 0
             while true {
-                // The readers go on until enough met, with an end all the same; the others go on as long as they do.
+                // The readers continue until there were enough hits, up to a limit; the other threads continue as long
+                // as they do.
                 let hasMet = hits.load(ordering: .relaxed) >= 1_000 || round >= 100 * Self.rounds
                 let isOver = thread < 2 ? readers.load(ordering: .relaxed) == 0 : round >= Self.rounds && hasMet
                 if isOver { break }
@@ -61,12 +62,12 @@ import Testing
                 let index = Int.random(in: 0..<9, using: &generator)
                 switch thread {
                 case 0:
-                    // The one writer: commit, floor, acknowledgement.
+                    // The only writer: commit, floor, acknowledgement.
                     let transaction = newest.add(1, ordering: .acquiringAndReleasing).newValue
                     cache.raiseFloor(of: CredentialID(rawValue: ids[index]), to: transaction)
                     acknowledged[index].value.store(transaction, ordering: .releasing)
                 case 1:
-                    // Fills copies of any age; the record says which.
+                    // Fills copies of any age, which is part of the record.
                     let age = UInt64.random(in: 0...3, using: &generator)
                     let now = newest.load(ordering: .acquiring)
                     let stamp = now > age ? now - age : 1

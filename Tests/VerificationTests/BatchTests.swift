@@ -8,7 +8,7 @@ import Testing
 import Verification
 
 @Suite struct `A batch` {
-    /// What a batch says of each text, and the ids of what is active.
+    /// The results of a batch for each text, and the ids of active credentials.
     private func verdicts(_ verifier: Verifier, _ texts: [[UInt8]], at now: UnixSeconds) throws -> [String] {
         var batch = verifier.makeBatch()
         for text in texts { append(text, to: &batch) }
@@ -38,7 +38,7 @@ import Verification
         }
     }
 
-    /// One of each kind that is told apart somewhere on the way.
+    /// One text of each kind that is treated differently somewhere.
     private func mixed(_ fixture: Fixture) async throws -> [[UInt8]] {
         let key = try await fixture.key()
         let revoked = try await fixture.key()
@@ -63,18 +63,18 @@ import Verification
         ]
     }
 
-    @Test func `says of each what is said of it alone, from store and cache`() async throws {
+    @Test func `gives the same verdicts as single calls, from store and cache`() async throws {
         let fixture = try Fixture()
         let texts = try await mixed(fixture)
         let now = fixture.store.clock.now()
         let alone = try oneByOne(fixture.verifier(), texts, at: now)
         #expect(Set(alone).isSuperset(of: ["unknown", "malformed", "revoked", "expired"]))
-        // Another store's cache knows nothing yet; the second time it does.
+        // The new process has an empty cache; the second time it has the records.
         let again = try fixture.reopened()
         let verifier = try again.verifier()
         for _ in 0..<2 { #expect(try verdicts(verifier, texts, at: now) == alone) }
         #expect(verifier.counters.hits.value >= 2)
-        // In any place of the batch, and beside any other.
+        // At any index of the batch, and next to any other text.
         for shift in 0..<texts.count {
             let turned = Array(texts[shift...] + texts[..<shift])
             #expect(try verdicts(verifier, turned, at: now) == Array(alone[shift...] + alone[..<shift]))
@@ -84,7 +84,7 @@ import Verification
         }
     }
 
-    @Test func `sees older peppers`() async throws {
+    @Test func `finds records under older peppers`() async throws {
         let fixture = try Fixture()
         let old = try await fixture.key()
         _ = try await fixture.issuer.addPepper()
@@ -96,14 +96,14 @@ import Verification
         for _ in 0..<3 { #expect(try verdicts(verifier, texts, at: now) == ids) }
     }
 
-    @Test func `takes sixteen, and can be used again`() async throws {
+    @Test func `holds sixteen credentials, and can be reused`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key().secret.revealBytes()
         let verifier = try fixture.verifier()
         var batch = verifier.makeBatch()
         for _ in 0..<2 {
             for _ in 0..<16 { append(key, to: &batch) }
-            // Neither a span nor a batch can stand inside an expectation.
+            // Neither a span nor a batch can be used inside an expectation.
             let isFull = !batch.append(key.octets)
             #expect(isFull)
             let count = batch.count

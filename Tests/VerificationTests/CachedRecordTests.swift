@@ -1,3 +1,4 @@
+import AllocationCount
 import CredentialModel
 import CredentialStore
 import Issuance
@@ -29,7 +30,7 @@ import Verification
         return verifier.counters.hits.value == 1
     }
 
-    @Test func `is right from the store when it does not fit, each field at its limit and one beyond`() async throws {
+    @Test func `that does not fit is answered from the store, for each field at its limit and beyond`() async throws {
         let fixture = try Fixture()
         #expect(try await isCached(fixture) { $0.expiresAt = .latest })
         #expect(try await isCached(fixture) { $0.expiresAt = UnixSeconds((1 << 39) - 1) })
@@ -50,7 +51,7 @@ import Verification
 
     private typealias Field = WritableKeyPath<CredentialRecord, UInt32> & Sendable
 
-    @Test func `has its whole owner, in its slot, beside it or from the store`() async throws {
+    @Test func `has its whole owner, from its slot, from another slot or from the store`() async throws {
         let fixture = try Fixture()
         for count in [1, 23, 24, 25, 35, 36, 37, 40, 63, 64] {
             #expect(try await isCached(fixture, owner: String(repeating: "o", count: count)))
@@ -64,7 +65,7 @@ import Verification
         }
     }
 
-    @Test func `is found among others of its set, and a wrong secret beside it is unknown`() async throws {
+    @Test func `is found among others of its set, and a wrong secret is unknown`() async throws {
         let fixture = try Fixture()
         func owner(_ index: Int) -> String { index % 3 == 0 ? "service-account-\(index)@company.example" : "o\(index)" }
         let planted = try await fixture.plant(count: 500, owner: owner)
@@ -75,7 +76,7 @@ import Verification
                 #expect(record.id == id)
                 #expect(verifier.owner(of: record) == Array(owner(index).utf8))
             }
-            // 500 records and some rests in a thousand sets: several have one home, none is pushed out.
+            // 500 records and some rests in a thousand sets: several share a home slot, none is evicted.
             #expect(verifier.counters.misses.value == 500 && verifier.counters.hits.value == (round - 1) * 500)
         }
         for (id, _) in planted {
@@ -86,7 +87,7 @@ import Verification
         #expect(fixture.store.published.cache.evictions == 0)
     }
 
-    @Test func `is not used any more when its store has been closed`() async throws {
+    @Test func `is not used after its store was closed`() async throws {
         let fixture = try Fixture()
         let secret = try await fixture.key().secret.revealBytes()
         let verifier = try fixture.verifier()
@@ -97,7 +98,7 @@ import Verification
         #expect(throws: StoreFailure.lmdb(.closed)) { try verifier.verdict(secret, at: now) }
     }
 
-    @Test func `is revoked at once, wherever its owner is`() async throws {
+    @Test func `is revoked at once, wherever its owner is stored`() async throws {
         let fixture = try Fixture()
         let verifier = try fixture.verifier()
         let uuid = "f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
@@ -108,9 +109,47 @@ import Verification
             _ = try await fixture.issuer.revoke([keys[0].summary.id], chain: false)
             #expect(try verifier.verdict(keys[0].secret.revealBytes(), at: now).reason == .revoked)
             #expect(try verifier.verdict(keys[1].secret.revealBytes(), at: now).isActive)
-            // By the exact text of the owner, which for some is put together on a hit.
+            // By the exact owner, which for some is reassembled on a hit.
             _ = try await fixture.issuer.revokeOwner(owner, issuedBefore: nil)
             for key in keys { #expect(try verifier.verdict(key.secret.revealBytes(), at: now).reason == .revoked) }
         }
+    }
+}
+
+@Suite struct `A cached verification` {
+    /// Allocations of the calling thread during a thousand verifications.
+    private func allocations(_ verifier: Verifier, _ texts: [[UInt8]], expecting: InactiveReason?) throws -> UInt64 {
+        var record = CredentialRecord.blank
+        let now = verifier.clock.now()
+        for text in texts { _ = try verifier.verify(text.octets, at: now, into: &record) }
+        var other = 0
+        let before = allocation_count()
+        for round in 0..<1_000 {
+            let text = texts[round % texts.count]
+            let reason = try verifier.verify(text.octets, at: now, into: &record)
+            if reason != expecting { other += 1 }
+        }
+        let count = allocation_count() - before
+        #expect(other == 0)
+        return count
+    }
+
+    @Test(.enabled(if: allocation_count_works() == 1)) func `allocates nothing`() async throws {
+        let fixture = try Fixture()
+        var keys: [[UInt8]] = []
+        var wrong: [[UInt8]] = []
+        for _ in 0..<10 {
+            let key = try await fixture.key()
+            keys.append(key.secret.revealBytes())
+            wrong.append(CredentialFormat.mint(kind: .apiKey, id: key.summary.id, vendor: .iiniit).revealBytes())
+        }
+        let verifier = try fixture.verifier()
+        #expect(try allocations(verifier, keys, expecting: nil) == 0)
+        #expect(verifier.counters.hits.value >= 1_000)
+        #expect(try allocations(verifier, wrong, expecting: .unknown) == 0)
+        // The counter works.
+        let before = allocation_count()
+        keys.append([UInt8](repeating: 0, count: 100))
+        #expect(allocation_count() > before)
     }
 }

@@ -8,7 +8,7 @@ import Verification
 
 @testable import CredentialStore
 
-/// One bit of a row may flip in memory, on the way or on the disk. That is a failure of the store, and never a verdict.
+/// One bit of a row may flip in memory, in transfer or on disk. That is a failure of the store, never a verdict.
 @Suite struct `A damaged row` {
     /// Flips each bit of a value in turn and puts the value back afterwards.
     private func flipEachBit(
@@ -37,7 +37,7 @@ import Verification
         try await fixture.putRaw(table, key, value)
     }
 
-    @Test func `of a revoked or a living key is refused, whichever bit it is`() async throws {
+    @Test func `of a revoked or a valid key is refused, whichever bit is flipped`() async throws {
         let fixture = try Fixture()
         let (living, revoked) = (try await fixture.key(), try await fixture.key())
         _ = try await fixture.issuer.revoke([revoked.summary.id], chain: false)
@@ -68,7 +68,7 @@ import Verification
         #expect(try fixture.check().contains("credential \(revoked.summary.id): the row is damaged"))
     }
 
-    @Test func `of an imported key's alias is refused, and is not an unknown key`() async throws {
+    @Test func `of an imported key's alias is an error, not an unknown key`() async throws {
         let fixture = try Fixture()
         let secret = SecretText(Array("legacy-key-0123456789".utf8))
         _ = try await fixture.issuer.importKeys([ImportLine(key: secret, request: KeyRequest(owner: "carol"))])
@@ -83,8 +83,8 @@ import Verification
         #expect(try verifier.verdict(secret.revealBytes(), at: UnixSeconds(1_000)).isActive)
     }
 
-    /// These are read at the start only: damage is met there, by whoever follows the store and by the check.
-    @Test func `of a text, a client, a watermark or the settings of the store is found by check and at the start`()
+    /// These are read only at the start, by followers and by the check, which all find the damage.
+    @Test func `of a text, a client, a watermark or the meta table is found by the check and at the start`()
         async throws
     {
         let fixture = try Fixture()
@@ -118,7 +118,7 @@ import Verification
         }
     }
 
-    @Test func `can be ended, and is unknown from then on`() async throws {
+    @Test func `can be revoked, and is unknown from then on`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key()
         let id = key.summary.id
@@ -132,7 +132,7 @@ import Verification
         #expect(again.alreadyRevoked == [id])
     }
 
-    @Test func `stays when the sweep meets it, is left out of lists, and hinders neither`() async throws {
+    @Test func `is kept by the sweep, is left out of listings, and stops neither`() async throws {
         let fixture = try Fixture()
         let end = fixture.store.clock.now().adding(-30 * 86_400)
         let ids = [
@@ -148,11 +148,11 @@ import Verification
     }
 }
 
-@Suite struct `A watermark that is missing` {
-    @Test func `keeps the store from being opened, since it revives what it had killed`() async throws {
+@Suite struct `A missing watermark` {
+    @Test func `prevents the store from being opened, since what it revoked would be valid again`() async throws {
         let fixture = try Fixture()
         for owner in ["a", "b", "c"] { _ = try await fixture.issuer.revokeOwner(owner, issuedBefore: nil) }
-        // Raised again, and of other kinds: the sum goes along.
+        // Raised again, and for other kinds: the sum is updated.
         _ = try await fixture.issuer.revokeOwner("a", issuedBefore: nil)
         let again = try fixture.reopened()
         #expect(try again.check().isEmpty)

@@ -9,7 +9,7 @@ import TestSupport
 import Testing
 import Verification
 
-/// A hash made by a program that shares nothing with ours, in hexadecimal digits.
+/// A hash computed by an independent program, in hexadecimal digits.
 enum OpenSSL {
     static func hex(_ text: String, _ arguments: String...) throws -> String {
         let answer = try ChildProcess.output(
@@ -18,7 +18,7 @@ enum OpenSSL {
     }
 }
 
-/// Keys of the other system, and stores that know them.
+/// Keys of the other system, and stores into which they were imported.
 enum OtherSystem {
     static let hmacKeys = ["billing": "ab", "old-crm": String(repeating: "0f1e2d3c", count: 40)]
 
@@ -76,7 +76,7 @@ extension Fixture {
     }
 
     @Test(arguments: OtherSystem.hashes)
-    func `does not let in who has only the hash`(_ scheme: String) async throws {
+    func `is not accepted when only the hash is presented`(_ scheme: String) async throws {
         let fixture = try OtherSystem.fixture()
         _ = try await fixture.importing(key, scheme)
         let verifier = try fixture.verifier()
@@ -86,7 +86,7 @@ extension Fixture {
         }
     }
 
-    @Test func `is looked for by no scheme that nothing was imported by, and at once by one that something was`()
+    @Test func `is looked up by a scheme only once something was imported by it, and then at once`()
         async throws
     {
         let fixture = try OtherSystem.fixture()
@@ -111,7 +111,7 @@ extension Fixture {
         for index in schemes.indices { #expect(try after.verdict("legacy_key_number_\(index)_0123", at: now).isActive) }
     }
 
-    @Test func `is accepted on every thread once its import has returned, the first of its scheme too`() async throws {
+    @Test func `is accepted on every thread once its import has returned, also the first of its scheme`() async throws {
         for scheme in OtherSystem.hashes {
             let fixture = try OtherSystem.fixture()
             let imported = Flag()
@@ -135,7 +135,7 @@ extension Fixture {
     }
 
     @Test(arguments: OtherSystem.hashes)
-    func `ends with its revocation, its owner's and its leak, and is refused again`(_ scheme: String) async throws {
+    func `is revoked alone, by owner and by leak report, and stays refused`(_ scheme: String) async throws {
         let fixture = try OtherSystem.fixture()
         let verifier = try fixture.verifier()
         let keys = (0..<3).map { "\(key)_\($0)" }
@@ -187,7 +187,7 @@ extension Fixture {
         }
     }
 
-    @Test func `is not found by an alias alone: what is presented must have its tag`() async throws {
+    @Test func `is not accepted for its alias alone: the tag must match as well`() async throws {
         let fixture = try OtherSystem.fixture()
         let id = try await fixture.importing(key, "sha256")
         let store = fixture.store
@@ -211,7 +211,7 @@ extension Fixture {
     private let now = UnixSeconds(1)
 
     @Test(arguments: OtherSystem.hashes)
-    func `is refused where it can be seen: in the clear after a hash`(_ scheme: String) async throws {
+    func `is refused where that can be noticed: in the clear after a hash`(_ scheme: String) async throws {
         let fixture = try OtherSystem.fixture()
         let id = try await fixture.importing(key, scheme)
         for revoked in [false, true] {
@@ -225,7 +225,7 @@ extension Fixture {
         #expect(try fixture.verifier().verdict(key, at: now).reason == .revoked)
     }
 
-    @Test func `is active while all its records are, and answered with the first`() async throws {
+    @Test func `is active while all its records are, and has the first one's record`() async throws {
         let schemes = ["key"] + OtherSystem.hashes
         for ended in schemes.indices {
             let fixture = try OtherSystem.fixture()
@@ -241,7 +241,7 @@ extension Fixture {
         }
     }
 
-    @Test func `ends in all of them by its leak`() async throws {
+    @Test func `is revoked in all of them by a leak report`() async throws {
         let fixture = try OtherSystem.fixture()
         var ids: [CredentialID] = []
         for scheme in ["key"] + OtherSystem.hashes { ids.append(try await fixture.importing(key, scheme)) }
@@ -257,7 +257,7 @@ final class Flag: @unchecked Sendable {
     func set() { lock.withLock { value = true } }
 }
 
-/// One task at a time uses it.
+/// Used by one task at a time.
 struct UncheckedVerifier: @unchecked Sendable {
     let verifier: Verifier
     init(_ verifier: Verifier) { self.verifier = verifier }

@@ -15,7 +15,7 @@ import Verification
         return try #require(try await fixture.issuer.importKeys([line]).imported.first)
     }
 
-    @Test func `is accepted as it always was presented, from store and cache`() async throws {
+    @Test func `is accepted in its original form, from store and cache`() async throws {
         let fixture = try Fixture()
         let verifier = try fixture.verifier()
         #expect(try verifier.verdict(key, at: UnixSeconds(1)).reason == .malformed)
@@ -29,7 +29,7 @@ import Verification
         }
     }
 
-    @Test func `is not found by an alias alone: what is presented must have its tag`() async throws {
+    @Test func `is not accepted for its alias alone: the tag must match as well`() async throws {
         let fixture = try Fixture()
         let id = try await importing(fixture, key)
         let other = Array("another_4f6e8a1b2c3d4e5f".utf8)
@@ -44,7 +44,7 @@ import Verification
         }
     }
 
-    @Test func `ends with its revocation`() async throws {
+    @Test func `is revoked like others`() async throws {
         let fixture = try Fixture()
         let verifier = try fixture.verifier()
         let id = try await importing(fixture, key)

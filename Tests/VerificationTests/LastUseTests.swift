@@ -27,7 +27,7 @@ import Verification
             if seconds % 30 == 0 { fixture.store.beginUseInterval() }
             _ = try verifier.verdict(key.secret.revealBytes(), at: start.adding(seconds))
             let told = try #require(try lastUse(fixture, key.summary.id))
-            #expect((0..<UseNotes.intervalSeconds).contains(start.adding(seconds).rawValue - told.rawValue))
+            #expect((0..<UseReports.intervalSeconds).contains(start.adding(seconds).rawValue - told.rawValue))
         }
         #expect(try lastUse(fixture, key.summary.id) == start.adding(990))
         #expect(try lastUse(fixture, other.summary.id) == nil)
@@ -46,7 +46,7 @@ import Verification
         #expect(try fixture.check().isEmpty)
     }
 
-    @Test func `is not that of a refused one, nor of an operator's question`() async throws {
+    @Test func `does not count refused credentials or an operator's query`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.issuer.createKeys(KeyRequest(owner: "alice", expiresInSeconds: 10))[0]
         let verifier = try fixture.verifier()
@@ -54,14 +54,14 @@ import Verification
         wrong[30] = wrong[30] == 0x41 ? 0x42 : 0x41
         #expect(try !verifier.verdict(wrong, at: start).isActive)
         #expect(try !verifier.verdict(key.secret.revealBytes(), at: key.summary.issuedAt.adding(20)).isActive)
-        let asking = try Verifier(store: fixture.store, notesUses: false)
+        let asking = try Verifier(store: fixture.store, reportsUses: false)
         #expect(try asking.verdict(key.secret.revealBytes(), at: key.summary.issuedAt).isActive)
         #expect(try lastUse(fixture, key.summary.id) == nil)
         #expect(try verifier.verdict(key.secret.revealBytes(), at: key.summary.issuedAt).isActive)
         #expect(try lastUse(fixture, key.summary.id) == key.summary.issuedAt)
     }
 
-    @Test func `is told of each credential of a batch and of imported keys`() async throws {
+    @Test func `is reported for each credential of a batch and for imported keys`() async throws {
         let fixture = try Fixture()
         let verifier = try fixture.verifier()
         var batch = verifier.makeBatch()
@@ -88,8 +88,8 @@ import Verification
         }
     }
 
-    /// With many more keys than slots, slots change their records all the time within one interval.
-    @Test func `is told of every credential, also where many share few slots`() async throws {
+    /// With many more keys than slots, slots get other records all the time within one interval.
+    @Test func `is reported for every credential, even if many share few slots`() async throws {
         let options = StoreOptions(mapBytes: 64 << 20, cacheBytes: RecordCache.bytesMin, readersMax: 64)
         let fixture = try Fixture(options: options)
         let keys = try await fixture.issuer.createKeys(KeyRequest(owner: "alice", count: 1_000))
@@ -97,7 +97,7 @@ import Verification
         let verifier = try fixture.verifier()
         var generator = SystemRandomNumberGenerator()
         for round in 0..<5 {
-            let now = start.adding(Int64(round) * UseNotes.intervalSeconds)
+            let now = start.adding(Int64(round) * UseReports.intervalSeconds)
             fixture.store.beginUseInterval()
             for key in keys.shuffled(using: &generator) {
                 #expect(try verifier.verdict(key.secret.revealBytes(), at: now).isActive)
@@ -107,20 +107,20 @@ import Verification
         }
     }
 
-    /// The notes have room for so many; a full ring must lose no use for good.
-    @Test func `comes late and is not lost when more is noted than is collected`() async throws {
-        let notes = try #require(UseNotes())
-        for number in 1...100_000 { notes.tell(CredentialID(rawValue: UInt64(number)), start) }
+    /// The ring has room for this many; when it is full, no use may be lost for good.
+    @Test func `is delayed, not lost, when more is reported than is collected`() async throws {
+        let reports = try #require(UseReports())
+        for number in 1...100_000 { reports.report(CredentialID(rawValue: UInt64(number)), start) }
         var count = 0
-        notes.collect { _, _ in count += 1 }
+        reports.collect { _, _ in count += 1 }
         #expect(count == 65_536)
-        for number in 1...65_536 { #expect(notes.tell(CredentialID(rawValue: UInt64(number)), start)) }
-        #expect(!notes.tell(CredentialID(rawValue: 7), start))
-        notes.collect { _, _ in }
-        #expect(notes.tell(CredentialID(rawValue: 7), start))
+        for number in 1...65_536 { #expect(reports.report(CredentialID(rawValue: UInt64(number)), start)) }
+        #expect(!reports.report(CredentialID(rawValue: 7), start))
+        reports.collect { _, _ in }
+        #expect(reports.report(CredentialID(rawValue: 7), start))
     }
 
-    @Test func `that found no room is told by the next use`() async throws {
+    @Test func `that found no room is reported by the next use`() async throws {
         let fixture = try Fixture()
         let keys = try await fixture.issuer.createKeys(KeyRequest(owner: "alice", count: 100))
         let verifier = try fixture.verifier()
@@ -128,12 +128,12 @@ import Verification
             if round % 10 == 0 { fixture.store.beginUseInterval() }
             for key in keys { _ = try verifier.verdict(key.secret.revealBytes(), at: start.adding(Int64(round))) }
         }
-        // 100 keys in 100 intervals fit; the last interval's are the last that are told.
+        // 100 keys in 100 intervals fit; those of the last interval are reported last.
         let uses = try lastUses(fixture, keys.map(\.summary.id))
         #expect(keys.allSatisfy { uses[$0.summary.id] == start.adding(990) })
     }
 
-    @Test func `goes with the credential`() async throws {
+    @Test func `is removed with the credential`() async throws {
         let fixture = try Fixture()
         let end = fixture.store.clock.now().adding(-8 * 86_400)
         let planted = try await fixture.plant { $0.record.expiresAt = end }
@@ -142,7 +142,7 @@ import Verification
         #expect(try lastUse(fixture, planted.id) == end.adding(-10))
         _ = try await Sweep.run(on: fixture.store)
         #expect(try lastUse(fixture, planted.id) == nil)
-        // What was noted before and is written after makes no row for what is gone.
+        // A use that was reported before the removal and is written after it creates no row.
         _ = try fixture.verifier().verdict(planted.secret.revealBytes(), at: end.adding(-5))
         try await fixture.store.writeUses()
         #expect(try fixture.statistic("uses") == 0)

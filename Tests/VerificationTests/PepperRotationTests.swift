@@ -10,7 +10,7 @@ import Testing
 import Verification
 
 @Suite struct `A new pepper` {
-    @Test func `tags what is new; what is old verifies, moves over, and then the old pepper goes`() async throws {
+    @Test func `tags new credentials; once old ones are re-tagged, the old pepper can be retired`() async throws {
         let fixture = try Fixture()
         let old = try await fixture.key()
         let idle = try await fixture.key()
@@ -19,14 +19,14 @@ import Verification
         let new = try await fixture.key()
         #expect(try fixture.row(new.summary.id)?.record.pepper == 2)
         #expect(try fixture.row(old.summary.id)?.record.pepper == 1)
-        // Each verification may offer the move; once it is done, the record names the new pepper.
+        // Each verification may offer the re-tag; afterwards the record names the new pepper.
         #expect(
             try await eventually {
                 try fixture.verdict(old.secret).isActive && fixture.row(old.summary.id)?.record.pepper == 2
             })
         #expect(try fixture.verdict(old.secret).record?.pepper == 2)
         #expect(try fixture.verdict(new.secret).isActive)
-        // One that is not used holds it back.
+        // A key that is not used keeps the old pepper in use.
         await #expect(throws: IssuanceError.self) { try await fixture.issuer.retirePepper(1) }
         #expect(try await fixture.issuer.peppers().map(\.records) == [1, 2])
         #expect(
@@ -42,7 +42,7 @@ import Verification
         #expect(try again.check().isEmpty)
     }
 
-    @Test func `moves records without a word in the journal, and nothing but tag and pepper`() async throws {
+    @Test func `re-tags records without a journal entry, and changes only tag and pepper`() async throws {
         let fixture = try Fixture()
         let (id, secret) = try await fixture.plant {
             $0.name = "n"
@@ -61,14 +61,14 @@ import Verification
         #expect(try fixture.journal().count == entries)
     }
 
-    @Test func `a late move does not bring back what was revoked meanwhile`() async throws {
+    @Test func `a late re-tag does not undo a revocation made meanwhile`() async throws {
         let fixture = try Fixture()
         let issued = try await fixture.key()
         _ = try await fixture.issuer.addPepper()
         let gate = WriterGate(fixture.store)
         async let revoked = fixture.issuer.revoke([issued.summary.id], chain: false)
         try await gate.waitUntilQueued(1)
-        // Verified before the revocation is committed: the move waits behind it.
+        // Verified before the revocation is committed, so the re-tag is queued after it.
         #expect(try fixture.verdict(issued.secret).isActive)
         try await gate.waitUntilQueued(2)
         gate.open()
@@ -78,7 +78,7 @@ import Verification
         #expect(try fixture.row(issued.summary.id)?.record.flags.contains(.revoked) == true)
     }
 
-    @Test func `a move to a tag that is not expected any more is dropped`() async throws {
+    @Test func `a re-tag that expects another tag is dropped`() async throws {
         let fixture = try Fixture()
         let (id, secret) = try await fixture.plant()
         let moved = try await fixture.store.write(creates: true) { writer, transaction in
@@ -90,7 +90,7 @@ import Verification
         #expect(try fixture.verdict(secret).isActive)
     }
 
-    @Test func `a late move cannot bring an older pepper back into use`() async throws {
+    @Test func `a late re-tag cannot bring an older pepper back into use`() async throws {
         let fixture = try Fixture()
         let issued = try await fixture.key()
         let row = try #require(try fixture.row(issued.summary.id))
@@ -108,7 +108,7 @@ import Verification
         let gate = WriterGate(fixture.store)
         async let added = fixture.issuer.addPepper()
         try await gate.waitUntilQueued(1)
-        // Spoils the transaction after the pepper was written.
+        // Aborts the transaction after the pepper was written.
         fixture.store.submit(creates: false) { writer, transaction in
             _ = try writer.raiseWatermark(of: .family(1), issuedBefore: nil, in: transaction)
             throw Refusal()
@@ -116,7 +116,7 @@ import Verification
         }
         #expect(fixture.store.peppers.newest.number == 1)
         gate.open()
-        // The batch was run again; still one pepper was drawn, and the file agrees with the store.
+        // The batch was repeated; still only one pepper was generated, and the file agrees with the store.
         #expect(try await added.number == 2)
         let file = try PepperFileOnDisk.read(fixture.pepperPath)
         #expect(file.peppers.map(\.number) == [1, 2])
@@ -126,12 +126,12 @@ import Verification
         #expect(try again.verdict(key.secret).isActive)
     }
 
-    @Test func `what was tagged with the older one while it was added is drawn again`() async throws {
+    @Test func `a credential tagged under the older one while it was added is drawn again`() async throws {
         let fixture = try Fixture()
         let gate = WriterGate(fixture.store)
         async let added = fixture.issuer.addPepper()
         try await gate.waitUntilQueued(1)
-        // Tagged now, with pepper 1; inserted behind the addition.
+        // Tagged now, with pepper 1, and inserted after the new pepper was added.
         async let key = fixture.key()
         async let imported = fixture.issuer.importKeys([
             ImportLine(key: SecretText(Array("legacy-key-0123456789".utf8)), request: KeyRequest(owner: "x"))
@@ -146,7 +146,7 @@ import Verification
         #expect(try fixture.reopened().verdict(newKey.secret).isActive)
     }
 
-    @Test func `is not held back by revoked records, and those stay refused`() async throws {
+    @Test func `can be followed by retiring the old one despite revoked records, which stay refused`() async throws {
         let fixture = try Fixture()
         let single = try await fixture.key(owner: "a")
         let bulk = try await fixture.key(owner: "b")
@@ -166,11 +166,11 @@ import Verification
         }
     }
 
-    @Test func `that is missing for a living record is an error and never inactive`() async throws {
+    @Test func `that is missing for a valid record is an error, never inactive`() async throws {
         let fixture = try Fixture()
         let (_, secret) = try await fixture.plant()
         _ = try await fixture.issuer.addPepper()
-        // As if somebody had retired it by force.
+        // As if it had been retired forcibly.
         #expect(fixture.store.peppers.retire(1))
         #expect(throws: StoreFailure.pepperMissing(number: 1)) { try fixture.verdict(secret) }
     }

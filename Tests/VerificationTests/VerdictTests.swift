@@ -24,7 +24,7 @@ import Testing
         #expect(verifier.counters.hits.value == 1)
     }
 
-    @Test func `is malformed for what has not the form`() async throws {
+    @Test func `is malformed for a text of another form`() async throws {
         let fixture = try Fixture()
         let verifier = try fixture.verifier()
         let text = try await fixture.key().secret.reveal()
@@ -34,7 +34,7 @@ import Testing
         #expect(try verifier.verdict([UInt8](repeating: 0xFF, count: 8_192), at: UnixSeconds(1)).reason == .malformed)
     }
 
-    @Test func `of a text with one byte changed is the same whether the right one is cached or not`() async throws {
+    @Test func `on a text with one byte changed is the same whether the right one is cached or not`() async throws {
         let fixture = try Fixture()
         let cold = try fixture.verifier()
         let right = try await fixture.key().secret.revealBytes()
@@ -53,7 +53,7 @@ import Testing
         #expect(try cold.verdict(right, at: UnixSeconds(1)).isActive)
     }
 
-    @Test func `is unknown for an id that is not there, and such ids never enter the cache`() async throws {
+    @Test func `is unknown for a missing id, and such ids never enter the cache`() async throws {
         let fixture = try Fixture()
         let verifier = try fixture.verifier()
         let stranger = CredentialFormat.mint(kind: .apiKey, id: .random(), vendor: .iiniit).revealBytes()
@@ -70,13 +70,13 @@ import Testing
         let wrong = CredentialFormat.mint(kind: .apiKey, id: issued.summary.id, vendor: .iiniit).revealBytes()
         for _ in 0..<3 { #expect(try verifier.verdict(wrong, at: UnixSeconds(1)).reason == .unknown) }
         #expect(verifier.counters.hits.value == 0)
-        // Nor does it count once the right one has filled it.
+        // Nor is it accepted once the right one has filled the cache.
         #expect(try fixture.verdict(issued.secret).isActive)
         #expect(try verifier.verdict(wrong, at: UnixSeconds(1)).reason == .unknown)
         #expect(verifier.counters.hits.value == 1)
     }
 
-    @Test func `is unknown for a right secret under another kind's letter`() async throws {
+    @Test func `is unknown for a right secret with another kind's letter`() async throws {
         let fixture = try Fixture()
         let issued = try await fixture.key()
         var text = issued.secret.revealBytes()
@@ -102,7 +102,7 @@ import Testing
         #expect(verifier.counters.misses.value == 1)
     }
 
-    @Test func `is revoked from the moment that the revocation returns, on every verifier`() async throws {
+    @Test func `is revoked once the revocation has returned, on every verifier`() async throws {
         let fixture = try Fixture()
         let issued = try await fixture.key()
         let verifiers = try (0..<4).map { _ in try fixture.verifier() }
@@ -116,7 +116,7 @@ import Testing
         }
     }
 
-    @Test func `shows an edit from the moment that it returns`() async throws {
+    @Test func `shows an edit once it has returned`() async throws {
         let fixture = try Fixture()
         let issued = try await fixture.issuer.createKeys(KeyRequest(owner: "alice", scope: ["read", "write"]))[0]
         let verifier = try fixture.verifier()
@@ -132,7 +132,7 @@ import Testing
         #expect(try !grantsWrite())
     }
 
-    @Test(arguments: [65, 200, 255]) func `on a longer owner comes from the store each time, owner whole`(
+    @Test(arguments: [65, 200, 255]) func `with a longer owner comes from the store each time, with the whole owner`(
         _ count: Int
     ) async throws {
         let fixture = try Fixture()
@@ -152,7 +152,7 @@ import Testing
         #expect(try verifier.verdict(other.secret.revealBytes(), at: now).isActive)
     }
 
-    @Test func `by owner, client and family reaches copies as well`() async throws {
+    @Test func `follows revocations by owner, client and family for cached copies, too`() async throws {
         let fixture = try Fixture()
         let client = try await fixture.client()
         let token = try await fixture.issuer.issueToken(TokenRequest(clientID: client.summary.clientID, subject: "bob"))
@@ -172,11 +172,11 @@ import Testing
             _ = try writer.raiseWatermark(of: .family(44), issuedBefore: nil, in: transaction)
         }
         #expect(try reason(refresh.secret) == .revoked)
-        // All of that on copies that were there before.
+        // All of this on copies that were cached before.
         #expect(verifier.counters.misses.value == 3)
     }
 
-    @Test func `on a claim of a later version is never active`() async throws {
+    @Test func `on a critical claim of a later version is never active`() async throws {
         let fixture = try Fixture()
         let (id, secret) = try await fixture.plant()
         try await fixture.store.write(creates: false) { _, transaction in
@@ -188,12 +188,12 @@ import Testing
         for _ in 0..<2 {
             #expect(try verifier.verdict(secret.revealBytes(), at: UnixSeconds(1_000)).reason == .unknown)
         }
-        // Such a row can be ended, and stays ended.
+        // Such a row can be revoked, and stays revoked.
         _ = try await fixture.issuer.revoke([id], chain: false)
         #expect(try verifier.verdict(secret.revealBytes(), at: UnixSeconds(1_000)).reason == .revoked)
     }
 
-    @Test func `on a damaged row is an error and never inactive`() async throws {
+    @Test func `on a damaged row is an error, never inactive`() async throws {
         let fixture = try Fixture()
         let (id, secret) = try await fixture.plant()
         try await fixture.store.write(creates: false) { _, transaction in
@@ -203,7 +203,7 @@ import Testing
         #expect(throws: StoreFailure.damaged(table: "credentials", row: "\(id)")) { try fixture.verdict(secret) }
     }
 
-    @Test func `of a closed store is an error and never inactive`() async throws {
+    @Test func `of a closed store is an error, never inactive`() async throws {
         let fixture = try Fixture()
         let (_, secret) = try await fixture.plant()
         let verifier = try fixture.verifier()
@@ -223,7 +223,7 @@ import Testing
 }
 
 @Suite struct `A decision` {
-    @Test func `on scope, audience and network comes from the record's interned sets`() async throws {
+    @Test func `on scope, audience and network uses the record's interned sets`() async throws {
         let fixture = try Fixture()
         let issued = try await fixture.issuer.createKeys(
             KeyRequest(owner: "a", scope: ["r", "w"], audience: ["https://a"], networks: ["10.0.0.0/8", "::1"]))[0]
@@ -252,7 +252,7 @@ import Testing
         #expect(allows(limitless, nil) && allows(limitless, "11.1.2.3"))
     }
 
-    @Test func `on a caller takes a shared audience, and none as for all`() async throws {
+    @Test func `on a caller accepts a shared audience, and a record without audiences is for all`() async throws {
         let fixture = try Fixture()
         func record(_ audience: [String]) async throws -> CredentialRecord {
             let issued = try await fixture.issuer.createKeys(KeyRequest(owner: "a", audience: audience))

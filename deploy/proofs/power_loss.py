@@ -54,7 +54,8 @@ class Caller:
         called = self.size()
         answer = self.connection.ask_json(method, target, body)
         answered = self.size()
-        if b":revoked-or-expired" in answer.body:
+        # An owner to whom nothing was issued yet: nothing ends.
+        if b":revoked-or-expired" in answer.body or b":unknown-owner" in answer.body:
             return None
         if not 200 <= answer.status < 300:
             raise Unproven(f"{method} {target} was answered with {answer.status}: {answer.body[:200]!r}")

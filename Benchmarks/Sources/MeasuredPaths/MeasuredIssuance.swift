@@ -64,16 +64,16 @@ extension MeasuredStore {
     /// Writes times of last use, of all keys in turn, at least once and until it is told to stop.
     /// - Returns: how many it wrote.
     public func writeUses(until isStopped: @Sendable () -> Bool) async throws -> Int {
-        guard let notes = UseNotes() else { throw MeasuringFault("no memory for notes of uses") }
+        guard let reports = UseReports() else { throw MeasuringFault("no memory for reports of uses") }
         let store = issuing.store
-        store.uses.add(notes)
+        store.uses.add(reports)
         var time = store.clock.now()
         var written = 0
         repeat {
             // Each time is later than the one in the table, so that every row is written.
             time = time.adding(1)
             for (number, id) in ids.enumerated() {
-                notes.tell(CredentialID(rawValue: id), time)
+                reports.report(CredentialID(rawValue: id), time)
                 if number % 50_000 == 0 { store.collectUses() }
             }
             try await store.writeUses()

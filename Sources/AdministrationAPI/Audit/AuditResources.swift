@@ -1,5 +1,5 @@
 /// One entry of the audit log.
-public struct AuditEntryResource: Codable, Equatable, Sendable {
+public struct AuditEntryResource: Resource {
     /// Who did it: the sort of actor, and the id of a credential or client.
     public struct Actor: Codable, Equatable, Sendable {
         public let type: String
@@ -11,60 +11,35 @@ public struct AuditEntryResource: Codable, Equatable, Sendable {
         }
     }
 
-    public let number: UInt64
-    public let time: Int64
-    public let actor: Actor
-    public let action: String
-    public let credentials: [String]
-    public let clientID: String?
-    public let owner: String?
-    public let issuedBefore: Int64?
-    public let pepper: Int?
+    public var number: UInt64 = 0
+    public var time: Int64 = 0
+    public var actor = Actor(type: "", id: nil)
+    public var action = ""
+    public var credentials: [String] = []
+    public var clientID: String?
+    public var owner: String?
+    public var issuedBefore: Int64?
+    public var pepper: Int?
     /// What an edit has changed.
-    public let changed: [String]
-    public let journalNumber: UInt64
-    public let hash: String
+    public var changed: [String] = []
+    public var journalNumber: UInt64 = 0
+    public var hash = ""
 
-    public init(
-        number: UInt64, time: Int64, actor: Actor, action: String, credentials: [String], clientID: String?,
-        owner: String?, issuedBefore: Int64?, pepper: Int?, changed: [String], journalNumber: UInt64, hash: String
-    ) {
-        self.number = number
-        self.time = time
-        self.actor = actor
-        self.action = action
-        self.credentials = credentials
-        self.clientID = clientID
-        self.owner = owner
-        self.issuedBefore = issuedBefore
-        self.pepper = pepper
-        self.changed = changed
-        self.journalNumber = journalNumber
-        self.hash = hash
-    }
+    public init() {}
 
-    enum CodingKeys: String, CodingKey {
-        case number, time, actor, action, credentials, owner, pepper, changed, hash
-        case clientID = "client_id"
-        case issuedBefore = "issued_before"
-        case journalNumber = "journal_number"
-    }
-
-    /// Writes empty members as `null`: a script finds the same members in every line.
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.container(keyedBy: CodingKeys.self)
-        try container.encode(number, forKey: .number)
-        try container.encode(time, forKey: .time)
-        try container.encode(actor, forKey: .actor)
-        try container.encode(action, forKey: .action)
-        try container.encode(credentials, forKey: .credentials)
-        try container.encode(clientID, forKey: .clientID)
-        try container.encode(owner, forKey: .owner)
-        try container.encode(issuedBefore, forKey: .issuedBefore)
-        try container.encode(pepper, forKey: .pepper)
-        try container.encode(changed, forKey: .changed)
-        try container.encode(journalNumber, forKey: .journalNumber)
-        try container.encode(hash, forKey: .hash)
+    public mutating func members<Visitor: MemberVisitor>(_ visitor: inout Visitor) throws(Visitor.Failure) {
+        try visitor.required("number", &number)
+        try visitor.required("time", &time)
+        try visitor.required("actor", &actor)
+        try visitor.required("action", &action)
+        try visitor.required("credentials", &credentials)
+        try visitor.optional("client_id", &clientID)
+        try visitor.optional("owner", &owner)
+        try visitor.optional("issued_before", &issuedBefore)
+        try visitor.optional("pepper", &pepper)
+        try visitor.required("changed", &changed)
+        try visitor.required("journal_number", &journalNumber)
+        try visitor.required("hash", &hash)
     }
 }
 

@@ -1,114 +1,73 @@
 /// Body of `POST /v1/authorizations/inspection`: what an application that signs people in wants to know of a request.
-public struct AuthorizationInspectionRequest: Codable, Equatable, Sendable {
+public struct AuthorizationInspectionRequest: StrictRequest {
     /// The `login_challenge` that the browser came with.
-    public let challenge: String
+    public private(set) var challenge = ""
     /// Who has signed in, if that is known: then the answer tells what they agreed to before.
-    public let subject: String?
+    public private(set) var subject: String?
 
-    public init(challenge: String, subject: String?) {
-        self.challenge = challenge
-        self.subject = subject
-    }
+    public init() {}
 
-    enum CodingKeys: String, CodingKey {
-        case challenge = "login_challenge"
-        case subject = "sub"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let members = try decoder.strictMembers(CodingKeys.self)
-        challenge = try members.decode(String.self, forKey: .challenge)
-        subject = try members.decodeIfPresent(String.self, forKey: .subject)
+    public mutating func members<Visitor: MemberVisitor>(_ visitor: inout Visitor) throws(Visitor.Failure) {
+        try visitor.required("login_challenge", &challenge)
+        try visitor.optional("sub", &subject)
     }
 }
 
 /// A request that waits for somebody to sign in and agree.
-public struct AuthorizationInspection: Codable, Equatable, Sendable {
-    public let clientID: String
-    public let clientName: String
-    public let scope: SpaceSeparated
-    public let audience: [String]
-    public let redirectURI: String
+public struct AuthorizationInspection: Resource {
+    public var clientID = ""
+    public var clientName = ""
+    public var scope = SpaceSeparated([])
+    public var audience: [String] = []
+    public var redirectURI = ""
     /// When the sign-in must be done.
-    public let expiresAt: Int64
+    public var expiresAt: Int64 = 0
     /// What the subject agreed to before, for this client.
-    public let consentedScope: SpaceSeparated
+    public var consentedScope = SpaceSeparated([])
 
-    public init(
-        clientID: String, clientName: String, scope: SpaceSeparated, audience: [String], redirectURI: String,
-        expiresAt: Int64, consentedScope: SpaceSeparated
-    ) {
-        self.clientID = clientID
-        self.clientName = clientName
-        self.scope = scope
-        self.audience = audience
-        self.redirectURI = redirectURI
-        self.expiresAt = expiresAt
-        self.consentedScope = consentedScope
-    }
+    public init() {}
 
-    enum CodingKeys: String, CodingKey {
-        case scope
-        case clientID = "client_id"
-        case clientName = "client_name"
-        case audience = "aud"
-        case redirectURI = "redirect_uri"
-        case expiresAt = "exp"
-        case consentedScope = "consented_scope"
+    public mutating func members<Visitor: MemberVisitor>(_ visitor: inout Visitor) throws(Visitor.Failure) {
+        try visitor.required("client_id", &clientID)
+        try visitor.required("client_name", &clientName)
+        try visitor.required("scope", &scope)
+        try visitor.required("aud", &audience)
+        try visitor.required("redirect_uri", &redirectURI)
+        try visitor.required("exp", &expiresAt)
+        try visitor.required("consented_scope", &consentedScope)
     }
 }
 
 /// Body of `POST /v1/authorizations/acceptance`: somebody has signed in and agreed.
-public struct AuthorizationAcceptance: Codable, Equatable, Sendable {
-    public let challenge: String
-    public let subject: String
+public struct AuthorizationAcceptance: StrictRequest {
+    public private(set) var challenge = ""
+    public private(set) var subject = ""
     /// Of what was asked; all of it when absent.
-    public let scope: SpaceSeparated?
+    public private(set) var scope: SpaceSeparated?
     /// Whether the consent is remembered.
-    public let remember: Bool
+    public private(set) var remember = false
 
-    public init(challenge: String, subject: String, scope: SpaceSeparated?, remember: Bool) {
-        self.challenge = challenge
-        self.subject = subject
-        self.scope = scope
-        self.remember = remember
-    }
+    public init() {}
 
-    enum CodingKeys: String, CodingKey {
-        case scope, remember
-        case challenge = "login_challenge"
-        case subject = "sub"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let members = try decoder.strictMembers(CodingKeys.self)
-        challenge = try members.decode(String.self, forKey: .challenge)
-        subject = try members.decode(String.self, forKey: .subject)
-        scope = try members.decodeIfPresent(SpaceSeparated.self, forKey: .scope)
-        remember = try members.decodeIfPresent(Bool.self, forKey: .remember) ?? false
+    public mutating func members<Visitor: MemberVisitor>(_ visitor: inout Visitor) throws(Visitor.Failure) {
+        try visitor.required("login_challenge", &challenge)
+        try visitor.required("sub", &subject)
+        try visitor.optional("scope", &scope)
+        try visitor.defaulted("remember", &remember)
     }
 }
 
 /// Body of `POST /v1/authorizations/rejection`: somebody did not sign in or did not agree.
-public struct AuthorizationRejection: Codable, Equatable, Sendable {
-    public let challenge: String
+public struct AuthorizationRejection: StrictRequest {
+    public private(set) var challenge = ""
     /// For the client's developer.
-    public let reason: String?
+    public private(set) var reason: String?
 
-    public init(challenge: String, reason: String?) {
-        self.challenge = challenge
-        self.reason = reason
-    }
+    public init() {}
 
-    enum CodingKeys: String, CodingKey {
-        case reason
-        case challenge = "login_challenge"
-    }
-
-    public init(from decoder: any Decoder) throws {
-        let members = try decoder.strictMembers(CodingKeys.self)
-        challenge = try members.decode(String.self, forKey: .challenge)
-        reason = try members.decodeIfPresent(String.self, forKey: .reason)
+    public mutating func members<Visitor: MemberVisitor>(_ visitor: inout Visitor) throws(Visitor.Failure) {
+        try visitor.required("login_challenge", &challenge)
+        try visitor.optional("reason", &reason)
     }
 }
 

@@ -2,26 +2,18 @@
 public struct ChangeResource: Codable, Equatable, Sendable {
     public let number: UInt64
     public let event: String
-    public let kind: String?
-    public let id: String?
-    public let clientID: String?
-    public let family: String?
+    public var kind: String?
+    public var id: String?
+    public var clientID: String?
+    public var family: String?
     /// True where it names nothing that answers could be found by: drop them all.
-    public let flush: Bool?
-    public let issuedBefore: Int64?
+    public var flush: Bool?
+    public var issuedBefore: Int64?
 
-    public init(
-        number: UInt64, event: String, kind: String?, id: String?, clientID: String?, family: String?, flush: Bool?,
-        issuedBefore: Int64?
-    ) {
+    /// A change that names nothing yet.
+    public init(number: UInt64, event: String) {
         self.number = number
         self.event = event
-        self.kind = kind
-        self.id = id
-        self.clientID = clientID
-        self.family = family
-        self.flush = flush
-        self.issuedBefore = issuedBefore
     }
 
     enum CodingKeys: String, CodingKey {

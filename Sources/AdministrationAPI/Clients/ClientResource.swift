@@ -1,9 +1,27 @@
-/// An OAuth client (RFC 7591 names where it has one). Times are seconds since the Unix epoch.
-public struct ClientResource: Codable, Equatable, Sendable {
+public import CredentialModel
+
+/// Body of `POST /v1/clients`; a client is shown with the same members (RFC 7591 names where it has one).
+extension ClientMetadata: StrictRequest {
+    public init() { self.init(name: "") }
+
+    public mutating func members<Visitor: MemberVisitor>(_ visitor: inout Visitor) throws(Visitor.Failure) {
+        try visitor.required("name", &name)
+        try visitor.defaulted("grant_types", &grants)
+        try visitor.defaulted("redirect_uris", &redirectURIs)
+        try visitor.words("scope", &scope)
+        try visitor.defaulted("aud", &audience)
+        try visitor.defaulted("may", &rights)
+        try visitor.optional("certificate_san", &certificateSAN)
+        try visitor.defaulted("public", &isPublic)
+    }
+}
+
+/// An OAuth client. Times are seconds since the Unix epoch.
+public struct ClientResource: Resource {
     /// One secret of a client, without its text.
     public struct SecretState: Codable, Equatable, Sendable {
         public let id: String
-        public let state: CredentialResource.State
+        public let state: CredentialState
         public let issuedAt: Int64
         public let expiresAt: Int64?
         /// When a rotated secret stops working.
@@ -24,96 +42,42 @@ public struct ClientResource: Codable, Equatable, Sendable {
         }
     }
 
-    public let clientID: String
-    public let name: String
-    public let grants: [String]
-    public let redirectURIs: [String]
-    public let scope: SpaceSeparated
-    public let audience: [String]
-    public let rights: [String]
-    public let certificateSAN: String?
-    public let isPublic: Bool
-    public let createdAt: Int64
-    public let revokedAt: Int64?
+    public var clientID = ""
+    public var metadata = ClientMetadata()
+    public var createdAt: Int64 = 0
+    public var revokedAt: Int64?
     /// All that may still work, and the newest of the ended ones.
-    public let secrets: [SecretState]
+    public var secrets: [SecretState] = []
     /// How many ended secrets are left out; nil in answers of earlier versions.
-    public let secretsOmitted: Int?
+    public var secretsOmitted: Int?
 
-    public init(
-        clientID: String, name: String, grants: [String], redirectURIs: [String], scope: SpaceSeparated,
-        audience: [String], rights: [String], certificateSAN: String?, isPublic: Bool, createdAt: Int64,
-        revokedAt: Int64?, secrets: [SecretState], secretsOmitted: Int
-    ) {
-        self.clientID = clientID
-        self.name = name
-        self.grants = grants
-        self.redirectURIs = redirectURIs
-        self.scope = scope
-        self.audience = audience
-        self.rights = rights
-        self.certificateSAN = certificateSAN
-        self.isPublic = isPublic
-        self.createdAt = createdAt
-        self.revokedAt = revokedAt
-        self.secrets = secrets
-        self.secretsOmitted = secretsOmitted
-    }
+    public init() {}
 
-    enum CodingKeys: String, CodingKey {
-        case name, scope, secrets
-        case clientID = "client_id"
-        case grants = "grant_types"
-        case redirectURIs = "redirect_uris"
-        case audience = "aud"
-        case rights = "may"
-        case certificateSAN = "certificate_san"
-        case isPublic = "public"
-        case createdAt = "created_at"
-        case revokedAt = "revoked_at"
-        case secretsOmitted = "secrets_omitted"
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        var container = encoder.container(keyedBy: CodingKeys.self)
-        try container.encode(clientID, forKey: .clientID)
-        try container.encode(name, forKey: .name)
-        try container.encode(grants, forKey: .grants)
-        try container.encode(redirectURIs, forKey: .redirectURIs)
-        try container.encode(scope, forKey: .scope)
-        try container.encode(audience, forKey: .audience)
-        try container.encode(rights, forKey: .rights)
-        try container.encode(certificateSAN, forKey: .certificateSAN)
-        try container.encode(isPublic, forKey: .isPublic)
-        try container.encode(createdAt, forKey: .createdAt)
-        try container.encode(revokedAt, forKey: .revokedAt)
-        try container.encode(secrets, forKey: .secrets)
-        try container.encode(secretsOmitted, forKey: .secretsOmitted)
+    public mutating func members<Visitor: MemberVisitor>(_ visitor: inout Visitor) throws(Visitor.Failure) {
+        try visitor.required("client_id", &clientID)
+        try metadata.members(&visitor)
+        try visitor.required("created_at", &createdAt)
+        try visitor.optional("revoked_at", &revokedAt)
+        try visitor.required("secrets", &secrets)
+        try visitor.optional("secrets_omitted", &secretsOmitted)
     }
 }
 
 /// A client with the secret just made for it: null for a public client, and when a repeated request returns a client
 /// made before.
-public struct ClientIssued: Codable, Equatable, Sendable {
-    public let client: ClientResource
-    public let clientSecret: Secret?
+public struct ClientIssued: Resource {
+    public private(set) var client = ClientResource()
+    public private(set) var clientSecret: Secret?
+
+    public init() {}
 
     public init(client: ClientResource, clientSecret: Secret?) {
         self.client = client
         self.clientSecret = clientSecret
     }
 
-    enum CodingKeys: String, CodingKey { case clientSecret = "client_secret" }
-
-    public init(from decoder: any Decoder) throws {
-        client = try ClientResource(from: decoder)
-        clientSecret = try decoder.container(keyedBy: CodingKeys.self)
-            .decodeIfPresent(Secret.self, forKey: .clientSecret)
-    }
-
-    public func encode(to encoder: any Encoder) throws {
-        try client.encode(to: encoder)
-        var container = encoder.container(keyedBy: CodingKeys.self)
-        try container.encode(clientSecret, forKey: .clientSecret)
+    public mutating func members<Visitor: MemberVisitor>(_ visitor: inout Visitor) throws(Visitor.Failure) {
+        try client.members(&visitor)
+        try visitor.optional("client_secret", &clientSecret)
     }
 }

@@ -30,18 +30,12 @@ public struct JSONLine: Sendable {
         text.append(UInt8(ascii: "]"))
     }
 
-    /// Nil stands as `null`.
-    public mutating func addOptional(_ name: String, _ value: String?) {
-        if let value { add(name, value) } else { addNull(name) }
-    }
+    mutating func addNull(_ name: String) { add(name, encoded: Array("null".utf8)) }
 
-    public mutating func addOptional(_ name: String, _ value: Int64?) {
-        if let value { add(name, value) } else { addNull(name) }
-    }
-
-    private mutating func addNull(_ name: String) {
+    /// - Parameter json: a value in JSON.
+    mutating func add(_ name: String, encoded json: [UInt8]) {
         begin(name)
-        text.append(contentsOf: "null".utf8)
+        text.append(contentsOf: json)
     }
 
     /// The whole object.

@@ -6,6 +6,10 @@ public import Foundation
 /// asks for something this version does not know must fail and not do half of it. Answers are read leniently, so that
 /// an older command line understands a newer server.
 public enum StrictJSON {
+    public static let mediaType = "application/json"
+    /// Of edits (RFC 7396).
+    public static let patchMediaType = "application/merge-patch+json"
+
     /// Reads a request body.
     ///
     /// - Throws: ``MalformedRequest``, which names the member and never holds a value.
@@ -42,42 +46,4 @@ public enum StrictJSON {
 extension Unicode {
     /// Whether these bytes are UTF-8 without a fault (Unicode 15 §3.9, table 3-7).
     static func isWellFormed(_ bytes: [UInt8]) -> Bool { String(validating: bytes, as: UTF8.self) != nil }
-}
-
-/// Any member name: used to find the ones that do not belong.
-struct AnyMember: CodingKey {
-    let stringValue: String
-    let intValue: Int? = nil
-
-    init?(stringValue: String) { self.stringValue = stringValue }
-    init?(intValue: Int) { nil }
-}
-
-extension Decoder {
-    /// The members of an object, each of which must be one of `Name`.
-    ///
-    /// - Throws: ``MalformedRequest`` for an unknown member, `DecodingError` when there is no object.
-    func strictMembers<Name: CodingKey>(_ type: Name.Type) throws -> KeyedDecodingContainer<Name> {
-        for member in try container(keyedBy: AnyMember.self).allKeys where Name(stringValue: member.stringValue) == nil
-        {
-            throw MalformedRequest(.unknownMember, path: codingPath + [member])
-        }
-        return try container(keyedBy: Name.self)
-    }
-}
-
-extension KeyedDecodingContainer {
-    /// A whole number; absent and `null` are nil.
-    ///
-    /// Of 1.5 and of 1e99 `JSONDecoder` says in the end only that the data is not JSON, since the error it throws inside
-    /// is none of `DecodingError`: here the member is named.
-    func decodeWhole(forKey key: Key) throws -> Int64? {
-        do {
-            return try decodeIfPresent(Int64.self, forKey: key)
-        } catch let error as DecodingError {
-            throw error
-        } catch {
-            throw MalformedRequest(.wrongType, path: codingPath + [key])
-        }
-    }
 }

@@ -1,23 +1,22 @@
 /// Body of `POST /v1/keys/revocations` and `POST /v1/tokens/revocations`.
-public struct RevocationRequest: Codable, Equatable, Sendable {
-    public let ids: [String]
+public struct RevocationRequest: StrictRequest {
+    public private(set) var ids: [String] = []
     /// Ends predecessors and successors too.
-    public let chain: Bool
+    public private(set) var chain = false
 
     /// The most ids that one request takes.
     public static let idsMax = 1_000
+
+    public init() {}
 
     public init(ids: [String], chain: Bool = false) {
         self.ids = ids
         self.chain = chain
     }
 
-    enum CodingKeys: String, CodingKey { case ids, chain }
-
-    public init(from decoder: any Decoder) throws {
-        let members = try decoder.strictMembers(CodingKeys.self)
-        ids = try members.decode([String].self, forKey: .ids)
-        chain = try members.decodeIfPresent(Bool.self, forKey: .chain) ?? false
+    public mutating func members<Visitor: MemberVisitor>(_ visitor: inout Visitor) throws(Visitor.Failure) {
+        try visitor.required("ids", &ids)
+        try visitor.defaulted("chain", &chain)
     }
 }
 
@@ -51,18 +50,18 @@ public struct RevocationResult: Codable, Equatable, Sendable {
 }
 
 /// Body of the bulk revocations by owner and by client; may be absent.
-public struct BulkRevocationRequest: Codable, Equatable, Sendable {
+public struct BulkRevocationRequest: StrictRequest {
     /// Only what was issued before this time, in seconds since the Unix epoch; everything issued so far when absent.
-    public let issuedBefore: Int64?
+    public private(set) var issuedBefore: Int64?
 
-    public init(issuedBefore: Int64? = nil) {
+    public init() {}
+
+    public init(issuedBefore: Int64?) {
         self.issuedBefore = issuedBefore
     }
 
-    enum CodingKeys: String, CodingKey { case issuedBefore = "issued_before" }
-
-    public init(from decoder: any Decoder) throws {
-        issuedBefore = try decoder.strictMembers(CodingKeys.self).decodeWhole(forKey: .issuedBefore)
+    public mutating func members<Visitor: MemberVisitor>(_ visitor: inout Visitor) throws(Visitor.Failure) {
+        try visitor.optional("issued_before", &issuedBefore)
     }
 }
 

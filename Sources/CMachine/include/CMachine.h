@@ -1,11 +1,12 @@
 #ifndef COUNTERSIGN_CMACHINE_H
 #define COUNTERSIGN_CMACHINE_H
 
-// What Swift cannot say without a pointer, a macro or an instruction of its own: the two clocks, a prefetch, a checksum, a
-// hash, a constant-time compare of words and the process's own hardening. The values that cross are plain wherever that
-// is possible.
+// What Swift cannot express without a pointer, a macro or a special instruction: clocks, a prefetch, a checksum, a hash,
+// comparisons in constant time, and the hardening of the process. Parameters and results are plain values wherever
+// possible.
 
 #include <malloc.h>
+#include <sched.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,7 +27,7 @@ static inline int64_t cs_wall_seconds(void) {
     return (int64_t)t.tv_sec;
 }
 
-/// Seconds since the machine booted, suspend included (CLOCK_BOOTTIME): never set back or forth by anybody.
+/// Seconds since the machine booted, suspend included (CLOCK_BOOTTIME). Nobody can set this clock.
 static inline int64_t cs_boot_seconds(void) {
     struct timespec t;
     clock_gettime(CLOCK_BOOTTIME, &t);
@@ -40,7 +41,7 @@ static inline uint64_t cs_boot_nanoseconds(void) {
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
-/// Ticks of a clock that runs evenly and is read in a few instructions; how many make a second has to be measured.
+/// Ticks of a clock with a constant rate that is read in a few instructions. The rate must be measured.
 static inline uint64_t cs_ticks(void) {
 #if defined(__x86_64__)
     return __builtin_ia32_rdtsc();
@@ -55,7 +56,7 @@ static inline uint64_t cs_ticks(void) {
 #endif
 }
 
-/// Nanoseconds on the monotonic clock, for measuring.
+/// Nanoseconds on the monotonic clock, for measurements.
 static inline uint64_t cs_monotonic_nanoseconds(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
@@ -63,7 +64,7 @@ static inline uint64_t cs_monotonic_nanoseconds(void) {
 }
 
 /// 1 when the two 256-bit values differ, else 0, in time that does not depend on where they differ.
-/// The empty assembly hides the accumulated difference from the optimiser, so that it cannot branch early.
+/// The empty assembly hides the accumulated difference from the optimiser, so that it cannot add an early exit.
 static inline uint64_t cs_words4_differ(uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
                                         uint64_t b0, uint64_t b1, uint64_t b2, uint64_t b3) {
     uint64_t d = a0 ^ b0;
@@ -77,7 +78,7 @@ static inline uint64_t cs_words4_differ(uint64_t a0, uint64_t a1, uint64_t a2, u
     return (d | (0u - d)) >> 63;
 }
 
-/// The same for `count` bytes on each side: eight at a time, where libcrypto's goes byte by byte.
+/// The same for `count` bytes on each side, eight at a time; libcrypto's function compares byte by byte.
 static inline uint64_t cs_bytes_differ(const void *a, const void *b, uint64_t count) {
     const unsigned char *left = (const unsigned char *)a, *right = (const unsigned char *)b;
     uint64_t d = 0;
@@ -99,7 +100,7 @@ static inline uint64_t cs_bytes_differ(const void *a, const void *b, uint64_t co
 uint32_t cs_crc32_of_60(uint32_t first, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4, uint64_t w5,
                         uint64_t w6);
 
-/// The same without instructions that not every processor has; for tests too.
+/// The same without instructions that not every processor has; also for tests.
 uint32_t cs_crc32_of_60_portable(uint32_t first, uint64_t w0, uint64_t w1, uint64_t w2, uint64_t w3, uint64_t w4,
                                  uint64_t w5, uint64_t w6);
 
@@ -128,13 +129,13 @@ typedef struct {
 /// The same for two messages, which takes less than twice as long: `blocks` and `codes` point to two each.
 void cs_hmac_sha256_two(const cs_state *inner, const cs_state *outer, const cs_block *blocks, cs_state *codes);
 
-/// Starts loading the cache line at `address` and does not wait for it.
+/// Starts loading the cache line at `address` without waiting for it.
 static inline void cs_prefetch(const void *address) { __builtin_prefetch(address, 0, 3); }
 
-/// No core dump, no ptrace by the same user: memory holds peppers and, for an instant, credentials. 0 on success.
+/// Forbids core dumps and ptrace by the same user, because memory contains peppers and, briefly, credentials. 0 on success.
 ///
-/// The Swift runtime's crash reporter goes too: it prints memory around registers, and it cannot read a process that must
-/// not be read, so that a crash would hang in it instead of ending.
+/// Also disables the Swift runtime's crash reporter. It prints memory near registers, and it cannot read a process that is
+/// protected in this way, so a crash would hang instead of ending the process.
 static inline int cs_forbid_dumps(void) {
     static const int crashes[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGABRT, SIGQUIT};
     for (unsigned i = 0; i < sizeof crashes / sizeof crashes[0]; i++) { signal(crashes[i], SIG_DFL); }
@@ -143,7 +144,7 @@ static inline int cs_forbid_dumps(void) {
     return setrlimit(RLIMIT_CORE, &none) | failed;
 }
 
-/// Files and sockets that are made from now on are open to their owner only, until they are given more.
+/// From now on, new files and sockets are accessible only to their owner, unless more is granted explicitly.
 static inline void cs_close_to_others(void) { umask(077); }
 
 /// Files that this process may have open.
@@ -168,12 +169,12 @@ static inline int cs_notify(const char *socket_path, const char *text) {
     return sent < 0 ? -1 : 0;
 }
 
-/// Starts this program again in a process of its own, with these three files and no other. Arguments and environment are
-/// strings that end with a zero byte each, one behind the other. The files' numbers are above 2. 0, or an errno.
+/// Starts this program again in a new process, with these three files as its standard files and no other. Arguments and
+/// environment are sequences of zero-terminated strings. The files' numbers are above 2. 0, or an errno.
 int cs_run_again(int *pid, const char *arguments, size_t argument_bytes, const char *environment,
                  size_t environment_bytes, int input, int output, int errors);
 
-/// Zero-filled private memory, asking for huge pages; NULL when there is none.
+/// Maps zero-filled private memory, with huge pages if possible; NULL when there is none.
 static inline void *cs_map_words(uint64_t bytes) {
     void *memory = mmap(0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) { return 0; }
@@ -182,8 +183,8 @@ static inline void *cs_map_words(uint64_t bytes) {
     return memory;
 }
 
-/// Makes the pages of some memory present without changing it, so that no later access waits for the kernel to zero them.
-/// 0, or -1 where the kernel cannot (before Linux 5.14, or out of memory).
+/// Makes the pages of some memory present without changing it, so that no later access waits while the kernel zeroes them.
+/// 0, or -1 if the kernel cannot do that (before Linux 5.14, or out of memory).
 static inline int cs_populate(void *memory, uint64_t bytes) {
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -191,17 +192,17 @@ static inline int cs_populate(void *memory, uint64_t bytes) {
     return madvise(memory, bytes, MADV_POPULATE_WRITE);
 }
 
-/// Has the allocator take memory for blocks of at least so many bytes from the system, and give it back with the block. Where it
-/// does not, free memory stays with the process for as long as anything behind it is in use.
+/// Makes the allocator map blocks of at least this size separately, so that their memory returns to the system when they are
+/// freed. Otherwise free memory stays with the process as long as anything at a higher address is in use.
 static inline void cs_map_blocks_from(int bytes) { mallopt(M_MMAP_THRESHOLD, bytes); }
 
-/// Has the allocator give free memory back to the system; else it keeps what lies between blocks in use. Some milliseconds.
+/// Makes the allocator return free memory to the system, also between blocks in use. Takes some milliseconds.
 static inline void cs_return_free_memory(void) { malloc_trim(0); }
 
 static inline void cs_unmap_words(void *memory, uint64_t bytes) { munmap(memory, bytes); }
 
-/// Guarantees that a proof build can take away, so that deploy/proofs can show that it would notice. There is a proof build
-/// where COUNTERSIGN_PROOF is defined: debug builds, and no release. See ProofSwitches.c.
+/// Guarantees that a proof build can disable, so that deploy/proofs can show that it would notice. A build is a proof build if
+/// COUNTERSIGN_PROOF is defined: debug builds, never releases. See ProofSwitches.c.
 enum cs_guarantee {
     cs_commit_before_acknowledgement,
     cs_floors_before_acknowledgement,
@@ -211,10 +212,13 @@ enum cs_guarantee {
 };
 
 /// Whether the environment variable PROOF_BREAKS names the guarantee.
-/// Not defined outside a proof build: whoever calls it there does not link.
+/// Undefined outside proof builds: a call there fails to link.
 int cs_is_broken(enum cs_guarantee guarantee);
 
-/// Stops the thread where a scheduler might stop it.
+/// Lets another thread run, for one that waits.
+static inline void cs_yield(void) { sched_yield(); }
+
+/// Pauses the thread, as a scheduler might.
 static inline void cs_pause_milliseconds(uint32_t milliseconds) {
     struct timespec pause = {milliseconds / 1000, (long)(milliseconds % 1000) * 1000000};
     nanosleep(&pause, 0);

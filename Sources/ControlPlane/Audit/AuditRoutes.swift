@@ -38,12 +38,20 @@ struct AuditRoutes: Sendable {
 
 extension AuditEntryResource {
     init(_ entry: AuditEntry) {
-        let deed = entry.deed
-        self.init(
-            number: entry.number, time: entry.time.rawValue, actor: Actor(entry.actor), action: deed.action.name,
-            credentials: deed.credentials.map(\.description), clientID: deed.clientID, owner: deed.owner,
-            issuedBefore: deed.issuedBefore?.rawValue, pepper: deed.pepper.map(Int.init), changed: deed.changed,
-            journalNumber: entry.journalNumber, hash: entry.hashText)
+        self.init()
+        let audited = entry.audited
+        number = entry.number
+        time = entry.time.rawValue
+        actor = Actor(entry.actor)
+        action = audited.action.name
+        credentials = audited.credentials.map(\.description)
+        clientID = audited.clientID
+        owner = audited.owner
+        issuedBefore = audited.issuedBefore?.rawValue
+        pepper = audited.pepper.map(Int.init)
+        changed = audited.changed
+        journalNumber = entry.journalNumber
+        hash = entry.hashText
     }
 }
 

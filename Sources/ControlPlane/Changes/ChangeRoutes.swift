@@ -74,9 +74,12 @@ extension ChangeList {
 
 extension ChangeResource {
     init(_ change: JournalChange) {
-        self.init(
-            number: change.number, event: change.event, kind: change.kind?.name, id: change.credential?.description,
-            clientID: change.clientID, family: change.family.map { CredentialID(rawValue: $0).description },
-            flush: change.flush ? true : nil, issuedBefore: change.issuedBefore?.rawValue)
+        self.init(number: change.number, event: change.event)
+        kind = change.kind?.name
+        id = change.credential?.description
+        clientID = change.clientID
+        family = change.family.map { CredentialID(rawValue: $0).description }
+        flush = change.flush ? true : nil
+        issuedBefore = change.issuedBefore?.rawValue
     }
 }

@@ -12,11 +12,7 @@ struct ClientRoutes: Sendable {
     }
 
     func create(_ exchange: Exchange) async throws -> Response {
-        let asked = try exchange.decode(ClientCreateRequest.self)
-        let request = ClientRequest(
-            name: asked.name, grants: asked.grants ?? [], redirectURIs: asked.redirectURIs ?? [],
-            scope: asked.scope?.words ?? [], audience: asked.audience ?? [], rights: asked.rights ?? [],
-            certificateSAN: asked.certificateSAN, isPublic: asked.isPublic ?? false)
+        let request = try exchange.decode(ClientRequest.self)
         return try await exchange.once { issuer in
             try Self.answer(try await issuer.createClient(request))
         } again: { ids in
@@ -68,17 +64,5 @@ struct ClientRoutes: Sendable {
 
     private static func answer(_ issued: ClientIssued) throws -> Response {
         try .json(issued, status: .created, location: "/v1/clients/\(issued.client.clientID)")
-    }
-}
-
-extension ClientResource {
-    init(_ summary: ClientSummary) {
-        self.init(
-            clientID: summary.clientID, name: summary.name, grants: summary.grants,
-            redirectURIs: summary.redirectURIs, scope: SpaceSeparated(summary.scope), audience: summary.audience,
-            rights: summary.rights, certificateSAN: summary.certificateSAN, isPublic: summary.isPublic,
-            createdAt: summary.createdAt.rawValue, revokedAt: summary.revokedAt?.rawValue,
-            secrets: summary.secrets.map { SecretState(CredentialResource($0)) },
-            secretsOmitted: summary.secretsOmitted)
     }
 }

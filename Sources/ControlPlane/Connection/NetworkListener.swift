@@ -6,29 +6,43 @@ public import Logging
 import NIOCore
 public import ServiceLifecycle
 
+/// What a network address of the control plane serves.
+public struct NetworkPlane: Sendable {
+    /// Nil: no authorization server.
+    public var oauth: OAuthServer?
+    /// Nil: no administration.
+    public var administration: (services: ControlPlaneServices, callers: AdministrationCallers)?
+    /// Whether administration has its page for people.
+    public var hasPage: Bool
+
+    public init(
+        oauth: OAuthServer?, administration: (services: ControlPlaneServices, callers: AdministrationCallers)?,
+        hasPage: Bool = false
+    ) {
+        self.oauth = oauth
+        self.administration = administration
+        self.hasPage = hasPage
+    }
+}
+
 /// The control plane on a network address, as a service: the authorization server for everybody, and administration for
 /// whoever proves himself with a credential that has the rights.
 /// - Parameters:
-///   - oauth: nil: this address has no authorization server.
-///   - administration: nil: this address has no administration.
-///   - hasPage: whether administration has its page for people.
 ///   - address: http on loopback, or https.
 ///   - identity: what an https listener is served with; new connections get the newest.
 ///   - connectionsMax: open connections; nil for ``ControlPlaneLimits/connectionsMax``.
 ///   - onListening: called once, with the port, when callers can connect.
 public func controlPlaneApplication(
-    oauth: OAuthServer?, administration: (services: ControlPlaneServices, callers: AdministrationCallers)?,
-    hasPage: Bool = false, address: ListenerAddress, identity: TLSIdentity?, connectionsMax: Int? = nil,
-    logger: Logger,
-    onListening: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
+    _ plane: NetworkPlane, address: ListenerAddress, identity: TLSIdentity?, connectionsMax: Int? = nil,
+    logger: Logger, onListening: @escaping @Sendable (_ port: Int) async -> Void = { _ in }
 ) -> some Service {
     var requests = logger
     requests[metadataKey: "listener"] = "oauth"
-    let open = oauth.map { oauthRouter($0, logger: requests).buildResponder() }
+    let open = plane.oauth.map { oauthRouter($0, logger: requests).buildResponder() }
     requests[metadataKey: "listener"] = "administration"
-    let known = administration.map { services, callers in
+    let known = plane.administration.map { services, callers in
         controlPlaneRouter(
-            openRoutes(services) + administrationRoutes(services) + (hasPage ? AdministrationPage.routes : []),
+            openRoutes(services) + administrationRoutes(services) + (plane.hasPage ? AdministrationPage.routes : []),
             issuer: services.issuer,
             access: .credentials(callers), logger: requests
         ).buildResponder()

@@ -1,5 +1,20 @@
 import Foundation
 
+/// Where a socket file lies, and who may open it.
+public struct SocketPlace: Sendable {
+    public let path: String
+    /// Permission bits of the file.
+    public let mode: Int
+    /// The group that the file is given to; the process's own when nil.
+    public let group: String?
+
+    public init(path: String, mode: Int = 0o600, group: String? = nil) {
+        self.path = path
+        self.mode = mode
+        self.group = group
+    }
+}
+
 /// Puts a listening socket into place with its permissions already set.
 ///
 /// A socket file gets its mode when it is bound, from the process's umask, and listens a moment later: changing the
@@ -29,9 +44,7 @@ struct PrivateSocket: Sendable {
     /// `sun_path` holds 108 bytes with the closing zero.
     static let pathBytesMax = 107
 
-    let path: String
-    let mode: Int
-    let group: String?
+    let place: SocketPlace
     /// Where the socket is bound before it is renamed.
     let birthplace: String
     private let folder: String
@@ -39,10 +52,9 @@ struct PrivateSocket: Sendable {
     /// Makes the folder, and removes what is left of a listener that is gone.
     ///
     /// - Throws: ``Failure``, or the system's error.
-    init(path: String, mode: Int, group: String?) async throws {
-        self.path = path
-        self.mode = mode
-        self.group = group
+    init(_ place: SocketPlace) async throws {
+        self.place = place
+        let path = place.path
         let url = URL(fileURLWithPath: path)
         // Named after the socket, so that the next start finds what one that was killed left behind.
         folder = url.deletingLastPathComponent().appendingPathComponent(".\(url.lastPathComponent)~").path
@@ -67,17 +79,17 @@ struct PrivateSocket: Sendable {
     /// Gives the bound socket its mode and its place. After this others can connect.
     func publish() throws -> Published {
         defer { discard() }
-        var attributes: [FileAttributeKey: Any] = [.posixPermissions: mode]
-        if let group { attributes[.groupOwnerAccountName] = group }
+        var attributes: [FileAttributeKey: Any] = [.posixPermissions: place.mode]
+        if let group = place.group { attributes[.groupOwnerAccountName] = group }
         try FileManager.default.setAttributes(attributes, ofItemAtPath: birthplace)
         // A group that does not exist is passed over without an error, so what came of it is read back.
-        if let group {
+        if let group = place.group {
             let name = try FileManager.default.attributesOfItem(atPath: birthplace)[.groupOwnerAccountName] as? String
             guard name == group else { throw Failure.groupRefused(group) }
         }
         let inode = Self.inode(birthplace)
-        try FileManager.default.moveItem(atPath: birthplace, toPath: path)
-        return Published(path: path, inode: inode)
+        try FileManager.default.moveItem(atPath: birthplace, toPath: place.path)
+        return Published(path: place.path, inode: inode)
     }
 
     /// Removes the folder; does nothing after ``publish()``.

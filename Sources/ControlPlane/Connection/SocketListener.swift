@@ -11,18 +11,15 @@ public import ServiceLifecycle
 /// The socket file appears with its mode already set and disappears at a graceful shutdown, after the requests that
 /// were accepted are answered. Access is the file's permission: whoever can connect may do everything.
 /// - Parameters:
-///   - mode: permission bits of the socket file.
-///   - group: the group that the file is given to; the process's own when nil.
 ///   - connectionsMax: open connections; nil for ``ControlPlaneLimits/connectionsMax``.
 ///   - onListening: called once, when callers can connect.
 public func controlPlaneApplication(
-    services: ControlPlaneServices, access: AccessRule = .socketFile, socketPath: String, mode: Int = 0o600,
-    group: String? = nil, connectionsMax: Int? = nil, logger: Logger,
-    onListening: @escaping @Sendable () async -> Void = {}
+    services: ControlPlaneServices, access: AccessRule = .socketFile, socket: SocketPlace,
+    connectionsMax: Int? = nil, logger: Logger, onListening: @escaping @Sendable () async -> Void = {}
 ) -> some Service {
     let routes = openRoutes(services) + administrationRoutes(services)
     return SocketListener(
-        routes: routes, issuer: services.issuer, access: access, path: socketPath, mode: mode, group: group,
+        routes: routes, issuer: services.issuer, access: access, place: socket,
         connectionsMax: connectionsMax ?? ControlPlaneLimits.connectionsMax, logger: logger, onListening: onListening)
 }
 
@@ -31,15 +28,13 @@ struct SocketListener: Service {
     let routes: [Route]
     let issuer: Issuer
     let access: AccessRule
-    let path: String
-    let mode: Int
-    let group: String?
+    let place: SocketPlace
     let connectionsMax: Int
     let logger: Logger
     let onListening: @Sendable () async -> Void
 
     func run() async throws {
-        let socket = try await PrivateSocket(path: path, mode: mode, group: group)
+        let socket = try await PrivateSocket(place)
         defer { socket.discard() }
         let (bound, signal) = AsyncStream.makeStream(of: Void.self)
         // The server's own lines name the place where the socket is born; this service says where it listens.
@@ -64,10 +59,10 @@ struct SocketListener: Service {
                 try await application.run()
                 return nil
             }
-            group.addTask { [path, logger, onListening] in
+            group.addTask { [place, logger, onListening] in
                 guard await bound.first(where: { true }) != nil else { return nil }
                 let published = try socket.publish()
-                logger.debug("control plane listens", metadata: ["socket": .string(path)])
+                logger.debug("control plane listens", metadata: ["socket": .string(place.path)])
                 await onListening()
                 return published
             }

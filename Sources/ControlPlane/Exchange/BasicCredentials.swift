@@ -1,4 +1,5 @@
 import Foundation
+import NetworkAddress
 
 /// Identifier and secret of a Basic Authorization field, form-encoded (RFC 6749 §2.3.1) or as they are: ours hold nothing that
 /// could be either.

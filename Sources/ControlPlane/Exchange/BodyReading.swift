@@ -23,42 +23,34 @@ extension Request {
 extension Route.Body {
     /// Reads the body, held to the route's bound and media type.
     ///
+    /// - Parameter mediaType: what a caller who sent something else is told to send.
     /// - Throws: ``Problem``, and the connection's error when the caller goes away.
-    func read(from request: Request, _ peer: Peer) async throws -> [UInt8] {
+    func read(from request: Request, _ peer: Peer, mediaType: String) async throws -> [UInt8] {
+        let (bytesMax, isOptional): (Int, Bool)
         switch self {
         case .none: return []
-        case .json(let bytesMax):
-            return try await Self.readJSON(request, peer, bytesMax: bytesMax, isOptional: false)
-        case .optionalJSON:
-            return try await Self.readJSON(
-                request, peer, bytesMax: ControlPlaneLimits.bodyBytesMax, isOptional: true)
+        case .json(let limit): (bytesMax, isOptional) = (limit, false)
+        case .optionalJSON: (bytesMax, isOptional) = (ControlPlaneLimits.bodyBytesMax, true)
         }
-    }
-
-    private static func readJSON(
-        _ request: Request, _ peer: Peer, bytesMax: Int, isOptional: Bool
-    ) async throws -> [UInt8] {
-        let hasMediaType = isJSON(request.headers[.contentType])
-        guard hasMediaType || (isOptional && request.headers[.contentType] == nil) else {
-            throw Problem(.unsupportedMediaType, detail: "Send the body as application/json.")
-        }
+        let wrongType = Problem(.unsupportedMediaType, detail: "Send the body as \(mediaType).")
+        let isJSON = Self.isJSON(request.headers[.contentType])
+        guard isJSON || (isOptional && request.headers[.contentType] == nil) else { throw wrongType }
         do {
             let buffer = try await request.readBody(upTo: bytesMax, from: peer)
-            guard hasMediaType || buffer.readableBytes == 0 else {
-                throw Problem(.unsupportedMediaType, detail: "Send the body as application/json.")
-            }
+            guard isJSON || buffer.readableBytes == 0 else { throw wrongType }
             return Array(buffer.readableBytesView)
         } catch is NIOTooManyBytesError {
             throw Problem(.bodyTooLarge, detail: "At most \(bytesMax) bytes are taken here.")
         }
     }
 
-    /// `application/json`, or the merge patch that PATCH takes anyway; no charset but UTF-8.
+    /// Whether a body is JSON, a merge patch included: most programs send an edit as `application/json`. No charset but
+    /// UTF-8.
     private static func isJSON(_ contentType: String?) -> Bool {
         guard let contentType else { return false }
         let parts = contentType.lowercased().split(separator: ";", omittingEmptySubsequences: false)
             .map { $0.trimming { $0 == " " || $0 == "\t" } }
-        guard let type = parts.first, type == "application/json" || type == "application/merge-patch+json" else {
+        guard let type = parts.first, type == StrictJSON.mediaType || type == StrictJSON.patchMediaType else {
             return false
         }
         return parts.dropFirst().allSatisfy { $0 == "charset=utf-8" || $0 == "charset=\"utf-8\"" }

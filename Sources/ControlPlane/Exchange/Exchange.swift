@@ -3,6 +3,7 @@ import CredentialModel
 import Hummingbird
 import Issuance
 import NIOPosix
+import NetworkAddress
 
 /// One request with its path parameters, query and body read and bounded.
 struct Exchange: Sendable {

@@ -1,4 +1,5 @@
 import AdministrationAPI
+import NetworkAddress
 
 /// The query of a request. Only parameters that the route knows, each once: a misspelt `chain` must not be ignored.
 struct QueryParameters: Sendable {

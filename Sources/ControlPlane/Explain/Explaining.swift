@@ -11,7 +11,7 @@ public final class Explaining: Sendable {
     private let issuer: Issuer
 
     public init(issuer: Issuer) throws(StoreFailure) {
-        verifier = Mutex(try Verifier(store: issuer.store, notesUses: false))
+        verifier = Mutex(try Verifier(store: issuer.store, reportsUses: false))
         self.issuer = issuer
     }
 
@@ -31,7 +31,7 @@ public final class Explaining: Sendable {
         var audiences: [UInt8]?
         if let clientID {
             guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
-            audiences = Array(client.audience.joined(separator: " ").utf8)
+            audiences = Array(client.metadata.audience.joined(separator: " ").utf8)
         }
         let judged: (reason: InactiveReason?, record: CredentialRecord)
         do throws(StoreFailure) {
@@ -49,23 +49,15 @@ public final class Explaining: Sendable {
             return Explanation(inactive: judged.reason, summary: nil)
         }
         let summary = try await issuer.credential(judged.record.id)
-        let reason = Self.reason(
-            judged.reason, judged.record, needed: scope, audiences: audiences, address: address,
-            interned: store.published.interned)
-        return Explanation(inactive: reason, summary: summary)
-    }
-
-    /// By the same function as on the data plane, so that the first reason is the same.
-    private static func reason(
-        _ state: InactiveReason?, _ record: CredentialRecord, needed scope: [String], audiences: [UInt8]?,
-        address: IPAddress?, interned: InternedTable
-    ) -> InactiveReason? {
+        let (record, interned) = (judged.record, store.published.interned)
         let needed = Array(scope.joined(separator: " ").utf8)
-        return InactiveReason.first(
-            state, takesKind: record.kind == .apiKey || record.kind == .accessToken,
-            callerMayKnow: mayKnow(record, audiences: audiences, interned: interned), hidden: .wrongAudience,
+        // By the same function as on the data plane, so that the first reason is the same.
+        let reason = InactiveReason.first(
+            judged.reason, takesKind: record.kind == .apiKey || record.kind == .accessToken,
+            callerMayKnow: Self.mayKnow(record, audiences: audiences, interned: interned), hidden: .wrongAudience,
             allowsNetwork: Decision.allows(record, from: address, interned: interned),
             grantsScope: Decision.grants(record, scope: needed.octets, interned: interned))
+        return Explanation(inactive: reason, summary: summary)
     }
 
     /// Whether a caller with these audiences may know of a record; nil: one that may know of all.

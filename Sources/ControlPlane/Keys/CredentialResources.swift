@@ -3,26 +3,40 @@ import CredentialModel
 import Issuance
 
 extension CredentialResource {
-    init(_ summary: CredentialSummary) {
-        self.init(
-            id: summary.id.description, kind: summary.kind.name, state: State(summary.state), owner: summary.owner,
-            name: summary.name, clientID: summary.clientID, scope: SpaceSeparated(summary.scope),
-            audience: summary.audience, networks: summary.networks, issuedAt: summary.issuedAt.rawValue,
-            notBefore: summary.notBefore?.rawValue, expiresAt: summary.expiresAt?.rawValue,
-            revokedAt: summary.revokedAt?.rawValue, predecessor: summary.predecessor?.description,
-            successor: summary.successor?.description, sunset: summary.sunset?.rawValue,
-            lastUsedAt: summary.lastUsedAt?.rawValue, expiresSoon: summary.expiresSoon, isImported: summary.imported)
+    init(_ credential: CredentialSummary) {
+        self.init()
+        let row = credential.row
+        id = credential.id.description
+        kind = credential.kind.name
+        state = credential.state
+        owner = credential.owner
+        name = row.name
+        clientID = credential.clientID
+        scope = SpaceSeparated(credential.scope)
+        audience = credential.audience
+        networks = credential.networks
+        issuedAt = credential.issuedAt.rawValue
+        notBefore = credential.notBefore?.rawValue
+        expiresAt = credential.expiresAt?.rawValue
+        revokedAt = row.revokedAt?.rawValue
+        predecessor = row.predecessor?.description
+        successor = row.successor?.description
+        sunset = credential.sunset?.rawValue
+        lastUsedAt = credential.lastUsedAt?.rawValue
+        expiresSoon = credential.expiresSoon
+        isImported = credential.imported
     }
 }
 
-extension CredentialResource.State {
-    init(_ state: CredentialSummary.State) {
-        switch state {
-        case .active: self = .active
-        case .expired: self = .expired
-        case .notYetValid: self = .notYetValid
-        case .revoked: self = .revoked
-        }
+extension ClientResource {
+    init(_ client: ClientSummary) {
+        self.init()
+        clientID = client.clientID
+        metadata = client.definition.metadata
+        createdAt = client.definition.createdAt.rawValue
+        revokedAt = client.definition.revokedAt?.rawValue
+        secrets = client.secrets.map { SecretState(CredentialResource($0)) }
+        secretsOmitted = client.secretsOmitted
     }
 }
 

@@ -33,11 +33,7 @@ extension KeyRoutes {
     }
 
     private static func line(_ line: KeyImportLine) throws(Problem) -> ImportLine {
-        let request = KeyRequest(
-            owner: line.owner, name: line.name, scope: line.scope?.words ?? [], audience: line.audience ?? [],
-            networks: line.networks ?? [], expiresInSeconds: line.expiresIn,
-            notBefore: try UnixSeconds.from(line.notBefore, member: "nbf"), count: 1)
-        return ImportLine(try form(line), request: request)
+        ImportLine(try form(line), request: line.request)
     }
 
     private static func form(_ line: KeyImportLine) throws(Problem) -> ImportedForm {

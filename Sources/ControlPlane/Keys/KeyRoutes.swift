@@ -12,13 +12,7 @@ struct KeyRoutes: Sendable {
     }
 
     func create(_ exchange: Exchange) async throws -> Response {
-        let asked = try exchange.decode(KeyCreateRequest.self)
-        let count = asked.count ?? 1
-        guard (1...KeyCreateRequest.countMax).contains(count) else {
-            let detail = "'count' must be 1 to \(KeyCreateRequest.countMax)."
-            throw Problem(.invalidValue, detail: detail, member: "count")
-        }
-        let request = try asked.request(count: count)
+        let request = try exchange.decode(KeyRequest.self)
         return try await exchange.once { issuer in
             let issued = try await issuer.createKeys(request)
             return try Self.answer(
@@ -40,21 +34,9 @@ struct KeyRoutes: Sendable {
     }
 
     func edit(_ exchange: Exchange) async throws -> Response {
-        let asked = try exchange.decode(KeyEditRequest.self)
-        let edit = KeyEdit(
-            name: asked.name.asOptional, scope: asked.scope?.words, audience: asked.audience,
-            networks: asked.networks, expiresAt: try Self.time(asked.expiresAt, member: "exp"),
-            notBefore: try Self.time(asked.notBefore, member: "nbf"))
+        let edit = try exchange.decode(KeyEdit.self)
         let key = try await key(exchange)
         return try .json(CredentialResource(try await exchange.issuer.editKey(key.id, edit)))
-    }
-
-    private static func time(_ change: Change<Int64>, member: String) throws(Problem) -> UnixSeconds?? {
-        switch change {
-        case .leave: nil
-        case .clear: .some(nil)
-        case .set(let seconds): .some(try UnixSeconds.from(seconds, member: member))
-        }
     }
 
     func rotate(_ exchange: Exchange) async throws -> Response {
@@ -94,14 +76,6 @@ struct KeyRoutes: Sendable {
     private func made(_ id: CredentialID, _ exchange: Exchange) async throws -> CredentialResource {
         guard let summary = try await exchange.issuer.credential(id) else { throw Problem(.unknownCredential) }
         return CredentialResource(summary)
-    }
-}
-
-extension KeyCreateRequest {
-    func request(count: Int) throws(Problem) -> KeyRequest {
-        KeyRequest(
-            owner: owner, name: name, scope: scope?.words ?? [], audience: audience ?? [], networks: networks ?? [],
-            expiresInSeconds: expiresIn, notBefore: try UnixSeconds.from(notBefore, member: "nbf"), count: count)
     }
 }
 

@@ -18,11 +18,15 @@ struct AuthorizationRoutes: Sendable {
                 try await server.issuer.consents(of: subject)
                 .first { $0.clientID == challenge.clientID }?.scope ?? []
         }
-        return try .json(
-            AuthorizationInspection(
-                clientID: challenge.clientID, clientName: client?.name ?? "", scope: SpaceSeparated(challenge.scope),
-                audience: challenge.audience, redirectURI: challenge.redirectURI, expiresAt: challenge.endsAt,
-                consentedScope: SpaceSeparated(consented)))
+        var inspection = AuthorizationInspection()
+        inspection.clientID = challenge.clientID
+        inspection.clientName = client?.metadata.name ?? ""
+        inspection.scope = SpaceSeparated(challenge.scope)
+        inspection.audience = challenge.audience
+        inspection.redirectURI = challenge.redirectURI
+        inspection.expiresAt = challenge.endsAt
+        inspection.consentedScope = SpaceSeparated(consented)
+        return try .json(inspection)
     }
 
     func accept(_ exchange: Exchange) async throws -> Response {

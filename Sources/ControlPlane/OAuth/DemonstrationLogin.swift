@@ -37,7 +37,7 @@ struct DemonstrationLogin: Sendable {
     static let scopeTemplate = HTMLTemplate<ScopeGap>(EmbeddedFile.signInScopeHTML.text)
 
     private func page(_ challenge: Challenge, _ text: String, _ cookie: String) -> Response {
-        let name = server.store.published.clients.client(id: challenge.clientID)?.name ?? challenge.clientID
+        let name = server.store.published.clients.client(id: challenge.clientID)?.metadata.name ?? challenge.clientID
         let html = Self.template.filled { gap in
             switch gap {
             case .style: Page.style

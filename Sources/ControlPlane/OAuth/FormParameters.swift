@@ -1,4 +1,5 @@
 import Issuance
+import NetworkAddress
 
 /// The parameters of an OAuth request, from a form or a query (RFC 6749 §3.1, §3.2): what is not known is ignored, what has no
 /// value counts as absent, and what stands twice is a fault of the request.

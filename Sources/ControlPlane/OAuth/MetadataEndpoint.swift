@@ -22,7 +22,7 @@ struct MetadataEndpoint: Sendable {
         members.add("revocation_endpoint_auth_methods_supported", secretMethods + ["none"])
         let grants = ["client_credentials", "refresh_token"]
         // RFC 8414 §3.2: what has no elements is left out.
-        let scopes = server.store.published.clients.offer.scopes
+        let scopes = server.store.published.clients.advertised.scopes
         if !scopes.isEmpty { members.add("scopes_supported", scopes) }
         if settings.login == nil {
             members.add("grant_types_supported", grants)
@@ -46,7 +46,7 @@ struct MetadataEndpoint: Sendable {
     /// RFC 9728: of the resource whose path follows the well-known one, or of the only one that there is.
     func protectedResource(_ request: Request, _ context: ControlPlaneContext) async throws -> Response {
         let path = String(request.uri.path.dropFirst(OAuthPath.protectedResource.utf8.count))
-        let found = server.store.published.clients.offer.resources.filter { resource in
+        let found = server.store.published.clients.advertised.resources.filter { resource in
             ["https://", "http://"].contains { resource.uri.lowercased().hasPrefix($0) }
                 && Self.path(of: resource.uri) == (path == "/" ? "" : path)
         }

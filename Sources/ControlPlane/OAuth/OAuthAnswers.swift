@@ -3,6 +3,7 @@ import HTTPTypes
 import Hummingbird
 import Issuance
 import NIOCore
+import NetworkAddress
 
 extension OAuthError {
     /// RFC 6749 §5.2; trouble is 503 and never a verdict.

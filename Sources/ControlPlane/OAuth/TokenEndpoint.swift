@@ -18,7 +18,7 @@ struct TokenEndpoint: Sendable {
         guard ["authorization_code", "refresh_token", "client_credentials"].contains(grant) else {
             throw OAuthError(.unsupportedGrantType, "this server knows no such grant")
         }
-        guard client.definition.grants.contains(grant) else {
+        guard client.definition.metadata.grants.contains(grant) else {
             throw OAuthError(.unauthorizedClient, "this client is not registered for the grant")
         }
         do throws(OAuthError) {

@@ -1,4 +1,5 @@
 import AdministrationAPI
+import CredentialModel
 import Hummingbird
 import Issuance
 import NIOCore
@@ -25,19 +26,19 @@ func administrationRoutes(_ services: ControlPlaneServices) -> [Route] {
     let tokenFilters = ["kind", "owner", "client_id", "search", "after", "limit"]
     return [
         Route(.get, "/v1/keys", .keysRead, query: keyFilters, keys.list),
-        Route(.post, "/v1/keys", .keysWrite, body: .json, takes: KeyCreateRequest.self, keys.create),
-        Route(.post, "/v1/keys/bulk", .keysWrite, body: .json, takes: KeyCreateRequest.self, keys.createMany),
+        Route(.post, "/v1/keys", .keysWrite, body: .json, takes: KeyRequest.self, keys.create),
+        Route(.post, "/v1/keys/bulk", .keysWrite, body: .json, takes: KeyRequest.self, keys.createMany),
         Route(.post, "/v1/keys/import", .keysWrite, body: imports, takes: KeyImportRequest.self, keys.importLines),
         Route(.get, "/v1/keys/export", .keysRead, query: ["owner", "client_id"], keys.export),
         Route(.post, "/v1/keys/revocations", .keysRevoke, body: .json, takes: RevocationRequest.self, keys.revokeMany),
         Route(.get, "/v1/keys/{id}", .keysRead, keys.show),
-        Route(.patch, "/v1/keys/{id}", .keysWrite, body: .json, takes: KeyEditRequest.self, keys.edit),
+        Route(.patch, "/v1/keys/{id}", .keysWrite, body: .json, takes: KeyEdit.self, keys.edit),
         Route(.delete, "/v1/keys/{id}", .keysRevoke, query: ["chain"], keys.revoke),
         Route(
             .post, "/v1/keys/{id}/rotation", .keysWrite, body: .optionalJSON, takes: RotationRequest.self, keys.rotate),
 
         Route(.get, "/v1/clients", .clientsRead, query: ["search", "after", "limit"], clients.list),
-        Route(.post, "/v1/clients", .clientsWrite, body: .json, takes: ClientCreateRequest.self, clients.create),
+        Route(.post, "/v1/clients", .clientsWrite, body: .json, takes: ClientRequest.self, clients.create),
         Route(.get, "/v1/clients/{client_id}", .clientsRead, clients.show),
         Route(.delete, "/v1/clients/{client_id}", .clientsRevoke, clients.revoke),
         Route(
@@ -48,7 +49,7 @@ func administrationRoutes(_ services: ControlPlaneServices) -> [Route] {
             takes: BulkRevocationRequest.self, clients.revokeCredentials),
 
         Route(.get, "/v1/tokens", .tokensRead, query: tokenFilters, tokens.list),
-        Route(.post, "/v1/tokens", .tokensIssue, body: .json, takes: TokenIssueRequest.self, tokens.issue),
+        Route(.post, "/v1/tokens", .tokensIssue, body: .json, takes: TokenRequest.self, tokens.issue),
         Route(
             .post, "/v1/tokens/revocations", .tokensRevoke, body: .json, takes: RevocationRequest.self,
             tokens.revokeMany),

@@ -58,7 +58,8 @@ public struct Route: Sendable {
         let judge = { @Sendable in try await access.admit(request, context.peer, right) }
         var authority = try await judge()
         let query = try QueryParameters(request.uri.query, allowed: query)
-        let bytes = try await body.read(from: request, context.peer)
+        let bytes = try await body.read(
+            from: request, context.peer, mediaType: takes?.mediaType ?? StrictJSON.mediaType)
         if body != .none { authority = try await judge() }
         let exchange = Exchange(
             request: request, parameters: context.parameters, query: query, body: bytes,

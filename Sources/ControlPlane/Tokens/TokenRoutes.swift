@@ -18,10 +18,7 @@ struct TokenRoutes: Sendable {
     }
 
     func issue(_ exchange: Exchange) async throws -> Response {
-        let asked = try exchange.decode(TokenIssueRequest.self)
-        let request = TokenRequest(
-            clientID: asked.clientID, subject: asked.subject, scope: asked.scope?.words ?? [],
-            audience: asked.audience ?? [], expiresInSeconds: asked.expiresIn)
+        let request = try exchange.decode(TokenRequest.self)
         return try await exchange.once { issuer in
             let issued = try await issuer.issueToken(request)
             return try Self.answer(

@@ -82,3 +82,103 @@ enum Checksum {
             bytes.word64(at: 36), bytes.word64(at: 44), bytes.word64(at: 52))
     }
 }
+
+/// What a credential is for: the third letter of its text.
+public enum CredentialKind: UInt8, Sendable, CaseIterable {
+    /// `k`: an API key, server to server.
+    case apiKey = 0x6B
+    /// `b`: an OAuth 2.0 bearer access token (RFC 6750).
+    case accessToken = 0x62
+    /// `r`: an OAuth 2.0 refresh token (RFC 6749 §1.5).
+    case refreshToken = 0x72
+    /// `a`: an OAuth 2.0 authorization code (RFC 6749 §1.3.1).
+    case authorizationCode = 0x61
+    /// `c`: an OAuth 2.0 client secret (RFC 6749 §2.3.1).
+    case clientSecret = 0x63
+
+    /// The name in the administration API.
+    public var name: String {
+        switch self {
+        case .apiKey: "api_key"
+        case .accessToken: "access_token"
+        case .refreshToken: "refresh_token"
+        case .authorizationCode: "authorization_code"
+        case .clientSecret: "client_secret"
+        }
+    }
+
+    /// The kind with this ``name``, or nil.
+    public init?(name: String) {
+        guard let kind = CredentialKind.allCases.first(where: { $0.name == name }) else { return nil }
+        self = kind
+    }
+}
+
+/// The text of a new credential. It prints itself as `<redacted>`, so that no log or error can show it.
+public struct SecretText: Sendable, CustomStringConvertible, CustomDebugStringConvertible {
+    private let bytes: [UInt8]
+
+    /// Wraps the bytes of a credential.
+    public init(_ bytes: [UInt8]) {
+        self.bytes = bytes
+    }
+
+    /// The text, for its recipient.
+    public func reveal() -> String {
+        String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// The bytes, for hashing.
+    public func revealBytes() -> [UInt8] {
+        bytes
+    }
+
+    public var description: String { "<redacted>" }
+    public var debugDescription: String { "<redacted>" }
+}
+
+#if !hasFeature(Embedded)
+    extension SecretText: CustomReflectable {
+        public var customMirror: Mirror { Mirror(self, children: []) }
+    }
+#endif
+
+extension CredentialFormat {
+    /// The same secret with another id.
+    public static func text(_ text: SecretText, under id: CredentialID) -> SecretText {
+        let old = text.revealBytes()
+        guard old.count == byteCount else { return text }
+        var new: [UInt8] = []
+        new.reserveCapacity(byteCount)
+        new.append(contentsOf: old[..<idOffset])
+        Base62.append(id.rawValue, count: idCount, to: &new)
+        new.append(contentsOf: old[secondSeparatorOffset..<checksumOffset])
+        Base62.append(UInt64(Checksum.crc32(new.octets)), count: checksumCount, to: &new)
+        return SecretText(new)
+    }
+
+    /// Generates the text of a new credential with the system's random generator (`getrandom`).
+    ///
+    /// Each digit of the secret is six random bits, discarded for the two values that are not digits: no bias, 256
+    /// bits. Ten digits share one call of the generator, since each call enters the kernel.
+    public static func mint(kind: CredentialKind, id: CredentialID, vendor: Vendor) -> SecretText {
+        var generator = SystemRandomNumberGenerator()
+        var text: [UInt8] = []
+        text.reserveCapacity(byteCount)
+        text.append(word16: vendor.rawValue)
+        text.append(kind.rawValue)
+        text.append(version)
+        text.append(separator)
+        Base62.append(id.rawValue, count: idCount, to: &text)
+        text.append(separator)
+        while text.count < checksumOffset {
+            var bits: UInt64 = generator.next()
+            for _ in 0..<10 where text.count < checksumOffset {
+                if bits & 63 < 62 { text.append(Base62.alphabet[Int(bits & 63)]) }
+                bits >>= 6
+            }
+        }
+        Base62.append(UInt64(Checksum.crc32(text.octets)), count: checksumCount, to: &text)
+        return SecretText(text)
+    }
+}

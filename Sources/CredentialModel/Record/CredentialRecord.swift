@@ -169,17 +169,21 @@ public struct CredentialFlags: OptionSet, Sendable {
     /// Has a successor and stops working at its expiry, which callers receive as `X-Auth-Sunset`.
     @inlinable public static var superseded: CredentialFlags { CredentialFlags(rawValue: 4) }
     /// Has a critical claim that this version does not know, and so is never accepted by it.
-    @inlinable public static var unintelligible: CredentialFlags { CredentialFlags(rawValue: 8) }
+    @inlinable public static var hasUnknownCriticalClaim: CredentialFlags { CredentialFlags(rawValue: 8) }
     /// Revoked when its row was damaged: nothing else is known about it.
     @inlinable public static var unreadable: CredentialFlags { CredentialFlags(rawValue: 16) }
 }
 
-/// Why a credential is not accepted. For authorised callers, metrics and the operator; introspection does not reveal it.
+/// Why a credential is not accepted. For authorised callers, metrics and the operator; introspection does not reveal
+/// it.
 public enum InactiveReason: UInt8, Sendable, Error, CaseIterable {
     case malformed, unknown, revoked, expired, notYetValid, wrongKind, insufficientScope, wrongAudience, wrongNetwork
 
     /// The stable code in the API.
-    public var code: String {
+    public var code: String { literal.description }
+
+    /// The same as a literal, which needs no allocation.
+    public var literal: StaticString {
         switch self {
         case .malformed: "malformed"
         // A right secret of the wrong kind gets the same answer as a wrong secret.
@@ -195,14 +199,13 @@ public enum InactiveReason: UInt8, Sendable, Error, CaseIterable {
 }
 
 extension InactiveReason {
-    /// The first reason why a credential is not accepted, in the one order in which every interface judges: its kind,
-    /// who asks, its state, where it is used, for whom and for what.
+    /// The first reason why a credential is not accepted, in the order that all interfaces use: kind, caller, state,
+    /// network, audience, scope.
     ///
-    /// Who asks comes before the state: of what a caller may not know of, it is not told whether it is alive either.
+    /// The caller comes before the state: whoever may not know about a credential must not learn whether it is valid.
     /// - Parameters:
-    ///   - state: what the verifier says; nil for a credential that is alive. The rest is evaluated only for a right
-    ///     secret.
-    ///   - hidden: the reason for a credential of which the caller may not know.
+    ///   - state: the verifier's result; nil for a valid credential. The rest is evaluated only for a right secret.
+    ///   - hidden: the reason for a credential about which the caller may not know.
     /// - Returns: nil when it is accepted.
     @inlinable
     @inline(__always)
@@ -222,5 +225,102 @@ extension InactiveReason {
         guard allowsNetwork() else { return .wrongNetwork }
         guard isMeant() else { return .wrongAudience }
         return grantsScope() ? nil : .insufficientScope
+    }
+}
+
+/// For whom a credential acts: an API key's owner, a token's subject (`sub`). 1 to 255 bytes of UTF-8, 64 of them
+/// inline.
+///
+/// Up to ``inlineBytesMax`` bytes the text is complete and the record fits the cache. Of a longer one, only the length
+/// and the beginning are here; the rest must be read from the store.
+public struct OwnerText: Sendable, Equatable {
+    /// Most bytes held inline.
+    @inlinable public static var inlineBytesMax: Int { 64 }
+    /// Most bytes of an owner (OpenID Connect Core §2 limits `sub` to 255).
+    public static let bytesMax = 255
+
+    /// The inline bytes in memory order, zero beyond the end.
+    public var words: InlineArray<8, UInt64>
+    /// Bytes of the whole text, which may be more than are inline.
+    public var byteCount: UInt8
+
+    /// No owner.
+    @inlinable
+    public init() {
+        words = InlineArray(repeating: 0)
+        byteCount = 0
+    }
+
+    /// Takes up to 64 bytes of `text`; the caller has checked that it has at most 255.
+    public init(_ text: RawSpan) {
+        self.init()
+        byteCount = UInt8(clamping: text.byteCount)
+        for index in 0..<8 { words[index] = text.paddedWord64(at: index &* 8) }
+    }
+
+    /// Whether all bytes are held inline.
+    public var isWhole: Bool { byteCount <= Self.inlineBytesMax }
+
+    /// The inline bytes only, also for a longer text.
+    public var bytes: [UInt8] {
+        (0..<min(Int(byteCount), Self.inlineBytesMax)).map { byte(at: $0) }
+    }
+
+    /// One of the inline bytes.
+    @inline(__always)
+    public func byte(at offset: Int) -> UInt8 {
+        UInt8(truncatingIfNeeded: words[offset / 8] >> UInt64(offset % 8 &* 8))
+    }
+
+    public static func == (left: OwnerText, right: OwnerText) -> Bool {
+        guard left.byteCount == right.byteCount else { return false }
+        for index in 0..<8 where left.words[index] != right.words[index] { return false }
+        return true
+    }
+}
+
+extension OwnerText {
+    /// Calls `body` with the inline bytes, without an allocation.
+    @inline(__always)
+    public func withBytes<Value>(_ body: (RawSpan) -> Value) -> Value {
+        // SAFETY: the words are 64 bytes of plain memory, at least as many as are passed, and live while `body` runs,
+        // which the span cannot escape.
+        unsafe withUnsafeBytes(of: words) { memory in
+            // SAFETY: as above.
+            unsafe body(UnsafeRawBufferPointer(rebasing: memory[0..<min(Int(byteCount), Self.inlineBytesMax)]).bytes)
+        }
+    }
+}
+
+/// HMAC-SHA-256 of a credential: 32 bytes as four words in memory order.
+///
+/// Deliberately not `Equatable`: tags are compared by ``CredentialDigest`` in constant time.
+public struct Tag: Sendable {
+    public var word0: UInt64
+    public var word1: UInt64
+    public var word2: UInt64
+    public var word3: UInt64
+
+    @inlinable
+    public init(_ word0: UInt64, _ word1: UInt64, _ word2: UInt64, _ word3: UInt64) {
+        self.word0 = word0
+        self.word1 = word1
+        self.word2 = word2
+        self.word3 = word3
+    }
+
+    /// The 32 bytes at `offset`.
+    @inlinable @inline(__always)
+    public init(_ bytes: RawSpan, at offset: Int) {
+        self.init(
+            bytes.word64(at: offset), bytes.word64(at: offset + 8),
+            bytes.word64(at: offset + 16), bytes.word64(at: offset + 24))
+    }
+
+    /// The 32 bytes in order.
+    public var bytes: [UInt8] {
+        var bytes: [UInt8] = []
+        for word in [word0, word1, word2, word3] { bytes.append(word64: word) }
+        return bytes
     }
 }

@@ -1,8 +1,8 @@
 /// Decides whether two spellings name the same resource (RFC 8707, RFC 3986 §6.2).
 ///
 /// Scheme and host are case-insensitive, the scheme's default port may be omitted, and an empty path equals `/`. So
-/// `http://h` and `HTTP://H:80/` are one resource: a client that requests one spelling must not be refused because the other
-/// was registered. Everything else is compared byte by byte. Only the registered spelling is ever shown.
+/// `http://h` and `HTTP://H:80/` are one resource: a client that requests one spelling must not be refused because the
+/// other was registered. Everything else is compared byte by byte. Only the registered spelling is ever shown.
 public enum ResourceURI {
     /// Whether both name the same resource. Allocates nothing.
     public static func areSame(_ left: RawSpan, _ right: RawSpan) -> Bool {

@@ -1,5 +1,93 @@
+import CredentialDigest
 import CredentialModel
 public import LMDB
+
+// An audit log is worth little if it can be rewritten without a trace. So each entry has a hash over the previous hash,
+// its own number and its content: a changed, removed, inserted or moved entry breaks the chain at that point. The last
+// number and hash are also in `meta`, so that entries removed from the end are noticed.
+//
+// The hash is an HMAC under the lookup secret, which is in the pepper file and never rotates. Anybody who can write the
+// store's file could recompute plain SHA-256 hashes. With the secret, an attacker also needs the pepper file, which is
+// kept elsewhere; whoever has both controls the service anyway. The price is that only holders of the secret can
+// verify: the daemon and its operator.
+//
+// The chain cannot reveal a history rewritten with file *and* secret, an older file put back, or a log removed together
+// with its head. A head recorded elsewhere reveals all of these, so verification accepts one.
+
+/// Computes the hashes of the audit log.
+struct AuditChain: Sendable {
+    private let key: TagKey
+
+    init(key: TagKey) {
+        self.key = key
+    }
+
+    /// The previous hash of the first entry.
+    static let beginning = [UInt8](repeating: 0, count: AuditRow.hashBytes)
+
+    /// The hash of an entry.
+    /// - Parameter content: its row without the hash.
+    func hash(number: UInt64, content: RawSpan, after previous: [UInt8]) -> [UInt8] {
+        var message = Array("countersign audit entry".utf8)
+        message.reserveCapacity(message.count + 40 + content.byteCount)
+        message.append(contentsOf: previous)
+        message.append(word64: number)
+        for offset in 0..<content.byteCount { message.append(content.byte(at: offset)) }
+        return key.authenticationCode(of: message.octets).bytes
+    }
+
+    /// The head as stored in `meta`: number, hash, and a code over both.
+    func headRow(_ head: AuditHead) -> [UInt8] {
+        var row: [UInt8] = []
+        row.append(word64: head.number)
+        row.append(contentsOf: head.hash)
+        return row + code(of: row)
+    }
+
+    /// The head as stored in `meta`, and whether it is genuine; nil for a malformed row.
+    func head(_ row: RawSpan) -> (head: AuditHead, isGenuine: Bool)? {
+        let count = 8 + AuditRow.hashBytes
+        guard row.byteCount == count + AuditRow.hashBytes else { return nil }
+        let head = AuditHead(number: row.word64(at: 0), hash: row.extracting(8..<count).copied())
+        let code = code(of: row.extracting(0..<count).copied())
+        return (head, row.extracting(count...).elementsEqual(code.octets))
+    }
+
+    private func code(of head: [UInt8]) -> [UInt8] {
+        let message = Array("countersign audit head".utf8) + head
+        return key.authenticationCode(of: message.octets).bytes
+    }
+}
+
+/// The end of an audit log: the last entry and its hash. Recorded elsewhere, it later shows whether the log still has
+/// all the entries up to it.
+public struct AuditHead: Sendable, Equatable, CustomStringConvertible {
+    public var number: UInt64
+    public var hash: [UInt8]
+
+    init(number: UInt64, hash: [UInt8]) {
+        self.number = number
+        self.hash = hash
+    }
+
+    /// Parses `NUMBER:HASH`; nil for anything else.
+    public init?(_ text: String) {
+        let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+        guard parts.count == 2, let number = UInt64(parts[0]), let hash = Hexadecimal.decode(parts[1].utf8),
+            hash.count == AuditRow.hashBytes
+        else { return nil }
+        self.init(number: number, hash: hash)
+    }
+
+    public var description: String { "\(number):\(Hexadecimal.encode(hash))" }
+}
+
+extension AuditEntry {
+    /// The head of the log, if this is its last entry.
+    public var head: AuditHead { AuditHead(number: number, hash: hash) }
+    /// Its hash in hexadecimal digits.
+    public var hashText: String { Hexadecimal.encode(hash) }
+}
 
 /// The result of verifying an audit log.
 public struct AuditReport: Sendable, Equatable {
@@ -20,22 +108,33 @@ public struct AuditReport: Sendable, Equatable {
 extension StoreWriter {
     /// Records who did what, in the transaction that does it: neither exists without the other.
     public func audit(
-        _ deed: AuditDeed, by actor: AuditActor, in transaction: borrowing WriteTransaction
+        _ audited: AuditedAction, by actor: AuditActor, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
-        let (known, last) = try naming { () throws -> (AuditHead?, UInt64?) in
+        let (known, last) = try convertingErrors { () throws -> (AuditHead?, UInt64?) in
             let known = try MetaTable(schema).value(.auditHead, in: transaction).flatMap {
                 auditChain.head($0.octets)?.head
             }
             return (known, try transaction.lastKey(schema.audit))
         }
-        // Uses the head in `meta` and not the last row: if rows at the end were removed, the gap would otherwise be closed.
+        // Uses the head in `meta` and not the last row: if rows at the end were removed, the gap would otherwise be
+        // closed.
         let head = known ?? AuditHead(number: 0, hash: AuditChain.beginning)
         let number = max(head.number, last ?? 0) &+ 1
-        let content = AuditRow.content(deed, by: actor, at: now, journalNumber: journalNumber)
+        let content = AuditRow.content(audited, by: actor, at: now, journalNumber: journalNumber)
         let hash = auditChain.hash(number: number, content: content.octets, after: head.hash)
         try putAudit(number, hash + content, in: transaction)
         let new = AuditHead(number: number, hash: hash)
         try setMeta(.auditHead, auditChain.headRow(new), in: transaction)
+    }
+
+    /// Appends to the audit log, whose numbers only rise.
+    private func putAudit(
+        _ number: UInt64, _ row: [UInt8], in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
+        noteChange()
+        _ = try convertingErrors { () throws in
+            try transaction.put(schema.audit, key: number, value: row.octets, append: true)
+        }
     }
 }
 
@@ -63,7 +162,7 @@ extension CredentialStore {
                     throw StoreFailure.corrupt(table: "audit")
                 }
                 entries.append(entry)
-                ids += entry.deed.credentials.count
+                ids += entry.audited.credentials.count
                 return .next
             }
             return (entries, hasMore)

@@ -16,34 +16,36 @@ import Synchronization
 //
 // ## Why it holds
 //
-// LMDB numbers the transactions that change something consecutively. The revocation is committed as T and acknowledged after
-// the commit has returned. By then T is in the store's file, whose pages both processes map (`CommitWatch`), and in the
-// table from which snapshots are taken.
+// LMDB numbers the transactions that change something consecutively. The revocation is committed as T and acknowledged
+// after the commit has returned. By then T is in the store's file, whose pages both processes map (`CommitWatch`), and
+// in the table from which snapshots are taken.
 //
-// Before it looks into its cache, each verification compares N, the number of the newest commit, with `applied`, the number
-// of the snapshot up to which this process has followed the journal. It started after the acknowledgement, so N ≥ T.
+// Before it looks into its cache, each verification compares N, the number of the newest commit, with `applied`, the
+// number of the snapshot up to which this process has followed the journal. It started after the acknowledgement, so N
+// ≥ T.
 //
 //   1. applied ≥ N. The thread that stored `applied` (release; it is loaded with acquire) had read the journal in that
-//      snapshot, which has the revocation's entry because `applied` ≥ T. Before the store it had raised the floor of the
-//      credential's set, or the watermark of its owner, client or family. From here on the proof in `RecordCache` applies
-//      unchanged: a copy is valid only with a stamp at or above the floor, so only if it was read in a snapshot that has T.
+//      snapshot, which has the revocation's entry because `applied` ≥ T. Before the store it had raised the floor of
+//      the credential's set, or the watermark of its owner, client or family. From here on the proof in `RecordCache`
+//      applies unchanged: a copy is valid only with a stamp at or above the floor, so only if it was read in a snapshot
+//      that has T.
 //   2. applied < N. The verification follows the journal itself, or waits for another thread that does. The snapshot is
 //      taken after it started, so it has T; then as in 1.
 //
 // On a miss, the store is read in a snapshot taken after the verification started, which has T. The record may refer to
 // texts that only that snapshot's commit added, so the verifier follows once more before the record is judged.
 //
-// `applied` may stay below N: a commit writes its number to the file before snapshots can have it, and waits for the disk in
-// between. Such a commit has not returned, so nothing of it was acknowledged. Meanwhile each verification looks again, which
-// costs only a snapshot.
+// `applied` may stay below N: a commit writes its number to the file before snapshots can have it, and waits for the
+// disk in between. Such a commit has not returned, so nothing of it was acknowledged. Meanwhile each verification looks
+// again, which costs only a snapshot.
 //
-// What is not in the journal takes nothing away: records moved to a newer pepper (the old tag stays valid until the older
-// pepper is retired, which is in the journal), last uses, and rows that the sweep removed long after they expired. If the
-// journal no longer goes back far enough, all floors are raised and all watermarks read.
+// What is not in the journal takes nothing away: records moved to a newer pepper (the old tag stays valid until the
+// older pepper is retired, which is in the journal), last uses, and rows that the sweep removed long after they
+// expired. If the journal no longer goes back far enough, all floors are raised and all watermarks read.
 //
-// A store that replaces the open one has another file, which nobody here reads. So restoring and upgrading first commit a
-// mark into the old store that it is replaced, and the next verification sees it. In case folders are exchanged by hand, the
-// path is compared with the open file once a second.
+// A store that replaces the open one has another file, which nobody here reads. So restoring and upgrading first commit
+// a mark into the old store that it is replaced, and the next verification sees it. In case folders are exchanged by
+// hand, the path is compared with the open file once a second.
 
 /// What one process has learned of a store to which another one writes.
 final class CommitFollower: Sendable {
@@ -60,7 +62,7 @@ final class CommitFollower: Sendable {
     /// The id of the snapshot up to which everything is known here; 0 before the first and after a permanent failure.
     private let applied = Atomic<UInt64>(0)
     /// The second in which the path was last compared with the open file.
-    private let lookedAt = Atomic<Int64>(.min)
+    private let checkedAt = Atomic<Int64>(.min)
     private let state: Mutex<State>
 
     private struct State {
@@ -100,14 +102,14 @@ final class CommitFollower: Sendable {
     @inline(__always)
     func follow(at now: UnixSeconds) throws(StoreFailure) {
         // Acquire: pairs with the release in `catchUp`, which comes after the floors.
-        if watch.newest <= applied.load(ordering: .acquiring), !isLookDue(at: now) { return }
+        if watch.newest <= applied.load(ordering: .acquiring), !isCheckDue(at: now) { return }
         try catchUp(at: now)
     }
 
     /// Relaxed: a recent check by another thread is as good, and nothing is read because of this value.
     @inline(__always)
-    private func isLookDue(at now: UnixSeconds) -> Bool {
-        let passed = now.rawValue &- lookedAt.load(ordering: .relaxed)
+    private func isCheckDue(at now: UnixSeconds) -> Bool {
+        let passed = now.rawValue &- checkedAt.load(ordering: .relaxed)
         return passed > 0 || passed < -Self.backSeconds
     }
 
@@ -116,10 +118,10 @@ final class CommitFollower: Sendable {
         try state.withLock { (state) throws(StoreFailure) in
             if let refusal = state.refusal { throw refusal }
             do throws(StoreFailure) {
-                let isDue = isLookDue(at: now)
+                let isDue = isCheckDue(at: now)
                 if isDue {
                     guard environment.isInPlace else { throw .replaced(directory: environment.directory) }
-                    lookedAt.store(now.rawValue, ordering: .relaxed)
+                    checkedAt.store(now.rawValue, ordering: .relaxed)
                 }
                 // Another thread may have done it while this one waited for the lock.
                 guard watch.newest > applied.load(ordering: .relaxed) || (isDue && state.lacksPepper) else { return }
@@ -129,14 +131,15 @@ final class CommitFollower: Sendable {
                         applied.store(watch.newest, ordering: .releasing)
                     }
                 #endif
-                let snapshot = try learn(&state, looksForPeppers: isDue)
+                let snapshot = try learn(&state, checksPeppers: isDue)
                 // Release: whoever sees this number sees all floors and watermarks that were raised before.
                 applied.store(snapshot, ordering: .releasing)
             } catch {
                 switch error {
-                case .replaced, .outgrown:
+                case .replaced, .needsReopening:
                     state.refusal = error
-                    // Every commit number is at least 1, so from now on every verification comes here and gets the error.
+                    // Every commit number is at least 1, so from now on every verification comes here and gets the
+                    // error.
                     applied.store(0, ordering: .releasing)
                 default: break
                 }
@@ -147,15 +150,15 @@ final class CommitFollower: Sendable {
 
     /// Learns what one snapshot has and this process does not know.
     /// - Returns: the snapshot's id.
-    private func learn(_ state: inout State, looksForPeppers: Bool) throws(StoreFailure) -> UInt64 {
+    private func learn(_ state: inout State, checksPeppers: Bool) throws(StoreFailure) -> UInt64 {
         var known = state
-        let snapshot = try naming { () throws in
+        let snapshot = try convertingErrors { () throws in
             try known.reader.read { (transaction) throws in
                 // A commit that is about to return: its number appears before any snapshot has it.
                 if transaction.id == known.snapshot, !known.lacksPepper { return transaction.id }
                 try requireSame(in: transaction)
                 // Not only when the journal has grown: a pepper that the owner loaded at its start has no entry there.
-                try learnPeppers(&known, looks: looksForPeppers, in: transaction)
+                try learnPeppers(&known, checks: checksPeppers, in: transaction)
                 let newest = try meta.number(.journalNumber, in: transaction) ?? 0
                 if newest != known.journalNumber {
                     try learnTexts(&known, in: transaction)
@@ -238,19 +241,20 @@ final class CommitFollower: Sendable {
         }
     }
 
-    /// Reads the pepper file again when the store uses a pepper that is not known here, once a second until it is found.
+    /// Reads the pepper file again when the store uses a pepper that is not known here, once a second until it is
+    /// found.
     ///
-    /// If the file lacks it, verification goes on with the others; credentials under the new one fail, and are not reported
-    /// as inactive.
+    /// If the file lacks it, verification goes on with the others; credentials under the new one fail, and are not
+    /// reported as inactive.
     private func learnPeppers(
-        _ state: inout State, looks: Bool, in transaction: borrowing ReadTransaction
+        _ state: inout State, checks: Bool, in transaction: borrowing ReadTransaction
     ) throws(StoreFailure) {
         let highest = UInt16(truncatingIfNeeded: try meta.number(.pepperHighest, in: transaction) ?? 0)
         guard peppers.newest.number < highest else {
             state.lacksPepper = false
             return
         }
-        guard looks || !state.lacksPepper else { return }
+        guard checks || !state.lacksPepper else { return }
         state.lacksPepper = true
         // First makes room.
         try forgetPeppers(in: transaction)
@@ -272,7 +276,7 @@ final class CommitFollower: Sendable {
         do throws(StoreFailure) {
             published.note(try meta.schemesInUse(of: foreignSchemes, in: transaction))
         } catch .hmacKeyMissing(let name) {
-            throw .outgrown(by: "keys imported under the HMAC key '\(name)'")
+            throw .needsReopening(because: "keys imported under the HMAC key '\(name)'")
         }
     }
 }

@@ -6,7 +6,8 @@ import LMDB
 public struct FollowOptions: Sendable {
     /// Bytes of memory for copies of records.
     public var cacheBytes: Int
-    /// Bytes of address space for the store's map, which uses no memory: at least as many as the store's owner may ever set.
+    /// Bytes of address space for the store's map, which uses no memory: at least as many as the store's owner may ever
+    /// set.
     public var mapBytes: Int
 
     public init(cacheBytes: Int = 64 << 20, mapBytes: Int = 1 << 40) {
@@ -17,13 +18,13 @@ public struct FollowOptions: Sendable {
 
 /// A store that another process owns, opened for reading in this one.
 ///
-/// The owner, usually `countersign serve`, revokes, issues and edits. Verifiers of this process use their own cache under
-/// the same guarantee: once the owner has acknowledged a revocation, no verification that starts here accepts the
+/// The owner, usually `countersign serve`, revokes, issues and edits. Verifiers of this process use their own cache
+/// under the same guarantee: once the owner has acknowledged a revocation, no verification that starts here accepts the
 /// credential. See ``CommitFollower`` for the proof.
 ///
-/// The process must run as the user that owns the folder, on the same machine, in the same PID namespace. It takes no lock
-/// that excludes the owner, which may stop and start. Nothing needs closing: the store is released with the last verifier
-/// and this object. Do not fork while there is one.
+/// The process must run as the user that owns the folder, on the same machine, in the same PID namespace. It takes no
+/// lock that excludes the owner, which may stop and start. Nothing needs closing: the store is released with the last
+/// verifier and this object. Do not fork while there is one.
 public final class FollowedStore: Sendable {
     public let directory: String
     public let vendor: Vendor
@@ -44,14 +45,15 @@ public final class FollowedStore: Sendable {
     // Last: must be released after the environment is closed.
     private let lock: FollowerLock
 
-    /// Most simultaneous readers, if this process is the first to open the store; otherwise its owner has set the number.
+    /// Most simultaneous readers, if this process is the first to open the store; otherwise its owner has set the
+    /// number.
     private static let readersMax = 1_024
 
     /// Opens an existing store.
-    /// - Parameter pepperPath: the owner's pepper file, or a copy that is kept identical. It is read again when the owner
-    ///   starts to use a new pepper.
-    /// - Throws: ``StoreFailure`` that says what does not match and what to do about it: another user's folder, an owner in
-    ///   another PID namespace, other peppers, another schema.
+    /// - Parameter pepperPath: the owner's pepper file, or a copy that is kept identical. It is read again when the
+    ///   owner starts to use a new pepper.
+    /// - Throws: ``StoreFailure`` that says what does not match and what to do about it: another user's folder, an
+    ///   owner in another PID namespace, other peppers, another schema.
     @available(*, noasync)
     public static func open(
         in directory: String, pepperPath: String, options: FollowOptions = FollowOptions()
@@ -69,7 +71,7 @@ public final class FollowedStore: Sendable {
             store = try FollowedStore(directory, peppers, pepperPath, options, lock)
         } catch {
             if case LMDBError.notFound = error { throw .noStore(directory: directory) }
-            return try naming { throw error }
+            return try convertingErrors { throw error }
         }
         try store.follow(at: store.clock.now())
         return store
@@ -115,11 +117,12 @@ public final class FollowedStore: Sendable {
             peppers: peppers, pepperPath: pepperPath, foreignSchemes: foreignSchemes)
     }
 
-    /// Learns what was committed since the last call, if anything was. Must be called before each verification, and between
-    /// a read of the store and the judgement of its result.
+    /// Learns what was committed since the last call, if anything was. Must be called before each verification, and
+    /// between a read of the store and the judgement of its result.
     ///
-    /// Without a new commit it costs two loads from the store's map and two from this process's memory. While the owner's
-    /// commit waits for the disk, its number is already in the map; then a lock and an empty snapshot in addition.
+    /// Without a new commit it costs two loads from the store's map and two from this process's memory. While the
+    /// owner's commit waits for the disk, its number is already in the map; then a lock and an empty snapshot in
+    /// addition.
     @inline(__always)
     public func follow(at now: UnixSeconds) throws(StoreFailure) { try follower.follow(at: now) }
 

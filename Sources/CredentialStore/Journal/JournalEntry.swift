@@ -27,9 +27,9 @@ public struct JournalEntry: Sendable, Equatable {
         /// A key will expire soon.
         case expiring = 14
 
-        /// Whether this invalidates no answer that anybody may have kept: issuance; use of a code or refresh token, about
-        /// which no answers are given; consents; and warnings.
-        var endsNothing: Bool { [.issued, .redeemed, .consentChanged, .expiring].contains(self) }
+        /// Whether this invalidates no answer that anybody may have kept: issuance; use of a code or refresh token,
+        /// about which no answers are given; consents; and warnings.
+        var invalidatesNothing: Bool { [.issued, .redeemed, .consentChanged, .expiring].contains(self) }
 
         /// The name in the change feed.
         public var name: String {
@@ -105,5 +105,35 @@ public struct JournalEntry: Sendable, Equatable {
         guard !subject.isEmpty else { return row }
         row.append(word64: UInt64(bitPattern: issuedBefore?.rawValue ?? 0))
         return row + subject
+    }
+}
+
+/// Which kept answers a journal entry invalidates.
+public enum ChangeTarget: Sendable, Equatable {
+    case credential(CredentialID, CredentialKind?)
+    /// The client with this interned number.
+    case client(UInt32)
+    case clientID([UInt8])
+    case family(UInt64)
+    /// The entry names nothing that appears in an answer: invalidates all answers.
+    case everything
+    /// Invalidates no answer.
+    case nothing
+}
+
+extension JournalEntry {
+    public var target: ChangeTarget {
+        if let id { return .credential(id, kind) }
+        switch event {
+        case .clientRevoked:
+            guard let number = subjectNumber, let client = UInt32(exactly: number), client != 0 else {
+                return .everything
+            }
+            return .client(client)
+        case .clientChanged: return .clientID(subject)
+        case .familyRevoked: return subjectNumber.map { .family($0) } ?? .everything
+        case .pepperAdded, .pepperRetired, .consentChanged: return .nothing
+        case .issued, .edited, .rotated, .revoked, .ownerRevoked, .restored, .redeemed, .expiring: return .everything
+        }
     }
 }

@@ -1,15 +1,16 @@
 public import CredentialModel
+import LMDB
 public import RecordCache
 
-// A backup does not know what was ended after it. So a store can export its revocations and the expiries that were set to an
-// earlier time, and they are applied to a backup that replaces it before the first verification. The list is not relative to
-// some time, so it needs no record of which backup is which, and can be applied twice. For this the sweep keeps each ended
-// credential until it is expired in every backup (``StoredCredential/latestEnd``).
+// A backup does not know what was ended after it. So a store can export its revocations and the expiries that were set
+// to an earlier time, and they are applied to a backup that replaces it before the first verification. The list is not
+// relative to some time, so it needs no record of which backup is which, and can be applied twice. For this the sweep
+// keeps each ended credential until it is expired in every backup (``StoredCredential/latestEnd``).
 //
-// A key without an expiry never is. So the sweep removes it at last, when every backup that holds it as valid is older than
-// any that is restored (``RetentionPolicy/backupSeconds``). It notes the time of the revocation; the list has everything that
-// was ended since the latest such time, and a restore refuses an older backup with it. What counts is what was removed and not
-// the setting, which may have been another before.
+// A key without an expiry never is. So the sweep removes it once every backup that holds it as valid is older
+// than any that is restored (``RetentionPolicy/backupSeconds``). It notes the time of the revocation; the list has
+// everything that was ended since the latest such time, and a restore refuses an older backup with it. What counts is
+// what was removed and not the setting, which may have been another before.
 //
 // ```
 // countersign-revocations 2
@@ -28,8 +29,8 @@ public import RecordCache
 //
 // Bytes of an owner outside 0x21...0x7E, and `%`, are percent-encoded. The list has no secrets.
 //
-// Version 1, which is still read, has no `incarnation`, `complete-since` and `shortened`. A program that knows only version 1
-// refuses version 2 as a whole: without what it does not know, it would restore too much.
+// Version 1, which is still read, has no `incarnation`, `complete-since` and `shortened`. A program that knows only
+// version 1 refuses version 2 as a whole: without what it does not know, it would restore too much.
 
 /// What a store has revoked, for a backup that will replace it.
 public struct RevocationList: Sendable {
@@ -50,15 +51,15 @@ public struct RevocationList: Sendable {
     public let entries: [Entry]
     /// Nil in version 1.
     let lineage: Lineage?
-    /// For a backup from before this time it lacks revocations, because their rows were removed. ``UnixSeconds/always`` in
-    /// version 1.
+    /// For a backup from before this time it lacks revocations, because their rows were removed. ``UnixSeconds/always``
+    /// in version 1.
     let completeSince: UnixSeconds
 
     /// Parses a whole list.
     /// - Throws: ``RevocationListError`` that names the line; a truncated list is refused.
     public init(parsing text: [UInt8]) throws(RevocationListError) {
         var lines = text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false)
-        guard lines.popLast()?.isEmpty == true, lines.count >= 3 else { throw .cutShort }
+        guard lines.popLast()?.isEmpty == true, lines.count >= 3 else { throw .truncated }
         let version = try Self.version(lines[0])
         let store = Self.words(lines[1])
         guard store.count == 3, store[0] == "store", let vendor = Vendor(store[1]), let origin = UInt64(store[2]) else {
@@ -69,7 +70,7 @@ public struct RevocationList: Sendable {
         if version >= 2 {
             lineage = Lineage(words: Self.words(lines[2]))
             guard lineage != nil else { throw .line(3) }
-            guard lines.count >= 5 else { throw .cutShort }
+            guard lines.count >= 5 else { throw .truncated }
             let words = Self.words(lines[3])
             guard words.count == 2, words[0] == "complete-since", let time = Entry.time(words[1]) else {
                 throw .line(4)
@@ -83,8 +84,8 @@ public struct RevocationList: Sendable {
             entries.append(entry)
         }
         let end = Self.words(lines[lines.count - 1])
-        guard end.count == 3, end[0] == "end", let journalNumber = UInt64(end[2]) else { throw .cutShort }
-        guard Int(end[1]) == entries.count else { throw .cutShort }
+        guard end.count == 3, end[0] == "end", let journalNumber = UInt64(end[2]) else { throw .truncated }
+        guard Int(end[1]) == entries.count else { throw .truncated }
         guard journalNumber <= JournalEntry.numberMax else { throw .line(lines.count) }
         self.vendor = vendor
         self.origin = origin
@@ -98,7 +99,7 @@ public struct RevocationList: Sendable {
         switch words(line) {
         case ["countersign-revocations", "1"]: 1
         case ["countersign-revocations", "2"]: 2
-        default: throw .otherForm
+        default: throw .unknownFormat
         }
     }
 
@@ -171,49 +172,159 @@ extension RevocationList.Entry {
 /// An owner as one word of printable ASCII.
 private enum OwnerWord {
     static func encode(_ owner: [UInt8]) -> String {
-        let digits = Array("0123456789ABCDEF".utf8)
-        var word: [UInt8] = []
-        for byte in owner {
-            if byte > 0x20, byte < 0x7F, byte != UInt8(ascii: "%") {
-                word.append(byte)
-            } else {
-                word += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-            }
-        }
-        return String(decoding: word, as: UTF8.self)
+        PercentEncoding.encode(bytes: owner) { (0x21...0x7E).contains($0) && $0 != UInt8(ascii: "%") }
     }
 
     static func decode(_ word: String) -> [UInt8]? {
-        let bytes = Array(word.utf8)
-        var owner: [UInt8] = []
-        var index = 0
-        while index < bytes.count {
-            guard bytes[index] == UInt8(ascii: "%") else {
-                owner.append(bytes[index])
-                index += 1
-                continue
-            }
-            guard index + 2 < bytes.count,
-                let byte = UInt8(String(decoding: bytes[index + 1...index + 2], as: UTF8.self), radix: 16)
-            else { return nil }
-            owner.append(byte)
-            index += 3
-        }
-        return owner.isEmpty || owner.contains(0) || String(validating: owner, as: UTF8.self) == nil ? nil : owner
+        guard let owner = PercentEncoding.decode(word, plusIsSpace: false)?.utf8, !owner.isEmpty, !owner.contains(0)
+        else { return nil }
+        return Array(owner)
     }
 }
 
 /// Why a list is refused.
 public enum RevocationListError: Error, Equatable, Sendable, CustomStringConvertible {
-    case otherForm
+    case unknownFormat
     case line(Int)
-    case cutShort
+    case truncated
 
     public var description: String {
         switch self {
-        case .otherForm: "the file is no list of revocations: make one with `countersign store revocations FILE`"
-        case .line(let number): "line \(number) of the list of revocations is not understood: export it again"
-        case .cutShort: "the list of revocations is cut short: export or copy it again"
+        case .unknownFormat: "the file is not a list of revocations: make one with `countersign store revocations FILE`"
+        case .line(let number): "line \(number) of the list of revocations is malformed: export it again"
+        case .truncated: "the list of revocations is truncated: export or copy it again"
+        }
+    }
+}
+
+extension CredentialStore {
+    /// Bytes of text passed to `emit` at once.
+    private static let chunkBytes = 1 << 16
+
+    /// Exports everything that was revoked or set to expire earlier, as of one snapshot that has everything
+    /// acknowledged before the call.
+    ///
+    /// - Parameter emit: receives the text of a ``RevocationList``, piece by piece.
+    /// - Throws: ``StoreFailure``, and what `emit` throws.
+    @available(*, noasync)
+    public func exportRevocations(_ emit: ([UInt8]) throws -> Void) throws {
+        var text: [UInt8] = []
+        var count = 0
+        func add(_ entry: RevocationList.Entry) throws {
+            count += 1
+            text.append(contentsOf: entry.line.utf8)
+            if text.count >= Self.chunkBytes {
+                try emit(text)
+                text.removeAll(keepingCapacity: true)
+            }
+        }
+        let reader = try environment.makeReader()
+        try reader.read { transaction in
+            let lineage = try Lineage(of: MetaTable(schema), in: transaction)
+            let since = try MetaTable(schema).number(.completeSince, in: transaction) ?? 0
+            let completeSince = UnixSeconds(Int64(clamping: since))
+            text += Array(
+                RevocationList.head(vendor: vendor, origin: origin, lineage: lineage, completeSince: completeSince).utf8
+            )
+            for table in [schema.credentials, schema.tokens] {
+                try table.scan(
+                    from: 0, in: transaction, reading: { StoredCredential(row: $1, id: CredentialID(rawValue: $0)) }
+                ) { key, credential in
+                    let id = CredentialID(rawValue: key)
+                    let record = credential.record
+                    if record.flags.contains(.revoked) {
+                        // One that the sweep has marked was not revoked: it ended when it expired.
+                        let end = credential.isShortened ? record.expiresAt : .always
+                        try add(.revoked(id, at: credential.revokedAt ?? end))
+                    } else if record.flags.contains(.superseded) {
+                        try add(.ends(id, at: record.expiresAt))
+                    } else if credential.isShortened {
+                        try add(.shortened(id, at: record.expiresAt))
+                    }
+                    return .next
+                }
+            }
+            try WatermarkRow.readAll(schema, in: transaction) { try add(.watermark($0, $1)) }
+            try schema.clients.scan(from: 0, in: transaction, reading: { ClientDefinition(key: $0, row: $1) }) {
+                _, client in
+                if let time = client.revokedAt { try add(.clientRevoked(client.number, at: time)) }
+                return .next
+            }
+            let number = try MetaTable(schema).number(.journalNumber, in: transaction)
+            text.append(contentsOf: RevocationList.end(entryCount: count, journalNumber: number ?? 0).utf8)
+            try emit(text)
+        }
+    }
+}
+
+/// The result of applying a list to a store.
+public struct AppliedRevocations: Sendable, Equatable {
+    /// Entries that changed something.
+    public var applied = 0
+    /// Credentials and clients that the store does not know: created after the backup, and lost.
+    public var unknown = 0
+}
+
+extension StoreWriter {
+    /// Revokes what the list says was revoked, and sets expiries that are later than in the list to those. What is
+    /// already revoked stays so; nothing is restored.
+    func apply(
+        _ list: RevocationList, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) -> AppliedRevocations {
+        var outcome = AppliedRevocations()
+        for entry in list.entries {
+            switch try apply(entry, in: transaction) {
+            case true?: outcome.applied += 1
+            case false?: break
+            case nil: outcome.unknown += 1
+            }
+        }
+        return outcome
+    }
+
+    /// Nil when the subject is not in this store; false when nothing needed to change.
+    private func apply(
+        _ entry: RevocationList.Entry, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) -> Bool? {
+        switch entry {
+        case .revoked(let id, let time):
+            guard let old = try credential(id, in: transaction) else { return nil }
+            guard !old.record.flags.contains(.revoked) else { return false }
+            var new = old
+            new.record.flags.insert(.revoked)
+            new.revokedAt = time
+            try replace(old, by: new, event: .revoked, in: transaction)
+        case .ends(let id, let time), .shortened(let id, let time):
+            guard let old = try credential(id, in: transaction) else { return nil }
+            guard old.record.expiresAt > time else { return false }
+            var new = old
+            new.record.expiresAt = time
+            if case .ends = entry { new.record.flags.insert(.superseded) }
+            try replace(old, by: new, event: .edited, in: transaction)
+        case .watermark(let subject, let watermark):
+            let old =
+                try self.watermark(of: subject, in: transaction) ?? Watermark(journalNumber: 0, issuedBefore: .always)
+            let both = Watermark(
+                journalNumber: max(old.journalNumber, watermark.journalNumber),
+                issuedBefore: max(old.issuedBefore, watermark.issuedBefore))
+            guard both != old else { return false }
+            try putWatermark(subject, both, in: transaction)
+        case .clientRevoked(let number, let time):
+            guard var client = try client(number, in: transaction) else { return nil }
+            guard client.revokedAt == nil else { return false }
+            client.revokedAt = time
+            try putClient(client, in: transaction)
+        }
+        return true
+    }
+}
+
+extension StoreWriter {
+    /// Notes that rows were removed that an older backup holds as valid. Only for the sweep and for a restore.
+    func noteComplete(since time: UnixSeconds, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        let time = UInt64(clamping: time.rawValue)
+        if try number(.completeSince, in: transaction) ?? 0 < time {
+            try setNumber(.completeSince, time, in: transaction)
         }
     }
 }

@@ -10,8 +10,8 @@ public enum UpgradeOutcome: Sendable, Equatable {
 }
 
 extension CredentialStore {
-    /// Upgrades a store to the current schema, in a compacted copy that is checked row by row and then replaces the folder.
-    /// The old folder is kept unchanged.
+    /// Upgrades a store to the current schema, in a compacted copy that is checked row by row and then replaces the
+    /// folder. The old folder is kept unchanged.
     ///
     /// - Parameter directory: the store's folder, which no process may hold.
     /// - Throws: ``StoreFailure``; then nothing has changed.
@@ -24,12 +24,12 @@ extension CredentialStore {
             throw .noStore(directory: directory)
         }
         defer { lock.release() }
-        let environment = try naming { () throws in
+        let environment = try convertingErrors { () throws in
             try Environment(
                 directory: directory, options: Environment.Options(mapBytes: 0, databasesMax: Schema.tableCount))
         }
         defer { try? environment.close() }
-        let found = try naming { () throws in
+        let found = try convertingErrors { () throws in
             try environment.write { transaction in try Schema.version(of: environment, in: transaction) }.value
         }
         guard found < Schema.version else {
@@ -37,7 +37,7 @@ extension CredentialStore {
             return .current(schema: found)
         }
         let replacement = try replacing(directory, suffix: ".schema-\(found)-") { staged throws(StoreFailure) in
-            try naming { () throws in
+            try convertingErrors { () throws in
                 try environment.copyCompacted(toDirectory: staged) { written in
                     progress(written)
                     return true
@@ -45,7 +45,7 @@ extension CredentialStore {
                 try environment.close()
             }
             try Migration.run(in: staged, lookup: peppers.lookup, mapBytes: options.mapBytes)
-            let store = try open(staged, birth: nil, asked: nil, peppers: peppers, options: options)
+            let store = try open(staged, creating: nil, expected: nil, peppers: peppers, options: options)
             defer { store.close() }
             try requireSound(store)
             return Replacement()
@@ -65,18 +65,18 @@ enum Migration {
     /// - Parameter lookup: the lookup secret of the store's pepper file.
     @available(*, noasync)
     static func run(in directory: String, lookup: TagKey, mapBytes: Int) throws(StoreFailure) {
-        try naming { () throws in
+        try convertingErrors { () throws in
             let environment: Environment
             do throws(LMDBError) {
                 environment = try Environment(
                     directory: directory,
                     options: Environment.Options(mapBytes: mapBytes, databasesMax: Schema.tableCount))
-            } catch .cutShort {
+            } catch .truncated {
                 // An error naming the copy would mean nothing to the user, who knows only the backup.
-                throw StoreFailure.cutShort
+                throw StoreFailure.truncated
             }
             defer { try? environment.close() }
-            guard try environment.isWhole() else { throw StoreFailure.cutShort }
+            guard try environment.isWhole() else { throw StoreFailure.truncated }
             _ = try environment.write { transaction in
                 let found = try Schema.version(of: environment, in: transaction)
                 guard found >= 1 else { throw LMDBError.notAStore }

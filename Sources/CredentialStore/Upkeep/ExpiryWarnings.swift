@@ -5,8 +5,8 @@ extension CredentialStore {
     /// Announces in the journal, and so in the change feed, which keys will expire soon: each once, when its remaining
     /// lifetime becomes shorter than `seconds`. Call it about once a minute.
     ///
-    /// A key that was created or edited to expire sooner than that is not announced: whoever did it knows. Nor is a rotated
-    /// key, which has a successor.
+    /// A key that was created or edited to expire sooner than that is not announced, because whoever did that knows.
+    /// Nor is a rotated key, which has a successor.
     /// - Returns: the number of keys announced.
     @discardableResult
     public func warnOfExpiry(secondsBefore seconds: Int64) async throws -> Int {
@@ -34,7 +34,7 @@ extension StoreWriter {
         let schema = schema
         let end = now.adding(seconds)
         var due: [(key: [UInt8], id: CredentialID)] = []
-        try naming { () throws in
+        try convertingErrors { () throws in
             // Where the last round ended. Keys that have already expired need no warning.
             let mark = try MetaTable(schema).value(.expiryWarned, in: transaction) ?? []
             let start = TableKey.expiry(now, CredentialID(rawValue: 0))
@@ -55,7 +55,7 @@ extension StoreWriter {
             guard let key = try intactCredential(entry.id, in: transaction), key.record.kind == .apiKey,
                 TableKey.expiry(key.record.expiresAt, entry.id) == entry.key,
                 key.record.flags.isDisjoint(with: [.revoked, .superseded]),
-                try !watermarkKills(key, in: transaction)
+                try !watermarkRevokes(key, in: transaction)
             else { continue }
             try journal(.expiring, kind: .apiKey, id: entry.id, in: transaction)
             count += 1

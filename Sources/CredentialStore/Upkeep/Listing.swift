@@ -22,7 +22,8 @@ extension CredentialStore {
     /// A damaged row is skipped and counted by ``damage``; ``check()`` names all of them.
     /// - Parameters:
     ///   - owner: only this owner's; nil for all.
-    ///   - kind: only this kind; nil for all. All but access tokens are indexed by owner, so that no tokens are scanned.
+    ///   - kind: only this kind; nil for all. All but access tokens are indexed by owner, so that no tokens are
+    ///     scanned.
     /// - Returns: the rows that `matches` accepts, and where to continue; nil at the end.
     @available(*, noasync)
     public func credentials(
@@ -152,7 +153,8 @@ extension CredentialStore {
     /// Most tokens that one page compares by owner alone: some tens of milliseconds.
     private static let tokensExaminedMax = 500_000
 
-    /// How many credentials need each pepper: all but the revoked, which no secret makes valid again. Reads whole tables.
+    /// How many credentials need each pepper: all but the revoked, which no secret makes valid again. Reads whole
+    /// tables.
     /// - Throws: ``StoreFailure/damaged(table:row:)``: which pepper a damaged row needs is unknown.
     @available(*, noasync)
     public func countByPepper() throws(StoreFailure) -> [UInt16: Int] {
@@ -189,6 +191,43 @@ extension CredentialStore {
 
 extension InspectedStore {
     func reading<Value>(_ body: (borrowing ReadTransaction) throws -> Value) throws(StoreFailure) -> Value {
-        try naming { try environment.read(body) }
+        try convertingErrors { try environment.read(body) }
+    }
+}
+
+extension CredentialStore {
+    /// Owners that one read transaction examines.
+    private static let ownersAtOnce = 1_000
+
+    /// Calls `body` with each owner that has a credential, valid or not, in byte order. Owners that have only unindexed
+    /// access tokens are left out.
+    ///
+    /// Takes one index step for each owner, not for each credential: from the last entry that an owner can have to the
+    /// first of the next owner.
+    /// - Parameter limit: the time it may take; the remaining owners are left out.
+    /// - Throws: ``StoreFailure``.
+    @available(*, noasync)
+    public func eachOwner(within limit: Duration, _ body: (String) -> Void) throws(StoreFailure) {
+        let deadline = ContinuousClock.now + limit
+        var last: [UInt8]?
+        repeat {
+            var count = 0
+            try reading { transaction in
+                repeat {
+                    var found: [UInt8]?
+                    let from = last.map { TableKey.owner($0, CredentialID(rawValue: .max)) }
+                    try transaction.scan(schema.owners, from: from?.octets) { key, _ in
+                        guard key.byteCount > 9 else { return .next }
+                        let owner = key.extracting(0..<key.byteCount - 9).copied()
+                        if owner == last { return .next }
+                        found = owner
+                        return .stop
+                    }
+                    last = found
+                    if let text = found.flatMap({ String(validating: $0, as: UTF8.self) }) { body(text) }
+                    count += 1
+                } while last != nil && count < Self.ownersAtOnce
+            }
+        } while last != nil && ContinuousClock.now < deadline
     }
 }

@@ -4,10 +4,11 @@ import LMDB
 import RecordCache
 
 extension CredentialStore {
-    /// Reads every row of every table in one snapshot, checks the tables against each other, and verifies the audit log.
+    /// Reads every row of every table in one snapshot, checks the tables against each other, and verifies the audit
+    /// log.
     ///
-    /// Takes as long as reading the whole file. Findings contain no credentials, hashes of secrets or texts. LMDB kills the
-    /// process on damaged pages: check a store that may be damaged in a separate process that follows it.
+    /// Takes as long as reading the whole file. Findings contain no credentials, hashes of secrets or texts. LMDB kills
+    /// the process on damaged pages: check a store that may be damaged in a separate process that follows it.
     /// - Returns: the faults, in words; empty when the store is sound.
     @available(*, noasync)
     public func check() throws(StoreFailure) -> [String] { try findings() }
@@ -95,7 +96,7 @@ extension InspectedStore {
         let record = credential.record
         // The entry that the sweep needs. Of a shortened credential, it has deleted that of the present expiry.
         let end = credential.latestEnd
-        if credential.isIndexed, end < .never, !credential.mustBeRemembered,
+        if credential.isIndexed, end < .never, !credential.isKeptForGood,
             try !transaction.contains(schema.expiry, key: TableKey.expiry(end, record.id).octets)
         {
             findings.append("credential \(record.id): expires, but is not in the expiry index")

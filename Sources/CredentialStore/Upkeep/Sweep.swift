@@ -6,16 +6,17 @@ import Synchronization
 ///
 /// Revoked credentials are kept as long as others of their kind, until well after their own expiry. What counts is the
 /// latest expiry that a credential ever had, because a backup may hold it with that one and the list of revocations for
-/// restoring the backup must name it. Where that is far away, or never, a revoked key or client secret is kept only for as
-/// long as such a backup may be restored (``backupSeconds``).
+/// restoring the backup must name it. Where that is far away, or never, a revoked key or client secret is kept only for
+/// as long as such a backup may be restored (``backupSeconds``).
 public struct RetentionPolicy: Sendable, Equatable {
     /// Seconds after expiry that access tokens, codes and refresh tokens are kept. Used codes and refresh tokens, whose
     /// reuse reveals theft, have their grant's end as expiry.
     public var tokenSeconds: Int64
     /// The same for keys and client secrets.
     public var keySeconds: Int64
-    /// The greatest age in seconds of a backup that is restored with a list of revocations. Revoked keys and client secrets
-    /// are removed after it, even if an older backup holds them as valid. Such a backup is refused from then on.
+    /// The greatest age in seconds of a backup that is restored with a list of revocations. Revoked keys and client
+    /// secrets are removed after it, even if an older backup holds them as valid. Such a backup is refused from then
+    /// on.
     public var backupSeconds: Int64
     /// Seconds that a journal entry is kept.
     public var journalSeconds: Int64
@@ -46,8 +47,8 @@ public struct RetentionPolicy: Sendable, Equatable {
 /// Call ``run(on:retention:reading:)`` about once a minute. It works in small mutations, so that it never delays a
 /// revocation for long. Each examines only rows that it can remove or must pass once.
 public struct Sweep: Sendable {
-    /// Rows that one mutation removes: few, because a revocation submitted meanwhile waits for it, and because a nearly full
-    /// map has few pages to copy.
+    /// Rows that one mutation removes: few, because a revocation submitted meanwhile waits for it, and because a nearly
+    /// full map has few pages to copy.
     private static let batchMax = 250
     /// Entries and rows that one mutation examines.
     fileprivate static let examinedMax = 10_000
@@ -139,9 +140,9 @@ extension StoreWriter {
     /// Deletes credentials whose latest expiry matches their index entry and whose retention is over.
     ///
     /// The row is read again in this transaction: an edit may have set a later expiry since it was indexed. A row whose
-    /// expiry was set earlier has two entries: at the first it is only marked (``retain(_:at:in:)``). Imports are
-    /// kept: their aliases refer to them, and a revoked one could otherwise be imported again. Used codes and refresh
-    /// tokens, whose reuse reveals theft, are kept until their family ends: their expiry is set to that when they are used.
+    /// expiry was set earlier has two entries: at the first it is only marked (``retain(_:at:in:)``). Imports are kept:
+    /// their aliases refer to them, and a revoked one could otherwise be imported again. Used codes and refresh tokens,
+    /// whose reuse reveals theft, are kept until their family ends: their expiry is set to that when they are used.
     /// - Parameter start: the entry to begin at; nil for the first.
     /// - Returns: the entry to continue at; nil when no more can be due.
     fileprivate func removeExpired(
@@ -154,7 +155,7 @@ extension StoreWriter {
         let schema = schema
         let limitTime = now.adding(-min(retention.tokenSeconds, retention.keySeconds))
         let first = start ?? [0]
-        try naming { () throws in
+        try convertingErrors { () throws in
             try transaction.scan(schema.expiry, from: first.octets) { key, value in
                 guard key.byteCount == 16 else { return .next }
                 let time = UnixSeconds(Int64(clamping: key.word64(at: 0).byteSwapped))
@@ -179,7 +180,7 @@ extension StoreWriter {
             // A damaged row cannot be trusted, so it is not removed because of its content: it remains until somebody
             // revokes it. Without its index entry the sweep does not meet it again.
             let credential = try intactCredential(entry.id, in: transaction)
-            if let credential, !credential.mustBeRemembered, credential.indexedEnds.contains(entry.time) {
+            if let credential, !credential.isKeptForGood, credential.indexedEnds.contains(entry.time) {
                 guard entry.time < now.adding(-retention.seconds(of: credential.record.kind)) else { continue }
                 if credential.latestEnd == entry.time {
                     try remove(credential, in: transaction)
@@ -206,7 +207,7 @@ extension StoreWriter {
         let schema = schema
         let limitTime = now.adding(-max(retention.keySeconds, retention.backupSeconds))
         let first = TableKey.ended(.always, CredentialID(rawValue: 0))
-        try naming { () throws in
+        try convertingErrors { () throws in
             try transaction.scan(schema.expiry, from: first.octets) { key, _ in
                 guard let time = TableKey.endedTime(key) else { return .next }
                 guard time < limitTime else { return .stop }
@@ -223,7 +224,7 @@ extension StoreWriter {
         for entry in due {
             // Read again, and a damaged row remains: see `removeExpired`.
             guard let credential = try intactCredential(entry.id, in: transaction), credential.endedBy == entry.time,
-                credential.record.flags.contains(.revoked), !credential.mustBeRemembered
+                credential.record.flags.contains(.revoked), !credential.isKeptForGood
             else {
                 try delete(schema.expiry, entry.key, in: transaction)
                 continue
@@ -236,8 +237,8 @@ extension StoreWriter {
         return (removed, isEnd)
     }
 
-    /// Deletes unindexed tokens, the oldest first, up to the first that is not due: those after it were issued later and
-    /// live about as long, at most an hour. Tokens in the expiry index are passed once.
+    /// Deletes unindexed tokens, the oldest first, up to the first that is not due: those after it were issued later
+    /// and live about as long, at most an hour. Tokens in the expiry index are passed once.
     /// - Parameter start: the id of the last token that was passed.
     /// - Returns: also the id of the last token that was passed and is kept.
     fileprivate func removeTokens(
@@ -252,7 +253,7 @@ extension StoreWriter {
         let limitTime = now.adding(-retention.tokenSeconds)
         // Future ids must be above those that were passed. Ids of an earlier schema may be anywhere.
         func mayPass(_ key: UInt64) -> Bool { CredentialID(rawValue: key).orderedSecond < now.rawValue - 120 }
-        try naming { () throws in
+        try convertingErrors { () throws in
             try schema.tokens.scan(
                 from: start &+ 1, in: transaction,
                 reading: { StoredCredential(row: $1, id: CredentialID(rawValue: $0)) },
@@ -287,7 +288,7 @@ extension StoreWriter {
     ) throws(StoreFailure) -> Int {
         var numbers: [UInt64] = []
         let schema = schema
-        try naming { () throws in
+        try convertingErrors { () throws in
             let surplus = try transaction.count(schema.journal.database) - entriesMax
             try schema.journal.scan(
                 from: 0, in: transaction, reading: { JournalEntry(row: $1, number: $0) },

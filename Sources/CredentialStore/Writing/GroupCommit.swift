@@ -12,13 +12,13 @@ import Synchronization
 // acknowledges all of them. A durable commit costs the same for one mutation as for hundreds.
 //
 // A mutation that fails before its first write (unknown id, revoked parent) fails alone. If it fails after a write, the
-// transaction is aborted and run again without it. A create that would use room reserved for revocations is refused (see
-// `HeadRoom`). If the map has no page left all the same, the transaction is run again without creates. A full disk is
-// handled the same way (see `DiskHold`): the failed transaction leaves nothing, creates are refused, and readers do not
-// notice.
+// transaction is aborted and run again without it. A create that would use room reserved for revocations is refused
+// (see `HeadRoom`). If the map has no page left all the same, the transaction is run again without creates. A full disk
+// is handled the same way (see `DiskHold`): the failed transaction leaves nothing, creates are refused, and readers do
+// not notice.
 //
-// When a commit fails while its meta page is written, the state on disk is unknown: the store accepts no more writes, and
-// the process must exit.
+// When a commit fails while its meta page is written, the state on disk is unknown: the store accepts no more writes,
+// and the process must exit.
 
 /// Runs batches of mutations on the writer thread.
 final class GroupCommit: Sendable {
@@ -107,8 +107,8 @@ final class GroupCommit: Sendable {
     }
 
     /// Why a transaction is not committed.
-    private enum Spoilt: Error {
-        case by(index: Int, any Error)
+    private enum Aborted: Error {
+        case failed(index: Int, any Error)
         /// A create used room that is reserved for revocations.
         case overfull(index: Int, Room)
     }
@@ -135,11 +135,11 @@ final class GroupCommit: Sendable {
                         } catch StoreFailure.lmdb(let error) where error == .mapFull || error.isRefusedWrite {
                             throw error
                         } catch {
-                            if writer.changes != changesBefore { throw Spoilt.by(index: index, error) }
+                            if writer.changes != changesBefore { throw Aborted.failed(index: index, error) }
                             refused[index] = error
                         }
                         if mutation.creates, writer.changes != changesBefore, try writer.isFull(in: transaction) {
-                            throw Spoilt.overfull(index: index, try writer.room(in: transaction))
+                            throw Aborted.overfull(index: index, try writer.room(in: transaction))
                         }
                     }
                     do {
@@ -174,13 +174,13 @@ final class GroupCommit: Sendable {
             }
             commits.note(waiting, changed: commit.changed, since: begun, durable: durable)
             if commit.changed { writer.withLock { $0.writer.lastCommit = durable - begun } }
-            // By now all readers know; only here is a caller told that its mutation is done.
+            // Only now, when all readers know, are the callers told that their mutations are done.
             Self.acknowledge(&waiting, refused)
             return .committed
-        } catch Spoilt.by(let index, let error) {
+        } catch Aborted.failed(let index, let error) {
             waiting.remove(at: index).finish(error)
             return .again
-        } catch Spoilt.overfull(let index, let room) {
+        } catch Aborted.overfull(let index, let room) {
             // Creates after this one almost certainly do not fit either; trying each would repeat the batch each time.
             let full = StoreFailure.full(usedPercent: room.usedPercent)
             let late = waiting[index...]
@@ -189,7 +189,7 @@ final class GroupCommit: Sendable {
             waiting += late.filter { !$0.creates }
             return .again
         } catch let error as LMDBError where error == .mapFull || error.isRefusedWrite {
-            return giveWay(error, &waiting, &postponed, &triesLeft)
+            return retryWithLess(error, &waiting, &postponed, &triesLeft)
         } catch let error as CommitFailure {
             return fatal(waiting + postponed, .outcomeUnknown(error.reason))
         } catch let error as StoreFailure {
@@ -215,10 +215,11 @@ final class GroupCommit: Sendable {
             ? .full(usedPercent: try writer.room(in: transaction).usedPercent) : nil
     }
 
-    /// The map or the disk had no room for the transaction: refuse its creates and run the rest again. If only revocations
-    /// are left, run half of them: a smaller transaction copies fewer pages. A single revocation that does not fit waits
-    /// briefly for the snapshot that holds the free pages, and is refused if that persists; nothing of it was acknowledged.
-    private func giveWay(
+    /// The map or the disk had no room for the transaction: refuse its creates and run the rest again. If only
+    /// revocations are left, run half of them: a smaller transaction copies fewer pages. A single revocation that does
+    /// not fit waits briefly for the snapshot that holds the free pages, and is refused if that persists; nothing of it
+    /// was acknowledged.
+    private func retryWithLess(
         _ error: LMDBError, _ waiting: inout [Mutation], _ postponed: inout [Mutation], _ triesLeft: inout Int
     ) -> Attempt {
         let failure: StoreFailure =
@@ -245,7 +246,8 @@ final class GroupCommit: Sendable {
     }
 
     /// Makes free pages usable: those held by a snapshot, by waiting until it is released; and those freed by the last
-    /// commit, which become usable only after another commit, by a commit that needs few pages. False when neither helped.
+    /// commit, which become usable only after another commit, by a commit that needs few pages. False when neither
+    /// helped.
     private func waitForPages() -> Bool {
         headRoom.isWaiting = true
         defer { headRoom.isWaiting = false }
@@ -284,37 +286,14 @@ final class GroupCommit: Sendable {
     }
 }
 
-/// Counters of the writer thread, for metrics.
-public final class CommitCounters: Sendable {
-    private let commitCount = Atomic<UInt64>(0)
-    private let mutationCount = Atomic<UInt64>(0)
-    private let failedWriteCount = Atomic<UInt64>(0)
-
-    /// Transactions committed, including those without changes.
-    public var commits: UInt64 { commitCount.load(ordering: .relaxed) }
-    /// Mutations in them.
-    public var mutations: UInt64 { mutationCount.load(ordering: .relaxed) }
-    /// Transactions that could not be written; nothing of them remains.
-    public var failedWrites: UInt64 { failedWriteCount.load(ordering: .relaxed) }
-
-    func noteFailedWrite() { failedWriteCount.add(1, ordering: .relaxed) }
-
-    /// From the start of a transaction with changes until it was durable.
-    public let commitTimes = DurationHistogram()
-    /// From the submission of a mutation that does not create until every reader knew.
-    public let visibleTimes = DurationHistogram()
-
-    func note(
-        _ mutations: [Mutation], changed: Bool, since begun: ContinuousClock.Instant, durable: ContinuousClock.Instant
-    ) {
-        commitCount.add(1, ordering: .relaxed)
-        mutationCount.add(UInt64(mutations.count), ordering: .relaxed)
-        // Without changes there was nothing to make durable.
-        guard changed else { return }
-        commitTimes.note(durable - begun)
-        let now = ContinuousClock.now
-        for mutation in mutations where !mutation.creates {
-            if let since = mutation.since { visibleTimes.note(now - since) }
-        }
-    }
+/// One mutation that waits for the writer thread.
+struct Mutation: Sendable {
+    /// Whether it makes the store larger and so is refused when the map is full: issuing, re-tagging, last use.
+    let creates: Bool
+    /// When it was submitted; nil if no caller waits for it.
+    let since: ContinuousClock.Instant?
+    /// Does the work. May run more than once, if its transaction had to be aborted.
+    let apply: @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Void
+    /// Acknowledges, or reports the failure. Called exactly once.
+    let finish: @Sendable ((any Error)?) -> Void
 }

@@ -8,7 +8,7 @@ struct Publication {
     /// Credentials for which older copies become invalid.
     var floors: [CredentialID] = []
     /// New credentials.
-    var born: [CredentialID] = []
+    var issued: [CredentialID] = []
     var watermarks: [(WatermarkSubject, Watermark)] = []
     var clients: [ClientDefinition] = []
     /// Schemes by which credentials were imported: from now on presented keys are looked up by them.
@@ -27,20 +27,20 @@ public final class Published: Sendable {
     public let watermarks: WatermarkTable
     public let interned: InternedTable
     public let clients: ClientDirectory
-    public let liveIDs: LiveIDs
+    public let idFilter: IDFilter
     /// How far the journal may be announced.
     public let changes = ChangeSignal()
     private let foreignSchemeBits = Atomic<UInt32>(0)
 
     /// - Parameters:
-    /// - cacheBytes: memory for copies of records; at least ``RecordCache/bytesMin``.
-    /// - idCapacity: number of credentials that the store will probably hold.
+    ///   - cacheBytes: memory for copies of records; at least ``RecordCache/bytesMin``.
+    ///   - idCapacity: number of credentials that the store will probably hold.
     /// - Returns: nil when the system does not give the memory.
     public init?(cacheBytes: Int, idCapacity: Int) {
         guard let cache = RecordCache(bytes: cacheBytes), let watermarks = WatermarkTable(),
-            let liveIDs = LiveIDs(capacity: idCapacity)
+            let idFilter = IDFilter(capacity: idCapacity)
         else { return nil }
-        self.liveIDs = liveIDs
+        self.idFilter = idFilter
         self.cache = cache
         self.watermarks = watermarks
         interned = InternedTable()
@@ -49,8 +49,8 @@ public final class Published: Sendable {
 
     /// The schemes by which any credential was imported; a presented text is hashed and looked up only by these.
     ///
-    /// Acquire: pairs with the release in ``note(_:)``, which lies between a commit and its acknowledgement. Bits are only
-    /// added, so a caller that presents a key after its import was acknowledged finds its scheme here.
+    /// Acquire: pairs with the release in ``note(_:)``, which lies between a commit and its acknowledgement. Bits are
+    /// only added, so a caller that presents a key after its import was acknowledged finds its scheme here.
     public var foreignSchemes: ForeignSchemeSet { ForeignSchemeSet(bits: foreignSchemeBits.load(ordering: .acquiring)) }
 
     func note(_ schemes: ForeignSchemeSet) {
@@ -62,9 +62,9 @@ public final class Published: Sendable {
 
     /// Whether a credential is revoked, by itself or in bulk, as far as was acknowledged.
     public func isRevoked(_ credential: StoredCredential) -> Bool {
-        if credential.record.flags.contains(.revoked) || watermarks.kills(credential.record) { return true }
+        if credential.record.flags.contains(.revoked) || watermarks.revokes(credential.record) { return true }
         return !credential.record.owner.isWhole
-            && watermarks.kills(credential.record, longOwner: credential.owner.octets)
+            && watermarks.revokes(credential.record, longOwner: credential.owner.octets)
     }
 
     /// Makes a commit visible to all readers. Must be called after the commit and before its acknowledgement.
@@ -73,7 +73,7 @@ public final class Published: Sendable {
         note(publication.foreignSchemes)
         for client in publication.clients { clients.publish(client) }
         for id in publication.floors { cache.raiseFloor(of: id, to: transaction) }
-        for id in publication.born { liveIDs.insert(id) }
+        for id in publication.issued { idFilter.insert(id) }
         for pepper in publication.peppersAdded { _ = peppers.add(pepper) }
         for number in publication.peppersRetired { _ = peppers.retire(number) }
         // Last: a listener may ask as soon as it is told of a change, and must not get an answer from before it.

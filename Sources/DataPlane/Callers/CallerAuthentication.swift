@@ -5,14 +5,76 @@ import Listening
 import RecordCache
 import Verification
 
-/// Finds out who calls an endpoint that only known callers may use (RFC 7662 §2.1, RFC 6749 §2.3.1, RFC 8705 §2).
+// MARK: Admission
+//
+// Admits the callers of a route before anything is looked up for them.
+
+extension RequestContext {
+    /// Decides by the complete request. Parses the form into `scratch.form`: it may hold the credentials of the caller.
+    @inline(__always)
+    func admit(to route: Route, _ caller: inout Caller, _ scratch: inout RequestScratch) -> CallerOutcome {
+        guard case .holders(let right) = route.callers else { return admitUnknown(to: route, caller) }
+        if let refusal = refusalByType(route) { return .refused(refusal) }
+        let isForm = route.body == .form
+        if scratch.form.parse(isForm ? request.body : RawSpan()) != nil {
+            return .refused(.malformed("the form is not well encoded"))
+        }
+        guard request.count(.authorization) <= 1 else { return .refused(Self.twoFields) }
+        guard scratch.form.count(.clientID) <= 1, scratch.form.count(.clientSecret) <= 1,
+            scratch.form.count(.clientIP) <= 1
+        else { return .refused(.malformed("a parameter is repeated")) }
+        return CallerAuthentication(self, route, right).judge(&caller, &scratch)
+    }
+
+    /// Decides by the head, if that identifies the caller. Otherwise the body may have the credentials.
+    func refusalByHead(at route: Route, _ caller: inout Caller, _ scratch: inout RequestScratch) -> Refusal? {
+        let outcome: CallerOutcome
+        if case .holders(let right) = route.callers {
+            if let refusal = refusalByType(route) { return refusal }
+            let count = request.count(.authorization)
+            guard count <= 1 else { return Self.twoFields }
+            if route.body == .form, count == 0 { return nil }
+            _ = scratch.form.parse(RawSpan())
+            outcome = CallerAuthentication(self, route, right).judge(&caller, &scratch)
+        } else {
+            outcome = admitUnknown(to: route, caller)
+        }
+        guard case .refused(let refusal) = outcome else { return nil }
+        return refusal
+    }
+
+    private static var twoFields: Refusal { .malformed("more than one Authorization field") }
+
+    /// For routes that need no right.
+    private func admitUnknown(to route: Route, _ caller: borrowing Caller) -> CallerOutcome {
+        if case .gateways = route.callers, !caller.mayVerify(loop, route.interface ?? .forwardAuth) {
+            return .refused(.forbidden(JudgementText.callers))
+        }
+        return .allowed(.words([]))
+    }
+
+    /// Why the media type of the body is not accepted. A request without Content-Type is accepted (RFC 9110 §8.3 leaves
+    /// that to the recipient; clients of Kubernetes send none).
+    @inline(__always)
+    private func refusalByType(_ route: Route) -> Refusal? {
+        guard let expected = route.body else { return nil }
+        let count = request.count(.contentType)
+        if count == 0 { return nil }
+        if count == 1, MediaType.parse(request.value(.contentType)) == expected { return nil }
+        return .wrongType(
+            expected == .form
+                ? "the body must be application/x-www-form-urlencoded" : "the body must be application/json")
+    }
+}
+
+/// Authenticates the caller of an endpoint that requires a right (RFC 7662 §2.1, RFC 6749 §2.3.1, RFC 8705 §2).
 struct CallerAuthentication: ~Escapable {
     private let loop: LoopState
     private let interface: VerificationInterface
     private let right: CallerRight
     private let hasAuthorization: Bool
     private let authorization: RawSpan
-    /// What was parsed last into the scratch's form.
+    /// The body that was parsed into the form of the scratch.
     private let body: RawSpan
 
     @_lifetime(copy context)
@@ -25,7 +87,7 @@ struct CallerAuthentication: ~Escapable {
         body = context.request.body
     }
 
-    /// Of a request for changes that waits: what is left of it is the value of its field, if it had one.
+    /// For a waiting request for changes, of which the value of its Authorization field is kept.
     @_lifetime(copy authorization)
     init(waiting loop: LoopState, hasAuthorization: Bool, _ authorization: RawSpan) {
         self.loop = loop
@@ -35,7 +97,8 @@ struct CallerAuthentication: ~Escapable {
         body = RawSpan()
     }
 
-    /// Judges by the Authorization field, by credentials in the form, by the client certificate, and last by the socket.
+    /// Authenticates by the Authorization field, by credentials in the form, by the client certificate, and last by the
+    /// socket.
     func judge(_ caller: inout Caller, _ scratch: inout RequestScratch) -> CallerOutcome {
         let outcome = decide(&caller, &scratch)
         if case .refused(let refusal) = outcome { noteRefusal(refusal, caller, &scratch) }
@@ -59,7 +122,7 @@ struct CallerAuthentication: ~Escapable {
         loop.refusals.note(interface, reason, refused, from: caller.peer, at: loop.clock.seconds)
     }
 
-    /// Whom an Authorization field names: the client of that id, or the public id of a key or token.
+    /// The identity in an Authorization field: an existing client id, or the public id of a key or token.
     private func refusedCaller(_ scratch: inout RequestScratch) -> RefusedCaller {
         switch AuthorizationField.parse(authorization) {
         case .basic(let range):
@@ -73,7 +136,7 @@ struct CallerAuthentication: ~Escapable {
         }
     }
 
-    /// Only an id that some client has is told: anything else may be a secret in the wrong place.
+    /// Only the id of an existing client: any other text may be a secret in the wrong place.
     private func known(_ clientID: RawSpan) -> RefusedCaller {
         guard clientID.byteCount <= 64, let id = String(validating: clientID.copied(), as: UTF8.self),
             loop.published.clients.client(id: id) != nil
@@ -87,7 +150,8 @@ struct CallerAuthentication: ~Escapable {
             let secret = scratch.form.text(.clientSecret)
             if let clientID = scratch.form.text(.clientID) {
                 guard let secret else {
-                    // RFC 8705 §2: a client with a certificate sends its id as well. Without one, an id proves nothing.
+                    // RFC 8705 §2: a client with a certificate also sends its id. Without a certificate, an id proves
+                    // nothing.
                     return scratch.form.withBytes(of: clientID, in: body) { judgeConnection(caller, named: $0) }
                 }
                 let record = try scratch.form.withBytes(of: clientID, in: body) { (clientID) throws(StoreFailure) in
@@ -100,22 +164,24 @@ struct CallerAuthentication: ~Escapable {
             if secret != nil { return .refused(.malformed("client_secret needs client_id")) }
             return judgeConnection(caller, named: RawSpan())
         } catch {
-            return .refused(.trouble)
+            return .refused(.storeUnavailable)
         }
     }
 
-    /// - Parameter clientID: whom the request names; empty when it names nobody.
+    /// - Parameter clientID: the client id in the request; empty if there is none.
     private func judgeConnection(_ caller: Caller, named clientID: RawSpan) -> CallerOutcome {
         for name in caller.certificateNames {
             guard let client = loop.published.clients.client(certificateSAN: name) else { continue }
             guard clientID.isEmpty || clientID.elementsEqual(Array(client.clientID.utf8).octets) else {
                 return .refused(.invalidClient)
             }
-            guard client.rights.contains(where: { isRight($0) }) else { return .refused(.forbidden(right.refusal)) }
-            return .allowed(.words(Array(client.audience.joined(separator: " ").utf8)))
+            guard client.metadata.rights.contains(where: { isRight($0) }) else {
+                return .refused(.forbidden(right.refusal))
+            }
+            return .allowed(.words(Array(client.metadata.audience.joined(separator: " ").utf8)))
         }
         if !caller.certificateNames.isEmpty || !clientID.isEmpty { return .refused(.invalidClient) }
-        return caller.policy.may(right) ? .allowed(.words(caller.policy.audience)) : .refused(.unauthenticated)
+        return caller.listener.may(right) ? .allowed(.words(caller.listener.audience)) : .refused(.unauthenticated)
     }
 
     private func isRight(_ name: String) -> Bool {
@@ -129,7 +195,8 @@ struct CallerAuthentication: ~Escapable {
         case .basic(let range):
             return try judge(basic: authorization.slice(range), &caller, &scratch)
         case .bearer(let range):
-            // A key as well: it is what most programs can be configured to send (RFC 7662 §2.1 shows this scheme).
+            // Keys are accepted as well: many programs can only be configured to send this scheme (RFC 7662 §2.1 shows
+            // it).
             return try judge(bearing: authorization.slice(range), mayBeToken: true, &caller, &scratch)
         case .apiKey(let range):
             return try judge(bearing: authorization.slice(range), mayBeToken: false, &caller, &scratch)
@@ -150,7 +217,8 @@ struct CallerAuthentication: ~Escapable {
         }
         guard scratch.basic.parse(encoded) else { return .refused(.invalidClient) }
         defer { scratch.basic.wipe() }
-        // RFC 6749 §2.3: one method only; many clients repeat themselves in the body, which is fine if it agrees.
+        // RFC 6749 §2.3: one method only; many clients repeat their credentials in the body, which is accepted if they
+        // are equal.
         let agrees = scratch.basic.withCredentials { clientID, secret in
             isSame(repeatedID, clientID, scratch.form) && isSame(repeatedSecret, secret, scratch.form)
         }
@@ -168,13 +236,13 @@ struct CallerAuthentication: ~Escapable {
         return allow(known)
     }
 
-    /// Whether a parameter, if it was sent, is `bytes`. Both came from the same sender: nothing is given away.
+    /// Whether a parameter is absent or equals `bytes`. Both are from the same sender: timing reveals nothing.
     private func isSame(_ text: FormText?, _ bytes: RawSpan, _ form: borrowing IntrospectionForm) -> Bool {
         guard let text else { return true }
         return form.withBytes(of: text, in: body) { $0.elementsEqual(bytes) }
     }
 
-    /// The record of a client secret that is alive and belongs to the client of that id.
+    /// The record of a client secret, if it is valid and belongs to the client of that id.
     private func client(_ clientID: RawSpan, _ secret: RawSpan) throws(StoreFailure) -> CredentialRecord? {
         guard case .active(let record) = try loop.verifier.verify(secret, at: loop.clock.now),
             record.kind == .clientSecret
@@ -190,9 +258,9 @@ struct CallerAuthentication: ~Escapable {
     ) throws(StoreFailure) -> CallerOutcome {
         // RFC 6749 §2.3: one method only.
         if scratch.form.text(.clientSecret) != nil {
-            return .refused(.malformed("client_secret beside another credential"))
+            return .refused(.malformed("client_secret in addition to another credential"))
         }
-        // Whoever presents the very token he asks about proves nothing about himself.
+        // The very token that is asked about does not authenticate the caller.
         if let token = scratch.form.text(.token), isSame(token, credential, scratch.form) {
             return .refused(.notAccepted)
         }
@@ -208,7 +276,7 @@ struct CallerAuthentication: ~Escapable {
     }
 
     private func allow(_ known: KnownCaller) -> CallerOutcome {
-        // The text of a number never changes, nor what it grants.
+        // The text of an interned number never changes, nor does what it grants.
         if right != .introspect || known.scopes != loop.introspectingScopes || known.scopes == 0 {
             let scope = right.scope
             guard Decision.grants(scopes: known.scopes, scope: scope.octets, interned: loop.interned) else {
@@ -219,15 +287,15 @@ struct CallerAuthentication: ~Escapable {
         return .allowed(.interned(known.audiences))
     }
 
-    /// Lets a client's own token do what the client may, by the client as it is now.
+    /// Admits the own token of a client with the current rights of the client.
     private func allow(clientOf known: KnownCaller) -> CallerOutcome {
         guard known.ownClient != 0, let client = loop.published.clients.client(number: known.ownClient),
-            client.revokedAt == nil, client.rights.contains(where: { isRight($0) })
+            client.revokedAt == nil, client.metadata.rights.contains(where: { isRight($0) })
         else { return .refused(.forbidden(right.refusal)) }
-        return .allowed(.words(Array(client.audience.joined(separator: " ").utf8)))
+        return .allowed(.words(Array(client.metadata.audience.joined(separator: " ").utf8)))
     }
 
-    /// The floor of a native credential's set as it is now; nil for others, which are not remembered.
+    /// The current floor of the set of a native credential; nil for others, which are not remembered.
     private func floor(of credential: RawSpan) -> SeenFloor? {
         let store = loop.services.store
         return NativeCredential(credential, vendor: store.vendor).map { store.published.cache.floor(of: $0.id) }

@@ -4,21 +4,21 @@ import HTTPWire
 import RecordCache
 import Verification
 
-/// The whole answer to a request for changes.
+/// Writes the complete response to a request for changes.
 struct ChangesAnswer {
-    let exchange: Exchange
+    let framing: ResponseFraming
     let loop: LoopState
 
-    func write(_ look: ChangesLook, _ out: inout ByteWriter) {
-        switch look {
+    func write(_ result: ChangesResult, _ out: inout ByteWriter) {
+        switch result {
         case .piece(let piece): write(piece, &out)
         case .gone: refuseGone(&out)
-        case .refused(let refusal): out.refuse(refusal, exchange, loop)
+        case .refused(let refusal): out.refuse(refusal, framing, loop)
         }
     }
 
     private func write(_ piece: JournalPiece, _ out: inout ByteWriter) {
-        let slot = out.beginJSON(200, exchange, loop)
+        let slot = out.beginJSON(200, framing, loop)
         let start = out.written
         out.append("{")
         writeIncarnation(&out)
@@ -31,30 +31,30 @@ struct ChangesAnswer {
         out.append("],\"next\":")
         out.append(decimal: piece.next)
         out.append("}")
-        out.end(slot, from: start, exchange)
+        out.end(slot, from: start, framing)
     }
 
     func writeIncarnation(_ out: inout ByteWriter) {
-        // As text: a program that reads numbers as floating point would take two incarnations for one.
+        // A string: programs that read numbers as floating point could confuse two incarnations.
         out.append("\"incarnation\":\"")
         out.append(decimal: loop.services.store.incarnation)
         out.append("\"")
     }
 
-    /// What lies behind the number was forgotten, or it was never given in this life of the store. For a caller that is the
-    /// same: drop everything, and begin at `next`.
+    /// The changes after the number were removed from the journal, or the number is of another incarnation. For a
+    /// caller it is the same: remove everything, and start at `next`.
     private func refuseGone(_ out: inout ByteWriter) {
-        let slot = out.beginUnsized(410, exchange, loop)
+        let slot = out.beginUnsized(410, framing, loop)
         out.append("Content-Type: application/problem+json\r\nCache-Control: private, no-store\r\n")
         out.endHead()
         let start = out.written
-        out.append("{\"type\":\"about:blank\",\"title\":\"Gone\",\"status\":410,")
-        out.append("\"detail\":\"what lies behind this number is not known here any more: drop everything\",")
-        writeIncarnation(&out)
-        out.append(",\"next\":")
-        out.append(decimal: loop.published.changes.newest)
-        out.append("}")
-        out.end(slot, from: start, exchange)
+        out.append(problemBody: 410, "the changes after this number are no longer known: discard all cached results") {
+            $0.append(",")
+            writeIncarnation(&$0)
+            $0.append(",\"next\":")
+            $0.append(decimal: loop.published.changes.newest)
+        }
+        out.end(slot, from: start, framing)
     }
 }
 
@@ -76,7 +76,7 @@ struct ChangeMembers {
         out.append("}")
     }
 
-    /// What a holder of answers can find them by, or that it cannot.
+    /// By what a cache can match its results, or that it cannot.
     private func writeTarget(_ target: ChangeTarget, _ out: inout ByteWriter) {
         switch target {
         case .credential(let id, let kind):
@@ -104,5 +104,58 @@ struct ChangeMembers {
         out.append(name)
         out.append(base62: number)
         out.append("\"")
+    }
+}
+
+/// Writes changes as server-sent events (WHATWG HTML §9.2), one for each change, with its number as the id.
+///
+/// ```
+/// retry: 1000
+/// id: 12
+/// event: begin
+/// data: {"incarnation":"1731…","next":12}
+///
+/// id: 13
+/// data: {"number":13,"event":"revoked","kind":"api_key","id":"0Fz8kQ2mXbA"}
+/// ```
+///
+/// It has no length and ends with the connection. A truncated event lacks the empty line at its end and is ignored by
+/// clients.
+struct ChangesStream {
+    let loop: LoopState
+
+    /// Maximum number of events that are written at once.
+    static let entriesMax = 256
+    /// Seconds between heartbeats, so that intermediaries do not close the connection as idle.
+    static let heartbeatSeconds: Int64 = 15
+
+    func begin(next: UInt64, _ out: inout ByteWriter) {
+        out.append(ResponseHead(status: 200, contentLength: nil, connection: .close))
+        let date = loop.clock.dateLine
+        out.append(date.octets)
+        out.append("Content-Type: text/event-stream\r\nCache-Control: no-store\r\n")
+        out.endHead()
+        out.append("retry: 1000\nid: ")
+        out.append(decimal: next)
+        out.append("\nevent: begin\ndata: {")
+        ChangesAnswer(framing: .last, loop: loop).writeIncarnation(&out)
+        out.append(",\"next\":")
+        out.append(decimal: next)
+        out.append("}\n\n")
+    }
+
+    func write(_ piece: JournalPiece, _ out: inout ByteWriter) {
+        let members = ChangeMembers(loop: loop)
+        for entry in piece.entries {
+            out.append("id: ")
+            out.append(decimal: entry.number)
+            out.append("\ndata: ")
+            members.write(entry, &out)
+            out.append("\n\n")
+        }
+    }
+
+    func writeHeartbeat(_ out: inout ByteWriter) {
+        out.append(":\n\n")
     }
 }

@@ -1,78 +1,78 @@
 import HTTPWire
 import NIOCore
 
-// One connection as a state machine without input and output. What has happened goes in: bytes, seconds, whether the channel
-// takes more. What is to be done comes out, and ``ConnectionHandler`` does it.
+// One connection as a state machine without input and output. Events go in: bytes, seconds, whether the channel is
+// writable. Actions come out, and ``ConnectionHandler`` performs them.
 //
 // ```
-//            bytes                    whole
-//   fresh ─────────→ head ─→ body ─────────→ idle ─→ head …          a request is answered, the next one may come
-//                                    └─────→ waiting ─→ idle         it is answered when there is something to tell
+//            bytes                  complete
+//   fresh ─────────→ head ─→ body ─────────→ idle ─→ head …          the request is answered, the next one may follow
+//                                    └─────→ waiting ─→ idle         it is answered when there is a change
 //
-//   any ─→ finishing ─→ closing          the last answer is on its way; it was taken, and the client is to close its side
+//   any ─→ finishing ─→ closing          the last response is being written; written, and the client should close its side
 // ```
 //
-// Beside its phase a connection is paused while the client does not take its answers. Then nothing is read or answered, and
-// the phase keeps its own deadline.
+// Independently of its phase, a connection is paused while the client does not read its responses. Then nothing is read
+// or answered, and the phase keeps its deadline.
 
-/// What one connection reads and answers, when it waits and when it ends.
+/// Decides what one connection reads and answers, when it waits and when it ends.
 struct ConnectionMachine: ~Copyable {
     enum Phase {
-        /// Nothing has come yet, the TLS handshake included.
+        /// Nothing has been received yet; includes the TLS handshake.
         case fresh
         /// Between requests.
         case idle
         case head
         case body
-        /// A request for changes waits for one.
+        /// A request for changes waits.
         case waiting
-        /// The last answer is on its way.
+        /// The last response is being written.
         case finishing
-        /// It has been taken; the client is to close its side.
+        /// It has been written; the client should close its side.
         case closing
     }
 
-    /// What is to be done, in this order. Whether more is read depends on ``wantsToRead`` alone.
+    /// Actions, in the order in which they are performed. Whether to read more depends on ``wantsToRead`` alone.
     struct Actions: OptionSet, Sendable {
         let rawValue: UInt8
 
-        /// The request that waited does so no longer.
+        /// The request no longer waits.
         static let endWait = Actions(rawValue: 1)
-        /// ``wait`` waits now.
+        /// ``wait`` begins to wait.
         static let beginWait = Actions(rawValue: 2)
-        /// Send what is in `out`, at once; then call ``sent(at:)``.
+        /// Send `out` at once; then call ``sent(_:)``.
         static let send = Actions(rawValue: 4)
-        /// Look soon at the request that waits.
-        static let look = Actions(rawValue: 16)
-        /// Send what is in `out`; when the channel has taken it, call ``finished(at:)`` and close, first the sending side.
+        /// Check the waiting request again soon.
+        static let recheck = Actions(rawValue: 16)
+        /// Send `out`; when the channel has written it, call ``finished(at:)`` and close, the sending side first.
         static let finish = Actions(rawValue: 32)
         /// Close at once.
         static let close = Actions(rawValue: 64)
-        /// There is more to answer: call ``proceed(_:)``.
+        /// There are more requests to answer: call ``proceed(_:)``.
         static let proceed = Actions(rawValue: 8)
     }
 
     var conversation: Conversation
     private(set) var phase = Phase.fresh
-    /// The second in which the phase began.
+    /// The second at which the phase began.
     private var began: Int64
-    /// Since when the client does not take its answers.
+    /// The second since which the client does not read its responses.
     private var pausedSince: Int64?
-    /// The request that waits, in that phase only.
+    /// The waiting request; nil in other phases.
     private(set) var wait: ChangesWait?
-    /// Whether the channel takes more.
+    /// Whether the channel is writable.
     private(set) var isWritable = true
 
-    /// Bytes of answers that may collect before they are sent.
+    /// Bytes of responses that are collected before they are sent.
     static let outBytesMax = 262_144
-    /// Bytes that a client may send behind a request that waits before reading stops.
+    /// Bytes that a client may send after a waiting request before reading stops.
     static let behindBytesMax = 65_536
-    /// Room of a buffer that is kept though little of it is used.
+    /// Capacity up to which a mostly empty buffer is kept.
     private static let sparseBytesMax = 4_096
     /// Seconds to wait for a client to close its side after the last answer.
     private static let lingerSeconds: Int64 = 2
 
-    /// - Parameter second: of the event loop, at which it is made.
+    /// - Parameter second: the current second of the event loop.
     init(_ conversation: consuming Conversation, at second: Int64) {
         self.conversation = conversation
         began = second
@@ -80,38 +80,48 @@ struct ConnectionMachine: ~Copyable {
 
     var isEnding: Bool { phase == .finishing || phase == .closing }
 
-    /// Whether more is to be read: not while the client does not take its answers, and only a little behind a request that
-    /// waits.
+    /// Whether to read more: not while the client does not read its responses, and only a little after a waiting
+    /// request.
     var wantsToRead: Bool {
         guard pausedSince == nil else { return false }
         return phase != .waiting || conversation.pending?.readableBytes ?? 0 <= Self.behindBytesMax
     }
 
-    /// What its event loop has to know of it.
+    /// What the event loop needs to know.
     struct Standing {
         let wantsToRead: Bool
         /// Bytes of buffers beyond what every connection has.
         let heldBytes: Int
-        /// The client has not taken all that it was sent.
+        /// The client has not read all responses.
         let awaitsClient: Bool
+        /// There are responses to send at the end of the burst.
+        let hasAnswers: Bool
     }
 
+    @inline(__always)
     var standing: Standing {
         Standing(
             wantsToRead: wantsToRead, heldBytes: conversation.heldBytes,
-            awaitsClient: !isWritable || phase == .finishing)
+            awaitsClient: !isWritable || phase == .finishing, hasAnswers: conversation.out.readableBytes > 0)
     }
 
-    // MARK: What has happened
+    // MARK: Events
 
-    /// Bytes have come. What is not answered yet is kept.
-    mutating func received(_ bytes: inout ByteBuffer, _ loop: LoopState) -> Actions {
+    /// Bytes have been received. Unanswered bytes are kept.
+    /// - Returns: also the standing, which is valid if there are no actions.
+    mutating func received(_ bytes: inout ByteBuffer, _ loop: LoopState) -> (actions: Actions, standing: Standing) {
+        let actions = take(&bytes, loop)
+        return (actions, standing)
+    }
+
+    @inline(__always)
+    private mutating func take(_ bytes: inout ByteBuffer, _ loop: LoopState) -> Actions {
         if isEnding { return [] }
-        // Reading may have been turned off, but a read loop under way may still bring a few buffers.
+        // Reading may be off, but a read loop in progress may still deliver a few buffers.
         if pausedSince != nil || phase == .waiting {
             conversation.keep(&bytes)
-            // Behind a stream nothing is answered.
-            if wait?.asked.isStream == true { conversation.pending = nil }
+            // Requests after a stream are not answered.
+            if wait?.parameters.isStream == true { conversation.pending = nil }
             return []
         }
         if conversation.pending != nil {
@@ -123,14 +133,14 @@ struct ConnectionMachine: ~Copyable {
         return actions
     }
 
-    /// Goes on with what has come and is not answered.
+    /// Answers the bytes that were kept.
     mutating func proceed(_ loop: LoopState) -> Actions {
         guard pausedSince == nil, var bytes = conversation.pending else { return [] }
         conversation.pending = nil
         let actions = answer(&bytes, loop)
         guard bytes.readableBytes > 0, !isEnding else { return actions }
         bytes.discardReadBytes()
-        // A few bytes must not keep the room of all that came before them.
+        // A few bytes must not keep the memory of all that preceded them.
         if bytes.storageCapacity > max(Self.sparseBytesMax, 2 * bytes.readableBytes) {
             conversation.keep(&bytes)
         } else {
@@ -139,30 +149,31 @@ struct ConnectionMachine: ~Copyable {
         return actions
     }
 
-    /// What was in `out` has been handed to the channel.
+    /// `out` has been handed to the channel.
     /// - Returns: ``wantsToRead``.
-    mutating func sent(at second: Int64) -> Bool {
-        // Its answers must not collect here.
-        if !isWritable, pausedSince == nil, !isEnding { pausedSince = second }
+    mutating func sent(_ loop: LoopState) -> Bool {
+        conversation.out.clearSent()
+        // Responses must not accumulate.
+        if !isWritable, pausedSince == nil, !isEnding { pausedSince = loop.clock.seconds }
         return wantsToRead
     }
 
-    /// The channel takes more, or no more.
+    /// The writability of the channel has changed.
     mutating func writabilityChanged(_ isWritable: Bool, _ loop: LoopState) -> Actions {
         self.isWritable = isWritable
         guard pausedSince != nil, !isEnding, isWritable else { return [] }
         pausedSince = nil
-        return phase == .waiting ? [.send, .look] : proceed(loop).union(.send)
+        return phase == .waiting ? [.send, .recheck] : proceed(loop).union(.send)
     }
 
-    /// There may be something to tell to the request that waits.
-    mutating func goOn(_ occasion: ChangesWait.Occasion, _ loop: LoopState) -> Actions {
-        // While the client does not take what it was sent, there is no use in more.
+    /// Checks whether the waiting request can be answered.
+    mutating func resume(_ occasion: ChangesWait.Occasion, _ loop: LoopState) -> Actions {
+        // Nothing more is written while the client does not read.
         guard let wait, pausedSince == nil else { return [] }
-        switch conversation.goOn(wait, occasion, loop) {
+        switch conversation.resume(wait, occasion, loop) {
         case .waits:
-            if case .due = occasion { wait.dueTicks = loop.clock.seconds &+ wait.patienceSeconds }
-            return wait.hasMore ? [.send, .look] : .send
+            if case .due = occasion { wait.dueSecond = loop.clock.seconds &+ wait.timeoutSeconds }
+            return wait.hasMore ? [.send, .recheck] : .send
         case .answered:
             self.wait = nil
             enter(.idle, at: loop.clock.seconds)
@@ -172,18 +183,18 @@ struct ConnectionMachine: ~Copyable {
         }
     }
 
-    /// The client sends no more. It gets what it is owed, and the connection ends.
+    /// The client has closed its sending side. It gets its responses, and the connection ends.
     mutating func inputClosed(_ loop: LoopState) -> Actions {
-        let actions = goOn(.ending, loop)
+        let actions = resume(.ending, loop)
         return isEnding ? actions : actions.union(finish(at: loop.clock.seconds))
     }
 
-    /// The last answer was taken.
+    /// The last response has been written.
     mutating func finished(at second: Int64) {
         enter(.closing, at: second)
     }
 
-    /// A second has passed.
+    /// Called once a second.
     mutating func tick(_ loop: LoopState) -> Actions {
         let (second, settings) = (loop.clock.seconds, loop.services.settings)
         if phase == .idle, second > began, conversation.pending == nil { conversation.releaseBuffers() }
@@ -195,7 +206,7 @@ struct ConnectionMachine: ~Copyable {
         case .head: limit = settings.headSeconds
         case .body: limit = settings.bodySeconds
         // Each second, so that a caller who has lost the right does not wait any longer.
-        case .waiting: return goOn(second >= wait?.dueTicks ?? 0 ? .due : .changed, loop)
+        case .waiting: return resume(second >= wait?.dueSecond ?? 0 ? .due : .changed, loop)
         case .finishing: limit = settings.writeSeconds
         case .closing: limit = Self.lingerSeconds
         }
@@ -205,9 +216,9 @@ struct ConnectionMachine: ~Copyable {
         return finish(at: second)
     }
 
-    /// All connections hold too much, and this one the most. A request that has not come whole is refused; a client that does
-    /// not take its answers, or that sends behind a request that waits, has its connection closed.
-    mutating func giveUp(_ loop: LoopState) -> Actions {
+    /// The memory budget is exceeded, and this connection holds most. An incomplete request is refused; if the client
+    /// does not read its responses, or has sent more after a waiting request, the connection is closed.
+    mutating func shed(_ loop: LoopState) -> Actions {
         conversation.pending = nil
         guard pausedSince == nil else { return .close }
         switch phase {
@@ -219,11 +230,11 @@ struct ConnectionMachine: ~Copyable {
         }
     }
 
-    /// The service is shutting down: others close with their next answer.
+    /// The service is shutting down. Connections that are not idle close with their next response.
     mutating func closeIfIdle(_ loop: LoopState) -> Actions {
-        let actions = goOn(.ending, loop)
+        let actions = resume(.ending, loop)
         guard phase == .idle || phase == .fresh else { return actions }
-        // An answer may still wait in the channel: it goes out first.
+        // A response may still be in the channel: it is written first.
         return actions.union(finish(at: loop.clock.seconds))
     }
 
@@ -233,7 +244,7 @@ struct ConnectionMachine: ~Copyable {
         while bytes.readableBytes > 0 {
             switch conversation.step(&bytes, loop) {
             case .needsMore(let isBody):
-                // Its caller is known by now, where its head says who that is.
+                // The caller is known by now, if the head identifies it.
                 let now: Phase = isBody ? .body : .head
                 if phase != now { enter(now, at: loop.clock.seconds) }
                 return []
@@ -244,7 +255,7 @@ struct ConnectionMachine: ~Copyable {
                 if conversation.out.readableBytes > Self.outBytesMax { return [.send, .proceed] }
             case .waits(let new):
                 wait = new
-                new.dueTicks = loop.clock.seconds &+ new.patienceSeconds
+                new.dueSecond = loop.clock.seconds &+ new.timeoutSeconds
                 enter(.waiting, at: loop.clock.seconds)
                 return .beginWait
             case .ended:

@@ -1,43 +1,43 @@
 import HTTPWire
 import NIOCore
 
-/// What one connection says and is told: bytes in, answers out, without a channel or a clock.
+/// The protocol of one connection: bytes in, responses out, without a channel or a clock.
 ///
-/// One value, so that who touches what is known when this is compiled; see ``RequestScratch``.
+/// One value, so that exclusive access is checked at compile time; see ``RequestScratch``.
 struct Conversation: ~Copyable {
-    /// What some bytes have come to.
+    /// The result of one step.
     enum Step {
-        /// The rest of a head or a body is missing.
+        /// A head or a body is incomplete.
         case needsMore(isBody: Bool)
-        /// The client was told to go on with its body.
+        /// `100 Continue` was written.
         case continued
-        /// A request was answered; the connection goes on.
+        /// A request was answered; the connection stays open.
         case answered
-        /// The answer, or more of it, is to come when there is something to tell.
+        /// The response, or more of it, follows when there is a change.
         case waits(ChangesWait)
-        /// The last answer is written.
+        /// The last response was written.
         case ended
     }
 
     let router: Router
     var caller: Caller
-    /// Answers that have not been sent.
+    /// Responses that have not been sent.
     var out: ByteBuffer
-    /// What has come of a request that is not whole, or behind one that waits.
+    /// Bytes of an incomplete request, or after a waiting request.
     var pending: ByteBuffer?
     private var parser = RequestParser(limits: Route.limits)
-    /// Whether the body that is awaited may be kept: its caller is known, or can only be known by it.
+    /// Whether the body may be buffered: the caller is known, or can only be identified by the body.
     private var isAdmitted = false
-    /// Room for answers that every connection has.
+    /// Capacity for responses that every connection keeps.
     private static let usualBytes = 4_096
 
-    init(policy: ListenerPolicy, allocator: ByteBufferAllocator) {
-        router = Router(policy: policy)
-        caller = Caller(policy: policy)
+    init(listener: ListenerConfiguration, allocator: ByteBufferAllocator) {
+        router = Router(listener: listener)
+        caller = Caller(listener: listener)
         out = allocator.buffer(capacity: 2_048)
     }
 
-    /// Reads at most one request from the front of `bytes` and answers it.
+    /// Parses at most one request from the front of `bytes` and answers it.
     mutating func step(_ bytes: inout ByteBuffer, _ loop: LoopState) -> Step {
         switch parser.parse(bytes.readableBytesSpan) {
         case .needMore:
@@ -62,18 +62,18 @@ struct Conversation: ~Copyable {
         }
     }
 
-    /// Goes on with a request that waits.
-    mutating func goOn(_ wait: ChangesWait, _ occasion: ChangesWait.Occasion, _ loop: LoopState) -> Step {
-        wait.goOn(occasion, &caller, loop, &loop.scratch, &out)
+    /// Checks whether a waiting request can be answered.
+    mutating func resume(_ wait: ChangesWait, _ occasion: ChangesWait.Occasion, _ loop: LoopState) -> Step {
+        wait.resume(occasion, &caller, loop, &loop.scratch, &out)
     }
 
-    /// The request did not arrive in time.
+    /// Refuses a request that did not arrive in time.
     mutating func refuseLate(_ loop: LoopState) {
-        _ = out.appendAnswer { $0.problem(408, "the request did not arrive in time", .last, loop, fields: { _ in }) }
+        _ = out.appendAnswer { $0.problem(408, WireFault.lateReason, .last, loop, fields: { _ in }) }
     }
 
-    /// The request is not kept any longer: all connections together hold too much. 503 and not 413: this request is not too
-    /// large by itself, and may be sent again in a moment.
+    /// Refuses an incomplete request because the memory budget is exceeded. 503 and not 413: the request itself is not
+    /// too large, and can be retried in a moment.
     mutating func refuseForRoom(_ loop: LoopState) {
         out.appendRefusal(.unavailable("too many requests are unfinished at once"), .last, loop)
     }
@@ -84,32 +84,32 @@ struct Conversation: ~Copyable {
         return parser.decodedCapacity + (room > Self.usualBytes ? room : 0) + (pending?.storageCapacity ?? 0)
     }
 
-    /// Copies what has come behind what waits: the buffer itself is needed for the next read.
+    /// Appends a copy: the buffer itself is reused for the next read.
     mutating func keep(_ bytes: inout ByteBuffer) {
         if pending == nil { pending = ByteBufferAllocator().buffer(capacity: bytes.readableBytes) }
         pending?.writeBuffer(&bytes)
     }
 
-    /// Gives back what large requests and answers have left. Nothing is being read or answered.
+    /// Frees the memory of large requests and responses. Called when nothing is being read or answered.
     mutating func releaseBuffers() {
         parser.releaseBody()
         if out.readableBytes == 0, out.storageCapacity > Self.usualBytes { out = ByteBuffer() }
     }
 
-    /// Looks at a head whose body has not come whole: whether that is worth waiting for. Once for each request.
-    /// - Returns: false when the request is refused; the answer is written.
+    /// Decides from the head whether the body may be buffered. Once for each request.
+    /// - Returns: false if the request is refused; the response is written.
     private mutating func admit(_ bytes: RawSpan, _ loop: LoopState) -> Bool {
         if !isAdmitted { isAdmitted = Self.admit(bytes, parser, router, &caller, loop, &out) }
         return isAdmitted
     }
 
-    // By parts: while one of them is changed, the request that lies in another one is read.
+    // With separate parameters: one part is modified while another one holds the request that is read.
 
     private static func admit(
         _ bytes: RawSpan, _ parser: borrowing RequestParser, _ router: Router, _ caller: inout Caller,
         _ loop: LoopState, _ out: inout ByteBuffer
     ) -> Bool {
-        let context = RequestContext(parser.receivedHead(in: bytes), keepAlive: false, router.policy, loop)
+        let context = RequestContext(parser.receivedHead(in: bytes), keepAlive: false, router.listener, loop)
         return router.admit(context, &caller, &loop.scratch, &out)
     }
 
@@ -117,7 +117,60 @@ struct Conversation: ~Copyable {
         _ bytes: RawSpan, _ parser: borrowing RequestParser, _ router: Router, keepAlive: Bool,
         _ caller: inout Caller, _ loop: LoopState, _ out: inout ByteBuffer
     ) -> ChangesWait? {
-        let context = RequestContext(parser.received(in: bytes), keepAlive: keepAlive, router.policy, loop)
+        let context = RequestContext(parser.received(in: bytes), keepAlive: keepAlive, router.listener, loop)
         return router.answer(context, &caller, &loop.scratch, &out)
+    }
+}
+
+extension ByteBuffer {
+    /// Capacity for most responses, in bytes.
+    private static let usualBytes = 2_048
+    /// Capacity for every response on one credential: 32 audiences of 512 bytes, 4 KiB of scopes, a URI of 12 KiB with
+    /// each byte percent-encoded, and more.
+    private static let singleBytes = 131_072
+    /// Capacity for verdicts on a thousand credentials with a few scopes each.
+    private static let batchBytes = 1_048_576
+    /// Capacity for verdicts on a thousand credentials of maximum size.
+    private static let mostBytes = 33_554_432
+
+    /// Appends one response, written by `body`. If it does not fit, `body` is called again with more capacity.
+    /// - Returns: false if it exceeds the maximum; then nothing is appended.
+    mutating func appendAnswer(_ body: (inout ByteWriter) -> Void) -> Bool {
+        attempt(Self.usualBytes, body) || attempt(Self.singleBytes, body) || attempt(Self.batchBytes, body)
+            || attempt(Self.mostBytes, body)
+    }
+
+    /// The same for a response over HTTP. One that exceeds the maximum is replaced by a 503.
+    mutating func appendAnswer(_ framing: ResponseFraming, _ loop: LoopState, _ body: (inout ByteWriter) -> Void) {
+        if !appendAnswer(body) { appendTooLarge(framing, loop) }
+    }
+
+    @inline(never)
+    mutating func appendTooLarge(_ framing: ResponseFraming, _ loop: LoopState) {
+        _ = appendAnswer { $0.problem(503, "the answer is too large", framing, loop, fields: { _ in }) }
+    }
+
+    /// Appends a refusal as a problem (RFC 9457).
+    mutating func appendRefusal(_ refusal: Refusal, _ framing: ResponseFraming, _ loop: LoopState) {
+        _ = appendAnswer { $0.refuse(refusal, framing, loop) }
+    }
+
+    /// Removes sent bytes. Memory of large responses is freed: connections may live for days.
+    mutating func clearSent() {
+        if capacity > Self.batchBytes { self = ByteBuffer() } else { clear() }
+    }
+
+    private mutating func attempt(_ room: Int, _ body: (inout ByteWriter) -> Void) -> Bool {
+        var fits = false
+        // SAFETY: the memory is the writable part of this buffer, which nothing else uses while the closure runs; the
+        // writer stays inside the closure and reports how many bytes it has initialised.
+        unsafe writeWithUnsafeMutableBytes(minimumWritableBytes: room) { memory in
+            // SAFETY: as above.
+            var writer = unsafe ByteWriter(memory)
+            body(&writer)
+            fits = !writer.overflowed
+            return fits ? writer.written : 0
+        }
+        return fits
     }
 }

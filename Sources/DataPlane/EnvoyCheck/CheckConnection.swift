@@ -8,19 +8,19 @@ import NIOHTTP2
 import NIOTLS
 import Verification
 
-/// One connection of gRPC: frames in, answers out, on its event loop, without a task or a lock.
+/// One gRPC connection on its event loop, without tasks or locks.
 ///
-/// A call is two frames in and three out, and is answered where its last one is read. So there is no channel for each of
-/// them, which is what a stream costs otherwise: with a constant answer a call took 60 µs of processor time in grpc-swift-2
-/// and 16 with a channel of NIOHTTP2's; here a whole check takes 13. NIOHTTP2 keeps the states of streams, the windows of
-/// what is sent, compressed heads, and the peace against floods of frames. What a client may still send is what NIOHTTP2 says
-/// is left of the connection's window, also of what it has passed over; it is topped up as it shrinks, and what calls under way
-/// may hold of it has a bound of its own. So calls never wait for each other's end.
+/// A call is two frames in and three out, and is answered when its last frame is read. There is no channel for each
+/// stream, which is what dominates otherwise: with a constant response a call took 60 µs of processor time in
+/// grpc-swift-2 and 16 with a channel of NIOHTTP2; here a complete check takes 13. NIOHTTP2 keeps the states of
+/// streams, the send windows, compressed headers, and the protection against floods of frames. The receive window of
+/// the connection is what NIOHTTP2 reports, including skipped data; it is replenished as it shrinks, and the bytes that
+/// incomplete calls may hold of it have their own limit. So calls never wait for one another.
 final class CheckConnection: ChannelInboundHandler, ServedConnection {
     typealias InboundIn = HTTP2Frame
     typealias OutboundOut = HTTP2Frame
 
-    /// A call whose message has not arrived whole.
+    /// A call whose message is incomplete.
     private struct Call {
         var message: ByteBuffer?
         var isHealth = false
@@ -33,33 +33,33 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
     private var context: ChannelHandlerContext?
     private var calls: [HTTP2StreamID: Call] = [:]
     private var lastCall = HTTP2StreamID.rootStream
-    /// Bytes of messages that are not whole.
+    /// Bytes of incomplete messages.
     private var messageBytes = 0
-    /// What it has reported to its loop: these messages, and answers that the client does not take.
+    /// The bytes last reported to the loop: these messages, and responses that the client does not read.
     private(set) var heldBytes = 0
-    /// Since when there is no call under way; nil while there is one.
+    /// The second since which there is no call; nil while there is one.
     private var idleSince: Int64?
-    /// Whether a call has come at all.
+    /// Whether there has been no call yet.
     private var isFresh = true
     private var isClosing = false
     private var blockedSince: Int64?
 
-    init(loop: LoopState, policy: ListenerPolicy) {
+    init(loop: LoopState, listener: ListenerConfiguration) {
         self.loop = loop
-        check = EnvoyCheck(defaultPolicy: policy.checkPolicy, loop: loop)
-        caller = Caller(policy: policy)
+        check = EnvoyCheck(defaultPolicy: listener.checkPolicy, loop: loop)
+        caller = Caller(listener: listener)
         idleSince = loop.clock.seconds
     }
 
-    /// Makes a channel, behind its TLS if it has any, one of these connections.
-    static func add(to channel: any Channel, loop: LoopState, policy: ListenerPolicy) throws {
+    /// Adds the handlers to a channel, after those of TLS.
+    static func add(to channel: any Channel, loop: LoopState, listener: ListenerConfiguration) throws {
         let operations = channel.pipeline.syncOperations
-        // Reads no more while the client does not take its answers.
+        // Stops reading while the client does not read its responses.
         try operations.addHandler(BackPressureHandler())
         try operations.addHandler(
             NIOHTTP2Handler(
                 mode: .server, connectionConfiguration: CallLimits.connection, streamConfiguration: CallLimits.stream))
-        try operations.addHandler(CheckConnection(loop: loop, policy: policy))
+        try operations.addHandler(CheckConnection(loop: loop, listener: listener))
     }
 
     func handlerAdded(context: ChannelHandlerContext) {
@@ -75,7 +75,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
 
     func channelActive(context: ChannelHandlerContext) {
         caller.peer = context.remoteAddress.flatMap(PeerAddress.ip)
-        if !caller.policy.isEncrypted { openWindow(context) }
+        if !caller.listener.isEncrypted { openWindow(context) }
         context.fireChannelActive()
     }
 
@@ -84,7 +84,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         case let event as TLSUserEvent:
             guard case .handshakeCompleted(let negotiated) = event else { break }
             loop.counts.handshakes.increment()
-            // Whoever does not know that this is HTTP/2 does not mean it (RFC 9113 §3.2).
+            // A client that did not negotiate HTTP/2 is not a gRPC client (RFC 9113 §3.2).
             guard negotiated == "h2" else { return context.close(promise: nil) }
             caller.certificateNames = PeerAddress.certificateNames(context)
             openWindow(context)
@@ -92,7 +92,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         case let event as NIOHTTP2WindowUpdatedEvent where event.streamID == .rootStream:
             topUp(event.inboundWindowSize, context)
         case ChannelEvent.inputClosed as ChannelEvent:
-            // Nothing more comes, so that no call can come to its end; what was answered goes out first.
+            // No incomplete call can become complete; responses are written first.
             isClosing = true
             context.flush()
             context.close(promise: nil)
@@ -120,9 +120,9 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // Of one call, which NIOHTTP2 has ended: the others go on.
+        // An error of one stream, which NIOHTTP2 has ended: the others continue.
         if error is NIOHTTP2Errors.StreamError || error is NIOHTTP2Errors.ContentLengthViolated { return }
-        // A failed handshake, or frames that no client means; the other side has been told by NIOHTTP2.
+        // A failed handshake, or a protocol error, which NIOHTTP2 has reported to the client.
         context.close(promise: nil)
     }
 
@@ -131,7 +131,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
     private func receive(_ head: HTTP2Frame.FramePayload.Headers, _ id: HTTP2StreamID, _ context: ChannelHandlerContext)
     {
         if let call = calls.removeValue(forKey: id) {
-            // Fields behind the message: they only end it, as an empty frame would.
+            // Trailers: they only end the call, as an empty frame would.
             guard head.endStream else {
                 calls[id] = call
                 return
@@ -155,21 +155,21 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
     }
 
     private func receive(_ body: HTTP2Frame.FramePayload.Data, _ id: HTTP2StreamID, _ context: ChannelHandlerContext) {
-        // What is missing here is a call that was refused and whose client still sends.
+        // An unknown stream is a refused call whose client still sends.
         guard case .byteBuffer(var bytes) = body.data, var call = calls.removeValue(forKey: id) else { return }
         messageBytes -= call.message?.readableBytes ?? 0
         if body.endStream, call.message == nil {
             call.message = bytes
             return finish(call, id, context)
         }
-        // A copy, for a few bytes must not keep all that was read with them.
+        // A copy: a few bytes must not keep the whole read buffer.
         if call.message == nil { call.message = context.channel.allocator.buffer(capacity: bytes.readableBytes) }
         call.message?.writeBuffer(&bytes)
         if body.endStream { return finish(call, id, context) }
         if let fault = CallFrame.fault(call.message) { return refuse(fault, id, isWhole: false, context) }
         let count = call.message?.readableBytes ?? 0
         guard messageBytes + count <= CallLimits.heldBytesMax else {
-            return fail(id, .unavailable, "too many messages are under way at once", isWhole: false, context)
+            return fail(id, .unavailable, "too many incomplete messages at once", isWhole: false, context)
         }
         messageBytes += count
         calls[id] = call
@@ -202,13 +202,13 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         write(.data(.init(data: .byteBuffer(message))), id, context)
         write(.headers(.init(headers: CallAnswer.trailers, endStream: true)), id, context)
         guard !isWhole else { return }
-        // Message and trailers first: NIOHTTP2 drops what it still holds of a stream that is reset.
+        // Message and trailers first: NIOHTTP2 discards pending data of a stream that is reset.
         context.flush()
         write(.rstStream(.noError), id, context)
     }
 
-    /// A request that is too large is denied and does not fail: Envoy may be told to let pass whatever fails, and a client
-    /// could then choose that by sending more.
+    /// A request that is too large is denied and does not fail: Envoy may be configured to allow requests whose check
+    /// fails, and a client could then bypass the check by sending more.
     private func refuse(
         _ fault: CallFrame.Fault, _ id: HTTP2StreamID, isWhole: Bool, _ context: ChannelHandlerContext
     ) {
@@ -225,7 +225,8 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         end(id, CallAnswer.failure(code, reason), isWhole: isWhole, context)
     }
 
-    /// Ends a call by a head alone. One whose client still sends is told to stop, which is no fault of its (RFC 9113 §8.1).
+    /// Ends a call with headers only. If the client still sends, it is told to stop, which is not an error (RFC 9113
+    /// §8.1).
     private func end(
         _ id: HTTP2StreamID, _ headers: HPACKHeaders, isWhole: Bool, _ context: ChannelHandlerContext
     ) {
@@ -240,7 +241,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         if calls.isEmpty { idleSince = loop.clock.seconds }
     }
 
-    /// It leaves with all that this read brings: NIOHTTP2 flushes when the channel has no more to read.
+    /// NIOHTTP2 flushes when the channel has no more to read.
     private func write(
         _ payload: HTTP2Frame.FramePayload, _ id: HTTP2StreamID, _ context: ChannelHandlerContext
     ) {
@@ -262,13 +263,13 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         if change != 0 { loop.connections.note(heldBytes: change) }
     }
 
-    /// All connections hold too much, and this one the most. Its calls fail as all trouble does; a client that does not take
-    /// its answers has its connection closed.
-    func giveUp() {
+    /// The memory budget is exceeded, and this connection holds most. Its calls fail as if the store could not answer;
+    /// if the client does not read its responses, the connection is closed.
+    func shed() {
         guard let context else { return }
         guard blockedSince == nil else { return closeNow() }
         for id in calls.keys {
-            fail(id, .unavailable, "too many messages are unfinished at once", isWhole: false, context)
+            fail(id, .unavailable, "too many incomplete messages at once", isWhole: false, context)
         }
         calls.removeAll()
         messageBytes = 0
@@ -279,7 +280,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
 
     // MARK: Windows
 
-    /// Lets a client send that much at once, over all its calls. It is also all that it can make this connection hold.
+    /// Opens the receive window of the connection. It also bounds what a client can make this connection hold.
     private func openWindow(_ context: ChannelHandlerContext) {
         write(.windowUpdate(windowSizeIncrement: CallLimits.windowBytes - 65_535), .rootStream, context)
         context.flush()
@@ -290,7 +291,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         write(.windowUpdate(windowSizeIncrement: CallLimits.windowBytes - left), .rootStream, context)
     }
 
-    // MARK: Time and end
+    // MARK: Deadlines and shutdown
 
     func checkDeadline() {
         guard let context else { return }
@@ -310,8 +311,8 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
 
     func drain() {
         guard let context, !isClosing else { return }
-        // New calls go elsewhere from now on; those that are on their way still count (RFC 9113 §6.8). Said past NIOHTTP2, which
-        // would refuse them from here on.
+        // The client should send new calls elsewhere; calls in flight still count (RFC 9113 §6.8). Written without
+        // NIOHTTP2, which would refuse them from now on.
         guard let below = try? context.pipeline.syncOperations.context(handlerType: BackPressureHandler.self) else {
             return
         }

@@ -1,16 +1,18 @@
 import CredentialModel
-import ForwardAuth
+import CredentialStore
+public import ForwardAuth
 import HTTPWire
 import NIOCore
-import Verification
+import RecordCache
+public import Verification
 
-/// `ANY /verify`: says to a gateway whether the request it forwards may pass, and on whose behalf.
+/// `ANY /verify`: tells a gateway whether the request that it forwards is allowed, and on whose behalf.
 struct ForwardAuthEndpoint: ~Copyable, ~Escapable {
     let context: RequestContext
     private var loop: LoopState { context.loop }
     private let peer: IPAddress?
 
-    /// - Parameter peer: who connected; nil for a Unix socket.
+    /// - Parameter peer: the address of the connection; nil for a Unix socket.
     @_lifetime(copy context)
     init(_ context: consuming RequestContext, _ peer: IPAddress?) {
         self.context = context
@@ -21,19 +23,20 @@ struct ForwardAuthEndpoint: ~Copyable, ~Escapable {
         let own = context.request.query
         var requirement = Requirement(own, &scratch.judging.text)
         let answer = ForwardAuthAnswer(
-            exchange: context.exchange, loop: loop, isNginx: requirement.isNginx)
+            framing: context.framing, loop: loop, isNginx: requirement.isNginx)
         if let fault = requirement.fault { return answer.refuse(.malformed(fault), &out) }
         let original: OriginalRequest
         do throws(OriginalRequest.Fault) {
-            original = try OriginalRequest(context.request, context.policy.gatewayHeaders)
+            original = try OriginalRequest(context.request, context.listener.gatewayHeaders)
         } catch {
             return answer.refuse(.malformed(error.reason), &out)
         }
         let key = KeyField(context.request, loop.services.settings.keyHeaders)
         let request = ForwardedRequest(
             uri: original.uri, host: original.host,
-            // Where nobody said which fields are the gateway's, the method may be the client's: no preflight passes.
-            isOptions: original.isOptions && context.policy.gatewayHeaders.family != nil,
+            // Unless the listener specifies the header set, the method may come from the client: no preflight is
+            // allowed.
+            isOptions: original.isOptions && context.listener.gatewayHeaders.family != nil,
             authorization: context.request.value(.authorization), keyField: key.value,
             counts: FieldCounts(context.request, key), ownQuery: original.hasURI ? RawSpan() : own)
         let judgement: Judgement
@@ -49,8 +52,8 @@ struct ForwardAuthEndpoint: ~Copyable, ~Escapable {
         answer.write(judgement, request.uri, requirement, &scratch, &out)
     }
 
-    /// A request that is told by its own path, under a policy.
-    /// - Parameter uri: its path and query.
+    /// Judges a request that is described by its own path, under a policy.
+    /// - Parameter uri: the path and query to judge.
     func answer(
         _ uri: RawSpan, under policy: PolicySet.Entry, _ scratch: inout RequestScratch, _ out: inout ByteBuffer
     ) {
@@ -63,26 +66,26 @@ struct ForwardAuthEndpoint: ~Copyable, ~Escapable {
         let judgement = loop.judge(.externalAuthorization, request, under: policy, &requirement, &scratch.judging) {
             clientAddress()
         }
-        ForwardAuthAnswer(exchange: context.exchange, loop: loop, isNginx: false, isEnvoy: true)
+        ForwardAuthAnswer(framing: context.framing, loop: loop, isNginx: false, isEnvoy: true)
             .write(judgement, uri, requirement, &scratch, &out)
     }
 
-    /// A request that is not judged, in the statuses that its gateway passes on.
+    /// Refuses a request that is not judged, with a status that its gateway passes on.
     func refuse(_ refusal: Refusal, _ scratch: inout RequestScratch, _ out: inout ByteBuffer) {
         let isNginx = Requirement(context.request.query, &scratch.judging.text).isNginx
-        ForwardAuthAnswer(exchange: context.exchange, loop: loop, isNginx: isNginx).refuse(refusal, &out)
+        ForwardAuthAnswer(framing: context.framing, loop: loop, isNginx: isNginx).refuse(refusal, &out)
     }
 
     private func clientAddress() -> IPAddress? {
         ClientAddress.find(
-            context.request, peer: peer, by: context.policy.gatewayHeaders,
+            context.request, peer: peer, by: context.listener.gatewayHeaders,
             trusted: loop.services.settings.trustedProxies)
     }
 }
 
-/// The fields of a request that may hold a key, besides Authorization.
+/// The fields of a request that may hold a key, other than Authorization.
 private struct KeyField: ~Escapable {
-    /// The value of the first of them.
+    /// The value of the first one.
     private(set) var value: RawSpan
     private(set) var count = 0
 
@@ -107,4 +110,99 @@ extension FieldCounts {
         origin = request.count(.origin)
         accessControlRequestMethod = request.count(.accessControlRequestMethod)
     }
+}
+
+/// `ANY /ext_authz/{policy}/…`: the check of Envoy's HTTP service, which sends the original request with this path as a
+/// prefix.
+///
+/// The rest of the raw target is the original path and query: `/ext_authz/p/../oauth2/introspect` is a request for
+/// `/../oauth2/introspect`, and is never routed.
+struct ExternalAuthorization: ~Copyable, ~Escapable {
+    private let forwardAuth: ForwardAuthEndpoint
+
+    static let prefix: StaticString = "/ext_authz/"
+
+    @_lifetime(copy context)
+    init(_ context: consuming RequestContext, _ peer: IPAddress?) {
+        forwardAuth = ForwardAuthEndpoint(context, peer)
+    }
+
+    func answer(_ scratch: inout RequestScratch, _ out: inout ByteBuffer) {
+        let path = forwardAuth.context.request.path
+        let start = Self.prefix.utf8CodeUnitCount
+        var end = start
+        while end < path.byteCount, path.byte(at: end) != UInt8(ascii: "/") { end += 1 }
+        guard let policy = forwardAuth.context.loop.policies.entry(path.slice(WireRange(start, end))) else {
+            return out.appendRefusal(
+                .notFound("there is no policy of this name"), forwardAuth.context.framing, forwardAuth.context.loop)
+        }
+        forwardAuth.answer(forwardAuth.context.request.target(behind: end), under: policy, &scratch, &out)
+    }
+
+    /// The same for a listener on which every path is the original one.
+    func answerWhole(under name: [UInt8], _ scratch: inout RequestScratch, _ out: inout ByteBuffer) {
+        guard let policy = forwardAuth.context.loop.policies.entry(name.octets) else {
+            return out.appendRefusal(
+                .unavailable("the policy of this listener is not configured"), forwardAuth.context.framing,
+                forwardAuth.context.loop)
+        }
+        forwardAuth.answer(forwardAuth.context.request.target(behind: 0), under: policy, &scratch, &out)
+    }
+}
+
+extension Verifier: CredentialVerifying {
+    @inline(__always)
+    public func withText<Value>(_ kind: RecordText, _ number: UInt32, _ body: (RawSpan) -> Value) -> Value {
+        switch kind {
+        case .scopes: interned.withText(.scopes, number, body)
+        case .audiences: interned.withText(.audiences, number, body)
+        case .networks: interned.withText(.networks, number, body)
+        }
+    }
+}
+
+extension LoopState {
+    /// Judges a request by the rule that a policy has for it, and counts the outcome.
+    func judge(
+        _ interface: VerificationInterface, _ request: ForwardedRequest, under policy: PolicySet.Entry,
+        _ requirement: inout Requirement, _ scratch: inout JudgingScratch, from address: () -> IPAddress?
+    ) -> Judgement {
+        let judgement = Judge(verifier, at: clock.now).judge(
+            request, under: policy, &requirement, &scratch, from: address)
+        note(judgement, on: scratch.record, interface)
+        return judgement
+    }
+
+    /// Judges a request by the requirement in the gateway's query, and counts the outcome.
+    func judge(
+        _ interface: VerificationInterface, _ request: ForwardedRequest, by requirement: Requirement,
+        _ scratch: inout JudgingScratch, from address: () -> IPAddress?
+    ) -> Judgement {
+        let judgement = Judge(verifier, at: clock.now).judge(request, by: requirement, &scratch, from: address)
+        note(judgement, on: scratch.record, interface)
+        return judgement
+    }
+
+    @inline(__always)
+    private func note(
+        _ judgement: Judgement, on record: borrowing CredentialRecord, _ interface: VerificationInterface
+    ) {
+        switch judgement {
+        case .allowed: counts.noteValid(interface, record.kind, record.flags)
+        case .notAccepted(let reason): counts.noteInactive(interface, record.kind, reason)
+        case .insufficientScope: counts.note(interface, record.kind, .inactive(.insufficientScope))
+        case .noCredential: counts.note(interface, nil, .noCredential)
+        case .unavailable: counts.note(interface, nil, .unavailable)
+        case .malformed, .preflight: break
+        }
+    }
+}
+
+/// The details of refusals, for all protocols. A malformed request has its own reason.
+enum JudgementText {
+    static let noCredential: StaticString = "a credential is required"
+    static let notAccepted: StaticString = "the credential is not accepted"
+    static let insufficientScope: StaticString = "the credential lacks a scope"
+    static let unavailable: StaticString = "the store cannot answer"
+    static let callers: StaticString = "this endpoint is open to local callers only"
 }

@@ -1,20 +1,22 @@
 import CredentialModel
+import ForwardAuth
 import HTTPWire
+import Listening
 
-/// One thing that the data plane serves: where, to whom, and what it takes.
+/// One endpoint of the data plane: its path and methods, its callers, and its body.
 struct Route: Sendable {
     enum Endpoint {
         case introspection, forwardAuth, externalAuthorization, authorizationOnly, verdicts, tokenReview, changes
         case liveness, readiness, metrics
     }
 
-    /// Who may ask.
+    /// The callers that a route admits.
     enum Callers {
         case anybody
         /// Local callers, callers with a verified certificate, and those from `verify.sources`.
         case gateways
-        /// Whoever proves to hold a right: by the Authorization field, a client certificate or the socket; where the
-        /// body is a form, by that as well.
+        /// Callers that prove a right: by the Authorization field, a client certificate or the socket; if the body is a
+        /// form, also by that.
         case holders(of: CallerRight)
     }
 
@@ -22,9 +24,9 @@ struct Route: Sendable {
     let path: StaticString
     let methods: AllowedMethods
     let callers: Callers
-    /// What the body has to be; nil: it is not looked at.
+    /// The media type of the body; nil if it is ignored.
     let body: MediaType?
-    /// Where its verifications are counted; nil: nothing is verified.
+    /// The interface for metrics; nil if nothing is verified.
     let interface: VerificationInterface?
 
     init(
@@ -35,7 +37,7 @@ struct Route: Sendable {
         (self.callers, self.body, self.interface) = (callers, body, interface)
     }
 
-    /// All of the interface. What is asked most often comes first.
+    /// All verification endpoints. The most frequent one comes first.
     private static let verification: [Route] = [
         Route(
             .post, "/oauth2/introspect", .introspection, for: .holders(of: .introspect), body: .form,
@@ -55,27 +57,27 @@ struct Route: Sendable {
 
     private static let metrics: [Route] = [Route(.getOrHead, "/metrics", .metrics, for: .anybody)]
 
-    /// A listener where every request is one to judge, whatever its path.
+    /// For a listener on which every request is judged, whatever its path.
     private static let authorizationOnly = [
         Route(.any, "/", .authorizationOnly, for: .gateways, as: .externalAuthorization)
     ]
 
-    /// What a listener serves.
+    /// The routes of a listener.
     static func all(healthOnly: Bool, authorizationOnly: Bool) -> [Route] {
         if healthOnly { return health + metrics }
         return authorizationOnly ? Self.authorizationOnly : verification + health
     }
 
-    /// What one request may cost on this plane.
+    /// The limits on a request to this plane.
     static let limits = {
         var limits = WireLimits()
         limits.limitBody(to: VerifyForm.bodyBytesMax, under: "/v1/verify")
         return limits
     }()
 
-    /// Whether a path is this one. Two routes own all that begins with theirs.
+    /// Whether the route serves a path. Two routes serve everything below theirs.
     @inline(__always)
-    func owns(_ path: RawSpan) -> Bool {
+    func matches(_ path: RawSpan) -> Bool {
         switch endpoint {
         case .authorizationOnly: return true
         case .externalAuthorization:
@@ -86,10 +88,10 @@ struct Route: Sendable {
     }
 }
 
-/// The methods that a route takes.
+/// The methods that a route accepts.
 struct AllowedMethods: Sendable {
     private let bits: UInt16
-    /// What stands in `Allow` (RFC 9110 §10.2.1).
+    /// The value of `Allow` (RFC 9110 §10.2.1).
     let text: StaticString
 
     static let post = AllowedMethods([.post], "POST")
@@ -104,4 +106,73 @@ struct AllowedMethods: Sendable {
 
     @inline(__always)
     func contains(_ method: Method) -> Bool { bits & 1 << UInt16(method.rawValue) != 0 }
+}
+
+/// The configuration of a listener in the form that requests need it.
+///
+/// An object: each request reads it, and copies of its texts would be reference-counted.
+final class ListenerConfiguration: Sendable {
+    let address: ListenerAddress
+    /// Whether it serves only `/livez`, `/readyz` and `/metrics`.
+    let isHealthOnly: Bool
+    /// The routes that it serves.
+    let routes: [Route]
+    /// The audience of callers that the permissions of the socket allow to introspect, as a list of one word.
+    let audience: [UInt8]
+    /// The policy of every request, whatever its path.
+    let authzOnly: [UInt8]?
+    /// The policy of gRPC checks that name none.
+    let checkPolicy: [UInt8]?
+    // Properties of the address, computed once.
+    let isEncrypted: Bool
+    let isGRPC: Bool
+    let isLocal: Bool
+    let mayIntrospect: Bool
+    let gatewayHeaders: GatewayHeaders
+
+    init(_ address: ListenerAddress, isHealthOnly: Bool) {
+        self.address = address
+        self.isHealthOnly = isHealthOnly
+        isEncrypted = address.isEncrypted
+        isGRPC = address.isGRPC
+        isLocal = address.isLocal
+        mayIntrospect = address.mayIntrospect
+        gatewayHeaders = GatewayHeaders(address)
+        authzOnly = isHealthOnly ? nil : address.authzOnly.map { Array($0.utf8) }
+        routes = Route.all(healthOnly: isHealthOnly, authorizationOnly: authzOnly != nil)
+        checkPolicy = address.policy.map { Array($0.utf8) }
+        audience = Array((address.audience ?? "").utf8)
+    }
+
+    /// Whether callers that can open this Unix socket have a right without a credential.
+    func may(_ right: CallerRight) -> Bool {
+        switch right {
+        case .introspect: mayIntrospect
+        case .changes: address.mayFollowChanges
+        }
+    }
+}
+
+extension GatewayHeaders {
+    init(_ address: ListenerAddress) {
+        let hostField: KnownField? =
+            switch address.hostField {
+            case .xOriginalHost: .xOriginalHost
+            case .host: .host
+            case nil: nil
+            }
+        let addressField: KnownField? =
+            switch address.addressField {
+            case .xForwardedFor: .xForwardedFor
+            case .xRealIP: .xRealIP
+            case nil: nil
+            }
+        let family: Family? =
+            switch address.originalHeaders {
+            case .xForwarded: .xForwarded
+            case .xOriginal: .xOriginal
+            case nil: nil
+            }
+        self.init(family: family, hostField: hostField, addressField: addressField)
+    }
 }

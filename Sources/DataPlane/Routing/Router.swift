@@ -4,22 +4,22 @@ import ForwardAuth
 import HTTPWire
 import NIOCore
 
-/// Finds the endpoint of a request, lets only its callers in, and has it answered.
+/// Finds the route of a request, authenticates the caller, and calls the endpoint.
 ///
-/// An endpoint judges first, once, and then writes: an answer that does not fit is written again with more room, and nothing
-/// is verified or counted again.
+/// An endpoint first decides, once, and then writes: a response that does not fit is written again with more capacity,
+/// but nothing is verified or counted again.
 struct Router: Sendable {
-    let policy: ListenerPolicy
+    let listener: ListenerConfiguration
 
     @inline(__always)
     private func route(_ path: RawSpan) -> Route? {
-        let routes = policy.routes
-        for index in routes.indices where routes[index].owns(path) { return routes[index] }
+        let routes = listener.routes
+        for index in routes.indices where routes[index].matches(path) { return routes[index] }
         return nil
     }
 
-    /// Answers a whole request.
-    /// - Returns: the request, if its answer has to wait.
+    /// Answers a complete request.
+    /// - Returns: the waiting request, if the response is not complete.
     func answer(
         _ context: consuming RequestContext, _ caller: inout Caller, _ scratch: inout RequestScratch,
         _ out: inout ByteBuffer
@@ -39,9 +39,9 @@ struct Router: Sendable {
         return wait
     }
 
-    /// Judges a request by its head, before its body is kept: whether it is served here, and whether its caller may ask. The
-    /// whole request is judged again, since a caller may be revoked in between.
-    /// - Returns: false when it is refused; the answer is written.
+    /// Checks the head before the body is buffered: whether the path and method are served, and whether the caller is
+    /// admitted. The complete request is checked again, since a caller may be revoked in between.
+    /// - Returns: false if the request is refused; the response is written.
     @inline(never)
     func admit(
         _ context: consuming RequestContext, _ caller: inout Caller, _ scratch: inout RequestScratch,
@@ -67,7 +67,7 @@ struct Router: Sendable {
         case .forwardAuth: ForwardAuthEndpoint(context, peer).answer(&scratch, &out)
         case .externalAuthorization: ExternalAuthorization(context, peer).answer(&scratch, &out)
         case .authorizationOnly:
-            ExternalAuthorization(context, peer).answerWhole(under: policy.authzOnly ?? [], &scratch, &out)
+            ExternalAuthorization(context, peer).answerWhole(under: listener.authzOnly ?? [], &scratch, &out)
         case .verdicts: Verdicts(context).answer(audience, &scratch, &out)
         case .tokenReview: TokenReview(context).answer(audience, &out)
         case .changes: return Changes(context).answer(&scratch, &out)
@@ -78,7 +78,7 @@ struct Router: Sendable {
         return nil
     }
 
-    /// Refuses in the words of the endpoint's protocol.
+    /// Refuses in the form of the endpoint's protocol.
     @inline(never)
     private func refuse(
         _ refusal: Refusal, at route: Route, _ context: consuming RequestContext, _ scratch: inout RequestScratch,
@@ -87,49 +87,48 @@ struct Router: Sendable {
         switch route.endpoint {
         case .introspection: Introspection(context).refuse(refusal, &out)
         case .forwardAuth: ForwardAuthEndpoint(context, nil).refuse(refusal, &scratch, &out)
-        default: out.appendRefusal(refusal, context.exchange, context.loop)
+        default: out.appendRefusal(refusal, context.framing, context.loop)
         }
     }
 
     @inline(never)
     private func refuseUnrouted(_ context: borrowing RequestContext, _ out: inout ByteBuffer) {
-        let (exchange, loop) = (context.exchange, context.loop)
+        let (framing, loop) = (context.framing, context.loop)
         guard let route = route(context.request.path) else {
-            return out.appendRefusal(.notFound("there is nothing at this path"), exchange, loop)
+            return out.appendRefusal(.notFound("nothing is served at this path"), framing, loop)
         }
         _ = out.appendAnswer {
-            $0.problem(405, "this path does not take this method", exchange, loop) {
+            $0.problem(405, "the method is not allowed for this path", framing, loop) {
                 $0.append(field: "Allow", route.methods.text)
             }
         }
     }
 
-    /// Answers what is no request. The connection closes behind it.
+    /// Answers an invalid request. The connection closes after it.
     func refuse(_ fault: WireFault, _ loop: LoopState, _ out: inout ByteBuffer) {
         _ = out.appendAnswer {
             $0.problem(fault.status, fault.reason, .last, loop) {
-                // RFC 9110 §15.5.6: a 405 says what is allowed.
-                if fault == .connectMethod { $0.append(field: "Allow", "GET, HEAD, POST") }
+                if let allow = fault.allow { $0.append(field: "Allow", allow) }
             }
         }
     }
 }
 
-/// What probes and Prometheus ask for.
+/// Probes and metrics.
 private struct Health {
-    private let exchange: Exchange
+    private let framing: ResponseFraming
     private let loop: LoopState
 
-    init(_ context: borrowing RequestContext) { (exchange, loop) = (context.exchange, context.loop) }
+    init(_ context: borrowing RequestContext) { (framing, loop) = (context.framing, context.loop) }
 
     func answerLiveness(_ out: inout ByteBuffer) {
-        _ = out.appendAnswer { $0.whole(200, "text/plain", "ok\n", exchange, loop) { _ in } }
+        _ = out.appendAnswer { $0.whole(200, "text/plain", "ok\n", framing, loop) { _ in } }
     }
 
     func answerReadiness(_ out: inout ByteBuffer) {
         _ = out.appendAnswer { out in
             switch loop.services.readiness.current {
-            case .ready: out.whole(200, "text/plain", "ready\n", exchange, loop) { _ in }
+            case .ready: out.whole(200, "text/plain", "ready\n", framing, loop) { _ in }
             case .starting: refuse("the service is starting", "1", &out)
             case .draining: refuse("the service is shutting down", "5", &out)
             case .failed: refuse("the store has failed and the process is ending", "5", &out)
@@ -138,19 +137,51 @@ private struct Health {
     }
 
     private func refuse(_ reason: StaticString, _ seconds: StaticString, _ out: inout ByteWriter) {
-        out.problem(503, reason, exchange, loop) { $0.append(field: "Retry-After", seconds) }
+        out.problem(503, reason, framing, loop) { $0.append(field: "Retry-After", seconds) }
     }
 
     @inline(never)
     func answerMetrics(_ out: inout ByteBuffer) {
         let text = Array(loop.services.exposition().utf8)
         _ = out.appendAnswer { out in
-            let slot = out.beginUnsized(200, exchange, loop)
+            let slot = out.beginUnsized(200, framing, loop)
             out.append("Content-Type: text/plain; version=0.0.4; charset=utf-8\r\nCache-Control: no-store\r\n")
             out.endHead()
             let start = out.written
             out.append(text.octets)
-            out.end(slot, from: start, exchange)
+            out.end(slot, from: start, framing)
+        }
+    }
+}
+
+/// One request as endpoints see it: a view, as ``HTTPWire/ReceivedRequest`` is. Not copyable: each copy would count
+/// references on the hot path.
+struct RequestContext: ~Copyable, ~Escapable {
+    let request: ReceivedRequest
+    let framing: ResponseFraming
+    let listener: ListenerConfiguration
+    let loop: LoopState
+
+    @_lifetime(copy request)
+    init(_ request: ReceivedRequest, keepAlive: Bool, _ listener: ListenerConfiguration, _ loop: LoopState) {
+        self.request = request
+        framing = ResponseFraming(
+            minorVersion: request.minorVersion, isHead: request.method == .head, keepAlive: keepAlive)
+        self.listener = listener
+        self.loop = loop
+    }
+}
+
+extension RequestContext {
+    /// The key or token with which the caller authenticates; empty if there is none. Presenting the very credential
+    /// that is asked about does not authenticate the caller.
+    var ownCredential: RawSpan {
+        @_lifetime(copy self) get {
+            let authorization = request.value(.authorization)
+            switch AuthorizationField.parse(authorization) {
+            case .bearer(let range), .apiKey(let range): return authorization.slice(range)
+            default: return RawSpan()
+            }
         }
     }
 }

@@ -9,34 +9,34 @@ import NIOSSL
 public import ServiceLifecycle
 import Verification
 
-/// The data plane: listeners, event loops and their connections, from start to drained end.
+/// The data plane: listeners, event loops and connections, from start to shutdown.
 public final class DataPlaneServer: Service {
     private let store: CredentialStore
     private let settings: DataPlaneSettings
     private let listeners: [(address: ListenerAddress, isHealthOnly: Bool)]
     private let identity: TLSIdentity?
     private let group: MultiThreadedEventLoopGroup
-    private let readiness: Readiness
+    private let readiness: ServiceStatus
     private let logger: Logger
     private let onListening: @Sendable ([String]) -> Void
     let loops: [LoopState]
     private let loopsByEventLoop: [ObjectIdentifier: LoopState]
-    /// Connections of the listeners, that for probes excepted.
+    /// Connections of all listeners but that for probes.
     private let shares: ConnectionShares
-    /// Connections of the listener for probes, apart: a flood elsewhere must not make the node look dead.
+    /// Connections of the listener for probes, counted separately: a flood elsewhere must not make the node look dead.
     private let probes: ConnectionShares
     private let budget: BufferBudget
 
     /// - Parameters:
-    ///   - listeners: where introspection and forward-auth are served.
-    ///   - health: where only the probes are served, in cleartext for anybody.
-    ///   - identity: needed by https listeners.
-    ///   - exposition: what `/metrics` of the health listener says, in the format of Prometheus.
-    ///   - onListening: told once, with the addresses in their final form, when all listeners accept.
-    /// - Throws: ``StoreFailure`` when the store has no readers left.
+    ///   - listeners: addresses that serve introspection and forward-auth.
+    ///   - health: the address that serves only probes and metrics, in cleartext and without authentication.
+    ///   - identity: required by https listeners.
+    ///   - exposition: returns the text of `/metrics` on the health listener, in the format of Prometheus.
+    ///   - onListening: called once, with the final addresses, when all listeners accept connections.
+    /// - Throws: ``StoreFailure`` if the store has no free reader slots.
     public init(
         store: CredentialStore, settings: DataPlaneSettings, listeners: [ListenerAddress], health: ListenerAddress?,
-        identity: TLSIdentity?, group: MultiThreadedEventLoopGroup, readiness: Readiness, logger: Logger,
+        identity: TLSIdentity?, group: MultiThreadedEventLoopGroup, readiness: ServiceStatus, logger: Logger,
         exposition: @escaping @Sendable () -> String = { "" },
         onListening: @escaping @Sendable ([String]) -> Void
     ) throws(StoreFailure) {
@@ -65,11 +65,11 @@ public final class DataPlaneServer: Service {
         loopsByEventLoop = byEventLoop
         budget.onExceeded { [weak self] in
             guard let self else { return }
-            for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.connections.giveUpIfAsked() } }
+            for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.connections.shedIfNotified() } }
         }
     }
 
-    /// Has requests judged by other policies, on each event loop from its next pass on.
+    /// Replaces the policies, on each event loop from its next pass on.
     public func use(_ policies: PolicySet) {
         for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.policies = policies } }
     }
@@ -77,13 +77,13 @@ public final class DataPlaneServer: Service {
     var bufferedBytes: Int { budget.usedBytes }
     var openConnections: Int { shares.count }
 
-    /// Serves until a graceful shutdown has been asked for and done.
+    /// Serves until a graceful shutdown is requested and complete.
     public func run() async throws {
         var channels: [any Channel] = []
         do {
             for (number, listener) in listeners.enumerated() {
-                let policy = ListenerPolicy(listener.address, isHealthOnly: listener.isHealthOnly)
-                channels.append(try await bind(policy, number: number))
+                let configuration = ListenerConfiguration(listener.address, isHealthOnly: listener.isHealthOnly)
+                channels.append(try await bind(configuration, number: number))
             }
         } catch {
             for channel in channels { try? await channel.close() }
@@ -105,12 +105,12 @@ public final class DataPlaneServer: Service {
         for clock in clocks { clock.cancel() }
     }
 
-    /// Has the allocator give back what a flood of unfinished requests has left, while it lasts and for some time after. On no
-    /// event loop: each arena is locked meanwhile.
+    /// Makes the allocator return memory to the system during and after a flood of incomplete requests. Not on an event
+    /// loop: it locks each arena.
     private func trim() async {
         var left = 0
         while !Task.isCancelled {
-            // Now and then while nothing is the matter: each look allocates.
+            // Less often in normal operation: each check allocates.
             try? await Task.sleep(for: left > 0 ? .milliseconds(250) : .seconds(1))
             if budget.takeExceeded() { left = Self.trimsAfterFlood }
             guard left > 0 else { continue }
@@ -119,7 +119,7 @@ public final class DataPlaneServer: Service {
         }
     }
 
-    /// 15 seconds, more than the last of its connections lives.
+    /// 15 seconds, longer than the last of its connections lives.
     private static let trimsAfterFlood = 60
 
     private func eventLoops() -> [(any EventLoop, LoopState)] {
@@ -134,7 +134,7 @@ public final class DataPlaneServer: Service {
         }
     }
 
-    /// Closes idle connections, waits for the others to get their answers, and in the end closes what is left.
+    /// Closes idle connections, waits for responses on the others, and finally closes all.
     private func drain() async {
         for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.connections.closeIdle() } }
         var left = settings.drainSeconds * 10
@@ -145,33 +145,33 @@ public final class DataPlaneServer: Service {
         for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.connections.closeAll() } }
     }
 
-    /// - Parameter number: the listener's, of which its share of connections is counted.
-    private func bind(_ policy: ListenerPolicy, number: Int) async throws -> any Channel {
+    /// - Parameter number: the index of the listener, for its share of connections.
+    private func bind(_ listener: ListenerConfiguration, number: Int) async throws -> any Channel {
         let bootstrap = ServerBootstrap(group: group)
             .serverChannelInitializer { [logger] channel in
                 channel.eventLoop.makeCompletedFuture {
                     try channel.pipeline.syncOperations.addHandler(
-                        AcceptGate(listener: policy.address.description, logger: logger))
+                        AcceptGate(listener: listener.address.description, logger: logger))
                 }
             }
             .serverChannelOption(.backlog, value: 4_096)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             // See ReadingBuffers.
             .childChannelOption(.maxMessagesPerRead, value: 1)
-            // So that who sends a request and closes his side at once still gets his answer.
-            .childChannelOption(.allowRemoteHalfClosure, value: !policy.isEncrypted)
-            .childChannelInitializer { [self] channel in accept(channel, policy, number: number) }
-        switch policy.address.transport {
+            // A client that sends a request and closes its sending side still gets the response.
+            .childChannelOption(.allowRemoteHalfClosure, value: !listener.isEncrypted)
+            .childChannelInitializer { [self] channel in accept(channel, listener, number: number) }
+        switch listener.address.transport {
         case .http(let host, let port), .https(let host, let port):
             return try await bootstrap.childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
                 .bind(host: host, port: port).get()
         case .unix(let path):
-            // Taking the file from a process that listens would cut its clients off without a word.
+            // Removing the socket file of a running process would cut off its clients silently.
             if await isListening(path) { throw UnixSocketFile.inUse(path) }
             try UnixSocketFile.removeStale(path)
             let channel = try await bootstrap.bind(unixDomainSocketPath: path).get()
             do {
-                try UnixSocketFile.secure(path, mode: policy.address.mode, group: policy.address.group)
+                try UnixSocketFile.secure(path, mode: listener.address.mode, group: listener.address.group)
             } catch {
                 try? await channel.close()
                 throw error
@@ -188,31 +188,33 @@ public final class DataPlaneServer: Service {
         return true
     }
 
-    private func accept(_ channel: any Channel, _ policy: ListenerPolicy, number: Int) -> EventLoopFuture<Void> {
-        let (shares, number) = policy.isHealthOnly ? (probes, 0) : (shares, number)
+    private func accept(
+        _ channel: any Channel, _ listener: ListenerConfiguration, number: Int
+    ) -> EventLoopFuture<Void> {
+        let (shares, number) = listener.isHealthOnly ? (probes, 0) : (shares, number)
         guard let loop = loopsByEventLoop[ObjectIdentifier(channel.eventLoop)],
-            // Without a certificate nothing is served where TLS was promised.
-            !policy.isEncrypted || identity != nil,
+            // An https listener does not serve without a certificate.
+            !listener.isEncrypted || identity != nil,
             shares.take(number)
         else { return channel.close() }
         channel.closeFuture.whenComplete { _ in shares.release(number) }
         return channel.eventLoop.makeCompletedFuture {
-            let isShared = !policy.isEncrypted && !policy.isGRPC
+            let isShared = !listener.isEncrypted && !listener.isGRPC
             try channel.syncOptions?.setOption(
                 .recvAllocator, value: ReadingBuffers(sharing: isShared ? loop.largeBuffer : nil))
-            if policy.isEncrypted, let identity {
-                let context = policy.isGRPC ? identity.http2Context : identity.context
+            if listener.isEncrypted, let identity {
+                let context = listener.isGRPC ? identity.http2Context : identity.context
                 try channel.pipeline.syncOperations.addHandler(
-                    policy.isGRPC ? ProtocolGuard(spoken: ["h2"]) : .http1)
+                    listener.isGRPC ? ProtocolGuard(spoken: ["h2"]) : .http1)
                 try channel.pipeline.syncOperations.addHandler(NIOSSLServerHandler(context: context))
             }
-            if policy.isGRPC { return try CheckConnection.add(to: channel, loop: loop, policy: policy) }
+            if listener.isGRPC { return try CheckConnection.add(to: channel, loop: loop, listener: listener) }
             try channel.pipeline.syncOperations.addHandler(
-                ConnectionHandler(loop: loop, policy: policy, allocator: channel.allocator))
+                ConnectionHandler(loop: loop, listener: listener, allocator: channel.allocator))
         }
     }
 
-    /// An address with the port that the system gave.
+    /// An address with the actual port.
     private static func name(_ address: ListenerAddress, _ channel: any Channel) -> String {
         let port = channel.localAddress?.port ?? 0
         switch address.transport {

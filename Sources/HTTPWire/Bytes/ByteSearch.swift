@@ -1,6 +1,6 @@
-// Searches look at sixteen bytes at a time. Near the end of the span they look at its last sixteen and forget those
-// already seen; only spans shorter than that are walked byte by byte. A test may claim a lane too often, never too
-// seldom: the byte that a vector points at is always tested again alone.
+// Searches test sixteen bytes at a time. Near the end of the span they load its last sixteen bytes and ignore those
+// already tested; only spans shorter than that are searched byte by byte. The vector test may have false positives but
+// no false negatives: a byte that it reports is tested again by itself.
 
 extension RawSpan {
     /// Offset of the first `byte` in `from..<end`, or `end`.
@@ -9,20 +9,21 @@ extension RawSpan {
         first(OneByte(byte: byte), from: from, to: end)
     }
 
-    /// Offset of the first byte in `from..<end` that is one of two, or `end`.
+    /// Offset of the first byte in `from..<end` that equals one of two, or `end`.
     @inline(__always)
     func find(_ one: UInt8, or other: UInt8, from: Int, to end: Int) -> Int {
         first(TwoBytes(one: one, other: other), from: from, to: end)
     }
 
-    /// Offset of the first byte in `from..<end` that is no token character, or `end`.
+    /// Offset of the first byte in `from..<end` that is not a token character, or `end`.
     @inline(__always)
     func findNonToken(from: Int, to end: Int) -> Int {
         first(NoToken(), from: from, to: end)
     }
 
-    /// Offset of the first byte in `from..<end` that may not stand in a field value, or `end`: controls and DEL,
-    /// but not the tab. The CR that ends a line is such a byte, so one pass both checks a value and finds its end.
+    /// Offset of the first byte in `from..<end` that is not allowed in a field value, or `end`: control characters
+    /// other than the tab, and DEL. The CR that ends a line is one, so one pass both validates a value and finds its
+    /// end.
     @inline(__always)
     func findControl(from: Int, to end: Int) -> Int {
         first(ControlByte(), from: from, to: end)
@@ -34,14 +35,14 @@ extension RawSpan {
         first(InvisibleByte(), from: from, to: end)
     }
 
-    /// Whether `from..<end` holds a byte that makes form text more than itself: `%`, `+`, or one above 0x7F.
+    /// Whether `from..<end` holds a byte that form decoding has to look at: `%`, `+`, or one above 0x7F.
     @inline(__always)
     func hasFormCoding(from: Int, to end: Int) -> Bool {
         first(FormCoding(), from: from, to: end) < end
     }
 
-    /// Offset of the first byte in `from..<end` that ends a JSON string or is more than itself in one, or `end`: quotes,
-    /// backslashes, controls and bytes above 0x7F (RFC 8259 §7).
+    /// Offset of the first byte in `from..<end` that ends a JSON string, or that has to be decoded or validated in one,
+    /// or `end`: quotes, backslashes, control characters and bytes above 0x7F (RFC 8259 §7).
     @inline(__always)
     func findJSONStop(from: Int, to end: Int) -> Int {
         first(JSONStop(), from: from, to: end)
@@ -65,7 +66,7 @@ extension RawSpan {
         return index < end ? firstInTail(test, from: index, to: end) : end
     }
 
-    /// For the last up to fifteen bytes of the span.
+    /// The last bytes of the span, fewer than sixteen.
     @inline(__always)
     private func firstInTail<Test: ByteTest>(_ test: Test, from: Int, to end: Int) -> Int {
         var index = from
@@ -83,16 +84,16 @@ extension RawSpan {
 
     @inline(__always)
     private func lanes<Test: ByteTest>(_ test: Test, _ offset: Int) -> SIMD2<UInt64> {
-        // SAFETY: callers have seen that sixteen bytes lie behind the offset; any sixteen bytes are a vector of them.
+        // SAFETY: callers have checked that sixteen bytes follow the offset; any sixteen bytes are a valid vector.
         let bytes = unsafe unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: SIMD16<UInt8>.self)
-        // SAFETY: a mask is sixteen bytes of 0x00 or 0xFF, and so are two words.
+        // SAFETY: a mask has the size of two words, of which every bit pattern is valid.
         return unsafe unsafeBitCast(test.lanes(bytes), to: SIMD2<UInt64>.self)
     }
 }
 
 private typealias Lanes = SIMDMask<SIMD16<Int8>>
 
-/// Index of the first lane that is set, or 16.
+/// Index of the first lane that is set; 16 if there is none.
 @inline(__always)
 private func firstLane(_ lanes: SIMD2<UInt64>) -> Int {
     if lanes[0] | lanes[1] == 0 { return 16 }
@@ -100,12 +101,13 @@ private func firstLane(_ lanes: SIMD2<UInt64>) -> Int {
     return (low != 0 ? low.trailingZeroBitCount : 64 &+ UInt64(littleEndian: lanes[1]).trailingZeroBitCount) &>> 3
 }
 
-/// Index of the first lane that is set behind the `count` first ones (1 to 15), counted from there; or 16 or more.
+/// Index of the first lane that is set after the first `count` lanes (1 to 15), counted from there; 16 or more if there
+/// is none.
 @inline(__always)
 private func firstLane(_ lanes: SIMD2<UInt64>, behind count: Int) -> Int {
     let low = UInt64(littleEndian: lanes[0])
     let high = UInt64(littleEndian: lanes[1])
-    // Swift's shifts are smart: by 64 or more they shift everything out, by less than nothing the other way.
+    // Smart shifts: a shift by 64 or more gives 0, and a negative one shifts in the other direction.
     let shifted = low >> (count &* 8) | high << (64 &- count &* 8)
     if shifted != 0 { return shifted.trailingZeroBitCount &>> 3 }
     return 8 &+ (high >> (count &* 8)).trailingZeroBitCount &>> 3
@@ -137,7 +139,7 @@ private struct TwoBytes: ByteTest {
     func matches(_ byte: UInt8) -> Bool { byte == one || byte == other }
 }
 
-/// Claims what is neither a letter nor `-`: almost all field names are letters and dashes.
+/// The vector test reports everything but letters and `-`, of which nearly all field names consist.
 private struct NoToken: ByteTest {
     @inline(__always)
     func lanes(_ bytes: SIMD16<UInt8>) -> Lanes {
@@ -148,7 +150,7 @@ private struct NoToken: ByteTest {
     func matches(_ byte: UInt8) -> Bool { !isToken(byte) }
 }
 
-/// Claims tabs, too.
+/// The vector test reports tabs as well.
 private struct ControlByte: ByteTest {
     @inline(__always)
     func lanes(_ bytes: SIMD16<UInt8>) -> Lanes {

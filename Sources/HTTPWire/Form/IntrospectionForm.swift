@@ -1,27 +1,27 @@
 /// The parameters of an introspection request (RFC 7662 §2.1), with the caller's credentials (RFC 6749 §2.3.1) and the
 /// address that network limits are judged by.
 ///
-/// One of these serves any number of bodies; keep one per event loop. A body in which nothing is encoded, as all bodies
-/// with our own credentials are, is read in one pass and leaves the scratch alone.
+/// Reusable for any number of bodies; keep one per event loop. A body that needs no decoding, such as all bodies with
+/// credentials issued here, is read in one pass without the scratch.
 public struct IntrospectionForm: ~Copyable, Sendable {
-    /// What the form is searched for. Other parameters are checked for their encoding and ignored.
+    /// The parameters that are read. Others are checked for their encoding and ignored.
     public enum Parameter: UInt8, Sendable, CaseIterable {
         case token, tokenTypeHint, clientID, clientSecret, clientIP, scope
     }
 
     @usableFromInline var fields = FormFields()
-    /// A bit for each parameter that was sent, and for each that was sent again.
+    /// A bit for each parameter that is present, and for each that is repeated.
     private var sent: UInt8 = 0
     private var repeated: UInt8 = 0
-    /// An array and not an InlineArray, of which a read of one element copies all.
+    /// Not an InlineArray: reading one element of that copies all.
     private var firsts = [FormText](
         repeating: FormText(range: WireRange(), isDecoded: false), count: Parameter.allCases.count)
 
     /// A form without a body.
     public init() {}
 
-    /// Reads a body and forgets the one before.
-    /// - Returns: the fault that makes it no form, if there is one.
+    /// Parses a body in place of the previous one.
+    /// - Returns: the fault if the body is not a form.
     public mutating func parse(_ body: RawSpan) -> FormFault? {
         sent = 0
         repeated = 0
@@ -34,18 +34,18 @@ public struct IntrospectionForm: ~Copyable, Sendable {
         return nil
     }
 
-    /// How often a parameter was sent: 0, 1, or 2 for more than once.
+    /// How often a parameter is present: 0, 1, or 2 for more than once.
     public func count(_ parameter: Parameter) -> Int {
         Int(sent >> parameter.rawValue & 1) &+ Int(repeated >> parameter.rawValue & 1)
     }
 
-    /// Where the first value of a parameter lies; `nil` if it was not sent.
+    /// The first value of a parameter; `nil` if it is absent.
     public func text(_ parameter: Parameter) -> FormText? {
         sent >> parameter.rawValue & 1 != 0 ? firsts[Int(parameter.rawValue)] : nil
     }
 
     /// Calls `use` with the bytes of a value.
-    /// - Parameter body: the one that ``parse(_:)`` was given.
+    /// - Parameter body: the one that ``parse(_:)`` was called with.
     @inlinable
     public func withBytes<Value: ~Copyable, Failure: Error>(
         of text: FormText, in body: RawSpan, _ use: (RawSpan) throws(Failure) -> Value
@@ -54,7 +54,7 @@ public struct IntrospectionForm: ~Copyable, Sendable {
     }
 
     /// Calls `use` with the first value of a parameter.
-    /// - Returns: what `use` returns; `nil` if the parameter was not sent.
+    /// - Returns: the result of `use`; `nil` if the parameter is absent.
     @inlinable
     public func withValue<Value: ~Copyable, Failure: Error>(
         _ parameter: Parameter, in body: RawSpan, _ use: (RawSpan) throws(Failure) -> Value
@@ -81,7 +81,7 @@ public struct IntrospectionForm: ~Copyable, Sendable {
 
     @inline(__always)
     private mutating func note(_ parameter: Parameter, _ value: FormText) {
-        // RFC 6749 §3.1: a parameter without a value counts as omitted.
+        // RFC 6749 §3.1: a parameter without a value counts as absent.
         if value.isEmpty { return }
         let bit: UInt8 = 1 << parameter.rawValue
         if sent & bit == 0 {
@@ -94,7 +94,7 @@ public struct IntrospectionForm: ~Copyable, Sendable {
 }
 
 extension IntrospectionForm.Parameter {
-    /// Compares a word at a time: the first eight bytes and the last eight, which cover all of a name up to 16.
+    /// Compares by words: the first eight bytes and the last eight, which cover names of up to 16 bytes.
     @inline(__always)
     static func recognise(_ bytes: RawSpan, _ name: WireRange) -> Self? {
         let first = bytes.shortWord(name.start, count: name.count)

@@ -1,33 +1,34 @@
-/// The body of a Kubernetes token review, as API servers send it to their webhook: of one object a few members.
+/// The body of a Kubernetes token review, as API servers send it to their webhook. A few members of one object are
+/// read.
 ///
 /// ```
 /// {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": "…", "audiences": ["https://…"]}}
 /// ```
-/// Members of other names are judged as JSON and otherwise ignored.
+/// Members of other names are checked as JSON and otherwise ignored.
 public struct TokenReviewForm: ~Copyable, Sendable {
-    /// Most elements of `audiences`.
+    /// Maximum number of elements of `audiences`.
     public static let audiencesMax = 64
     public static let audienceBytesMax = 512
 
-    /// The versions of the API. The objects do not differ in what is read and written here; the answer has the version that
-    /// was asked with.
+    /// The versions of the API. The members that are read and written here do not differ; the response has the version
+    /// of the request.
     public enum Version: Sendable {
         case v1
-        /// What API servers send unless they are told otherwise.
+        /// The default of API servers.
         case v1beta1
     }
 
     public private(set) var version = Version.v1
     /// The token. May be empty.
     public private(set) var token = FormText(range: WireRange(), isDecoded: false)
-    /// The audiences of whoever asks: those of the API server.
+    /// The audiences of the caller: those of the API server.
     public private(set) var audiences: [FormText] = []
     @usableFromInline var scratch = FormScratch()
 
     public init() {}
 
-    /// Reads a body. Once for each form.
-    /// - Returns: the fault that makes it no review, if there is one; reflects nothing of the input.
+    /// Parses a body. Call it once for each form.
+    /// - Returns: why the body is not a valid review, if it is not; contains no input.
     public mutating func parse(_ body: RawSpan) -> StaticString? {
         var reader = JSONReader(body)
         do throws(JSONFault) {
@@ -38,7 +39,7 @@ public struct TokenReviewForm: ~Copyable, Sendable {
     }
 
     /// Calls `use` with the bytes of ``token`` or one of ``audiences``.
-    /// - Parameter body: the one that ``parse(_:)`` was given.
+    /// - Parameter body: the one that ``parse(_:)`` was called with.
     @inlinable
     public func withBytes<Value: ~Copyable, Failure: Error>(
         of text: FormText, in body: RawSpan, _ use: (RawSpan) throws(Failure) -> Value
@@ -64,7 +65,7 @@ public struct TokenReviewForm: ~Copyable, Sendable {
                     }
                     hasKind = true
                 } else if reader.bytes.spells(name, "spec") {
-                    guard !hasSpec else { return "spec comes more than once" }
+                    guard !hasSpec else { return "spec is repeated" }
                     hasSpec = true
                     if let fault = try readSpec(&reader) { return fault }
                 } else {
@@ -105,7 +106,7 @@ public struct TokenReviewForm: ~Copyable, Sendable {
                     }
                     token = scratch.decode(reader.bytes, text)
                 } else if reader.bytes.spells(name, "audiences") {
-                    guard !hasAudiences else { return "audiences comes more than once" }
+                    guard !hasAudiences else { return "audiences is repeated" }
                     hasAudiences = true
                     if let fault = try readAudiences(&reader) { return fault }
                 } else {
@@ -117,7 +118,7 @@ public struct TokenReviewForm: ~Copyable, Sendable {
     }
 
     private mutating func readAudiences(_ reader: inout JSONReader) throws(JSONFault) -> StaticString? {
-        // Go's servers write null for an empty list.
+        // Servers written in Go send null for an empty list.
         if try reader.nextBegins(with: UInt8(ascii: "n")) {
             try reader.skipValue()
             return nil

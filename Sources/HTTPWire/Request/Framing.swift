@@ -1,5 +1,8 @@
+import NetworkAddress
+
 extension RequestParser {
-    /// What the fields say together: host, framing, expectation, life of the connection. Sets the phase of the body.
+    /// Checks the fields together: host, framing, expectation, persistence of the connection. Sets the phase of the
+    /// body.
     mutating func finishHead(_ bytes: RawSpan) -> WireFault? {
         if let fault = checkHost(bytes) { return fault }
         let length: Int
@@ -20,7 +23,7 @@ extension RequestParser {
             if length > 0, length > limits.bodyMax(for: request.path, in: bytes) { return .bodyTooLarge }
         }
         if let fault = checkExpectation(bytes, hasBody: length > 0 || request.isChunked) { return fault }
-        // What follows a head must depend on nothing but the head.
+        // A head is remembered only if what follows depends on nothing else.
         if !request.isChunked, !owesContinue { lastHead.remember(bytes, count: start) }
         return nil
     }
@@ -37,7 +40,7 @@ extension RequestParser {
         return nil
     }
 
-    /// RFC 9112 §6.3, stricter: whatever could be read in two ways is a fault.
+    /// RFC 9112 §6.3, stricter: anything ambiguous is a fault.
     private mutating func bodyLength(_ bytes: RawSpan) -> Result<Int, WireFault> {
         let lengths = request.count(.contentLength)
         if let coding = request.value(.transferEncoding) {
@@ -54,20 +57,20 @@ extension RequestParser {
         guard let value = request.value(.contentLength) else { return .success(0) }
         if lengths > 1 { return .failure(.repeatedLength) }
         guard !endsInTab(value, bytes), let length = plainNumber(value, bytes) else { return .failure(.badLength) }
-        // No limit comes near to 2^31, and offsets must stay within 32 bits.
+        // All limits are far below 2^31, and offsets must fit into 32 bits.
         guard length < 1 << 31 else { return .failure(.bodyTooLarge) }
         return .success(length)
     }
 
-    /// Whether a tab stands between a value and its line end. It may, but llhttp refuses it in the fields that frame a
-    /// message, and there nobody may read more than others do.
+    /// Whether a tab precedes the line end of a value. That is legal, but llhttp refuses it in the fields that frame a
+    /// message, where no parser may accept more than another.
     private func endsInTab(_ value: WireRange, _ bytes: RawSpan) -> Bool {
         var index = value.end
         while bytes.byte(index) == UInt8(ascii: " ") { index &+= 1 }
         return bytes.byte(index) == UInt8(ascii: "\t")
     }
 
-    /// Whether `chunked` is the last of several codings: then the framing is clear and only the coding is unknown.
+    /// Whether `chunked` is the last of several codings: then the framing is clear, and only the coding is unknown.
     private func endsInChunked(_ value: WireRange, _ bytes: RawSpan) -> Bool {
         var start = value.end
         while start > value.start, bytes.byte(start &- 1) != UInt8(ascii: ",") { start &-= 1 }
@@ -102,7 +105,7 @@ extension RequestParser {
     }
 
     private mutating func checkExpectation(_ bytes: RawSpan, hasBody: Bool) -> WireFault? {
-        // RFC 9110 §10.1.1: an HTTP/1.0 client cannot mean it.
+        // RFC 9110 §10.1.1: an expectation of an HTTP/1.0 client is ignored.
         guard let value = request.value(.expect), request.minorVersion > 0 else { return nil }
         guard request.count(.expect) == 1, bytes.equalsIgnoringCase(value, "100-continue") else {
             return .unmetExpectation
@@ -111,7 +114,7 @@ extension RequestParser {
         return nil
     }
 
-    /// RFC 9112 §9.3: `close` wins; HTTP/1.0 has to ask for `keep-alive`.
+    /// RFC 9112 §9.3: `close` has precedence; HTTP/1.0 needs `keep-alive`.
     private func wantsKeepAlive(_ bytes: RawSpan) -> Bool {
         var keepAlive = request.minorVersion > 0
         var index = request.index(of: .connection)
@@ -131,12 +134,12 @@ extension RequestParser {
     }
 }
 
-/// Whether `range` can be a Host value: empty, or a name, an IPv4 address or a bracketed IP literal, and perhaps a
-/// port (RFC 9110 §7.2, RFC 3986 §3.2.2). Percent-encoding and sub-delimiters, legal and never used, are refused, and
-/// so is user information.
+/// Whether `range` is a valid Host value: empty, or a name, an IPv4 address or a bracketed IP literal, with an optional
+/// port (RFC 9110 §7.2, RFC 3986 §3.2.2). Percent-encoding and sub-delimiters are legal but never used, and are
+/// refused, as is user information.
 func isHost(_ range: WireRange, in bytes: RawSpan) -> Bool {
     var index = range.start
-    // An origin without authority sends an empty Host (RFC 9112 §3.2); some clients do so on Unix sockets.
+    // A target without authority has an empty Host (RFC 9112 §3.2); some clients send one on Unix sockets.
     guard index < range.end else { return true }
     if bytes.byte(index) == UInt8(ascii: "[") {
         index &+= 1
@@ -152,11 +155,169 @@ func isHost(_ range: WireRange, in bytes: RawSpan) -> Bool {
     guard index < range.end else { return true }
     guard bytes.byte(index) == UInt8(ascii: ":") else { return false }
     index &+= 1
-    // "host:" with an empty port is legal. Five digits hold every port there is.
+    // "host:" with an empty port is legal. A port has at most five digits.
     guard range.end &- index <= 5 else { return false }
     while index < range.end {
         guard isDigit(bytes.byte(index)) else { return false }
         index &+= 1
     }
     return true
+}
+
+// MARK: Chunked bodies
+//
+// Chunked bodies (RFC 9112 §7.1) are decoded into storage of the parser, bounded by the limit of the path. The encoded
+// form stays in the connection's buffer until the message is complete, so the overhead of framing is bounded too:
+// chunks of one byte each would otherwise fill that buffer with five times the body.
+
+extension RequestParser {
+    mutating func parseChunks(_ bytes: RawSpan) -> Step {
+        while true {
+            let step: Step?
+            switch phase {
+            case .chunkSize: step = parseChunkSize(bytes)
+            case .chunkData: step = takeChunkData(bytes)
+            case .chunkEnd: step = parseChunkEnd(bytes)
+            default: return parseTrailers(bytes)
+            }
+            if let step { return step }
+        }
+    }
+
+    mutating func parseChunkSize(_ bytes: RawSpan) -> Step? {
+        let end = min(bytes.byteCount, position &+ limits.chunkLineBytesMax)
+        let lineFeed = bytes.find(UInt8(ascii: "\n"), from: min(max(position, scanned), end), to: end)
+        guard lineFeed < end else {
+            if bytes.byteCount &- position >= limits.chunkLineBytesMax { return fail(.chunkLineTooLong) }
+            scanned = end
+            return wait()
+        }
+        guard lineFeed > position, bytes.byte(lineFeed &- 1) == UInt8(ascii: "\r") else { return fail(.bareLineFeed) }
+        let lineEnd = lineFeed &- 1
+        var index = position
+        var size = 0
+        while index < lineEnd {
+            let digit = Hexadecimal.value(bytes.byte(index))
+            if digit == 255 { break }
+            guard index &- position < 16 else { return fail(.badChunk) }
+            // Saturates far above every limit instead of overflowing to a small number.
+            size = min(size, 1 << 32) &* 16 &+ Int(digit)
+            index &+= 1
+        }
+        guard index > position, areChunkExtensions(bytes, index, lineEnd) else { return fail(.badChunk) }
+        let taken = handedOut &+ decoded.count
+        guard size <= bodyMax &- taken else { return fail(.bodyTooLarge) }
+        position = lineFeed &+ 1
+        scanned = 0
+        let overhead = passed &+ position &- request.bodyRange.start &- taken
+        guard overhead <= bodyMax &+ limits.chunkOverheadBytesMax else { return fail(.bodyTooLarge) }
+        chunkLeft = size
+        phase = size > 0 ? .chunkData : .trailers
+        if size == 0 {
+            trailerStart = position
+            trailerCount = 0
+        }
+        return nil
+    }
+
+    private mutating func takeChunkData(_ bytes: RawSpan) -> Step? {
+        let count = min(bytes.byteCount &- position, chunkLeft)
+        if count > 0 {
+            let piece = bytes.extracting(position..<(position &+ count))
+            // SAFETY: the pointer does not leave the closure, and the array copies the bytes.
+            unsafe piece.withUnsafeBytes { unsafe decoded.append(contentsOf: $0) }
+            position &+= count
+            chunkLeft &-= count
+        }
+        guard chunkLeft == 0 else { return wait() }
+        phase = .chunkEnd
+        return nil
+    }
+
+    mutating func parseChunkEnd(_ bytes: RawSpan) -> Step? {
+        guard position < bytes.byteCount else { return wait() }
+        guard bytes.byte(position) == UInt8(ascii: "\r") else { return fail(.badChunk) }
+        guard position &+ 1 < bytes.byteCount else { return wait() }
+        guard bytes.byte(position &+ 1) == UInt8(ascii: "\n") else { return fail(.badChunk) }
+        position &+= 2
+        phase = .chunkSize
+        return nil
+    }
+
+    /// Trailers are checked like fields and discarded. A field that has a meaning here is not allowed in one (RFC 9110
+    /// §6.5.1).
+    mutating func parseTrailers(_ bytes: RawSpan) -> Step {
+        let end = min(bytes.byteCount, trailerStart &+ limits.trailerBytesMax)
+        if scanned > 0 {
+            let lineFeed = bytes.find(UInt8(ascii: "\n"), from: min(scanned, end), to: end)
+            if lineFeed == end { return waitForTrailer(bytes, end) }
+        }
+        var line = FieldLine()
+        while true {
+            switch line.parse(bytes, position, end) {
+            case .next(let next):
+                position = next
+                if line.isEmptyLine {
+                    phase = .complete
+                    request.bodyRange = WireRange(request.bodyRange.start, next)
+                    return .request(consumedBytes: next)
+                }
+                let known = KnownField.recognise(bytes, line.nameStart, line.nameEnd &- line.nameStart)
+                guard known == .unknown else { return fail(.forbiddenTrailer) }
+                trailerCount &+= 1
+                guard trailerCount <= limits.trailersMax else { return fail(.trailersTooLarge) }
+            case .partial:
+                return waitForTrailer(bytes, end)
+            case .bad(let fault, let at):
+                let lineFeed = bytes.find(UInt8(ascii: "\n"), from: min(at, end), to: end)
+                return lineFeed == end ? waitForTrailer(bytes, end) : fail(fault)
+            }
+        }
+    }
+
+    private mutating func waitForTrailer(_ bytes: RawSpan, _ end: Int) -> Step {
+        if bytes.byteCount &- trailerStart >= limits.trailerBytesMax { return fail(.trailersTooLarge) }
+        scanned = end
+        return wait()
+    }
+}
+
+/// `;name`, `;name=token` or `;name="quoted"`, any number, without the whitespace that RFC 9112 §7.1.1 calls bad
+/// whitespace.
+private func areChunkExtensions(_ bytes: RawSpan, _ from: Int, _ end: Int) -> Bool {
+    var index = from
+    while index < end {
+        guard bytes.byte(index) == UInt8(ascii: ";") else { return false }
+        guard let nameEnd = tokenEnd(bytes, index &+ 1, end) else { return false }
+        index = nameEnd
+        guard index < end, bytes.byte(index) == UInt8(ascii: "=") else { continue }
+        index &+= 1
+        guard let valueEnd = tokenEnd(bytes, index, end) ?? quotedEnd(bytes, index, end) else { return false }
+        index = valueEnd
+    }
+    return true
+}
+
+/// Offset after the token at `start`; `nil` if there is none.
+func tokenEnd(_ bytes: RawSpan, _ start: Int, _ end: Int) -> Int? {
+    let index = bytes.findNonToken(from: start, to: end)
+    return index > start ? index : nil
+}
+
+/// Offset after the quoted string at `start` (RFC 9110 §5.6.4, ASCII only); `nil` if there is none.
+func quotedEnd(_ bytes: RawSpan, _ start: Int, _ end: Int) -> Int? {
+    guard start < end, bytes.byte(start) == UInt8(ascii: "\"") else { return nil }
+    var index = start &+ 1
+    while index < end {
+        var byte = bytes.byte(index)
+        if byte == UInt8(ascii: "\"") { return index &+ 1 }
+        if byte == UInt8(ascii: "\\") {
+            index &+= 1
+            guard index < end else { return nil }
+            byte = bytes.byte(index)
+        }
+        guard byte == 0x20 || ByteClass.has(byte, ByteClass.visible) else { return nil }
+        index &+= 1
+    }
+    return nil
 }

@@ -1,4 +1,4 @@
-/// The request fields that this server looks at; a head knows where the first of each is and how many there are.
+/// The request fields that this server reads; a head records the first index and the number of each.
 public enum KnownField: UInt8, Equatable, Hashable, Sendable, CaseIterable {
     case host, connection, contentLength, transferEncoding, expect, upgrade
     case authorization, contentType, accept, origin, cookie
@@ -11,7 +11,7 @@ public enum KnownField: UInt8, Equatable, Hashable, Sendable, CaseIterable {
     /// Any other name.
     case unknown
 
-    /// Which field a name is, whatever its case. A name that is no token is none of them.
+    /// The field with this name, ignoring case. A name that is not a token is `.unknown`.
     public init(_ name: WireRange, in bytes: RawSpan) {
         let isToken = bytes.findNonToken(from: name.start, to: name.end) == name.end
         self = isToken ? .recognise(bytes, name.start, name.count) : .unknown
@@ -20,9 +20,9 @@ public enum KnownField: UInt8, Equatable, Hashable, Sendable, CaseIterable {
     var bit: UInt32 { 1 &<< UInt32(rawValue) }
 }
 
-// Names are compared a word at a time: the first eight bytes, the last eight (they may overlap), and for 17 bytes or
-// more the eight from offset 8. OR-ing 0x20 folds letters; among the bytes of a token, already checked, only capitals
-// become letters by it, and only `-` becomes `-`. So equal words mean equal names.
+// Names are compared by words: the first eight bytes, the last eight (they may overlap), and for 17 bytes or more the
+// eight from offset 8. OR-ing 0x20 folds letters; among token characters, which were checked before, only capital
+// letters become letters by it, and only `-` becomes `-`. So equal words mean equal names.
 
 private let fold: UInt64 = 0x2020_2020_2020_2020
 
@@ -30,7 +30,7 @@ private let fold: UInt64 = 0x2020_2020_2020_2020
 private func folded(_ text: StaticString) -> UInt64 { literalWord(text) | fold }
 
 extension KnownField {
-    /// Which field `count` bytes of a token at `start` name.
+    /// The field that `count` token bytes at `start` name.
     @inline(__always)
     static func recognise(_ bytes: RawSpan, _ start: Int, _ count: Int) -> KnownField {
         if count < 9 { return short(bytes.shortWord(start, count: count) | fold, count) }

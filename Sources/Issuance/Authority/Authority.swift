@@ -140,20 +140,20 @@ public struct Authority: Sendable {
     /// rename or narrow a credential that has none.
     ///
     /// - Parameters:
-    ///   - new: with its new times.
-    ///   - scope, audience, networks: what changes; their numbers may not be published yet.
+    ///   - new: with its new times. The numbers of its new sets may not be published yet.
+    ///   - properties: what changes.
     func requireMayEdit(
-        _ old: CredentialRecord, to new: CredentialRecord, scope: [String]?, audience: [String]?, networks: [Network]?,
-        in store: CredentialStore
+        _ old: CredentialRecord, to new: CredentialRecord, with properties: CheckedProperties, in store: CredentialStore
     ) throws(IssuanceError) {
         guard !limits.isNone else { return }
         let before = try Limits(ofStored: old, in: store.published)
         let after = Limits(
-            networks: networks ?? before.networks, audience: audience ?? before.audience, end: new.expiresAt)
+            networks: properties.networks?.networks ?? before.networks,
+            audience: properties.audience?.uris ?? before.audience, end: new.expiresAt)
         guard let fault = limits.fault(of: after, end: "exp") else { return }
         let had = store.published.scope(old.scopes)
         guard before.fault(of: after, end: "exp") == nil, new.notBefore >= old.notBefore,
-            (scope ?? []).allSatisfy(had.contains)
+            (properties.scope?.tokens ?? []).allSatisfy(had.contains)
         else { throw fault.error }
     }
 

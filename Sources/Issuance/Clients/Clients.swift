@@ -1,51 +1,17 @@
 public import CredentialModel
-import CredentialStore
+public import CredentialStore
 import RecordCache
 
-/// A request for a new client (RFC 6749 §2).
-public struct ClientRequest: Sendable, Equatable {
-    public var name: String
-    public var grants: [String]
-    public var redirectURIs: [String]
-    public var scope: [String]
-    public var audience: [String]
-    /// `introspect`, `changes`, `admin`.
-    public var rights: [String]
-    public var certificateSAN: String?
-    public var isPublic: Bool
-
-    public init(
-        name: String, grants: [String] = [], redirectURIs: [String] = [], scope: [String] = [], audience: [String] = [],
-        rights: [String] = [], certificateSAN: String? = nil, isPublic: Bool = false
-    ) {
-        self.name = name
-        self.grants = grants
-        self.redirectURIs = redirectURIs
-        self.scope = scope
-        self.audience = audience
-        self.rights = rights
-        self.certificateSAN = certificateSAN
-        self.isPublic = isPublic
-    }
-}
-
-/// A client as shown to administration.
+/// A client as administration shows it: as it is stored, with its secrets. What is stored can be read as the summary's own.
+@dynamicMemberLookup
 public struct ClientSummary: Sendable {
-    public var clientID: String
-    public var name: String
-    public var grants: [String]
-    public var redirectURIs: [String]
-    public var scope: [String]
-    public var audience: [String]
-    public var rights: [String]
-    public var certificateSAN: String?
-    public var isPublic: Bool
-    public var createdAt: UnixSeconds
-    public var revokedAt: UnixSeconds?
+    public let definition: ClientDefinition
     /// The oldest first: all that may still work, and the newest of the ended ones (``Issuer/endedSecretsMax``).
-    public var secrets: [CredentialSummary]
+    public let secrets: [CredentialSummary]
     /// How many ended secrets are not among them.
-    public var secretsOmitted: Int
+    public let secretsOmitted: Int
+
+    public subscript<Value>(dynamicMember path: KeyPath<ClientDefinition, Value>) -> Value { definition[keyPath: path] }
 }
 
 /// A client with a new secret; a public client has none.
@@ -54,69 +20,56 @@ public struct IssuedClient: Sendable {
     public var secret: SecretText?
 }
 
-/// A client's rights over this service.
-public enum ClientRight: String, CaseIterable, Sendable {
-    case introspect, changes, admin
-
-    /// The scope for this right on a client's secret.
-    public var scope: String { ScopeSet.rightPrefix + rawValue }
-}
-
 extension Issuer {
     private static let grantTypes = ["authorization_code", "client_credentials", "refresh_token"]
+    /// Rights over this service, as scopes of the client's secret without their prefix.
+    private static let clientRights = ["introspect", "changes", "admin"]
     private static let redirectURIsMax = 32
     /// Most ended secrets that a client is shown with.
     public static let endedSecretsMax = 100
 
     /// Registers a client and, unless it is public, issues a secret.
     public func createClient(_ request: ClientRequest) async throws(IssuanceError) -> IssuedClient {
-        guard let name = try RequestText.name(request.name) else {
-            throw .invalid(field: "name", reason: "is required")
-        }
-        let grants = try Grants(
-            scope: request.scope, audience: request.audience, networks: [], until: .never, by: authority)
-        let rights = try check(request)
-        let rightSet = try Grants(
-            scope: rights.map(\.scope), audience: request.audience, networks: [], until: .never, by: authority)
+        let metadata = try check(request)
+        let rights = try Grants(
+            scope: metadata.rights.map { ScopeSet.rightPrefix + $0 }, audience: metadata.audience, until: .never,
+            by: authority)
         let (store, actor, repeatable) = (store, actor, repeatable)
         while true {
             let idNumber = CredentialID.random()
             let clientID = idNumber.description
             let owner = Array(clientID.utf8)
-            guard let newborn = Newborn.mint(kind: .clientSecret, store: store, owner: owner, name: nil) else {
+            guard let pending = PendingCredential.mint(kind: .clientSecret, owner: owner, store: store) else {
                 continue
             }
             do {
                 let client = try await write(creates: true) { writer, transaction in
                     // The directory has the last commit; the writer also has earlier changes in this one.
-                    if let san = request.certificateSAN,
+                    if let san = metadata.certificateSAN,
                         store.published.clients.client(certificateSAN: san) != nil
-                            || writer.changedClients.contains(where: { $0.certificateSAN == san })
+                            || writer.changedClients.contains(where: { $0.metadata.certificateSAN == san })
                     {
                         throw IssuanceError.conflict(reason: "another client has this certificate_san")
                     }
                     let number = try writer.intern(.client, Array(clientID.utf8), in: transaction)
-                    if !request.isPublic {
-                        var secret = newborn.credential
+                    if !metadata.isPublic {
+                        var secret = pending.credential
                         secret.record.client = number
                         secret.record.issuedAt = writer.now
-                        try writer.set(rightSet, of: &secret.record, in: transaction)
-                        try writer.insertNewborn(secret, in: transaction)
+                        try writer.set(rights, of: &secret.record, in: transaction)
+                        try writer.insertPending(secret, in: transaction)
                     }
                     let client = ClientDefinition(
-                        number: number, clientID: clientID, name: name, grants: request.grants,
-                        redirectURIs: request.redirectURIs, scope: grants.scope.tokens, audience: grants.audience.uris,
-                        rights: rights.map(\.rawValue), certificateSAN: request.certificateSAN,
-                        isPublic: request.isPublic, createdAt: writer.now)
+                        number: number, clientID: clientID, metadata: metadata, createdAt: writer.now)
                     try writer.putClient(client, in: transaction)
-                    let secrets = request.isPublic ? [] : [newborn.credential.record.id]
-                    let deed = AuditDeed(.clientCreated, credentials: secrets, clientID: clientID)
-                    try writer.audit(deed, by: actor, in: transaction)
+                    let secrets = metadata.isPublic ? [] : [pending.credential.record.id]
+                    let action = AuditedAction(.clientCreated, credentials: secrets, clientID: clientID)
+                    try writer.audit(action, by: actor, in: transaction)
                     if let repeatable { try writer.remember(repeatable, made: [idNumber], in: transaction) }
                     return client
                 }
                 let summary = try await summary(client)
-                return IssuedClient(summary: summary, secret: request.isPublic ? nil : newborn.secret)
+                return IssuedClient(summary: summary, secret: metadata.isPublic ? nil : pending.secret)
             } catch is DrawAgain {
                 continue
             } catch {
@@ -125,7 +78,16 @@ extension Issuer {
         }
     }
 
-    private func check(_ request: ClientRequest) throws(IssuanceError) -> [ClientRight] {
+    /// What is stored of a request: without repeats, and in one spelling.
+    private func check(_ request: ClientRequest) throws(IssuanceError) -> ClientMetadata {
+        var metadata = request
+        guard let name = try RequestText.name(request.name) else {
+            throw .invalid(field: "name", reason: "is required")
+        }
+        metadata.name = name
+        let grants = try Grants(scope: request.scope, audience: request.audience, until: .never, by: authority)
+        metadata.scope = grants.scope.tokens
+        metadata.audience = grants.audience.uris
         for grant in request.grants where !Self.grantTypes.contains(grant) {
             throw .invalid(field: "grant_types", reason: "are \(Self.grantTypes.joined(separator: ", "))")
         }
@@ -158,15 +120,14 @@ extension Issuer {
         if request.isPublic, !request.rights.isEmpty, request.certificateSAN == nil {
             throw .invalid(field: "may", reason: "a public client has no secret to prove them with")
         }
-        var rights: [ClientRight] = []
-        for name in request.rights {
-            guard let right = ClientRight(rawValue: name) else {
-                let known = ClientRight.allCases.map(\.rawValue).joined(separator: ", ")
-                throw .invalid(field: "may", reason: "are \(known)")
+        metadata.rights = []
+        for right in request.rights where !metadata.rights.contains(right) {
+            guard Self.clientRights.contains(right) else {
+                throw .invalid(field: "may", reason: "are \(Self.clientRights.joined(separator: ", "))")
             }
-            if !rights.contains(right) { rights.append(right) }
+            metadata.rights.append(right)
         }
-        return rights
+        return metadata
     }
 
     /// A client, revoked or not; nil when there is none.
@@ -194,7 +155,7 @@ extension Issuer {
     ) async throws(IssuanceError) -> IssuedClient {
         guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
         guard client.revokedAt == nil else { throw .gone(reason: "the client is revoked") }
-        guard !client.isPublic else { throw .conflict(reason: "a public client has no secret") }
+        guard !client.metadata.isPublic else { throw .conflict(reason: "a public client has no secret") }
         let living = try await secrets(of: client, endedMax: 0).shown
         let newest = living.last { $0.successor == nil && $0.state == .active }
         // A bulk revocation leaves a client without secrets; it does not end the client.
@@ -205,19 +166,18 @@ extension Issuer {
 
     /// Issues a new secret with the registered rights for a client that has no valid one.
     private func giveSecret(_ client: ClientDefinition) async throws(IssuanceError) -> IssuedClient {
-        let scope = client.rights.map { ScopeSet.rightPrefix + $0 }
         let rights = try Grants(
-            scope: scope, audience: client.audience, networks: [], until: .never, by: authority)
+            scope: client.metadata.rights.map { ScopeSet.rightPrefix + $0 }, audience: client.metadata.audience,
+            until: .never, by: authority)
         let owner = Array(client.clientID.utf8)
-        let deed = AuditDeed(.clientSecretCreated, clientID: client.clientID)
-        let issued = try await issue(kind: .clientSecret, owner: owner, name: nil, as: deed) {
-            writer, transaction, record in
+        let action = AuditedAction(.clientSecretCreated, clientID: client.clientID)
+        let issued = try await issue(.clientSecret, owner: owner, as: action) { writer, transaction, row in
             guard let client = try writer.client(client.number, in: transaction), client.revokedAt == nil else {
                 throw IssuanceError.gone(reason: "the client is revoked")
             }
-            record.client = client.number
-            record.issuedAt = writer.now
-            try writer.set(rights, of: &record, in: transaction)
+            row.record.client = client.number
+            row.record.issuedAt = writer.now
+            try writer.set(rights, of: &row.record, in: transaction)
         }
         return IssuedClient(summary: try await summary(client), secret: issued.first?.secret)
     }
@@ -234,18 +194,14 @@ extension Issuer {
             }
             ended.revokedAt = ended.revokedAt ?? writer.now
             try writer.putClient(ended, in: transaction)
-            try writer.audit(AuditDeed(.clientRevoked, clientID: clientID), by: actor, in: transaction)
+            try writer.audit(AuditedAction(.clientRevoked, clientID: clientID), by: actor, in: transaction)
             return revocation
         }
     }
 
     private func summary(_ client: ClientDefinition) async throws(IssuanceError) -> ClientSummary {
         let secrets = try await secrets(of: client)
-        return ClientSummary(
-            clientID: client.clientID, name: client.name, grants: client.grants, redirectURIs: client.redirectURIs,
-            scope: client.scope, audience: client.audience, rights: client.rights,
-            certificateSAN: client.certificateSAN, isPublic: client.isPublic, createdAt: client.createdAt,
-            revokedAt: client.revokedAt, secrets: secrets.shown, secretsOmitted: secrets.omitted)
+        return ClientSummary(definition: client, secrets: secrets.shown, secretsOmitted: secrets.omitted)
     }
 
     /// A client's secrets have its id as their owner, so that they are found without a scan. Ended ones are kept in any

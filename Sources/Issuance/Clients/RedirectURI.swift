@@ -1,3 +1,5 @@
+import CredentialModel
+
 /// Which redirect URIs can be registered for a client (RFC 6749 §3.1.2, RFC 8252 §7, RFC 9700 §4.1).
 ///
 /// A code is sent to this address through the user's browser, so only the client must receive it:
@@ -83,19 +85,9 @@ enum RedirectURI {
         isUnreserved(byte) || ":/?#[]@!$&'()*+,;=%".utf8.contains(byte)
     }
 
-    private static func isUnreserved(_ byte: UInt8) -> Bool {
-        switch byte {
-        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F, 0x7E: true
-        default: false
-        }
-    }
+    private static func isUnreserved(_ byte: UInt8) -> Bool { PercentEncoding.isUnreserved(byte) }
 
-    private static func isHex(_ byte: UInt8) -> Bool {
-        switch byte {
-        case 0x30...0x39, 0x41...0x46, 0x61...0x66: true
-        default: false
-        }
-    }
+    private static func isHex(_ byte: UInt8) -> Bool { Hexadecimal.value(byte) < 16 }
 
     private static func hasWholeEscapes(_ uri: String) -> Bool {
         var rest = Array(uri.utf8)[...]

@@ -5,32 +5,17 @@ import LMDB
 
 /// An import line whose key and fields are valid.
 struct ImportedRow: Sendable {
-    let owner: [UInt8]
     private let scheme: ForeignScheme
     private let form: [UInt8]
     private let alias: [UInt8]
-    private let name: String?
-    private let grants: Grants
-    private let notBefore: UnixSeconds
-    private let expiresAt: UnixSeconds
+    private let traits: KeyTraits
 
     init(_ line: ImportLine, issuer: Issuer) throws(IssuanceError) {
         let (scheme, form) = try line.form.checked(issuer.store)
         self.scheme = scheme
         self.form = form
         alias = issuer.store.foreignSchemes.alias(of: form.octets, by: scheme)
-        owner = try RequestText.owner(line.request.owner, field: "owner")
-        name = try RequestText.name(line.request.name)
-        notBefore = try RequestText.time(line.request.notBefore ?? .always, field: "nbf")
-        let now = issuer.store.clock.now()
-        let seconds = try issuer.policy.keySeconds(asked: line.request.expiresInSeconds, at: now)
-        expiresAt = seconds.map { now.adding($0) } ?? .never
-        grants = try Grants(
-            scope: line.request.scope, audience: line.request.audience, networks: line.request.networks,
-            until: expiresAt, by: issuer.authority)
-        guard notBefore < expiresAt else {
-            throw .invalid(field: "nbf", reason: "lies after the end of the key's life")
-        }
+        traits = try KeyTraits(line.request, issuer: issuer)
     }
 
     /// Inserts the credential, or returns the reason why not.
@@ -48,11 +33,9 @@ struct ImportedRow: Sendable {
         let tag = store.peppers.tag(ofImported: form.octets, kind: .apiKey, id: id, at: place)
         var record = CredentialRecord(id: id, kind: .apiKey, tag: tag, pepper: place.number)
         record.flags = .imported
-        record.issuedAt = writer.now
-        record.expiresAt = expiresAt
-        record.notBefore = notBefore
-        try writer.set(grants, of: &record, in: transaction)
-        try writer.insertNewborn(StoredCredential(record: record, owner: owner, name: name), in: transaction)
+        var row = StoredCredential(record: record, owner: traits.owner, name: nil)
+        try traits.apply(to: &row, writer, in: transaction)
+        try writer.insertPending(row, in: transaction)
         try writer.setAlias(alias, id, by: scheme, in: transaction)
         return .imported(id)
     }
@@ -70,7 +53,7 @@ struct ImportedRow: Sendable {
         if try writer.isRevoked(row, in: transaction) {
             return .refused(reason: "was imported before and is revoked")
         }
-        if row.owner != owner { return .refused(reason: "was imported before, for another owner") }
+        if row.owner != traits.owner { return .refused(reason: "was imported before, for another owner") }
         return .existing(id)
     }
 

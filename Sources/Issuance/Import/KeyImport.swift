@@ -111,8 +111,8 @@ extension Issuer {
                         }
                     }
                     if !report.imported.isEmpty {
-                        let deed = AuditDeed(.keysImported, credentials: report.imported)
-                        try writer.audit(deed, by: actor, in: transaction)
+                        let action = AuditedAction(.keysImported, credentials: report.imported)
+                        try writer.audit(action, by: actor, in: transaction)
                     }
                     return report
                 }

@@ -9,11 +9,11 @@ extension Issuer {
     /// Checks a request for many identical keys; nothing is created yet.
     /// - Throws: ``IssuanceError/invalid(field:reason:)``.
     public func bulkCreation(of request: KeyRequest) throws(IssuanceError) -> BulkCreation {
-        guard (1...Self.keysInBulkMax).contains(request.count) else {
+        let count = request.count ?? 1
+        guard (1...Self.keysInBulkMax).contains(count) else {
             throw .invalid(field: "count", reason: "must be 1 to \(Self.keysInBulkMax)")
         }
-        let traits = try KeyTraits(request, issuer: self, now: store.clock.now())
-        return BulkCreation(issuer: self, traits: traits, count: request.count)
+        return BulkCreation(issuer: self, traits: try KeyTraits(request, issuer: self), count: count)
     }
 }
 
@@ -74,29 +74,27 @@ public struct BulkCreation: Sendable {
 
     /// If an id is already taken, all ids of the chunk are generated again.
     private func make(_ count: Int, in ids: ClosedRange<UInt64>) async throws -> Chunk {
-        let (store, actor) = (issuer.store, issuer.actor)
+        let actor = issuer.actor
         let owner = String(decoding: traits.owner, as: UTF8.self)
         while true {
-            let newborns = try await issuer.mint(
-                Self.draw(count, from: ids), kind: .apiKey, owner: traits.owner, name: traits.name)
-            let now = store.clock.now()
+            let minted = try await issuer.mint(Self.draw(count, from: ids), kind: .apiKey, owner: traits.owner)
             do {
                 let first = try await issuer.write(creates: true) { [traits] writer, transaction in
                     var first: StoredCredential?
-                    for newborn in newborns {
-                        var credential = newborn.credential
-                        try traits.apply(to: &credential.record, now: now, writer, in: transaction)
-                        try writer.insertNewborn(credential, in: transaction)
+                    for pending in minted {
+                        var credential = pending.credential
+                        try traits.apply(to: &credential, writer, in: transaction)
+                        try writer.insertPending(credential, in: transaction)
                         if first == nil { first = credential }
                     }
-                    let deed = AuditDeed(
-                        .keysCreated, credentials: newborns.map(\.credential.record.id), owner: owner)
-                    try writer.audit(deed, by: actor, in: transaction)
+                    let action = AuditedAction(
+                        .keysCreated, credentials: minted.map(\.credential.record.id), owner: owner)
+                    try writer.audit(action, by: actor, in: transaction)
                     return first
                 }
                 guard let first else { throw IssuanceError.unavailable(reason: "no key could be minted") }
                 return Chunk(
-                    first: issuer.summary(first), keys: newborns.map { ($0.credential.record.id, $0.secret) })
+                    first: issuer.summary(first), keys: minted.map { ($0.credential.record.id, $0.secret) })
             } catch is DrawAgain {
                 continue
             } catch {

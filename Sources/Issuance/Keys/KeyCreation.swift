@@ -1,54 +1,48 @@
-import CredentialModel
+public import CredentialModel
 import CredentialStore
-import RecordCache
 import LMDB
+import RecordCache
 
 extension Issuer {
-    /// Most keys in one request.
-    public static let keysPerRequestMax = 1_000
-
     /// Creates one or more API keys with the same properties.
     /// - Returns: each with its text, which is shown once and stored nowhere.
     /// - Throws: ``IssuanceError/invalid(field:reason:)`` for an invalid request; nothing is created then.
     public func createKeys(_ request: KeyRequest) async throws(IssuanceError) -> [IssuedCredential] {
-        guard (1...Self.keysPerRequestMax).contains(request.count) else {
-            throw .invalid(field: "count", reason: "must be 1 to \(Self.keysPerRequestMax)")
+        let count = request.count ?? 1
+        guard (1...KeyRequest.countMax).contains(count) else {
+            throw .invalid(field: "count", reason: "must be 1 to \(KeyRequest.countMax)")
         }
-        let now = store.clock.now()
-        let traits = try KeyTraits(request, issuer: self, now: now)
-        return try await issue(
-            kind: .apiKey, count: request.count, owner: traits.owner, name: traits.name,
-            as: AuditDeed(.keysCreated, owner: request.owner)
-        ) { writer, transaction, record in
-            try traits.apply(to: &record, now: now, writer, in: transaction)
+        let traits = try KeyTraits(request, issuer: self)
+        let action = AuditedAction(.keysCreated, owner: request.owner)
+        return try await issue(.apiKey, count: count, owner: traits.owner, as: action) { writer, transaction, row in
+            try traits.apply(to: &row, writer, in: transaction)
         }
     }
 
     /// Generates, fills in and inserts `count` credentials in one mutation; starts again if an id or the pepper is unusable.
-    /// - Parameter deed: the entry for the audit log, to which the ids are added; nil for routine operations.
+    /// - Parameter action: the entry for the audit log, to which the ids are added.
     func issue(
-        kind: CredentialKind, count: Int = 1, owner: [UInt8], name: String?, as deed: AuditDeed? = nil,
-        _ fill: @escaping @Sendable (StoreWriter, borrowing WriteTransaction, inout CredentialRecord) throws -> Void
+        _ kind: CredentialKind, count: Int = 1, owner: [UInt8], as action: AuditedAction,
+        _ fill: @escaping @Sendable (StoreWriter, borrowing WriteTransaction, inout StoredCredential) throws -> Void
     ) async throws(IssuanceError) -> [IssuedCredential] {
         let (store, actor, repeatable) = (store, actor, repeatable)
         while true {
             // In the order of their ids, as in the tables: a large number then touches fewer pages and splits them less.
             let ids = (0..<count).map { _ in CredentialID.random() }.sorted { $0.rawValue < $1.rawValue }
-            let newborns = try await mint(ids, kind: kind, owner: owner, name: name)
+            let minted = try await mint(ids, kind: kind, owner: owner)
             do {
                 let issued = try await write(creates: true) { writer, transaction in
                     var issued: [(StoredCredential, SecretText)] = []
-                    for newborn in newborns {
-                        let newborn = try newborn.numbered(by: writer, store: store, in: transaction)
-                        var credential = newborn.credential
-                        try fill(writer, transaction, &credential.record)
-                        try writer.insertNewborn(credential, in: transaction)
-                        issued.append((credential, newborn.secret))
+                    for pending in minted {
+                        let pending = try pending.numbered(by: writer, store: store, in: transaction)
+                        var credential = pending.credential
+                        try fill(writer, transaction, &credential)
+                        try writer.insertPending(credential, in: transaction)
+                        issued.append((credential, pending.secret))
                     }
-                    if var deed {
-                        deed.credentials = issued.map(\.0.record.id)
-                        try writer.audit(deed, by: actor, in: transaction)
-                    }
+                    var action = action
+                    action.credentials = issued.map(\.0.record.id)
+                    try writer.audit(action, by: actor, in: transaction)
                     if let repeatable {
                         try writer.remember(repeatable, made: issued.map(\.0.record.id), in: transaction)
                     }

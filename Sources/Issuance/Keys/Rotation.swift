@@ -27,7 +27,7 @@ extension Issuer {
         // A client's secret may live without end; `lifetimes.key-max-seconds` is for keys.
         let secondsMax = kind == .apiKey ? policy.keySecondsMax : nil
         while true {
-            guard let newborn = Newborn.mint(kind: kind, store: store, owner: [], name: nil) else { continue }
+            guard let pending = PendingCredential.mint(kind: kind, owner: [], store: store) else { continue }
             do {
                 let successor = try await write(creates: true) { writer, transaction in
                     // Read inside the mutation: a key that was revoked while this waited gets no successor.
@@ -39,21 +39,21 @@ extension Issuer {
                     if let successor = old.successor {
                         throw IssuanceError.conflict(reason: "was rotated already: its successor is \(successor)")
                     }
-                    var successor = old.successor(newborn.credential, at: writer.now, secondsMax: secondsMax)
+                    var successor = old.successor(pending.credential, at: writer.now, secondsMax: secondsMax)
                     try authority.requireMayGrant(limitsOf: successor.record, in: store)
                     var ending = old
                     ending.successor = successor.record.id
                     ending.end(overlapSeconds: overlapSeconds, at: writer.now, before: successor.record.expiresAt)
                     successor.predecessorsEndAt = max(old.lastPredecessorEnd, ending.lastUse)
-                    try writer.insertNewborn(successor, in: transaction)
+                    try writer.insertPending(successor, in: transaction)
                     try writer.replace(
                         old, by: ending, event: overlapSeconds == 0 ? .revoked : .rotated, in: transaction)
-                    let deed = AuditDeed(.credentialRotated, credentials: [id, successor.record.id])
-                    try writer.audit(deed, by: authority.actor, in: transaction)
+                    let action = AuditedAction(.credentialRotated, credentials: [id, successor.record.id])
+                    try writer.audit(action, by: authority.actor, in: transaction)
                     if let repeatable { try writer.remember(repeatable, made: [successor.record.id], in: transaction) }
                     return successor
                 }
-                return IssuedCredential(summary: summary(successor), secret: newborn.secret)
+                return IssuedCredential(summary: summary(successor), secret: pending.secret)
             } catch is DrawAgain {
                 continue
             } catch {
@@ -70,12 +70,12 @@ extension StoredCredential {
     ///   no end. A rotation asks for no lifetime, so that, like a creation that asks for none, it gets what the settings
     ///   allow: refusing it would keep the old secret in use.
     fileprivate func successor(
-        _ newborn: StoredCredential, at now: UnixSeconds, secondsMax: Int64?
+        _ pending: StoredCredential, at now: UnixSeconds, secondsMax: Int64?
     ) -> StoredCredential {
         var record = record
-        record.id = newborn.record.id
-        record.tag = newborn.record.tag
-        record.pepper = newborn.record.pepper
+        record.id = pending.record.id
+        record.tag = pending.record.tag
+        record.pepper = pending.record.pepper
         record.flags = []
         record.issuedAt = now
         if let span = record.expiresAt.seconds(since: self.record.issuedAt) {
@@ -117,12 +117,12 @@ extension StoreWriter {
     /// - Throws: ``IssuanceError/gone(reason:)`` for a credential that is revoked, by itself or in bulk, or expired;
     ///   ``IssuanceError/conflict(reason:)`` for one that only a later version understands.
     func requireAlive(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws {
-        if try credential.record.flags.contains(.revoked) || watermarkKills(credential, in: transaction) {
+        if try credential.record.flags.contains(.revoked) || watermarkRevokes(credential, in: transaction) {
             throw IssuanceError.gone(reason: "is revoked")
         }
         if now >= credential.record.expiresAt { throw IssuanceError.gone(reason: "is expired") }
         // A copy of this row would lose the limit that this version cannot read.
-        if credential.record.flags.contains(.unintelligible) {
+        if credential.record.flags.contains(.hasUnknownCriticalClaim) {
             throw IssuanceError.conflict(reason: "holds a limit that this version does not know: use the newer one")
         }
     }

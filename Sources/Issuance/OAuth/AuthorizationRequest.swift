@@ -27,14 +27,15 @@ public struct AuthorizationRequest: Sendable, Equatable {
     /// address (RFC 8252 §7.3). Nil: the response must not be sent anywhere (RFC 6749 §4.1.2.1).
     public static func redirectURI(_ asked: String?, of client: ClientDefinition) -> String? {
         guard let asked else {
-            guard client.redirectURIs.count == 1, let only = client.redirectURIs.first else { return nil }
+            let registered = client.metadata.redirectURIs
+            guard registered.count == 1, let only = registered.first else { return nil }
             return RedirectURI.fault(in: only) == nil ? only : nil
         }
         // Earlier versions registered URIs that are refused today.
         guard RedirectURI.fault(in: asked) == nil else { return nil }
-        if client.redirectURIs.contains(asked) { return asked }
-        guard client.isPublic, let loopback = LoopbackURI(asked) else { return nil }
-        return client.redirectURIs.contains { LoopbackURI($0) == loopback } ? asked : nil
+        if client.metadata.redirectURIs.contains(asked) { return asked }
+        guard client.metadata.isPublic, let loopback = LoopbackURI(asked) else { return nil }
+        return client.metadata.redirectURIs.contains { LoopbackURI($0) == loopback } ? asked : nil
     }
 
     /// Checks a request whose client and redirect URI are valid.
@@ -44,7 +45,7 @@ public struct AuthorizationRequest: Sendable, Equatable {
     ) throws(OAuthError) {
         guard let type = parameters.responseType else { throw OAuthError(.invalidRequest, "response_type is missing") }
         guard type == "code" else { throw OAuthError(.unsupportedResponseType, "response_type can be code only") }
-        guard client.grants.contains("authorization_code") else {
+        guard client.metadata.grants.contains("authorization_code") else {
             throw OAuthError(.unauthorizedClient, "this client is not registered for authorization codes")
         }
         guard let method = parameters.codeChallengeMethod, method == "S256", let text = parameters.codeChallenge else {
@@ -57,8 +58,8 @@ public struct AuthorizationRequest: Sendable, Equatable {
         clientID = client.clientID
         self.redirectURI = redirectURI
         self.namesRedirectURI = namesRedirectURI
-        scope = try Asked.scope(parameters.scope, within: client.scope)
-        audience = try Asked.resources(parameters.resources, within: client.audience)
+        scope = try Asked.scope(parameters.scope, within: client.metadata.scope)
+        audience = try Asked.resources(parameters.resources, within: client.metadata.audience)
     }
 
     /// Restores a request that was checked before and then stored.

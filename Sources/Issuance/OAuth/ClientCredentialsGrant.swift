@@ -14,24 +14,24 @@ extension Issuer {
         guard let known = store.published.clients.client(id: proof.clientID) else {
             throw OAuthError(.invalidClient, "the client is unknown or revoked")
         }
-        let scope = try Asked.scope(scope, within: known.scope)
-        let grants = try Self.grants(scope, try Asked.resources(resources, within: known.audience))
+        let scope = try Asked.scope(scope, within: known.metadata.scope)
+        let grants = try Self.grants(scope, try Asked.resources(resources, within: known.metadata.audience))
         let owner = Array(known.clientID.utf8)
         let seconds = min(policy.accessTokenSecondsDefault, policy.accessTokenSecondsMax)
         let (secret, life) = try await flow { store in
-            guard let newborn = Newborn.mint(kind: .accessToken, store: store, owner: owner, name: nil) else {
+            guard let pending = PendingCredential.mint(kind: .accessToken, owner: owner, store: store) else {
                 throw DrawAgain()
             }
             return try await write(creates: true) { writer, transaction in
                 let client = try writer.livingClient(proof, in: transaction)
-                let newborn = try newborn.numbered(by: writer, store: store, in: transaction)
-                var row = newborn.credential
+                let pending = try pending.numbered(by: writer, store: store, in: transaction)
+                var row = pending.credential
                 row.record.client = client.number
                 row.record.issuedAt = writer.now
                 row.record.expiresAt = writer.now.adding(seconds)
                 try writer.set(grants, of: &row.record, in: transaction)
-                try writer.insertNewborn(row, in: transaction)
-                return (newborn.secret, row.record.expiresAt.seconds(since: writer.now))
+                try writer.insertPending(row, in: transaction)
+                return (pending.secret, row.record.expiresAt.seconds(since: writer.now))
             }
         }
         return TokenAnswer(

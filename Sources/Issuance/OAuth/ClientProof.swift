@@ -28,7 +28,7 @@ public struct ClientProof: Sendable {
 
     /// A client that can keep no secret and has only named itself. Nil for a confidential one.
     public init?(publicClient client: ClientDefinition) {
-        guard client.isPublic else { return nil }
+        guard client.metadata.isPublic else { return nil }
         (clientID, number, method) = (client.clientID, client.number, .none)
     }
 }

@@ -17,15 +17,8 @@ public struct CodeChallenge: Sendable, Equatable {
     /// Whether a `code_verifier` matches: 43 to 128 unreserved characters (RFC 7636 §4.1) with this digest.
     func isMet(by verifier: String) -> Bool {
         let bytes = Array(verifier.utf8)
-        guard (43...128).contains(bytes.count), bytes.allSatisfy(Self.isUnreserved) else { return false }
+        guard (43...128).contains(bytes.count), bytes.allSatisfy(PercentEncoding.isUnreserved) else { return false }
         return ConstantTime.equal(SHA256Digest.of(bytes.octets).octets, digest.octets)
-    }
-
-    private static func isUnreserved(_ byte: UInt8) -> Bool {
-        switch byte {
-        case 0x30...0x39, 0x41...0x5A, 0x61...0x7A, 0x2D, 0x2E, 0x5F, 0x7E: true
-        default: false
-        }
     }
 
     /// The text form of `code_challenge`.

@@ -32,7 +32,7 @@ extension Issuer {
         let once = RepeatableRequest(
             caller: "sign-in", name: signIn, content: Array(signIn.utf8), lookup: store.lookup)
         return try await flow { store in
-            guard let newborn = Newborn.mint(kind: .authorizationCode, store: store, owner: owner, name: nil) else {
+            guard let pending = PendingCredential.mint(kind: .authorizationCode, owner: owner, store: store) else {
                 throw DrawAgain()
             }
             let isNew = try await write(creates: true) { [grantPolicy] writer, transaction in
@@ -43,7 +43,7 @@ extension Issuer {
                 }
                 let client = try writer.namedClient(request.clientID, store: store, in: transaction)
                 try writer.requireStanding(decision, of: owner, for: client.number, store: store, in: transaction)
-                var row = newborn.credential
+                var row = pending.credential
                 row.record.client = client.number
                 row.record.family = writer.nextJournalNumber
                 row.record.issuedAt = writer.now
@@ -52,11 +52,11 @@ extension Issuer {
                 row.codeChallenge = request.challenge.digest
                 row.grantEndsAt = writer.now.adding(grantPolicy.refreshAbsoluteSeconds)
                 try writer.set(grants, of: &row.record, in: transaction)
-                try writer.insertNewborn(row, in: transaction)
+                try writer.insertPending(row, in: transaction)
                 try writer.remember(once, made: [row.record.id], in: transaction)
                 return true
             }
-            return isNew ? newborn.secret : nil
+            return isNew ? pending.secret : nil
         }
     }
 
@@ -89,9 +89,9 @@ extension Issuer {
     /// Issues the tokens for a code. Only the first redemption gets them; a second one revokes them.
     public func redeem(_ redemption: CodeRedemption) async throws(OAuthError) -> TokenAnswer {
         let outcome = try await flow { store in
-            guard let newborn = NewbornTokens(store: store) else { throw DrawAgain() }
+            guard let pending = PendingTokens(store: store) else { throw DrawAgain() }
             return try await write(creates: true) { [self] writer, transaction in
-                try writer.redeem(redemption, newborn, issuer: self, in: transaction)
+                try writer.redeem(redemption, pending, issuer: self, in: transaction)
             }
         }
         guard let outcome else {
@@ -105,7 +105,7 @@ extension Issuer {
 extension StoreWriter {
     /// Checks everything before the first write. Nil: the code was used before, and its family is now revoked.
     fileprivate func redeem(
-        _ redemption: Issuer.CodeRedemption, _ newborn: NewbornTokens, issuer: Issuer,
+        _ redemption: Issuer.CodeRedemption, _ pending: PendingTokens, issuer: Issuer,
         in transaction: borrowing WriteTransaction
     ) throws -> TokenAnswer? {
         let store = issuer.store
@@ -115,29 +115,28 @@ extension StoreWriter {
         else { throw OAuthError(.invalidGrant, "the code is unknown, or another client's") }
         let dead = OAuthError(.invalidGrant, "the code is revoked or expired")
         // First, so that a family is revoked, and its reuse reported, only once.
-        guard try !watermarkKills(code, in: transaction) else { throw dead }
+        guard try !watermarkRevokes(code, in: transaction) else { throw dead }
         guard !code.record.flags.contains(.revoked) else {
             try endFamily(of: code, by: .client(client.clientID), in: transaction)
             return nil
         }
         guard now < code.record.expiresAt else { throw dead }
-        let expected = code.redirectURI ?? (redemption.redirectURI == nil ? nil : client.redirectURIs.first)
+        let expected = code.redirectURI ?? (redemption.redirectURI == nil ? nil : client.metadata.redirectURIs.first)
         guard redemption.redirectURI == expected else {
             throw OAuthError(.invalidGrant, "redirect_uri is not that of the authorization request")
         }
         guard let digest = code.codeChallenge, let verifier = redemption.verifier,
             CodeChallenge(digest: digest).isMet(by: verifier)
         else { throw OAuthError(.invalidGrant, "code_verifier is missing or wrong") }
-        let scope = issuer.words(.scopes, code.record.scopes)
-        let audience = try Asked.resources(
-            redemption.resources, within: issuer.words(.audiences, code.record.audiences))
-        let answer = try giveTokens(
-            of: code, newborn, scope: scope, audience: audience, refreshes: client.grants.contains("refresh_token"),
-            issuer: issuer, in: transaction)
+        let share = TokenShare(
+            scope: issuer.words(.scopes, code.record.scopes),
+            audience: try Asked.resources(
+                redemption.resources, within: issuer.words(.audiences, code.record.audiences)),
+            refreshes: client.metadata.grants.contains("refresh_token"))
+        let answer = try giveTokens(of: code, pending, share, issuer: issuer, in: transaction)
         // Without refresh tokens the grant ends with its access token; after that a second use would have nothing to revoke.
-        let refreshes = client.grants.contains("refresh_token")
         try spend(
-            code, successor: nil, endsAt: refreshes ? nil : now.adding(answer.expiresInSeconds), in: transaction)
+            code, successor: nil, endsAt: share.refreshes ? nil : now.adding(answer.expiresInSeconds), in: transaction)
         return answer
     }
 }

@@ -25,7 +25,7 @@ extension Issuer {
         return consents.compactMap { consent in
             store.published.clients.client(number: consent.client).map { client in
                 ConsentSummary(
-                    subject: subject, clientID: client.clientID, clientName: client.name, scope: consent.scope,
+                    subject: subject, clientID: client.clientID, clientName: client.metadata.name, scope: consent.scope,
                     givenAt: consent.givenAt)
             }
         }
@@ -42,8 +42,8 @@ extension Issuer {
         let actor = actor
         var found = try await mutate(creates: false) { writer, transaction in
             guard try writer.removeConsent(of: owner, to: client.number, in: transaction) else { return false }
-            let deed = AuditDeed(.consentRevoked, clientID: clientID, owner: subject)
-            try writer.audit(deed, by: actor, in: transaction)
+            let action = AuditedAction(.consentRevoked, clientID: clientID, owner: subject)
+            try writer.audit(action, by: actor, in: transaction)
             return true
         }
         var after: CredentialID?
@@ -69,7 +69,7 @@ extension Issuer {
     /// leads to another one of its family, whose id may lie on a page that was read already.
     private static func mayLeadToLiving(_ row: StoredCredential, _ published: Published) -> Bool {
         switch row.record.kind {
-        case .refreshToken, .authorizationCode: !published.watermarks.kills(row.record)
+        case .refreshToken, .authorizationCode: !published.watermarks.revokes(row.record)
         default: !published.isRevoked(row)
         }
     }

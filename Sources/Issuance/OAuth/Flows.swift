@@ -18,7 +18,7 @@ extension Issuer {
 
     static func grants(_ scope: [String], _ audience: [String]) throws(OAuthError) -> Grants {
         do throws(IssuanceError) {
-            return try Grants(scope: scope, audience: audience, networks: [], until: .never, by: .flow)
+            return try Grants(scope: scope, audience: audience, until: .never, by: .flow)
         } catch {
             throw OAuthError(.invalidScope, error.message)
         }

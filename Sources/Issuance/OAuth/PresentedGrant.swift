@@ -33,7 +33,7 @@ extension StoreWriter {
         guard let client = try client(proof.number, in: transaction), client.revokedAt == nil else { throw refusal }
         switch proof.method {
         case .none:
-            guard client.isPublic else { throw refusal }
+            guard client.metadata.isPublic else { throw refusal }
         case .secret(let id):
             guard let secret = try credential(id, in: transaction), secret.record.kind == .clientSecret,
                 secret.record.client == client.number, try isAlive(secret, in: transaction)
@@ -69,8 +69,8 @@ extension StoreWriter {
 
     /// Revokes everything issued to a family so far.
     func endFamily(of row: StoredCredential, by actor: AuditActor, in transaction: borrowing WriteTransaction) throws {
-        guard row.record.family != 0, try !watermarkKills(row, in: transaction) else { return }
+        guard row.record.family != 0, try !watermarkRevokes(row, in: transaction) else { return }
         _ = try raiseWatermark(of: .family(row.record.family), issuedBefore: nil, in: transaction)
-        try audit(AuditDeed(.familyRevoked, credentials: [row.record.id]), by: actor, in: transaction)
+        try audit(AuditedAction(.familyRevoked, credentials: [row.record.id]), by: actor, in: transaction)
     }
 }

@@ -24,9 +24,9 @@ extension Issuer {
     /// revoked, access tokens too (RFC 9700 §4.14.2).
     public func refresh(_ refreshing: Refreshing) async throws(OAuthError) -> TokenAnswer {
         let outcome = try await flow { store in
-            guard let newborn = NewbornTokens(store: store) else { throw DrawAgain() }
+            guard let pending = PendingTokens(store: store) else { throw DrawAgain() }
             return try await write(creates: true) { [self] writer, transaction in
-                try writer.refresh(refreshing, newborn, issuer: self, in: transaction)
+                try writer.refresh(refreshing, pending, issuer: self, in: transaction)
             }
         }
         guard let outcome else {
@@ -40,7 +40,7 @@ extension Issuer {
 extension StoreWriter {
     /// Checks everything before the first write. Nil: the token was used before, and its family is now revoked.
     fileprivate func refresh(
-        _ refreshing: Issuer.Refreshing, _ newborn: NewbornTokens, issuer: Issuer,
+        _ refreshing: Issuer.Refreshing, _ pending: PendingTokens, issuer: Issuer,
         in transaction: borrowing WriteTransaction
     ) throws -> TokenAnswer? {
         let store = issuer.store
@@ -48,7 +48,7 @@ extension StoreWriter {
         guard let old = try row(ofPresented: refreshing.token, [.refreshToken], store: store, in: transaction),
             old.record.client == client.number
         else { throw OAuthError(.invalidGrant, "the refresh token is unknown, or another client's") }
-        guard try !watermarkKills(old, in: transaction), now < old.record.expiresAt else {
+        guard try !watermarkRevokes(old, in: transaction), now < old.record.expiresAt else {
             throw OAuthError(.invalidGrant, "the refresh token is revoked or expired")
         }
         var lost: StoredCredential?
@@ -59,12 +59,14 @@ extension StoreWriter {
                 return nil
             }
         }
-        let scope = try Asked.scope(refreshing.scope, within: issuer.words(.scopes, old.record.scopes))
-        let audience = try Asked.resources(refreshing.resources, within: issuer.words(.audiences, old.record.audiences))
-        let answer = try giveTokens(
-            of: old, newborn, scope: scope, audience: audience, refreshes: true, issuer: issuer, in: transaction)
+        let share = TokenShare(
+            scope: try Asked.scope(refreshing.scope, within: issuer.words(.scopes, old.record.scopes)),
+            audience: try Asked.resources(
+                refreshing.resources, within: issuer.words(.audiences, old.record.audiences)),
+            refreshes: true)
+        let answer = try giveTokens(of: old, pending, share, issuer: issuer, in: transaction)
         if let lost { try spend(lost, successor: nil, in: transaction) }
-        try spend(old, successor: newborn.refresh.credential.record.id, in: transaction)
+        try spend(old, successor: pending.refresh.credential.record.id, in: transaction)
         return answer
     }
 
@@ -80,12 +82,12 @@ extension StoreWriter {
 
     /// Inserts the access token and, if the client may have one, the next refresh token of a grant.
     func giveTokens(
-        of parent: StoredCredential, _ newborn: NewbornTokens, scope: [String], audience: [String], refreshes: Bool,
-        issuer: Issuer, in transaction: borrowing WriteTransaction
+        of parent: StoredCredential, _ pending: PendingTokens, _ share: TokenShare, issuer: Issuer,
+        in transaction: borrowing WriteTransaction
     ) throws -> TokenAnswer {
         let grantEndsAt = parent.grantEndsAt ?? parent.record.expiresAt
         let seconds = min(issuer.policy.accessTokenSecondsDefault, issuer.policy.accessTokenSecondsMax)
-        let token = try newborn.access.numbered(by: self, store: issuer.store, in: transaction)
+        let token = try pending.access.numbered(by: self, store: issuer.store, in: transaction)
         var access = token.row(owner: parent.owner) { record in
             record.client = parent.record.client
             record.family = parent.record.family
@@ -93,11 +95,11 @@ extension StoreWriter {
             record.expiresAt = now.adding(seconds)
         }
         let grants = try Grants(
-            scope: scope, audience: audience, networks: [], until: access.record.expiresAt, by: .flow)
+            scope: share.scope, audience: share.audience, until: access.record.expiresAt, by: .flow)
         try set(grants, of: &access.record, in: transaction)
-        try insertNewborn(access, in: transaction)
-        if refreshes {
-            var refresh = newborn.refresh.row(owner: parent.owner) { record in
+        try insertPending(access, in: transaction)
+        if share.refreshes {
+            var refresh = pending.refresh.row(owner: parent.owner) { record in
                 record.client = parent.record.client
                 record.family = parent.record.family
                 record.issuedAt = now
@@ -109,10 +111,19 @@ extension StoreWriter {
             }
             refresh.grantEndsAt = grantEndsAt
             refresh.predecessor = parent.record.kind == .refreshToken ? parent.record.id : nil
-            try insertNewborn(refresh, in: transaction)
+            try insertPending(refresh, in: transaction)
         }
         return TokenAnswer(
             accessToken: token.secret, expiresInSeconds: access.record.expiresAt.seconds(since: now) ?? seconds,
-            refreshToken: refreshes ? newborn.refresh.secret : nil, scope: scope)
+            refreshToken: share.refreshes ? pending.refresh.secret : nil, scope: share.scope)
     }
+}
+
+/// What the tokens of one response get of their grant.
+struct TokenShare {
+    /// Of the access token, which may be narrower than the grant.
+    let scope: [String]
+    let audience: [String]
+    /// Whether there is another refresh token.
+    let refreshes: Bool
 }

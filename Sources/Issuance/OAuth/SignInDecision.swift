@@ -81,7 +81,7 @@ extension StoreWriter {
         record.journalNumber = decision.journalNumber
         record.issuedAt = UnixSeconds(decision.decidedAt)
         let then = StoredCredential(record: record, owner: owner, name: nil)
-        guard try !watermarkKills(then, in: transaction) else { throw revoked }
+        guard try !watermarkRevokes(then, in: transaction) else { throw revoked }
         guard try withdrawals(of: owner, from: client, in: transaction) == decision.withdrawal else { throw revoked }
         if let decider = decision.decider {
             guard try isStanding(decider, in: transaction) else { throw revoked }
@@ -98,7 +98,7 @@ extension StoreWriter {
     ) throws -> Bool {
         // Without its row nobody can tell whether it was revoked.
         guard let row = try credential(CredentialID(rawValue: decider.id), in: transaction),
-            row.record.scopes == decider.scopes, !row.record.flags.contains(.unintelligible),
+            row.record.scopes == decider.scopes, !row.record.flags.contains(.hasUnknownCriticalClaim),
             row.record.notBefore <= now, try !isRevoked(row, in: transaction)
         else { return false }
         return now < row.record.expiresAt || !row.isShortened && !row.record.flags.contains(.superseded)

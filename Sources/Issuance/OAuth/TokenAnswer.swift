@@ -10,21 +10,21 @@ public struct TokenAnswer: Sendable {
 }
 
 /// The new credentials of one response, generated before the transaction that inserts them.
-struct NewbornTokens: Sendable {
-    let access: Newborn
-    let refresh: Newborn
+struct PendingTokens: Sendable {
+    let access: PendingCredential
+    let refresh: PendingCredential
 
     /// Nil when one could not be generated: try again.
     init?(store: CredentialStore, owner: [UInt8] = []) {
-        guard let access = Newborn.mint(kind: .accessToken, store: store, owner: owner, name: nil),
-            let refresh = Newborn.mint(kind: .refreshToken, store: store, owner: owner, name: nil)
+        guard let access = PendingCredential.mint(kind: .accessToken, owner: owner, store: store),
+            let refresh = PendingCredential.mint(kind: .refreshToken, owner: owner, store: store)
         else { return nil }
         self.access = access
         self.refresh = refresh
     }
 }
 
-extension Newborn {
+extension PendingCredential {
     /// Its row for a subject.
     func row(owner: [UInt8], _ fill: (inout CredentialRecord) throws -> Void) rethrows -> StoredCredential {
         var record = credential.record

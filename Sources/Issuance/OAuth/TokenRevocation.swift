@@ -24,8 +24,8 @@ extension Issuer {
                 ended.record.flags.insert(.revoked)
                 ended.revokedAt = writer.now
                 try writer.replace(row, by: ended, event: .revoked, in: transaction)
-                let deed = AuditDeed(.credentialsRevoked, credentials: [row.record.id])
-                try writer.audit(deed, by: actor, in: transaction)
+                let action = AuditedAction(.credentialsRevoked, credentials: [row.record.id])
+                try writer.audit(action, by: actor, in: transaction)
             }
         }
     }

@@ -67,7 +67,7 @@ extension Issuer {
                 throw IssuanceError.unavailable(reason: "no pepper could be drawn")
             }
             try writer.addPepper(pepper, in: transaction)
-            try writer.audit(AuditDeed(.pepperAdded, pepper: pepper.number), by: actor, in: transaction)
+            try writer.audit(AuditedAction(.pepperAdded, pepper: pepper.number), by: actor, in: transaction)
             return pepper.number
         }
         return PepperSummary(number: Int(number), isNewest: true, records: 0)
@@ -95,7 +95,7 @@ extension Issuer {
             guard try writer.retirePepper(number, in: transaction) else {
                 throw IssuanceError.invalid(field: "number", reason: "no such pepper is alive")
             }
-            try writer.audit(AuditDeed(.pepperRetired, pepper: number), by: actor, in: transaction)
+            try writer.audit(AuditedAction(.pepperRetired, pepper: number), by: actor, in: transaction)
         }
         // Last: a store can be opened with one pepper too many in the file, but not with one too few.
         do {

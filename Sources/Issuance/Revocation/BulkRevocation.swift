@@ -29,8 +29,8 @@ public struct BulkRevocation: Sendable, Equatable {
     fileprivate func ended(_ credential: StoredCredential, in published: Published) -> Bool {
         var record = credential.record
         guard !record.flags.contains(.revoked), record.expiresAt > at,
-            after?.kills(journalNumber: record.journalNumber, issuedAt: record.issuedAt) ?? false,
-            !(before?.kills(journalNumber: record.journalNumber, issuedAt: record.issuedAt) ?? false)
+            after?.revokes(journalNumber: record.journalNumber, issuedAt: record.issuedAt) ?? false,
+            !(before?.revokes(journalNumber: record.journalNumber, issuedAt: record.issuedAt) ?? false)
         else { return false }
         // Checks the watermarks of the other subjects.
         switch subject {
@@ -40,13 +40,13 @@ public struct BulkRevocation: Sendable, Equatable {
             record.client = 0
             guard
                 credential.record.owner.isWhole
-                    || !published.watermarks.kills(credential.record, longOwner: credential.owner.octets)
+                    || !published.watermarks.revokes(credential.record, longOwner: credential.owner.octets)
             else { return false }
         case .family(let number):
             guard record.family == number else { return false }
             record.family = 0
         }
-        return !published.watermarks.kills(record)
+        return !published.watermarks.revokes(record)
     }
 }
 
@@ -101,7 +101,7 @@ extension Issuer {
         let mayRead = authority.has(.keysRead)
         let deadline = ContinuousClock.now + limit
         let nearest = try await offThread(.lookUp) { store -> [String]? in
-            if store.published.watermarks.knows(owner: bytes.octets) { return nil }
+            if store.published.watermarks.hasWatermark(owner: bytes.octets) { return nil }
             var after: CredentialID?
             repeat {
                 let page = try store.credentials(owner: bytes, after: after, limit: 1) { _ in true }

@@ -34,7 +34,7 @@ extension StoreWriter {
         if [.refreshToken, .authorizationCode].contains(row.record.kind) {
             try endFamily(of: row, by: actor, in: transaction)
         }
-        try audit(AuditDeed(.credentialsRevoked, credentials: [row.record.id]), by: actor, in: transaction)
+        try audit(AuditedAction(.credentialsRevoked, credentials: [row.record.id]), by: actor, in: transaction)
         return true
     }
 

@@ -93,7 +93,7 @@ extension Issuer {
                     + "'\(Right.clientsRevoke.rawValue)'", field: "owner")
         }
         return try await raiseWatermark(
-            of: subject, issuedBefore: issuedBefore, as: AuditDeed(.ownerRevoked, owner: owner))
+            of: subject, issuedBefore: issuedBefore, as: AuditedAction(.ownerRevoked, owner: owner))
     }
 
     /// Revokes everything that was issued through a client before `issuedBefore` (nil: up to now), including its secrets.
@@ -103,11 +103,11 @@ extension Issuer {
         guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
         return try await raiseWatermark(
             of: .client(client.number), issuedBefore: issuedBefore,
-            as: AuditDeed(.clientCredentialsRevoked, clientID: clientID))
+            as: AuditedAction(.clientCredentialsRevoked, clientID: clientID))
     }
 
     private func raiseWatermark(
-        of subject: WatermarkSubject, issuedBefore: UnixSeconds?, as deed: AuditDeed
+        of subject: WatermarkSubject, issuedBefore: UnixSeconds?, as action: AuditedAction
     ) async throws(IssuanceError) -> BulkRevocation {
         let limit = try issuedBefore.map { limit throws(IssuanceError) in
             try RequestText.time(limit, field: "issued_before")
@@ -118,9 +118,9 @@ extension Issuer {
         let actor = actor
         return try await mutate(creates: false) { writer, transaction in
             let revocation = try BulkRevocation.raise(of: subject, issuedBefore: limit, by: writer, in: transaction)
-            var deed = deed
-            deed.issuedBefore = limit
-            try writer.audit(deed, by: actor, in: transaction)
+            var action = action
+            action.issuedBefore = limit
+            try writer.audit(action, by: actor, in: transaction)
             return revocation
         }
     }
@@ -178,8 +178,8 @@ private struct RevocationWalk: Sendable {
             try end(link.id, by: actor, writer, in: transaction)
         }
         if report.revoked.count > before {
-            let deed = AuditDeed(.credentialsRevoked, credentials: Array(report.revoked[before...]))
-            try writer.audit(deed, by: actor, in: transaction)
+            let action = AuditedAction(.credentialsRevoked, credentials: Array(report.revoked[before...]))
+            try writer.audit(action, by: actor, in: transaction)
         }
         guard position == ids.count, !chain || links.isEmpty else { return }
         isOver = true
@@ -213,7 +213,7 @@ private struct RevocationWalk: Sendable {
             return
         case .damaged:
             // What it was can no longer be known; the caller wants it to be ended.
-            try writer.endDamaged(id, in: transaction)
+            try writer.revokeDamaged(id, in: transaction)
             report.revoked.append(id)
             damaged.append(id)
             return
@@ -283,7 +283,7 @@ extension StoreWriter {
     /// Whether a credential is accepted at this moment, as this transaction sees it.
     func isAlive(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws -> Bool {
         let record = credential.record
-        guard !record.flags.contains(.unintelligible), record.notBefore <= now, now < record.expiresAt else {
+        guard !record.flags.contains(.hasUnknownCriticalClaim), record.notBefore <= now, now < record.expiresAt else {
             return false
         }
         return try !isRevoked(credential, in: transaction)
@@ -291,6 +291,6 @@ extension StoreWriter {
 
     func isRevoked(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws -> Bool {
         if credential.record.flags.contains(.revoked) { return true }
-        return try watermarkKills(credential, in: transaction)
+        return try watermarkRevokes(credential, in: transaction)
     }
 }

@@ -1,9 +1,9 @@
 internal import CLMDB
 internal import Glibc
 
-// The only correct way to back up a live store: LMDB's own copy, which reads one snapshot and omits free pages. A copy pins
-// its snapshot, so the caller must be able to cancel it, which LMDB does not offer. So it writes to a pipe, and this thread
-// forwards the bytes and asks after each chunk. Closing the pipe ends the copy.
+// The only correct way to back up a live store: LMDB's own copy, which reads one snapshot and omits free pages. A copy
+// pins its snapshot, so the caller must be able to cancel it, which LMDB does not offer. So it writes to a pipe, and
+// this thread forwards the bytes and asks after each chunk. Closing the pipe ends the copy.
 
 extension Environment {
     /// Writes a durable compacted copy of the newest snapshot to a new store.
@@ -47,8 +47,8 @@ extension Environment {
         guard code == 0 else { throw LMDBError(code: code) }
         var failure: LMDBError?
         do throws(LMDBError) {
-            try BrokenPipe.shielding { () throws(LMDBError) in
-                try carry(from: source.number, to: descriptor, progress)
+            try BrokenPipe.ignoringSIGPIPE { () throws(LMDBError) in
+                try forward(from: source.number, to: descriptor, progress)
             }
         } catch {
             failure = error
@@ -60,7 +60,7 @@ extension Environment {
         try Self.check(job.code)
     }
 
-    private func carry(
+    private func forward(
         from source: Int32, to descriptor: Int32, _ progress: ((UInt64) -> Bool)?
     ) throws(LMDBError) {
         var buffer = [UInt8](repeating: 0, count: 1 << 18)
@@ -119,7 +119,7 @@ private func startCopy(_ job: CopyJob, _ thread: inout pthread_t) -> Int32 {
 
 /// Prevents SIGPIPE from killing the process when nobody reads the pipe or socket.
 private enum BrokenPipe {
-    static func shielding(_ body: () throws(LMDBError) -> Void) throws(LMDBError) {
+    static func ignoringSIGPIPE(_ body: () throws(LMDBError) -> Void) throws(LMDBError) {
         var pipe = sigset_t()
         var before = sigset_t()
         var pending = sigset_t()

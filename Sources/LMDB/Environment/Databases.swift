@@ -27,8 +27,8 @@ extension Environment {
     ///
     /// The handle is valid in every transaction once this one has committed; if it aborts, discard the handle.
     /// - Parameter create: creates the database if it is missing.
-    /// - Throws: ``LMDBError/notFound``, ``LMDBError/databasesFull``, or ``LMDBError/incompatible`` when it exists with the
-    ///   other key shape.
+    /// - Throws: ``LMDBError/notFound``, ``LMDBError/databasesFull``, or ``LMDBError/incompatible`` when it exists with
+    ///   the other key shape.
     public func openDatabase(
         _ name: String, keys: KeyShape, in transaction: borrowing WriteTransaction, create: Bool
     ) throws(LMDBError) -> Database {

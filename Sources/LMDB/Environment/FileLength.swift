@@ -3,9 +3,9 @@ internal import Glibc
 // A truncated data file kills the process with SIGBUS when a missing page is read, because LMDB maps the file without
 // checking its length. So the length is checked before the map is opened.
 //
-// The last page ever used may legitimately be missing: a page that a transaction allocated and freed again is never written.
-// Such pages are in the free list. So if the file is short, the free list is read, with plain reads, and must contain every
-// missing page.
+// The last page ever used may legitimately be missing: a page that a transaction allocated and freed again is never
+// written. Such pages are in the free list. So if the file is short, the free list is read, with plain reads, and must
+// contain every missing page.
 //
 //     meta page    16 header · 4 magic · 4 version · 8 address · 8 map size · 48 free list · 48 names · 8 last page · 8 id
 //     tree         48 = 4 page size (of the free list's only) · 2 · 2 · 8 · 8 · 8 · 8 entries · 8 root
@@ -21,7 +21,7 @@ struct FileLength {
     private let lastPage: UInt64
     private let freeListRoot: UInt64
 
-    /// - Throws: ``LMDBError/cutShort(path:bytes:neededBytes:)`` when pages with data are missing.
+    /// - Throws: ``LMDBError/truncated(path:bytes:neededBytes:)`` when pages with data are missing.
     static func require(_ path: String) throws(LMDBError) {
         guard let file = FileDescriptor.open(path, O_RDONLY) else { throw LMDBError(code: errno) }
         // A file that is not a store is left for LMDB to refuse.
@@ -32,7 +32,7 @@ struct FileLength {
         let bytes = Int(info.st_size)
         guard neededBytes.overflow || bytes < neededBytes.partialValue else { return }
         guard !neededBytes.overflow, length.isFree(from: UInt64(bytes / length.pageBytes)) else {
-            throw .cutShort(
+            throw .truncated(
                 path: path, bytes: bytes, neededBytes: neededBytes.overflow ? .max : neededBytes.partialValue)
         }
     }

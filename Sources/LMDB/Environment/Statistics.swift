@@ -1,6 +1,114 @@
 internal import CLMDB
 internal import Glibc
 
+/// How much of the map was ever used, read without walking the free list.
+public struct Usage: Equatable, Sendable {
+    /// The most that the store can hold.
+    public let mapBytes: Int
+    /// Where the last page ever used ends; includes free pages below it.
+    public let highestBytes: Int
+}
+
+extension Environment {
+    /// Whether a folder contains an LMDB environment. Checks only the file name and opens nothing.
+    public static func exists(in directory: String) -> Bool {
+        // SAFETY: the path is NUL-terminated for the length of the call.
+        unsafe access(directory + "/data.mdb", F_OK) == 0
+    }
+
+    /// Whether the file is as long as its meta page says. A truncated file kills the process with SIGBUS when a missing
+    /// page is read. Check files from elsewhere before their first transaction.
+    ///
+    /// A store in use may lack the last page if that was freed before it was written; a compacted copy never does.
+    public func isWhole() throws(LMDBError) -> Bool {
+        let highest = try usage().highestBytes
+        guard let file = FileIdentity.of(directory + "/data.mdb") else { throw .storeAbsent }
+        return file.bytes >= highest
+    }
+
+    /// Reads the figures from the environment's meta page, without a transaction.
+    public func usage() throws(LMDBError) -> Usage {
+        try enter()
+        defer { leave() }
+        // SAFETY: the handle is live between enter and leave; the others are local out-parameters.
+        var info = unsafe MDB_envinfo()
+        var tree = MDB_stat()
+        try Self.check(unsafe mdb_env_info(handle, &info))
+        try Self.check(unsafe mdb_env_stat(handle, &tree))
+        // SAFETY: `info` has a pointer, which is not used.
+        return unsafe Usage(
+            mapBytes: Int(clamping: info.me_mapsize),
+            highestBytes: (Int(clamping: info.me_last_pgno) &+ 1) &* Int(tree.ms_psize))
+    }
+}
+
+/// Free space of the file system that holds a store.
+public struct DiskSpace: Equatable, Sendable {
+    /// Bytes available to an unprivileged user.
+    public let availableBytes: Int
+    public let totalBytes: Int
+}
+
+extension Environment {
+    /// Queries the file system of `data.mdb`; one system call.
+    public func diskSpace() throws(LMDBError) -> DiskSpace {
+        try enter()
+        defer { leave() }
+        return try enteredDiskSpace()
+    }
+
+    /// Allocates disk blocks for the first `bytes` of `data.mdb`, so that writes there need no more. Neither the length
+    /// of the file nor its contents change.
+    ///
+    /// File systems that never overwrite in place (btrfs, ZFS) may still need space when a page is rewritten.
+    /// - Throws: ``LMDBError/diskFull``, or ``LMDBError/system(_:)`` with EOPNOTSUPP where the file system cannot do
+    ///   this.
+    @available(*, noasync)
+    public func allocate(bytes: Int) throws(LMDBError) {
+        try enter()
+        defer { leave() }
+        try enteredAllocate(bytes: bytes)
+    }
+
+    /// The cause of a failed write. LMDB reports a short write as EIO, and a short write is what most file systems
+    /// produce when they run full.
+    ///
+    /// Such a write has used up the space that was left, so checking at once finds next to none.
+    func explained(_ error: LMDBError) -> LMDBError {
+        guard error == .inputOutput else { return error }
+        if let space = try? enteredDiskSpace(), space.availableBytes < Self.probeBytes { return .diskFull }
+        // A quota does not appear in the file system's figures.
+        guard let file = try? enteredFile() else { return error }
+        do throws(LMDBError) {
+            try enteredAllocate(bytes: file.bytes + Self.probeBytes)
+        } catch .diskFull {
+            return .diskFull
+        } catch {}
+        return error
+    }
+
+    private static let probeBytes = 256 << 10
+
+    private func enteredDiskSpace() throws(LMDBError) -> DiskSpace {
+        var info = statvfs()
+        // SAFETY: `info` is a local out-parameter.
+        guard unsafe fstatvfs(try descriptor(), &info) == 0 else { throw LMDBError(code: errno) }
+        func bytes(_ blocks: UInt) -> Int {
+            let (bytes, overflow) = blocks.multipliedReportingOverflow(by: UInt(info.f_frsize))
+            return overflow ? .max : Int(clamping: bytes)
+        }
+        return DiskSpace(availableBytes: bytes(UInt(info.f_bavail)), totalBytes: bytes(UInt(info.f_blocks)))
+    }
+
+    private func enteredAllocate(bytes: Int) throws(LMDBError) {
+        let descriptor = try descriptor()
+        while true {
+            if clmdb_allocate(descriptor, Int64(bytes)) == 0 { return }
+            guard errno == EINTR else { throw LMDBError(code: errno) }
+        }
+    }
+}
+
 /// How full the store is and who reads it.
 public struct Statistics: Equatable, Sendable {
     /// The most that the store can hold.
@@ -33,7 +141,7 @@ extension Environment {
         var tree = MDB_stat()
         try Self.check(unsafe mdb_env_info(handle, &info))
         try Self.check(unsafe mdb_env_stat(handle, &tree))
-        letGoOfKeptSnapshots()
+        releaseKeptSnapshots()
         // Before this function's own transaction is in the table.
         // SAFETY: the handle is live as above. `info` has a pointer, which is not used.
         let table = try unsafe ReaderTable(handle)
@@ -73,14 +181,14 @@ extension Environment {
     private func oldSnapshot() throws(LMDBError) -> UInt64? {
         try enter()
         defer { leave() }
-        letGoOfKeptSnapshots()
+        releaseKeptSnapshots()
         // SAFETY: the handle is live between enter and leave.
         guard let oldest = try unsafe ReaderTable(handle).oldestSnapshot else { return nil }
         return try oldest < lastTransactionID() ? oldest : nil
     }
 
-    /// The free list is LMDB's database 0: for each transaction id an array of words, the first of which is the number of
-    /// pages that the transaction freed.
+    /// The free list is LMDB's database 0: for each transaction id an array of words, the first of which is the number
+    /// of pages that the transaction freed.
     private func freePages() throws(LMDBError) -> Int {
         // SAFETY: ended once; the cursor below is closed first, when its scope ends.
         let transaction = unsafe try begin(flags: UInt32(MDB_RDONLY))
@@ -126,8 +234,8 @@ extension Environment {
     }
 }
 
-/// LMDB's reader table. The library provides it only as text: a heading, then a line for each slot in use with process id,
-/// thread and snapshot id, or `-` for an idle reader.
+/// LMDB's reader table. The library provides it only as text: a heading, then a line for each slot in use with process
+/// id, thread and snapshot id, or `-` for an idle reader.
 struct ReaderTable {
     private(set) var slotsTaken = 0
     private(set) var oldestSnapshot: UInt64?

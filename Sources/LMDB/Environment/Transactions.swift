@@ -4,8 +4,8 @@ internal import CLMDB
 public struct Commit<Value: ~Copyable>: ~Copyable {
     /// What the closure returned.
     public let value: Value
-    /// The newest transaction id of the store when this one ended: its own if it changed anything, else the previous one. A
-    /// commit without changes keeps the old id.
+    /// The newest transaction id of the store when this one ended: its own if it changed anything, else the previous
+    /// one. A commit without changes keeps the old id.
     public let transactionID: UInt64
     /// Whether anything was written.
     public let changed: Bool
@@ -17,10 +17,10 @@ extension Commit: Sendable where Value: Sendable & ~Copyable {}
 extension Environment {
     /// Runs a write transaction on this thread from begin to commit, after waiting for other writers.
     ///
-    /// When this returns, the changes are durable. If the closure throws, nothing remains. A failed change makes the whole
-    /// transaction fail with that error, even if the closure ignored it.
-    /// - Throws: what the closure throws; ``LMDBError`` when nothing was written; ``CommitFailure`` when the commit failed
-    ///   while writing the meta page, so that the outcome is unknown.
+    /// When this returns, the changes are durable. If the closure throws, nothing remains. A failed change makes the
+    /// whole transaction fail with that error, even if the closure ignored it.
+    /// - Throws: what the closure throws; ``LMDBError`` when nothing was written; ``CommitFailure`` when the commit
+    ///   failed while writing the meta page, so that the outcome is unknown.
     @available(*, noasync)
     public func write<Value: ~Copyable>(
         _ body: (borrowing WriteTransaction) throws -> Value
@@ -30,7 +30,7 @@ extension Environment {
         defer { leave() }
         guard writer.lock() else { throw LMDBError.transactionNested }
         defer { writer.unlock() }
-        letGoOfKeptSnapshots()
+        releaseKeptSnapshots()
         var ledger = WriteLedger()
         // SAFETY: the pointer is used inside this closure only; transactions cannot outlive it.
         return try unsafe withUnsafeMutablePointer(to: &ledger) { ledger throws -> Commit<Value> in
@@ -58,10 +58,10 @@ extension Environment {
 
     /// Whether a failed commit has certainly left nothing.
     ///
-    /// LMDB writes a transaction's pages to places that no snapshot uses, syncs them, and then writes its meta page, which
-    /// alone makes them valid (mdb_txn_commit: mdb_page_flush, mdb_env_sync, mdb_env_write_meta). Only if the last of these
-    /// fails, it marks the environment so that no transaction can begin (MDB_FATAL_ERROR). So if one can begin, with the
-    /// same id, the meta page was not touched.
+    /// LMDB writes a transaction's pages to places that no snapshot uses, syncs them, and then writes its meta page,
+    /// which alone makes them valid (mdb_txn_commit: mdb_page_flush, mdb_env_sync, mdb_env_write_meta). Only if the
+    /// last of these fails, it marks the environment so that no transaction can begin (MDB_FATAL_ERROR). So if one can
+    /// begin, with the same id, the meta page was not touched.
     private func isUnwritten(_ id: UInt64) -> Bool {
         // SAFETY: the commit freed the failed transaction; this one ends before the function does.
         guard let probe = try? unsafe begin(flags: 0) else { return false }
@@ -71,8 +71,8 @@ extension Environment {
 
     /// Runs a single read transaction: a snapshot that lasts while the closure runs.
     ///
-    /// It takes a reader slot and two allocations; for repeated reads use ``makeReader()``. A long one pins old pages, so
-    /// the file grows.
+    /// It takes a reader slot and two allocations; for repeated reads use ``makeReader()``. A long one pins old pages,
+    /// so the file grows.
     @available(*, noasync)
     public func read<Value: ~Copyable>(_ body: (borrowing ReadTransaction) throws -> Value) throws -> Value {
         try enter()
@@ -114,5 +114,43 @@ extension Environment {
         let code = unsafe mdb_txn_begin(handle, nil, flags, &begun)
         guard code == 0, let transaction = unsafe begun else { throw LMDBError(code: code) }
         return unsafe transaction
+    }
+}
+
+/// Reads the id of a store's newest commit, by any process, without a transaction: it loads two words of the map.
+///
+/// While it exists, the environment can be neither closed nor resized.
+// SAFETY: the count in `environment` keeps its handle open and its map in place for as long as this object lives.
+@safe public final class CommitWatch: Sendable {
+    private let environment: Environment
+
+    init(_ environment: Environment) throws(LMDBError) {
+        try environment.enter()
+        self.environment = environment
+    }
+
+    deinit { environment.leave() }
+
+    /// The id of the newest commit. It covers every commit, of any process, that returned before this call: each writes
+    /// its id to the file before it returns, and the map consists of the file's own pages.
+    ///
+    /// It may be a commit that is about to return and that no snapshot can have yet.
+    public var newest: UInt64 {
+        // SAFETY: the handle is open, see above; `info` is a local out-parameter.
+        var info = unsafe MDB_envinfo()
+        // Fails only without a handle. Then everything is newer than what anybody knows.
+        guard unsafe mdb_env_info(environment.handle, &info) == 0 else { return .max }
+        return unsafe UInt64(info.me_last_txnid)
+    }
+}
+
+extension Environment {
+    /// Makes a watch. Any number of threads may use it at once.
+    public func makeCommitWatch() throws(LMDBError) -> CommitWatch { try CommitWatch(self) }
+
+    /// Whether the path that was opened still leads to the open file. Another file may have replaced it.
+    public var isInPlace: Bool {
+        guard let file = try? file() else { return false }
+        return FileIdentity.of(directory) == identity && FileIdentity.of(directory + "/data.mdb") == file
     }
 }

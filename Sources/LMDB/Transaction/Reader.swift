@@ -3,11 +3,11 @@ public import Synchronization
 
 /// A read transaction that is kept between uses: one for each event loop.
 ///
-/// A read takes a snapshot and runs the closure: no system call, no lock, no allocation. The snapshot is kept for the next
-/// read, which reuses it if nothing was committed since, so that LMDB need not look up its databases again. A write
-/// transaction of this process releases kept snapshots before it begins, so that an idle reader pins no page that a writer
-/// could use. In a read-only environment, where another process writes, nothing is kept. If two threads use one reader at
-/// once, one gets ``LMDBError/readerInUse``; there is no race.
+/// A read takes a snapshot and runs the closure: no system call, no lock, no allocation. The snapshot is kept for the
+/// next read, which reuses it if nothing was committed since, so that LMDB need not look up its databases again. A
+/// write transaction of this process releases kept snapshots before it begins, so that an idle reader pins no page that
+/// a writer could use. In a read-only environment, where another process writes, nothing is kept. If two threads use
+/// one reader at once, one gets ``LMDBError/readerInUse``; there is no race.
 public final class Reader: Sendable {
     public let environment: Environment
     @usableFromInline let slot: ReaderSlot
@@ -130,7 +130,7 @@ public final class Reader: Sendable {
     }
 
     /// Releases the snapshot if it is kept and nobody reads.
-    func letGo() {
+    func releaseSnapshot() {
         if claim(from: .kept, to: .blocked) {
             reset()
             // Release: the next reader sees the transaction as the reset left it.
@@ -148,7 +148,7 @@ public final class Reader: Sendable {
     /// Moves all slots to `state`, without snapshots; none if any of them is reading.
     static func claim(_ slots: [ReaderSlot], _ state: State) -> Bool {
         for (index, slot) in slots.enumerated() {
-            slot.letGo()
+            slot.releaseSnapshot()
             guard slot.claim(from: .idle, to: state) else {
                 release(Array(slots[..<index]))
                 return false

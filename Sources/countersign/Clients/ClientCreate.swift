@@ -1,5 +1,6 @@
 import AdministrationAPI
 import ArgumentParser
+import CredentialModel
 
 struct ClientCreate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -50,11 +51,9 @@ struct ClientCreate: AsyncParsableCommand {
     @OptionGroup var control: ControlOptions
 
     func run() async throws {
-        let request = ClientCreateRequest(
-            name: name, grants: grant.isEmpty ? nil : grant.map(\.rawValue),
-            redirectURIs: redirectURI.isEmpty ? nil : redirectURI, scope: scope.map { SpaceSeparated($0.words) },
-            audience: audience.isEmpty ? nil : audience, rights: may.isEmpty ? nil : may.map(\.rawValue),
-            certificateSAN: certificateSAN, isPublic: isPublic ? true : nil)
+        let request = ClientRequest(
+            name: name, grants: grant.map(\.rawValue), redirectURIs: redirectURI, scope: scope?.words ?? [],
+            audience: audience, rights: may.map(\.rawValue), certificateSAN: certificateSAN, isPublic: isPublic)
         try await control.withConnection { connection in
             try Self.show(try await connection.send(.POST, "/v1/clients", body: request), json: output.json)
         }

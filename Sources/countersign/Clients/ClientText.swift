@@ -5,21 +5,23 @@ enum ClientText {
     static let columns = ["CLIENT ID", "STATE", "NAME", "GRANTS", "SCOPE", "MAY"]
 
     static func row(_ client: ClientResource) -> [String?] {
-        [
-            client.clientID, client.revokedAt == nil ? "active" : "revoked", client.name, joined(client.grants),
-            joined(client.scope.words), joined(client.rights),
+        let metadata = client.metadata
+        return [
+            client.clientID, client.revokedAt == nil ? "active" : "revoked", metadata.name, joined(metadata.grants),
+            joined(metadata.scope), joined(metadata.rights),
         ]
     }
 
     static func fields(_ client: ClientResource, into list: inout FieldList) {
-        list.add("name", client.name)
-        list.add("public", client.isPublic ? "yes" : nil)
-        list.add("grants", joined(client.grants))
-        list.add("redirect to", joined(client.redirectURIs))
-        list.add("scope", joined(client.scope.words))
-        list.add("audience", joined(client.audience))
-        list.add("may", joined(client.rights))
-        list.add("certificate", client.certificateSAN)
+        let metadata = client.metadata
+        list.add("name", metadata.name)
+        list.add("public", metadata.isPublic ? "yes" : nil)
+        list.add("grants", joined(metadata.grants))
+        list.add("redirect to", joined(metadata.redirectURIs))
+        list.add("scope", joined(metadata.scope))
+        list.add("audience", joined(metadata.audience))
+        list.add("may", joined(metadata.rights))
+        list.add("certificate", metadata.certificateSAN)
         list.add("created", TimeText.utc(client.createdAt))
         list.add("revoked", client.revokedAt.map(TimeText.utc))
     }

@@ -55,7 +55,8 @@ struct ControlConnection: Sendable {
     }
 
     /// Sends a body as JSON and reads the answer.
-    func send<Answer: Decodable>(_ method: HTTPMethod, _ path: String, body: some Encodable) async throws -> Answer {
+    func send<Answer: Decodable>(_ method: HTTPMethod, _ path: String, body: some StrictRequest) async throws -> Answer
+    {
         try Self.decode(try await perform(request(method, path, body: body)))
     }
 
@@ -78,7 +79,7 @@ struct ControlConnection: Sendable {
 
     /// The same of what a body asks for.
     func download(
-        _ method: HTTPMethod, _ path: String, body: some Encodable,
+        _ method: HTTPMethod, _ path: String, body: some StrictRequest,
         receive: (ByteBuffer, _ byteCount: Int?) async throws -> Void
     ) async throws {
         try await self.receive(request(method, path, body: body), receive)
@@ -115,10 +116,10 @@ struct ControlConnection: Sendable {
     }
 
     private func request(
-        _ method: HTTPMethod, _ path: String, body: some Encodable
+        _ method: HTTPMethod, _ path: String, body: some StrictRequest
     ) throws -> HTTPClientRequest {
         var request = request(method, path, [])
-        request.headers.add(name: "Content-Type", value: "application/json")
+        request.headers.add(name: "Content-Type", value: type(of: body).mediaType)
         request.body = .bytes(ByteBuffer(bytes: try StrictJSON.encode(body)))
         return request
     }

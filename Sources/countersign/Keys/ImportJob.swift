@@ -46,22 +46,19 @@ struct ImportJob {
     private var lastSent = 0
     private var progress = ProgressBar("importing")
     private var refused: RefusedLines
-    private let isRefusalPrinted: Bool
     private(set) var importedCount = 0
     private(set) var existingCount = 0
     var refusedCount: Int { refused.count }
 
-    /// - Parameter refusedPath: the file that takes what is refused; nil for the console.
+    /// - Parameter byteCount: of what is imported, if it is known.
     init(
-        connection: ControlConnection, json: Bool, byteCount: Int?, refusedPath: String?, input: FileHandle,
-        interruption: Interruption
-    ) throws {
+        connection: ControlConnection, json: Bool, byteCount: Int?, refused: RefusedLines, interruption: Interruption
+    ) {
         self.interruption = interruption
         self.connection = connection
         self.json = json
         self.byteCount = byteCount
-        refused = try RefusedLines(path: refusedPath, input: input)
-        isRefusalPrinted = refusedPath == nil
+        self.refused = refused
     }
 
     mutating func run(_ source: LineReader) async throws {
@@ -159,8 +156,8 @@ struct ImportJob {
 
     private mutating func refuse(_ number: Int, _ reason: String) throws {
         if json { try Console.json(Result(line: number, reason: reason)) }
-        if isRefusalPrinted { progress.finish() }
+        if refused.isPrinted { progress.finish() }
         // With --json, standard output has said it already.
-        if json, isRefusalPrinted { refused.note() } else { try refused.add(number, reason) }
+        if json, refused.isPrinted { refused.note() } else { try refused.add(number, reason) }
     }
 }

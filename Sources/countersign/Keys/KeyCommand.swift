@@ -8,7 +8,7 @@ struct KeyCommand: AsyncParsableCommand {
               countersign key list --owner acme
             """,
         subcommands: [
-            KeyCreate.self, KeyList.self, KeyShow.self, KeyEdit.self, KeyRotate.self, KeyRevoke.self, KeyImport.self,
-            KeyExport.self, KeyScan.self,
+            KeyCreate.self, KeyList.self, KeyShow.self, KeyEditCommand.self, KeyRotate.self, KeyRevoke.self,
+            KeyImport.self, KeyExport.self, KeyScan.self,
         ])
 }

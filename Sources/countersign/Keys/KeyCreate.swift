@@ -1,5 +1,6 @@
 import AdministrationAPI
 import ArgumentParser
+import CredentialModel
 
 struct KeyCreate: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -42,19 +43,18 @@ struct KeyCreate: AsyncParsableCommand {
         guard (1...ManyKeys.countMax).contains(count) else {
             throw ValidationError("--count must be 1 to \(ManyKeys.countMax).")
         }
-        guard count <= KeyCreateRequest.countMax || output.json else {
+        guard count <= KeyRequest.countMax || output.json else {
             throw ValidationError(
-                "--count over \(KeyCreateRequest.countMax) needs --json: one line a key, for a file or a pipe.")
+                "--count over \(KeyRequest.countMax) needs --json: one line a key, for a file or a pipe.")
         }
     }
 
     func run() async throws {
-        let request = KeyCreateRequest(
-            owner: owner, name: name, scope: scope.map { SpaceSeparated($0.words) },
-            audience: audience.isEmpty ? nil : audience, networks: network.isEmpty ? nil : network,
-            expiresIn: expiresIn?.seconds, notBefore: notBefore?.seconds, count: count)
+        let request = KeyRequest(
+            owner: owner, name: name, scope: scope?.words ?? [], audience: audience, networks: network,
+            expiresInSeconds: expiresIn?.seconds, notBefore: notBefore.map { UnixSeconds($0.seconds) }, count: count)
         try await control.withConnection { connection in
-            guard count <= KeyCreateRequest.countMax else {
+            guard count <= KeyRequest.countMax else {
                 return try await ManyKeys(connection: connection, request: request).run()
             }
             let created: KeysCreated

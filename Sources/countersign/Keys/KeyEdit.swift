@@ -1,8 +1,9 @@
 import AdministrationAPI
 import ArgumentParser
+import CredentialModel
 import Foundation
 
-struct KeyEdit: AsyncParsableCommand {
+struct KeyEditCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "edit", abstract: "Change a key. What is not named stays.",
         discussion: """
@@ -69,24 +70,27 @@ struct KeyEdit: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let request = request(now: Int64(Date().timeIntervalSince1970))
+        let edit = edit(now: UnixSeconds(Int64(Date().timeIntervalSince1970)))
         // Not in `validate`, which comes before the parser complains of an option that it does not know.
-        guard !request.isEmpty else { throw CommandFailure("Say what to change: see --help.", status: .usage) }
+        guard !edit.isEmpty else { throw CommandFailure("Say what to change: see --help.", status: .usage) }
         try await control.withConnection { connection in
-            let key: CredentialResource = try await connection.send(.PATCH, "/v1/keys/\(id)", body: request)
+            let key: CredentialResource = try await connection.send(.PATCH, "/v1/keys/\(id)", body: edit)
             try KeyShow.show(key, json: output.json)
         }
     }
 
-    /// - Parameter now: seconds since the Unix epoch.
-    func request(now: Int64) -> KeyEditRequest {
-        var request = KeyEditRequest(scope: scope.map { SpaceSeparated($0.words) })
-        request.name = name.map { .set($0) } ?? (noName ? .clear : .leave)
-        request.audience = audience.isEmpty && !noAudience ? nil : audience
-        request.networks = network.isEmpty && !noNetwork ? nil : network
-        let expiry = expiresAt?.seconds ?? expiresIn.map { now + $0.seconds }
-        request.expiresAt = expiry.map { .set($0) } ?? (noExpiry ? .clear : .leave)
-        request.notBefore = notBefore.map { .set($0.seconds) } ?? (noNotBefore ? .clear : .leave)
-        return request
+    func edit(now: UnixSeconds) -> KeyEdit {
+        KeyEdit(
+            name: Self.edit(name, removes: noName), scope: scope?.words,
+            audience: audience.isEmpty && !noAudience ? nil : audience,
+            networks: network.isEmpty && !noNetwork ? nil : network,
+            expiresAt: Self.edit(
+                (expiresAt?.seconds ?? expiresIn.map { now.rawValue + $0.seconds }).map { UnixSeconds($0) },
+                removes: noExpiry),
+            notBefore: Self.edit(notBefore.map { UnixSeconds($0.seconds) }, removes: noNotBefore))
+    }
+
+    private static func edit<Value>(_ value: Value?, removes: Bool) -> Value?? {
+        value.map { .some($0) } ?? (removes ? .some(nil) : nil)
     }
 }

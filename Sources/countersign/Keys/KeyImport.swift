@@ -57,9 +57,9 @@ struct KeyImport: AsyncParsableCommand {
         let attributes = isStandardInput ? nil : try? FileManager.default.attributesOfItem(atPath: file)
         let byteCount = (attributes?[.size] as? NSNumber)?.intValue
         try await control.withConnection { connection in
-            var job = try ImportJob(
-                connection: connection, json: output.json, byteCount: byteCount, refusedPath: refused, input: input,
-                interruption: interruption)
+            var job = ImportJob(
+                connection: connection, json: output.json, byteCount: byteCount,
+                refused: try RefusedLines(path: refused, input: input), interruption: interruption)
             try await job.run(LineReader(input))
             if !output.json {
                 try Console.line(

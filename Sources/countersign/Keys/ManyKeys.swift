@@ -1,4 +1,4 @@
-import AdministrationAPI
+import CredentialModel
 import Foundation
 import NIOCore
 
@@ -8,7 +8,7 @@ struct ManyKeys {
     static let countMax = 100_000_000
 
     let connection: ControlConnection
-    let request: KeyCreateRequest
+    let request: KeyRequest
 
     /// Prints each key as soon as it is made, one JSON object a line, in no order.
     /// - Throws: ``CommandFailure`` with how many were printed, and what to do about those that may exist besides.

@@ -5,6 +5,8 @@ import Foundation
 struct RefusedLines {
     private let file: FileHandle?
     private(set) var count = 0
+    /// On standard error, not in a file.
+    var isPrinted: Bool { file == nil }
 
     /// One refusal, as the file has it.
     private struct Line: Encodable {

@@ -1,4 +1,5 @@
 import AdministrationAPI
+import CredentialModel
 
 /// Credentials for people.
 enum CredentialText {
@@ -39,7 +40,7 @@ enum CredentialText {
         return credential.expiresSoon ? "\(end) (soon: rotate it)" : end
     }
 
-    static func state(_ state: CredentialResource.State) -> String {
+    static func state(_ state: CredentialState) -> String {
         switch state {
         case .active: "active"
         case .expired: "expired"

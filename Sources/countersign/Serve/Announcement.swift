@@ -13,10 +13,10 @@ final class Announcement: Sendable {
     private let known = Mutex(Known())
     private let networkListeners: Int
     private let logger: Logger
-    private let readiness: DataPlane.Readiness
+    private let readiness: DataPlane.ServiceStatus
 
     /// - Parameter networkListeners: of the control plane.
-    init(logger: Logger, readiness: DataPlane.Readiness, networkListeners: Int) {
+    init(logger: Logger, readiness: DataPlane.ServiceStatus, networkListeners: Int) {
         self.logger = logger
         self.readiness = readiness
         self.networkListeners = networkListeners

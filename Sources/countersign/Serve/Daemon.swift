@@ -48,7 +48,7 @@ struct Daemon: Sendable {
     }
 
     private func start(_ exposition: Exposition, _ logger: Logger) async throws {
-        let readiness = DataPlane.Readiness()
+        let readiness = DataPlane.ServiceStatus()
         let store = try StoreFolder.openOrCreate(settings, options: storeOptions(readiness, logger))
         do {
             try await serve(store, readiness, exposition, logger)
@@ -70,7 +70,7 @@ struct Daemon: Sendable {
         }
     }
 
-    private func storeOptions(_ readiness: DataPlane.Readiness, _ logger: Logger) -> StoreOptions {
+    private func storeOptions(_ readiness: DataPlane.ServiceStatus, _ logger: Logger) -> StoreOptions {
         StoreOptions(
             mapBytes: settings.mapBytes, cacheBytes: settings.cacheBytes, readersMax: settings.threads + 256
         ) { failure in
@@ -85,7 +85,7 @@ struct Daemon: Sendable {
     }
 
     private func serve(
-        _ store: CredentialStore, _ readiness: DataPlane.Readiness, _ exposition: Exposition, _ logger: Logger
+        _ store: CredentialStore, _ readiness: DataPlane.ServiceStatus, _ exposition: Exposition, _ logger: Logger
     ) async throws {
         Self.warn(of: settings.dataPlane.policies, settings.listeners, logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
@@ -163,10 +163,12 @@ struct Daemon: Sendable {
             store: administration.issuer.store, audience: settings.dataPlane.issuer)
         return settings.controlNetwork.map { listener in
             controlPlaneApplication(
-                oauth: listener.only == .administration ? nil : administration.oauth,
-                administration: listener.only == .oauth ? nil : (administration, callers),
-                hasPage: settings.hasAdminPage, address: listener,
-                identity: settings.identity, connectionsMax: settings.controlConnectionsMax, logger: logger
+                NetworkPlane(
+                    oauth: listener.only == .administration ? nil : administration.oauth,
+                    administration: listener.only == .oauth ? nil : (administration, callers),
+                    hasPage: settings.hasAdminPage),
+                address: listener, identity: settings.identity, connectionsMax: settings.controlConnectionsMax,
+                logger: logger
             ) { port in
                 let host = listener.hostAndPort?.host ?? ""
                 let name = host.contains(":") ? "[\(host)]" : host
@@ -176,7 +178,7 @@ struct Daemon: Sendable {
     }
 
     private func controlPlaneServices(
-        _ issuer: Issuer, _ oauth: OAuthServer?, _ readiness: DataPlane.Readiness,
+        _ issuer: Issuer, _ oauth: OAuthServer?, _ readiness: DataPlane.ServiceStatus,
         _ exposition: Exposition
     ) throws -> ControlPlaneServices {
         return try ControlPlaneServices(
@@ -186,7 +188,7 @@ struct Daemon: Sendable {
                     return try await ReplacedStore.offThread {
                         try StoreCheckProcess.run(
                             store: settings.storePath, pepperPath: settings.pepperPath,
-                            isWanted: { !store.needsOldPages })
+                            isWanted: { !store.waitsForSnapshots })
                     }
                 } catch {
                     throw .unavailable(reason: (error as? CommandFailure)?.message ?? "The store could not be checked.")
@@ -207,7 +209,8 @@ struct Daemon: Sendable {
     ) -> some Service {
         let path = if case .unix(let path) = settings.control.transport { path } else { "" }
         return controlPlaneApplication(
-            services: services, socketPath: path, mode: Int(settings.control.mode), group: settings.control.group,
+            services: services,
+            socket: SocketPlace(path: path, mode: Int(settings.control.mode), group: settings.control.group),
             connectionsMax: settings.controlConnectionsMax, logger: logger
         ) { announcement.controlSocket("unix:\(path)") }
     }

@@ -36,8 +36,7 @@ extension InProcessControl {
                 issuer: issuer, readiness: { .ready }, backupFolder: path)
         }
         let control = controlPlaneApplication(
-            services: administration,
-            access: .command, socketPath: socket, logger: logger
+            services: administration, access: .command, socket: SocketPlace(path: socket), logger: logger
         ) { signal.yield() }
         let services = ServiceGroup(configuration: ServiceGroupConfiguration(services: [control], logger: logger))
         let running = Task {

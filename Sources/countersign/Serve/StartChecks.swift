@@ -26,7 +26,7 @@ struct StartChecks {
             switch listener.transport {
             case .unix(let path): await check(path, of: listener, setting, &report)
             case .http(let host, let port), .https(let host, let port):
-                await check(host, port, of: listener, setting, group, &report)
+                await check(host, port, "Setting \(setting.rawValue) (\(listener)): ", group, &report)
             }
         }
         try? await group.shutdownGracefully()
@@ -141,10 +141,8 @@ struct StartChecks {
     }
 
     private func check(
-        _ host: String, _ port: Int, of listener: ListenerAddress, _ setting: Setting,
-        _ group: MultiThreadedEventLoopGroup, _ report: inout Report
+        _ host: String, _ port: Int, _ name: String, _ group: MultiThreadedEventLoopGroup, _ report: inout Report
     ) async {
-        let name = "Setting \(setting.rawValue) (\(listener)): "
         do {
             let channel = try await ServerBootstrap(group: group)
                 .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)

@@ -73,7 +73,7 @@ struct Upkeep: Service {
     }
 
     private func indexPiece(after id: CredentialID?) throws -> CredentialID? {
-        store.published.liveIDs.isComplete ? nil : try store.indexIDs(after: id)
+        store.published.idFilter.isComplete ? nil : try store.indexIDs(after: id)
     }
 
     /// The verifiers' notes have room for some ten thousands: more often than they are written.

@@ -1,5 +1,6 @@
 import AdministrationAPI
 import ArgumentParser
+import CredentialModel
 
 struct TokenIssue: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -27,9 +28,8 @@ struct TokenIssue: AsyncParsableCommand {
     @OptionGroup var control: ControlOptions
 
     func run() async throws {
-        let request = TokenIssueRequest(
-            clientID: client, subject: subject, scope: scope.map { SpaceSeparated($0.words) },
-            expiresIn: expiresIn?.seconds)
+        let request = TokenRequest(
+            clientID: client, subject: subject, scope: scope?.words ?? [], expiresInSeconds: expiresIn?.seconds)
         try await control.withConnection { connection in
             let token: TokenIssued = try await connection.send(.POST, "/v1/tokens", body: request)
             let made = Newborn(

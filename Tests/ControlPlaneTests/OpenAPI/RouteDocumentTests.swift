@@ -113,6 +113,9 @@ import Testing
             #expect(names["query"] ?? [] == Set(route.query), "\(operation(route))")
             let captures = route.path.split(separator: "/").filter { $0.first == "{" }.map { $0.dropFirst().dropLast() }
             #expect(names["path"] ?? [] == Set(captures.map(String.init)), "\(operation(route))")
+            #expect(
+                Set(document.content(described).keys) == Set(route.takes.map { [$0.mediaType] } ?? []),
+                "\(operation(route))")
             let required = (described["requestBody"] as? [String: Any])?["required"] as? Bool
             let expected: Bool? =
                 switch route.body {
@@ -133,8 +136,9 @@ import Testing
     @Test func `have one media type for each body`() {
         for (operation, described) in operations {
             #expect(document.content(described).count <= 1, "\(operation)")
-            guard operation.method == "PATCH" else { continue }
-            #expect(document.content(described).keys.first == "application/merge-patch+json", "\(operation)")
+        }
+        for route in administration where route.method == .patch {
+            #expect(route.takes?.mediaType == "application/merge-patch+json", "\(operation(route))")
         }
     }
 

@@ -1,4 +1,5 @@
 import CountersignClient
+import CredentialModel
 import DataPlane
 import Foundation
 import Issuance
@@ -7,7 +8,7 @@ import Logging
 import NIOPosix
 import TestSupport
 
-/// A data plane in this process over a store of its own.
+/// A data plane in this process with its own store.
 struct RunningDaemon: Sendable {
     let fixture: Fixture
     let addresses: [String]
@@ -25,7 +26,7 @@ struct RunningDaemon: Sendable {
         return (key.summary.id.description, Credential(key.secret.reveal()))
     }
 
-    /// What a program proves itself with, read from a file as it would be.
+    /// The credentials of a program, read from a file as usual.
     func client(
         rights: [String] = ["introspect", "changes"], audience: [String] = []
     ) async throws -> ClientCredentials {
@@ -52,7 +53,7 @@ func withDaemon<Value>(
 ) async throws -> Value {
     let fixture = try given ?? Fixture()
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
-    let readiness = Readiness()
+    let readiness = ServiceStatus()
     var settings = DataPlaneSettings()
     settings.freshSeconds = 120
     settings.drainSeconds = 0
@@ -82,7 +83,7 @@ func withDaemon<Value>(
     return try result.get()
 }
 
-/// Runs a client beside `body`, so that its cache follows the changes.
+/// Runs a client concurrently with `body`, so that its cache follows changes.
 func withFollowing<Value>(
     _ client: CountersignClient, _ body: () async throws -> Value
 ) async throws -> Value {
@@ -92,4 +93,13 @@ func withFollowing<Value>(
     running.cancel()
     _ = try? await running.value
     return try result.get()
+}
+
+extension ClientOptions {
+    /// For tests that are not about time: many run at once on few processors.
+    static func patient(endpoint: Endpoint, credentials: ClientCredentials? = nil) -> ClientOptions {
+        var options = ClientOptions(endpoint: endpoint, credentials: credentials)
+        options.deadline = .seconds(60)
+        return options
+    }
 }

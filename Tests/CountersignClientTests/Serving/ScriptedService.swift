@@ -4,25 +4,25 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// A service that says what a test tells it to.
+/// A service with responses set by the test.
 final class ScriptedService: Sendable {
     struct Said: Sendable {
         var status = 200
         var body = ""
         var retryAfter: String?
-        /// It takes the request and never answers.
+        /// It accepts the request and never answers.
         var isSilent = false
-        /// It answers with a head and the beginning of a body, and then with nothing.
+        /// It sends a head and the start of a body, and then nothing.
         var stalls = false
     }
 
-    /// What it says of changes and of credentials.
+    /// Its responses for changes and for credentials.
     let changes: Mutex<Said>
     let verdict: Mutex<Said>
     private let asked = Atomic(0)
     private let polled = Atomic(0)
 
-    /// Questions for verdicts that have come.
+    /// The number of requests for verdicts.
     var questionCount: Int { asked.load(ordering: .relaxed) }
     var pollCount: Int { polled.load(ordering: .relaxed) }
 
@@ -41,7 +41,7 @@ final class ScriptedService: Sendable {
     }
 
     private func say(_ said: Said) async throws -> Response {
-        // Until the test has ended, which cancels this.
+        // Until the end of the test, which cancels this.
         if said.isSilent { try await Task.sleep(for: .seconds(60)) }
         var headers: HTTPFields = [:]
         if let seconds = said.retryAfter { headers[.retryAfter] = seconds }

@@ -2,8 +2,8 @@ import NIOCore
 import NIOPosix
 import Synchronization
 
-/// Passes connections on to a port, until it is told to be silent: then it takes bytes and gives none, and nothing ever says
-/// that a connection has ended. Answers to questions can be held back.
+/// Forwards connections to a port, until it is made silent: then it accepts bytes and sends none, and no connection
+/// ends. Responses to verifications can be held back.
 final class StoppableProxy: Sendable {
     private struct State {
         var port: Int
@@ -18,7 +18,7 @@ final class StoppableProxy: Sendable {
     private let listener: any Channel
 
     var port: Int { listener.localAddress?.port ?? 0 }
-    /// Pieces of answers that are held back.
+    /// Parts of responses that are held back.
     var heldCount: Int { state.withLock { $0.held.count } }
 
     init(to port: Int) async throws {
@@ -73,7 +73,7 @@ final class StoppableProxy: Sendable {
         for (channel, bytes) in held { channel.writeAndFlush(bytes, promise: nil) }
     }
 
-    /// Ends all connections; new ones go to another port.
+    /// Closes all connections; new ones go to another port.
     func lead(to port: Int) {
         let open = state.withLock { state in
             state.port = port

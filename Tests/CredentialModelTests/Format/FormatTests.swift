@@ -3,7 +3,7 @@ import Testing
 
 @testable import CredentialModel
 
-/// Parses a text; a span cannot stand inside an expectation.
+/// Parses a text; a span cannot be used inside an expectation.
 func parse(_ text: [UInt8], vendor: Vendor = .iiniit) -> NativeCredential? {
     NativeCredential(text.octets, vendor: vendor)
 }
@@ -12,7 +12,7 @@ func parse(_ text: String, vendor: Vendor = .iiniit) -> NativeCredential? {
     parse(Array(text.utf8), vendor: vendor)
 }
 
-/// The text with its last six digits made right again.
+/// The text with a corrected checksum.
 func resealed(_ text: String) -> String {
     var bytes = Array(text.utf8.prefix(CredentialFormat.checksumOffset))
     Base62.append(UInt64(Checksum.crc32(bytes.octets)), count: 6, to: &bytes)
@@ -20,7 +20,7 @@ func resealed(_ text: String) -> String {
 }
 
 @Suite struct `The format of a credential` {
-    /// Made by another program (Python's zlib and integers), published with the documentation.
+    /// Computed by another program (Python's zlib and integers), and published with the documentation.
     struct Vector: Sendable {
         let text: String
         let kind: CredentialKind
@@ -50,13 +50,13 @@ func resealed(_ text: String) -> String {
         #expect(CredentialID(credential.id.description) == credential.id)
     }
 
-    @Test(arguments: vectors) func `an id as it is written stands for the id`(_ vector: Vector) throws {
+    @Test(arguments: vectors) func `a written id replaces the number`(_ vector: Vector) throws {
         let claimed = try #require(claim(Array(vector.text.utf8)))
         let written = WrittenID(CredentialID(rawValue: vector.id))
         #expect(claimed.id.first == written.first && claimed.id.last == written.last)
     }
 
-    @Test func `a claim needs the fixed bytes, and only a right text confirms it`() throws {
+    @Test func `a claimed credential needs the fixed bytes, and only a correct text confirms it`() throws {
         let right = Array(Self.vectors[0].text.utf8)
         for place in right.indices {
             var changed = right
@@ -74,7 +74,7 @@ func resealed(_ text: String) -> String {
 
     private func confirmed(_ text: [UInt8]) -> CredentialID? { claim(text)?.confirm(text.octets)?.id }
 
-    @Test(arguments: CredentialKind.allCases) func `what is minted is read back and matches the scanner's pattern`(
+    @Test(arguments: CredentialKind.allCases) func `a minted credential is parsed and matches the scanner's pattern`(
         _ kind: CredentialKind
     ) throws {
         let pattern = try Regex("ii[kbrac]1_[0-9A-Za-z]{11}_[0-9A-Za-z]{49}")
@@ -129,7 +129,7 @@ func resealed(_ text: String) -> String {
         "iik1_zzzzzzzzzzz_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg000000",
         // 2^64, the first number that is too large.
         "iik1_LygHa16AHYG_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg000000",
-        // Wraps around to 0 and to 1 in 64 bits times something.
+        // Products that wrap around to 0 and to 1 in 64 bits.
         "iik1_M0000000000_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg000000",
         "iik1_hhhhhhhhhhh_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg000000",
     ]) func `an id over 2^64-1 is malformed and never traps`(_ text: String) {
@@ -143,7 +143,7 @@ func resealed(_ text: String) -> String {
     }
 
     @Test(arguments: [
-        // Vendor, kind, version, separators, alphabet: each with a right checksum.
+        // Vendor, kind, version, separators, alphabet: each with a correct checksum.
         "iIk1_00000000001_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg000000",
         "zzk1_00000000001_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg000000",
         "iiK1_00000000001_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefg000000",
@@ -159,7 +159,7 @@ func resealed(_ text: String) -> String {
         "iik1_00000000001_`123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef@000000",
         "iik1_00000000001_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ[bcdef{000000",
         "iik1_00000000001_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcde\u{E9}000000",
-    ]) func `vendor, kind, version, separator and alphabet are judged although the checksum is right`(_ text: String) {
+    ]) func `vendor, kind, version, separator and alphabet are checked even if the checksum is right`(_ text: String) {
         #expect(parse(resealed(text)) == nil)
     }
 

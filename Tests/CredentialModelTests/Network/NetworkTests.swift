@@ -48,7 +48,7 @@ import Testing
             var v4 = in_addr()
             let known = inet_pton(AF_INET6, string, &v6) == 1 || inet_pton(AF_INET, string, &v4) == 1
             let ours = IPAddress(string) != nil
-            // glibc takes leading zeros in IPv4 parts no more than we do.
+            // Like this parser, glibc rejects leading zeros in IPv4 parts.
             #expect(ours == known, "\(string)")
         }
     }
@@ -63,7 +63,7 @@ import Testing
     @Test(arguments: [
         ("127.0.0.1", true), ("127.255.0.9", true), ("::1", true), ("::ffff:127.0.0.1", true),
         ("128.0.0.1", false), ("::2", false), ("::", false), ("::127.0.0.1", false), ("0.0.0.0", false),
-    ]) func `knows whether it is loopback`(_ text: String, _ expected: Bool) {
+    ]) func `tells whether it is loopback`(_ text: String, _ expected: Bool) {
         #expect(IPAddress(text)?.isLoopback == expected)
     }
 }
@@ -82,7 +82,7 @@ import Testing
         ("2001:db8::/65", "2001:db8::7fff:0:0:0", true), ("2001:db8::/65", "2001:db8::8000:0:0:0", false),
         ("2001:db8::1/128", "2001:db8::1", true), ("2001:db8::1", "2001:db8::2", false),
         ("128.0.0.0/1", "200.1.1.1", true), ("128.0.0.0/1", "127.1.1.1", false),
-    ]) func `contains what shares its leading bits`(_ network: String, _ address: String, _ expected: Bool) throws {
+    ]) func `contains addresses with its leading bits`(_ network: String, _ address: String, _ expected: Bool) throws {
         let address = try #require(IPAddress(address))
         #expect(try #require(Network(network)).contains(address) == expected)
         let interned = try NetworkSet([network]).bytes
@@ -95,7 +95,7 @@ import Testing
         "1.2.3.4/24",
         "192.0.2.1/31", "::/129", "2001:db8::1/64", "1.2.3.0/24/24", "1.2.3/24", "host/8", "0.0.0.0/00", "::/1000",
         "1.2.3.0/2４",
-    ]) func `is refused when malformed or when bits behind the prefix are set`(_ text: String) {
+    ]) func `is refused when malformed or with bits set after the prefix`(_ text: String) {
         #expect(Network(text) == nil)
         #expect(throws: ListFault.self) { try NetworkSet([text]) }
     }
@@ -105,7 +105,7 @@ import Testing
         #expect(Network(text)?.text == text)
     }
 
-    @Test func `set survives being interned`() throws {
+    @Test func `set survives encoding and decoding`() throws {
         let set = try NetworkSet(["10.0.0.0/8", "2001:db8::/32", "10.0.0.0/8", "::1"])
         #expect(set.networks.count == 3)
         let bytes = set.bytes

@@ -14,21 +14,21 @@ import Testing
         #expect(UnixSeconds(from).adding(seconds).rawValue == expected)
     }
 
-    @Test(arguments: sums) func `added exactly are nil where the sum would be cut`(
+    @Test(arguments: sums) func `added exactly are nil where the sum would be limited`(
         _ from: Int64, _ seconds: Int64, _ expected: Int64
     ) {
         let (sum, overflow) = from.addingReportingOverflow(seconds)
         #expect(UnixSeconds(from).adding(exactly: seconds)?.rawValue == (overflow || sum != expected ? nil : expected))
     }
 
-    @Test func `between two times are exact, and none lie before never`() {
+    @Test func `between two times are exact, and undefined for never`() {
         #expect(UnixSeconds.latest.seconds(since: UnixSeconds(10)) == 253_402_300_789)
         #expect(UnixSeconds(3).seconds(since: UnixSeconds(10)) == -7)
         #expect(UnixSeconds.never.seconds(since: .latest) == nil)
         #expect(UnixSeconds(5).seconds(since: UnixSeconds(.min)) == nil)
     }
 
-    @Test func `order themselves, never comes last`() {
+    @Test func `are ordered, with never as the last`() {
         #expect(UnixSeconds.always < UnixSeconds.latest)
         #expect(UnixSeconds.latest < UnixSeconds.never)
     }
@@ -47,7 +47,7 @@ import Testing
         }
     }
 
-    @Test func `of 65 to 255 bytes is held by its length and beginning`() {
+    @Test func `of 65 to 255 bytes has its length and its first bytes inline`() {
         for count in 65...255 {
             let text = (0..<count).map { UInt8(truncatingIfNeeded: $0) }
             let held = owner(text)
@@ -97,7 +97,7 @@ import Testing
             let fresh = values(record)
             var again = CredentialRecord.blank
             Self.changes[index](&again)
-            // What the change made of a blank record, it made of this one; everything else is as it was.
+            // The property has the new value, and all others are unchanged.
             for (position, value) in values(again).enumerated() where value != values(.blank)[position] {
                 #expect(fresh[position] == value)
             }
@@ -130,24 +130,24 @@ import Testing
 }
 
 @Suite struct `Values of the model` {
-    @Test func `a kind's name leads back to it`() {
+    @Test func `a kind is found by its name`() {
         for kind in CredentialKind.allCases { #expect(CredentialKind(name: kind.name) == kind) }
         #expect(CredentialKind(name: "API_KEY") == nil)
         #expect(Set(CredentialKind.allCases.map(\.name)).count == 5)
     }
 
-    @Test func `a tag survives being written and read`() {
+    @Test func `a tag survives encoding and decoding`() {
         let bytes = (0..<32).map { UInt8($0) }
         let tag = Tag(bytes.octets, at: 0)
         #expect(tag.bytes == bytes)
     }
 
-    @Test func `a right secret of the wrong kind reads as unknown`() {
+    @Test func `a right secret of the wrong kind has the code "unknown"`() {
         #expect(InactiveReason.wrongKind.code == InactiveReason.unknown.code)
         #expect(InactiveReason.notYetValid.code == "not_yet_valid")
     }
 
-    @Test func `a random id is not the empty place`() {
+    @Test func `a random id is never the mark of an empty slot`() {
         for _ in 0..<1_000 { #expect(CredentialID.random().rawValue != 0) }
     }
 
@@ -158,7 +158,7 @@ import Testing
         #expect(CredentialID(text) == nil)
     }
 
-    @Test func `digits are the description`() {
+    @Test func `digits equal the description`() {
         for id in [0, 1, 61, 62, .max, UInt64.random(in: 0...UInt64.max)].map(CredentialID.init(rawValue:)) {
             let digits = id.digits
             #expect((0..<11).map { digits[$0] } == Array(id.description.utf8))

@@ -41,7 +41,7 @@ import Verification
         }
     }
 
-    @Test func `finds what was there`() async throws {
+    @Test func `finds what was stored`() async throws {
         let fixture = try Fixture(vendor: try #require(Vendor("ac")))
         let (id, secret) = try await fixture.plant()
         let again = try fixture.reopened()
@@ -51,7 +51,7 @@ import Verification
         #expect(try again.verdict(secret).isActive)
     }
 
-    @Test func `says when there is none, and creating says when there is one`() throws {
+    @Test func `fails where there is no store, and creating fails where there is one`() throws {
         let fixture = try Fixture()
         #expect(
             try failure(fixture, directory: fixture.folder("nothing")) == .noStore(directory: fixture.folder("nothing"))
@@ -63,7 +63,7 @@ import Verification
         }
     }
 
-    @Test func `is refused while another owner holds it`() throws {
+    @Test func `fails while another owner has the lock`() throws {
         let fixture = try Fixture()
         guard case .held(.heldBy(let pid)) = try failure(fixture) else {
             Issue.record("a second owner was let in")
@@ -74,7 +74,7 @@ import Verification
         #expect(try failure(fixture) == nil)
     }
 
-    @Test func `is refused to an older program, and an older store asks for the upgrade`() async throws {
+    @Test func `fails for a newer schema, and for an older one names the upgrade command`() async throws {
         let newer = try Fixture()
         try await set(.schema, Schema.version + 1, newer)
         newer.close()
@@ -87,15 +87,15 @@ import Verification
         #expect(refusal?.description.contains("store upgrade") == true)
     }
 
-    @Test func `is refused for another vendor than the store's`() throws {
+    @Test func `fails for a vendor that differs from the store's`() throws {
         let fixture = try Fixture()
         fixture.close()
-        #expect(try failure(fixture, vendor: Vendor("zz")) == .otherVendor(found: "ii", asked: "zz"))
+        #expect(try failure(fixture, vendor: Vendor("zz")) == .otherVendor(found: "ii", expected: "zz"))
         #expect(try failure(fixture, vendor: .iiniit) == nil)
         #expect(try failure(fixture, vendor: nil) == nil)
     }
 
-    @Test func `is refused with another pepper, none or another lookup secret, and then lets the folder go`() throws {
+    @Test func `fails for a wrong or missing pepper or a wrong lookup secret, and releases the folder`() throws {
         let fixture = try Fixture()
         fixture.close()
         let right = try lines(fixture)
@@ -109,18 +109,18 @@ import Verification
         #expect(try failure(fixture) == nil)
     }
 
-    @Test func `a refused start with another pepper has changed nothing`() throws {
+    @Test func `with a wrong pepper changes nothing`() throws {
         let fixture = try Fixture()
         fixture.close()
         let right = try lines(fixture)
         let other = String(repeating: "5a", count: 32)
-        // The newer one in this file must not be adopted with a wrong one beside it.
+        // The newer pepper in this file must not be adopted together with a wrong one.
         #expect(
             try failure(fixture, peppers: file([right[1], "1 " + other, "2 " + other])) == .pepperDiffers(number: 1))
         #expect(try failure(fixture, peppers: file(right)) == nil)
     }
 
-    @Test func `takes up a newer pepper from the file and needs it from then on`() async throws {
+    @Test func `adopts a newer pepper from the file and requires it from then on`() async throws {
         let fixture = try Fixture()
         let (_, old) = try await fixture.plant()
         fixture.close()
@@ -134,7 +134,7 @@ import Verification
         #expect(try failure(fixture, peppers: file(right)) == .pepperMissing(number: 5))
     }
 
-    @Test func `leaves out a pepper that the store has retired or never knew`() throws {
+    @Test func `ignores a pepper that the store has retired or never used`() throws {
         let fixture = try Fixture()
         fixture.close()
         let right = try lines(fixture)
@@ -147,11 +147,44 @@ import Verification
         close(store)
     }
 
-    @Test func `a folder with a foreign file is no store`() throws {
+    @Test func `fails for a folder with a file of another format`() throws {
         let fixture = try Fixture()
         let folder = fixture.folder("foreign")
         try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         try Data(repeating: 0x41, count: 100_000).write(to: URL(fileURLWithPath: folder + "/data.mdb"))
         #expect(try failure(fixture, directory: folder) == .lmdb(.notAStore))
+    }
+}
+
+@Suite struct `A store whose creation was interrupted` {
+    /// What remains if the process is killed between creating the file and the first commit: LMDB's meta pages, or
+    /// nothing.
+    private func leave(_ fixture: Fixture, bytes: Int) throws -> String {
+        let directory = fixture.folder("unborn")
+        _ = try DurableDirectory.create(path: directory)
+        let empty = try Environment(
+            directory: directory, options: Environment.Options(mapBytes: 1 << 20, create: true))
+        try empty.close()
+        let file = try FileHandle(forWritingTo: URL(fileURLWithPath: directory + "/data.mdb"))
+        try file.truncate(atOffset: UInt64(bytes))
+        try file.close()
+        return directory
+    }
+
+    @Test(arguments: [0, 8_192]) func `is not opened, and can be created again`(bytes: Int) throws {
+        let fixture = try Fixture()
+        let directory = try leave(fixture, bytes: bytes)
+        let peppers = try PepperFileOnDisk.read(fixture.pepperPath)
+        #expect(throws: StoreFailure.self) {
+            _ = try CredentialStore.open(in: directory, peppers: peppers, options: fixture.options)
+        }
+        let store = try CredentialStore.create(
+            in: directory, vendor: .iiniit, peppers: peppers, options: fixture.options)
+        close(store)
+        // Once it is complete, it is never created again.
+        #expect(throws: StoreFailure.storeExists(directory: directory)) {
+            _ = try CredentialStore.create(
+                in: directory, vendor: .iiniit, peppers: peppers, options: fixture.options)
+        }
     }
 }

@@ -8,10 +8,10 @@ import Testing
 
 @testable import CredentialStore
 
-/// Rows that a backup may hold without an expiry are kept for as long as such a backup may be restored.
+/// Rows that a backup may hold without an expiry are kept as long as such a backup may be restored.
 @Suite struct `A revoked key without an expiry` {
     private static let day: Int64 = 86_400
-    /// Whatever is revoked today counts from the end of the day.
+    /// Whatever is revoked today is dated to the end of the day.
     private static let removal: Int64 = 402 * day
 
     private func later(_ seconds: Int64) -> TrustedClock.Reading {
@@ -38,21 +38,21 @@ import Testing
         fixture.close()
         let peppers = try PepperFileOnDisk.read(fixture.pepperPath)
         let replacement = try Replacing.restore(backup, fixture, peppers, list, acceptsIncomplete: acceptsIncomplete)
-        // Its name ends with the second.
+        // The name of the kept folder ends with the second.
         if let kept = replacement.kept { try FileManager.default.removeItem(atPath: kept) }
         let again = try fixture.reopened()
         #expect(try again.check().isEmpty)
         return again
     }
 
-    @Test func `is removed after the retention of backups, and not before`() async throws {
+    @Test func `is removed after the retention time of backups, not before`() async throws {
         let fixture = try Fixture()
         let (issuer, now) = (fixture.issuer, fixture.store.clock.now())
         let bystander = try await fixture.key()
         var revoked = [try await fixture.key().summary.id, try await fixture.key().summary.id]
         _ = try await issuer.revoke([revoked[0]], chain: false)
         let successor = try await issuer.rotate(revoked[1], overlapSeconds: 0).summary.id
-        // Far is like never.
+        // A far expiry is treated like none.
         let far = KeyRequest(owner: "alice", expiresInSeconds: 3_650 * Self.day)
         revoked.append(try await issuer.createKeys(far)[0].summary.id)
         _ = try await issuer.revoke([revoked[2]], chain: false)
@@ -63,7 +63,8 @@ import Testing
         let client = try await fixture.client().summary
         _ = try await issuer.rotateClientSecret(client.clientID, overlapSeconds: 0)
         revoked.append(client.secrets[0].id)
-        // Those that are only shortened are marked when the retention after their new end is over, and count from then.
+        // Those that were only shortened are marked once the retention time after their new expiry is over, and dated
+        // then.
         var shortened = [try await fixture.key().summary.id, try await fixture.key().summary.id]
         _ = try await issuer.editKey(shortened[0], KeyEdit(expiresAt: .some(now.adding(50))))
         let next = try await issuer.rotate(shortened[1], overlapSeconds: 50).summary.id
@@ -83,7 +84,7 @@ import Testing
         #expect(try fixture.reopened().check().isEmpty)
     }
 
-    @Test func `is kept for the retention of keys where that is longer`() async throws {
+    @Test func `is kept for the retention time of keys if that is longer`() async throws {
         let fixture = try Fixture()
         let id = try await fixture.key().summary.id
         _ = try await fixture.issuer.revoke([id], chain: false)
@@ -92,7 +93,7 @@ import Testing
         #expect(try await sweep(fixture, after: 22 * Self.day, retention) == 1)
     }
 
-    @Test func `of other kinds, with a near expiry, or imported, has no further index entry`() async throws {
+    @Test func `of another kind, with a near expiry, or imported has no further index entry`() async throws {
         let fixture = try Fixture()
         let near = try await fixture.issuer.createKeys(
             KeyRequest(owner: "alice", expiresInSeconds: 30 * Self.day))[0].summary.id
@@ -109,7 +110,7 @@ import Testing
         // The key after its own expiry, and the token; the import and the token without an expiry stay.
         #expect(try await sweep(fixture, after: 3_000 * Self.day) == 2)
         #expect(try list(fixture).completeSince == .always)
-        // As an earlier build revoked them: without an entry they stay, and the check has nothing to say.
+        // As an earlier version revoked them: without an entry they stay, and the check does not report them.
         let old = try await fixture.plant { $0.record.flags = .revoked }.id
         #expect(try await sweep(fixture, after: 3_000 * Self.day) == 0)
         #expect(try fixture.row(old) != nil)
@@ -124,14 +125,14 @@ import Testing
         for table in ["credentials", "owners", "expiry"] { #expect(try fixture.statistic(table) == 0) }
     }
 
-    @Test func `is read again before it is removed, and a living one is not`() async throws {
+    @Test func `is read again before its removal, and a valid one is kept`() async throws {
         let fixture = try Fixture()
         let (id, damaged) = (try await fixture.plant().id, try await fixture.plant().id)
         let schema = fixture.store.schema
         _ = try await fixture.issuer.revoke([damaged], chain: false)
         let endedBy = try #require(try fixture.row(damaged)?.endedBy)
         try await fixture.store.write(creates: false) { writer, transaction in
-            // An entry without the mark in its row.
+            // An entry whose row is not marked.
             try writer.put(schema.expiry, TableKey.ended(endedBy, id), [], in: transaction)
             _ = try transaction.put(schema.credentials.database, key: damaged.rawValue, value: [1, 2, 3].octets)
         }
@@ -140,7 +141,7 @@ import Testing
         #expect(try fixture.statistic("expiry") == 0 && fixture.statistic("credentials") == 2)
     }
 
-    @Test func `has its time in the index, or the check says so`() async throws {
+    @Test func `has its time in the index, otherwise the check reports it`() async throws {
         let fixture = try Fixture()
         let id = try await fixture.key().summary.id
         _ = try await fixture.issuer.revoke([id], chain: false)
@@ -153,7 +154,7 @@ import Testing
         #expect(found.count == 1 && found[0].contains("\(id)") && found[0].contains("expiry index"))
     }
 
-    @Test func `counts from the end of its day, so that no backup of that day seems to be later`() {
+    @Test func `is dated to the end of its day, so that no backup of that day seems to be later`() {
         var credential = StoredCredential(
             record: CredentialRecord(id: .random(), kind: .apiKey, tag: Tag(1, 2, 3, 4), pepper: 1), owner: [0x61],
             name: nil)
@@ -177,7 +178,8 @@ import Testing
         }
     }
 
-    @Test func `is gone from the list, and the list refuses a backup from before its revocation`() async throws {
+    @Test func `once removed is not in the list, which then refuses a backup from before its revocation`() async throws
+    {
         let fixture = try Fixture()
         let key = try await fixture.key()
         let id = key.summary.id
@@ -199,20 +201,21 @@ import Testing
         #expect(untouched.store.incarnation == fixture.store.incarnation)
         let again = try restore(fixture.folder("after"), over: untouched, newest)
         #expect(try again.verdict(key.secret).reason == .revoked)
-        // Whoever says so takes the older one. The list of what becomes of it is no more complete than the one it was given.
+        // The older one is accepted on explicit request. The next list is no more complete than the one that was
+        // applied.
         let older = try restore(fixture.folder("before"), over: again, newest, acceptsIncomplete: true)
         #expect(try older.verdict(key.secret).isActive)
         #expect(try list(older).completeSince == newest.completeSince)
     }
 
-    @Test func `that expired in every backup meanwhile refuses no backup`() async throws {
+    @Test func `that has expired in every backup causes no backup to be refused`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.issuer.createKeys(
             KeyRequest(owner: "alice", expiresInSeconds: 500 * Self.day))[0]
         try fixture.backup(toFile: fixture.folder("backup"))
         _ = try await fixture.issuer.revoke([key.summary.id], chain: false)
         #expect(try fixture.row(key.summary.id)?.endedBy != nil)
-        // No sweep ran until its own expiry was over as well.
+        // No sweep runs before its own expiry has passed, too.
         #expect(try await sweep(fixture, after: 501 * Self.day) == 1)
         let newest = try list(fixture)
         #expect(newest.completeSince == .always)
@@ -220,7 +223,7 @@ import Testing
         #expect(try !again.verdict(key.secret, at: key.summary.issuedAt.adding(501 * Self.day)).isActive)
     }
 
-    @Test func `is not older than the backup that a list revokes it in`() async throws {
+    @Test func `revoked in a backup by a list is not dated before that backup`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key()
         // The clock of the machine that restores is behind that of the backup.

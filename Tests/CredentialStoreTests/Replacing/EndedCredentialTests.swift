@@ -8,10 +8,10 @@ import Testing
 
 @testable import CredentialStore
 
-/// Whatever was ended after a backup stays ended when that backup is restored with the newest list.
-@Suite struct `What was ended after a backup` {
+/// Whatever was ended after a backup stays ended when the backup is restored with the newest list.
+@Suite struct `A credential that was ended after a backup` {
     private static let day: Int64 = 86_400
-    /// As long as the sweep keeps keys and client secrets by default.
+    /// How long the sweep keeps keys and client secrets by default.
     private static let week: Int64 = 7 * day
 
     /// Ways to end a credential within the next minute.
@@ -50,21 +50,21 @@ import Testing
         }
     }
 
-    /// Restores a backup over a fixture with the list that its store now writes.
+    /// Restores a backup over a fixture's store with the list that the store exports now.
     private func restored(_ backup: String, over fixture: Fixture, acceptsIncomplete: Bool = false) throws -> Fixture {
         let list = try RevocationList(parsing: fixture.exportedRevocations())
         fixture.close()
         let peppers = try PepperFileOnDisk.read(fixture.pepperPath)
         let replacement = try Replacing.restore(
             backup, fixture, peppers, list, acceptsIncomplete: acceptsIncomplete)
-        // Its name ends with the second.
+        // The name of the kept folder ends with the second.
         if let kept = replacement.kept { try FileManager.default.removeItem(atPath: kept) }
         let again = try fixture.reopened()
         #expect(try again.check().isEmpty)
         return again
     }
 
-    @Test(arguments: [nil, 3_600, week + day, 100 * day]) func `is not accepted again`(_ sweptAfter: Int64?)
+    @Test(arguments: [nil, 3_600, week + day, 100 * day]) func `is not accepted after a restore`(_ sweptAfter: Int64?)
         async throws
     {
         let fixture = try Fixture()
@@ -94,7 +94,7 @@ import Testing
         #expect(try again.verdict(bystander.secret, at: now.adding(199 * Self.day)).isActive)
     }
 
-    @Test(arguments: [nil, week + day]) func `stays ended also if it is a client's secret`(
+    @Test(arguments: [nil, week + day]) func `stays ended if it is a client secret`(
         _ sweptAfter: Int64?
     ) async throws {
         let fixture = try Fixture()
@@ -111,7 +111,7 @@ import Testing
         #expect(try !again.verdict(secret, at: now.adding(60)).isActive)
     }
 
-    @Test func `keeps its end to the second, and an edit makes no rotated key of it`() async throws {
+    @Test func `keeps its exact expiry, and an edit does not make it look rotated`() async throws {
         let fixture = try Fixture()
         let (edited, rotated) = (try await fixture.key(), try await fixture.key())
         try fixture.backup(toFile: fixture.folder("backup"))
@@ -131,7 +131,7 @@ import Testing
     }
 
     @Test(arguments: [nil, 5 * day + week + 100])
-    func `has the end that it was given last, also when that is later again`(
+    func `has the expiry that was set last, even if that is later again`(
         _ sweptAfter: Int64?
     ) async throws {
         let fixture = try Fixture()
@@ -145,13 +145,13 @@ import Testing
         if let sweptAfter { _ = try await Sweep.run(on: fixture.store, reading: later(sweptAfter)) }
         #expect(try fixture.check().isEmpty)
         let again = try restored(fixture.folder("backup"), over: fixture)
-        // What is over when the list is written is over in the store that it is given to.
+        // What has expired when the list is written has expired in the restored store, too.
         #expect(try again.verdict(short.secret, at: now.adding(4 * Self.day)).isActive == (sweptAfter == nil))
         #expect(try !again.verdict(short.secret, at: now.adding(5 * Self.day + 60)).isActive)
         #expect(try again.verdict(endless.secret, at: now.adding(100 * Self.day)).isActive)
     }
 
-    @Test func `is kept until it is over in every backup, and no longer`() async throws {
+    @Test func `is kept until it has expired in every backup, and no longer`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.issuer.createKeys(KeyRequest(owner: "alice", expiresInSeconds: 30 * Self.day))[0]
         let id = key.summary.id
@@ -171,7 +171,7 @@ import Testing
         #expect(try reopened.check().isEmpty)
     }
 
-    @Test func `does not keep its pepper alive, nor can it be used again`() async throws {
+    @Test func `neither keeps its pepper in use nor can be used again`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key()
         _ = try await fixture.issuer.rotate(key.summary.id, overlapSeconds: 50)
@@ -187,7 +187,7 @@ import Testing
         #expect(try fixture.journal().last?.event == .rotated)
     }
 
-    @Test func `has its latest end also after a new tag and a revocation`() async throws {
+    @Test func `keeps its latest expiry through a re-tag and a revocation`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key()
         let id = key.summary.id
@@ -203,7 +203,7 @@ import Testing
         #expect(row.latestEnd == .never && row.row.count == count + 11)
     }
 
-    @Test func `is named also if its row was damaged`() async throws {
+    @Test func `is in the list even if its row was damaged`() async throws {
         let fixture = try Fixture()
         let now = fixture.store.clock.now()
         let client = try await fixture.client()
@@ -221,7 +221,7 @@ import Testing
         #expect(try again.verdict(token.secret, at: now.adding(8_000)).reason == .revoked)
     }
 
-    @Test func `is not brought back from a branch that a restore has left`() async throws {
+    @Test func `is not restored from a branch that an earlier restore has abandoned`() async throws {
         let fixture = try Fixture()
         try fixture.backup(toFile: fixture.folder("old"))
         let key = try await fixture.key()
@@ -231,11 +231,11 @@ import Testing
         let second = try restored(fixture.folder("old"), over: fixture)
         #expect(try second.row(key.summary.id) == nil)
         try second.backup(toFile: second.folder("second"))
-        // Its list does not have the key.
+        // The new store's list does not have the key.
         #expect(throws: StoreFailure.backupOfAnotherBranch) {
             try restored(fixture.folder("new"), over: second)
         }
-        // The old backup is of the same line, as is one of the new incarnation; each makes one more.
+        // The old backup has the same lineage, as has one of the new incarnation; each restore makes one more.
         let third = try restored(fixture.folder("old"), over: try second.reopened())
         #expect(throws: StoreFailure.backupOfAnotherBranch) {
             try restored(third.folder("second"), over: third)
@@ -244,10 +244,10 @@ import Testing
         try fourth.backup(toFile: fourth.folder("third"))
         let fifth = try restored(fourth.folder("third"), over: fourth)
         #expect(fifth.store.origin == fixture.store.origin)
-        // Whoever says so takes it all the same.
+        // It is accepted on explicit request.
         let last = try restored(fixture.folder("new"), over: fifth, acceptsIncomplete: true)
         #expect(try last.verdict(key.secret).isActive)
-        // With the list from before, it is revoked.
+        // With the earlier list, it is revoked.
         last.close()
         let peppers = try PepperFileOnDisk.read(fixture.pepperPath)
         _ = try Replacing.restore(fixture.folder("new"), fixture, peppers, before)
@@ -260,7 +260,7 @@ import Testing
         incarnation: 9,
         ancestors: [.init(incarnation: 7, journalNumber: 100), .init(incarnation: 8, journalNumber: 300)])
 
-    @Test func `covers its own backups, and those of its ancestors up to where it left them`() {
+    @Test func `covers its own backups, and those of its ancestors up to the restore`() {
         func covers(_ incarnation: UInt64, _ number: UInt64, origin: UInt64 = 7) -> Bool {
             lineage.covers(Lineage(incarnation: incarnation, ancestors: []), at: number, origin: origin)
         }
@@ -268,8 +268,8 @@ import Testing
         #expect(!covers(7, 101) && !covers(8, 301) && !covers(6, 1))
         // A restore that was not recorded may have been of any incarnation.
         #expect(covers(6, 1, origin: 5) && !covers(8, 301, origin: 5))
-        // A backup of an incarnation that is not recorded, but comes from one that is: it would be recorded itself. This
-        // counts also where other restores may be missing.
+        // A backup of an unrecorded incarnation that comes from a recorded one: it would be recorded itself. This
+        // is true even if other restores may be missing.
         for origin in [7, 5] as [UInt64] {
             let branch = Lineage(incarnation: 20, ancestors: [.init(incarnation: 7, journalNumber: 50)])
             #expect(!lineage.covers(branch, at: 60, origin: origin))

@@ -10,7 +10,7 @@ import Verification
 @testable import CredentialStore
 
 @Suite struct `Restoring a backup` {
-    /// Restores over the fixture's closed store and opens what came of it.
+    /// Restores over the fixture's closed store and opens the result.
     private func restore(
         _ backup: String, over fixture: Fixture, _ revocations: RevocationList?
     ) throws -> (fixture: Fixture, replacement: Replacement) {
@@ -20,7 +20,7 @@ import Verification
         return (try fixture.reopened(), replacement)
     }
 
-    @Test func `takes the place of a store that is cut short`() async throws {
+    @Test func `replaces a truncated store`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key()
         try fixture.backup(toFile: fixture.folder("backup"))
@@ -32,7 +32,7 @@ import Verification
         #expect(try again.verdict(key.secret).isActive)
     }
 
-    @Test func `revokes again what the list says, and makes another incarnation`() async throws {
+    @Test func `revokes again what is in the list, and makes a new incarnation`() async throws {
         let fixture = try Fixture()
         let (kept, revoked) = (try await fixture.key(owner: "kept"), try await fixture.key(owner: "revoked"))
         let (owned, rotated) = (try await fixture.key(owner: "p 100% ä"), try await fixture.key(owner: "rotated"))
@@ -64,7 +64,7 @@ import Verification
         #expect(again.store.incarnation != incarnation && again.store.origin == incarnation)
         #expect(replacement.revocations?.unknown == 1)
 
-        // What is issued from now on is above every old bulk revocation, also for the same owner.
+        // Journal numbers continue above every old bulk revocation, also for the same owner.
         let new = try await again.key(owner: "p 100% ä")
         #expect(try again.verdict(new.secret).isActive)
         #expect(try again.row(new.summary.id)?.record.journalNumber ?? 0 > journalNumber)
@@ -72,7 +72,7 @@ import Verification
         #expect(try again.journal().contains { $0.event == .restored })
     }
 
-    @Test func `refuses a list that was made before the backup, unless told to take it`() async throws {
+    @Test func `refuses a list made before the backup, unless told to accept it`() async throws {
         let fixture = try Fixture()
         let (key, later) = (try await fixture.key(), try await fixture.key())
         _ = try await fixture.issuer.revoke([key.summary.id], chain: false)
@@ -83,10 +83,10 @@ import Verification
             try restore(fixture.folder("backup"), over: fixture, older)
         }
         #expect(StoreFailure.listOlderThanBackup.description.contains("--accept-incomplete-list"))
-        // One made at the moment of the backup has the same journal number, and is new enough.
+        // A list made at the moment of the backup has the same journal number, and is new enough.
         let same = try RevocationList(parsing: fixture.reopened().exportedRevocations())
         let (again, replacement) = try restore(fixture.folder("backup"), over: try fixture.reopened(), same)
-        // Its name has the second in it, and the next one may come in the same.
+        // The name of the kept folder has the second in it, and the next restore may be in the same second.
         try FileManager.default.removeItem(atPath: try #require(replacement.kept))
         let peppers = try PepperFileOnDisk.read(fixture.pepperPath)
         again.close()
@@ -94,7 +94,7 @@ import Verification
         #expect(try fixture.reopened().verdict(later.secret).reason == .revoked)
     }
 
-    @Test func `without the list lets revoked credentials live again, and keeps the folder that it replaced`()
+    @Test func `without a list makes revoked credentials valid again, and keeps the folder that it replaced`()
         async throws
     {
         let fixture = try Fixture()
@@ -111,7 +111,7 @@ import Verification
         close(old)
     }
 
-    @Test func `makes the folder where there is none`() async throws {
+    @Test func `creates a missing folder`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key()
         try fixture.backup(toFile: fixture.folder("backup"))
@@ -122,7 +122,7 @@ import Verification
         #expect(try again.verdict(key.secret).isActive)
     }
 
-    @Test func `changes nothing when it is refused`() async throws {
+    @Test func `changes nothing when it fails`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key()
         try fixture.backup(toFile: fixture.folder("backup"))
@@ -136,7 +136,7 @@ import Verification
                 return error
             }
         }
-        // A daemon holds the folder.
+        // A daemon has the folder locked.
         guard case .held = refusal(fixture.folder("backup"), peppers) else {
             Issue.record("a store that is held was replaced")
             return
@@ -157,7 +157,7 @@ import Verification
         let half = fixture.folder("half")
         try Data(contentsOf: URL(fileURLWithPath: fixture.folder("backup"))).prefix(12_288).write(
             to: URL(fileURLWithPath: half))
-        #expect(refusal(half, peppers) == .cutShort)
+        #expect(refusal(half, peppers) == .truncated)
 
         let left = try FileManager.default.contentsOfDirectory(atPath: fixture.folder.path)
         #expect(left.filter { $0.hasPrefix("store") } == ["store"])
@@ -166,7 +166,7 @@ import Verification
         #expect(try again.verdict(key.secret).isActive)
     }
 
-    @Test func `is refused when the backup's journal number leaves none for what comes after it`() async throws {
+    @Test func `fails if the backup's journal number leaves none for later changes`() async throws {
         let fixture = try Fixture()
         try await fixture.store.write(creates: false) { writer, transaction in
             try writer.setNumber(.journalNumber, .max, in: transaction)
@@ -202,7 +202,7 @@ import Verification
         #expect(read.completeSince == UnixSeconds(86_400))
     }
 
-    @Test func `of version 1 is still read, and has nothing of version 2`() throws {
+    @Test func `of version 1 is still read, and has no entries of version 2`() throws {
         let head = "countersign-revocations 1\nstore ii 42\n"
         let read = try list(head + "ends EoDdrWzLqRF 5\nend 1 9\n")
         #expect(read.entries.count == 1 && read.lineage == nil && read.completeSince == .always)
@@ -212,8 +212,8 @@ import Verification
         // Version 2 always names the incarnations, and the time since which it is complete.
         let next = "countersign-revocations 2\nstore ii 42\n"
         #expect(throws: RevocationListError.line(3)) { try list(next + "end 0 9\n") }
-        #expect(throws: RevocationListError.cutShort) { try list(next + "incarnation 42\n") }
-        #expect(throws: RevocationListError.cutShort) { try list(next + "incarnation 42\ncomplete-since 0\n") }
+        #expect(throws: RevocationListError.truncated) { try list(next + "incarnation 42\n") }
+        #expect(throws: RevocationListError.truncated) { try list(next + "incarnation 42\ncomplete-since 0\n") }
         for line in ["shortened EoDdrWzLqRF 5", "complete-since", "complete-since -1", "complete-since 1 2", "since 0"]
         {
             #expect(throws: RevocationListError.line(4)) { try list(next + "incarnation 42\n\(line)\nend 0 9\n") }
@@ -223,15 +223,17 @@ import Verification
         #expect(try list(head2 + "shortened EoDdrWzLqRF 5\nend 1 9\n").entries.count == 1)
     }
 
-    @Test func `is refused when it is cut short or not understood`() throws {
+    @Test func `is refused when truncated or malformed`() throws {
         let head = "countersign-revocations 1\nstore ii 42\n"
-        #expect(throws: RevocationListError.cutShort) { try list(head + "revoked EoDdrWzLqRF 5\n") }
-        #expect(throws: RevocationListError.cutShort) { try list(head + "revoked EoDdrWzLqRF 5\nend 2 9\n") }
-        #expect(throws: RevocationListError.cutShort) { try list(head + "end 0 9") }
-        #expect(throws: RevocationListError.cutShort) { try list("") }
-        // A restored store goes on above this number.
+        #expect(throws: RevocationListError.truncated) { try list(head + "revoked EoDdrWzLqRF 5\n") }
+        #expect(throws: RevocationListError.truncated) { try list(head + "revoked EoDdrWzLqRF 5\nend 2 9\n") }
+        #expect(throws: RevocationListError.truncated) { try list(head + "end 0 9") }
+        #expect(throws: RevocationListError.truncated) { try list("") }
+        // A restored store continues above this number.
         #expect(throws: RevocationListError.line(3)) { try list(head + "end 0 18446744073709551615\n") }
-        #expect(throws: RevocationListError.otherForm) { try list("countersign-revocations 3\nstore ii 42\nend 0 0\n") }
+        #expect(throws: RevocationListError.unknownFormat) {
+            try list("countersign-revocations 3\nstore ii 42\nend 0 0\n")
+        }
         for line in [
             "revoked EoDdrWzLqR 5", "revoked EoDdrWzLqRF -5", "revoked EoDdrWzLqRF", "owner  1 2", "owner a%4 1 2",
             "owner %00 1 2", "family-watermark x 1 2", "client 4294967296 1", "what 1 2", "",

@@ -10,8 +10,8 @@ import Verification
 @testable import CredentialStore
 
 @Suite struct `Upgrading a store` {
-    /// Makes of the fixture's store what the code of an earlier schema wrote, and closes it: rows without codes, longer
-    /// journal entries, and, of the first schema, no name of an origin.
+    /// Converts the fixture's store to an earlier schema, and closes it: rows without codes, longer
+    /// journal entries, and, in the first schema, no origin.
     private func makeSchema(_ version: UInt64, _ fixture: Fixture) async throws {
         let schema = fixture.store.schema
         try await fixture.store.write(creates: false) { writer, transaction in
@@ -54,7 +54,7 @@ import Verification
         fixture.close()
     }
 
-    @Test func `of the last schema takes everything along, and codes are right from then on`() async throws {
+    @Test func `of the last schema keeps everything and adds row codes`() async throws {
         let fixture = try Fixture()
         let client = try await fixture.client()
         let (key, revoked, bulk) = (
@@ -66,7 +66,7 @@ import Verification
             subject: "carol", clientID: client.summary.clientID, scope: ["read"])
         let imported = SecretText(Array("legacy-key-0123456789".utf8))
         _ = try await fixture.issuer.importKeys([ImportLine(key: imported, request: KeyRequest(owner: "dora"))])
-        // As the old code gave them: with a random id and index entries.
+        // As earlier versions issued them: with a random id and index entries.
         let token = try await fixture.plant(.accessToken, owner: "erna") {
             $0.record.expiresAt = $0.record.issuedAt.adding(600)
         }
@@ -85,7 +85,7 @@ import Verification
         #expect(try again.verdict(token.secret).isActive && again.statistic("tokens") == 1)
         #expect(try again.pages(owner: "erna", limit: 10) == [[token.id]])
         #expect(try again.journal() == journal)
-        // Ids are in order from now on, though the old one may be above them all; the old one is swept by its index entry.
+        // New ids are in order, although the old one may be above all of them; the old one is swept by its index entry.
         let new = try await again.issuer.issueToken(TokenRequest(clientID: client.summary.clientID))
         #expect(new.summary.id.orderedSecond <= again.store.clock.now().rawValue)
         #expect(try again.check().isEmpty)
@@ -93,13 +93,13 @@ import Verification
         let later = TrustedClock.Reading(wall: now.wall + 1_700, boot: now.boot + 1_700)
         #expect(try await Sweep.run(on: again.store, reading: later).credentials == 1)
         #expect(try again.row(token.id) == nil && again.row(new.summary.id) != nil)
-        #expect(again.store.published.clients.client(id: client.summary.clientID)?.scope == ["read", "write"])
+        #expect(again.store.published.clients.client(id: client.summary.clientID)?.metadata.scope == ["read", "write"])
         #expect(try await again.issuer.consents(of: "carol").map(\.scope) == [["read"]])
         _ = try await again.issuer.revokeOwner("alice", issuedBefore: nil)
         #expect(try again.reopened().verdict(key.secret).reason == .revoked)
     }
 
-    @Test func `under another lookup secret is refused, and changes nothing`() async throws {
+    @Test func `fails under a wrong lookup secret, and changes nothing`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key()
         let peppers = try PepperFileOnDisk.read(fixture.pepperPath)
@@ -110,7 +110,7 @@ import Verification
         #expect(try fixture.reopened().verdict(key.secret).isActive)
     }
 
-    @Test func `copies it to the present schema and keeps the old one`() async throws {
+    @Test func `copies it to the current schema and keeps the old one`() async throws {
         let fixture = try Fixture()
         let (key, revoked) = (try await fixture.key(), try await fixture.key())
         _ = try await fixture.issuer.revoke([revoked.summary.id], chain: false)
@@ -148,7 +148,7 @@ import Verification
         #expect(again.store.origin == fixture.store.incarnation)
     }
 
-    @Test func `is refused for a store that is held, absent or newer, and changes nothing`() async throws {
+    @Test func `fails for a store that is locked, missing or newer, and changes nothing`() async throws {
         let fixture = try Fixture()
         let peppers = try PepperFileOnDisk.read(fixture.pepperPath)
         #expect(throws: StoreFailure.self) { _ = try Replacing.upgrade(fixture, peppers) }

@@ -33,7 +33,7 @@ private func stored(_ row: [UInt8]) -> StoredCredential? {
         return credential
     }
 
-    @Test(arguments: [0, 1, 64, 65, 255]) func `gives back every field`(_ owner: Int) throws {
+    @Test(arguments: [0, 1, 64, 65, 255]) func `is decoded as it was encoded`(_ owner: Int) throws {
         let credential = full(owner: owner)
         let read = try #require(stored(credential.row))
         #expect(read.row == credential.row)
@@ -50,9 +50,9 @@ private func stored(_ row: [UInt8]) -> StoredCredential? {
         #expect(Int(record.owner.byteCount) == owner)
     }
 
-    @Test func `cut off anywhere inside a claim is damaged`() {
+    @Test func `truncated anywhere inside a claim is damaged`() {
         let row = full(owner: 3).row
-        // The ends of the header and of each claim are where a shorter row is whole.
+        // A row that ends after the header or after a claim is complete.
         var ends = [80]
         var offset = 80
         while offset < row.count {
@@ -64,16 +64,16 @@ private func stored(_ row: [UInt8]) -> StoredCredential? {
 
     @Test func `with a claim of a later version is read, but never accepted if the claim is critical`() throws {
         let plain = try #require(stored(full().row + [0x70, 1, 0, 9]))
-        #expect(!plain.record.flags.contains(.unintelligible))
+        #expect(!plain.record.flags.contains(.hasUnknownCriticalClaim))
         let critical = try #require(stored(full().row + [0xF0, 1, 0, 9]))
-        #expect(critical.record.flags.contains(.unintelligible))
-        // Known claims of a length that this version does not know as well.
+        #expect(critical.record.flags.contains(.hasUnknownCriticalClaim))
+        // The same for known claims with an unknown length.
         for type in [ClaimType.notBefore, ClaimType.family] {
-            #expect(try #require(stored(full().row + [type, 1, 0, 9])).record.flags.contains(.unintelligible))
+            #expect(try #require(stored(full().row + [type, 1, 0, 9])).record.flags.contains(.hasUnknownCriticalClaim))
         }
     }
 
-    @Test func `of another form or kind is damaged, and so is an owner longer than any`() {
+    @Test func `of another format or kind, or with too long an owner, is damaged`() {
         var row = full().row
         row[0] = 2
         #expect(stored(row) == nil)
@@ -86,7 +86,7 @@ private func stored(_ row: [UInt8]) -> StoredCredential? {
     @Test func `of random bytes never traps`() {
         func random(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8.random(in: 0...255) } }
         for _ in 0..<5_000 {
-            // Claims of any type; whole, then cut anywhere, then nothing but noise.
+            // Claims of any type: whole, then truncated anywhere, then random bytes.
             var row = [RowLayout.format, CredentialKind.apiKey.rawValue] + random(RowLayout.headerBytes - 2)
             for _ in 0..<Int.random(in: 0...6) {
                 let count = Int.random(in: 0...9)
@@ -106,7 +106,7 @@ private func stored(_ row: [UInt8]) -> StoredCredential? {
 }
 
 @Suite struct `Other rows` {
-    @Test func `a journal entry gives back every field`() {
+    @Test func `a journal entry is decoded as it was encoded`() {
         let entries = [
             JournalEntry(number: 4, event: .issued, kind: .apiKey, time: UnixSeconds(5), id: CredentialID(rawValue: 6)),
             JournalEntry(number: 4, event: .ownerRevoked, time: UnixSeconds(5), subject: [1, 2]),
@@ -120,10 +120,12 @@ private func stored(_ row: [UInt8]) -> StoredCredential? {
         }
     }
 
-    @Test func `a client gives back every field`() {
+    @Test func `a client is decoded as it was encoded`() {
         var client = ClientDefinition(
-            number: 3, clientID: "00000000abc", name: "näme", grants: ["a", "b"], redirectURIs: ["https://x/y"],
-            scope: ["s", "t"], audience: ["u"], rights: ["admin"], certificateSAN: "svc.example", isPublic: true,
+            number: 3, clientID: "00000000abc",
+            metadata: ClientMetadata(
+                name: "näme", grants: ["a", "b"], redirectURIs: ["https://x/y"], scope: ["s", "t"], audience: ["u"],
+                rights: ["admin"], certificateSAN: "svc.example", isPublic: true),
             createdAt: UnixSeconds(77))
         client.revokedAt = UnixSeconds(78)
         let row = client.row
@@ -131,7 +133,7 @@ private func stored(_ row: [UInt8]) -> StoredCredential? {
         #expect(read == client)
     }
 
-    @Test func `watermark keys lead back to their subjects`() {
+    @Test func `watermark keys are decoded to their subjects`() {
         let subjects: [WatermarkSubject] = [
             .owner([1]), .owner([UInt8](repeating: 7, count: 255)), .client(5), .client(.max), .family(.max),
             .family(1),
@@ -148,20 +150,20 @@ private func stored(_ row: [UInt8]) -> StoredCredential? {
 @Suite struct `The directory of clients` {
     private func client(_ number: UInt32, san: String?, revoked: Bool = false) -> ClientDefinition {
         var client = ClientDefinition(
-            number: number, clientID: "client \(number)", name: "n", grants: [], redirectURIs: [], scope: [],
-            audience: [], rights: [], certificateSAN: san, isPublic: false, createdAt: .always)
+            number: number, clientID: "client \(number)", metadata: ClientMetadata(name: "n", certificateSAN: san),
+            createdAt: .always)
         if revoked { client.revokedAt = UnixSeconds(1) }
         return client
     }
 
-    @Test func `finds living clients by the name in their certificate`() {
+    @Test func `finds unrevoked clients by the name in their certificate`() {
         let directory = ClientDirectory()
         directory.publish(client(1, san: "svc"))
         #expect(directory.client(certificateSAN: "svc")?.number == 1)
         directory.publish(client(1, san: "svc", revoked: true))
         #expect(directory.client(certificateSAN: "svc") == nil)
         directory.publish(client(2, san: "svc"))
-        // Whatever becomes of the first, the name is the second's now.
+        // Whatever happens to the first, the name now belongs to the second.
         directory.publish(client(1, san: "svc", revoked: true))
         #expect(directory.client(certificateSAN: "svc")?.number == 2)
         #expect(directory.client(id: "client 1")?.revokedAt != nil)

@@ -43,14 +43,14 @@ import Verification
         return findings
     }
 
-    @Test func `finds nothing in a sound one, also after a restart`() async throws {
+    @Test func `finds nothing in a sound store, also after a restart`() async throws {
         let (fixture, _) = try await sound()
         #expect(try fixture.check().isEmpty)
         #expect(try fixture.reopened().check().isEmpty)
         #expect(try Fixture().check().isEmpty)
     }
 
-    @Test func `finds a row that its owner's index lacks`() async throws {
+    @Test func `finds a row that is missing from the index by owner`() async throws {
         let found = try await findings { fixture, credential, writer, transaction in
             let key = TableKey.owner(credential.owner, credential.record.id)
             try writer.delete(fixture.store.schema.owners, key, in: transaction)
@@ -58,7 +58,7 @@ import Verification
         #expect(found.count == 1 && found[0].contains("owner's index"))
     }
 
-    @Test func `finds a row that the expiry index lacks`() async throws {
+    @Test func `finds a row that is missing from the expiry index`() async throws {
         let found = try await findings { fixture, credential, writer, transaction in
             let key = TableKey.expiry(credential.record.expiresAt, credential.record.id)
             try writer.delete(fixture.store.schema.expiry, key, in: transaction)
@@ -66,7 +66,7 @@ import Verification
         #expect(found.count == 1 && found[0].contains("expiry index"))
     }
 
-    @Test func `finds an owner's entry without its row`() async throws {
+    @Test func `finds an index entry without its row`() async throws {
         let found = try await findings { fixture, credential, writer, transaction in
             try writer.put(fixture.store.schema.owners, TableKey.owner([0x7A], .random()), [], in: transaction)
             try writer.put(
@@ -76,7 +76,7 @@ import Verification
         #expect(found.count == 3)
     }
 
-    @Test func `finds a damaged row and an owner longer than any`() async throws {
+    @Test func `finds a damaged row and too long an owner`() async throws {
         let found = try await findings { fixture, credential, _, transaction in
             let cut = credential.row.dropLast()
             try transaction.put(
@@ -85,11 +85,11 @@ import Verification
             long.owner = [UInt8](repeating: 0x61, count: 600)
             try fixture.store.schema.credentials.put(4_711, long.row, in: transaction)
         }
-        // The cut row, the long one, and the owner's entry that leads to the cut one.
+        // The truncated row, the long owner, and the index entry that leads to the truncated row.
         #expect(found.filter { $0.contains("damaged") }.count == 2 && found.count == 3)
     }
 
-    @Test func `finds numbers of texts and peppers that are not there`() async throws {
+    @Test func `finds numbers of missing texts and peppers`() async throws {
         let found = try await findings { fixture, credential, _, transaction in
             var row = credential
             row.record.scopes = 99
@@ -130,7 +130,7 @@ import Verification
 }
 
 @Suite struct `A backup` {
-    @Test func `made while the store is in use opens as a store and is equal`() async throws {
+    @Test func `made while the store is in use can be opened and has the same rows`() async throws {
         let fixture = try Fixture()
         var secrets: [SecretText] = []
         for number in 0..<50 { secrets.append(try await fixture.key(owner: "owner \(number)").secret) }
@@ -207,7 +207,7 @@ import Verification
         #expect(fixture.store.damage.count == 1)
     }
 
-    @Test func `of an owner is not confused by another whose text begins alike`() async throws {
+    @Test func `of an owner leaves out one whose text begins alike`() async throws {
         let fixture = try Fixture()
         let mine = try await fixture.plant(owner: "x").id
         for other in ["x ", "xx", "x/y", "w"] { try await fixture.plant(owner: other) }

@@ -4,14 +4,14 @@ import Issuance
 import TestSupport
 import Testing
 
-@Suite struct `A warning before the end` {
+@Suite struct `A warning of expiry` {
     private let day: Int64 = 86_400
 
     private func warned(_ fixture: Fixture) throws -> [CredentialID] {
         try fixture.journal().filter { $0.event == .expiring }.compactMap(\.id)
     }
 
-    @Test func `is given once for each key that comes near its end, and for nothing else`() async throws {
+    @Test func `is given once for each key that is about to expire, and for nothing else`() async throws {
         let fixture = try Fixture()
         func key(days: Int64?) async throws -> CredentialID {
             try await fixture.issuer.createKeys(
@@ -28,7 +28,7 @@ import Testing
         _ = try await fixture.issuer.issueToken(TokenRequest(clientID: client))
         for _ in 0..<3 { try await fixture.store.warnOfExpiry(secondsBefore: 14 * day) }
         #expect(try warned(fixture).sorted() == [near, successor].sorted())
-        // As time goes on: the window reaches farther.
+        // As time passes, the window moves on.
         for _ in 0..<3 { try await fixture.store.warnOfExpiry(secondsBefore: 21 * day) }
         #expect(try warned(fixture).sorted() == [near, successor, far].sorted())
         _ = try await fixture.issuer.revokeOwner("alice", issuedBefore: nil)
@@ -36,7 +36,7 @@ import Testing
         #expect(try await fixture.store.warnOfExpiry(secondsBefore: 0) == 0)
     }
 
-    @Test func `is given to thousands that end in the same second, and survives a restart`() async throws {
+    @Test func `is given for thousands that expire in the same second, also across a restart`() async throws {
         var fixture = try Fixture()
         let creation = try fixture.issuer.bulkCreation(
             of: KeyRequest(owner: "alice", expiresInSeconds: 5 * day, count: 2_500))
@@ -47,7 +47,7 @@ import Testing
         #expect(Set(try warned(fixture)).count == 2_500)
     }
 
-    @Test func `stands in lists, which can be asked for what ends soon and for what was rotated`() async throws {
+    @Test func `has filters to match: listings by expiry, by rotation and by text`() async throws {
         let fixture = try Fixture(policy: LifetimePolicy(keyWarningSeconds: 14 * day))
         let near = try await fixture.issuer.createKeys(KeyRequest(owner: "a", expiresInSeconds: 10 * day))[0]
         let far = try await fixture.issuer.createKeys(

@@ -25,7 +25,7 @@ import Testing
         }.id
     }
 
-    @Test func `takes away keys that expired more than seven days ago and nothing else`() async throws {
+    @Test func `removes keys that expired more than seven days ago, and nothing else`() async throws {
         let fixture = try Fixture()
         let long = try await expired(fixture, Self.week + 100)
         let recent = try await expired(fixture, Self.week - 3_600)
@@ -37,7 +37,7 @@ import Testing
         for id in [recent, alive, endless] { #expect(try fixture.row(id) != nil) }
         #expect(try fixture.check().isEmpty)
         #expect(try fixture.pages(owner: "alice", limit: 10).joined().count == 3)
-        // Not earlier; with room for a test that is long on its way.
+        // Not earlier, with some slack for a slow test.
         let end = try #require(try fixture.row(recent)).record.expiresAt
         let now = fixture.store.clock.now()
         let wait = end.rawValue + Self.week - now.rawValue
@@ -47,7 +47,7 @@ import Testing
         #expect(try fixture.row(recent) == nil)
     }
 
-    @Test func `reads the row again: an edit gave it a later end`() async throws {
+    @Test func `reads the row again: an edit may have set a later expiry`() async throws {
         let fixture = try Fixture()
         let id = try await expired(fixture, Self.week + 100)
         try await fixture.store.write(creates: false) { writer, transaction in
@@ -55,7 +55,7 @@ import Testing
             var new = old
             new.record.expiresAt = writer.now.adding(1_000)
             try writer.replace(old, by: new, event: .edited, in: transaction)
-            // The entry of the old end, as if the edit had come between the sweep's look and its deletion.
+            // The entry of the old expiry, as if the edit had come between the sweep's read and its deletion.
             try writer.put(
                 fixture.store.schema.expiry, TableKey.expiry(old.record.expiresAt, id), [], in: transaction)
         }
@@ -66,7 +66,7 @@ import Testing
         #expect(try fixture.check().isEmpty)
     }
 
-    @Test func `of many thousand takes all`() async throws {
+    @Test func `removes all of many thousands`() async throws {
         let fixture = try Fixture()
         let end = fixture.store.clock.now().adding(-Self.week - 10)
         try await fixture.store.write(creates: true) { writer, transaction in
@@ -82,11 +82,11 @@ import Testing
         for table in ["credentials", "owners", "expiry"] { #expect(try fixture.statistic(table) == 0) }
     }
 
-    @Test func `keeps used codes and refresh tokens, which show theft, until their grant is over`() async throws {
+    @Test func `keeps used codes and refresh tokens, which reveal theft, until their grant ends`() async throws {
         let fixture = try Fixture()
         let grantEnd = fixture.store.clock.now().adding(1_000)
         for kind in [CredentialKind.refreshToken, .authorizationCode] {
-            // A used one has its grant's end as its own.
+            // A used one has its grant's end as its expiry.
             let used = try await expired(fixture, -1_000, kind: kind) {
                 $0.record.family = 5
                 $0.record.flags = .revoked
@@ -99,7 +99,7 @@ import Testing
         #expect(try fixture.check().isEmpty)
     }
 
-    @Test func `keeps imports, so that no alias leads nowhere and a revoked key is not imported anew`() async throws {
+    @Test func `keeps imports, so that no alias dangles and a revoked key cannot be imported again`() async throws {
         let fixture = try Fixture()
         let revoked = try await expired(fixture, Self.week + 100) { $0.record.flags = [.imported, .revoked] }
         let ended = try await expired(fixture, Self.week + 100) { $0.record.flags = .imported }
@@ -109,7 +109,7 @@ import Testing
         #expect(try fixture.check().isEmpty)
     }
 
-    @Test func `pauses while the wall clock stands far ahead, and does not remember that time`() async throws {
+    @Test func `pauses while the wall clock is far ahead, and does not store that time`() async throws {
         let fixture = try Fixture()
         let id = try await expired(fixture, 10)
         _ = try await Sweep.run(on: fixture.store)
@@ -119,11 +119,11 @@ import Testing
         let before = TrustedClock.Reading.current.wall
         let again = try fixture.reopened()
         #expect(again.store.clock.now().rawValue <= before + 120)
-        // The same time, honestly passed, is believed.
+        // The same time is accepted if it has really passed.
         #expect(try await Sweep.run(on: again.store, reading: later(30 * 86_400)).credentials == 1)
     }
 
-    @Test func `remembers the time it had come to, for a restart with a clock set back`() async throws {
+    @Test func `stores the time that was reached, for a restart with the clock set back`() async throws {
         let fixture = try Fixture()
         let reading = later(5 * 86_400)
         _ = try await Sweep.run(on: fixture.store, reading: reading)
@@ -131,7 +131,7 @@ import Testing
         #expect(again.store.clock.now().rawValue >= reading.wall)
     }
 
-    @Test func `forgets journal entries after seven days and goes on counting`() async throws {
+    @Test func `removes journal entries after seven days, and numbers continue`() async throws {
         let fixture = try Fixture()
         for _ in 0..<5 { try await fixture.plant() }
         #expect(try await Sweep.run(on: fixture.store, reading: later(Self.week - 3_600)).journalEntries == 0)
@@ -163,7 +163,7 @@ import Testing
         #expect(try fixture.check().isEmpty)
     }
 
-    @Test func `beside edits never takes what an edit has kept`() async throws {
+    @Test func `never removes what a concurrent edit has kept`() async throws {
         let fixture = try Fixture()
         for _ in 0..<40 {
             let id = try await expired(fixture, Self.week + 100)

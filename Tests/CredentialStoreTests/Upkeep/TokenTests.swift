@@ -8,8 +8,8 @@ import Verification
 
 @testable import CredentialStore
 
-@Suite struct `Ids in the order of time` {
-    @Test func `go up, begin with the second, and are spread within it`() {
+@Suite struct `Ids in order of time` {
+    @Test func `rise, begin with the second, and are spread within it`() {
         let instant: UInt64 = 1_795_478_762 << 32
         var last: UInt64 = 0
         var steps: Set<UInt64> = []
@@ -21,16 +21,16 @@ import Verification
             steps.insert(id.rawValue &- last)
             last = id.rawValue
         }
-        // Nobody can count by them.
+        // Nobody can derive the number of tokens from them.
         #expect(steps.count > 15_000)
-        // A clock that was set back and one at its end give ids all the same.
+        // Ids are assigned even with a clock that was set back or is at its maximum.
         #expect(CredentialID.ordered(at: 5 << 32, after: last).rawValue > last)
         #expect(CredentialID.ordered(at: instant, after: .max).rawValue != 0)
         #expect(CredentialID.ordered(at: 0, after: 0).rawValue != 0)
     }
 
     @Test func `are spread over the filter of ids as random ones are`() throws {
-        let filter = try #require(LiveIDs(capacity: 10_000))
+        let filter = try #require(IDFilter(capacity: 10_000))
         var ids: [CredentialID] = []
         for index in 0..<60_000 {
             let time: UInt64 = 1_795_478_762 << 32 + UInt64(index) << 32 / 5_000
@@ -39,7 +39,7 @@ import Verification
         for index in stride(from: 0, to: ids.count, by: 6) { filter.insert(ids[index]) }
         filter.becomeComplete()
         let others = ids.indices.filter { !$0.isMultiple(of: 6) }
-        #expect(others.count { !filter.surelyLacks(ids[$0]) } < 750)
+        #expect(others.count { filter.mayContain(ids[$0]) } < 750)
     }
 }
 
@@ -61,7 +61,7 @@ import Verification
         return tokens
     }
 
-    @Test func `of an hour takes no index, and is found by owner, by client and by id all the same`() async throws {
+    @Test func `of an hour is in no index, but is found by owner, by client and by id`() async throws {
         let fixture = try Fixture()
         let before = (try fixture.statistic("owners"), try fixture.statistic("expiry"))
         let tokens = try await tokens(6, fixture)
@@ -89,7 +89,7 @@ import Verification
         #expect(try again.verdict(tokens[2].secret).reason == .revoked)
     }
 
-    @Test func `that lives longer is in the indexes, and does not stand in the sweep's way`() async throws {
+    @Test func `with a longer life is in the indexes, and does not stop the sweep`() async throws {
         let fixture = try Fixture()
         let long = try await tokens(2, fixture, seconds: 7_200)
         #expect(try fixture.statistic("expiry") == 2)
@@ -99,14 +99,14 @@ import Verification
         #expect(try await Sweep.run(on: fixture.store, reading: later(600 + 910)).credentials == 3)
         for token in short { #expect(try fixture.row(token.summary.id) == nil) }
         for token in long { #expect(try fixture.row(token.summary.id) != nil) }
-        // Issued behind what the sweep has passed.
+        // Issued after the sweep has passed its id.
         _ = try await tokens(2, fixture, seconds: 60)
         #expect(try await Sweep.run(on: fixture.store, reading: later(7_200 + 910)).credentials == 4)
         #expect(try fixture.statistic("tokens") == 0 && fixture.statistic("expiry") == 0)
         #expect(try fixture.check().isEmpty)
     }
 
-    @Test func `and codes go by their own retention, keys by theirs`() async throws {
+    @Test func `or a code has its own retention time, a key another`() async throws {
         let fixture = try Fixture()
         let now = fixture.store.clock.now()
         var ids: [CredentialKind: CredentialID] = [:]
@@ -122,7 +122,7 @@ import Verification
         #expect(try fixture.check().isEmpty)
     }
 
-    @Test func `whose row is damaged can be ended, and is kept: its end is unknown`() async throws {
+    @Test func `whose row is damaged can be revoked, and is kept: its expiry is unknown`() async throws {
         let fixture = try Fixture()
         let token = try await tokens(1, fixture)[0]
         let id = token.summary.id
@@ -150,15 +150,15 @@ import Verification
         #expect(!inserted)
     }
 
-    /// How many bytes a token takes, `deploy/proofs/churn` measures: here the slack between two commits is as large.
-    @Test func `issued and swept again and again takes no more room than in its first life`() async throws {
+    /// The bytes of a token are measured by `deploy/proofs/churn`; here the slack between two commits is as large.
+    @Test func `issued and swept many times takes no more room than the first time`() async throws {
         let fixture = try Fixture(
             options: StoreOptions(mapBytes: 32 << 20, cacheBytes: 1 << 20, readersMax: 16))
         let (start, boot) = (fixture.store.clock.now(), TrustedClock.Reading.current.boot)
         let pepper = fixture.store.peppers.newest.number
         let retention = RetentionPolicy(tokenSeconds: 0, journalSeconds: 1 << 30, journalPercent: 2)
         var sizes: [Int64] = []
-        // Two thousand in a second of the test's time, that live for ten.
+        // Two thousand in each second of simulated time, with a lifetime of ten seconds.
         for second in Int64(0)..<100 {
             try await fixture.store.write(creates: true) { writer, transaction in
                 for index in UInt64(0)..<1_000 {
@@ -184,25 +184,25 @@ import Verification
 }
 
 @Suite struct `The forecast of a full store` {
-    @Test func `goes by the last hour, and says nothing while the store does not fill`() {
+    @Test func `uses the rate of the last hour, and is absent while the store does not grow`() {
         let forecast = FillForecast()
         #expect(forecast.secondsUntilFull(limitBytes: 1_000) == nil)
         forecast.note(occupiedBytes: 100, at: 0)
         forecast.note(occupiedBytes: 200, at: 60)
-        // Too short to tell.
+        // Too short for a forecast.
         #expect(forecast.secondsUntilFull(limitBytes: 1_000) == nil)
         for minute in Int64(2)...60 { forecast.note(occupiedBytes: 200, at: minute * 60) }
         // 100 bytes in an hour, and 800 are left.
         let seconds: Int64? = 28_800
         #expect(forecast.secondsUntilFull(limitBytes: 1_000) == seconds)
-        // The step lies more than an hour back by now.
+        // The step is more than an hour ago by now.
         for minute in Int64(61)...130 { forecast.note(occupiedBytes: 200, at: minute * 60) }
         #expect(forecast.secondsUntilFull(limitBytes: 1_000) == nil)
         forecast.note(occupiedBytes: 1_000, at: 131 * 60)
         #expect(forecast.secondsUntilFull(limitBytes: 1_000) == 0)
     }
 
-    @Test func `is among the figures of a store that fills`() async throws {
+    @Test func `is among the statistics of a store that grows`() async throws {
         let fixture = try Fixture()
         fixture.noteFill(at: 0)
         _ = try await fixture.plant(count: 2_000) { "owner-\($0)" }

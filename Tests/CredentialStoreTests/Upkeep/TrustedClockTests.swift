@@ -10,12 +10,12 @@ import Testing
         TrustedClock.Reading(wall: wall, boot: boot)
     }
 
-    @Test func `goes with the wall clock while nobody sets it`() {
+    @Test func `follows the wall clock while nobody sets it`() {
         let clock = TrustedClock(reading: at(1_000, 10))
         for second in Int64(0)..<100 { #expect(clock.now(at(1_000 + second, 10 + second)).rawValue == 1_000 + second) }
     }
 
-    @Test func `goes on when the wall clock is set back, so that what expired stays expired`() {
+    @Test func `continues when the wall clock is set back, so that what expired stays expired`() {
         let clock = TrustedClock(reading: at(1_000, 10))
         #expect(clock.now(at(1_100, 110)).rawValue == 1_100)
         #expect(clock.now(at(500, 111)).rawValue == 1_101)
@@ -23,7 +23,7 @@ import Testing
         #expect(clock.mark(at(600, 211)).rawValue == 1_201)
     }
 
-    @Test func `takes over a correction of up to a minute and keeps it`() {
+    @Test func `accepts a correction of up to a minute and keeps it`() {
         let clock = TrustedClock(reading: at(1_000, 10))
         #expect(clock.now(at(1_060, 10)).rawValue == 1_060)
         #expect(!clock.isAhead(at(1_060, 10)))
@@ -36,22 +36,22 @@ import Testing
         #expect(clock.isAhead(ahead))
         #expect(clock.now(ahead).rawValue == 1_061)
         #expect(clock.mark(ahead).rawValue == 1_000)
-        // Set right again: time is what it was.
+        // After the clock was corrected, time is as before.
         #expect(clock.now(at(1_001, 11)).rawValue == 1_001)
         #expect(!clock.isAhead(at(1_001, 11)))
     }
 
-    @Test func `starts where an earlier run had come to, if the wall clock lies behind`() {
+    @Test func `starts at the time that an earlier run reached, if the wall clock is behind it`() {
         let clock = TrustedClock(mark: UnixSeconds(5_000), reading: at(1_000, 10))
         #expect(clock.now(at(1_001, 11)).rawValue == 5_001)
         #expect(TrustedClock(mark: UnixSeconds(500), reading: at(1_000, 10)).now(at(1_000, 10)).rawValue == 1_000)
     }
 
-    @Test func `begins no earlier than the last commit, though the wall clock was set back a day and no sweep has run`()
+    @Test func `begins no earlier than the last commit, even if the wall clock was set back a day and no sweep ran`()
         async throws
     {
         let fixture = try Fixture()
-        // As if this were long after the store was made: what is written from here on has to bring the mark along.
+        // As if the store had been created long ago: the next commits must store the mark.
         try await fixture.store.write(creates: false) { writer, transaction in
             try writer.setNumber(.time, 5, in: transaction)
         }
@@ -66,7 +66,7 @@ import Testing
         #expect(try again.verdict(key.secret, at: again.store.clock.now(reading)).reason == .expired)
     }
 
-    @Test func `takes marks and readings that no clock shows`() {
+    @Test func `accepts impossible marks and readings without trapping`() {
         for (mark, isAhead) in [(UnixSeconds.never, false), (.latest, true), (UnixSeconds(.min), true)] {
             let clock = TrustedClock(mark: mark, reading: at(1_000, 10))
             #expect(clock.now(at(1_000, .max)).rawValue == 1_000)

@@ -16,18 +16,18 @@ import Testing
         }
     }
 
-    /// What readers see and what a mutation sees; they must agree.
+    /// What readers see and what a mutation sees, which must agree.
     private func isKilled(_ id: CredentialID, _ fixture: Fixture) async throws -> Bool {
         let row = try #require(try fixture.row(id))
         let inside = try await fixture.store.write(creates: false) { writer, transaction in
-            try writer.watermarkKills(row, in: transaction)
+            try writer.watermarkRevokes(row, in: transaction)
         }
         #expect(fixture.store.published.isRevoked(row) == inside)
         return inside
     }
 
     @Test(arguments: [1, 5, 8, 63, 64, 65, 200, 255])
-    func `by owner take the exact bytes of any length`(_ count: Int) async throws {
+    func `by owner match the exact bytes, of any length`(_ count: Int) async throws {
         let fixture = try Fixture()
         let owner = String(repeating: "o", count: count)
         let mine = try await fixture.plant(owner: owner)
@@ -46,7 +46,7 @@ import Testing
         #expect(try again.verdict(other.secret).isActive)
     }
 
-    @Test func `by client and family take the number`() async throws {
+    @Test func `by client and family match the number`() async throws {
         let fixture = try Fixture()
         let first = try await fixture.plant(.accessToken) { $0.record.client = 1 }
         let second = try await fixture.plant(.refreshToken) { $0.record.family = 1 }
@@ -57,7 +57,7 @@ import Testing
         #expect(try await isKilled(second.id, fixture))
     }
 
-    @Test func `compare journal numbers, not seconds: in one batch what came before is dead, what comes after lives`()
+    @Test func `compare journal numbers, not seconds, also within one batch`()
         async throws
     {
         let fixture = try Fixture()
@@ -77,18 +77,18 @@ import Testing
         #expect(rows[0].record.issuedAt == rows[1].record.issuedAt || rows[0].record.issuedAt < rows[1].record.issuedAt)
     }
 
-    @Test func `with a time compare seconds and leave the number where it was`() async throws {
+    @Test func `with a time limit compare seconds and leave the journal number unchanged`() async throws {
         let fixture = try Fixture()
         let old = try await fixture.plant { $0.record.issuedAt = UnixSeconds(999) }
         let new = try await fixture.plant { $0.record.issuedAt = UnixSeconds(1_000) }
         _ = try await raise(.owner(Array("alice".utf8)), before: UnixSeconds(1_000), fixture)
         #expect(try await isKilled(old.id, fixture))
         #expect(try await !isKilled(new.id, fixture))
-        // An earlier time does not bring anything back.
+        // An earlier time does not make anything valid again.
         _ = try await raise(.owner(Array("alice".utf8)), before: UnixSeconds(10), fixture)
         #expect(try await isKilled(old.id, fixture))
         #expect(try fixture.journal().compactMap(\.issuedBefore) == [UnixSeconds(1_000), UnixSeconds(10)])
-        // A full one keeps the time.
+        // A revocation without a time keeps the earlier time.
         _ = try await raise(.owner(Array("alice".utf8)), fixture)
         #expect(try await isKilled(new.id, fixture))
         let planted = try await fixture.plant { $0.record.issuedAt = UnixSeconds(999) }
@@ -129,7 +129,7 @@ import Testing
         #expect(try await intern("a", fixture) == 1)
         await #expect(throws: Refusal.self) { _ = try await intern("lost", fixture, failing: true) }
         #expect(try await intern("b", fixture) == 3)
-        // The text that was lost gets a new one, and a reader of the old number never saw another text.
+        // The lost text gets a new number, and a reader of the old number never sees another text.
         #expect(try await intern("lost", fixture) == 4)
         #expect(text(2, fixture) == "lost" && text(3, fixture) == "b")
         let again = try fixture.reopened()
@@ -137,7 +137,7 @@ import Testing
         #expect(try await intern("c", again) == 5)
     }
 
-    @Test func `are not given anew when their row is gone`() async throws {
+    @Test func `whose row is missing do not free their number`() async throws {
         let fixture = try Fixture()
         #expect(try await intern("a", fixture) == 1)
         try await fixture.store.write(creates: false) { writer, transaction in
@@ -167,7 +167,7 @@ import Testing
         #expect(found == CredentialID(rawValue: 77) && none == nil)
     }
 
-    @Test func `of a store from before schemes were noted are of keys in the clear`() async throws {
+    @Test func `of a store that did not record schemes are those of plain keys`() async throws {
         let fixture = try Fixture()
         let key = [UInt8](0..<16)
         try await fixture.store.write(creates: true) { writer, transaction in
@@ -177,7 +177,7 @@ import Testing
         }
         let again = try fixture.reopened()
         #expect(again.store.published.foreignSchemes.contains(.raw))
-        // What comes next must not hide what was there.
+        // Later imports must not hide earlier ones.
         try await again.store.write(creates: true) { writer, transaction in
             try writer.setAlias([1] + key.dropFirst(), CredentialID(rawValue: 78), by: .sha512, in: transaction)
         }

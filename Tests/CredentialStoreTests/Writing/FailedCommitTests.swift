@@ -7,8 +7,8 @@ import Testing
 @testable import CredentialStore
 
 @Suite struct `A commit that the disk refuses` {
-    /// In processes of their own: the limit on the size of files and the descriptors belong to all of a process.
-    @Test func `changes nothing: readers go on, creates and revocations are refused, and the next may succeed`() async {
+    /// In separate processes, because file size limit and descriptors belong to the whole process.
+    @Test func `changes nothing: reads continue, the batch fails, and the next one may succeed`() async {
         await #expect(processExitsWith: .success) {
             signal(SIGXFSZ, SIG_IGN)
             let told = Mutex<[StoreFailure]>([])
@@ -35,13 +35,13 @@ import Testing
                 }
                 return await group.reduce(into: []) { $0.append($1) }
             }
-            // Small commits fit into pages that are free; at some point one did not.
+            // Small commits fit into free pages; at some point one does not.
             let refused = outcomes.filter { if case .writeFailed = $0 { true } else { false } }.count
             guard refused > 0, outcomes.filter({ $0 == nil }).count + refused == 2_000 else { exit(3) }
             guard !fixture.store.hasFailed, told.withLock({ $0.isEmpty }) else { exit(4) }
             guard fixture.store.commits.failedWrites > 0 else { exit(5) }
             do {
-                // More than the free pages of the file take.
+                // More than the free pages of the file can hold.
                 _ = try await fixture.plant(count: 2_000) { "owner \($0)" }
                 exit(6)
             } catch StoreFailure.writeFailed, StoreFailure.diskFull {
@@ -57,7 +57,7 @@ import Testing
         }
     }
 
-    @Test func `has an unknown outcome when its meta page could not be written, and ends all writing`() async {
+    @Test func `has an unknown outcome if its meta page could not be written, and ends all writing`() async {
         await #expect(processExitsWith: .success) {
             let told = Mutex<[StoreFailure]>([])
             let options = StoreOptions(mapBytes: 64 << 20, cacheBytes: 1 << 20, readersMax: 8) { failure in
@@ -65,7 +65,7 @@ import Testing
             }
             let fixture = try Fixture(options: options)
             let (id, _) = try await fixture.plant()
-            // LMDB writes meta pages through a descriptor of its own, the one that was opened with O_DSYNC.
+            // LMDB writes meta pages through a separate descriptor, which is opened with O_DSYNC.
             var store = stat()
             guard stat(fixture.directory + "/data.mdb", &store) == 0 else { exit(2) }
             for number in Int32(3)..<1_024 {
@@ -91,8 +91,8 @@ import Testing
     }
 }
 
-@Suite struct `A store whose folder is taken away` {
-    @Test func `acknowledges nothing any more and tells the process once`() async throws {
+@Suite struct `A store whose folder is moved away` {
+    @Test func `acknowledges nothing more and reports a fatal failure once`() async throws {
         let told = Mutex<[StoreFailure]>([])
         let options = StoreOptions(mapBytes: 64 << 20, cacheBytes: 1 << 20, readersMax: 8) { failure in
             told.withLock { $0.append(failure) }
@@ -102,7 +102,7 @@ import Testing
         fixture.store.requireInPlace()
         #expect(!fixture.store.hasFailed)
         try FileManager.default.moveItem(atPath: fixture.directory, toPath: fixture.directory + ".aside")
-        // Another store in its place is not this one either.
+        // Another store in its place counts as displaced, too.
         try FileManager.default.copyItem(atPath: fixture.directory + ".aside", toPath: fixture.directory)
         await #expect(throws: StoreFailure.displaced(directory: fixture.directory)) { try await fixture.plant() }
         fixture.store.requireInPlace()
@@ -111,7 +111,7 @@ import Testing
         await #expect(throws: StoreFailure.closed) { try await fixture.plant() }
     }
 
-    @Test func `is told without a write as well`() async throws {
+    @Test func `is noticed without a write, too`() async throws {
         let fixture = try Fixture()
         try FileManager.default.removeItem(atPath: fixture.directory + "/data.mdb")
         fixture.store.requireInPlace()

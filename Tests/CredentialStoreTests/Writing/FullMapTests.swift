@@ -18,7 +18,7 @@ import Testing
         }
     }
 
-    /// Plants credentials, some in each mutation, until the store refuses.
+    /// Adds credentials, several in each mutation, until the store refuses.
     private func fill(_ fixture: Fixture) async throws -> [(id: CredentialID, secret: SecretText)] {
         var planted: [(id: CredentialID, secret: SecretText)] = []
         do {
@@ -31,7 +31,7 @@ import Testing
         return planted
     }
 
-    /// Revokes each by itself, in a request of its own, as an administrator would: with journal and audit log.
+    /// Revokes each one in a separate request, as an administrator would, with journal and audit log.
     /// - Returns: why some were refused.
     private func revokeOneByOne(_ ids: [CredentialID], _ fixture: Fixture) async -> [String] {
         let lanes = 12
@@ -55,14 +55,14 @@ import Testing
     }
 
     @Test(arguments: [CredentialKind.apiKey, .accessToken, .refreshToken])
-    func `of 8 MiB takes the revocation of every credential, one by one`(_ kind: CredentialKind) async throws {
+    func `of 8 MiB accepts the revocation of every credential, one by one`(_ kind: CredentialKind) async throws {
         let fixture = try Fixture(options: StoreOptions(mapBytes: 8 << 20, cacheBytes: 1 << 20, readersMax: 32))
         var planted: [(id: CredentialID, secret: SecretText)] = []
         do {
             while planted.count < 100_000 {
                 let count = planted.count
                 planted += try await fixture.plant(count: 100, kind: kind) { number, credential in
-                    // Families in no order: their watermarks must find room on pages of their own.
+                    // Families in random order: their watermarks are spread over many pages.
                     credential.record.family = UInt64(1 + (count + number) * 7_919 % 100_003)
                 }
             }
@@ -77,15 +77,15 @@ import Testing
             #expect(try fixture.row(id)?.record.flags.contains(.revoked) == true)
             #expect(try verifier.verdict(secret.revealBytes(), at: now).isActive == false)
         }
-        // Keys without an expiry are in the expiry index from their revocation on, those revoked last as well.
+        // Keys without an expiry are in the expiry index from their revocation on, including those revoked last.
         #expect(try fixture.statistic("expiry") == (kind == .apiKey ? Int64(planted.count) : 0))
-        // What followers and the change feed need is there.
+        // The journal entries that followers and the change feed need are still there.
         #expect(try fixture.statistic("journal") ?? 0 >= 1_000)
         #expect(try fixture.check().isEmpty)
         #expect(try fixture.reopened().check().isEmpty)
     }
 
-    @Test func `refuses whatever adds rows and takes nothing away`() async throws {
+    @Test func `refuses what adds rows, and changes nothing else`() async throws {
         let fixture = try Fixture(options: StoreOptions(mapBytes: 1 << 20, cacheBytes: 1 << 20, readersMax: 32))
         let planted = try await fill(fixture)
         let requests: [@Sendable (Issuer, CredentialID) async throws -> Void] = [
@@ -98,7 +98,7 @@ import Testing
         ]
         for (number, request) in requests.enumerated() {
             do {
-                // The first may still find some bytes on a page that is there.
+                // The first one may still find room on an existing page.
                 for attempt in 0..<200 { try await request(fixture.issuer, planted[attempt].id) }
                 Issue.record("request \(number) was not refused")
             } catch let error as IssuanceError {
@@ -111,7 +111,7 @@ import Testing
         #expect(await revokeOneByOne(planted.map(\.id), fixture) == [])
     }
 
-    @Test func `waits with a revocation until a snapshot that needs the free pages is given up`() async throws {
+    @Test func `delays a revocation until the snapshot that holds the free pages is released`() async throws {
         let fixture = try Fixture(options: StoreOptions(mapBytes: 1 << 20, cacheBytes: 1 << 20, readersMax: 32))
         let planted = try await fill(fixture)
         let entered = DispatchSemaphore(value: 0)
@@ -141,14 +141,14 @@ import Testing
         #expect(await revokeOneByOne(planted[count...].map(\.id), fixture) == [])
     }
 
-    @Test func `takes no more credentials, revokes every one and loses nothing that was acknowledged`() async throws {
+    @Test func `accepts no more credentials, revokes each of them and loses nothing acknowledged`() async throws {
         let fixture = try Fixture(options: StoreOptions(mapBytes: 1 << 20, cacheBytes: 1 << 20, readersMax: 32))
         let planted = try await fill(fixture)
         #expect(planted.count > 500 && planted.count < 20_000)
         let verifier = try fixture.verifier()
         let now = fixture.store.clock.now()
         for (_, secret) in planted { #expect(try verifier.verdict(secret.revealBytes(), at: now).isActive) }
-        // Nobody reads meanwhile: a snapshot pins pages, and of this small map it could pin all that are left.
+        // Nobody reads meanwhile: a snapshot pins pages, and in this small map it could pin all that are left.
         let lanes = 16
         try await withThrowingTaskGroup(of: Void.self) { group in
             for lane in 0..<lanes {
@@ -169,7 +169,7 @@ import Testing
         #expect(try again.check().isEmpty)
     }
 
-    @Test func `stops creates where the reserve begins, in the middle of a batch too`() async throws {
+    @Test func `refuses creates where the reserve begins, also in the middle of a batch`() async throws {
         let fixture = try Fixture(options: StoreOptions(mapBytes: 8 << 20, cacheBytes: 1 << 20, readersMax: 32))
         #expect(fixture.store.headRoom.room.bytesForCreates > 7 << 20)
         var refused = 0
@@ -184,12 +184,12 @@ import Testing
             #expect(room.bytesForCreates >= 0)
         }
         #expect(refused > 10)
-        // What did not fit left nothing behind; less of it fits still.
+        // What did not fit has left nothing, and less of it still fits.
         _ = try await fixture.plant(count: 1) { _ in "o" }
         #expect(try fixture.check().isEmpty)
     }
 
-    @Test func `takes revocations by owner and client as well`() async throws {
+    @Test func `accepts revocations by owner and by client`() async throws {
         let fixture = try Fixture(options: StoreOptions(mapBytes: 1 << 20, cacheBytes: 1 << 20, readersMax: 32))
         let planted = try await fill(fixture)
         for number in 0..<100 {
@@ -201,7 +201,7 @@ import Testing
         for (_, secret) in planted.prefix(100) { #expect(try fixture.verdict(secret).reason == .revoked) }
     }
 
-    @Test func `in the middle of a batch refuses what creates and commits what revokes`() async throws {
+    @Test func `reached in the middle of a batch refuses its creates and commits its revocations`() async throws {
         let fixture = try Fixture(options: StoreOptions(mapBytes: 1 << 20, cacheBytes: 1 << 20, readersMax: 32))
         let (id, secret) = try await fixture.plant()
         let gate = WriterGate(fixture.store)
@@ -222,7 +222,7 @@ import Testing
         try await gate.waitUntilQueued(3_001)
         gate.open()
         try await revoked
-        // Those before the limit are in, and all behind it are refused.
+        // Those before the limit were stored, and all after it were refused.
         let count = refused.load(ordering: .relaxed)
         #expect((1_000..<3_000).contains(count))
         #expect(try fixture.statistic("credentials") == Int64(3_001 - count))
@@ -230,7 +230,7 @@ import Testing
         #expect(try fixture.check().isEmpty)
     }
 
-    @Test func `takes a batch of revocations in parts that fit`() async throws {
+    @Test func `splits a batch of revocations into parts that fit`() async throws {
         let fixture = try Fixture(options: StoreOptions(mapBytes: 1 << 20, cacheBytes: 1 << 20, readersMax: 32))
         let planted = try await fill(fixture)
         let gate = WriterGate(fixture.store)

@@ -7,7 +7,7 @@ import Testing
 
 @testable import CredentialStore
 
-/// Why a test's mutation gives up.
+/// The error with which a test's mutation fails.
 struct Refusal: Error, Equatable {}
 
 @Suite struct `The writer` {
@@ -49,12 +49,12 @@ struct Refusal: Error, Equatable {}
         }
         gate.open()
         #expect(try await eventually { acknowledged.load(ordering: .relaxed) == count })
-        // The gate's own and one more.
+        // The gate's own commit and one more.
         #expect(fixture.store.commits.commits == before + 2)
         #expect(try fixture.journal().count == count)
     }
 
-    @Test func `a mutation that refuses before it writes fails alone`() async throws {
+    @Test func `a mutation that fails before its first write fails alone`() async throws {
         let fixture = try Fixture()
         let gate = WriterGate(fixture.store)
         async let first = fixture.plant()
@@ -73,7 +73,7 @@ struct Refusal: Error, Equatable {}
         #expect(try fixture.journal().map(\.number) == [1, 2])
     }
 
-    @Test func `a mutation that fails after it wrote leaves nothing, and the rest of its batch is committed once`()
+    @Test func `a mutation that fails after a write leaves nothing, and the rest of its batch is committed once`()
         async throws
     {
         let fixture = try Fixture()
@@ -99,13 +99,13 @@ struct Refusal: Error, Equatable {}
         let journal = try fixture.journal()
         #expect(journal.map(\.number) == Array(1...8))
         #expect(!journal.contains { $0.subject == Array("4".utf8) || $0.subject == Array("8".utf8) })
-        // 4 up to the first failure, 7 up to the second, 8 that stay.
+        // 4 up to the first failure, 7 up to the second, and 8 that remain.
         #expect(runs.load(ordering: .relaxed) == 4 + 7 + 8)
         let record = try await fixture.plant { $0.record.family = 4 }
         #expect(try fixture.verdict(record.secret).isActive)
     }
 
-    @Test func `a mutation that reads only does not move the transaction id`() async throws {
+    @Test func `a mutation that only reads does not change the transaction id`() async throws {
         let fixture = try Fixture()
         try await fixture.plant()
         let before = try fixture.statistic("last_transaction")
@@ -115,7 +115,7 @@ struct Refusal: Error, Equatable {}
         #expect(try fixture.statistic("last_transaction") == before)
     }
 
-    @Test func `what was acknowledged is there after a restart`() async throws {
+    @Test func `everything acknowledged is there after a restart`() async throws {
         let fixture = try Fixture()
         var ids: [CredentialID] = []
         for _ in 0..<20 { ids.append(try await fixture.plant().id) }
@@ -125,7 +125,7 @@ struct Refusal: Error, Equatable {}
         #expect(try again.check().isEmpty)
     }
 
-    @Test func `a full queue is busy, and what may be dropped is dropped earlier`() async throws {
+    @Test func `a full queue reports busy, and droppable work is dropped earlier`() async throws {
         let fixture = try Fixture()
         let gate = WriterGate(fixture.store)
         let done = Atomic<Int>(0)
@@ -147,12 +147,12 @@ struct Refusal: Error, Equatable {}
         }
         gate.open()
         #expect(try await eventually { done.load(ordering: .relaxed) + busy.load(ordering: .relaxed) == capacity + 3 })
-        // One place went to the offer that was taken.
+        // The accepted offer occupies one place.
         #expect(busy.load(ordering: .relaxed) == 4)
         #expect(offered.load(ordering: .relaxed) == 1)
     }
 
-    @Test func `a revocation overtakes what the store writes for itself`() async throws {
+    @Test func `a revocation overtakes background writes`() async throws {
         let fixture = try Fixture()
         let (id, _) = try await fixture.plant()
         let gate = WriterGate(fixture.store)
@@ -174,7 +174,7 @@ struct Refusal: Error, Equatable {}
         #expect(order.withLock { $0 } == [99, 0, 1, 2])
     }
 
-    @Test func `a piece of a long work ends, on a slow disk later`() {
+    @Test func `a piece of long work ends, later on a slow disk`() {
         func rows(_ commit: Duration) -> Int {
             var piece = Piece(after: commit)
             var rows = 1
@@ -185,7 +185,7 @@ struct Refusal: Error, Equatable {}
         #expect(rows(.zero) <= 1_000)
     }
 
-    @Test func `last uses of more credentials than one piece takes are all written`() async throws {
+    @Test func `last uses of more credentials than fit into one piece are all written`() async throws {
         let fixture = try Fixture()
         let planted = try await fixture.plant(count: 2_500) { _ in "o" }
         let verifier = try fixture.verifier()
@@ -197,13 +197,13 @@ struct Refusal: Error, Equatable {}
         #expect(fixture.store.commits.commits - before >= 3)
     }
 
-    @Test func `writes after the close say that the store is closed`() async throws {
+    @Test func `a write after the close fails with "closed"`() async throws {
         let fixture = try Fixture()
         fixture.close()
         await #expect(throws: StoreFailure.closed) { try await fixture.store.write(creates: false) { _, _ in } }
     }
 
-    @Test func `a close waits for what was accepted`() async throws {
+    @Test func `a close waits for everything accepted`() async throws {
         let fixture = try Fixture()
         let acknowledged = Atomic<Int>(0)
         for number in UInt64(1)...200 {
@@ -218,7 +218,7 @@ struct Refusal: Error, Equatable {}
         #expect(try again.journal().count == 200)
     }
 
-    @Test func `owner, client, id and number of issue survive every replacement`() async throws {
+    @Test func `owner, client, id and journal number survive every replacement`() async throws {
         let fixture = try Fixture()
         let (id, _) = try await fixture.plant { $0.record.client = 0 }
         try await fixture.store.write(creates: false) { writer, transaction in
@@ -237,7 +237,7 @@ struct Refusal: Error, Equatable {}
         #expect(try fixture.check().isEmpty)
     }
 
-    @Test func `an id that is taken is not overwritten`() async throws {
+    @Test func `an existing id is not overwritten`() async throws {
         let fixture = try Fixture()
         let (id, secret) = try await fixture.plant()
         let inserted = try await fixture.store.write(creates: true) { writer, transaction in

@@ -21,13 +21,13 @@ extension RunningServer {
     /// A new client that may follow the changes.
     func follower() async throws -> CallingClient { try await caller(rights: ["changes"]) }
 
-    /// Where the journal ends.
+    /// The number at the end of the journal.
     func end(_ client: WireClient, _ caller: CallingClient) async throws -> UInt64 {
         try await client.ask(changes("", caller.authorization)).next()
     }
 }
 
-/// A stream of events, read as a browser does.
+/// A stream of events, parsed as a browser does.
 final class EventStream {
     struct Event: Equatable {
         var id: String?
@@ -77,7 +77,7 @@ final class EventStream {
         }
     }
 
-    /// So many events with a number each.
+    /// Events with a number, as many as requested.
     func changes(_ count: Int) async throws -> [UInt64] {
         var numbers: [UInt64] = []
         while numbers.count < count {

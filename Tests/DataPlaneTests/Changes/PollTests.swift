@@ -6,9 +6,9 @@ import Testing
 
 @testable import CredentialStore
 
-/// Who caches answers hears what they are no longer worth.
+/// A cache learns which of its answers have become invalid.
 @Suite(.timeLimit(.minutes(10))) struct `A poll for changes` {
-    @Test func `tells each change behind a number, without a secret or an owner`() async throws {
+    @Test func `returns each change after a number, without secrets and owners`() async throws {
         try await withServer { server in
             let caller = try await server.follower()
             let client = try await server.connect()
@@ -37,7 +37,7 @@ import Testing
             #expect(!answer.text.contains("alice") && !answer.text.contains(rotated.secret.reveal()))
             #expect(try answer.incarnation() == String(server.fixture.store.incarnation))
             #expect(try answer.next() == (try server.fixture.journal().last?.number))
-            // With births: all that the journal has.
+            // With issuance: the complete journal.
             let all = try await client.ask(changes("?after=\(start)&issued=true", caller.authorization))
             #expect(try all.numbers() == server.fixture.journal(after: start).map(\.number))
             #expect(try all.changes().count { $0["event"] as? String == "issued" } == 3)
@@ -63,7 +63,7 @@ import Testing
         }
     }
 
-    @Test func `tells a revocation as soon as it has returned, and a re-ask then finds it dead`() async throws {
+    @Test func `returns a revocation as soon as it has returned, and the credential is then inactive`() async throws {
         try await withServer { server in
             let caller = try await server.caller(rights: ["changes", "introspect"])
             let client = try await server.connect()
@@ -73,7 +73,7 @@ import Testing
                 let about = introspection("token=\(key.secret)", caller.authorization)
                 #expect(try await client.ask(about).isActive)
                 let revoking = Task { try await server.issuer.revoke([key.id], chain: false) }
-                // While it is under way: whoever is told of it and asks at once is not told that it lives.
+                // In the meantime: a cache that learns of it and verifies again never gets "active".
                 var told: [[String: Any]] = []
                 while told.isEmpty {
                     let answer = try await client.ask(changes("?after=\(after)&wait=60", caller.authorization))
@@ -91,13 +91,13 @@ import Testing
         }
     }
 
-    @Test func `tells nothing that is committed while readers do not know it yet`() async throws {
+    @Test func `returns no commit that readers do not know yet`() async throws {
         try await withServer { server in
             let caller = try await server.follower()
             let client = try await server.connect()
             let store = server.fixture.store
             let end = try await server.end(client, caller)
-            // A commit past the writer, which tells nobody: as it is between a commit and its publication.
+            // A commit without the writer, which publishes nothing: the state between a commit and its publication.
             let entry = JournalEntry(number: end + 1, event: .revoked, kind: .apiKey, time: server.now, id: .random())
             _ = try write(entry, to: store)
             let early = try await client.ask(changes("?after=\(end)", caller.authorization))
@@ -113,7 +113,7 @@ import Testing
         }.value
     }
 
-    @Test func `loses nothing and repeats nothing over many polls by many hands`() async throws {
+    @Test func `loses and repeats nothing over many polls with many concurrent writers`() async throws {
         try await withServer { server in
             let caller = try await server.follower()
             let client = try await server.connect()
@@ -150,14 +150,14 @@ import Testing
         }
     }
 
-    @Test func `begins where the journal ends`() async throws {
+    @Test func `starts at the end of the journal`() async throws {
         try await withServer { server in
             let caller = try await server.follower()
             let client = try await server.connect()
             let answer = try await client.ask(changes("", caller.authorization))
             #expect(try answer.changes().isEmpty)
             #expect(try answer.next() == (try server.fixture.journal().last?.number))
-            // Pages, and an end that is told again and again.
+            // Pages, and the same end repeatedly.
             let all = try await client.ask(changes("?after=0&issued=true&limit=1", caller.authorization))
             #expect(try all.numbers() == [1] && all.next() == 1)
             let end = try answer.next()
@@ -165,7 +165,7 @@ import Testing
         }
     }
 
-    @Test func `is 410 for what was forgotten, was never given, or is of another life`() async throws {
+    @Test func `is 410 for a number that was removed, never existed, or is of another incarnation`() async throws {
         try await withServer { server in
             let caller = try await server.follower()
             let client = try await server.connect()
@@ -180,13 +180,13 @@ import Testing
                 #expect(answer.status == 410 && answer["Content-Type"] == "application/problem+json", "\(query)")
                 #expect(try answer.next() == end && answer.incarnation() == String(store.incarnation))
             }
-            // Births that nobody asked for may be missing.
+            // Issuance that was not requested may be missing.
             #expect(try await client.ask(changes("?after=2", caller.authorization)).status == 200)
             let own = "&incarnation=\(store.incarnation)"
             #expect(try await client.ask(changes("?after=3\(own)", caller.authorization)).status == 200)
             let other = try await client.ask(changes("?after=3&incarnation=1&wait=60", caller.authorization))
             #expect(other.status == 410)
-            // A journal of which nothing is left still has its end.
+            // An empty journal still has its end.
             try await store.write(creates: false) { writer, transaction in
                 for number in 4...end { try writer.forgetJournal(number, in: transaction) }
             }
@@ -206,7 +206,7 @@ import Testing
             #expect(try await client.ask(changes("", basic(caller.id, stranger.secret))).status == 401)
             #expect(try await client.ask(changes("", bearer("nonsense"))).status == 401)
             #expect(try await client.ask(changes("", caller.authorization, caller.authorization)).status == 400)
-            // The right to follow is none to introspect.
+            // The right to follow changes does not include the right to introspect.
             #expect(try await client.ask(introspection("token=x", caller.authorization)).status == 403)
             let key = try await server.key(KeyRequest(owner: "gateway", scope: ["countersign:changes"]))
             #expect(try await client.ask(changes("", apiKey(key.secret))).status == 200)
@@ -215,7 +215,7 @@ import Testing
         }
     }
 
-    @Test func `may come through a Unix socket that was given the right`() async throws {
+    @Test func `is accepted on a Unix socket with the right`() async throws {
         let folder = try TemporaryFolder()
         let listeners = ["unix:\(folder("a"))?may=changes", "unix:\(folder("b"))?may=introspect"]
         try await withServer(listeners) { server in
@@ -233,7 +233,7 @@ import Testing
         "limit=1&limit=2", "wait=61", "wait=-1", "wait=1s", "wait=", "wait=0&wait=0", "incarnation=x",
         "incarnation=1&incarnation=1", "issued=1", "issued=true&issued=true",
     ])
-    func `is 400 with a parameter that is none`(_ query: String) async throws {
+    func `is 400 with an invalid parameter`(_ query: String) async throws {
         try await withServer { server in
             let caller = try await server.follower()
             let answer = try await server.connect().ask(changes("?" + query, caller.authorization))
@@ -241,7 +241,7 @@ import Testing
         }
     }
 
-    @Test func `is a GET and nothing else`() async throws {
+    @Test func `must use GET`() async throws {
         try await withServer { server in
             let caller = try await server.follower()
             let client = try await server.connect()
@@ -253,7 +253,7 @@ import Testing
         }
     }
 
-    @Test func `is 503 for a damaged entry, and never says that nothing has changed`() async throws {
+    @Test func `is 503 for a damaged entry, and never an empty list`() async throws {
         try await withServer { server in
             let caller = try await server.follower()
             let client = try await server.connect()

@@ -7,7 +7,7 @@ import Testing
 private let accept = "Accept: text/event-stream"
 
 @Suite(.timeLimit(.minutes(10))) struct `A stream of changes` {
-    @Test func `begins with where it stands and tells each change as an event`() async throws {
+    @Test func `starts with its position and sends each change as an event`() async throws {
         try await withServer { server in
             let caller = try await server.follower()
             let client = try await server.connect()
@@ -28,7 +28,7 @@ private let accept = "Accept: text/event-stream"
         }
     }
 
-    @Test func `goes on behind the event that was seen last`() async throws {
+    @Test func `resumes after the last event that was seen`() async throws {
         try await withServer { server in
             let caller = try await server.follower()
             let end = try await server.end(try await server.connect(), caller)
@@ -38,7 +38,7 @@ private let accept = "Accept: text/event-stream"
                 _ = try await server.issuer.revoke(keys[part..<part + 100].map(\.summary.id), chain: false)
             }
             var numbers: [UInt64] = []
-            // More than one piece, and cut in the midst of them.
+            // More than one piece, split inside of events.
             let first = try await server.connect()
             let stream = try await EventStream(first, changes(query, caller.authorization, accept))
             numbers += try await stream.changes(300)
@@ -85,7 +85,7 @@ private let accept = "Accept: text/event-stream"
                 let answer = try await client.ask(changes("", caller.authorization, accept, field))
                 #expect(answer.status == 400, "\(field)")
             }
-            // Who does not name the type wants no stream, and then what a browser adds is not looked at.
+            // A client that does not accept the type gets no stream, and Last-Event-ID is then ignored.
             for other in ["Accept: */*", "Accept: text/*", "Accept: text/event-streams"] {
                 let answer = try await client.ask(changes("", caller.authorization, other, "Last-Event-ID: x"))
                 #expect(answer.status == 200 && answer["Content-Type"] == "application/json")
@@ -96,7 +96,7 @@ private let accept = "Accept: text/event-stream"
         }
     }
 
-    @Test func `ends when its caller has lost the right, and says nothing of what came after`() async throws {
+    @Test func `ends when its caller loses the right, without later changes`() async throws {
         try await withServer { server in
             let caller = try await server.follower()
             let stream = try await EventStream(
@@ -108,7 +108,7 @@ private let accept = "Accept: text/event-stream"
         }
     }
 
-    @Test func `shows signs of life, and outlives the deadline of idle connections`() async throws {
+    @Test func `sends heartbeats, and outlives the deadline of idle connections`() async throws {
         try await withServer(settings: { ($0.idleSeconds, $0.writeSeconds) = (1, 1) }) { server in
             let caller = try await server.follower()
             let stream = try await EventStream(
@@ -124,7 +124,7 @@ private let accept = "Accept: text/event-stream"
         }
     }
 
-    /// Over a Unix socket, whose buffers in the system do not grow.
+    /// Over a Unix socket, whose system buffers do not grow.
     private func untaken(
         writeSeconds: Int64, _ body: (WireClient, RunningServer) async throws -> Void
     ) async throws {
@@ -138,7 +138,7 @@ private let accept = "Accept: text/event-stream"
         }
     }
 
-    @Test func `that is not taken for a while is whole when it is`() async throws {
+    @Test func `that is not read for a while is complete when it is read`() async throws {
         try await untaken(writeSeconds: 600) { client, server in
             try await Task.sleep(for: .seconds(3))
             try await client.startReading()
@@ -157,7 +157,7 @@ private let accept = "Accept: text/event-stream"
         }
     }
 
-    @Test func `that is not taken for too long is closed`() async throws {
+    @Test func `that is not read for too long is closed`() async throws {
         try await untaken(writeSeconds: 1) { client, _ in
             let isClosed = try await eventually { !client.channel.isActive }
             #expect(isClosed)

@@ -4,9 +4,9 @@ import Issuance
 import TestSupport
 import Testing
 
-/// A request whose answer waits costs others nothing, and ends in good order.
+/// A waiting request costs other connections nothing, and ends properly.
 @Suite(.timeLimit(.minutes(10))) struct `A poll that waits` {
-    @Test func `is answered by the next change and not by a birth, unless it asked for those`() async throws {
+    @Test func `is answered by the next change, but not by issuance unless it includes that`() async throws {
         try await withServer { server in
             let caller = try await server.follower()
             let (first, second) = (try await server.connect(), try await server.connect())
@@ -18,23 +18,23 @@ import Testing
             _ = try await server.issuer.revoke([key.id], chain: false)
             let answer = try await first.answer()
             #expect(try answer.numbers() == [end + 2] && answer["Connection"] == nil)
-            // The connection goes on.
+            // The connection stays open.
             #expect(try await first.ask(request("GET /livez")).status == 200)
         }
     }
 
-    @Test func `is answered with nothing when its time is over`() async throws {
+    @Test func `is answered with an empty list at its timeout`() async throws {
         try await withServer(settings: { $0.idleSeconds = 1 }) { server in
             let caller = try await server.follower()
             let client = try await server.connect()
             let end = try await server.end(client, caller)
-            // Longer than an idle connection may live.
+            // Longer than the deadline of idle connections.
             let answer = try await client.ask(changes("?after=\(end)&wait=4", caller.authorization))
             #expect(try answer.status == 200 && answer.changes().isEmpty && answer.next() == end)
         }
     }
 
-    @Test func `keeps what is sent behind it waiting, and that is answered in order`() async throws {
+    @Test func `delays later requests, which are answered in order`() async throws {
         try await withServer { server in
             let caller = try await server.follower()
             let client = try await server.connect()
@@ -42,7 +42,7 @@ import Testing
             try await client.send(
                 changes("?after=\(end)&wait=60", caller.authorization) + request("GET /livez")
                     + changes("?after=\(end)", caller.authorization))
-            // More than is read behind a request that waits.
+            // More than is read after a waiting request.
             let flood = Task { try await client.send(String(repeating: request("GET /nothing"), count: 5_000)) }
             let key = try await server.key()
             _ = try await server.issuer.revoke([key.id], chain: false)
@@ -55,14 +55,14 @@ import Testing
         }
     }
 
-    @Test func `leaves no connection deaf that was held back behind it while its client took nothing`() async throws {
+    @Test func `does not stall a connection that was paused after it while its client did not read`() async throws {
         let folder = try TemporaryFolder()
         try await withServer(["unix:\(folder("s"))"], settings: { $0.writeSeconds = 600 }) { server in
             let caller = try await server.follower()
             let end = try await server.end(try await server.connect(), caller)
             let client = try await server.connect(reads: false)
             try await client.send(changes("?after=\(end)&wait=60", caller.authorization))
-            // More than is read behind a request that waits, and answers that fill all buffers on their way.
+            // More than is read after a waiting request, and responses that fill all buffers.
             let flood = Task { try await client.send(String(repeating: request("GET /nothing"), count: 10_000)) }
             try await Task.sleep(for: .milliseconds(300))
             _ = try await server.issuer.revoke([try await server.key().id], chain: false)
@@ -75,7 +75,7 @@ import Testing
         }
     }
 
-    @Test func `hears nothing of what came after its caller lost the right`() async throws {
+    @Test func `gets no changes after its caller lost the right`() async throws {
         try await withServer { server in
             let caller = try await server.follower()
             let client = try await server.connect()
@@ -91,7 +91,7 @@ import Testing
         try await withServer(settings: { $0.waitersMax = 1 }) { server in
             let caller = try await server.follower()
             let end = try await server.end(try await server.connect(), caller)
-            // Two loops: of three at least one finds no room.
+            // Two loops: at least one of three is refused.
             let clients = [try await server.connect(), try await server.connect(), try await server.connect()]
             for client in clients { try await client.send(changes("?after=\(end)&wait=60", caller.authorization)) }
             let answers = Task {
@@ -104,13 +104,13 @@ import Testing
             _ = try await server.issuer.revoke([try await server.key().id], chain: false)
             let statuses = try await answers.value
             #expect(statuses.contains(503) && statuses.contains(200))
-            // Who was answered has made room.
+            // An answered request makes room.
             let after = try await server.end(clients[0], caller)
             #expect(try await clients[0].ask(changes("?after=\(after)&wait=1", caller.authorization)).status == 200)
         }
     }
 
-    @Test func `that its client gives up makes room`() async throws {
+    @Test func `that its client abandons makes room`() async throws {
         try await withServer(settings: { $0.waitersMax = 1 }) { server in
             let caller = try await server.follower()
             let client = try await server.connect()
@@ -128,7 +128,7 @@ import Testing
         }
     }
 
-    @Test func `gets its answer when its client closes its own side`() async throws {
+    @Test func `is answered when its client closes its sending side`() async throws {
         try await withServer { server in
             let caller = try await server.follower()
             let client = try await server.connect()
@@ -141,7 +141,7 @@ import Testing
         }
     }
 
-    @Test func `and hundreds beside it are all told of one change`() async throws {
+    @Test func `is answered by one change together with hundreds of others`() async throws {
         try await withServer { server in
             let caller = try await server.follower()
             let end = try await server.end(try await server.connect(), caller)

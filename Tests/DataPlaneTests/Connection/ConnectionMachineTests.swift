@@ -7,11 +7,11 @@ import Testing
 
 @testable import DataPlane
 
-/// Bytes and seconds in, actions out: no socket, no clock.
-@Suite(.timeLimit(.minutes(10))) struct `A connection as a machine` {
+/// Events in, actions out: no socket, no clock.
+@Suite(.timeLimit(.minutes(10))) struct `The state machine of a connection` {
     typealias Actions = ConnectionMachine.Actions
 
-    /// A machine whose events are sent to it by hand.
+    /// A machine with its events sent by the test.
     final class Bench {
         let fixture: Fixture
         let loop: LoopState
@@ -23,19 +23,20 @@ import Testing
             change(&settings)
             loop = try LoopState(
                 DataPlaneServices(
-                    store: fixture.store, settings: settings, readiness: Readiness(), logger: quiet, exposition: { "" }),
+                    store: fixture.store, settings: settings, readiness: ServiceStatus(), logger: quiet,
+                    exposition: { "" }),
                 budget: BufferBudget(bytesMax: 1 << 20, loops: 1))
-            let policy = ListenerPolicy(try ListenerAddress("http://127.0.0.1:0"), isHealthOnly: false)
+            let listener = ListenerConfiguration(try ListenerAddress("http://127.0.0.1:0"), isHealthOnly: false)
             machine = ConnectionMachine(
-                Conversation(policy: policy, allocator: ByteBufferAllocator()), at: loop.clock.seconds)
+                Conversation(listener: listener, allocator: ByteBufferAllocator()), at: loop.clock.seconds)
         }
 
         func receive(_ text: String) -> Actions {
             var bytes = ByteBuffer(string: text)
-            return machine.received(&bytes, loop)
+            return machine.received(&bytes, loop).actions
         }
 
-        // The machine is not copyable, and so none of its members can be looked at by `#expect`.
+        // The machine is not copyable, so `#expect` cannot read its members.
 
         var phase: ConnectionMachine.Phase { machine.phase }
         var wantsToRead: Bool { machine.wantsToRead }
@@ -44,31 +45,30 @@ import Testing
         var isWaiting: Bool { machine.wait != nil }
 
         func proceed() -> Actions { machine.proceed(loop) }
-        func goOn(_ occasion: ChangesWait.Occasion) -> Actions { machine.goOn(occasion, loop) }
-        func takes(more isWritable: Bool) -> Actions { machine.writabilityChanged(isWritable, loop) }
+        func resume(_ occasion: ChangesWait.Occasion) -> Actions { machine.resume(occasion, loop) }
+        func writable(_ isWritable: Bool) -> Actions { machine.writabilityChanged(isWritable, loop) }
         func inputClosed() -> Actions { machine.inputClosed(loop) }
         func closeIfIdle() -> Actions { machine.closeIfIdle(loop) }
-        func giveUp() -> Actions { machine.giveUp(loop) }
+        func shed() -> Actions { machine.shed(loop) }
         func tick() -> Actions {
             loop.tick()
             return machine.tick(loop)
         }
 
-        /// What the handler does with `out`, and the statuses of the answers in it.
+        /// Sends `out` as the handler does, and returns the statuses of the responses in it.
         func send() -> [String] {
             let text = String(buffer: machine.conversation.out)
-            machine.conversation.out.clear()
-            _ = machine.sent(at: loop.clock.seconds)
+            _ = machine.sent(loop)
             return text.matches(of: /HTTP\/1\.1 ([0-9]{3} [A-Za-z ]+)\r\n/).map { String($0.output.1) }
         }
 
-        /// Seconds pass; none of them may ask for anything but the last.
+        /// Lets seconds pass; only the last may return actions.
         func pass(_ seconds: Int64) -> Actions {
             for _ in 1..<max(seconds, 1) { #expect(tick() == []) }
             return tick()
         }
 
-        /// A request for changes that waits, by a caller that may follow them.
+        /// A waiting request for changes, of a caller with the right.
         func wait(for seconds: Int) async throws -> (actions: Actions, caller: String) {
             let caller = try await fixture.issuer.createClient(ClientRequest(name: "follower", rights: ["changes"]))
             let authorization = basic(caller.summary.clientID, caller.secret?.reveal() ?? "")
@@ -82,7 +82,7 @@ import Testing
         }
     }
 
-    @Test func `answers what is whole, and asks for nothing else`() throws {
+    @Test func `answers complete requests without any action`() throws {
         let bench = try Bench()
         #expect(bench.receive(request("GET /livez") + request("GET /nothing")) == [])
         #expect(bench.phase == .idle && bench.wantsToRead)
@@ -90,7 +90,7 @@ import Testing
         #expect(bench.pendingBytes == 0)
     }
 
-    @Test func `keeps half a request and goes on with the rest`() throws {
+    @Test func `keeps an incomplete request and completes it`() throws {
         let bench = try Bench()
         let text = request("GET /livez")
         #expect(bench.receive(String(text.prefix(9))) == [])
@@ -100,7 +100,7 @@ import Testing
         #expect(bench.send() == ["200 OK"])
     }
 
-    @Test func `ends behind what is no request, and hears no more`() throws {
+    @Test func `ends after an invalid request, and ignores the rest`() throws {
         let bench = try Bench()
         #expect(bench.receive("GET /livez HTTP/1.1\r\n\r\n" + request("GET /livez")) == .finish)
         #expect(bench.phase == .finishing)
@@ -117,7 +117,7 @@ import Testing
         ("POST /verify HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", 4, .finish, ["408 Request Timeout"]),
         (request("GET /livez"), 5, .close, ["200 OK"]),
     ])
-    func `has so many seconds in each phase`(
+    func `has a deadline in each phase`(
         _ text: String, _ seconds: Int64, _ actions: Actions, _ answers: [String]
     ) throws {
         let bench = try Bench {
@@ -128,24 +128,24 @@ import Testing
         #expect(bench.send() == answers)
     }
 
-    @Test func `reads and answers nothing while its client takes nothing, and then goes on`() throws {
+    @Test func `neither reads nor answers while its client does not read, and then continues`() throws {
         let bench = try Bench { $0.writeSeconds = 4 }
         _ = bench.receive(request("GET /livez"))
-        #expect(bench.takes(more: false) == [])
+        #expect(bench.writable(false) == [])
         #expect(bench.send() == ["200 OK"])
         #expect(!bench.wantsToRead)
-        // A read that was under way.
+        // A read in progress.
         #expect(bench.receive(request("GET /nothing")) == [])
         #expect(bench.send() == [])
-        #expect(bench.takes(more: true) == .send)
+        #expect(bench.writable(true) == .send)
         #expect(bench.send() == ["404 Not Found"])
         #expect(bench.wantsToRead && bench.phase == .idle)
-        #expect(bench.takes(more: false) == [])
+        #expect(bench.writable(false) == [])
         #expect(bench.send() == [])
         #expect(bench.pass(5) == .close)
     }
 
-    @Test func `has many answers sent before it makes more`() throws {
+    @Test func `sends many responses before it writes more`() throws {
         let bench = try Bench()
         let count = ConnectionMachine.outBytesMax / 64
         var (answers, rounds) = (0, 0)
@@ -160,23 +160,23 @@ import Testing
         #expect(answers + bench.send().count == count)
     }
 
-    @Test func `lets a request wait, keeps what comes behind it and reads only a little of it`() async throws {
+    @Test func `lets a request wait, and keeps only a little of what follows`() async throws {
         let bench = try Bench()
         #expect(try await bench.wait(for: 60).actions == .beginWait)
         #expect(bench.phase == .waiting && bench.isWaiting)
         #expect(bench.receive(request("GET /livez")) == [] && bench.wantsToRead)
         #expect(bench.receive(String(repeating: "x", count: ConnectionMachine.behindBytesMax)) == [])
         #expect(!bench.wantsToRead)
-        #expect(bench.goOn(.changed) == .send)
+        #expect(bench.resume(.changed) == .send)
         _ = try await bench.fixture.issuer.revoke(
             [try await bench.fixture.issuer.createKeys(KeyRequest(owner: "a"))[0].summary.id], chain: false)
-        // What came behind it is a line without an end.
-        #expect(bench.goOn(.changed) == [.endWait, .send, .finish])
+        // It is followed by a line without an end.
+        #expect(bench.resume(.changed) == [.endWait, .send, .finish])
         #expect(bench.send() == ["200 OK", "200 OK", "414 URI Too Long"])
         #expect(!bench.isWaiting)
     }
 
-    @Test func `answers a request that waits when its time is over, and when its caller has lost the right`()
+    @Test func `answers a waiting request at its timeout, and when its caller loses the right`()
         async throws
     {
         let bench = try Bench()
@@ -190,7 +190,7 @@ import Testing
         #expect(bench.send() == ["401 Unauthorized"])
     }
 
-    @Test func `gives its client what it is owed when that closes its side, and when the service ends`() async throws {
+    @Test func `answers pending requests when the client closes its side, and at a shutdown`() async throws {
         let closed = try Bench()
         _ = closed.receive(request("GET /livez"))
         #expect(closed.inputClosed() == .finish)
@@ -208,21 +208,21 @@ import Testing
         #expect(half.closeIfIdle() == [] && half.phase == .head)
     }
 
-    @Test func `refuses what is unfinished, and nothing else, when all hold too much`() async throws {
+    @Test func `refuses only an incomplete request when the memory budget is exceeded`() async throws {
         let unfinished = try Bench()
         _ = unfinished.receive("GET /livez")
-        #expect(unfinished.giveUp() == .finish)
+        #expect(unfinished.shed() == .finish)
         #expect(unfinished.send() == ["503 Service Unavailable"])
         let idle = try Bench()
         _ = idle.receive(request("GET /livez"))
-        #expect(idle.giveUp() == [] && idle.send() == ["200 OK"])
+        #expect(idle.shed() == [] && idle.send() == ["200 OK"])
         let waiting = try Bench()
         _ = try await waiting.wait(for: 60)
-        #expect(waiting.giveUp() == .close)
+        #expect(waiting.shed() == .close)
         let slow = try Bench()
         _ = slow.receive(request("GET /livez"))
-        _ = slow.takes(more: false)
+        _ = slow.writable(false)
         _ = slow.send()
-        #expect(slow.giveUp() == .close)
+        #expect(slow.shed() == .close)
     }
 }

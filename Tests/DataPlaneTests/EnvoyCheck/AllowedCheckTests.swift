@@ -3,11 +3,11 @@ import DataPlane
 import EnvoyAuthorizationMessages
 import ForwardAuth
 import Issuance
-import TestSupport
 import Testing
+import TestSupport
 
-/// Rule 15, of what may pass.
-@Suite(.timeLimit(.minutes(10))) struct `A check over gRPC that passes` {
+/// Rule 15: allowed requests.
+@Suite(.timeLimit(.minutes(10))) struct `An allowed check over gRPC` {
     private static let policies = [
         Policy(name: "any", rule: PolicyRule(allowsPreflight: true)),
         Policy(name: "orders", rule: PolicyRule(scope: ["orders:read"])),
@@ -19,7 +19,7 @@ import Testing
         "x-auth-uri",
     ]
 
-    @Test func `tells the identity in place of whatever the client said`() async throws {
+    @Test func `returns the identity in place of forged headers`() async throws {
         try await withChecks(Self.policies) { server, client in
             let key = try await server.key(KeyRequest(owner: "alice ä", scope: ["orders:read", "b"]))
             let answer = try await client.check(
@@ -37,7 +37,7 @@ import Testing
         }
     }
 
-    @Test func `tells the values that ext_authz tells`() async throws {
+    @Test func `returns the same values as ext_authz`() async throws {
         try await withChecks(Self.policies) { server, client in
             let http = try await server.connect(1)
             let token = try await server.token(scope: ["orders:read"], subject: "bob %-", expiresIn: 600)
@@ -54,7 +54,7 @@ import Testing
     }
 
     @Test(arguments: ["api_key", "api%5Fkey", "%61pi_key"])
-    func `has a key in its query taken out, by the name that the client spelled`(_ name: String) async throws {
+    func `removes a key from the query, by the name that the client sent`(_ name: String) async throws {
         try await withChecks(Self.policies) { server, client in
             let key = try await server.key().secret
             let answer = try await client.check(check("/x?a=b&\(name)=\(key)&c=%20d"))
@@ -64,7 +64,7 @@ import Testing
         }
     }
 
-    @Test func `may be described by fields as they came`() async throws {
+    @Test func `can be described by raw headers`() async throws {
         try await withChecks(Self.policies) { server, client in
             let key = try await server.key().secret
             let raw = try await client.check(rawCheck("/x", [("Authorization", "ApiKey \(key)"), ("a", "\u{FF}")]))
@@ -75,7 +75,7 @@ import Testing
         }
     }
 
-    @Test func `gives Envoy's other filters what it knows`() async throws {
+    @Test func `returns metadata for Envoy's other filters`() async throws {
         try await withChecks(Self.policies) { server, client in
             let token = try await server.token(scope: ["a", "b"], subject: "ü", expiresIn: 600)
             let known = try await client.check(check("/x", ["authorization": "Bearer \(token.secret)"])).dynamicMetadata
@@ -91,7 +91,7 @@ import Testing
         }
     }
 
-    @Test func `may be a preflight, with nobody in it`() async throws {
+    @Test func `can be a preflight, without an identity`() async throws {
         try await withChecks(Self.policies) { server, client in
             let preflight = ["origin": "https://shop.example", "access-control-request-method": "POST"]
             let passed = try await client.check(check("/x?api%5fkey=k&api_key=l", preflight, method: "OPTIONS"))
@@ -105,7 +105,7 @@ import Testing
         }
     }
 
-    @Test func `may have an owner longer than a record's, and the largest answer`() async throws {
+    @Test func `can have an owner longer than a record holds, and the largest response`() async throws {
         try await withChecks(Self.policies) { server, client in
             let owner = String(repeating: "ö", count: 100)
             let key = try await server.key(KeyRequest(owner: owner)).secret
@@ -116,12 +116,95 @@ import Testing
         }
     }
 
-    @Test func `is counted apart`() async throws {
+    @Test func `is counted separately`() async throws {
         try await withChecks(Self.policies) { server, client in
             let key = try await server.key().secret
             _ = try await client.check(check("/x", ["authorization": "ApiKey \(key)"]))
             let counted = server.server.figures.verifications.filter { $0.value > 0 }
             #expect(counted == [.init(interface: "grpc", kind: "api_key", outcome: "valid"): 1])
+        }
+    }
+}
+
+/// gRPC and `/ext_authz` are two ways to ask the same.
+@Suite(.timeLimit(.minutes(10))) struct `The verdict over gRPC` {
+    private static let policies = [
+        Policy(
+            name: "orders", rule: PolicyRule(scope: ["orders:read"], allowsPreflight: true),
+            places: [
+                Policy.Place(path: "/orders/admin", rule: PolicyRule(scope: ["orders:admin"], allowsQueryKeys: false)),
+                Policy.Place(host: "open.example", rule: PolicyRule()),
+            ]),
+        Policy(name: "keys", rule: PolicyRule(allowsTokens: false, allowsQueryKeys: false)),
+        Policy(name: "tokens", rule: PolicyRule(audience: "https://a.example", allowsKeys: false)),
+    ]
+
+    private struct Case {
+        var policy, path, host, method: String
+        var fields: [(String, String)]
+    }
+
+    /// Every policy with every kind of path, credential, place of it, method and host.
+    private func cases(_ credentials: [String]) -> [Case] {
+        var cases: [Case] = []
+        let values =
+            credentials.flatMap { ["ApiKey \($0)", "bearer  \($0)"] } + ["Basic x", "ApiKey", "ApiKey a,b", "x y"]
+        let fields: [[(String, String)]] =
+            [[]] + values.map { [("authorization", $0)] }
+            + [[("authorization", values[0]), ("authorization", values[0])]]
+            + [[("origin", "https://a.example"), ("access-control-request-method", "PUT")]]
+        let queries =
+            ["", "?a=b", "?api_key=x"] + credentials.map { "?a&api%5Fkey=\($0)" } + [
+                "?api_key=\(credentials[0])&api_key=x"
+            ]
+        for policy in ["orders", "keys", "tokens", "none"] {
+            for path in ["/x", "/orders/admin/7", "/orders/../x", "/orders%2Fadmin"] {
+                for query in queries {
+                    for field in fields {
+                        for (host, method) in [("api.example", "GET"), ("OPEN.example:80", "OPTIONS")] {
+                            cases.append(
+                                Case(policy: policy, path: path + query, host: host, method: method, fields: field))
+                        }
+                    }
+                }
+            }
+        }
+        return cases
+    }
+
+    @Test func `is that of ext_authz, for some thousands of requests`() async throws {
+        try await withChecks(Self.policies) { server, client in
+            let reader = try await server.key(KeyRequest(owner: "r", scope: ["orders:read"])).secret
+            let token = try await server.token(scope: ["orders:admin"], audience: ["https://b.example"]).secret
+            let gone = try await server.key()
+            _ = try await server.issuer.revoke([gone.id], chain: false)
+            let here = try await server.key(KeyRequest(owner: "n", networks: ["192.0.2.0/24"])).secret
+            let http = try await server.connect(1)
+            var passed = 0
+            for one in cases([reader, token, gone.secret, here]) {
+                let fields = one.fields.map { "\($0.0): \($0.1)\r\n" }.joined()
+                let expected = try await http.ask(
+                    "\(one.method) /ext_authz/\(one.policy)\(one.path) HTTP/1.1\r\nHost: \(one.host)\r\n"
+                        + "X-Forwarded-For: 192.0.2.7\r\n\(fields)\r\n")
+                var request = rawCheck(one.path, one.fields, policy: one.policy, method: one.method)
+                request.attributes.request.http.host = one.host
+                if expected.status == 404 {
+                    let denied = try await client.check(request)
+                    #expect(denied.status.code == 7 && denied.deniedResponse.status.code == .forbidden)
+                    continue
+                }
+                let answer = try await client.check(request)
+                let status = answer.passes ? 200 : answer.deniedResponse.status.code.rawValue
+                #expect(status == expected.status, "\(one.method) \(one.policy) \(one.path) of \(one.host)")
+                #expect(answer.refusal("www-authenticate") == expected["WWW-Authenticate"])
+                if answer.passes {
+                    passed += 1
+                    for (name, value) in answer.identity { #expect(expected[name] == value) }
+                } else {
+                    #expect(answer.deniedResponse.body == expected.text)
+                }
+            }
+            #expect(passed > 50)
         }
     }
 }

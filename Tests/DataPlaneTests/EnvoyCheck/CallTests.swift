@@ -10,7 +10,7 @@ import SwiftProtobuf
 import TestSupport
 import Testing
 
-/// What of gRPC and HTTP/2 is taken, and what one client may cost.
+/// What is accepted of gRPC and HTTP/2, and the limits of one client.
 @Suite(.timeLimit(.minutes(10))) struct `A call` {
     private func withFrames(
         settings: @escaping (inout DataPlaneSettings) -> Void = { _ in },
@@ -36,7 +36,7 @@ import Testing
 
     private struct FrameMissing: Error {}
 
-    @Test func `is answered whatever pieces it comes in`() async throws {
+    @Test func `is answered however its bytes are split`() async throws {
         try await withFrames { _, client, message in
             let bytes = framed(message)
             try await client.send(1, .head(FrameClient.head()), .bytes(bytes))
@@ -45,14 +45,14 @@ import Testing
             for byte in bytes { try await client.send(3, .bytes([byte], ends: false)) }
             try await client.send(3, .bytes([]))
             #expect(try await answer(client, 3).passes)
-            // Fields behind the message end it too.
+            // Trailers end it too.
             try await client.send(
                 5, .head(FrameClient.head()), .bytes(bytes, ends: false), .head(["a": "b"], ends: true))
             #expect(try await answer(client, 5).passes)
         }
     }
 
-    @Test func `that is none is refused with what is wrong, and the connection goes on`() async throws {
+    @Test func `that is invalid is refused with a reason, and the connection stays open`() async throws {
         try await withFrames { _, client, message in
             let bytes = framed(message)
             let cases: [(HPACKHeaders, [UInt8], String)] = [
@@ -65,14 +65,14 @@ import Testing
                 (FrameClient.head(), bytes + bytes, "13"), (FrameClient.head(), Array(bytes.dropLast()), "13"),
                 (FrameClient.head(), [], "13"), (FrameClient.head(), [0, 0], "13"),
                 (FrameClient.head(), framed([0xFF, 0xFF]), "3"),
-                // A message without a policy is denied, which is an answer.
+                // A message without a policy is denied, which is a response.
                 (FrameClient.head(), framed([]), "0"),
                 (FrameClient.head(), framed([UInt8](repeating: 0, count: 60_000)), "3"),
             ]
             var id = 1
             for (head, bytes, status) in cases {
                 try await client.send(id, .head(head))
-                // Refused by its head, it is over before its message is sent.
+                // Refused by its headers, it ends before its message is sent.
                 try? await client.send(id, .bytes(bytes))
                 var fields = await client.nextHead()
                 if fields?.first(name: "grpc-status") == nil { fields = await client.nextHead() }
@@ -93,12 +93,12 @@ import Testing
         }
     }
 
-    @Test func `that is too large is refused before it is whole`() async throws {
+    @Test func `that is too large is refused before it is complete`() async throws {
         try await withFrames { _, client, message in
             for (id, length) in [(1, 4_194_304 + 65_537), (3, 0xFFFF_FFFF)] {
                 try await client.send(
                     id, .head(FrameClient.head()), .bytes(framed([1, 2, 3], length: length), ends: false))
-                // Denied, and no error, which Envoy may be told to let pass.
+                // Denied and not an error, which Envoy may be configured to allow.
                 let denied = try await answer(client, id)
                 #expect(denied.status.code == 7 && denied.deniedResponse.status.code.rawValue == 413)
                 // The client need not send the rest.
@@ -109,7 +109,7 @@ import Testing
         }
     }
 
-    @Test func `with a body has that ignored, up to 4 MiB`() async throws {
+    @Test func `may include the request body, up to 4 MiB, which is ignored`() async throws {
         try await withFrames { server, client, message in
             let bytes = framed(message + body(4_194_304))
             for id in [1, 3] {
@@ -121,7 +121,7 @@ import Testing
         }
     }
 
-    @Test func `about health is answered by readiness, for the server and for its one service`() async throws {
+    @Test func `for health is answered by readiness, for the server and for its one service`() async throws {
         try await withFrames { server, client, _ in
             let head = FrameClient.head([":path": "/grpc.health.v1.Health/Check"])
             func ask(_ id: Int, _ service: String) async throws -> (message: [UInt8]?, status: String?) {
@@ -148,7 +148,7 @@ import Testing
         }
     }
 
-    @Test func `that holds too much together with others fails, and gives back its room`() async throws {
+    @Test func `that exceeds the limit together with others fails, and frees its memory`() async throws {
         try await withFrames(settings: { ($0.bufferBytesMax, $0.bodySeconds) = (4 << 20, 600) }) {
             server, client, message in
             let begun = framed([UInt8](repeating: 0, count: 900_000), length: 1_000_000)
@@ -163,8 +163,8 @@ import Testing
         }
     }
 
-    /// Messages of 64 KiB, one after the other: were what is read not given back, the window would be used up by the fourth.
-    @Test func `may be followed by others without end`() async throws {
+    /// Messages of 64 KiB, one after the other: if the window were not replenished, the fourth would use it up.
+    @Test func `may be followed by any number of others`() async throws {
         try await withFrames { server, client, message in
             var large = try CheckRequest(serializedBytes: message)
             large.attributes.request.http.headers["x"] = String(repeating: "a", count: 60_000)
@@ -180,7 +180,8 @@ import Testing
         }
     }
 
-    /// `attributes.request.http.body`, which our messages for tests do not have; fields of a message may come in several parts.
+    /// `attributes.request.http.body`, which the messages for tests do not have; a field of a message may come in
+    /// several parts.
     private func body(_ count: Int) -> [UInt8] {
         ([0x5A, 0x12, 0x22, 0x0A] as [UInt8]).reduce([UInt8](repeating: 0x78, count: count)) { content, tag in
             var length: [UInt8] = []
@@ -200,8 +201,9 @@ import Testing
         }
     }
 
-    /// The client hears of the refusal when all of it is under way; what NIOHTTP2 then passes over has used the window too.
-    @Test func `whose rest is on its way when it is refused takes nothing from the others`() async throws {
+    /// The client gets the refusal when everything is in flight; the data that NIOHTTP2 then skips has used the window
+    /// too.
+    @Test func `whose rest is in flight when it is refused does not affect the others`() async throws {
         try await withFrames { _, client, message in
             let tooLarge = framed([UInt8](repeating: 0, count: 70_000), length: 5_000_000)
             for id in stride(from: 1, to: 33, by: 2) {
@@ -213,8 +215,8 @@ import Testing
         }
     }
 
-    /// None of them is whole when more than a window's bytes have come.
-    @Test func `comes to its end however its pieces lie between those of others, up to a bound`() async throws {
+    /// None of them is complete when more than the bytes of a window have arrived.
+    @Test func `completes however its pieces are interleaved with others, up to a limit`() async throws {
         try await withFrames { _, client, message in
             var large = try CheckRequest(serializedBytes: message)
             large.attributes.request.http.headers["x"] = String(repeating: "a", count: 60_000)
@@ -236,8 +238,8 @@ import Testing
         }
     }
 
-    /// What only one call is at fault for ends that call.
-    @Test func `that breaks its own promise leaves the connection to the others`() async throws {
+    /// An error of one call ends only that call.
+    @Test func `with a wrong length leaves the connection to the others`() async throws {
         try await withFrames { server, _, message in
             let client = try await RawFrames.connect(server.addresses[0])
             try await client.call(1, FrameClient.head(["content-length": "3"], adding: true), framed(message))
@@ -246,7 +248,7 @@ import Testing
         }
     }
 
-    @Test func `is one of a hundred at once at most`() async throws {
+    @Test func `is one of at most a hundred at once`() async throws {
         try await withFrames { server, client, message in
             #expect(await client.settings().first { $0.parameter == .maxConcurrentStreams }?.value == 100)
             for id in stride(from: 1, to: 201, by: 2) { try await client.send(id, .head(FrameClient.head())) }
@@ -262,7 +264,7 @@ import Testing
         }
     }
 
-    @Test func `that does not come to its end is ended`() async throws {
+    @Test func `that does not complete is ended`() async throws {
         try await withFrames(settings: { $0.bodySeconds = 1 }) { server, client, message in
             try await client.send(1, .head(FrameClient.head()), .bytes(Array(framed(message)[..<9]), ends: false))
             guard case .rstStream(let code) = await client.next()?.payload else { throw FrameMissing() }
@@ -272,7 +274,7 @@ import Testing
         }
     }
 
-    @Test func `is waited for only so long`() async throws {
+    @Test func `has a deadline`() async throws {
         try await withFrames(settings: { $0.idleSeconds = 1 }) { server, client, message in
             try await client.send(1, .head(FrameClient.head()), .bytes(framed(message)))
             #expect(try await answer(client, 1).passes)
@@ -285,7 +287,7 @@ import Testing
         }
     }
 
-    @Test func `that its client gives up is forgotten`() async throws {
+    @Test func `that its client cancels is removed`() async throws {
         try await withFrames { server, client, message in
             let begun = Array(framed(message)[..<9])
             for id in stride(from: 1, to: 401, by: 2) {
@@ -296,7 +298,7 @@ import Testing
         }
     }
 
-    @Test func `of what is no HTTP/2 closes the connection`() async throws {
+    @Test func `that is not HTTP/2 closes the connection`() async throws {
         try await withFrames { server, _, _ in
             let path = server.addresses[0].dropFirst("grpc+".count)
             let client = try await WireClient.connect(String(path), tls: nil, reads: true)

@@ -12,7 +12,7 @@ import ServiceLifecycle
 import TestSupport
 import Testing
 
-/// Who may ask over gRPC is who may ask `/verify`, and how it is served is how the other listeners are.
+/// The callers of gRPC are those of `/verify`, and its listeners behave like the others.
 @Suite(.timeLimit(.minutes(10))) struct `A listener of gRPC` {
     private func serve(
         _ listener: String, settings change: @escaping (inout DataPlaneSettings) -> Void = { _ in },
@@ -45,7 +45,7 @@ import Testing
         }
     }
 
-    @Test func `on loopback is open to all who can reach it`() async throws {
+    @Test func `on loopback is open to all clients`() async throws {
         try await serve("grpcs://127.0.0.1:0") { server, certificates, request in
             #expect(server.addresses[0].hasPrefix("grpcs://127.0.0.1:"))
             try await withCheckClient(server.addresses[0], security: security(certificates)) { client in
@@ -56,7 +56,7 @@ import Testing
         }
     }
 
-    @Test func `elsewhere is open to verified certificates, and to no one else: PERMISSION_DENIED`() async throws {
+    @Test func `elsewhere is open only to verified certificates: PERMISSION_DENIED`() async throws {
         try await serve("grpcs://0.0.0.0:0") { server, certificates, request in
             try await withCheckClient(server.addresses[0], security: security(certificates)) { client in
                 let code = try await client.code(request)
@@ -81,14 +81,14 @@ import Testing
         }
     }
 
-    @Test func `takes no client that does not negotiate HTTP/2`() async throws {
+    @Test func `refuses clients that do not negotiate HTTP/2`() async throws {
         try await serve("grpcs://127.0.0.1:0") { server, certificates, _ in
-            // It offers http/1.1 only, and is told that this is not spoken.
+            // It offers only http/1.1, and gets the alert.
             await #expect(throws: (any Error).self) {
                 try await WireClient.connect(
                     server.addresses[0].replacing("grpcs", with: "https"), tls: certificates.client())
             }
-            // Nor one that offers nothing and speaks HTTP/2 all the same.
+            // Nor one that offers nothing and still uses HTTP/2.
             let unasked = try? await FrameClient.connect(
                 server.addresses[0], tls: certificates.client(protocols: []))
             try? await unasked?.send(1, .head(FrameClient.head(), ends: true))
@@ -99,7 +99,7 @@ import Testing
         }
     }
 
-    @Test func `shows a certificate that was read anew to those who come then`() async throws {
+    @Test func `presents a reloaded certificate to new connections`() async throws {
         let certificates = try Certificates()
         let identity = try certificates.identity()
         let policies = try PolicySet([Policy(name: "any", rule: PolicyRule())])
@@ -120,7 +120,7 @@ import Testing
         }
     }
 
-    @Test func `on a Unix socket has the mode that it is given, and no file at the end`() async throws {
+    @Test func `on a Unix socket has the configured mode, and removes its file at the end`() async throws {
         let folder = try TemporaryFolder()
         let listener = "grpc+unix:\(folder("s"))?mode=0660"
         try await serve(listener) { server, _, request in
@@ -134,7 +134,7 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: folder("s")))
     }
 
-    @Test func `takes no more connections than all together may be`() async throws {
+    @Test func `accepts no more connections than allowed in total`() async throws {
         let folder = try TemporaryFolder()
         try await serve("grpc+unix:\(folder("s"))", settings: { $0.connectionsMax = 1 }) { server, _, request in
             let first = try await FrameClient.connect(server.addresses[0])
@@ -146,20 +146,20 @@ import Testing
         }
     }
 
-    @Test func `tells its clients to go, and answers what they have sent, when the service ends`() async throws {
+    @Test func `sends GOAWAY at a shutdown, and answers pending calls`() async throws {
         let fixture = try Fixture()
         let folder = try TemporaryFolder()
         var settings = DataPlaneSettings()
         settings.policies = try PolicySet([Policy(name: "any", rule: PolicyRule())])
-        // A loaded machine takes its time between two steps of this test.
-        settings.graceSeconds = 5
+        // A loaded machine may be slow between two steps of this test.
+        settings.graceSeconds = 12
         settings.bodySeconds = 60
         settings.drainSeconds = 60
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let (started, continuation) = AsyncStream<[String]>.makeStream()
         let server = try DataPlaneServer(
             store: fixture.store, settings: settings, listeners: [ListenerAddress("grpc+unix:\(folder("s"))")],
-            health: nil, identity: nil, group: group, readiness: Readiness(), logger: quiet
+            health: nil, identity: nil, group: group, readiness: ServiceStatus(), logger: quiet
         ) { continuation.yield($0) }
         let services = ServiceGroup(configuration: .init(services: [.init(service: server)], logger: quiet))
         let running = Task { try await services.run() }
@@ -173,7 +173,7 @@ import Testing
         await services.triggerGracefulShutdown()
         guard case .goAway(let last, let code, _) = await client.next()?.payload else { throw CancellationError() }
         #expect(last == .maxID && code == .noError)
-        // A call that was sent before its client heard of it counts too.
+        // A call that was sent before its client received GOAWAY counts too.
         let hasEnded = try await late.ending(of: 1) { kind in
             if kind == 7 { try await late.call(1, FrameClient.head(), message) }
         }

@@ -12,7 +12,7 @@ typealias CheckRequest = Envoy_Service_Auth_V3_CheckRequest
 typealias CheckResponse = Envoy_Service_Auth_V3_CheckResponse
 typealias HeaderValueOption = Envoy_Config_Core_V3_HeaderValueOption
 
-/// A client of gRPC that is not ours.
+/// An independent gRPC client.
 struct CheckClient: Sendable {
     let client: GRPCClient<HTTP2ClientTransport.Posix>
 
@@ -20,7 +20,7 @@ struct CheckClient: Sendable {
         try await Envoy_Service_Auth_V3_Authorization.Client(wrapping: client).check(request)
     }
 
-    /// The code of the error that a request is answered with; nil for an answer.
+    /// The code of the error for a request; nil if it is answered.
     func code(_ request: CheckRequest) async throws -> RPCError.Code? {
         do {
             _ = try await check(request)
@@ -30,7 +30,7 @@ struct CheckClient: Sendable {
         }
     }
 
-    /// Calls a method with bytes that need be no message.
+    /// Calls a method with bytes that need not be a valid message.
     func call(
         _ bytes: [UInt8], method: String = "Check", service: String = "envoy.service.auth.v3.Authorization"
     ) async throws -> [UInt8] {
@@ -51,7 +51,7 @@ private struct PlainBytes: MessageSerializer, MessageDeserializer {
     }
 }
 
-/// Runs a client of a listener, as its name is announced.
+/// Runs a client of a listener, by its announced address.
 func withCheckClient<Value: Sendable>(
     _ listener: String, security: HTTP2ClientTransport.Posix.TransportSecurity = .plaintext,
     _ body: (CheckClient) async throws -> Value
@@ -105,7 +105,7 @@ func check(
     return request
 }
 
-/// The same with the fields as they came.
+/// The same with raw headers.
 func rawCheck(
     _ path: String, _ headers: [(String, String)], policy: String? = "any", method: String = "GET"
 ) -> CheckRequest {
@@ -121,10 +121,10 @@ func rawCheck(
 }
 
 extension CheckResponse {
-    /// Whether Envoy lets the request pass.
+    /// Whether Envoy allows the request.
     var passes: Bool { status.code == 0 }
 
-    /// What the application is told.
+    /// The headers for the application.
     var identity: [String: String] {
         Dictionary(okResponse.headers.map { ($0.header.key, $0.header.value) }) { "\($0), \($1)" }
     }

@@ -9,8 +9,8 @@ import Testing
 
 @testable import CredentialStore
 
-/// Rule 15, of what may not pass: Envoy lets pass whatever has code 0.
-@Suite(.timeLimit(.minutes(10))) struct `A check over gRPC that is refused` {
+/// Rule 15: denied requests. Envoy allows everything with code 0.
+@Suite(.timeLimit(.minutes(10))) struct `A denied check over gRPC` {
     private static let policies = [
         Policy(name: "any", rule: PolicyRule()),
         Policy(
@@ -35,7 +35,7 @@ import Testing
         #expect(!answer.hasDynamicMetadata && answer.okResponse.headers.isEmpty, sourceLocation: sourceLocation)
     }
 
-    @Test func `has no credential, or one of a scheme that nobody knows: 16`() async throws {
+    @Test func `has no credential, or one of an unknown scheme: 16`() async throws {
         try await withChecks(Self.policies) { server, client in
             let key = try await server.key().secret
             let token = try await server.token().secret
@@ -48,7 +48,7 @@ import Testing
         }
     }
 
-    @Test func `has one that is not accepted: 16`() async throws {
+    @Test func `has a credential that is not accepted: 16`() async throws {
         try await withChecks(Self.policies) { server, client in
             let key = try await server.key().secret
             let token = try await server.token(audience: ["https://b.example"]).secret
@@ -66,7 +66,7 @@ import Testing
         }
     }
 
-    @Test func `has one that was revoked a moment ago: 16`() async throws {
+    @Test func `has a credential that was just revoked: 16`() async throws {
         try await withChecks(Self.policies) { server, client in
             for _ in 0..<20 {
                 let key = try await server.key()
@@ -116,7 +116,7 @@ import Testing
             ] {
                 expect(try await client.check(request), 3, "invalid_request")
             }
-            // Both kinds of fields: what is in one of them only would be overlooked by who reads the other.
+            // Both kinds of headers: a reader of one kind would miss what is only in the other.
             var both = check("/x", ["authorization": authorization])
             both.attributes.request.http.headerMap =
                 rawCheck("/x", [("authorization", authorization)])
@@ -125,7 +125,7 @@ import Testing
         }
     }
 
-    /// A credential of a network is accepted from there, and the address is the one that Envoy saw.
+    /// A credential with a network limit is accepted from that network, by the address that Envoy saw.
     @Test func `comes from another network: 16`() async throws {
         try await withChecks(
             Self.policies, settings: { $0.trustedProxies = [Network("10.0.0.1/32")].compactMap { $0 } }
@@ -149,7 +149,7 @@ import Testing
             #expect(try await !passes(nil))
             #expect(try await !passes(""))
             #expect(try await !passes("somewhere"))
-            // Only a trusted proxy is believed whom it speaks for.
+            // Only a trusted proxy may name the client.
             #expect(try await !passes("198.51.100.1", "192.0.2.7"))
             #expect(try await !passes(nil, "192.0.2.7"))
             #expect(try await passes("10.0.0.1", "192.0.2.7"))
@@ -161,8 +161,8 @@ import Testing
         }
     }
 
-    /// An error of the call would be let pass by `failure_mode_allow`.
-    @Test func `that names no policy, or one that there is not, is denied and no error`() async throws {
+    /// `failure_mode_allow` would allow an error of the call.
+    @Test func `that names no policy, or an unknown one, is denied without an error`() async throws {
         try await withChecks(Self.policies) { server, client in
             let authorization = ["authorization": "ApiKey \(try await server.key().secret)"]
             for policy in [nil, "", "none", "any/x"] {
@@ -174,7 +174,7 @@ import Testing
         }
     }
 
-    @Test func `falls under its listener's policy where its route names none`() async throws {
+    @Test func `uses the listener's policy if its route names none`() async throws {
         try await withChecks(Self.policies, options: "?policy=orders") { server, client in
             let authorization = ["authorization": "ApiKey \(try await server.key().secret)"]
             #expect(try await client.check(check("/x", authorization, policy: nil)).status.code == 7)
@@ -183,7 +183,7 @@ import Testing
         }
     }
 
-    @Test func `is judged by new policies as a whole`() async throws {
+    @Test func `uses new policies as a whole`() async throws {
         try await withChecks(Self.policies) { server, client in
             let request = check("/x", ["authorization": "ApiKey \(try await server.key().secret)"])
             #expect(try await client.check(request).passes)

@@ -4,23 +4,23 @@ import Issuance
 import TestSupport
 import Testing
 
-/// The fields that a gateway copies, all of them always there.
+/// The headers that a gateway copies, which are always present.
 let identityFields = [
     "X-Auth-Subject", "X-Auth-Client", "X-Auth-Scope", "X-Auth-Type", "X-Auth-Id", "X-Auth-Expires", "X-Auth-Sunset",
     "X-Auth-Uri",
 ]
 
 extension Answer {
-    /// Whether it lets pass with a whole identity: each field once and with a value.
+    /// Whether the request is allowed with a complete identity: each header once and with a value.
     var isAllowed: Bool {
         status == 200 && body.isEmpty
             && identityFields.allSatisfy { name in self[name].map { !$0.isEmpty } ?? false }
     }
 }
 
-/// Rule 7: a request that may pass, and on whose behalf.
+/// Rule 7: an allowed request and its identity.
 @Suite(.timeLimit(.minutes(10))) struct `A valid credential` {
-    @Test func `is answered 200 with every field of its identity`() async throws {
+    @Test func `is answered 200 with all headers of its identity`() async throws {
         try await withServer { server in
             let now = server.now
             let key = try await server.key(
@@ -48,7 +48,7 @@ extension Answer {
         }
     }
 
-    @Test func `without limits and grants has a dash where there is nothing`() async throws {
+    @Test func `without limits and grants has a dash for missing values`() async throws {
         try await withServer { server in
             let key = try await server.key()
             let answer = try await server.connect().ask(verification("", apiKey(key.secret)))
@@ -76,7 +76,7 @@ extension Answer {
         }
     }
 
-    @Test func `leaves no place for what the client forged`() async throws {
+    @Test func `replaces all headers that the client forged`() async throws {
         try await withServer { server in
             let key = try await server.key()
             let forged = identityFields.map { "\($0): root" } + identityFields.map { "\($0.lowercased()): root" }
@@ -87,7 +87,7 @@ extension Answer {
     }
 
     @Test(arguments: ["HEAD", "GET", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PROPFIND", "X"])
-    func `is answered alike by every method`(_ method: String) async throws {
+    func `is answered alike for every method`(_ method: String) async throws {
         try await withServer { server in
             let key = try await server.key()
             let client = try await server.connect()
@@ -101,7 +101,7 @@ extension Answer {
         }
     }
 
-    @Test func `is answered alike whatever caches and the like ask for`() async throws {
+    @Test func `is answered alike whatever conditional and range headers say`() async throws {
         try await withServer { server in
             let key = try await server.key()
             let client = try await server.connect()
@@ -114,13 +114,13 @@ extension Answer {
                 let answer = try await client.ask(verification("", apiKey(key.secret), field))
                 #expect(answer.withoutDate == plain.withoutDate, "\(field)")
             }
-            // A gateway may forget to hold back the body.
+            // A gateway may send the body of the original request.
             let answer = try await client.ask(request("POST /verify", [apiKey(key.secret)], body: "token=x&api_key=y"))
             #expect(answer.withoutDate == plain.withoutDate)
         }
     }
 
-    @Test func `that was rotated says when it ends`() async throws {
+    @Test func `that was rotated returns its expiry`() async throws {
         try await withServer { server in
             let key = try await server.key()
             let client = try await server.connect()
@@ -145,7 +145,7 @@ extension Answer {
         ("http://x/a?api_key=@@", "http://x/a"), ("/a?x=1;y=2&api_key=@@", "/a?x=1;y=2"),
         ("/..%2f../a?api_key=@@", "/..%2f../a"),
     ])
-    func `in a URI is gone from what the gateway is told`(_ uri: String, _ field: String) async throws {
+    func `in a URI is removed from the returned URI`(_ uri: String, _ field: String) async throws {
         try await withServer { server in
             let key = try await server.key()
             let client = try await server.connect()
@@ -160,7 +160,7 @@ extension Answer {
         }
     }
 
-    @Test func `of the largest kind is still answered whole`() async throws {
+    @Test func `of maximum size is answered completely`() async throws {
         try await withServer { server in
             let scopes = (0..<100).map { "scope-\($0)-" + String(repeating: "x", count: 28) }
             let key = try await server.key(KeyRequest(owner: String(repeating: "ü", count: 127), scope: scopes))

@@ -4,7 +4,7 @@ import Issuance
 import TestSupport
 import Testing
 
-/// Which headers describe the request to judge, and where it comes from.
+/// The headers that describe the request to judge and its client.
 @Suite(.timeLimit(.minutes(10))) struct `The original request` {
     @Test func `is described by either header set, and by both only if they agree`() async throws {
         try await withServer { server in
@@ -40,7 +40,7 @@ import Testing
         }
     }
 
-    @Test func `is described by the set that the listener was told, and the other is nothing`() async throws {
+    @Test func `is described by the configured header set, and the other is ignored`() async throws {
         try await withServer([
             "http://127.0.0.1:0?headers=x-forwarded", "http://127.0.0.1:0?headers=x-original",
         ]) { server in
@@ -61,7 +61,7 @@ import Testing
                 #expect(try await ask("\(trusted): /x", "\(other): \(good)", apiKey(key))["X-Auth-Uri"] == "/x")
                 #expect(try await ask("\(other): /y", apiKey(key))["X-Auth-Uri"] == "-")
                 #expect(try await ask("\(trusted): \(good)", "\(trusted): \(good)").isInvalidRequest)
-                // A forged description cannot hide the client's own query from a gateway that sends none.
+                // A forged description cannot hide the query of the client from a gateway that sends none.
                 let own = try await client.ask(verification("?api_key=\(key)", "\(other): /y"))
                 #expect(own.isAllowed)
             }
@@ -104,16 +104,16 @@ import Testing
         (["X-Original-For: 203.0.113.9"], false), (["X-Forwarded-For: 203.0.113.9", "X-Forwarded-For: "], false),
     ]
 
-    @Test func `comes from the last hop that is no trusted proxy`() async throws {
+    @Test func `comes from the last hop that is not a trusted proxy`() async throws {
         try await addresses("http://127.0.0.1:0", Self.walks)
     }
 
-    @Test func `on a Unix socket comes from where the forwarded addresses say`() async throws {
+    @Test func `on a Unix socket comes from the forwarded address`() async throws {
         let folder = try TemporaryFolder()
         try await addresses("unix:\(folder("s"))", Self.walks)
     }
 
-    @Test func `never comes from a proxy: a key for the proxies' network is not one for all behind them`() async throws
+    @Test func `never comes from a proxy: a key for the proxies' network is not valid for their clients`() async throws
     {
         try await withServer { server in
             let key = try await server.key(KeyRequest(owner: "n", networks: ["127.0.0.0/8", "::1/128"])).secret
@@ -122,7 +122,7 @@ import Testing
                 #expect(try await client.ask(verification(fields: [apiKey(key)] + fields)).isInvalidToken)
             }
         }
-        // The peer's own address counts when it is no proxy.
+        // The address of the peer counts if it is not a proxy.
         try await withServer(settings: { $0.trustedProxies = [] }) { server in
             let key = try await server.key(KeyRequest(owner: "n", networks: ["127.0.0.0/8"])).secret
             let client = try await server.connect()
@@ -131,7 +131,7 @@ import Testing
         }
     }
 
-    @Test func `comes from the peer itself, if that is no trusted proxy`() async throws {
+    @Test func `comes from the peer if it is not a trusted proxy`() async throws {
         try await addresses(
             "http://127.0.0.1:0", trusted: ["10.0.0.0/8"],
             [

@@ -1,14 +1,14 @@
 import CredentialModel
 import Foundation
 import Issuance
-import TestSupport
 import Testing
+import TestSupport
 
 private let realm = "Bearer realm=\"countersign\""
 private let keys = ", ApiKey realm=\"countersign\""
 
 extension Answer {
-    /// Whether it is a refusal as rules 8 and 12 want it, with this challenge.
+    /// Whether it is a refusal according to rules 8 and 12, with this challenge.
     func isRefusal(_ code: Int, _ challenge: String?) throws -> Bool {
         let problem = try json()
         return status == code && values("WWW-Authenticate") == (challenge.map { [$0] } ?? [])
@@ -29,11 +29,11 @@ extension Answer {
 
 /// Rules 8 and 12: refusals that every gateway can pass on (RFC 6750 §3, RFC 9457).
 @Suite(.timeLimit(.minutes(10))) struct `A refusal` {
-    @Test func `without a credential challenges on one line and names no error`() async throws {
+    @Test func `without a credential has a challenge on one line and no error`() async throws {
         try await withServer { server in
             let client = try await server.connect()
             #expect(try await client.ask(verification()).isUnchallenged)
-            // The needed scopes are named, so that a client need not ask for everything (RFC 6750 §3).
+            // The challenge names the required scopes, so that a client need not request all (RFC 6750 §3).
             #expect(
                 try await client.ask(verification("?scope=read+a:b&audience=urn:a"))
                     .isRefusal(401, realm + ", scope=\"read a:b\"" + keys))
@@ -44,7 +44,7 @@ extension Answer {
         }
     }
 
-    @Test func `names realm and metadata as they are set`() async throws {
+    @Test func `names the configured realm and metadata`() async throws {
         try await withServer(settings: {
             $0.realm = "the api"
             $0.resourceMetadata = "https://api.example/.well-known/oauth-protected-resource"
@@ -67,7 +67,7 @@ extension Answer {
         }
     }
 
-    @Test func `of any credential that is not accepted is the same`() async throws {
+    @Test func `is the same for all credentials that are not accepted`() async throws {
         try await withServer { server in
             let now = server.now
             let revoked = try await server.key()
@@ -80,7 +80,7 @@ extension Answer {
             let fields = [
                 apiKey("unknown"), bearer("unknown"), apiKey(revoked.secret), apiKey(limited.secret),
                 apiKey(elsewhere.secret), apiKey(caller.secret), bearer(caller.secret),
-                // Kinds and schemes belong together.
+                // The kind must match the scheme.
                 bearer(key.secret), apiKey(token.secret),
                 apiKey(try await server.plant(.apiKey) { $0.record.expiresAt = now }.secret),
                 apiKey(try await server.key(KeyRequest(owner: "f", notBefore: now.adding(1_000))).secret),
@@ -105,7 +105,7 @@ extension Answer {
         }
     }
 
-    @Test func `for a missing scope names what is needed, and only for credentials that are else good`() async throws {
+    @Test func `for a missing scope names the required ones, and only for otherwise valid credentials`() async throws {
         try await withServer { server in
             let key = try await server.key(KeyRequest(owner: "s", scope: ["read", "write:all", "x"]))
             let bare = try await server.key()
@@ -129,7 +129,7 @@ extension Answer {
         }
     }
 
-    @Test func `for a wrong audience says no more than for an unknown credential`() async throws {
+    @Test func `for a wrong audience is that for an unknown credential`() async throws {
         try await withServer { server in
             let key = try await server.key(KeyRequest(owner: "a", audience: ["urn:a", "https://b.example/x"]))
             let plain = try await server.key()
@@ -158,7 +158,7 @@ extension Answer {
         "?audience=%C3%BC", "?profile=envoy", "?profile=", "?profile=NGINX", "?profile=nginx&profile=nginx",
         "?scope=a%09b",
     ])
-    func `of a needed scope or audience that is none is 400, good credential or not`(_ query: String) async throws {
+    func `of an invalid scope or audience parameter is 400, with any credential`(_ query: String) async throws {
         try await withServer { server in
             let key = try await server.key(KeyRequest(owner: "a", scope: ["a"]))
             let client = try await server.connect()
@@ -167,7 +167,7 @@ extension Answer {
         }
     }
 
-    @Test func `takes needs from the gateway's own query only`() async throws {
+    @Test func `uses requirements from the gateway's own query only`() async throws {
         try await withServer { server in
             let key = try await server.key(KeyRequest(owner: "s", scope: ["read"]))
             let client = try await server.connect()
@@ -183,7 +183,7 @@ extension Answer {
         }
     }
 
-    @Test func `reflects nothing of the request`() async throws {
+    @Test func `contains nothing of the request`() async throws {
         try await withServer { server in
             let mark = "zqzqzq"
             let key = try await server.key(KeyRequest(owner: mark))
@@ -203,6 +203,54 @@ extension Answer {
                 #expect(answer.status >= 400 && !String(decoding: answer.bytes, as: UTF8.self).contains(mark))
                 #expect(try answer.json()["status"] as? Int == answer.status)
             }
+        }
+    }
+}
+
+/// Rule 11: nginx passes on 200, 401 and 403, and turns everything else into 500.
+@Suite(.timeLimit(.minutes(10))) struct `The profile for nginx` {
+    @Test func `has only statuses that nginx passes on, and the actual one in a header`() async throws {
+        try await withServer { server in
+            let key = try await server.key().secret
+            let client = try await server.connect()
+            let cases: [(String, [String], Int, String)] = [
+                ("", [apiKey(key)], 200, "200"), ("", [], 401, "401"), ("", [apiKey("x")], 401, "401"),
+                ("", ["Authorization: Basic YTpi"], 401, "401"), ("&scope=a", [apiKey(key)], 403, "403"),
+                ("", ["Authorization: Bearer"], 403, "400"), ("", [apiKey(key), apiKey(key)], 403, "400"),
+                ("", ["X-Forwarded-Uri: /", "X-Original-URI: /x"], 403, "400"),
+                ("", ["X-Original-URI: /?api_key=a&api_key=b"], 403, "400"),
+                ("", ["Authorization: Basic YTpi", "X-Original-URI: /?api_key=a"], 403, "400"),
+                ("&scope=", [apiKey(key)], 403, "400"), ("&audience=", [apiKey(key)], 403, "400"),
+                ("&scope=a&scope=b", [], 403, "400"),
+            ]
+            for (more, fields, status, real) in cases {
+                for query in ["?profile=nginx" + more, "?" + more.dropFirst() + "&%70rofile=ngin%78"] {
+                    let answer = try await client.ask(verification(query, fields: fields))
+                    #expect(answer.status == status && answer["X-Auth-Status"] == real, "\(query) \(fields)")
+                    let challenges = answer.values("WWW-Authenticate")
+                    #expect(challenges.count == (status == 200 ? 0 : 1))
+                    if real == "400" { #expect(challenges[0].contains("error=\"invalid_request\"")) }
+                    if status == 200 { #expect(answer.isAllowed) }
+                }
+            }
+            // Without the profile there is no such header.
+            #expect(try await client.ask(verification("", apiKey(key)))["X-Auth-Status"] == nil)
+            #expect(try await client.ask(verification("", "X-Auth-Status: 200")).values("X-Auth-Status").isEmpty)
+        }
+    }
+
+    @Test func `works with HTTP 1.0, which nginx uses for sub-requests`() async throws {
+        try await withServer { server in
+            let key = try await server.key().secret
+            let client = try await server.connect()
+            for _ in 0..<3 {
+                let answer = try await client.ask(
+                    "GET /verify?profile=nginx HTTP/1.0\r\nConnection: keep-alive\r\n\(apiKey(key))\r\n\r\n")
+                #expect(answer.isAllowed && answer["Connection"] == "keep-alive")
+            }
+            let last = try await client.ask("GET /verify?profile=nginx HTTP/1.0\r\n\(apiKey(key))\r\n\r\n")
+            #expect(last.isAllowed && last["Connection"] == "close")
+            #expect(try await client.rest().isEmpty)
         }
     }
 }

@@ -1,13 +1,14 @@
+import CredentialModel
 import Foundation
 import Issuance
 import NIOCore
 import TestSupport
 import Testing
 
-/// A connection costs something; so each of its states ends, by the client or by the clock.
+/// Every state of a connection has a deadline, since a connection costs memory.
 @Suite(.timeLimit(.minutes(10))) struct `A slow client` {
     @Test(arguments: ["G", "GET /livez HTTP/1.1\r\n", "GET /livez HTTP/1.1\r\nHost: a\r\nX: ", "\r\n"])
-    func `that does not end its head is told 408 and closed`(_ head: String) async throws {
+    func `that does not complete its head gets 408 and is closed`(_ head: String) async throws {
         try await withServer(settings: { $0.headSeconds = 1 }) { server in
             let client = try await server.connect()
             let start = server.now
@@ -20,12 +21,12 @@ import Testing
         }
     }
 
-    @Test func `that sends its head a byte at a time has no more time for it`() async throws {
+    @Test func `that sends its head byte by byte has the same deadline`() async throws {
         try await withServer(settings: { $0.headSeconds = 1 }) { server in
             let client = try await server.connect()
             let answering = Task { try await client.answer() }
             try await client.send("GET /livez HTTP/1.1\r\nHost: a\r\nX: ")
-            // Goes on until the connection is closed under it.
+            // Continues until the connection is closed.
             while true {
                 do { try await client.send("x") } catch { break }
                 if !client.channel.isActive { break }
@@ -39,7 +40,7 @@ import Testing
         "Content-Length: 10\r\n\r\n", "Content-Length: 10\r\n\r\n12345", "Transfer-Encoding: chunked\r\n\r\n",
         "Transfer-Encoding: chunked\r\n\r\n5\r\n123", "Transfer-Encoding: chunked\r\n\r\n0\r\n",
     ])
-    func `that does not end its body is told 408 and closed`(_ rest: String) async throws {
+    func `that does not complete its body gets 408 and is closed`(_ rest: String) async throws {
         try await withServer(settings: { $0.bodySeconds = 1 }) { server in
             let client = try await server.connect()
             try await client.send(request("GET /livez") + "POST /verify HTTP/1.1\r\nHost: a\r\n" + rest)
@@ -60,7 +61,7 @@ import Testing
         }
     }
 
-    @Test func `that says nothing is closed without a word, before and between requests`() async throws {
+    @Test func `that sends nothing is closed silently, before and between requests`() async throws {
         try await withServer(settings: { ($0.freshSeconds, $0.idleSeconds) = (4, 1) }) { server in
             let silent = try await server.connect()
             let idle = try await server.connect()
@@ -70,7 +71,7 @@ import Testing
         }
     }
 
-    @Test func `that is silent instead of a TLS hello is closed`() async throws {
+    @Test func `that does not start TLS is closed`() async throws {
         let certificates = try Certificates()
         try await withServer(
             ["https://127.0.0.1:0"], identity: certificates.identity(), settings: { $0.freshSeconds = 1 }
@@ -80,7 +81,7 @@ import Testing
         }
     }
 
-    @Test func `between two requests is not hurried by the deadline of a head`() async throws {
+    @Test func `has no head deadline between two requests`() async throws {
         try await withServer(settings: { ($0.headSeconds, $0.bodySeconds) = (1, 1) }) { server in
             let client = try await server.connect()
             #expect(try await client.ask(request("GET /livez")).status == 200)
@@ -89,7 +90,7 @@ import Testing
         }
     }
 
-    /// Over a Unix socket, whose buffers in the system do not grow.
+    /// Over a Unix socket, whose system buffers do not grow.
     private func flood(
         _ settings: (writeSeconds: Int64, total: Int),
         _ body: (WireClient, Int, Task<Void, any Error>) async throws -> Void
@@ -106,7 +107,7 @@ import Testing
                     taken.add(40)
                 }
             }
-            // Until nothing more is taken: the server has stopped reading.
+            // Until nothing more is accepted: the server has stopped reading.
             var seen = -1
             var still = 0
             while still < 25 {
@@ -118,7 +119,7 @@ import Testing
         }
     }
 
-    @Test func `that takes no answers is not read any further, and gets them all in order when it does`() async throws {
+    @Test func `that does not read responses is not read from, and gets them all in order later`() async throws {
         try await flood((writeSeconds: 600, total: 20_000)) { client, taken, sending in
             #expect(taken < 20_000)
             try await client.startReading()
@@ -134,14 +135,14 @@ import Testing
         }
     }
 
-    @Test func `that takes no answers for too long is closed`() async throws {
+    @Test func `that does not read responses for too long is closed`() async throws {
         try await flood((writeSeconds: 1, total: 20_000)) { client, _, sending in
-            // The server goes; what it had sent may still be read, and no more is taken.
+            // The server closes; what it had sent may still be read, but nothing more is accepted.
             await #expect(throws: (any Error).self) { try await sending.value }
         }
     }
 
-    @Test func `that is slow to take its last answers still gets them`() async throws {
+    @Test func `that is slow to read its last responses still gets them`() async throws {
         let folder = try TemporaryFolder()
         try await withServer(["unix:\(folder("s"))"], settings: { $0.writeSeconds = 60 }) { server in
             let client = try await server.connect(reads: false)
@@ -149,7 +150,7 @@ import Testing
             text += request("GET /livez", ["Connection: close"])
             let whole = text
             let sending = Task { try await client.send(whole) }
-            // Longer than a client has to close its side behind the last answer.
+            // Longer than a client has to close its side after the last response.
             try await Task.sleep(for: .seconds(5))
             try await client.startReading()
             for _ in 0..<5_000 { #expect(try await client.answer().status == 404) }
@@ -161,7 +162,7 @@ import Testing
 }
 
 @Suite(.timeLimit(.minutes(10))) struct `Connections` {
-    @Test func `beyond the most allowed are closed at once, and one that ends makes room`() async throws {
+    @Test func `beyond the limit are closed at once, and one that ends makes room`() async throws {
         try await withServer(settings: { $0.connectionsMax = 2 }) { server in
             let first = try await server.connect()
             let second = try await server.connect()
@@ -182,7 +183,7 @@ import Testing
         }
     }
 
-    @Test func `that take all places leave the probes theirs`() async throws {
+    @Test func `up to the limit leave room for probes`() async throws {
         try await withServer(health: "http://127.0.0.1:0", settings: { $0.connectionsMax = 1 }) { server in
             let only = try await server.connect()
             #expect(try await only.ask(request("GET /livez")).status == 200)
@@ -190,7 +191,7 @@ import Testing
             for _ in 0..<3 {
                 #expect(try await server.connect(1).ask(request("GET /livez")).status == 200)
             }
-            // Nor do probes take a place of theirs.
+            // Nor do probes use their room.
             try await only.close()
             let probe = try await server.connect(1)
             #expect(try await probe.ask(request("GET /livez")).status == 200)
@@ -203,7 +204,7 @@ import Testing
         }
     }
 
-    @Test func `in number do not mix up their answers`() async throws {
+    @Test func `in large numbers do not mix up their responses`() async throws {
         try await withServer { server in
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for index in 0..<60 {

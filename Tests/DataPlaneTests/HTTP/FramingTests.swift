@@ -3,13 +3,13 @@ import Issuance
 import TestSupport
 import Testing
 
-/// Rule 18: what two parsers could read in two ways is refused and the connection closed (RFC 9112 §11).
-@Suite(.timeLimit(.minutes(10))) struct `A request that is none` {
+/// Rule 18: ambiguous requests are refused and the connection is closed (RFC 9112 §11).
+@Suite(.timeLimit(.minutes(10))) struct `An invalid request` {
     private func expect(
         _ status: Int, _ text: String, _ server: RunningServer, sourceLocation: SourceLocation = #_sourceLocation
     ) async throws {
         let client = try await server.connect()
-        // What comes behind it must never be taken for a request.
+        // What follows it must never be taken for a request.
         let answer = try await client.ask(text + "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
         #expect(answer.status == status, "\(text.prefix(120))", sourceLocation: sourceLocation)
         #expect(answer["Connection"] == "close" && answer["Content-Type"] == "application/problem+json")
@@ -42,7 +42,7 @@ import Testing
                 "Host: a/b\r\n",
                 "Host: a@b\r\n", "Host: a:x\r\n", "Host: [::1\r\n", "Host: a,b\r\n", "Host: a:123456\r\n",
             ] { try await expect(400, line + fields + "\r\n", server) }
-            // HTTP/1.0 needs none, and may not have two either.
+            // HTTP/1.0 needs none, and must not have two either.
             try await expect(400, "GET /livez HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n", server)
             #expect(try await server.connect().ask("GET /livez HTTP/1.0\r\n\r\n").status == 200)
             for host in ["a", "a:80", "a:", "127.0.0.1:8080", "[::1]:8080", ""] {
@@ -118,7 +118,7 @@ import Testing
         }
     }
 
-    @Test func `is no other way to the body: what follows a framed one is a request of its own`() async throws {
+    @Test func `cannot extend its body: what follows is a request of its own`() async throws {
         try await withServer { server in
             let client = try await server.connect()
             let smuggled = "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n"

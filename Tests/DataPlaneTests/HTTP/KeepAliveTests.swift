@@ -1,11 +1,12 @@
+import CredentialModel
 import Foundation
 import Issuance
 import TestSupport
 import Testing
 
-/// Rule 18: the life of a connection (RFC 9112 §9).
+/// Rule 18: persistence of connections (RFC 9112 §9).
 @Suite(.timeLimit(.minutes(10))) struct `A connection` {
-    @Test func `is kept in HTTP 1.1 until either side says close`() async throws {
+    @Test func `persists in HTTP 1.1 until either side sends close`() async throws {
         try await withServer { server in
             let client = try await server.connect()
             for _ in 0..<50 {
@@ -21,7 +22,7 @@ import Testing
         }
     }
 
-    @Test func `is kept in HTTP 1.0 only if that is asked for`() async throws {
+    @Test func `persists in HTTP 1.0 only on request`() async throws {
         try await withServer { server in
             let client = try await server.connect()
             for option in ["keep-alive", "Keep-Alive", "x, keep-alive"] {
@@ -71,7 +72,7 @@ import Testing
         }
     }
 
-    @Test func `that closes with a request answers those before it and none behind it`() async throws {
+    @Test func `that closes with a request answers those before it and none after it`() async throws {
         try await withServer { server in
             for last in [
                 request("GET /livez", ["Connection: close"]), "GET /livez HTTP/1.0\r\n\r\n", "NOT HTTP\r\n\r\n",
@@ -87,8 +88,8 @@ import Testing
         }
     }
 
-    @Test func `may bring its bytes one by one, and is answered alike`() async throws {
-        // Bytes may be long on their way while other tests run: it is not the deadlines that are tried here.
+    @Test func `is answered alike if its bytes arrive one by one`() async throws {
+        // Bytes may be delayed while other tests run: this does not test deadlines.
         try await withServer(settings: { ($0.headSeconds, $0.bodySeconds) = (120, 120) }) { server in
             let caller = try await server.caller()
             let key = try await server.key().secret
@@ -104,7 +105,7 @@ import Testing
                 let client = try await server.connect()
                 for byte in text.utf8 { try await client.send([byte]) }
                 #expect(try await client.answer().withoutDate == whole.withoutDate)
-                // Cut anywhere, with the next request behind it.
+                // Split anywhere, with the next request after it.
                 for _ in 0..<20 {
                     let bytes = Array((text + text).utf8)
                     let cut = Int.random(in: 1..<bytes.count)
@@ -118,7 +119,7 @@ import Testing
         }
     }
 
-    @Test func `that the client half-closes or drops is let go`() async throws {
+    @Test func `that the client half-closes or drops is closed`() async throws {
         try await withServer { server in
             for text in ["", "GET /li", introspection("token=x").dropLast(1) + ""] {
                 let client = try await server.connect()
@@ -129,7 +130,7 @@ import Testing
         }
     }
 
-    @Test func `that is half-closed behind its requests gets all answers, and ends`() async throws {
+    @Test func `that is half-closed after its requests gets all responses, and ends`() async throws {
         let folder = try TemporaryFolder()
         try await withServer(["http://127.0.0.1:0", "unix:\(folder("s"))"]) { server in
             let caller = try await server.caller()
@@ -138,13 +139,13 @@ import Testing
                 for count in [1, 3, 40] {
                     let client = try await server.connect(listener)
                     let ask = introspection("token=\(key)", caller.authorization)
-                    // In one write with the end behind it, as far as that can be had.
+                    // In one write with the end, as far as possible.
                     try await client.send(String(repeating: ask, count: count))
                     try await client.endSending()
                     for _ in 0..<count { #expect(try await client.answer().isActive) }
                     #expect(try await client.rest().isEmpty)
                 }
-                // Half a request is owed nothing.
+                // An incomplete request gets no response.
                 let client = try await server.connect(listener)
                 try await client.send("GET /livez HT")
                 try await client.endSending()
@@ -153,7 +154,7 @@ import Testing
         }
     }
 
-    @Test func `forgives one empty line before a request`() async throws {
+    @Test func `ignores one empty line before a request`() async throws {
         try await withServer { server in
             let client = try await server.connect()
             #expect(try await client.ask("\r\n" + request("GET /livez")).status == 200)

@@ -3,9 +3,9 @@ import Issuance
 import TestSupport
 import Testing
 
-/// Rule 18: forms of a request that are legal and less common.
+/// Rule 18: legal but uncommon forms of requests.
 @Suite(.timeLimit(.minutes(10))) struct `A request` {
-    @Test func `may name its host in the target, if that is the Host field's`() async throws {
+    @Test func `may name its host in the target, if it equals the Host field`() async throws {
         try await withServer { server in
             let client = try await server.connect()
             for target in ["http://countersign/livez", "HTTP://CounterSign/livez", "https://countersign/livez?x"] {
@@ -25,7 +25,7 @@ import Testing
         }
     }
 
-    @Test func `may come in chunks, of any size and with extensions and trailers`() async throws {
+    @Test func `may be chunked, in any sizes and with extensions and trailers`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let key = try await server.key().secret
@@ -45,7 +45,7 @@ import Testing
                     #expect(try await client.ask(text + "000\(more)\r\n\(trailers)\r\n").isActive)
                 }
             }
-            // A trailer is no field: it does not name the caller.
+            // A trailer is not a field: it does not authenticate the caller.
             let anonymous = head.replacing(caller.authorization + "\r\n", with: "") + "7\r\ntoken=x\r\n0\r\n"
             #expect(try await client.ask(anonymous + "X-Trailer: \(caller.authorization)\r\n\r\n").status == 401)
         }
@@ -67,13 +67,13 @@ import Testing
             }
             #expect(try await client.ask(head + "Transfer-Encoding: chunked\r\n\r\n").status == 100)
             #expect(try await client.ask("\(String(body.utf8.count, radix: 16))\r\n\(body)\r\n0\r\n\r\n").isActive)
-            // None is owed when the body is there already, or is none, or the client is too old to mean it.
+            // None is sent if the body has already arrived, is empty, or the client uses HTTP/1.0.
             #expect(try await client.ask(head + "Content-Length: \(body.utf8.count)\r\n\r\n\(body)").isActive)
             #expect(try await client.ask(request("GET /livez", ["Expect: 100-Continue"])).status == 200)
             let old = head.replacing("HTTP/1.1", with: "HTTP/1.0") + "Content-Length: \(body.utf8.count)\r\n\r\n"
             try await client.send(old)
             #expect(try await client.ask(body).isActive)
-            // A body that will be refused is not asked for.
+            // A body that will be refused is not requested.
             let large = try await server.connect().ask(head + "Content-Length: 65537\r\n\r\n")
             #expect(large.status == 413)
         }
@@ -103,7 +103,7 @@ import Testing
         }
     }
 
-    @Test func `that is refused while it is still being sent is read to its end, so that the refusal arrives`()
+    @Test func `that is refused while it is sent is read to its end, so that the refusal arrives`()
         async throws
     {
         try await withServer { server in
@@ -117,7 +117,7 @@ import Testing
         }
     }
 
-    @Test func `of random bytes never harms the service`() async throws {
+    @Test func `of random bytes does not affect the service`() async throws {
         try await withServer { server in
             let parts = [
                 "GET ", "POST ", "/verify", "/oauth2/introspect", " HTTP/1.1", "\r\n", "\n", ":", "Host: a",

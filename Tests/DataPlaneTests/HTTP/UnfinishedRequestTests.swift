@@ -5,8 +5,8 @@ import NIOCore
 import TestSupport
 import Testing
 
-/// Whose body is kept, and how much all bodies together may take.
-@Suite(.timeLimit(.minutes(10))) struct `A body that has not come whole` {
+/// Which bodies are buffered, and the memory of all of them together.
+@Suite(.timeLimit(.minutes(10))) struct `An incomplete body` {
     /// A head that announces a body.
     private func head(
         _ path: String, _ fields: String?..., type: String = "application/json", method: String = "POST",
@@ -20,7 +20,7 @@ import Testing
     private let form = "application/x-www-form-urlencoded"
     private let review = "/apis/authentication.k8s.io/v1/tokenreviews"
 
-    @Test func `is not awaited when its head says that it is refused`() async throws {
+    @Test func `is not awaited if the head is refused`() async throws {
         try await withServer(settings: { $0.bodySeconds = 600 }) { server in
             let caller = try await server.caller()
             let powerless = try await server.caller(rights: ["changes"])
@@ -46,7 +46,7 @@ import Testing
         }
     }
 
-    @Test func `is refused on a listener for known callers by its head`() async throws {
+    @Test func `is refused by its head on a listener for authenticated callers`() async throws {
         try await withServer(["http://0.0.0.0:0"], settings: { $0.bodySeconds = 600 }) { server in
             for (query, status) in [("", 403), ("?profile=nginx", 403)] {
                 let client = try await server.connect()
@@ -57,7 +57,7 @@ import Testing
         }
     }
 
-    @Test func `is not asked for by 100 Continue when its head is refused`() async throws {
+    @Test func `gets no 100 Continue if the head is refused`() async throws {
         try await withServer(["http://127.0.0.1:0", "http://0.0.0.0:0"]) { server in
             let caller = try await server.caller()
             let powerless = try await server.caller(rights: ["changes"])
@@ -69,7 +69,7 @@ import Testing
                 (head("/oauth2/introspect", caller.authorization, expects, type: form, bytes: 70_000), 413, 0),
                 (head(review, expects), 401, 0), (head("/v1/verify", expects, method: "PUT"), 405, 0),
                 (head("/nothing", expects), 404, 0), (head("/verify", expects), 403, 1),
-                // Who may not ask is told so first, whatever is wrong besides.
+                // A caller without the right gets that refusal first, whatever else is wrong.
                 (head("/verify?scope=a&scope=b", expects), 403, 1), (head("/ext_authz/none/x", expects), 403, 1),
             ]
             for (head, status, listener) in cases {
@@ -86,7 +86,7 @@ import Testing
         }
     }
 
-    @Test func `is read to its end when its caller is known, or known only by it`() async throws {
+    @Test func `is read to its end if the caller is authenticated, or can only be authenticated by it`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let key = try await server.key().secret
@@ -97,13 +97,13 @@ import Testing
                 try await client.send(head("/oauth2/introspect", field, type: form, bytes: body.utf8.count))
                 for byte in Array(body.utf8) { try await client.send([byte]) }
                 #expect(try await client.answer().json()["active"] as? Bool == true)
-                // And the next request of the connection is judged by itself.
+                // The next request of the connection is judged separately.
                 #expect(try await client.ask(head("/oauth2/introspect", basic("a", "b"), type: form)).status == 401)
             }
         }
     }
 
-    @Test func `of a caller who is revoked meanwhile is not answered`() async throws {
+    @Test func `of a caller that is revoked meanwhile is not answered`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let key = try await server.key().secret
@@ -117,7 +117,7 @@ import Testing
     }
 }
 
-@Suite(.timeLimit(.minutes(10))) struct `All unfinished requests together` {
+@Suite(.timeLimit(.minutes(10))) struct `All incomplete requests together` {
     private let budget = 4 << 20
 
     private func head(_ caller: CallingClient, bytes: Int) -> String {
@@ -133,7 +133,7 @@ import Testing
         }) { server in
             let caller = try await server.caller()
             let key = try await server.key().secret
-            // Began before the flood and holds little: it outlives it.
+            // It began before the flood and holds little: it outlives it.
             let body = "token=\(key)"
             let small = try await server.connect()
             try await small.send(
@@ -164,12 +164,12 @@ import Testing
                 }
                 large.append(client)
             }
-            // One read of each event loop may come before the other has made room.
+            // One read of each event loop may happen before the other has freed memory.
             #expect(most > budget / 2 && most <= budget + (1 << 20))
             #expect(server.server.figures.droppedForRoom > 10)
             #expect(try await small.ask(key).json()["active"] as? Bool == true)
             #expect(try await shortHead.ask("\r\n").status == 200)
-            // Those that were kept end without an answer when nothing more comes.
+            // Those that were kept end without a response when nothing more arrives.
             var refused = 0
             for client in large {
                 try? await client.endSending()
@@ -185,7 +185,7 @@ import Testing
         }
     }
 
-    @Test func `count answers that a client does not take, and give room back when it does`() async throws {
+    @Test func `include unread responses, and free their memory when they are read`() async throws {
         let folder = try TemporaryFolder()
         try await withServer(["unix:\(folder("s"))"], settings: { $0.writeSeconds = 600 }) { server in
             let client = try await server.connect(reads: false)
@@ -195,13 +195,13 @@ import Testing
             try await client.startReading()
             for _ in 0..<6_000 { #expect(try await client.answer().status == 404) }
             try await sending.value
-            // The connection stays open and idle, and keeps nothing of the burst but its channel's buffer for reading.
+            // The connection stays open and idle, and keeps only the read buffer of its channel.
             #expect(try await eventually { server.server.figures.bufferedBytes <= 16_384 })
             #expect(try await client.ask(request("GET /livez")).status == 200)
         }
     }
 
-    @Test func `of clients that take no answers are closed when these are too many`() async throws {
+    @Test func `close connections with unread responses when these are too many`() async throws {
         let folder = try TemporaryFolder()
         try await withServer(
             ["unix:\(folder("s"))"],

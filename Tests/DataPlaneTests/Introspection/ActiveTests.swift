@@ -4,9 +4,9 @@ import Issuance
 import TestSupport
 import Testing
 
-/// Rules 1 and 6: what is said of an active credential, key or token alike (RFC 7662 §2.2).
+/// Rules 1 and 6: the response for an active credential, a key or a token (RFC 7662 §2.2).
 @Suite(.timeLimit(.minutes(10))) struct `An active credential` {
-    @Test func `that is a key is described with all it has`() async throws {
+    @Test func `that is a key is described completely`() async throws {
         try await withServer(settings: { $0.issuer = "https://id.example" }) { server in
             let caller = try await server.caller(audience: ["https://api.example"])
             let start = server.now
@@ -50,7 +50,7 @@ import Testing
         }
     }
 
-    @Test func `says nothing of limits that it does not have`() async throws {
+    @Test func `has no members for limits that it does not have`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let key = try await server.key()
@@ -66,7 +66,7 @@ import Testing
         String(repeating: "ü", count: 127) + "x", String(repeating: "x", count: 63) + "ü",
         String(repeating: "x", count: 64), String(repeating: "x", count: 65), "-", " ", " a ",
     ])
-    func `gives back its owner whatever it is called`(_ owner: String) async throws {
+    func `returns its owner, whatever characters it has`(_ owner: String) async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let key = try await server.key(KeyRequest(owner: owner))
@@ -83,7 +83,7 @@ import Testing
         }
     }
 
-    @Test func `is answered as JSON that nobody may store`() async throws {
+    @Test func `is answered as JSON that must not be stored`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let key = try await server.key()
@@ -96,7 +96,7 @@ import Testing
         }
     }
 
-    @Test func `is the same whatever is said of its type and beside it`() async throws {
+    @Test func `is the same whatever type hint and other parameters say`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let key = try await server.key()
@@ -120,7 +120,7 @@ import Testing
         }
     }
 
-    @Test func `may have come from another system as a hash, wherever it is presented`() async throws {
+    @Test func `may be imported as a hash, wherever it is presented`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let foreign = "legacy_4f6e8a1b2c3d4e5f"
@@ -141,7 +141,7 @@ import Testing
         }
     }
 
-    @Test func `may come from another system or be on its way out`() async throws {
+    @Test func `may be imported or superseded`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let foreign = "sk_live_51Hxyz0123456789abcdef"

@@ -4,8 +4,8 @@ import Issuance
 import TestSupport
 import Testing
 
-/// Rule 4: what is asked badly is refused, and never taken for "inactive".
-@Suite(.timeLimit(.minutes(10))) struct `A bad question` {
+/// Rule 4: malformed requests are refused, and never answered as "inactive".
+@Suite(.timeLimit(.minutes(10))) struct `A malformed introspection` {
     @Test func `is answered 400 invalid_request`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
@@ -28,14 +28,14 @@ import Testing
                 #expect(try answer.json()["error"] as? String == "invalid_request")
                 #expect(!answer.text.contains(key))
             }
-            // What has no value counts as omitted (RFC 6749 §3.1).
+            // A parameter without a value counts as absent (RFC 6749 §3.1).
             for form in ["token=\(key)", "token=\(key)&token=", "token&token=\(key)", "token=\(key)&client_ip="] {
                 #expect(try await client.ask(introspection(form, caller.authorization)).isActive, "\(form.count)")
             }
         }
     }
 
-    @Test func `is one with the token in the URL, whatever the body says`() async throws {
+    @Test func `has the token in the URL, whatever the body has`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let key = try await server.key().secret
@@ -48,7 +48,7 @@ import Testing
                 }
                 #expect(try await client.ask(introspection("token=\(key)", path: path)).status == 401)
             }
-            // Other parameters there mean nothing.
+            // Other parameters in the URL are ignored.
             for query in ["", "scope=read", "tokens=1", "client_ip=1"] {
                 let answer = try await client.ask(
                     introspection("token=\(key)", caller.authorization, path: "/oauth2/introspect?\(query)"))
@@ -61,7 +61,7 @@ import Testing
         "application/json", "multipart/form-data; boundary=x", "text/plain", "application/x-www-form-urlencodedx", "",
         "application/x-www-form-urlencoded/x", "x-www-form-urlencoded", "application/x-www-form-urlencoded, text/plain",
     ])
-    func `is one whose body is no form: 415`(_ type: String) async throws {
+    func `has a body that is not a form: 415`(_ type: String) async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let key = try await server.key().secret
@@ -75,7 +75,7 @@ import Testing
         }
     }
 
-    @Test func `is one with two types, and none is needed`() async throws {
+    @Test func `has two media types, and none is required`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let key = try await server.key().secret
@@ -103,7 +103,7 @@ import Testing
     }
 
     @Test(arguments: ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "post", "BREW"])
-    func `is one by another method than POST: 405`(_ method: String) async throws {
+    func `has another method than POST: 405`(_ method: String) async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let answer = try await server.connect().ask(
@@ -113,7 +113,7 @@ import Testing
         }
     }
 
-    @Test func `is one of more than 64 KiB: 413`() async throws {
+    @Test func `has more than 64 KiB: 413`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let key = try await server.key().secret
@@ -132,7 +132,7 @@ import Testing
         "/oauth2/introspec%74",
         "/x/../oauth2/introspect", "/oauth2/introspect;a", "/", "/verify/", "//verify", "/metrics",
     ])
-    func `is one to another path: 404`(_ path: String) async throws {
+    func `has another path: 404`(_ path: String) async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let answer = try await server.connect().ask(introspection("token=x", caller.authorization, path: path))

@@ -7,9 +7,9 @@ import Testing
 private let challenge = "Basic realm=\"countersign\", charset=\"UTF-8\""
 private let invalidClient = "{\"error\":\"invalid_client\"}"
 
-/// Rule 3: who asks is settled before anything is looked up.
+/// Rule 3: the caller is authenticated before anything is looked up.
 @Suite(.timeLimit(.minutes(10))) struct `A caller of introspection` {
-    @Test func `who says nothing is refused alike for good and bad tokens, and nothing is looked up`() async throws {
+    @Test func `without credentials is refused alike for valid and invalid tokens, without a look-up`() async throws {
         try await withServer { server in
             let key = try await server.key()
             let client = try await server.connect()
@@ -26,7 +26,7 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
         }
     }
 
-    @Test func `who proves nothing is refused, whatever is wrong`() async throws {
+    @Test func `with wrong credentials is refused, whatever is wrong`() async throws {
         try await withServer { server in
             let good = try await server.caller()
             let other = try await server.caller()
@@ -70,7 +70,7 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
         }
     }
 
-    @Test func `may send identifier and secret raw, form-encoded, in the body, or twice alike`() async throws {
+    @Test func `may send identifier and secret raw, form-encoded, in the body, or twice if equal`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let key = try await server.key()
@@ -87,7 +87,7 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
                 introspection(token + "&" + caller.parameters, caller.authorization),
                 introspection(token + "&client_id=\(caller.id)", caller.authorization),
                 introspection(token + "&client_secret=\(caller.secret)", caller.authorization),
-                // A parameter without a value counts as omitted (RFC 6749 §3.1): Dovecot always sends both.
+                // A parameter without a value counts as absent (RFC 6749 §3.1): Dovecot always sends both.
                 introspection(token + "&client_id=&client_secret=", caller.authorization),
                 introspection(token + "&client_id=", caller.authorization),
                 introspection(token + "&client_secret", caller.authorization),
@@ -99,7 +99,7 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
         }
     }
 
-    @Test func `who contradicts himself is told so`() async throws {
+    @Test func `with contradictory credentials gets an error`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let other = try await server.caller()
@@ -119,7 +119,7 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
                 introspection(token, caller.authorization + ", " + caller.authorization.dropFirst(15)),
             ]
             let client = try await server.connect()
-            // After a good one too: who is remembered does not speak for what contradicts him.
+            // Also after a valid request: a remembered caller does not override contradictory credentials.
             for remembered in [false, true] {
                 if remembered { #expect(try await client.ask(introspection(token, caller.authorization)).isActive) }
                 for request in requests {
@@ -131,7 +131,7 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
         }
     }
 
-    @Test func `needs the right, by whichever credential he comes`() async throws {
+    @Test func `needs the right, with any kind of credential`() async throws {
         try await withServer { server in
             let none = try await server.caller(rights: [])
             let other = try await server.caller(rights: ["changes", "admin"])
@@ -155,7 +155,7 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
         }
     }
 
-    @Test func `may come with a key or token whose scope holds the right`() async throws {
+    @Test func `may use a key or token whose scope includes the right`() async throws {
         try await withServer { server in
             let key = try await server.key(KeyRequest(owner: "gw", scope: ["a", "countersign:introspect"]))
             let token = try await server.plant(.accessToken, scope: "countersign:introspect b")
@@ -164,7 +164,7 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
             for field in [apiKey(key.secret), bearer(key.secret), bearer(token.secret)] {
                 for _ in 0..<2 { #expect(try await client.ask(introspection(about, field)).isActive) }
             }
-            // A token is no key; the client's other secrets are neither.
+            // A token is not a key; nor are the other secrets of the client.
             let caller = try await server.caller()
             let limited = try await server.key(
                 KeyRequest(owner: "gw", scope: ["countersign:introspect"], networks: ["10.0.0.0/8"]))
@@ -183,7 +183,7 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
         }
     }
 
-    @Test func `may come with its own access token, as long as the client itself has the right`() async throws {
+    @Test func `may use its own access token while the client has the right`() async throws {
         try await withServer(settings: { $0.issuer = "https://us.example" }) { server in
             func client(_ rights: [String], audience: [String] = []) async throws -> CallingClient {
                 let made = try await server.issuer.createClient(
@@ -207,19 +207,19 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
             let token = try await own(gateway)
             for _ in 0..<2 { #expect(try await connection.ask(introspection(about, token)).isActive) }
             #expect(try await connection.ask(introspection(meant, token)).isInactive)
-            // What is meant for another resource has been seen by that one.
+            // A token for another resource has been seen by that resource.
             let wide = try await client(["introspect"], audience: ["urn:a", "https://us.example"])
             #expect(try await connection.ask(introspection(about, own(wide, ["urn:a"]))).status == 403)
             let here = try await own(wide, ["https://us.example"])
             #expect(try await connection.ask(introspection(meant, here)).isActive)
-            // A token for somebody who signed in is not the client's own.
+            // A token of a user who signed in is not the client's own.
             let subject = try await server.issuer.issueToken(
                 TokenRequest(clientID: gateway.id, subject: "alice", scope: ["read"]))
             let powerless = try await client(["changes"])
             for field in [bearer(subject.secret.reveal()), try await own(powerless)] {
                 for _ in 0..<2 { #expect(try await connection.ask(introspection(about, field)).status == 403) }
             }
-            // As an ApiKey it is nothing, and with the client it ends.
+            // It is not valid as an ApiKey, and it ends with the client.
             #expect(
                 try await connection.ask(introspection(about, token.replacing("Bearer", with: "ApiKey"))).status == 401)
             _ = try await server.issuer.revokeClient(gateway.id)
@@ -227,14 +227,14 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
         }
     }
 
-    @Test func `with a key for some networks must call from there`() async throws {
+    @Test func `with a key for some networks must connect from them`() async throws {
         try await withServer { server in
             let near = try await server.key(
                 KeyRequest(owner: "gw", scope: ["countersign:introspect"], networks: ["127.0.0.0/8"]))
             let about = "token=\(try await server.key().secret)"
             let client = try await server.connect()
             for _ in 0..<2 { #expect(try await client.ask(introspection(about, apiKey(near.secret))).isActive) }
-            // What the form or a header says of addresses is about somebody else.
+            // Addresses in the form or in headers are not those of the caller.
             let far = try await server.key(
                 KeyRequest(owner: "gw", scope: ["countersign:introspect"], networks: ["10.0.0.0/8"]))
             let forged = introspection(about + "&client_ip=10.0.0.1", apiKey(far.secret), "X-Forwarded-For: 10.0.0.1")
@@ -242,7 +242,7 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
         }
     }
 
-    @Test func `who presents the very credential he asks about is nobody`() async throws {
+    @Test func `that presents the very credential to introspect is not authenticated`() async throws {
         try await withServer { server in
             let key = try await server.key(KeyRequest(owner: "gw", scope: ["countersign:introspect"]))
             let token = try await server.plant(.accessToken, scope: "countersign:introspect")
@@ -250,14 +250,14 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
             for (secret, field) in [(key.secret, apiKey(key.secret)), (token.secret, bearer(token.secret))] {
                 #expect(try await client.ask(introspection("token=\(secret)", field)).status == 401)
                 #expect(try await client.ask(introspection("token=\(percentEncoded(secret))", field)).status == 401)
-                // Also when he is remembered from another question.
+                // Also if the caller is remembered from another request.
                 #expect(try await client.ask(introspection("token=other", field)).isInactive)
                 #expect(try await client.ask(introspection("token=\(secret)", field)).status == 401)
             }
         }
     }
 
-    @Test func `with a key or token sees what is meant for its audience`() async throws {
+    @Test func `with a key or token sees credentials of its audience`() async throws {
         try await withServer { server in
             let mine = try await server.key(
                 KeyRequest(owner: "gw", scope: ["countersign:introspect"], audience: ["urn:a"]))
@@ -270,7 +270,7 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
         }
     }
 
-    @Test func `may be known by the Unix socket, if that was given the right`() async throws {
+    @Test func `is accepted on a Unix socket with the right`() async throws {
         let folder = try TemporaryFolder()
         let listeners = [
             "unix:\(folder("a"))?may=introspect", "unix:\(folder("b"))?may=introspect&audience=urn:a",
@@ -283,7 +283,7 @@ private let invalidClient = "{\"error\":\"invalid_client\"}"
             let open = try await server.connect(0)
             #expect(try await open.ask(introspection(plain)).isActive)
             #expect(try await open.ask(introspection(meant)).isInactive)
-            // Who says who he is, is judged by that.
+            // Credentials in the request take precedence.
             #expect(try await open.ask(introspection(plain, caller.authorization)).status == 403)
             #expect(try await open.ask(introspection(plain, basic(caller.id, "x"))).status == 401)
             #expect(try await open.ask(introspection(plain + "&client_id=\(caller.id)")).status == 401)

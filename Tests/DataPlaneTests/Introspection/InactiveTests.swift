@@ -4,15 +4,15 @@ import Issuance
 import TestSupport
 import Testing
 
-/// Rule 2: whatever is not active is answered alike, so that nothing is learnt from the difference (RFC 7662 §2.2).
-@Suite(.timeLimit(.minutes(10))) struct `What is not active` {
+/// Rule 2: all inactive credentials get the same response, so that nothing can be learned from it (RFC 7662 §2.2).
+@Suite(.timeLimit(.minutes(10))) struct `An inactive credential` {
     @Test func `is answered with the same bytes in all cases`() async throws {
         try await withServer { server in
             let caller = try await server.caller(audience: ["urn:mine"])
             let client = try await server.connect()
             var answers: [String: Set<String>] = [:]
             for (name, form) in try await forms(server) {
-                // Twice: what a first look-up leaves behind must not change the answer.
+                // Twice: the first look-up must not change the response.
                 for _ in 0..<2 {
                     let answer = try await client.ask(introspection(form, caller.authorization))
                     #expect(answer.isInactive, "\(name): \(answer.status) \(answer.text)")
@@ -70,7 +70,7 @@ import Testing
         return forms + [("hint", "token=\(revoked.secret)&token_type_hint=refresh_token")]
     }
 
-    @Test func `depends on who asks, where it names an audience`() async throws {
+    @Test func `depends on the caller if it has an audience`() async throws {
         try await withServer { server in
             let none = try await server.caller()
             let mine = try await server.caller(audience: ["urn:a"])
@@ -99,11 +99,11 @@ import Testing
         ("2001:db8::5", true), ("2001:DB8:0:0::5", true), ("2001%3adb8%3a%3a5", true), ("::1", false),
         ("127.0.0.1", false),
     ])
-    func `depends on the address, where it is limited to networks`(_ address: String, _ isActive: Bool) async throws {
+    func `depends on the address if it is limited to networks`(_ address: String, _ isActive: Bool) async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let key = try await server.key(KeyRequest(owner: "n", networks: ["10.0.0.0/8", "2001:db8::/32"]))
-            // The address is the form's, never the connection's or a header's.
+            // The address is that of the form, never that of the connection or of a header.
             let answer = try await server.connect().ask(
                 introspection(
                     "client_ip=\(address)&token=\(key.secret)", caller.authorization, "X-Forwarded-For: 10.1.2.3"))
@@ -111,7 +111,7 @@ import Testing
         }
     }
 
-    @Test func `is what it becomes by time alone, on an open connection`() async throws {
+    @Test func `becomes so by time alone, on an open connection`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let client = try await server.connect()

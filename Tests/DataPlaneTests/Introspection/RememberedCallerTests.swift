@@ -1,12 +1,12 @@
 import CredentialModel
 import Foundation
 import Issuance
-import TestSupport
 import Testing
+import TestSupport
 
-/// A connection remembers who was right last, and each request is judged anew all the same.
+/// A connection remembers the last authenticated caller, and still checks each request.
 @Suite(.timeLimit(.minutes(10))) struct `A caller on an open connection` {
-    @Test func `may alternate with others, each with his own rights and audience`() async throws {
+    @Test func `may alternate with others, each with its own rights and audience`() async throws {
         try await withServer { server in
             let a = try await server.caller(audience: ["urn:a"])
             let b = try await server.caller(audience: ["urn:b"])
@@ -24,7 +24,7 @@ import Testing
                 #expect(try await client.ask(introspection(forA, basic(a.id, b.secret))).status == 401)
                 #expect(try await client.ask(introspection(forB, apiKey(key.secret))).isActive)
                 #expect(try await client.ask(introspection(forA, apiKey(key.secret))).isInactive)
-                // Nobody inherits: not who says nothing, not who proves himself in the body.
+                // Nobody inherits rights: neither a caller without credentials, nor one with credentials in the body.
                 #expect(try await client.ask(introspection(forA)).status == 401)
                 #expect(try await client.ask(introspection(forA + "&" + b.parameters)).isInactive)
                 #expect(try await client.ask(introspection(forA + "&" + none.parameters)).status == 403)
@@ -33,7 +33,7 @@ import Testing
         }
     }
 
-    /// Asks until the caller is remembered, then changes something, then asks again.
+    /// Sends requests until the caller is remembered, then changes something, then sends another one.
     private func status(
         _ server: RunningServer, _ authorization: String, after change: () async throws -> Void
     ) async throws -> Int {
@@ -46,7 +46,7 @@ import Testing
         return answer.status
     }
 
-    @Test func `is refused with his next request once his client is revoked`() async throws {
+    @Test func `is refused at the next request after its client is revoked`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let revoked = try await status(server, caller.authorization) {
@@ -61,7 +61,7 @@ import Testing
         }
     }
 
-    @Test func `is refused with his next request once his secret is revoked or replaced`() async throws {
+    @Test func `is refused at the next request after its secret is revoked or replaced`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let secret = try #require(try await server.issuer.client(caller.id)?.secrets.first)
@@ -82,7 +82,7 @@ import Testing
         }
     }
 
-    @Test func `with a key is refused with his next request once that is revoked or edited`() async throws {
+    @Test func `with a key is refused at the next request after that is revoked or edited`() async throws {
         try await withServer { server in
             func key(_ owner: String) async throws -> (id: CredentialID, secret: String) {
                 try await server.key(KeyRequest(owner: owner, scope: ["countersign:introspect"]))
@@ -115,7 +115,7 @@ import Testing
         }
     }
 
-    @Test func `with a token is refused once its time is over`() async throws {
+    @Test func `with a token is refused after that expires`() async throws {
         try await withServer { server in
             let now = server.now
             let token = try await server.plant(.accessToken, scope: "countersign:introspect") {
@@ -130,7 +130,7 @@ import Testing
         }
     }
 
-    @Test func `keeps his place when others' credentials change`() async throws {
+    @Test func `stays remembered when other credentials change`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let about = try await server.key()

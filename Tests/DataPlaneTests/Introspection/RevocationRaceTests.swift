@@ -2,11 +2,11 @@ import CredentialModel
 import Foundation
 import Issuance
 import Synchronization
-import TestSupport
 import Testing
+import TestSupport
 
-/// When a revocation has returned, no request sent after it finds the credential active: over the wire, on connections
-/// that were open and busy all the while.
+/// After a revocation has returned, no request sent later finds the credential active: over the network, on connections
+/// that were open and busy.
 @Suite(.timeLimit(.minutes(10))) struct `A revocation` {
     private static let rounds = ProcessInfo.processInfo.environment["HTTP_RACE_ROUNDS"].flatMap { Int($0) } ?? 300
 
@@ -49,7 +49,7 @@ import Testing
                             }
                         }
                     }
-                    // Only once all are busy with it does the revocation begin.
+                    // The revocation begins only when all connections are busy.
                     while race.answers.load(ordering: .relaxed) < clients.count { await Task.yield() }
                     switch round % 3 {
                     case 0: _ = try await server.issuer.revokeOwner(owner, issuedBefore: nil)

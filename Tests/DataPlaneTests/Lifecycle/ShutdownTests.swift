@@ -25,7 +25,7 @@ import Testing
         settings.drainSeconds = drainSeconds
         (settings.headSeconds, settings.freshSeconds) = (120, 120)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
-        let readiness = Readiness()
+        let readiness = ServiceStatus()
         let (started, continuation) = AsyncStream<[String]>.makeStream()
         let server = try DataPlaneServer(
             store: fixture.store, settings: settings, listeners: [ListenerAddress(listener)], health: nil,
@@ -58,14 +58,14 @@ import Testing
         try await eventually { server.readiness.current == .draining }
     }
 
-    @Test func `says so in the probe, and answers what is under way with a close`() async throws {
+    @Test func `is reported by the probe, and pending requests are answered with close`() async throws {
         try await withService { server, services, running in
             let key = try await server.key().secret
             var probe = try await server.connect()
             let kept = try await server.connect()
             #expect(try await probe.ask(request("GET /readyz")).status == 200)
             #expect(try await kept.ask(verification("", apiKey(key)))["Connection"] == nil)
-            // Requests under way: all but their last byte is there.
+            // Pending requests: all but their last byte has arrived.
             let parts = [request("GET /readyz"), verification("", apiKey(key)), introspection("token=x")]
             var clients: [WireClient] = []
             for part in parts {
@@ -74,7 +74,7 @@ import Testing
                 try await client.send(String(part.dropLast(1)))
                 clients.append(client)
             }
-            // Once a request behind them is answered, each has been read.
+            // When a later request is answered, each has been read.
             for _ in clients { #expect(try await kept.ask(request("GET /livez")).status == 200) }
             await services.triggerGracefulShutdown()
             #expect(try await drains(server))
@@ -85,12 +85,12 @@ import Testing
                 #expect(try await clients[index].rest().isEmpty)
             }
             try await running.value
-            // Nobody listens any more.
+            // The listener is closed.
             await #expect(throws: (any Error).self) { probe = try await server.connect() }
         }
     }
 
-    @Test func `ends when all have their answers, long before the time for it is over`() async throws {
+    @Test func `ends when all requests are answered, long before its deadline`() async throws {
         try await withService(drainSeconds: 3_600) { server, services, running in
             let idle = try await server.connect()
             let busy = try await server.connect()
@@ -103,7 +103,7 @@ import Testing
         }
     }
 
-    @Test func `answers polls that wait and ends streams, long before the time for it is over`() async throws {
+    @Test func `answers waiting polls and ends streams, long before its deadline`() async throws {
         try await withService(drainSeconds: 3_600) { server, services, running in
             let caller = try await server.follower()
             let poll = try await server.connect()
@@ -121,7 +121,7 @@ import Testing
         }
     }
 
-    @Test func `does not wait for a request that never ends`() async throws {
+    @Test func `does not wait for a request that is never complete`() async throws {
         try await withService(drainSeconds: 1) { server, services, running in
             let stuck = try await server.connect()
             try await stuck.send("GET /livez HTTP/1.1\r\nHost:")
@@ -132,7 +132,7 @@ import Testing
         }
     }
 
-    @Test func `takes the Unix socket's file away`() async throws {
+    @Test func `removes the file of a Unix socket`() async throws {
         let folder = try TemporaryFolder()
         let path = folder("s")
         try await withService("unix:\(path)") { server, services, running in

@@ -36,7 +36,7 @@ import Testing
         try await server.issuer.createKeys(KeyRequest(owner: "alice", scope: scope))[0].secret.reveal()
     }
 
-    @Test func `judges the request behind the policy's name, and tells the identity`() async throws {
+    @Test func `judges the request after the policy's name, and returns the identity`() async throws {
         try await serve { server in
             let client = try await server.connect()
             let key = try await key(server, ["orders:read"])
@@ -56,8 +56,8 @@ import Testing
         }
     }
 
-    /// The raw bytes decide: whatever stands behind the policy is the original request's.
-    @Test func `is never routed by what stands behind the policy`() async throws {
+    /// The raw bytes decide: everything after the policy belongs to the original request.
+    @Test func `is never routed by the path after the policy`() async throws {
         try await serve { server in
             let client = try await server.connect()
             for path in ["/../oauth2/introspect", "/..%2f..%2freadyz", "//livez", "/readyz", "/../../v1/verify"] {
@@ -69,7 +69,7 @@ import Testing
         }
     }
 
-    @Test func `takes the rule of the longest path and of the host`() async throws {
+    @Test func `uses the rule of the host and the longest path`() async throws {
         try await serve { server in
             let client = try await server.connect()
             let reader = "Authorization: ApiKey \(try await key(server, ["orders:read"]))"
@@ -84,7 +84,7 @@ import Testing
                 #expect(try await ask(client, "/ext_authz/orders/x", [nobody], host: host).status == 200)
             }
             #expect(try await ask(client, "/ext_authz/orders/x", [nobody], host: "open.example..").status == 400)
-            // Where servers disagree on the path, none is chosen.
+            // If servers disagree on the path, no rule is chosen.
             for path in [
                 "/a/../orders/admin", "/orders/./admin", "//orders/admin", "/orders%2Fadmin", "/%6Frders/admin",
                 "/orders/%2e%2e/x", "/orders\\admin", "/orders;x/admin", "/orders/%",
@@ -94,7 +94,7 @@ import Testing
         }
     }
 
-    @Test func `takes the schemes of its policy only`() async throws {
+    @Test func `accepts only the schemes of its policy`() async throws {
         try await serve { server in
             let client = try await server.connect()
             let key = try await key(server)
@@ -116,7 +116,7 @@ import Testing
         }
     }
 
-    @Test func `lets a preflight pass without a credential where its policy says so, and nothing else`() async throws {
+    @Test func `allows only a preflight without a credential, if its policy does`() async throws {
         try await serve { server in
             let client = try await server.connect()
             let preflight = ["Origin: https://shop.example", "Access-Control-Request-Method: POST"]
@@ -133,7 +133,7 @@ import Testing
         }
     }
 
-    @Test func `is all that a listener serves that is kept for it`() async throws {
+    @Test func `is all that an authz-only listener serves`() async throws {
         try await serve(["http://127.0.0.1:0?authz-only=keys"]) { server in
             let client = try await server.connect()
             let key = try await key(server)
@@ -156,7 +156,7 @@ import Testing
         }
     }
 
-    @Test func `is counted apart`() async throws {
+    @Test func `is counted separately`() async throws {
         try await serve { server in
             let client = try await server.connect()
             _ = try await ask(client, "/ext_authz/keys/x", ["Authorization: ApiKey \(try await key(server))"])
@@ -165,7 +165,7 @@ import Testing
         }
     }
 
-    @Test func `by policy is also had from the gateway's own query of verify`() async throws {
+    @Test func `by policy is also available through the query of verify`() async throws {
         try await serve { server in
             let client = try await server.connect()
             let reader = "Authorization: ApiKey \(try await key(server, ["orders:read"]))"

@@ -4,7 +4,7 @@ import Listening
 import NIOSSL
 import TestSupport
 
-/// Certificates of an authority made for one test, by the `openssl` program.
+/// Certificates of an authority created for one test, by the `openssl` program.
 struct Certificates: Sendable {
     let folder: TemporaryFolder
 
@@ -20,7 +20,7 @@ struct Certificates: Sendable {
     func path(_ name: String) -> String { folder(name + ".pem") }
     func keyPath(_ name: String) -> String { folder(name + ".key") }
 
-    /// Another authority, which nobody trusts by itself.
+    /// Another authority, which is not trusted by default.
     func authority(_ name: String) throws {
         try openssl(["-subj", "/CN=\(name)", "-addext", "basicConstraints=critical,CA:TRUE"], name)
     }
@@ -37,7 +37,8 @@ struct Certificates: Sendable {
         let all =
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
             + ["-out", path(name), "-keyout", keyPath(name)] + arguments
-        // Not Foundation's Process: it reads the table of open files, which other tests change meanwhile, and can crash.
+        // Not Foundation's Process: it reads the table of open files, which other tests modify at the same time, and
+        // can crash.
         var files = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&files)
         defer { posix_spawn_file_actions_destroy(&files) }
@@ -60,8 +61,8 @@ struct Certificates: Sendable {
             certificatePath: path("server"), keyPath: keyPath("server"), clientAuthorityPath: clientAuthority.map(path))
     }
 
-    /// What a client of that server speaks.
-    /// - Parameter leaf: the certificate that it shows.
+    /// The TLS configuration of a client of that server.
+    /// - Parameter leaf: the certificate that it presents.
     func client(
         _ leaf: String? = nil, _ versions: (least: TLSVersion, most: TLSVersion) = (.tlsv12, .tlsv13),
         ciphers: [NIOTLSCipher]? = nil, protocols: [String] = ["http/1.1"]

@@ -9,18 +9,18 @@ import NIOPosix
 import NIOSSL
 import TestSupport
 
-/// A data plane over a store of its own, on ports that the system chose.
+/// A data plane with its own store, on ports chosen by the system.
 struct RunningServer: Sendable {
     let fixture: Fixture
     let server: DataPlaneServer
-    let readiness: Readiness
-    /// The listeners in their final form, that for health last.
+    let readiness: ServiceStatus
+    /// The final addresses of the listeners, that for health last.
     let addresses: [String]
 
     var issuer: Issuer { fixture.issuer }
     var now: UnixSeconds { fixture.store.clock.now() }
 
-    /// What has been looked up so far, in the cache or in the store.
+    /// The number of look-ups so far, in the cache or in the store.
     var lookUps: UInt64 { server.figures.cacheHits + server.figures.cacheMisses }
 
     func connect(_ listener: Int = 0, tls: NIOSSLContext? = nil, reads: Bool = true) async throws -> WireClient {
@@ -28,10 +28,10 @@ struct RunningServer: Sendable {
     }
 }
 
-/// The quiet logger of tests.
+/// A logger that writes nothing.
 let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
 
-/// Lets a few servers run at once: each has threads and files of its own, and a machine has not so many of them.
+/// Limits the number of servers that run at once: each has its own threads and files.
 actor Berths {
     static let shared = Berths(12)
 
@@ -51,7 +51,7 @@ actor Berths {
         if waiting.isEmpty { free += 1 } else { waiting.removeFirst().resume() }
     }
 
-    /// Runs `body` when there is room for it.
+    /// Runs `body` when one more server may run.
     nonisolated static func occupy<Value>(_ body: () async throws -> Value) async throws -> Value {
         await shared.enter()
         do {
@@ -65,7 +65,7 @@ actor Berths {
     }
 }
 
-/// Runs a server, hands it to `body` and ends it.
+/// Runs a server, passes it to `body` and stops it.
 func withServer<Value>(
     _ listeners: [String] = ["http://127.0.0.1:0"], health: String? = nil, identity: TLSIdentity? = nil,
     fixture given: Fixture? = nil, settings change: (inout DataPlaneSettings) -> Void = { _ in },
@@ -82,12 +82,12 @@ private func serve<Value>(
 ) async throws -> Value {
     let fixture = try given ?? Fixture()
     var settings = DataPlaneSettings()
-    // Tests run beside each other on few processors: a connection may wait long for its next request.
+    // Tests run concurrently on few processors: a connection may wait long for its next request.
     settings.freshSeconds = 120
     change(&settings)
     try settings.check()
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
-    let readiness = Readiness()
+    let readiness = ServiceStatus()
     let (started, continuation) = AsyncStream<[String]>.makeStream()
     let server = try DataPlaneServer(
         store: fixture.store, settings: settings, listeners: listeners.map { try ListenerAddress($0) },
@@ -118,17 +118,17 @@ private func serve<Value>(
     }
 }
 
-/// A client of the service and how it says who it is.
+/// A client of the service with its credentials.
 struct CallingClient: Sendable {
     let id: String
     let secret: String
     var authorization: String { basic(id, secret) }
-    /// The same in a form.
+    /// The credentials as form parameters.
     var parameters: String { "client_id=\(id)&client_secret=\(secret)" }
 }
 
 extension RunningServer {
-    /// A new client that may introspect, unless it is given other rights.
+    /// A new client with the right to introspect, or other rights.
     func caller(
         audience: [String] = [], rights: [String] = ["introspect"], san: String? = nil
     ) async throws -> CallingClient {

@@ -6,7 +6,7 @@ import NIOSSL
 import TestSupport
 import Testing
 
-/// Rule 3, by certificate: a caller is the client that his certificate names exactly (RFC 8705 §2.1).
+/// Rule 3, by certificate: a caller is the client that its certificate names exactly (RFC 8705 §2.1).
 @Suite(.timeLimit(.minutes(10))) struct `A client certificate` {
     private func withCertificates(
         _ leaves: [(name: String, san: String?)], _ body: (RunningServer, Certificates) async throws -> Void
@@ -18,7 +18,7 @@ import Testing
     }
 
     @Test(arguments: [TLSVersion.tlsv12, .tlsv13])
-    func `whose name is a client's is that client, judged with each request`(_ version: TLSVersion) async throws {
+    func `with the name of a client authenticates that client, for each request`(_ version: TLSVersion) async throws {
         try await withCertificates([("gateway", "DNS:gateway.example")]) { server, certificates in
             let caller = try await server.caller(audience: ["urn:a"], san: "gateway.example")
             let plain = "token=\(try await server.key().secret)"
@@ -28,11 +28,12 @@ import Testing
             #expect(try await client.ask(introspection(plain)).isActive)
             #expect(try await client.ask(introspection(meant)).isActive)
             #expect(try await client.ask(introspection(other)).isInactive)
-            // Tools that send the id beside the certificate (RFC 8705 §2) are the same caller; another id is nobody.
+            // Tools that send the id in addition to the certificate (RFC 8705 §2) are the same caller; another id is
+            // refused.
             #expect(try await client.ask(introspection(plain + "&client_id=\(caller.id)")).isActive)
             let stranger = try await server.caller()
             #expect(try await client.ask(introspection(plain + "&client_id=\(stranger.id)")).status == 401)
-            // Who proves something else is judged by that.
+            // Other credentials take precedence.
             #expect(try await client.ask(introspection(plain, basic(caller.id, "x"))).status == 401)
             #expect(try await client.ask(introspection(meant, stranger.authorization)).isInactive)
             _ = try await server.issuer.revokeClient(caller.id)
@@ -56,7 +57,7 @@ import Testing
         }
     }
 
-    @Test func `that no client has, or none at all, is nobody: 401`() async throws {
+    @Test func `of no client, or no certificate, does not authenticate: 401`() async throws {
         try await withCertificates([
             ("sub", "DNS:a.gateway.example"), ("prefix", "DNS:gateway.exampl"), ("star", "DNS:*.example"),
             ("uri", "URI:gateway.example"), ("mail", "email:gateway.example"), ("case", "DNS:GATEWAY.EXAMPLE"),
@@ -74,7 +75,7 @@ import Testing
         }
     }
 
-    @Test func `of a client without the right is known and refused: 403`() async throws {
+    @Test func `of a client without the right is refused: 403`() async throws {
         try await withCertificates([("gateway", "DNS:gateway.example")]) { server, certificates in
             _ = try await server.caller(rights: ["changes"], san: "gateway.example")
             let client = try await server.connect(tls: certificates.client("gateway"))
@@ -88,14 +89,14 @@ import Testing
             try certificates.leaf("forged", "DNS:gateway.example", by: "evil")
             _ = try await server.caller(san: "gateway.example")
             let context = try certificates.client("forged")
-            // In TLS 1.3 the client is done before the server has judged: then the connection ends instead.
+            // In TLS 1.3 the client completes before the server has verified it: then the connection ends.
             let answer = try? await server.connect(tls: context).ask(introspection("token=x"))
             #expect(answer == nil)
             #expect(try await server.connect(tls: certificates.client()).ask(introspection("token=x")).status == 401)
         }
     }
 
-    @Test func `on a listener without an authority counts for nothing`() async throws {
+    @Test func `is ignored on a listener without an authority`() async throws {
         let certificates = try Certificates()
         try certificates.leaf("gateway", "DNS:gateway.example")
         try await withServer(["https://127.0.0.1:0"], identity: certificates.identity()) { server in
@@ -106,9 +107,9 @@ import Testing
     }
 }
 
-/// Who may ask `/verify` on a listener that others can reach.
+/// The callers of `/verify` on a listener that other machines can reach.
 @Suite(.timeLimit(.minutes(10))) struct `Forward-auth beyond this machine` {
-    @Test func `is closed to callers without a certificate: 403, whatever they ask`() async throws {
+    @Test func `is closed to callers without a certificate: 403 for every request`() async throws {
         let certificates = try Certificates()
         let identity = try certificates.identity(clientAuthority: "ca")
         try await withServer(["https://0.0.0.0:0"], identity: identity) { server in

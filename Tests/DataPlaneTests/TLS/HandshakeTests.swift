@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(10))) struct `A listener with TLS` {
-    @Test func `with protocols of which none is spoken here fails`() async throws {
+    @Test func `with only unsupported protocols fails`() async throws {
         let certificates = try Certificates()
         try await withServer(["https://127.0.0.1:0"], identity: certificates.identity()) { server in
             await #expect(throws: (any Error).self) {
@@ -20,7 +20,7 @@ import Testing
         }
     }
 
-    @Test func `speaks TLS 1.2 and 1.3, with forward secrecy and authenticated encryption only`() async throws {
+    @Test func `supports TLS 1.2 and 1.3, with forward secrecy and authenticated encryption only`() async throws {
         let certificates = try Certificates()
         try await withServer(["https://127.0.0.1:0"], identity: certificates.identity()) { server in
             for version in [TLSVersion.tlsv12, .tlsv13] {
@@ -44,12 +44,12 @@ import Testing
         try await withServer(["https://127.0.0.1:0"], identity: certificates.identity()) { server in
             let context = try certificates.client(nil, (.tlsv1, version))
             await #expect(throws: (any Error).self) { try await server.connect(tls: context) }
-            // It goes on for others.
+            // It continues for others.
             #expect(try await server.connect(tls: certificates.client()).ask(request("GET /livez")).status == 200)
         }
     }
 
-    @Test func `answers cleartext and noise with a closed connection, and goes on`() async throws {
+    @Test func `answers cleartext and noise with a closed connection, and continues`() async throws {
         let certificates = try Certificates()
         try await withServer(["https://127.0.0.1:0"], identity: certificates.identity()) { server in
             for noise in ["GET /livez HTTP/1.1\r\nHost: a\r\n\r\n", "\u{16}\u{3}\u{1}\u{0}\u{5}hello", "\r\n\r\n\r\n"] {
@@ -62,7 +62,7 @@ import Testing
         }
     }
 
-    @Test func `whose TLS hello comes to a cleartext port is told from a request`() async throws {
+    @Test func `recognises a TLS hello on a cleartext port`() async throws {
         let certificates = try Certificates()
         try await withServer { server in
             let context = try certificates.client()
@@ -71,7 +71,7 @@ import Testing
         }
     }
 
-    @Test func `without a certificate serves nothing`() async throws {
+    @Test func `serves nothing without a certificate`() async throws {
         try await withServer(["https://127.0.0.1:0"]) { server in
             let client = try await server.connect()
             try? await client.send(request("GET /livez"))
@@ -79,7 +79,7 @@ import Testing
         }
     }
 
-    @Test func `pipelines, keeps alive and carries large bodies as a cleartext one does`() async throws {
+    @Test func `supports pipelining, keep-alive and large bodies as a cleartext one does`() async throws {
         let certificates = try Certificates()
         try await withServer(["https://127.0.0.1:0"], identity: certificates.identity()) { server in
             let caller = try await server.caller()
@@ -103,7 +103,7 @@ import Testing
         try await client.channel.nioSSL_peerCertificate().get()
     }
 
-    @Test func `is shown to new connections, and open ones go on`() async throws {
+    @Test func `is presented to new connections, and open ones continue`() async throws {
         let certificates = try Certificates()
         let identity = try certificates.identity()
         #expect(try !identity.reloadIfChanged())
@@ -113,7 +113,7 @@ import Testing
             #expect(try await open.ask(request("GET /livez")).status == 200)
             let old = try await served(open)
             try certificates.leaf("server", "DNS:new.example")
-            // Nothing changes by itself.
+            // Without a reload nothing changes.
             let before = try await server.connect(tls: context)
             #expect(try await served(before) == old)
             try identity.reload()
@@ -127,7 +127,7 @@ import Testing
         }
     }
 
-    @Test func `is noticed by its file, also behind a link, and taken up once`() async throws {
+    @Test func `is noticed by its file, also through a link, and loaded once`() async throws {
         let certificates = try Certificates()
         _ = try certificates.identity()
         try certificates.leaf("next", "DNS:next.example")
@@ -144,7 +144,7 @@ import Testing
         #expect(try !identity.reloadIfChanged())
     }
 
-    @Test func `and is bad leaves the old one in use, with a fault that names files and no content`() async throws {
+    @Test func `and is invalid leaves the old one in use, with a fault that names files but no content`() async throws {
         let certificates = try Certificates()
         let identity = try certificates.identity()
         try certificates.leaf("other", "DNS:other.example")
@@ -164,7 +164,7 @@ import Testing
         }
     }
 
-    @Test func `or cannot be used from the start is a fault`() throws {
+    @Test func `is a fault if it is invalid from the start`() throws {
         let certificates = try Certificates()
         _ = try certificates.identity()
         try certificates.leaf("other", "DNS:other.example")
@@ -173,7 +173,7 @@ import Testing
         for (certificate, key, authority) in [
             (certificates.folder("missing"), key, nil), (server, certificates.folder("missing"), nil),
             (key, server, nil),
-            // Each good by itself, but not together.
+            // Each is valid by itself, but they do not match.
             (server, certificates.keyPath("other"), nil), (certificates.path("garbage"), key, nil),
             (server, key, certificates.folder("missing")), (server, key, certificates.path("garbage")),
         ] as [(String, String, String?)] {

@@ -4,14 +4,14 @@ import Foundation
 import Issuance
 import Testing
 
-/// What an operator is told of a credential (`/v1/explain`), and what the data plane does with it.
+/// The explanation for an operator (`/v1/explain`), compared with the data plane.
 @Suite(.timeLimit(.minutes(10))) struct `An explanation` {
     private struct Planted {
         let secret: String
         var scheme = "ApiKey"
     }
 
-    /// Each is refused for several reasons at once, or for one, or for none.
+    /// Credentials that are refused for several reasons at once, for one, or for none.
     private func credentials(_ server: RunningServer) async throws -> [Planted] {
         let now = server.now
         func key(
@@ -49,12 +49,12 @@ import Testing
     private static let addresses = [nil, "10.1.2.3", "192.0.2.7"]
     private static let scopes = [nil, "read", "write", "read write"]
 
-    /// Of what a client may not know the data plane says that it is unknown, and the operator is told why.
+    /// The data plane reports credentials that a client may not learn about as unknown; the operator gets the reason.
     private func told(_ reason: InactiveReason?) -> String {
         reason == .wrongAudience ? "unknown" : reason?.code ?? "valid"
     }
 
-    @Test func `has the verdict and the first reason of /v1/verify, whoever asks`() async throws {
+    @Test func `has the verdict and the first reason of /v1/verify, for any caller`() async throws {
         try await withServer { server in
             let explaining = try Explaining(issuer: server.issuer)
             let credentials = try await credentials(server)
@@ -119,7 +119,7 @@ import Testing
         }
     }
 
-    /// What `/verify` has counted, which tells its first reason.
+    /// The counters of `/verify`, which show its first reason.
     private func outcomes(_ server: RunningServer) -> [String: UInt64] {
         var outcomes: [String: UInt64] = [:]
         for (key, count) in server.server.figures.verifications where key.interface == "verify" {

@@ -35,7 +35,7 @@ import Testing
         return try #require(object["status"] as? [String: Any])
     }
 
-    @Test func `tells the user of a credential that is accepted, and of another nothing`() async throws {
+    @Test func `returns the user only of an accepted credential`() async throws {
         try await withServer { server in
             let caller = try await server.caller(rights: ["introspect"])
             let client = try await server.connect()
@@ -56,7 +56,7 @@ import Testing
         }
     }
 
-    @Test func `says nothing of the credential that its caller shows`() async throws {
+    @Test func `is refused for the credential of its caller`() async throws {
         try await withServer { server in
             let client = try await server.connect()
             let key = try await server.issuer.createKeys(
@@ -68,7 +68,7 @@ import Testing
         }
     }
 
-    @Test func `has the version that was asked with, an empty spec, and needs no type`() async throws {
+    @Test func `has the version of the request, an empty spec, and needs no media type`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let client = try await server.connect()
@@ -97,7 +97,7 @@ import Testing
             ("", "scope:", "systemd", "systemd", ["scope:a", "scope:system:masters"]),
             ("s", "", "ystem:x", nil, []), ("", "scope:", "System:x", "System:x", ["scope:a", "scope:system:masters"]),
         ] as [(String, String, String, String?, [String])])
-    func `never gives a name of the cluster's own`(
+    func `never returns a reserved name of the cluster`(
         _ userPrefix: String, _ groupPrefix: String, _ owner: String, _ name: String?, _ groups: [String]
     ) async throws {
         try await withServer(settings: {
@@ -115,7 +115,7 @@ import Testing
         }
     }
 
-    @Test func `cannot be told to give one`() {
+    @Test func `cannot be configured to return one`() {
         for prefix in ["system:", "system:x", "a b", String(repeating: "a", count: 65)] {
             var settings = DataPlaneSettings()
             settings.tokenReviewUserPrefix = Array(prefix.utf8)
@@ -126,7 +126,7 @@ import Testing
         }
     }
 
-    @Test func `answers with the audiences that both have`() async throws {
+    @Test func `returns the audiences in common`() async throws {
         try await withServer { server in
             let caller = try await server.caller(audience: ["https://a", "https://b", "https://c"])
             let client = try await server.connect()
@@ -146,7 +146,7 @@ import Testing
         }
     }
 
-    @Test func `needs a caller, and a body that is a review`() async throws {
+    @Test func `needs an authenticated caller and a valid body`() async throws {
         try await withServer { server in
             let caller = try await server.caller(rights: ["introspect"])
             let none = try await server.caller(rights: [])

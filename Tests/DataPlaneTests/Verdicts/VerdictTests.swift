@@ -1,10 +1,12 @@
 import CredentialModel
 import Foundation
 import Issuance
-import TestSupport
 import Testing
+import TestSupport
 
-/// Asks for verdicts on credentials, with more members if there are any.
+@testable import ControlPlane
+
+/// A request for verdicts on credentials, with additional members.
 func verdicts(_ credentials: [String], _ fields: String?..., members: [String: String] = [:]) throws -> String {
     var object: [String: Any] = members
     object["credentials"] = credentials
@@ -26,9 +28,9 @@ extension Answer {
     }
 }
 
-/// Rule 17: verdicts with their reasons, one or many at once.
+/// Rule 17: verdicts with reasons, one or many at once.
 @Suite(.timeLimit(.minutes(10))) struct `Verdicts` {
-    @Test func `name the reason for each credential, in order`() async throws {
+    @Test func `have the reason for each credential, in order`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let key = try await server.key(KeyRequest(owner: "alice", scope: ["read"]))
@@ -67,7 +69,7 @@ extension Answer {
         }
     }
 
-    @Test func `hold the scope, audience and address that are asked for`() async throws {
+    @Test func `check the required scope, audience and address`() async throws {
         try await withServer { server in
             let caller = try await server.caller(audience: ["urn:a", "urn:b"])
             let open = try await server.key(KeyRequest(owner: "alice", scope: ["read"]))
@@ -96,7 +98,7 @@ extension Answer {
         }
     }
 
-    @Test func `on what the caller may not know are unknown, dead or alive`() async throws {
+    @Test func `are unknown for credentials that the caller may not learn about, valid or not`() async throws {
         try await withServer { server in
             let caller = try await server.caller(audience: ["urn:mine"])
             let alive = try await server.key(KeyRequest(owner: "alice", audience: ["urn:other"]))
@@ -112,7 +114,7 @@ extension Answer {
         }
     }
 
-    @Test func `on a single credential come without an array`() async throws {
+    @Test func `on a single credential have no array`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let key = try await server.key(KeyRequest(owner: "al\"ice"))
@@ -129,7 +131,7 @@ extension Answer {
         }
     }
 
-    @Test func `come for a thousand at once, and no more`() async throws {
+    @Test func `are given for up to a thousand at once`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let keys = try await server.issuer.createKeys(
@@ -142,7 +144,7 @@ extension Answer {
             asked.append("x")
             let refusal = try await client.ask(verdicts(asked, caller.authorization))
             #expect(refusal.status == 413)
-            // The connection is as good as new.
+            // The connection is still usable.
             #expect(try await client.ask(verdicts(["x"], caller.authorization)).reasons() == ["malformed"])
         }
     }
@@ -154,7 +156,7 @@ extension Answer {
         "{\"credential\":\"x\",\"client_ip\":\"nowhere\"}", "{\"credential\":\"x\",\"scope\":\"r\u{e9}ad\"}",
         "{\"credential\":\"x\",\"audience\":\"urn:a urn:b\"}", "{\"credential\":\"\\ud800\"}",
     ])
-    func `are refused for what is no such request`(_ body: String) async throws {
+    func `are refused for an invalid request`(_ body: String) async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let answer = try await server.connect().ask(verdict(json: body, caller.authorization))
@@ -164,7 +166,7 @@ extension Answer {
         }
     }
 
-    @Test func `need a caller that may introspect, before anything is looked up`() async throws {
+    @Test func `need a caller with the right to introspect, before anything is looked up`() async throws {
         try await withServer { server in
             let key = try await server.key()
             let stranger = try await server.caller(rights: ["changes"])
@@ -176,7 +178,7 @@ extension Answer {
             let wrong = try await client.ask(verdicts([key.secret], basic(caller.id, stranger.secret)))
             #expect(wrong.status == 401)
             #expect(try await client.ask(verdicts([key.secret], stranger.authorization)).status == 403)
-            // In the form of another endpoint, or at another method, nobody is asked who he is.
+            // With the body of another endpoint, or another method, the caller is not authenticated.
             #expect(try await client.ask(request("GET /v1/verify")).status == 405)
             let form = request(
                 "POST /v1/verify", ["Content-Type: application/x-www-form-urlencoded", caller.authorization],
@@ -187,7 +189,7 @@ extension Answer {
         }
     }
 
-    @Test func `are not given on the caller's own credential`() async throws {
+    @Test func `are refused for the caller's own credential`() async throws {
         try await withServer { server in
             let own = try await server.plant(.accessToken, scope: "countersign:introspect")
             let other = try await server.key()
@@ -197,7 +199,7 @@ extension Answer {
         }
     }
 
-    @Test func `see a revocation at once`() async throws {
+    @Test func `reflect a revocation at once`() async throws {
         try await withServer { server in
             let caller = try await server.caller()
             let keys = try await server.issuer.createKeys(KeyRequest(owner: "alice", count: 20))
@@ -213,6 +215,68 @@ extension Answer {
             _ = try await server.issuer.revokeOwner("alice", issuedBefore: nil)
             #expect(
                 try await client.ask(verdicts(asked, caller.authorization)).reasons().allSatisfy { $0 == "revoked" })
+        }
+    }
+}
+
+/// Responses written without a Codable type, checked against the schemas of the OpenAPI document. ControlPlaneTests
+/// check requests and routes.
+@Suite(.timeLimit(.minutes(10))) struct `The OpenAPI document` {
+    private typealias Object = [String: Any]
+
+    private func schema(_ name: String) throws -> Object {
+        let document = try JSONSerialization.jsonObject(with: Data(EmbeddedFile.openAPI.bytes)) as? Object
+        let schemas = (document?["components"] as? Object)?["schemas"] as? Object
+        return try #require(schemas?[name] as? Object, "\(name)")
+    }
+
+    private func members(_ schema: Object?) throws -> Set<String> {
+        Set(try #require(schema?["properties"] as? Object).keys)
+    }
+
+    @Test func `has all members of introspections and verdicts`() async throws {
+        try await withServer(settings: { $0.issuer = "https://id.example" }) { server in
+            let caller = try await server.caller(audience: ["urn:a"])
+            let key = try await server.key(
+                KeyRequest(
+                    owner: "alice", audience: ["urn:a"], expiresInSeconds: 600, notBefore: server.now.adding(-5)))
+            let token = try await server.token(scope: ["read"], audience: ["urn:a"])
+            let client = try await server.connect()
+            var told: Set<String> = []
+            for credential in [key.secret, token.secret] {
+                let answer = try await client.ask(introspection("token=\(credential)", caller.authorization))
+                told.formUnion(try answer.json().keys)
+            }
+            // Of tokens that came from an authorization.
+            #expect(told.union(["family"]) == (try members(schema("Introspection"))))
+            let answer = try await client.ask(
+                verdict(json: "{\"credential\": \"\(key.secret)\"}", caller.authorization))
+            #expect(Set(try answer.json().keys).subtracting(told) == ["reason"])
+            let parts = try schema("Verdict")["allOf"] as? [Object]
+            #expect(try members(parts?.last) == ["reason"])
+        }
+    }
+
+    @Test func `has all members of token reviews and problems`() async throws {
+        try await withServer { server in
+            let caller = try await server.caller(audience: ["urn:a"])
+            let token = try await server.token(scope: ["read"], audience: ["urn:a"])
+            let client = try await server.connect()
+            let kind = "\"apiVersion\": \"authentication.k8s.io/v1\", \"kind\": \"TokenReview\""
+            let answer = try await client.ask(
+                request(
+                    "POST /apis/authentication.k8s.io/v1/tokenreviews", [caller.authorization],
+                    body: "{\(kind), \"spec\": {\"token\": \"\(token.secret)\", \"audiences\": [\"urn:a\"]}}"))
+            let review = try schema("TokenReview")
+            #expect(Set(try answer.json().keys) == (try members(review)))
+            let status = try #require(try answer.json()["status"] as? Object)
+            let described = (review["properties"] as? Object)?["status"] as? Object
+            #expect(Set(status.keys) == (try members(described)))
+            let user = (described?["properties"] as? Object)?["user"] as? Object
+            #expect(Set((status["user"] as? Object ?? [:]).keys) == (try members(user)))
+
+            let problem = try await client.ask(request("GET /nowhere"))
+            #expect(Set(try problem.json().keys) == (try members(schema("VerificationProblem"))))
         }
     }
 }

@@ -1,7 +1,10 @@
 import CredentialModel
 import Foundation
+import NIOCore
+import NIOSSL
+import NIOTLS
 
-/// One HTTP answer, exactly as it came.
+/// One HTTP response, exactly as received.
 struct Answer: Sendable {
     let bytes: [UInt8]
     let version: String
@@ -14,8 +17,8 @@ struct Answer: Sendable {
         let what: String
     }
 
-    /// Reads the answer at the front of `bytes`, strictly. Nil while bytes are missing.
-    /// - Parameter isHead: whether it answers HEAD, so that no body follows.
+    /// Parses the response at the front of `bytes`, strictly. Nil while bytes are missing.
+    /// - Parameter isHead: whether it answers HEAD, so that it has no body.
     init?(reading bytes: [UInt8], isHead: Bool) throws {
         guard let end = bytes.firstRange(of: Array("\r\n\r\n".utf8))?.lowerBound else { return nil }
         let head = bytes[..<end]
@@ -54,7 +57,7 @@ struct Answer: Sendable {
         fields.filter { $0.name.lowercased() == name.lowercased() }.map(\.value)
     }
 
-    /// The value of a field that is there once.
+    /// The value of a field that is present exactly once.
     subscript(name: String) -> String? {
         let values = values(name)
         return values.count == 1 ? values[0] : nil
@@ -62,13 +65,13 @@ struct Answer: Sendable {
 
     var text: String { String(decoding: body, as: UTF8.self) }
 
-    /// All of it but the one thing that may differ between two equal answers.
+    /// Everything but what may differ between two equal responses.
     var withoutDate: String {
         String(decoding: bytes, as: UTF8.self).components(separatedBy: "\r\n")
             .filter { !$0.hasPrefix("Date: ") }.joined(separator: "\r\n")
     }
 
-    /// Its `Date`, if that is spelled as RFC 9110 §5.6.7 prefers.
+    /// Its `Date`, if it is in the preferred format of RFC 9110 §5.6.7.
     var date: UnixSeconds? {
         let format = DateFormatter()
         format.locale = Locale(identifier: "en_US_POSIX")
@@ -80,7 +83,7 @@ struct Answer: Sendable {
         return UnixSeconds(Int64(time.timeIntervalSince1970))
     }
 
-    /// The body through a JSON parser that is not ours.
+    /// The body, parsed by an independent JSON parser.
     func json() throws -> [String: Any] {
         guard let object = try JSONSerialization.jsonObject(with: Data(body)) as? [String: Any] else {
             throw Malformed(what: "no object")
@@ -88,7 +91,122 @@ struct Answer: Sendable {
         return object
     }
 
-    /// Whether an introspection said so, and in so many words.
+    /// Whether an introspection reported an active credential.
     var isActive: Bool { status == 200 && text.hasPrefix("{\"active\":true,") }
     var isInactive: Bool { status == 200 && text == "{\"active\":false}" }
+}
+
+/// Collects received bytes and returns them as responses, on the event loop of the connection.
+final class AnswerReader: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+
+    struct NoAnswer: Error {
+        let received: String
+    }
+
+    private var received: [UInt8] = []
+    private var isEnded = false
+    private var waiting: (isHead: Bool, promise: EventLoopPromise<Answer?>)?
+    private var reading: (mark: [UInt8], promise: EventLoopPromise<String?>)?
+    private var ending: EventLoopPromise<[UInt8]>?
+    private let secured: EventLoopPromise<Void>
+
+    /// Long enough for a busy machine; reached only if a response never arrives.
+    private static let patience = TimeAmount.seconds(45)
+
+    init(secured: EventLoopPromise<Void>) {
+        self.secured = secured
+    }
+
+    func next(isHead: Bool, on eventLoop: any EventLoop) -> EventLoopFuture<Answer?> {
+        let promise = eventLoop.makePromise(of: Answer?.self)
+        waiting = (isHead, promise)
+        let late = eventLoop.assumeIsolated().scheduleTask(in: Self.patience) {
+            promise.fail(NoAnswer(received: String(decoding: self.received, as: UTF8.self)))
+        }
+        promise.futureResult.whenComplete { _ in late.cancel() }
+        serve()
+        return promise.futureResult
+    }
+
+    /// The bytes up to and including a marker; nil if the peer has closed before that.
+    func text(until mark: String, on eventLoop: any EventLoop) -> EventLoopFuture<String?> {
+        let promise = eventLoop.makePromise(of: String?.self)
+        reading = (Array(mark.utf8), promise)
+        let late = eventLoop.assumeIsolated().scheduleTask(in: Self.patience) {
+            promise.fail(NoAnswer(received: String(decoding: self.received, as: UTF8.self)))
+        }
+        promise.futureResult.whenComplete { _ in late.cancel() }
+        serve()
+        return promise.futureResult
+    }
+
+    /// All bytes that were not returned, after the peer has closed.
+    func rest(on eventLoop: any EventLoop) -> EventLoopFuture<[UInt8]> {
+        let promise = eventLoop.makePromise(of: [UInt8].self)
+        ending = promise
+        let late = eventLoop.assumeIsolated().scheduleTask(in: Self.patience) {
+            promise.fail(NoAnswer(received: "not closed: " + String(decoding: self.received, as: UTF8.self)))
+        }
+        promise.futureResult.whenComplete { _ in late.cancel() }
+        serve()
+        return promise.futureResult
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        received.append(contentsOf: unwrapInboundIn(data).readableBytesView)
+        serve()
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if let event = event as? TLSUserEvent, case .handshakeCompleted = event { secured.succeed() }
+        context.fireUserInboundEventTriggered(event)
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        secured.fail(error)
+        // A reset after the peer has closed its side counts as closed.
+        context.close(promise: nil)
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        isEnded = true
+        secured.fail(ChannelError.eof)
+        serve()
+    }
+
+    private func serve() {
+        if let (isHead, promise) = waiting {
+            do {
+                if let answer = try Answer(reading: received, isHead: isHead) {
+                    received.removeFirst(answer.bytes.count)
+                    waiting = nil
+                    promise.succeed(answer)
+                } else if isEnded {
+                    waiting = nil
+                    guard received.isEmpty else { throw Answer.Malformed(what: "the answer is cut off") }
+                    promise.succeed(nil)
+                }
+            } catch {
+                waiting = nil
+                promise.fail(error)
+            }
+        }
+        if let (mark, promise) = reading {
+            if let end = received.firstRange(of: mark)?.upperBound {
+                reading = nil
+                let text = String(decoding: received[..<(end - mark.count)], as: UTF8.self)
+                received.removeFirst(end)
+                promise.succeed(text)
+            } else if isEnded {
+                reading = nil
+                promise.succeed(nil)
+            }
+        }
+        if isEnded, let promise = ending {
+            ending = nil
+            promise.succeed(received)
+            received = []
+        }
+    }
 }

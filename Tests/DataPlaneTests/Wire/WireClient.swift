@@ -1,8 +1,10 @@
+import Foundation
 import NIOCore
 import NIOPosix
 import NIOSSL
+import Synchronization
 
-/// A client that sends the bytes it is given and nothing else.
+/// A client that sends exactly the given bytes.
 final class WireClient: Sendable {
     let channel: any Channel
     private let reader: NIOLoopBound<AnswerReader>
@@ -16,8 +18,8 @@ final class WireClient: Sendable {
 
     deinit { channel.close(promise: nil) }
 
-    /// Connects to `http://HOST:PORT`, `https://HOST:PORT` or `unix:PATH`, and returns when TLS, if any, is agreed.
-    /// - Parameter reads: false leaves everything in the system's buffers until ``startReading()``.
+    /// Connects to `http://HOST:PORT`, `https://HOST:PORT` or `unix:PATH`, and returns after the TLS handshake, if any.
+    /// - Parameter reads: false leaves all data in the buffers of the system until ``startReading()``.
     static func connect(
         _ address: String, tls: NIOSSLContext? = nil, reads: Bool = true
     ) async throws -> WireClient {
@@ -56,14 +58,14 @@ final class WireClient: Sendable {
         }
     }
 
-    /// Sends bytes; returns when the system has taken them.
+    /// Sends bytes; returns when the system has accepted them.
     func send(_ bytes: [UInt8]) async throws {
         try await channel.writeAndFlush(ByteBuffer(bytes: bytes))
     }
 
     func send(_ text: String) async throws { try await send(Array(text.utf8)) }
 
-    /// The next answer; nil when the other side closed instead.
+    /// The next response; nil if the peer has closed.
     func nextAnswer(isHead: Bool = false) async throws -> Answer? {
         let reader = reader
         return try await channel.eventLoop.flatSubmit {
@@ -76,13 +78,13 @@ final class WireClient: Sendable {
         return answer
     }
 
-    /// Sends a request and waits for its answer.
+    /// Sends a request and waits for its response.
     func ask(_ request: String, isHead: Bool = false) async throws -> Answer {
         try await send(request)
         return try await answer(isHead: isHead)
     }
 
-    /// What comes before a mark, which is taken away with it.
+    /// The bytes up to a marker, which is removed too.
     func text(until mark: String) async throws -> String {
         let reader = reader
         let text = try await channel.eventLoop.flatSubmit { reader.value.text(until: mark, on: reader.eventLoop) }.get()
@@ -90,7 +92,7 @@ final class WireClient: Sendable {
         return text
     }
 
-    /// Waits until the other side closes; returns what was not yet handed out.
+    /// Waits until the peer closes; returns the bytes that were not returned before.
     @discardableResult
     func rest() async throws -> [UInt8] {
         let reader = reader
@@ -107,4 +109,49 @@ final class WireClient: Sendable {
     func close() async throws {
         try? await channel.close()
     }
+}
+
+/// A request with `Host` and the fields given, one a string.
+func request(_ line: String, _ fields: [String] = [], body: String = "") -> String {
+    var text = "\(line) HTTP/1.1\r\nHost: countersign\r\n"
+    for field in fields { text += field + "\r\n" }
+    if !body.isEmpty { text += "Content-Length: \(body.utf8.count)\r\n" }
+    return text + "\r\n" + body
+}
+
+/// An introspection of a form.
+func introspection(_ form: String, _ fields: String?..., path: String = "/oauth2/introspect") -> String {
+    request(
+        "POST \(path)", ["Content-Type: application/x-www-form-urlencoded"] + fields.compactMap { $0 }, body: form)
+}
+
+/// A forward-auth request.
+func verification(_ query: String = "", method: String = "GET", _ fields: String?...) -> String {
+    request("\(method) /verify\(query)", fields.compactMap { $0 })
+}
+
+func verification(_ query: String = "", method: String = "GET", fields: [String]) -> String {
+    request("\(method) /verify\(query)", fields)
+}
+
+/// The field with Basic credentials (RFC 7617).
+func basic(_ id: String, _ secret: String) -> String {
+    "Authorization: Basic " + Data("\(id):\(secret)".utf8).base64EncodedString()
+}
+
+func apiKey(_ key: String) -> String { "Authorization: ApiKey \(key)" }
+func bearer(_ token: String) -> String { "Authorization: Bearer \(token)" }
+
+/// Every byte percent-encoded.
+func percentEncoded(_ text: String) -> String {
+    text.utf8.map { "%" + String(format: "%02X", Int($0)) }.joined()
+}
+
+/// A counter shared by tasks.
+final class Counter: Sendable {
+    private let count = Atomic(0)
+
+    var value: Int { count.load(ordering: .acquiring) }
+
+    func add(_ more: Int) { count.add(more, ordering: .acquiringAndReleasing) }
 }

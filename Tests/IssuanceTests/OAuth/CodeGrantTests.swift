@@ -146,8 +146,8 @@ import Testing
         let grant = try await GrantFixture()
         func address(_ asked: String?, _ registered: [String], isPublic: Bool = true) -> String? {
             var client = grant.client
-            client.redirectURIs = registered
-            client.isPublic = isPublic
+            client.metadata.redirectURIs = registered
+            client.metadata.isPublic = isPublic
             return AuthorizationRequest.redirectURI(asked, of: client)
         }
         #expect(address(nil, ["https://a/cb"]) == "https://a/cb")

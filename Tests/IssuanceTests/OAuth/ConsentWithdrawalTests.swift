@@ -50,8 +50,8 @@ extension GrantFixture {
             Issue.record("the map did not become full")
         } catch StoreFailure.full {
         }
-        let isPressed = fixture.store.headRoom.room.isPressed
-        #expect(isPressed)
+        let isUnderPressure = fixture.store.headRoom.room.isUnderPressure
+        #expect(isUnderPressure)
         #expect(try await grant.withdraw() == remember)
         // Now there is room for codes.
         _ = try await Sweep.run(on: fixture.store, retention: RetentionPolicy(tokenSeconds: 0, keySeconds: 0))
@@ -182,10 +182,10 @@ extension GrantFixture {
     /// A code or a refresh token with a chosen id.
     private func plant(_ kind: CredentialKind, _ id: CredentialID, _ grant: GrantFixture) async throws -> SecretText {
         let store = grant.fixture.store
-        let newborn = try #require(
-            Newborn.mint(id, kind: kind, store: store, owner: Array("alice".utf8), name: nil))
+        let pending = try #require(
+            PendingCredential.mint(id, kind: kind, owner: Array("alice".utf8), store: store))
         try await store.write(creates: true) { writer, transaction in
-            var row = newborn.credential
+            var row = pending.credential
             row.record.client = grant.client.number
             row.record.family = writer.nextJournalNumber
             row.record.scopes = try writer.intern(.scopes, Array("read".utf8), in: transaction)
@@ -193,8 +193,8 @@ extension GrantFixture {
             row.record.expiresAt = writer.now.adding(600)
             row.grantEndsAt = writer.now.adding(3_600)
             if kind == .authorizationCode { row.codeChallenge = CodeChallenge(GrantFixture.challenge)?.digest }
-            try writer.insertNewborn(row, in: transaction)
+            try writer.insertPending(row, in: transaction)
         }
-        return newborn.secret
+        return pending.secret
     }
 }

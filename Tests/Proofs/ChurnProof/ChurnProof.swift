@@ -6,19 +6,21 @@ import Issuance
 import ProofSupport
 import RecordCache
 
-// A store that issues access tokens for ever must come to a size and stay there, and a commit must not become slower. Waiting
-// for that takes hours of a real clock; so here the clock is a parameter: tokens are issued as by client credentials, at a rate
-// of so many in a second of the proof's time, and each minute of that time the sweep runs. A commit takes `perCommit` of them.
+// A store that keeps issuing access tokens must reach a steady size and stay there, and commits must not become slower.
+// With the real clock this would take hours, so the clock is a parameter: tokens are issued as for client credentials,
+// at a fixed rate of simulated time, `perCommit` of them in each commit, and the sweep runs at regular intervals of
+// that time.
 //
-// Two figures are held. Commits of the last tenth against those of the first tenth after the store has come to its size. And
-// bytes for a token: what the file occupies at its steady size, for each token that is there then, with the journal's entries
-// of the same tokens; the map and the journal's share are chosen so that the journal goes back about as far as the tokens do.
+// Two figures are checked. The time of a commit: the last tenth of the commits against the first tenth after the store
+// has reached its size. And the bytes of a token: the size of the file for each token in it, including the journal
+// entries of the same tokens. The size of the map and the journal's share of it are such that the journal goes back
+// about as far as the tokens.
 
 @main struct ChurnProof {
     static let usage = """
         usage: ChurnProof FOLDER [--tokens N] [--rate N] [--life SECONDS] [--retention SECONDS] [--per-commit N]
                           [--ratio-max R] [--bytes-max N] [--revoked PERCENT]
-        Exits with 0 when both figures hold, 1 when one does not, 2 when the proof could not be run.
+        Exits with 0 if both figures are within their limits, 1 if one is not, 2 if the proof could not run.
         """
 
     static func main() async {
@@ -60,8 +62,8 @@ struct Settings {
         else { return nil }
     }
 
-    /// Tokens that are there at the steady size.
-    var alive: Int { rate * Int(lifeSeconds + retentionSeconds) }
+    /// Tokens in the store at its steady size.
+    var steadyCount: Int { rate * Int(lifeSeconds + retentionSeconds) }
 }
 
 struct Churn {
@@ -73,21 +75,21 @@ struct Churn {
         try FileManager.default.createDirectory(
             atPath: settings.folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         let peppers = try PepperFileOnDisk.create(settings.folder + "/peppers")
-        // A journal entry is taken for 40 bytes: five percent of the map hold those of the tokens that are there, and those of
-        // their revocations.
-        let journalBytes = settings.alive * 40 * (100 + settings.revokedPercent) / 100
+        // The sweep counts a journal entry as 40 bytes. Five percent of the map have room for those of the tokens in
+        // the store and of their revocations.
+        let journalBytes = settings.steadyCount * 40 * (100 + settings.revokedPercent) / 100
         store = try CredentialStore.create(
             in: settings.folder + "/store", vendor: .iiniit, peppers: peppers,
             options: StoreOptions(
                 mapBytes: journalBytes * 20, cacheBytes: RecordCache.bytesMin, readersMax: 16))
     }
 
-    /// - Returns: whether both figures hold.
+    /// - Returns: whether both figures are within their limits.
     func run() async throws -> Bool {
         defer { close() }
         let retention = RetentionPolicy(
             tokenSeconds: settings.retentionSeconds,
-            // Its entries have the real time, which stands nearly still: they go by their number.
+            // Entries have the real time, which hardly advances here, so they are removed by their number.
             journalSeconds: 10 * 365 * 86_400, journalPercent: 5)
         let start = store.clock.now()
         let boot = TrustedClock.Reading.current.boot
@@ -96,7 +98,7 @@ struct Churn {
         var sweptSeconds = 0.0
         var swept = 0
         var sweptAt: Int64 = 0
-        // Sixty sweeps in the life of a token, as each minute of an hour.
+        // Sixty sweeps in the life of a token, like one each minute of an hour.
         let sweepEvery = max(1, (settings.lifeSeconds + settings.retentionSeconds) / 60)
         while issued < settings.tokens {
             let seconds = Int64(issued / settings.rate)
@@ -122,7 +124,7 @@ struct Churn {
         UInt64(start.rawValue) << 32 + (UInt64(issued) << 32) / UInt64(settings.rate)
     }
 
-    /// One commit, as a grant of client credentials issues: an owner of eleven letters, scopes, an audience.
+    /// One commit of tokens as client credentials yield them: an owner of eleven letters, a client and scopes.
     private func issue(_ count: Int, at time: UnixSeconds, _ instant: UInt64, number: Int) async throws {
         let (life, pepper, revoked) = (settings.lifeSeconds, store.peppers.newest.number, settings.revokedPercent)
         try await store.write(creates: true) { writer, transaction in
@@ -151,38 +153,39 @@ struct Churn {
     private func report(_ commits: [(issued: Int, seconds: Double)], swept: Int, sweptSeconds: Double) throws -> Bool {
         let statistics = Dictionary(uniqueKeysWithValues: try store.statistics().map { ($0.name, Double($0.value)) })
         func figure(_ name: String) -> Double { statistics[name] ?? 0 }
-        // The store has its size when it was filled once and the first were swept.
-        let steady = commits.filter { $0.issued >= settings.alive * 5 / 4 }.map(\.seconds)
+        // The store has reached its size once it was filled and the first tokens were swept.
+        let steady = commits.filter { $0.issued >= settings.steadyCount * 5 / 4 }.map(\.seconds)
         let tenth = max(1, steady.count / 10)
         guard steady.count >= 20 else {
-            print("not run: --tokens must be twice what is alive at once (\(settings.alive)), at least")
+            print("not run: --tokens must be at least twice the tokens in the store at once (\(settings.steadyCount))")
             return false
         }
-        let first = quick(steady.prefix(tenth)), last = quick(steady.suffix(tenth))
-        let there = figure("tokens")
+        let first = lowTime(steady.prefix(tenth)), last = lowTime(steady.suffix(tenth))
+        let tokens = figure("tokens")
         let occupied = figure("used_bytes") - figure("free_bytes")
-        let bytes = occupied / max(1, there)
-        let file = figure("file_bytes") / max(1, there)
+        let bytes = occupied / max(1, tokens)
+        let file = figure("file_bytes") / max(1, tokens)
         let findings = try store.check()
         print(
-            "issued \(settings.tokens), swept \(swept), there \(Int(there)), journal entries \(Int(figure("journal")))")
-        print("bytes for a token: occupied \(round(bytes)), of the file \(round(file)); at most \(settings.bytesMax)")
+            "issued \(settings.tokens), swept \(swept), in the store \(Int(tokens)), journal entries \(Int(figure("journal")))"
+        )
+        print("bytes per token: occupied \(round(bytes)), file \(round(file)), limit \(settings.bytesMax)")
         print("free list: \(Int(figure("free_bytes") / 4_096)) pages of \(Int(figure("used_bytes") / 4_096))")
         print(
             "commit of \(settings.perCommit): first \(round(first * 1e6)) µs, last \(round(last * 1e6)) µs, "
-                + "ratio \(String(format: "%.2f", last / first)); at most \(settings.ratioMax)")
-        print("sweep: \(round(sweptSeconds / Double(max(1, swept)) * 1e9)) ns for a token")
+                + "ratio \(String(format: "%.2f", last / first)), limit \(settings.ratioMax)")
+        print("sweep: \(round(sweptSeconds / Double(max(1, swept)) * 1e9)) ns per token")
         let hour = Double(5_000 * (3_600 + 900))
         print(
-            "5,000 a second of an hour's life and 900 s of retention, by the file: \(String(format: "%.2f", hour * file / 1e9)) GB"
+            "projected file for 5,000 tokens/s that live an hour and are kept 900 s: \(String(format: "%.2f", hour * file / 1e9)) GB"
         )
         for finding in findings.prefix(5) { print("finding: \(finding)") }
         return findings.isEmpty && last / first <= settings.ratioMax && file <= settings.bytesMax
     }
 
-    /// The time that a tenth of the commits stays below: what else the machine does makes commits slower and never quicker, and
-    /// what a store's age does to them it does to all.
-    private func quick(_ values: ArraySlice<Double>) -> Double {
+    /// The tenth percentile. Other work of the machine makes commits only slower, whereas the age of the store affects
+    /// all of them.
+    private func lowTime(_ values: ArraySlice<Double>) -> Double {
         let sorted = values.sorted()
         return sorted[sorted.count / 10]
     }

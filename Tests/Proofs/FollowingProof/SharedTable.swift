@@ -1,12 +1,12 @@
 import Foundation
 import Synchronization
 
-/// Words that both processes have in memory: which credentials there are, and whose end has been acknowledged.
+/// Words in memory that both processes share: the credentials, and whether their end was acknowledged.
 ///
-/// The owner's acknowledgement is a store behind the return of the call that ended a credential; the follower's look at it is a
-/// load before its verification begins, and all are in one order. So "acknowledged before it began" is what the proof means
-/// by it, to the instant.
-// SAFETY: the words are mapped from init to the end of the process and only touched as atomics.
+/// The owner stores the acknowledgement after the call that ended a credential has returned. The follower loads it
+/// before its verification begins. All accesses are sequentially consistent, so the follower knows exactly what was
+/// acknowledged before.
+// SAFETY: the words are mapped from init to the end of the process and accessed only as atomics.
 @safe final class SharedTable: @unchecked Sendable {
     enum Total: Int, CaseIterable {
         case isOver, isReady, violations, textless, verified, hits, accepted, refusedAfterTheEnd, failures
@@ -14,10 +14,11 @@ import Synchronization
 
     /// How a credential ended.
     enum End: UInt64 {
-        case lives = 0
-        /// It is not to be accepted.
+        /// It has not ended.
+        case valid = 0
+        /// It must not be accepted.
         case ended
-        /// It has lost the scope `write`.
+        /// It no longer has the scope `write`.
         case narrowed
     }
 
@@ -42,7 +43,8 @@ import Synchronization
         unsafe words = memory.bindMemory(to: Atomic<UInt64>.self, capacity: Self.wordCount)
     }
 
-    // SAFETY: all callers stay below wordCount: a slot is one of the table's, and a total one of a slot's length.
+    // SAFETY: all callers stay below wordCount: slots are below slotCount, and the totals fit into the first slot's
+    // length.
 
     private func load(_ index: Int) -> UInt64 {
         // SAFETY: see above.
@@ -63,12 +65,12 @@ import Synchronization
         _ = unsafe words[total.rawValue].add(count, ordering: .sequentiallyConsistent)
     }
 
-    /// Puts a living credential into a slot. The owner only. The version is odd while it is written.
+    /// Puts a valid credential into a slot. Only for the owner. The version is odd during the write.
     func put(_ slot: Int, _ text: [UInt8]) {
         let base = Self.base(slot)
         let version = load(base)
         store(version &+ 1, base)
-        store(End.lives.rawValue, base + 1)
+        store(End.valid.rawValue, base + 1)
         for word in 0..<Self.textWords {
             var value: UInt64 = 0
             for byte in 0..<8 where word * 8 + byte < text.count {
@@ -82,7 +84,7 @@ import Synchronization
     /// The call that ended a slot's credential has returned.
     func acknowledge(_ slot: Int, _ end: End) { store(end.rawValue, Self.base(slot) + 1) }
 
-    /// What is in a slot, and what had been acknowledged of it when this was called; nil while it is written or empty.
+    /// The content of a slot, and the end that was acknowledged by then; nil for an empty slot and during a write.
     func look(_ slot: Int, into text: inout [UInt8]) -> (version: UInt64, end: End)? {
         let base = Self.base(slot)
         let version = load(base)
@@ -95,9 +97,9 @@ import Synchronization
         }
         while text.last == 0 { text.removeLast() }
         guard isStill(slot, version) else { return nil }
-        return (version, End(rawValue: end) ?? .lives)
+        return (version, End(rawValue: end) ?? .valid)
     }
 
-    /// Whether a slot has held the same credential since.
+    /// Whether a slot still has the same credential.
     func isStill(_ slot: Int, _ version: UInt64) -> Bool { load(Self.base(slot)) == version }
 }

@@ -1,10 +1,10 @@
 import Foundation
 
-/// The `--name value` pairs of a proof's command line. Each is taken by its name; what is left then is not known.
+/// The `--name value` pairs of a proof's command line. Each is taken by its name; those that are left over are unknown.
 public struct NamedValues {
     private var texts: [String: String] = [:]
 
-    /// Nil when a name stands twice or lacks its value.
+    /// Nil when a name is repeated or has no value.
     public init?(_ arguments: ArraySlice<String>) {
         var rest = arguments
         while let name = rest.popFirst() {
@@ -14,7 +14,7 @@ public struct NamedValues {
 
     public var isEmpty: Bool { texts.isEmpty }
 
-    /// Takes a value if it was given; false when it is not one of these.
+    /// Takes a value if it was given; false when it is malformed or not allowed.
     public mutating func take<Value: LosslessStringConvertible>(
         _ name: String, _ value: inout Value, where isAllowed: (Value) -> Bool = { _ in true }
     ) -> Bool {
@@ -24,7 +24,7 @@ public struct NamedValues {
         return true
     }
 
-    /// The same for one of several words.
+    /// The same for an enumeration.
     public mutating func take<Value: RawRepresentable<String>>(_ name: String, _ value: inout Value?) -> Bool {
         guard let text = texts.removeValue(forKey: name) else { return true }
         value = Value(rawValue: text)
@@ -34,12 +34,12 @@ public struct NamedValues {
 
 /// Threads that run at the same time, however few processors there are.
 ///
-/// Not `DispatchQueue.concurrentPerform`: it takes no more threads than there are processors, and begins what is left when the
-/// first have ended. On a small machine, most of a race would never meet.
+/// Not `DispatchQueue.concurrentPerform`: it uses only as many threads as there are processors and starts the remaining
+/// calls after the first have ended. On a small machine, most of a race would never overlap.
 public struct Threads: Sendable {
     private let ended = DispatchGroup()
 
-    /// Starts `count` threads. None calls `body` before all are there.
+    /// Starts `count` threads. None calls `body` before all have started.
     public init(_ count: Int, _ body: @escaping @Sendable (_ number: Int) -> Void) {
         let (present, start) = (DispatchSemaphore(value: 0), DispatchSemaphore(value: 0))
         for number in 0..<count {
@@ -59,7 +59,7 @@ public struct Threads: Sendable {
     public func wait() { ended.wait() }
 }
 
-/// SplitMix64: small, fast, and the same on every machine, so that a seed names a run.
+/// SplitMix64: small, fast, and the same on every machine, so that a seed reproduces a run.
 public struct Randomness: RandomNumberGenerator {
     private var state: UInt64
 
@@ -76,13 +76,13 @@ public struct Randomness: RandomNumberGenerator {
     }
 }
 
-/// A folder for a store and its pepper file, in memory where there is such a place: a quick commit makes more races.
+/// A folder for a store and its pepper file, in memory if possible: faster commits make more races.
 public struct ProofFolder: Sendable {
     public let path: String
     public var store: String { path + "/store" }
     public var peppers: String { path + "/peppers" }
 
-    /// - Parameter proof: a word of the folder's name.
+    /// - Parameter proof: becomes part of the folder's name.
     public init(_ proof: String) throws {
         let memory = "/dev/shm"
         let place = FileManager.default.isWritableFile(atPath: memory) ? memory : NSTemporaryDirectory()

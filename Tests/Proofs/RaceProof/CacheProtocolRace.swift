@@ -5,29 +5,31 @@ import Synchronization
 
 /// One row of the simulated store.
 final class Row: Sendable {
-    /// The transaction that changed it last: each change takes away what came before.
+    /// The transaction that changed it last. Each change invalidates the previous version.
     let version = Atomic<UInt64>(0)
     /// The last change that was acknowledged.
     let acknowledged = Atomic<UInt64>(0)
 }
 
-/// The cache's own protocol, at full speed: verify ∥ fill ∥ revoke ∥ evict over a tiny cache.
+/// The cache's own protocol, at full speed: verify ∥ fill ∥ revoke ∥ evict on a tiny cache.
 ///
-/// One writer commits a new version of a row, raises its floor, acknowledges, and looks itself. Readers note what was
-/// acknowledged, look into the cache, by the tag as a verification does and by the id, and on a miss read a snapshot and
-/// fill. A hit with an older version than the one that was acknowledged before the look is a violation, and so is a copy
-/// whose parts do not belong together, and a copy that a reader remembers beside the floor of before and takes for current
-/// when the next version has been acknowledged.
+/// One writer commits a new version of a row, raises its floor, acknowledges it, and looks it up. Readers note the
+/// acknowledged version, look the row up by tag or by id, and on a miss read a snapshot and fill. Violations are:
+///
+/// - a hit with an older version than was acknowledged before the look-up;
+/// - a copy whose parts are of different versions;
+/// - a version that a reader remembers with the floor of its set, and that still counts as current after the next
+///   version was acknowledged.
 struct CacheProtocolRace: Sendable {
-    /// More rows than the cache holds, so that it evicts all the time.
+    /// More rows than fit into the cache, so that it constantly evicts.
     private static let rowCount = 640
-    /// Rows that half of all accesses go to, so that the same ones meet.
+    /// Half of all accesses go to this many rows, so that threads meet.
     private static let hotCount = 8
     private static let readerCount = 3
 
     private let arguments: Arguments
     private let rounds: Int
-    /// With two levels, the second is taken in use in the middle.
+    /// With two levels, the cache grows halfway through.
     private let levels: Int
 
     init(_ arguments: Arguments) { self.init(arguments, rounds: arguments.rounds, levels: 1) }
@@ -38,7 +40,7 @@ struct CacheProtocolRace: Sendable {
         self.levels = levels
     }
 
-    /// The same while the cache grows, which each cache does once: many small ones.
+    /// The same while the cache grows. Each cache grows only once, so there are many short runs.
     static func whileGrowing(_ arguments: Arguments) -> Report {
         var sum: Report?
         var rest = arguments.rounds
@@ -100,7 +102,7 @@ struct CacheProtocolRace: Sendable {
             if levels > 1, round == UInt64(rounds) / 2 { shared.cache.grow(for: .max) }
             let index = shared.choose(&jitter)
             let row = shared.rows[index]
-            // The commit: from here on, snapshots are of this transaction.
+            // The commit: later snapshots have this transaction.
             row.version.store(round, ordering: .releasing)
             shared.committed.store(round, ordering: .releasing)
             jitter.pause()
@@ -120,13 +122,13 @@ struct CacheProtocolRace: Sendable {
 
     private func read(_ shared: Shared) {
         var jitter = Jitter()
-        var memory: Memory?
+        var remembered: Remembered?
         while !shared.isOver.load(ordering: .acquiring) {
             let index = shared.choose(&jitter)
-            if let memory { recall(memory, shared) }
+            if let remembered { recall(remembered, shared) }
             let floor = shared.cache.floor(of: Self.id(index))
             if let version = look(index, shared, touch: jitter.next() & 7 == 0, byTag: jitter.next() & 1 == 0) {
-                if index < Self.hotCount { memory = Memory(index: index, version: version, floor: floor) }
+                if index < Self.hotCount { remembered = Remembered(index: index, version: version, floor: floor) }
                 continue
             }
             jitter.pause()
@@ -139,7 +141,8 @@ struct CacheProtocolRace: Sendable {
         }
     }
 
-    /// A verification: the version that it found, nil on a miss.
+    /// A verification.
+    /// - Returns: the version that it found; nil on a miss.
     @discardableResult
     private func look(_ index: Int, _ shared: Shared, touch: Bool = false, byTag: Bool = false) -> UInt64? {
         let required = shared.rows[index].acknowledged.load(ordering: .acquiring)
@@ -167,25 +170,25 @@ struct CacheProtocolRace: Sendable {
         return cache.lookUpElsewhere(place, tag: tag, pepper: 1, checksum: 0, into: &record, touch: touch) != nil
     }
 
-    /// A version that a connection remembers, and the floor from before it was verified.
-    private struct Memory {
+    /// A version that a connection remembers, and the floor that was read before it was verified.
+    private struct Remembered {
         let index: Int
         let version: UInt64
         let floor: SeenFloor
     }
 
-    /// The next request over that connection.
-    private func recall(_ memory: Memory, _ shared: Shared) {
+    /// The next request on that connection.
+    private func recall(_ memory: Remembered, _ shared: Shared) {
         let required = shared.rows[memory.index].acknowledged.load(ordering: .acquiring)
         guard shared.cache.isUnchanged(memory.floor) else { return }
         shared.remembered.add(1, ordering: .relaxed)
         if memory.version < required { shared.violations.add(1, ordering: .relaxed) }
     }
 
-    /// A row as one snapshot has it, and the snapshot's transaction, as LMDB would give them.
+    /// A row as of one snapshot, and the snapshot's transaction, as LMDB would return them.
     ///
-    /// The writer stores a version before it commits its transaction. So a version that is not newer than the transaction
-    /// read before it was the row's last one in that snapshot; a newer one belongs to a commit that is under way.
+    /// The writer stores a version before it commits its transaction. So a version up to the transaction that was read
+    /// before it was the row's last one in that snapshot. A newer one belongs to a commit in progress.
     private func snapshot(_ index: Int, _ shared: Shared) -> (version: UInt64, stamp: UInt64) {
         while true {
             let stamp = shared.committed.load(ordering: .acquiring)
@@ -196,7 +199,7 @@ struct CacheProtocolRace: Sendable {
 
     private static func id(_ index: Int) -> CredentialID { CredentialID(rawValue: UInt64(index) + 1) }
 
-    /// A record each part of which says which row and version it is of, but for tag and owner, which never change.
+    /// A record in which each part but tag and owner, which never change, depends on row and version.
     private static func record(_ index: Int, _ version: UInt64) -> CredentialRecord {
         let mark = mark(index, version)
         var record = CredentialRecord(id: id(index), kind: .apiKey, tag: tag(index), pepper: 1)
@@ -224,7 +227,7 @@ struct CacheProtocolRace: Sendable {
         return Tag(mark, ~mark, mark &+ 1, mark &- 1)
     }
 
-    /// In the record's slot, as a UUID in it, or partly in a slot of its own.
+    /// Stored in the record's slot, as a UUID in it, or partly in a second slot.
     private static func owner(_ index: Int) -> OwnerText { owners[index % owners.count] }
 
     private static let owners = [

@@ -1,13 +1,15 @@
 import Foundation
+import ProofSupport
 
-// Tries to break the publication contract: no verification that starts after a revocation was acknowledged accepts.
+// Tries to break the publication contract: a verification that starts after the acknowledgement of a revocation does
+// not accept the credential.
 //
-// Durable commits take half a millisecond, so ten million of them are out of reach. Hence two levels. The protocol of the
-// cache itself runs at full speed over a store that is simulated by atomic words, each commit a new version. The real
-// store runs some ten thousand rounds, with all of its machinery.
+// A durable commit takes half a millisecond, so ten million of them would take too long. So there are two levels. The
+// cache's protocol runs at full speed on a store that is simulated by atomic words, where each commit is a new version.
+// The real store runs some ten thousand rounds with everything that belongs to it.
 //
-// A proof that cannot fail proves nothing. With `--mutant` the protocol is broken on purpose, and in a debug build
-// `PROOF_BREAKS=floor-check-on-hits` leaves out the one check that the claim rests on; both must end with a violation.
+// A proof must be able to fail. With `--mutant` the protocol is broken on purpose, and in a debug build
+// `PROOF_BREAKS=floor-check-on-hits` omits the check on which the claim rests. Both must end with a violation.
 
 @main
 enum RaceProof {
@@ -25,7 +27,7 @@ enum RaceProof {
                     reports.append(try await race(arguments))
                 }
             } catch {
-                print("a race could not be run: \(error)")
+                print("a race could not run: \(error)")
                 exit(2)
             }
         }
@@ -35,10 +37,10 @@ enum RaceProof {
             isBroken = isBroken || report.violations > 0
         }
         if isBroken {
-            print("VIOLATION: something was accepted, or lives, after the acknowledgement of its end")
+            print("VIOLATION: a credential was accepted after the acknowledgement of its end")
             exit(1)
         }
-        // A race in which nothing met proves nothing.
+        // A race in which threads never met proves nothing.
         if reports.contains(where: { $0.isIdle }) {
             print("a race had no hits, no fills or no evictions, and so proved nothing")
             exit(2)
@@ -47,12 +49,12 @@ enum RaceProof {
     }
 }
 
-/// What one race did.
+/// The result of one race.
 struct Report: Sendable {
     var name: String
     var rounds: Int
     var violations: Int
-    /// What met in it, by name.
+    /// How often something happened that the race needs, by name.
     var counts: [(name: String, count: Int)]
 
     static func + (left: Report, right: Report) -> Report {
@@ -66,5 +68,72 @@ struct Report: Sendable {
     var line: String {
         let counts = counts.map { "\($0.name) \($0.count)" }.joined(separator: ", ")
         return "\(name): \(rounds) rounds, \(violations) violations (\(counts))"
+    }
+}
+
+/// The command line: rounds of each level, time limit, and how the protocol is broken on purpose.
+struct Arguments: Sendable {
+    /// What is done wrong on purpose, which the race must detect.
+    enum Mutant: String, Sendable {
+        /// Acknowledges a revocation before the floor is raised.
+        case earlyAcknowledgement = "early-acknowledgement"
+        /// Stamps a copy with a newer transaction than the snapshot from which it was read.
+        case lateStamp = "late-stamp"
+    }
+
+    var rounds = 1_000_000
+    var storeRounds = 10_000
+    var mutant: Mutant?
+    let deadline: Deadline
+
+    static let usage = """
+        usage: RaceProof [--rounds N] [--store-rounds N] [--seconds-max S] [--mutant early-acknowledgement|late-stamp]
+        Exits with 0 if the contract held, 1 on a violation, 2 if a race could not run.
+        """
+
+    init?(_ arguments: [String]) {
+        var seconds = 600.0
+        guard var values = NamedValues(arguments.dropFirst()),
+            values.take("--rounds", &rounds, where: { $0 > 0 }),
+            values.take("--store-rounds", &storeRounds, where: { $0 >= 0 }),
+            values.take("--seconds-max", &seconds, where: { $0 > 0 }), values.take("--mutant", &mutant), values.isEmpty
+        else { return nil }
+        deadline = Deadline(seconds: seconds)
+    }
+}
+
+/// When to stop, even with rounds left.
+struct Deadline: Sendable {
+    private let end: ContinuousClock.Instant
+
+    init(seconds: Double) { end = ContinuousClock.now.advanced(by: .seconds(seconds)) }
+
+    var hasPassed: Bool { ContinuousClock.now >= end }
+}
+
+/// Random numbers and short pauses, so that threads meet at every step.
+struct Jitter {
+    private var state: UInt64
+
+    init() { state = UInt64.random(in: 1...UInt64.max) }
+
+    /// Xorshift: fast, and good enough for choosing where to pause.
+    mutating func next() -> UInt64 {
+        state ^= state << 13
+        state ^= state >> 7
+        state ^= state << 17
+        return state
+    }
+
+    mutating func below(_ limit: Int) -> Int { Int(truncatingIfNeeded: (next() >> 11) % UInt64(limit)) }
+
+    /// Usually does nothing, sometimes spins briefly, rarely yields the processor.
+    mutating func pause() {
+        let chance = next() >> 40
+        if chance & 255 == 0 {
+            sched_yield()
+        } else if chance & 15 == 0 {
+            for _ in 0..<Int(chance >> 8 & 63) { _ = next() }
+        }
     }
 }

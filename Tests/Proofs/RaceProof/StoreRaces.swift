@@ -4,6 +4,7 @@ import CredentialStore
 import Foundation
 import Issuance
 import LMDB
+import ProofSupport
 import RecordCache
 import Synchronization
 import Verification
@@ -14,7 +15,7 @@ enum StoreRaces {
         verifyAndRevoke, deriveAndRevokeInBulk, tokenAndRevokeClient, retagAndRevoke, editAndSweep,
     ]
 
-    /// Runs `body` for each of `items`, some at once, so that they share commits.
+    /// Runs `body` for each item, several at once, so that they share commits.
     private static func eachOf<Item: Sendable>(
         _ items: [Item], lanes: Int = 16, _ body: @escaping @Sendable (Item) async throws -> Void
     ) async throws {
@@ -28,7 +29,7 @@ enum StoreRaces {
         }
     }
 
-    /// Keys for the next rounds of a race: a thousand, or those that are left to do.
+    /// Keys for the next rounds of a race: at most a thousand.
     private static func targets(
         of proof: ProofStore, for report: Report, _ arguments: Arguments
     ) async throws -> [Target] {
@@ -36,7 +37,7 @@ enum StoreRaces {
         return try await proof.issuer.createKeys(KeyRequest(owner: "alice", count: count)).map(Target.init)
     }
 
-    /// Revokes keys one by one beside verifications, which are told of each acknowledgement.
+    /// Revokes keys one by one during verifications, which learn of each acknowledgement.
     private static func revokeEach(
         of targets: [Target], of proof: ProofStore, _ report: inout Report
     ) async throws -> Verifications {
@@ -46,13 +47,13 @@ enum StoreRaces {
                 target.isEnded.store(true, ordering: .releasing)
             }
         }
-        let found = try await Verifications.beside(revocations, on: proof.store, targets)
+        let found = try await Verifications.during(revocations, on: proof.store, targets)
         report.rounds += targets.count
         report.violations += found.violations.load(ordering: .relaxed)
         return found
     }
 
-    /// Verifications beside revocations: none that starts after the acknowledgement accepts.
+    /// Verifications during revocations: none that starts after the acknowledgement accepts.
     @Sendable private static func verifyAndRevoke(_ arguments: Arguments) async throws -> Report {
         let proof = try ProofStore()
         defer { proof.remove() }
@@ -71,7 +72,8 @@ enum StoreRaces {
         return report
     }
 
-    /// A rotation and an edit beside the revocation of their owner: whatever came first, nothing of the owner lives.
+    /// A rotation and an edit during the revocation of their owner: whatever comes first, the owner has no valid key
+    /// afterwards.
     @Sendable private static func deriveAndRevokeInBulk(_ arguments: Arguments) async throws -> Report {
         let proof = try ProofStore()
         defer { proof.remove() }
@@ -92,7 +94,7 @@ enum StoreRaces {
         return try outcome.report("rotate, edit ∥ revoke owner", derived: "rotated first", proof)
     }
 
-    /// Gives the others a start of some turns; nil when they had put an end to the key.
+    /// Lets the others go first by some turns; nil if the key was revoked by then.
     private static func rotate(
         _ id: CredentialID, by issuer: Issuer, after turns: Int
     ) async -> IssuedCredential? {
@@ -100,7 +102,7 @@ enum StoreRaces {
         return try? await issuer.rotate(id, overlapSeconds: 600)
     }
 
-    /// Tokens beside the revocation of their client: whatever came first, none lives.
+    /// Tokens issued during the revocation of their client: whatever comes first, none is valid afterwards.
     @Sendable private static func tokenAndRevokeClient(_ arguments: Arguments) async throws -> Report {
         let proof = try ProofStore()
         defer { proof.remove() }
@@ -121,32 +123,32 @@ enum StoreRaces {
         return try outcome.report("issue token ∥ revoke client", derived: "issued first", proof)
     }
 
-    /// Moves to a new pepper beside revocations: none writes an old row over a revoked one.
+    /// Re-tags during revocations: none writes an old row over a revoked one.
     @Sendable private static func retagAndRevoke(_ arguments: Arguments) async throws -> Report {
         let proof = try ProofStore()
         defer { proof.remove() }
         var report = Report(name: "re-tag ∥ revoke", rounds: 0, violations: 0, counts: [])
-        var (verified, moved) = (0, 0)
-        // Each batch takes a pepper, of which a process can see 64.
+        var (verified, retagged) = (0, 0)
+        // Each batch adds a pepper, and a process can load 64.
         for _ in 0..<12 where report.rounds < arguments.storeRounds && !arguments.deadline.hasPassed {
             let targets = try await targets(of: proof, for: report, arguments)
             _ = try await proof.issuer.addPepper()
             let newest = proof.store.peppers.newest.number
             verified += try await revokeEach(of: targets, of: proof, &report).verified.load(ordering: .relaxed)
-            // Behind every move that was offered.
+            // After every re-tag that was offered.
             try await proof.store.write(creates: false) { _, _ in }
             for target in targets {
                 let row = try proof.row(target.id)
                 if row?.record.flags.contains(.revoked) != true { report.violations += 1 }
-                if row?.record.pepper == newest { moved += 1 }
+                if row?.record.pepper == newest { retagged += 1 }
             }
         }
         report.violations += try proof.findings()
-        report.counts = [("verified", verified), ("moved", moved)]
+        report.counts = [("verified", verified), ("retagged", retagged)]
         return report
     }
 
-    /// Edits that lengthen a life beside the sweep: what an edit has kept is kept.
+    /// Edits that extend lifetimes during the sweep: what an edit has kept stays.
     @Sendable private static func editAndSweep(_ arguments: Arguments) async throws -> Report {
         let proof = try ProofStore()
         defer { proof.remove() }
@@ -167,7 +169,7 @@ enum StoreRaces {
                         StoredCredential(record: record, owner: Array("alice".utf8), name: nil), in: transaction)
                 }
             }
-            // The sweep starts in the midst of the edits, each time elsewhere.
+            // The sweep starts in the middle of the edits, each time at another one.
             let start = Int.random(in: 0..<ids.count)
             try await eachOf(Array(ids.enumerated()), lanes: 8) { index, id in
                 if index == start { _ = try await Sweep.run(on: store) }
@@ -189,20 +191,20 @@ enum StoreRaces {
     }
 }
 
-/// What came of derived writes beside the revocation of all that they derive from.
+/// The outcome of derived writes during the revocation of what they derive from.
 private final class BulkOutcome: Sendable {
     private let rounds = Atomic<Int>(0)
-    private let living = Atomic<Int>(0)
+    private let accepted = Atomic<Int>(0)
     private let derived = Atomic<Int>(0)
     private let refused = Atomic<Int>(0)
 
-    /// After the acknowledgement: whatever came first, none of these secrets may be accepted.
+    /// After the acknowledgement, none of these secrets may be accepted, whatever came first.
     func endRound(of proof: ProofStore, _ secrets: [SecretText], derived: Int, refused: Int) throws {
         let verifier = try Verifier(store: proof.store)
         for secret in secrets {
             let presented = secret.revealBytes()
             if try verifier.verify(presented.octets, at: proof.store.clock.now()).isActive {
-                living.add(1, ordering: .relaxed)
+                accepted.add(1, ordering: .relaxed)
             }
         }
         self.derived.add(derived, ordering: .relaxed)
@@ -213,9 +215,90 @@ private final class BulkOutcome: Sendable {
     func report(_ name: String, derived text: String, _ proof: ProofStore) throws -> Report {
         Report(
             name: name, rounds: rounds.load(ordering: .relaxed),
-            violations: try living.load(ordering: .relaxed) + proof.findings(),
+            violations: try accepted.load(ordering: .relaxed) + proof.findings(),
             counts: [
                 (text, derived.load(ordering: .relaxed)), ("revoked first", refused.load(ordering: .relaxed)),
             ])
+    }
+}
+
+/// A real store with the smallest cache, in a temporary folder.
+final class ProofStore: Sendable {
+    private let folder: ProofFolder
+    let store: CredentialStore
+    let issuer: Issuer
+
+    init() throws {
+        folder = try ProofFolder("race")
+        let peppers = try PepperFileOnDisk.create(folder.peppers)
+        store = try CredentialStore.create(
+            in: folder.store, vendor: .iiniit, peppers: peppers,
+            options: StoreOptions(mapBytes: 1 << 30, cacheBytes: RecordCache.bytesMin, readersMax: 64))
+        issuer = Issuer(store: store, pepperPath: folder.peppers)
+    }
+
+    func remove() {
+        store.close()
+        folder.remove()
+    }
+
+    /// The number of findings of the store's own check, which must be 0 after every race.
+    func findings() throws -> Int { try store.check().count }
+
+    func row(_ id: CredentialID) throws -> StoredCredential? { try store.credential(id) }
+}
+
+/// A key to be revoked, and whether its end was acknowledged.
+final class Target: Sendable {
+    let id: CredentialID
+    let secret: [UInt8]
+    let isEnded = Atomic<Bool>(false)
+
+    init(_ issued: IssuedCredential) {
+        id = issued.summary.id
+        secret = issued.secret.revealBytes()
+    }
+}
+
+/// Threads that verify random targets until they are stopped, and what they find.
+final class Verifications: Sendable {
+    let violations = Atomic<Int>(0)
+    let verified = Atomic<Int>(0)
+    let hits = Atomic<Int>(0)
+    private let isOver = Atomic<Bool>(false)
+
+    /// Verifies on two threads while `body` runs.
+    /// - Returns: what they found.
+    static func during(
+        _ body: () async throws -> Void, on store: CredentialStore, _ targets: [Target]
+    ) async throws -> Verifications {
+        let verifications = Verifications()
+        let verifiers = try (0..<2).map { _ in try Verifier(store: store) }
+        let threads = Threads(verifiers.count) { verifications.run(verifiers[$0], targets) }
+        defer {
+            verifications.isOver.store(true, ordering: .releasing)
+            threads.wait()
+        }
+        try await body()
+        return verifications
+    }
+
+    private func run(_ verifier: Verifier, _ targets: [Target]) {
+        var jitter = Jitter()
+        while !isOver.load(ordering: .acquiring) {
+            let target = targets[
+                jitter.next() & 1 == 0 ? jitter.below(min(8, targets.count)) : jitter.below(targets.count)]
+            // Read before the verification starts.
+            let isEnded = target.isEnded.load(ordering: .acquiring)
+            let secret = target.secret
+            var isActive = false
+            if let verdict = try? verifier.verify(secret.octets, at: verifier.clock.now()) {
+                isActive = verdict.isActive
+            }
+            if isEnded, isActive { violations.add(1, ordering: .relaxed) }
+            verified.add(1, ordering: .relaxed)
+            jitter.pause()
+        }
+        hits.add(Int(clamping: verifier.counters.hits.value), ordering: .relaxed)
     }
 }

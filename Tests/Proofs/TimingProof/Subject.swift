@@ -3,17 +3,17 @@ internal import CredentialDigest
 internal import CredentialModel
 internal import Glibc
 
-/// A comparison that leaves at the first difference, to see that the measurement notices.
+/// A comparison that returns at the first difference, which the measurement must detect.
 enum Mutant: String, Sendable {
-    /// Of tags: the least that an early exit can save, three words of four.
+    /// Of tags: saves at least three words of four, the smallest possible early exit.
     case wordByWord = "word-by-word"
-    /// Of 32 bytes: the model's own comparison of public values, the likeliest slip.
+    /// Of 32 bytes: `elementsEqual` of the model, which is for public values; the most likely mistake.
     case byteByByte = "byte-by-byte"
-    /// Of 66 bytes: glibc's. It may read 32 bytes at once, and then has no early exit for a tag.
+    /// Of 66 bytes: glibc's. It may compare 32 bytes at once, and then has no early exit for a tag.
     case memcmp
 }
 
-/// One comparison, and how many bytes it is given.
+/// A comparison to be measured, and the number of bytes that it compares.
 struct Subject: Sendable {
     private enum Comparison: Sendable {
         case tags
@@ -31,7 +31,7 @@ struct Subject: Sendable {
         self.comparison = comparison
     }
 
-    /// What the product compares: tags as words, and what callers send as bytes.
+    /// The comparisons of the product: tags as words, and callers' texts as bytes.
     static let contract = [
         Subject("tags", 32, .tags), Subject("32 bytes", 32, .spans),
         Subject("\(CredentialFormat.byteCount) bytes", CredentialFormat.byteCount, .spans),
@@ -42,11 +42,11 @@ struct Subject: Sendable {
             "mutant \(mutant.rawValue)", mutant == .memcmp ? CredentialFormat.byteCount : 32, .mutant(mutant))
     }
 
-    /// Compares each pair of the batch once: this is what is timed.
+    /// Compares each pair of the batch once. This is what is timed.
     ///
-    /// A function of its own, so that nothing of it moves out of the timed part; one loop for each comparison, so that
-    /// each is compiled into its loop just as it is into its callers.
-    /// - Returns: how many pairs are equal, so that no comparison can be left out.
+    /// Not inlined, so that nothing of it moves out of the timed part. Each comparison has its own loop, so that it is
+    /// inlined there as it is in its callers.
+    /// - Returns: the number of equal pairs, so that the compiler cannot omit any comparison.
     @inline(never)
     func equalPairs(in batch: borrowing Batch) -> Int {
         let (ours, theirs) = (batch.stored.octets, batch.presented.octets)
@@ -77,7 +77,7 @@ struct Subject: Sendable {
         return count
     }
 
-    /// The assembly in `cs_words4_differ` may not be run in vain, so the optimiser cannot make one step of these four.
+    /// The optimiser must keep the assembly in `cs_words4_differ`, so it cannot merge these four steps into one.
     @inline(__always)
     private static func equalByWord(_ left: Tag, _ right: Tag) -> Bool {
         guard cs_words4_differ(left.word0, 0, 0, 0, right.word0, 0, 0, 0) == 0 else { return false }

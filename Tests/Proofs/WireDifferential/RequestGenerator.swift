@@ -1,6 +1,6 @@
 import ProofSupport
 
-/// Makes requests that are mostly well-formed, then breaks some of them.
+/// Generates requests that are mostly well-formed, and corrupts some of them.
 public struct RequestGenerator {
     private var random: Randomness
 
@@ -17,7 +17,7 @@ public struct RequestGenerator {
         return bytes
     }
 
-    /// Rising numbers of bytes that have arrived, the last one all.
+    /// Growing numbers of bytes that have arrived; the last one is all of them.
     public mutating func arrivals(of count: Int) -> [Int] {
         var arrivals = [count]
         for _ in 0..<random.below(6) { arrivals.append(random.below(count + 1)) }
@@ -72,12 +72,12 @@ public struct RequestGenerator {
             ])
     }
 
-    /// Mostly one of the good ones.
+    /// Usually one of the good ones.
     private mutating func choose(_ good: [String], or bad: [String]) -> String {
         random.pick(random.chance(3) ? bad : good)
     }
 
-    /// Picks a framing, adds its fields, and returns the body.
+    /// Chooses a framing, adds its fields, and returns the body.
     private mutating func framed(_ fields: inout [String]) -> [UInt8] {
         let content = (0..<random.pick([0, 1, 5, 17, 120])).map { _ in UInt8(truncatingIfNeeded: random.next()) }
         switch random.below(10) {

@@ -1,18 +1,18 @@
 import HTTPWire
 
-/// The answer does not depend on how the bytes arrive: at once, cut in two anywhere, or one by one.
+/// The result does not depend on how the bytes arrive: at once, split in two anywhere, or one by one.
 func checkRequests(_ bytes: [UInt8]) {
     let whole = read(bytes, arriving: [bytes.count])
-    require(whole == read(bytes, arriving: [Int(bytes.first ?? 0), bytes.count]), "a cut changes the answer")
-    let cut = bytes.count > 1 ? Int(bytes[1]) &* 64 &+ Int(bytes[0]) : 0
-    require(whole == read(bytes, arriving: [cut, bytes.count]), "a cut changes the answer")
+    require(whole == read(bytes, arriving: [Int(bytes.first ?? 0), bytes.count]), "a split changes the result")
+    let split = bytes.count > 1 ? Int(bytes[1]) &* 64 &+ Int(bytes[0]) : 0
+    require(whole == read(bytes, arriving: [split, bytes.count]), "a split changes the result")
     if bytes.count <= 512 {
-        require(whole == read(bytes, arriving: Array(0...bytes.count)), "single bytes change the answer")
+        require(whole == read(bytes, arriving: Array(0...bytes.count)), "single bytes change the result")
     }
-    for arriving in [[bytes.count], [cut, bytes.count]] {
+    for arriving in [[bytes.count], [split, bytes.count]] {
         var pieces = readPieces(bytes, arriving: arriving)
         pieces.requests = whole.requests
-        require(whole == pieces, "head first, the answer is another")
+        require(whole == pieces, "reading the head first changes the result")
     }
 }
 
@@ -28,7 +28,7 @@ private let limits = {
     return limits
 }()
 
-/// The same where requests are read head first, in pieces. Says nothing of the heads: the same code has read them.
+/// The same for requests that are read in pieces, head first. Heads are not compared: the same code reads them.
 func readPieces(_ bytes: [UInt8], arriving: [Int]) -> Reading {
     var parser = RequestParser(limits: limits)
     var reading = Reading()
@@ -44,16 +44,16 @@ func readPieces(_ bytes: [UInt8], arriving: [Int]) -> Reading {
             switch parser.parsePiece(span) {
             case .needMore: wantsMore = true
             case .head(let consumed, _):
-                require(consumed > 0 && consumed <= span.byteCount, "a head consumes what is not there")
+                require(consumed > 0 && consumed <= span.byteCount, "a head consumes more than there is")
                 body = []
                 dropped += consumed
             case .body(let range, let consumed):
                 require(range, within: consumed)
-                require(consumed <= span.byteCount, "a body consumes what is not there")
+                require(consumed <= span.byteCount, "a body consumes more than there is")
                 body += copy(span.slice(range))
                 dropped += consumed
             case .end(let consumed):
-                require(consumed <= span.byteCount, "an end consumes what is not there")
+                require(consumed <= span.byteCount, "an end consumes more than there is")
                 dropped += consumed
                 reading.bodies.append(body)
                 reading.consumed = dropped
@@ -64,7 +64,7 @@ func readPieces(_ bytes: [UInt8], arriving: [Int]) -> Reading {
     return reading
 }
 
-/// Everything that a connection learns from its bytes, requests boiled down to a checksum.
+/// Everything that a connection learns from its bytes, with requests reduced to checksums.
 struct Reading: Equatable {
     var requests: [UInt64] = []
     var bodies: [[UInt8]] = []
@@ -72,7 +72,7 @@ struct Reading: Equatable {
     var fault: WireFault?
 }
 
-/// Reads pipelined requests from bytes of which ever more have arrived.
+/// Reads pipelined requests from growing prefixes of the bytes.
 func read(_ bytes: [UInt8], arriving: [Int]) -> Reading {
     var parser = RequestParser(limits: limits)
     var reading = Reading()
@@ -93,7 +93,7 @@ func read(_ bytes: [UInt8], arriving: [Int]) -> Reading {
                 require((400...505).contains(fault.status), "a fault has no status")
                 reading.fault = fault
             case .request(let consumed):
-                require(consumed > 0 && consumed <= span.byteCount, "a request consumes what is not there")
+                require(consumed > 0 && consumed <= span.byteCount, "a request consumes more than there is")
                 reading.requests.append(checksum(parser, span, consumed))
                 reading.bodies.append(parser.withBody(in: span, copy))
                 reading.consumed += consumed
@@ -133,11 +133,11 @@ private func add(_ head: borrowing RequestHead, _ bytes: RawSpan, _ consumed: In
     for field in KnownField.allCases { checkLookUp(field, head) }
 }
 
-/// The index of known fields says what a walk over all fields says.
+/// The index of known fields agrees with a walk over all fields.
 private func checkLookUp(_ field: KnownField, _ head: borrowing RequestHead) {
     var indices: [Int] = []
     for index in 0..<head.fieldCount where head.field(at: index) == field { indices.append(index) }
-    require(head.count(field) == indices.count, "a field is miscounted")
+    require(head.count(field) == indices.count, "a field is counted wrongly")
     require(head.value(field) == indices.first.map { head.value(at: $0) }, "a field is not found")
     var walked: [Int] = []
     var next = head.index(of: field)
@@ -145,7 +145,7 @@ private func checkLookUp(_ field: KnownField, _ head: borrowing RequestHead) {
         walked.append(index)
         next = head.index(of: field, after: index)
     }
-    require(walked == indices, "a walk over equal fields goes astray")
+    require(walked == indices, "a walk over equal fields misses some")
 }
 
 /// FNV-1a.

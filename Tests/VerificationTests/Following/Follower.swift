@@ -4,13 +4,13 @@ import Foundation
 import Issuance
 import TestSupport
 
-/// Another process that follows a fixture's store and is asked about credentials.
+/// Another process that follows a fixture's store and answers queries about credentials.
 final class Follower {
     private let child: ChildProcess
     private let questions = Pipe()
     private let answers = Pipe()
     private var isRunning = true
-    /// What it said of opening the store.
+    /// Its report about opening the store.
     private(set) var greeting = ""
 
     init(_ fixture: Fixture, store: String? = nil, peppers: String? = nil) throws {
@@ -36,7 +36,7 @@ final class Follower {
         child.wait()
     }
 
-    /// What it says of a credential.
+    /// Its verdict on a credential.
     func verdict(_ secret: SecretText, at now: UnixSeconds? = nil) throws -> String {
         let text = String(decoding: secret.revealBytes(), as: UTF8.self)
         return try ask("verify \(text)" + (now.map { " \($0.rawValue)" } ?? ""))

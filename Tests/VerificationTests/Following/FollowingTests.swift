@@ -8,7 +8,7 @@ import Testing
 @testable import CredentialStore
 
 @Suite struct `Another process that follows a store` {
-    @Test func `sees every way in which a credential ends, at once and also from its cache`() async throws {
+    @Test func `sees every way in which a credential ends, at once, even if it is cached`() async throws {
         let fixture = try Fixture()
         let issuer = fixture.issuer
         let keys = try await issuer.createKeys(KeyRequest(owner: "alice", scope: ["read", "write"], count: 4))
@@ -20,7 +20,7 @@ import Testing
         #expect(follower.hasOpened, "\(follower.greeting)")
         let all = keys.map(\.secret) + [owned.secret, longOwned.secret, token.secret]
         for secret in all { #expect(try follower.verdict(secret).hasPrefix("active")) }
-        // Owners of more than 64 bytes are not kept.
+        // Owners of more than 64 bytes are not cached.
         for secret in all where secret.revealBytes() != longOwned.secret.revealBytes() {
             #expect(try follower.verdict(secret).hasSuffix("hit"))
         }
@@ -37,11 +37,11 @@ import Testing
         #expect(try follower.verdict(longOwned.secret) == "inactive revoked")
         _ = try await issuer.revokeClient(client.summary.clientID)
         #expect(try follower.verdict(token.secret) == "inactive revoked")
-        // What nothing happened to is still known.
+        // Unaffected credentials are still cached.
         #expect(try follower.verdict(keys[3].secret) == "active alice read+write hit")
     }
 
-    @Test func `looks before each of a batch, too`() async throws {
+    @Test func `follows before a batch, too`() async throws {
         let fixture = try Fixture()
         let keys = try await fixture.issuer.createKeys(KeyRequest(owner: "alice", count: 3))
         let follower = try Follower(fixture)
@@ -50,7 +50,7 @@ import Testing
         #expect(try follower.verdicts(keys.map(\.secret)) == ["active", "inactive revoked", "active"])
     }
 
-    @Test func `knows what was issued since, with texts that are new`() async throws {
+    @Test func `knows what was issued since, with new texts`() async throws {
         let fixture = try Fixture()
         let old = try await fixture.key()
         let follower = try Follower(fixture)
@@ -62,11 +62,11 @@ import Testing
         }
         let never = CredentialFormat.mint(kind: .apiKey, id: .random(), vendor: fixture.store.vendor)
         #expect(try follower.verdict(never) == "inactive unknown")
-        // Births take nothing from the copies that it has.
+        // Issuance does not invalidate its copies.
         #expect(try follower.verdict(old.secret).hasSuffix("hit"))
     }
 
-    @Test func `takes imported keys up with their scheme`() async throws {
+    @Test func `learns imported keys and their scheme`() async throws {
         let fixture = try OtherSystem.fixture()
         let follower = try Follower(fixture)
         let key = SecretText(Array("legacy_4f6e8a1b2c3d4e5f".utf8))
@@ -77,7 +77,7 @@ import Testing
         #expect(try follower.verdict(key) == "inactive revoked")
     }
 
-    @Test func `that lacks the key of an imported hash says so, and what to do`() async throws {
+    @Test func `that lacks the key of an imported hash reports that, and what to do`() async throws {
         let fixture = try OtherSystem.fixture()
         let own = fixture.folder("peppers-of-the-follower")
         let lines = String(decoding: try Data(contentsOf: URL(fileURLWithPath: fixture.pepperPath)), as: UTF8.self)
@@ -89,13 +89,13 @@ import Testing
         _ = try await fixture.importing("legacy_4f6e8a1b2c3d4e5f", "billing")
         for _ in 0..<2 {
             let answer = try follower.verdict(key.secret)
-            #expect(answer.hasPrefix("trouble") && answer.contains("'billing'") && answer.contains("open it again"))
+            #expect(answer.hasPrefix("error") && answer.contains("'billing'") && answer.contains("open it again"))
         }
         #expect(
             try Follower(fixture, peppers: own).greeting.contains("the HMAC key 'billing' is not in the pepper file"))
     }
 
-    @Test func `goes on when the owner ends and comes again`() async throws {
+    @Test func `continues when the owner stops and starts again`() async throws {
         let fixture = try Fixture()
         let keys = try await fixture.issuer.createKeys(KeyRequest(owner: "alice", count: 3))
         let follower = try Follower(fixture)
@@ -108,7 +108,7 @@ import Testing
         #expect(try follower.verdict(keys[1].secret).hasSuffix("hit"))
     }
 
-    @Test func `forgets all copies where the journal does not go back far enough`() async throws {
+    @Test func `discards all copies if the journal does not go back far enough`() async throws {
         let fixture = try Fixture()
         let keys = try await fixture.issuer.createKeys(KeyRequest(owner: "alice", count: 2))
         let owned = try await fixture.key(owner: "bob")
@@ -128,7 +128,7 @@ import Testing
 }
 
 @Suite struct `Peppers of a process that follows a store` {
-    @Test func `are read again when the owner takes a new one into use`() async throws {
+    @Test func `are read again when the owner adds one`() async throws {
         let fixture = try Fixture()
         let old = try await fixture.key()
         let follower = try Follower(fixture)
@@ -137,7 +137,7 @@ import Testing
         let new = try await fixture.key()
         #expect(try follower.verdict(new.secret).hasPrefix("active"))
         #expect(try follower.verdict(old.secret).hasPrefix("active"))
-        // The follower cannot move records over; the owner does, when it is asked itself.
+        // The follower cannot re-tag; the owner does, when it verifies.
         #expect(try fixture.row(old.summary.id)?.record.pepper == 1)
         #expect(
             try await eventually {
@@ -147,7 +147,7 @@ import Testing
         for secret in [old.secret, new.secret] { #expect(try follower.verdict(secret).hasPrefix("active")) }
     }
 
-    @Test func `that lack the new one make trouble for what needs it, and for nothing else`() async throws {
+    @Test func `without the new one cause errors for what needs it, and for nothing else`() async throws {
         let fixture = try Fixture()
         let old = try await fixture.key()
         let own = fixture.folder("peppers-of-the-follower")
@@ -158,12 +158,12 @@ import Testing
         #expect(try follower.verdict(new.secret).contains("pepper 2 is not in the pepper file"))
         #expect(try follower.verdict(old.secret).hasPrefix("active"))
         try FixtureFile.replace(own, [UInt8](try Data(contentsOf: URL(fileURLWithPath: fixture.pepperPath))))
-        // It is looked for once a second, also when nothing is written meanwhile.
+        // The file is read once a second, even if nothing is committed meanwhile.
         #expect(try follower.verdict(new.secret, at: fixture.store.clock.now().adding(2)).hasPrefix("active"))
     }
 
-    /// It has no entry in the journal, nor have the records that are moved to it.
-    @Test func `are read again when the owner took one up at its start`() async throws {
+    /// It has no journal entry, and neither have the records that are re-tagged.
+    @Test func `are read again when the owner added one at its start`() async throws {
         let fixture = try Fixture()
         let moved = try await fixture.key()
         let follower = try Follower(fixture)
@@ -185,8 +185,8 @@ import Testing
     }
 }
 
-@Suite struct `What a process that follows a store is refused` {
-    @Test func `a store that another has taken the place of, at the first verification after that`() async throws {
+@Suite struct `A process that follows a store refuses` {
+    @Test func `a store that was replaced, at the first verification after that`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key()
         try fixture.backup(toFile: fixture.folder("backup"))
@@ -196,21 +196,21 @@ import Testing
         fixture.close()
         let peppers = try PepperFileOnDisk.read(fixture.pepperPath)
         let replacement = try Replacing.restore(fixture.folder("backup"), fixture, peppers, nil)
-        // In the same second: it is not the path that tells it.
+        // Within the same second, so not because of the check of the path.
         for _ in 0..<2 {
             let answer = try follower.verdict(key.secret, at: now)
-            #expect(answer.hasPrefix("trouble") && answer.contains("open it again"))
+            #expect(answer.hasPrefix("error") && answer.contains("open it again"))
         }
         let again = try fixture.reopened()
         let second = try Follower(again)
         #expect(second.greeting == "open \(again.store.incarnation)" && second.greeting != follower.greeting)
         #expect(try second.verdict(key.secret).hasPrefix("active"))
-        // The kept folder says it too, until an owner takes it up again.
+        // The kept folder is marked as replaced, until an owner opens it again.
         let kept = try #require(replacement.kept)
         #expect(try Follower(again, store: kept).greeting.contains("open it again"))
     }
 
-    @Test func `a folder that somebody exchanged by hand, a second later`() async throws {
+    @Test func `a folder that was exchanged by hand, within a second`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key()
         let follower = try Follower(fixture)
@@ -221,7 +221,7 @@ import Testing
         #expect(try follower.verdict(key.secret, at: now).contains("open it again"))
     }
 
-    @Test func `an owner in another PID namespace, and the owner such followers`() async throws {
+    @Test func `an owner in another PID namespace, as the owner refuses such followers`() async throws {
         let fixture = try Fixture()
         let record = "pid 1\npid-namespace 42\n"
         let owner = URL(fileURLWithPath: fixture.directory + "/owner.lock")
@@ -237,12 +237,12 @@ import Testing
         fixture.close()
         let failure = #expect(throws: StoreFailure.self) { try fixture.reopened() }
         #expect(failure == .held(.foreignFollowers))
-        // With the follower goes the reason.
+        // Without the follower the reason is gone.
         follower.end()
         _ = try fixture.reopened()
     }
 
-    @Test func `another user's folder, a folder without a store`() async throws {
+    @Test func `another user's folder, and a folder without a store`() async throws {
         let fixture = try Fixture()
         #expect(try Follower(fixture, store: fixture.folder("none")).greeting.contains("there is no store in"))
         guard geteuid() == 0 else { return }

@@ -4,7 +4,7 @@ import Exposition
 /// What the data plane tells of itself.
 struct DataPlaneMetrics: Sendable {
     let figures: @Sendable () -> DataPlaneFigures
-    let readiness: DataPlane.Readiness
+    let readiness: DataPlane.ServiceStatus
 
     func write(to text: inout PrometheusText) {
         let figures = figures()

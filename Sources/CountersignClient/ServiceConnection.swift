@@ -1,0 +1,139 @@
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+import NIOHTTP1
+import NIOSSL
+
+/// Persistent connections to the service. Each response is bounded in bytes, and in time from the first attempt to the
+/// last byte.
+final class ServiceConnection: Sendable {
+    private let http: HTTPClient
+    private let baseURL: String
+    private let headers: HTTPHeaders
+
+    struct Response {
+        let status: Int
+        let body: Data
+        let retryAfterSeconds: Int?
+    }
+
+    /// - Parameter connectionsMax: maximum number of open connections; further requests wait for one, within their
+    ///   deadline.
+    init(_ options: ClientOptions, connectionsMax: Int) {
+        var configuration = HTTPClient.Configuration()
+        configuration.redirectConfiguration = .disallow
+        configuration.httpVersion = .http1Only
+        // An abandoned connection attempt must not outlive its request by long.
+        configuration.timeout.connect = .nanoseconds(options.deadline.nanosecondsClamped)
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = connectionsMax
+        // Shorter than the idle timeout of the service, so that it seldom closes a connection in use.
+        configuration.connectionPool.idleTimeout = .seconds(60)
+        configuration.connectionPool.retryConnectionEstablishment = false
+        if let path = options.certificateAuthorityPath {
+            var tls = TLSConfiguration.makeClientConfiguration()
+            tls.trustRoots = .file(path)
+            configuration.tlsConfiguration = tls
+        }
+        http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+        baseURL = options.endpoint.baseURL
+        // A Unix socket has no host name, but every HTTP/1.1 request must have one (RFC 9112 §3.2).
+        var headers: HTTPHeaders = options.endpoint.isUnixSocket ? ["Host": "countersign"] : [:]
+        if let credentials = options.credentials {
+            headers.add(name: "Authorization", value: credentials.authorization)
+        }
+        self.headers = headers
+    }
+
+    deinit {
+        // Closes open connections; does nothing after ``close()``.
+        http.shutdown { _ in }
+    }
+
+    func close() async {
+        try? await http.shutdown()
+    }
+
+    func get(_ path: String, bytesMax: Int, deadline: Duration) async throws(VerificationFailure) -> Response {
+        try await execute(.GET, path, headers, nil, bytesMax, deadline)
+    }
+
+    func post(
+        _ path: String, json: Data, bytesMax: Int, deadline: Duration
+    ) async throws(VerificationFailure) -> Response {
+        var headers = headers
+        headers.add(name: "Content-Type", value: "application/json")
+        return try await execute(.POST, path, headers, json, bytesMax, deadline)
+    }
+
+    private func execute(
+        _ method: HTTPMethod, _ path: String, _ headers: HTTPHeaders, _ body: Data?, _ bytesMax: Int, _ limit: Duration
+    ) async throws(VerificationFailure) -> Response {
+        var request = HTTPClientRequest(url: baseURL + path)
+        request.method = method
+        request.headers = headers
+        // A body of known size is written together with the head. The older form of this API writes bodies as streams,
+        // and its pool traps if a response closes the connection before the body was written (1.37.0).
+        if let body { request.body = .bytes(ByteBuffer(bytes: body)) }
+        let deadline = NIODeadline.now() + .nanoseconds(limit.nanosecondsClamped)
+        do {
+            do {
+                return try await send(request, bytesMax, deadline)
+            } catch  where Self.isClosedUnderneath(error) {
+                // The service closed an idle connection at that moment. Verifying twice has no side effects.
+                return try await send(request, bytesMax, deadline)
+            }
+        } catch {
+            throw Self.failure(error)
+        }
+    }
+
+    private struct DeadlinePassed: Error {}
+
+    /// The deadline of `execute` covers only the head of the response; this one covers its last byte.
+    private func send(_ request: HTTPClientRequest, _ bytesMax: Int, _ deadline: NIODeadline) async throws -> Response {
+        try Task.checkCancellation()
+        let http = http
+        let work = Task {
+            let response = try await http.execute(request, deadline: deadline)
+            let body = try await response.body.collect(upTo: bytesMax)
+            // A body that is truncated by a cancellation ends like any other.
+            try Task.checkCancellation()
+            return Response(
+                status: Int(response.status.code), body: Data(body.readableBytesView),
+                retryAfterSeconds: response.headers.first(name: "Retry-After").flatMap { Int($0) })
+        }
+        let timeout = http.eventLoopGroup.any().scheduleTask(deadline: deadline) { work.cancel() }
+        defer { timeout.cancel() }
+        do {
+            return try await withTaskCancellationHandler {
+                try await work.value
+            } onCancel: {
+                work.cancel()
+            }
+        } catch  where !Task.isCancelled && NIODeadline.now() >= deadline {
+            throw DeadlinePassed()
+        }
+    }
+
+    private static func isClosedUnderneath(_ error: any Error) -> Bool {
+        if let error = error as? HTTPClientError { return error == .remoteConnectionClosed }
+        if let error = error as? IOError { return error.errnoCode == ECONNRESET || error.errnoCode == EPIPE }
+        return false
+    }
+
+    private static func failure(_ error: any Error) -> VerificationFailure {
+        if error is CancellationError || error as? HTTPClientError == .cancelled { return .cancelled }
+        if error is NIOTooManyBytesError { return .answerNotUnderstood }
+        if error is DeadlinePassed { return .unavailable(cause: "no answer in time", retryAfterSeconds: 1) }
+        // Errors of connections contain addresses and reasons, never request data.
+        return .unavailable(cause: "\(error)", retryAfterSeconds: 1)
+    }
+}
+
+extension Duration {
+    /// Nanoseconds, at most a day.
+    var nanosecondsClamped: Int64 {
+        let (seconds, attoseconds) = components
+        return min(max(seconds, 0), 86_400) * 1_000_000_000 + attoseconds / 1_000_000_000
+    }
+}
