@@ -10,6 +10,8 @@
 public struct KeyProperties: Sendable, Equatable {
     /// For people.
     public var name: String??
+    /// For people: what it is for, whom to ask.
+    public var description: String??
     public var scope: [String]?
     public var audience: [String]?
     /// CIDR blocks from which it may be used; empty for anywhere.
@@ -70,6 +72,8 @@ public struct KeyEdit: Sendable, Equatable {
 /// What an OAuth client is registered with (RFC 7591 §2): as it is asked for, stored and shown.
 public struct ClientMetadata: Sendable, Equatable {
     public var name: String
+    /// For people: what it is for, whom to ask.
+    public var description: String?
     /// `authorization_code`, `client_credentials`, `refresh_token`.
     public var grants: [String]
     public var redirectURIs: [String]

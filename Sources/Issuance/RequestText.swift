@@ -16,6 +16,11 @@ enum RequestText {
         try forPeople(text, field: "name", bytesMax: 255)
     }
 
+    /// A description for people; nil for an empty one.
+    static func description(_ text: String?) throws(IssuanceError) -> String? {
+        try forPeople(text, field: "description", bytesMax: 1_024)
+    }
+
     private static func forPeople(_ text: String?, field: String, bytesMax: Int) throws(IssuanceError) -> String? {
         guard let text, !text.isEmpty else { return nil }
         guard text.utf8.count <= bytesMax else {

@@ -24,11 +24,13 @@ import Testing
     }
 
     private static let key: [String: [String]] = [
-        "owner": [#""""#, #""\u0001""#], "name": [long], "scope": [#""é""#, #""countersign:nothing""#],
+        "owner": [#""""#, #""\u0001""#], "name": [long], "description": [tooLong, #""\u000a""#],
+        "scope": [#""é""#, #""countersign:nothing""#],
         "aud": [#"["a b"]"#], "network": [#"["here"]"#], "expires_in": ["0", "9000000000000000"],
         "nbf": ["-1", "4102444800, \"expires_in\": 60"], "count": ["0"],
     ]
     private static let long = "\"" + String(repeating: "n", count: 256) + "\""
+    private static let tooLong = "\"" + String(repeating: "d", count: 1_025) + "\""
 
     /// - Parameters:
     ///   - client: a registered client.
@@ -36,7 +38,7 @@ import Testing
     private func requests(client: String, challenge: String) -> [Requests] {
         let life = ["issued_before": ["-1", "4102444800"]]
         let overlap = ["overlap_seconds": ["-1", "9000000000000"]]
-        let edit = Self.key.filter { ["name", "scope", "aud", "network"].contains($0.key) }
+        let edit = Self.key.filter { ["name", "description", "scope", "aud", "network"].contains($0.key) }
             .merging(["exp": ["1", "-1"], "nbf": ["-1", "4102444800, \"exp\": 4102444799"]]) { _, new in new }
         let signIn = ["login_challenge": "\"\(challenge)\"", "sub": #""alice""#]
         let ids = ["ids": ["[]", #"["x"]"#]]
@@ -50,7 +52,7 @@ import Testing
             Requests(
                 route: "POST /v1/clients", right: ["name": #""app""#],
                 wrong: [
-                    "name": [#""""#, Self.long], "grant_types": [#"["password"]"#],
+                    "name": [#""""#, Self.long], "description": [Self.tooLong], "grant_types": [#"["password"]"#],
                     "redirect_uris": [#"["nowhere"]"#, #"[], "grant_types": ["authorization_code"]"#],
                     "scope": [#""é""#, #""countersign:admin""#], "aud": [#"["a b"]"#],
                     "may": [#"["rule"]"#, #"["introspect"], "public": true"#], "certificate_san": [#""""#],

@@ -77,6 +77,24 @@ import Testing
         }
     }
 
+    @Test func `keys and clients are described`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let created = try await plane.command(
+                "key", "create", "--owner", "acme", "--description", "Ask Ann", "--json")
+            let id = try #require(created.json.first?["id"] as? String)
+            #expect(try await plane.command("key", "show", id).output.contains("description  Ask Ann\n"))
+            let edited = try await plane.command("key", "edit", id, "--description", "Ask Bob", "--json")
+            #expect(edited.json.first?["description"] as? String == "Ask Bob")
+            #expect(try await plane.command("key", "export").json.first?["description"] as? String == "Ask Bob")
+            let removed = try await plane.command("key", "edit", id, "--no-description", "--json")
+            #expect(removed.json.first?["description"] is NSNull)
+            let both = try await plane.command("key", "edit", id, "--no-description", "--description", "x")
+            #expect(both.status == 2)
+            let client = try await plane.command("client", "create", "--name", "app", "--description", "The app")
+            #expect(client.output.contains("description  The app\n"))
+        }
+    }
+
     @Test func `a list longer than a page is whole`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             for _ in 0..<2 { _ = try await plane.client.post("/v1/keys", #"{"owner": "acme", "count": 1000}"#) }

@@ -39,6 +39,23 @@ extension Fixture {
 @Suite(.timeLimit(.minutes(5))) struct `The audit log` {
     private struct Spoilt: Error {}
 
+    @Test func `names a description that was changed, and holds none`() async throws {
+        let fixture = try Fixture()
+        var request = KeyRequest(owner: "alice")
+        request.properties.description = "SECOND-FLOOR"
+        let id = try await fixture.issuer.createKeys(request)[0].summary.id
+        var edit = KeyEdit(name: "n")
+        edit.properties.description = "THIRD-FLOOR"
+        _ = try await fixture.issuer.editKey(id, edit)
+        var client = ClientRequest(name: "app")
+        client.description = "FOURTH-FLOOR"
+        _ = try await fixture.issuer.createClient(client)
+        #expect(try fixture.audit().map(\.audited.changed) == [[], ["name", "description"], []])
+        for number in 1...3 {
+            #expect(!String(decoding: try fixture.row(ofEntry: UInt64(number)), as: UTF8.self).contains("FLOOR"))
+        }
+    }
+
     @Test func `has one entry for each mutation, with who, what and to whom`() async throws {
         let fixture = try Fixture()
         let issuer = fixture.issuer.acting(as: .unlimited(.controlSocket(user: 1_000)))

@@ -43,7 +43,8 @@ import Verification
         let good = ClientRequest(name: "n")
         let faults: [(String, @Sendable (inout ClientRequest) -> Void)] = [
             ("name", { $0.name = "" }), ("name", { $0.name = String(repeating: "x", count: 256) }),
-            ("name", { $0.name = "a\n" }), ("grant_types", { $0.grants = ["password"] }),
+            ("name", { $0.name = "a\n" }), ("description", { $0.description = String(repeating: "x", count: 1_025) }),
+            ("description", { $0.description = "\u{7F}" }), ("grant_types", { $0.grants = ["password"] }),
             ("redirect_uris", { $0.grants = ["authorization_code"] }), ("redirect_uris", { $0.redirectURIs = ["/cb"] }),
             ("redirect_uris", { $0.redirectURIs = ["https://a/#f"] }),
             ("redirect_uris", { $0.redirectURIs = ["https://a/ b"] }),

@@ -89,6 +89,8 @@ func failure<Value>(_ body: () async throws -> Value) async -> IssuanceError? {
             ("owner", { $0.owner = "a\u{0}b" }), ("owner", { $0.owner = "a\nb" }), ("owner", { $0.owner = "\u{7F}" }),
             ("name", { $0.properties.name = String(repeating: "ä", count: 128) }),
             ("name", { $0.properties.name = "a\tb" }),
+            ("description", { $0.properties.description = String(repeating: "ä", count: 513) }),
+            ("description", { $0.properties.description = "a\nb" }),
             ("scope", { $0.properties.scope = ["a b"] }), ("scope", { $0.properties.scope = [""] }),
             ("scope", { $0.properties.scope = (0..<129).map { "s\($0)" } }),
             ("aud", { $0.properties.audience = ["ä"] }),
@@ -110,8 +112,10 @@ func failure<Value>(_ body: () async throws -> Value) async -> IssuanceError? {
         #expect(try fixture.journal().isEmpty)
         #expect(try fixture.statistic("interned") == 0)
         #expect(try await fixture.issuer.createKeys(KeyRequest(owner: "a", count: 1_000)).count == 1_000)
-        let longest = KeyRequest(owner: String(repeating: "x", count: 255), name: String(repeating: "n", count: 255))
-        #expect(try await fixture.issuer.createKeys(longest)[0].summary.owner.utf8.count == 255)
+        var longest = KeyRequest(owner: String(repeating: "x", count: 255), name: String(repeating: "n", count: 255))
+        longest.properties.description = String(repeating: "ä", count: 512)
+        let key = try await fixture.issuer.createKeys(longest)[0].summary
+        #expect(key.owner.utf8.count == 255 && key.description?.utf8.count == 1_024)
     }
 
     @Test func `keeps to the policy of lives`() async throws {

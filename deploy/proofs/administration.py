@@ -121,6 +121,13 @@ class Page:
         self.one(answer).send_keys(Keys.ENTER)
         self.waits(lambda: not self.one("confirm").is_displayed(), "the question is answered")
 
+    def describes(self, key: str, words: str) -> None:
+        self.driver.find_element(By.CSS_SELECTOR, f"button[aria-label='Describe key {key}']").send_keys(Keys.ENTER)
+        self.waits(lambda: self.one("describe").is_displayed(), "the dialog")
+        self.one("describe-text").send_keys(words)
+        self.submits("describe-form")
+        self.waits(lambda: not self.one("describe").is_displayed(), "it is closed")
+
     def rows(self, name: str) -> list[str]:
         return [row.text for row in self.driver.find_elements(By.CSS_SELECTOR, f"#{name}-rows tr")]
 
@@ -147,6 +154,10 @@ def keys(page: Page, service: Administered) -> None:
     page.one("keys-search").send_keys(Keys.ENTER)
     page.waits(lambda: len(page.rows("keys")) == 1, "the search finds one")
     check("acme" in page.rows("keys")[0], "it is found by a part of its name")
+    page.describes(made["id"], "Exports orders. Ask the data team.")
+    page.says("is saved")
+    check("Ask the data team" in page.rows("keys")[0], "the description is shown")
+    check(service.made("key", "show", made["id"])["description"] == "Exports orders. Ask the data team.", "and stored")
     page.presses(f"Rotate key {made['id']}", "confirm-no")
     check(service.made("key", "show", made["id"])["successor"] is None, "Cancel changes nothing")
     page.presses(f"Rotate key {made['id']}", "confirm-yes")

@@ -6,6 +6,7 @@ extension ClientMetadata: StrictRequest {
 
     public mutating func members<Visitor: MemberVisitor>(_ visitor: inout Visitor) throws(Visitor.Failure) {
         try visitor.required("name", &name)
+        try visitor.optional("description", &description)
         try visitor.defaulted("grant_types", &grants)
         try visitor.defaulted("redirect_uris", &redirectURIs)
         try visitor.words("scope", &scope)

@@ -9,6 +9,7 @@ public struct CredentialResource: Resource {
     public var state = CredentialState.active
     public var owner = ""
     public var name: String?
+    public var description: String?
     public var clientID: String?
     public var scope = SpaceSeparated([])
     public var audience: [String] = []
@@ -38,6 +39,7 @@ public struct CredentialResource: Resource {
         try visitor.required("state", &state)
         try visitor.required("owner", &owner)
         try visitor.optional("name", &name)
+        try visitor.optional("description", &description)
         try visitor.optional("client_id", &clientID)
         try visitor.required("scope", &scope)
         try visitor.required("aud", &audience)

@@ -3,6 +3,7 @@ public import CredentialModel
 extension KeyProperties {
     mutating func members<Visitor: MemberVisitor>(_ visitor: inout Visitor) throws(Visitor.Failure) {
         try visitor.removable("name", &name)
+        try visitor.removable("description", &description)
         try visitor.words("scope", &scope)
         try visitor.optional("aud", &audience)
         try visitor.optional("network", &networks)

@@ -10,7 +10,7 @@ function fail(error) { by('status').textContent = ''; by('error').textContent = 
 
 async function ask(method, path, body, text) {
   const headers = { Authorization: 'ApiKey ' + credential }
-  if (body !== undefined) headers['Content-Type'] = 'application/json'
+  if (body !== undefined) headers['Content-Type'] = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json'
   // A click that is repeated because an answer was lost makes nothing twice.
   if (method === 'POST') headers['Idempotency-Key'] = crypto.randomUUID()
   let answer
@@ -99,6 +99,12 @@ function row(cells, actions) {
     if (index === 0) cell.scope = 'row'
     if (typeof content === 'object') { cell.textContent = content.text; cell.className = content.as }
     else cell.textContent = content
+    if (content.note) {
+      const note = document.createElement('div')
+      note.className = 'note'
+      note.textContent = content.note
+      cell.append(note)
+    }
     line.append(cell)
   })
   if (actions) {
@@ -122,10 +128,12 @@ const lists = {
     path: '/v1/keys',
     filters: () => by('keys-rotated').checked ? { rotated: 'true' } : {},
     row: key => row([
-      key.id, key.state.replaceAll('_', ' '), key.owner, key.name ?? '', key.scope, time(key.last_used_at) || 'never',
+      key.id, key.state.replaceAll('_', ' '), key.owner, { text: key.name ?? '', as: '', note: key.description }, key.scope,
+      time(key.last_used_at) || 'never',
       key.exp === null ? 'never' : { text: time(key.exp) + (key.expires_soon ? ' (soon)' : ''), as: key.expires_soon ? 'soon' : '' }
     ], key.state !== 'active' && key.state !== 'not_yet_valid' ? [] : [
       ...(key.successor ? [] : [['Rotate', 'Rotate key ' + key.id, () => rotateKey(key)]]),
+      ['Describe', 'Describe key ' + key.id, () => describeKey(key)],
       ['Revoke', 'Revoke key ' + key.id, () => revokeKey(key)]
     ])
   },
@@ -133,7 +141,8 @@ const lists = {
     path: '/v1/clients',
     filters: () => ({}),
     row: client => row([
-      client.client_id, client.name, client.grant_types.join(' '), client.scope, client.may.join(' '),
+      client.client_id, { text: client.name, as: '', note: client.description }, client.grant_types.join(' '),
+      client.scope, client.may.join(' '),
       client.revoked_at === null ? time(client.created_at) : 'revoked ' + time(client.revoked_at)
     ], client.revoked_at !== null ? [] : [
       ...(client.public ? [] : [['Rotate secret', 'Rotate the secret of client ' + client.client_id, () => rotateSecret(client)]]),
@@ -170,6 +179,7 @@ async function load(name, goOn) {
 async function createKey() {
   const body = { owner: by('key-owner').value }
   if (by('key-name').value) body.name = by('key-name').value
+  if (by('key-description').value) body.description = by('key-description').value
   if (words('key-scope').length) body.scope = words('key-scope').join(' ')
   if (words('key-audience').length) body.aud = words('key-audience')
   if (words('key-network').length) body.network = words('key-network')
@@ -179,6 +189,22 @@ async function createKey() {
   await load('keys')
   say('Key ' + made.items[0].id + ' was created.')
   showSecret(made.items[0].key)
+}
+
+function describeKey(key) {
+  const form = by('describe-form')
+  const dialog = by('describe')
+  by('describe-title').textContent = 'Describe key ' + key.id
+  by('describe-text').value = key.description ?? ''
+  clearFaults(form)
+  form.onsubmit = submitted(form, async () => {
+    await ask('PATCH', '/v1/keys/' + key.id, { description: by('describe-text').value || null })
+    dialog.close()
+    await load('keys')
+    say('The description of key ' + key.id + ' is saved.')
+  })
+  by('describe-cancel').onclick = () => dialog.close()
+  dialog.showModal()
 }
 
 async function rotateKey(key) {
@@ -204,6 +230,7 @@ async function revokeKey(key) {
 async function createClient() {
   const checked = name => [...document.querySelectorAll('input[name=' + name + ']:checked')].map(box => box.value)
   const body = { name: by('client-name').value, public: by('client-public').checked }
+  if (by('client-description').value) body.description = by('client-description').value
   if (checked('grant').length) body.grant_types = checked('grant')
   if (words('client-uris').length) body.redirect_uris = words('client-uris')
   if (words('client-scope').length) body.scope = words('client-scope').join(' ')

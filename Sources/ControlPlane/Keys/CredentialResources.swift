@@ -11,6 +11,7 @@ extension CredentialResource {
         state = credential.state
         owner = credential.owner
         name = row.name
+        description = row.description
         clientID = credential.clientID
         scope = SpaceSeparated(credential.scope)
         audience = credential.audience

@@ -32,6 +32,7 @@ public struct ClientDefinition: Sendable, Equatable {
         case isPublic = 9
         case createdAt = 10
         case revokedAt = 11
+        case description = 12
     }
 
     init?(key: UInt64, row: RawSpan) { self.init(row: row, number: UInt32(truncatingIfNeeded: key)) }
@@ -46,6 +47,7 @@ public struct ClientDefinition: Sendable, Equatable {
             switch Field(rawValue: row.byte(at: offset)) {
             case .clientID: clientID = text
             case .name: metadata.name = text
+            case .description: metadata.description = text
             case .grant: metadata.grants.append(text)
             case .redirectURI: metadata.redirectURIs.append(text)
             case .scope: metadata.scope.append(text)
@@ -72,6 +74,7 @@ public struct ClientDefinition: Sendable, Equatable {
         }
         field(.clientID, clientID)
         field(.name, metadata.name)
+        if let description = metadata.description { field(.description, description) }
         for grant in metadata.grants { field(.grant, grant) }
         for uri in metadata.redirectURIs { field(.redirectURI, uri) }
         for token in metadata.scope { field(.scope, token) }

@@ -7,6 +7,9 @@ public struct StoredCredential: Sendable {
     public var owner: [UInt8]
     /// A name for people; up to 255 bytes of UTF-8.
     public var name: String?
+    /// A description for people; up to 1,024 bytes of UTF-8. So the longest row of a key fits on half a page, and has no
+    /// pages of its own that its revocation would have to copy.
+    public var description: String?
     public var predecessor: CredentialID?
     public var successor: CredentialID?
     /// When the last of its predecessors, back to the first, has expired. Kept here because the sweep removes their
@@ -127,6 +130,7 @@ enum ClaimType {
     static let grantEndsAt: UInt8 = 0x0A
     static let longestEnd: UInt8 = 0x0B
     static let predecessorsEndAt: UInt8 = 0x0C
+    static let description: UInt8 = 0x0D
 }
 
 enum RowLayout {
@@ -235,6 +239,7 @@ extension StoredCredential {
             switch type {
             case ClaimType.owner: owner = value.copied()
             case ClaimType.name: name = String(decoding: value.copied(), as: UTF8.self)
+            case ClaimType.description: description = String(decoding: value.copied(), as: UTF8.self)
             case ClaimType.predecessor where range.count == 8: predecessor = CredentialID(rawValue: value.word64(at: 0))
             case ClaimType.successor where range.count == 8: successor = CredentialID(rawValue: value.word64(at: 0))
             case ClaimType.revokedAt where range.count == 8:
@@ -283,6 +288,7 @@ extension StoredCredential {
         }
         if record.family != 0 { claim(ClaimType.family, number: record.family) }
         if let name { claim(ClaimType.name, Array(name.utf8)) }
+        if let description { claim(ClaimType.description, Array(description.utf8)) }
         if let predecessor { claim(ClaimType.predecessor, number: predecessor.rawValue) }
         if let successor { claim(ClaimType.successor, number: successor.rawValue) }
         if let revokedAt { claim(ClaimType.revokedAt, number: UInt64(bitPattern: revokedAt.rawValue)) }

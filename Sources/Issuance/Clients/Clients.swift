@@ -85,6 +85,7 @@ extension Issuer {
             throw .invalid(field: "name", reason: "is required")
         }
         metadata.name = name
+        metadata.description = try RequestText.description(request.description)
         let grants = try Grants(scope: request.scope, audience: request.audience, until: .never, by: authority)
         metadata.scope = grants.scope.tokens
         metadata.audience = grants.audience.uris

@@ -15,6 +15,9 @@ struct CheckedProperties: Sendable {
     init(_ asked: KeyProperties, by authority: Authority) throws(IssuanceError) {
         var properties = asked
         properties.name = try asked.name.map { name throws(IssuanceError) in try RequestText.name(name) }
+        properties.description = try asked.description.map { text throws(IssuanceError) in
+            try RequestText.description(text)
+        }
         properties.notBefore = try asked.notBefore.map { time throws(IssuanceError) in
             try RequestText.time(time ?? .always, field: "nbf")
         }
@@ -35,6 +38,7 @@ struct CheckedProperties: Sendable {
     var names: [String] {
         var names: [String] = []
         if properties.name != nil { names.append("name") }
+        if properties.description != nil { names.append("description") }
         if scope != nil { names.append("scope") }
         if audience != nil { names.append("aud") }
         if networks != nil { names.append("network") }
@@ -45,6 +49,7 @@ struct CheckedProperties: Sendable {
     /// Changes what a row itself holds. Its end must be set before.
     func change(_ row: inout StoredCredential) throws(IssuanceError) {
         if let name = properties.name { row.name = name }
+        if let description = properties.description { row.description = description }
         if let notBefore = properties.notBefore { row.record.notBefore = notBefore ?? .always }
         guard row.record.notBefore < row.record.expiresAt else {
             throw .invalid(field: "nbf", reason: "lies after the end of the key's life")

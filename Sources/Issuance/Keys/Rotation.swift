@@ -83,6 +83,7 @@ extension StoredCredential {
         }
         if let secondsMax { record.expiresAt = min(record.expiresAt, now.adding(secondsMax)) }
         var successor = StoredCredential(record: record, owner: owner, name: name)
+        successor.description = description
         successor.predecessor = self.record.id
         return successor
     }

@@ -26,6 +26,9 @@ struct ClientCreate: AsyncParsableCommand {
     @Option(help: ArgumentHelp("What the client is called.", valueName: "name"))
     var name: String
 
+    @Option(help: ArgumentHelp("What the client is for, and whom to ask.", valueName: "text"))
+    var description: String?
+
     @Option(help: ArgumentHelp("A grant that it may use. Can be repeated.", valueName: "grant"))
     var grant: [Grant] = []
 
@@ -51,9 +54,10 @@ struct ClientCreate: AsyncParsableCommand {
     @OptionGroup var control: ControlOptions
 
     func run() async throws {
-        let request = ClientRequest(
+        var request = ClientRequest(
             name: name, grants: grant.map(\.rawValue), redirectURIs: redirectURI, scope: scope?.words ?? [],
             audience: audience, rights: may.map(\.rawValue), certificateSAN: certificateSAN, isPublic: isPublic)
+        request.description = description
         try await control.withConnection { connection in
             try Self.show(try await connection.send(.POST, "/v1/clients", body: request), json: output.json)
         }

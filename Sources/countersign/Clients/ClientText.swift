@@ -15,6 +15,7 @@ enum ClientText {
     static func fields(_ client: ClientResource, into list: inout FieldList) {
         let metadata = client.metadata
         list.add("name", metadata.name)
+        list.add("description", metadata.description)
         list.add("public", metadata.isPublic ? "yes" : nil)
         list.add("grants", joined(metadata.grants))
         list.add("redirect to", joined(metadata.redirectURIs))

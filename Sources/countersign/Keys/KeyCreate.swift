@@ -18,6 +18,9 @@ struct KeyCreate: AsyncParsableCommand {
     @Option(help: ArgumentHelp("What the key is called.", valueName: "name"))
     var name: String?
 
+    @Option(help: ArgumentHelp("What the key is for, and whom to ask.", valueName: "text"))
+    var description: String?
+
     @Option(help: ArgumentHelp("What the key may do: words with spaces between.", valueName: "scope"))
     var scope: ScopeArgument?
 
@@ -50,9 +53,10 @@ struct KeyCreate: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let request = KeyRequest(
+        var request = KeyRequest(
             owner: owner, name: name, scope: scope?.words ?? [], audience: audience, networks: network,
             expiresInSeconds: expiresIn?.seconds, notBefore: notBefore.map { UnixSeconds($0.seconds) }, count: count)
+        request.properties.description = description.map { .some($0) }
         try await control.withConnection { connection in
             guard count <= KeyRequest.countMax else {
                 return try await ManyKeys(connection: connection, request: request).run()

@@ -22,6 +22,12 @@ struct KeyEditCommand: AsyncParsableCommand {
     @Flag(help: "Take the name away.")
     var noName = false
 
+    @Option(help: ArgumentHelp("A new description.", valueName: "text"))
+    var description: String?
+
+    @Flag(help: "Take the description away.")
+    var noDescription = false
+
     @Option(help: ArgumentHelp("A new scope; \"\" takes all of it away.", valueName: "scope"))
     var scope: ScopeArgument?
 
@@ -58,6 +64,7 @@ struct KeyEditCommand: AsyncParsableCommand {
     func validate() throws {
         try IDArguments.check([id])
         try Self.atMostOne([name != nil, noName], of: "--name and --no-name")
+        try Self.atMostOne([description != nil, noDescription], of: "--description and --no-description")
         try Self.atMostOne([!audience.isEmpty, noAudience], of: "--audience and --no-audience")
         try Self.atMostOne([!network.isEmpty, noNetwork], of: "--network and --no-network")
         try Self.atMostOne(
@@ -80,7 +87,7 @@ struct KeyEditCommand: AsyncParsableCommand {
     }
 
     func edit(now: UnixSeconds) -> KeyEdit {
-        KeyEdit(
+        var edit = KeyEdit(
             name: Self.edit(name, removes: noName), scope: scope?.words,
             audience: audience.isEmpty && !noAudience ? nil : audience,
             networks: network.isEmpty && !noNetwork ? nil : network,
@@ -88,6 +95,8 @@ struct KeyEditCommand: AsyncParsableCommand {
                 (expiresAt?.seconds ?? expiresIn.map { now.rawValue + $0.seconds }).map { UnixSeconds($0) },
                 removes: noExpiry),
             notBefore: Self.edit(notBefore.map { UnixSeconds($0.seconds) }, removes: noNotBefore))
+        edit.properties.description = Self.edit(description, removes: noDescription)
+        return edit
     }
 
     private static func edit<Value>(_ value: Value?, removes: Bool) -> Value?? {

@@ -13,7 +13,7 @@ struct KeyImport: AsyncParsableCommand {
               sha512        its SHA-512
               hmac_sha256   its HMAC-SHA-256, with hmac_key_name: the line 'hmac NAME HEX' of the pepper file has the key
 
-            And if wanted: name, scope, aud, network, expires_in (seconds) and nbf (Unix seconds).
+            And if wanted: name, description, scope, aud, network, expires_in (seconds) and nbf (Unix seconds).
 
             An import that broke off is run again as it was: what is there already is passed over. Exits with 0 when every
             line is there now, and with 3 when some were refused. Ctrl-C ends it behind the batch that is under way.

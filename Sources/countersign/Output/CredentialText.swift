@@ -19,6 +19,7 @@ enum CredentialText {
         list.add("state", state(credential.state))
         list.add("owner", credential.owner)
         list.add("name", credential.name)
+        list.add("description", credential.description)
         list.add("client", credential.clientID)
         list.add("scope", credential.scope.description)
         list.add("audience", credential.audience.joined(separator: " "))

@@ -24,6 +24,7 @@ private func stored(_ row: [UInt8]) -> StoredCredential? {
         record.networks = .max
         var credential = StoredCredential(
             record: record, owner: (0..<owner).map { UInt8(truncatingIfNeeded: $0 + 1) }, name: "näme")
+        credential.description = "whät for"
         credential.predecessor = CredentialID(rawValue: 13)
         credential.successor = CredentialID(rawValue: 14)
         credential.revokedAt = UnixSeconds(15)
@@ -37,7 +38,7 @@ private func stored(_ row: [UInt8]) -> StoredCredential? {
         let credential = full(owner: owner)
         let read = try #require(stored(credential.row))
         #expect(read.row == credential.row)
-        #expect(read.owner == credential.owner && read.name == "näme")
+        #expect(read.owner == credential.owner && read.name == "näme" && read.description == "whät for")
         #expect(read.predecessor?.rawValue == 13 && read.successor?.rawValue == 14 && read.revokedAt?.rawValue == 15)
         #expect(read.predecessorsEndAt?.rawValue == 17)
         #expect(read.endedBy == UnixSeconds(17 * 86_400))
@@ -48,6 +49,24 @@ private func stored(_ row: [UInt8]) -> StoredCredential? {
         #expect(record.journalNumber == 8 && record.family == .max && record.client == 10 && record.scopes == 11)
         #expect(record.audiences == 12 && record.networks == .max && record.tag.bytes == Tag(1, 2, 3, 4).bytes)
         #expect(Int(record.owner.byteCount) == owner)
+    }
+
+    /// Of larger values LMDB makes pages of their own, each of which a revocation would copy.
+    @Test func `of a key fits on half a page, however long its texts are`() {
+        var key = full()
+        key.record.family = 0
+        key.name = String(repeating: "n", count: 255)
+        key.description = String(repeating: "d", count: 1_024)
+        let (node, authenticator) = (8 + 8, 16)
+        #expect(key.row.count + node + authenticator <= 2_038)
+    }
+
+    @Test func `of an earlier version has no description, and an earlier version accepts one that has`() throws {
+        var earlier = full()
+        earlier.description = nil
+        #expect(try #require(stored(earlier.row)).description == nil)
+        #expect(full().row.count == earlier.row.count + 3 + "whät for".utf8.count)
+        #expect(ClaimType.description & ClaimType.critical == 0)
     }
 
     @Test func `truncated anywhere inside a claim is damaged`() {
@@ -128,9 +147,13 @@ private func stored(_ row: [UInt8]) -> StoredCredential? {
                 rights: ["admin"], certificateSAN: "svc.example", isPublic: true),
             createdAt: UnixSeconds(77))
         client.revokedAt = UnixSeconds(78)
-        let row = client.row
-        let read = ClientDefinition(row: row.octets, number: 3)
-        #expect(read == client)
+        // Earlier versions have written no description.
+        for description in ["whät for", nil] {
+            client.metadata.description = description
+            let row = client.row
+            let read = ClientDefinition(row: row.octets, number: 3)
+            #expect(read == client)
+        }
     }
 
     @Test func `watermark keys are decoded to their subjects`() {

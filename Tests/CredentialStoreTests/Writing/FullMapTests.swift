@@ -31,6 +31,26 @@ import Testing
         return planted
     }
 
+    /// Creates keys with the longest texts until the store refuses.
+    private func fillWithLongTexts(_ fixture: Fixture) async throws -> [CredentialID] {
+        let request = {
+            var request = KeyRequest(owner: String(repeating: "o", count: 255), name: String(repeating: "n", count: 255))
+            request.properties.description = String(repeating: "d", count: 1_024)
+            request.count = 100
+            return request
+        }()
+        var ids: [CredentialID] = []
+        do {
+            while ids.count < 20_000 {
+                let keys = try await fixture.issuer.createKeys(request)
+                ids += keys.map(\.summary.id)
+            }
+        } catch {
+            guard case .storeFull = error else { throw error }
+        }
+        return ids
+    }
+
     /// Revokes each one in a separate request, as an administrator would, with journal and audit log.
     /// - Returns: why some were refused.
     private func revokeOneByOne(_ ids: [CredentialID], _ fixture: Fixture) async -> [String] {
@@ -83,6 +103,15 @@ import Testing
         #expect(try fixture.statistic("journal") ?? 0 >= 1_000)
         #expect(try fixture.check().isEmpty)
         #expect(try fixture.reopened().check().isEmpty)
+    }
+
+    @Test func `of keys with the longest texts accepts the revocation of each, one by one`() async throws {
+        let fixture = try Fixture(options: StoreOptions(mapBytes: 8 << 20, cacheBytes: 1 << 20, readersMax: 32))
+        let ids = try await fillWithLongTexts(fixture)
+        #expect(ids.count > 1_000 && ids.count < 20_000)
+        #expect(await revokeOneByOne(ids, fixture) == [])
+        for id in ids { #expect(try fixture.row(id)?.record.flags.contains(.revoked) == true) }
+        #expect(try fixture.check().isEmpty)
     }
 
     @Test func `refuses what adds rows, and changes nothing else`() async throws {
