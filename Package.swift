@@ -118,7 +118,8 @@ let package = Package(
             name: "HTTPWire", dependencies: ["CMachine", "NetworkAddress"],
             swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
 
-        // What judges a request, for the daemon and for gateways: also compiled as Embedded Swift (deploy/proofs/embedded).
+        // What judges a request, for the daemon and for gateways. This and all that it needs, and RecordCache, also compile as
+        // Embedded Swift (deploy/proofs/embedded).
         .target(
             name: "ForwardAuth", dependencies: ["CredentialModel", "HTTPWire"],
             swiftSettings: strict + [.enableExperimentalFeature("Lifetimes")]),
