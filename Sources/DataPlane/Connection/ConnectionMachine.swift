@@ -43,13 +43,13 @@ struct ConnectionMachine: ~Copyable {
         /// Send `out` at once; then call ``sent(_:)``.
         static let send = Actions(rawValue: 4)
         /// Check the waiting request again soon.
-        static let recheck = Actions(rawValue: 16)
+        static let recheck = Actions(rawValue: 8)
         /// Send `out`; when the channel has written it, call ``finished(at:)`` and close, the sending side first.
-        static let finish = Actions(rawValue: 32)
+        static let finish = Actions(rawValue: 16)
         /// Close at once.
-        static let close = Actions(rawValue: 64)
+        static let close = Actions(rawValue: 32)
         /// There are more requests to answer: call ``proceed(_:)``.
-        static let proceed = Actions(rawValue: 8)
+        static let proceed = Actions(rawValue: 64)
     }
 
     var conversation: Conversation

@@ -121,7 +121,7 @@ struct BurstClock {
 
 /// Whether the service accepts traffic, as `/readyz` reports it.
 public final class ServiceStatus: Sendable {
-    /// Why not.
+    /// Only ``ready`` takes traffic; the others are the reasons why not.
     public enum State: UInt8, Sendable {
         case starting, ready, draining, failed
     }
