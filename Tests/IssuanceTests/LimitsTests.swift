@@ -1,8 +1,9 @@
 import CredentialModel
-import CredentialStore
-import Issuance
 import TestSupport
 import Testing
+
+@testable import CredentialStore
+@testable import Issuance
 
 /// Nobody gives out more than he has: limits as well as rights.
 @Suite struct `A limited caller` {
@@ -53,6 +54,20 @@ import Testing
         #expect(try fixture.pages(owner: "a", limit: 10).joined().count == (expected == nil ? 2 : 0))
         // Whoever has no limits may.
         _ = try await fixture.issuer.createKeys(request)
+    }
+
+    @Test func `is not refused for the time that a request has waited since it was checked`() async throws {
+        let fixture = try Fixture()
+        let (issuer, id) = try await holder(fixture, seconds: 100)
+        let end = try #require(try fixture.row(id)).record.expiresAt
+        let traits = try KeyTraits(KeyRequest(owner: "a", expiresInSeconds: 50), issuer: issuer)
+        let row = try await fixture.store.write(creates: false) { writer, transaction in
+            writer.now = writer.now.adding(80)
+            var row = StoredCredential(record: .blank, owner: [], name: nil)
+            try traits.apply(to: &row, writer, in: transaction)
+            return row
+        }
+        #expect(row.record.expiresAt == end)
     }
 
     @Test(

@@ -89,16 +89,20 @@ struct KeyTraits: Sendable {
     }
 
     /// Makes a blank row that of a key which is issued now.
+    ///
+    /// The request was within its caller's end when it was checked. If it has waited since, the key ends with its caller.
     func apply(
         to row: inout StoredCredential, _ writer: StoreWriter, in transaction: borrowing WriteTransaction
     ) throws {
-        try fill(&row, at: writer.now)
+        try fill(&row, at: writer.now, endingBy: limits.end)
         try properties.intern(for: &row, writer, in: transaction)
     }
 
-    private func fill(_ row: inout StoredCredential, at now: UnixSeconds) throws(IssuanceError) {
+    private func fill(
+        _ row: inout StoredCredential, at now: UnixSeconds, endingBy latest: UnixSeconds = .never
+    ) throws(IssuanceError) {
         row.record.issuedAt = now
-        row.record.expiresAt = seconds.map { now.adding($0) } ?? .never
+        row.record.expiresAt = min(seconds.map { now.adding($0) } ?? .never, latest)
         try properties.change(&row)
         let given = Limits(
             networks: properties.networks?.networks ?? [], audience: properties.audience?.uris ?? [],
