@@ -34,7 +34,8 @@ import Testing
     /// Creates keys with the longest texts until the store refuses.
     private func fillWithLongTexts(_ fixture: Fixture) async throws -> [CredentialID] {
         let request = {
-            var request = KeyRequest(owner: String(repeating: "o", count: 255), name: String(repeating: "n", count: 255))
+            let (owner, name) = (String(repeating: "o", count: 255), String(repeating: "n", count: 255))
+            var request = KeyRequest(owner: owner, name: name)
             request.properties.description = String(repeating: "d", count: 1_024)
             request.count = 100
             return request
