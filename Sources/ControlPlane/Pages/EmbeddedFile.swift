@@ -4,13 +4,18 @@ import CEmbeddedFiles
 struct EmbeddedFile: Sendable {
     let bytes: [UInt8]
 
+    // SAFETY: each function gives a constant of the program; what `init` assumes of it holds for all of them.
     static let administrationHTML = unsafe EmbeddedFile(cs_administration_html())
     static let administrationCSS = unsafe EmbeddedFile(cs_administration_css())
     static let administrationJS = unsafe EmbeddedFile(cs_administration_js())
+
+    // SAFETY: as above.
     static let signInHTML = unsafe EmbeddedFile(cs_sign_in_html())
     static let signInScopeHTML = unsafe EmbeddedFile(cs_sign_in_scope_html())
     static let signInRefusalHTML = unsafe EmbeddedFile(cs_sign_in_refusal_html())
     static let signInCSS = unsafe EmbeddedFile(cs_sign_in_css())
+
+    // SAFETY: as above.
     static let openAPI = unsafe EmbeddedFile(cs_openapi_json())
 
     private init(_ file: cs_embedded_file) {
