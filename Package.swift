@@ -228,25 +228,14 @@ let package = Package(
             path: "deploy/examples/orders/Sources/Orders", swiftSettings: administration),
 
         // MARK: Proofs and tests
-        // deploy/proofs/races: verify, fill, evict and revoke against each other, and broken protocols that it must catch.
+        // Races between threads and between processes (deploy/proofs/races), size and speed of a store over time
+        // (churn), timing leaks in comparisons (timing); and the broken variants that each of them must catch.
         .executableTarget(
-            name: "RaceProof", dependencies: core + ["ProofSupport"], path: "Tests/Proofs/RaceProof",
+            name: "Proofs", dependencies: core + ["CMachine", "ProofSupport"], path: "Tests/Proofs/Proofs",
             swiftSettings: strict),
-        // deploy/proofs/following: verify in one process against revocations in another.
-        .executableTarget(
-            name: "FollowingProof", dependencies: core + ["ProofSupport"], path: "Tests/Proofs/FollowingProof",
-            swiftSettings: strict),
-        // deploy/proofs/churn: what a store comes to that issues and sweeps for ever.
-        .executableTarget(
-            name: "ChurnProof", dependencies: core + ["ProofSupport"], path: "Tests/Proofs/ChurnProof",
-            swiftSettings: strict),
-        // deploy/proofs/timing: whether a comparison's time tells where it ended, and early exits that it must catch.
-        .executableTarget(
-            name: "TimingProof", dependencies: ["CredentialModel", "CredentialDigest", "CMachine", "ProofSupport"],
-            path: "Tests/Proofs/TimingProof", swiftSettings: strict),
-        // What proofs share: command lines, threads, seeded random numbers, folders.
+        // Command lines, threads, seeded random numbers and folders, for proofs and tests.
         .target(name: "ProofSupport", path: "Tests/Proofs/ProofSupport", swiftSettings: strict),
-        // A process that the LMDB tests may kill.
+        // A process that the LMDB tests kill.
         .executableTarget(
             name: "LMDBReaderProbe", dependencies: ["LMDB"], path: "Tests/LMDBReaderProbe", swiftSettings: strict),
         .target(name: "AllocationCount", path: "Tests/AllocationCount"),
@@ -269,24 +258,22 @@ let package = Package(
         .testTarget(name: "CredentialStoreTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
         .testTarget(
             name: "VerificationTests",
-            dependencies: core + ["AllocationCount", "ChildProcess", "FollowingProof", "TestSupport"],
+            dependencies: core + ["AllocationCount", "ChildProcess", "Proofs", "TestSupport"],
             swiftSettings: tests),
         .testTarget(name: "IssuanceTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
-        .target(
-            name: "WireFuzz", dependencies: ["CredentialModel", "EnvoyAuthorization", "HTTPWire"],
-            path: "Tests/Proofs/WireFuzz", swiftSettings: administration),
+        // The wire parsers against SwiftNIO's, and properties of them that libFuzzer checks too (deploy/proofs/fuzz-wire).
         .executableTarget(
-            name: "WireDifferential",
+            name: "WireProofs",
             dependencies: [
-                "HTTPWire", "ProofSupport",
+                "CredentialModel", "EnvoyAuthorization", "HTTPWire", "ProofSupport",
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOEmbedded", package: "swift-nio"),
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ],
-            path: "Tests/Proofs/WireDifferential", swiftSettings: administration),
+            path: "Tests/Proofs/WireProofs", swiftSettings: administration),
         .testTarget(
             name: "HTTPWireTests",
-            dependencies: ["HTTPWire", "WireDifferential", "WireFuzz", "ProofSupport", "AllocationCount"],
+            dependencies: ["HTTPWire", "WireProofs", "ProofSupport", "AllocationCount"],
             swiftSettings: tests),
         .testTarget(
             name: "ListeningTests",

@@ -26,7 +26,7 @@ from .subjects import SUBJECTS
 
 ACCEPTED = ROOT / "Benchmarks" / "Thresholds" / "accepted.json"
 DONE, BROKEN, FAILED, INTERRUPTED = 0, 1, 3, 130
-# Set for Ctrl-C too: a shell starts what is in the background with it ignored.
+# Includes SIGINT, which a shell sets to ignored for a background job.
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -54,7 +54,7 @@ def main() -> int:
 
 
 def interrupt(_number: int, _frame: FrameType | None) -> None:
-    """Every block then ends what it started. A second signal is ignored: the first one's work has to be finished."""
+    """Raises KeyboardInterrupt, so that every block ends its processes. Further signals are ignored until that is done."""
     for number in ENDS:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
@@ -66,7 +66,7 @@ def compare(arguments: Arguments) -> int:
         raise Failed("processors 0 and 1 are needed, one for the server and one for the load")
     misses = accepted.read(ACCEPTED, [subject.name for subject in SUBJECTS])
     built = programs(arguments, {subject.name for subject in chosen})
-    # Described before measuring: a missing program ends the run before it has taken an hour.
+    # Before measuring, so that a missing program ends the run at once.
     described = machine(), versions()
     folder = Path(tempfile.mkdtemp(prefix="compare-"))
     try:
@@ -101,7 +101,7 @@ def measured(subject: Subject, bench: Bench) -> Outcome:
 
 
 def new_folder(parent: Path, name: str) -> Path:
-    """That name, or with a number behind it: results of the same day are kept."""
+    """A folder of that name, with a number appended if there are results of the same day already."""
     path, number = parent / name, 1
     while path.exists():
         number += 1

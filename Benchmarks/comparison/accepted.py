@@ -1,6 +1,6 @@
-"""Limits that are missed for now, each with the value that is accepted until it is kept.
+"""Limits that are not met yet, each with the value that is accepted for now.
 
-A limit is an aim and stays where it is. What is worse than the accepted value is broken, so that a miss cannot grow unseen.
+A limit is a goal and does not change. A value worse than the accepted one is an error, so a miss cannot grow unnoticed.
 """
 
 import json
@@ -24,18 +24,18 @@ class Accepted:
 @dataclass(frozen=True)
 class Judgement:
     broken: list[str]
-    """What makes `--check` fail."""
+    """Limits that make `--check` fail."""
     missed: list[str]
-    """What is beyond its limit and accepted, and what was accepted and need not be any more."""
+    """Accepted misses, and accepted limits that are met now."""
 
 
 def name_of(subject: Subject, judged: Judged) -> str:
-    """As messages and the file name a limit."""
+    """The name of a limit in messages and in the file."""
     return f"{subject.name}: {judged.name}"
 
 
 def read(path: Path, subjects: Sequence[str]) -> dict[str, Accepted]:
-    """Raises Failed when the file cannot be read or names a subject that there is not."""
+    """Raises Failed when the file cannot be read or names an unknown subject."""
     if not path.exists():
         return {}
     try:
@@ -45,7 +45,7 @@ def read(path: Path, subjects: Sequence[str]) -> dict[str, Accepted]:
     except (ValueError, KeyError, TypeError, AttributeError) as bad:
         raise Failed(f"{path.name} cannot be read: {bad!r}") from bad
     if unknown := [name for name in accepted if name.split(":")[0] not in subjects]:
-        raise Failed(f"{path.name} names no subject: {unknown}")
+        raise Failed(f"{path.name} names unknown subjects: {unknown}")
     return accepted
 
 
@@ -81,7 +81,7 @@ def judge(outcomes: Sequence[tuple[Subject, Outcome]], accepted: Mapping[str, Ac
 
 
 def fields(subject: Subject, judged: Judged, accepted: Mapping[str, Accepted]) -> dict[str, object]:
-    """What results say of a missed limit besides the limit itself."""
+    """The fields of a missed limit in results, besides the limit itself."""
     held = accepted.get(name_of(subject, judged))
     if held is None or judged.limit is None or judged.is_kept:
         return {}

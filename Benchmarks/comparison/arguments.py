@@ -24,7 +24,7 @@ class Arguments:
     self_test: bool
 
     def public(self) -> dict[str, object]:
-        """What results may say: no paths."""
+        """The arguments for the results, without paths."""
         return {
             "rounds": self.rounds, "seconds": self.seconds, "only": self.only, "large": self.large,
             "program_given": self.program is not None}
@@ -42,12 +42,12 @@ def at_least(least: int) -> Callable[[str], int]:
 def program(text: str) -> Path:
     path = Path(text).resolve()
     if not path.is_file():
-        raise argparse.ArgumentTypeError("is no file")
+        raise argparse.ArgumentTypeError("is not a file")
     return path
 
 
 def read(words: list[str]) -> Arguments:
-    """Ends the program with 2 for what cannot be read."""
+    """Ends the program with 2 if the arguments are invalid."""
     parser = argparse.ArgumentParser(
         prog="Benchmarks/compare", formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Measures Countersign beside its peers in one run on one machine.",
@@ -66,7 +66,7 @@ def read(words: list[str]) -> Arguments:
     parser.add_argument("--check", action="store_true", help="exit with 1 when a limit is broken")
     parser.add_argument("--list", action="store_true", help="name the subjects and end")
     parser.add_argument(
-        "--redraw", type=Path, metavar="DIR", help="write README.md and plots of that folder's results.json anew and end")
+        "--redraw", type=Path, metavar="DIR", help="write README.md and plots of that folder's results.json again and end")
     parser.add_argument("--self-test", action="store_true", help="check the parsing and the arithmetic and end")
     values = vars(parser.parse_args(words))
     if values["large"] and values["only"] and "large-store" not in values["only"]:

@@ -1,4 +1,4 @@
-"""What every subject needs: the programs, how long to measure, and a folder that goes with the run."""
+"""What every subject needs: the programs, the duration of rounds, and a temporary folder."""
 
 import sys
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Programs:
-    """Paths of what is measured and what measures."""
+    """Paths of the measured program and of the measuring ones."""
 
     countersign: Path
     load: Path | None
@@ -27,7 +27,8 @@ class Bench:
     connection_count: int = 64
 
     def fresh_folder(self, name: str) -> Path:
-        """A new empty folder of this name or with a number behind it. Short names: a socket's path has 107 bytes at most."""
+        """A new empty folder of this name, if necessary with a number appended. Names are short: the path of a socket has at most 107
+        bytes."""
         for number in range(1000):
             path = self.folder / (f"{name}{number}" if number else name)
             if not path.exists():
@@ -37,5 +38,5 @@ class Bench:
 
 
 def progress(text: str) -> None:
-    """A line for who watches; results go elsewhere."""
+    """Prints a line of progress to standard error."""
     print(text, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Builds what is measured and what measures, all before the first round."""
+"""Builds all programs before the first round."""
 
 import subprocess
 from pathlib import Path
@@ -11,11 +11,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def programs(arguments: Arguments, names: set[str]) -> Programs:
-    """Builds what the subjects with these names need and the command line does not give."""
+    """Builds the programs that these subjects need, except those that the command line names."""
     countersign = service(arguments.program)
-    by_others = {
+    with_other_loads = {
         "introspect-http", "verify-http", "check-grpc", "introspect-tls", "introspect-pipelined", "sidecar", "token-endpoint"}
-    needs_load = names - by_others - {"in-process"}
+    needs_load = names - with_other_loads - {"in-process"}
     load = arguments.load or (build("load", ".build-load") if needs_load else None)
     path_ratios = arguments.path_ratios
     if path_ratios is None and "in-process" in names:
@@ -24,7 +24,7 @@ def programs(arguments: Arguments, names: set[str]) -> Programs:
 
 
 def service(given: Path | None) -> Path:
-    """The Countersign that is given, or the release that deploy/lib.sh builds."""
+    """The given Countersign, or the release that deploy/lib.sh builds."""
     if given:
         return given
     progress("== Building countersign")
@@ -37,7 +37,7 @@ def service(given: Path | None) -> Path:
 
 
 def build(product: str, scratch: str) -> Path:
-    """Builds a product of this package, without the flags of the release, and returns where it lies."""
+    """Builds a product of this package, without the flags of the release, and returns its path."""
     progress(f"== Building {product}")
     command = ["swift", "build", "-c", "release", "--product", product, "--scratch-path", scratch]
     package = ROOT / "Benchmarks"

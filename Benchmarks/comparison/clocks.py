@@ -1,7 +1,7 @@
-"""What the kernel has charged, and to whom.
+"""Processor time of processes and processors, as the kernel counts it.
 
-A process's own CPU clock counts nanoseconds over all its threads, those that ended included; utime and stime of
-/proc/PID/stat count hundredths of a second and only tell here how much of it was spent in the kernel.
+The CPU clock of a process counts the nanoseconds of all its threads, including those that have ended. utime and stime of
+/proc/PID/stat count hundredths of a second; they are only used for the share of the kernel.
 """
 
 import os
@@ -18,7 +18,7 @@ def process_nanoseconds(pid: int) -> int:
 
 
 def process_ticks(stat: str) -> tuple[int, int]:
-    """User and system time of a line of /proc/PID/stat, in ticks. The command's name may hold blanks and parentheses."""
+    """User and system time of a line of /proc/PID/stat, in ticks. The name of the command may contain spaces and parentheses."""
     fields = stat.rpartition(")")[2].split()
     return int(fields[11]), int(fields[12])
 
@@ -42,7 +42,7 @@ class Reading:
     server_user_ticks: int
     server_system_ticks: int
     taken_ticks: int
-    """Of the server's processor: by whomever, and by a host that runs something else on it."""
+    """Of the server's processor: used by any process, or stolen by the host."""
     load_taken_ticks: int
     """The same of the load's processor."""
 
@@ -57,7 +57,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Spent:
-    """What lay between two readings."""
+    """The difference of two readings."""
 
     wall_seconds: float
     server_ns: int
@@ -66,13 +66,13 @@ class Spent:
     server_share: float
     """Of the processor's time, the server's part."""
     others_share: float
-    """Of the processor's time, what others had: other processes, and a host that ran something else."""
+    """Of the processor's time, the part of other processes and of the host."""
     load_taken_share: float
-    """Of the load's processor's time, what the load and others had."""
+    """Of the time of the load's processor, the part that was used."""
 
     @property
     def idle_share(self) -> float:
-        """Of the processor's time, what nobody wanted. In a closed loop: how far the server was from its limit."""
+        """Of the processor's time, the idle part. In a closed loop it shows how far the server was from its limit."""
         return max(1 - self.server_share - self.others_share, 0)
 
     @staticmethod

@@ -1,7 +1,7 @@
-"""Ratios between sides and the limits they are held against.
+"""Ratios between sides, and their limits.
 
-A ratio is taken between the two sides of one round, which were measured one after the other, and the figure is the median
-of these ratios: what slowed the machine for a while slowed both. The ratio of the two medians would mix rounds.
+A ratio is that of the two sides of one round, which were measured one after the other, and the result is the median of these
+ratios. A temporary slowdown of the machine then affects both sides. The ratio of the two medians would mix rounds.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from .rounds import Round
 
 @dataclass(frozen=True)
 class Limit:
-    """The most or the least that a figure may be; the bound itself is within."""
+    """The maximum or minimum of a figure, inclusive."""
 
     value: float
     is_most: bool
@@ -38,7 +38,7 @@ CPU, RATE = "cpu_us_per_request", "requests_per_second"
 
 @dataclass(frozen=True)
 class Question:
-    """Asks how one side's figure relates to another's: `of` divided by `to`."""
+    """The ratio of a figure of two sides: `of` divided by `to`."""
 
     of: str
     to: str
@@ -65,7 +65,7 @@ class Comparison:
 
     @property
     def value(self) -> float:
-        """What is held against the limit: the median, unrounded."""
+        """The value for the limit: the unrounded median."""
         return self.spread.median
 
     @property

@@ -1,11 +1,11 @@
-"""What ends a run without results."""
+"""Errors that end a run or a subject without results."""
 
 from harness.checks import Unproven
 
 
 class Failed(Unproven):
-    """A side did not do what it has to, so that its figures would mean nothing. Its text names no secret."""
+    """A side did not answer correctly, so its figures would be meaningless. Its text contains no secret."""
 
 
 class Skipped(Exception):
-    """A subject cannot be measured with this program; its text says why."""
+    """A subject cannot be measured with this program. Its text is the reason."""

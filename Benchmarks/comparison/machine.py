@@ -13,7 +13,7 @@ from .peers.nginx import program as nginx_program
 def machine() -> dict[str, object]:
     processors = dict(
         (name.strip(), value.strip()) for name, _, value in
-        (line.partition(":") for line in said("lscpu").splitlines()))
+        (line.partition(":") for line in version_output("lscpu").splitlines()))
     model = processors.get("Model name", "unknown")
     numbers = " ".join(f"{name.lower()} {processors[name]}" for name in ("CPU family", "Model") if name in processors)
     hypervisor = processors.get("Hypervisor vendor")
@@ -32,21 +32,21 @@ def machine() -> dict[str, object]:
 def versions() -> dict[str, str]:
     return {
         "countersign": commit(),
-        "nginx": first(r"nginx/(\S+)", said(nginx_program(), "-v")),
-        "redis": first(r"v=(\S+)", said("redis-server", "--version")),
-        "wrk": first(r"^wrk (\S+)", said("wrk", "-v")),
-        "openssl": first(r"^OpenSSL (\S+)", said("openssl", "version")),
-        "swift": first(r"Swift version (\S+)", said("swift", "--version")),
+        "nginx": first(r"nginx/(\S+)", version_output(nginx_program(), "-v")),
+        "redis": first(r"v=(\S+)", version_output("redis-server", "--version")),
+        "wrk": first(r"^wrk (\S+)", version_output("wrk", "-v")),
+        "openssl": first(r"^OpenSSL (\S+)", version_output("openssl", "version")),
+        "swift": first(r"Swift version (\S+)", version_output("swift", "--version")),
         "python": platform.python_version(),
     }
 
 
 def commit() -> str:
-    """The commit, and whether something else than results differs from it."""
-    head = said("git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD").strip()
+    """The commit, and whether there are changes other than results."""
+    head = version_output("git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD").strip()
     if not re.fullmatch("[0-9a-f]+", head):
         return "unknown commit"
-    changes = said(
+    changes = version_output(
         "git", "-C", str(ROOT), "status", "--porcelain", "--untracked-files=no", "--", ".", ":!Benchmarks/Results")
     return head + (" with changes" if changes.strip() else "")
 
@@ -61,8 +61,8 @@ def first(pattern: str, text: str) -> str:
     return match[1] if match else "unknown"
 
 
-def said(*command: str) -> str:
-    """What a program says of itself, on whichever stream; empty when it is not there."""
+def version_output(*command: str) -> str:
+    """The output of a program on both streams; empty if it is not installed."""
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60,

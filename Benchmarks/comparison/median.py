@@ -1,5 +1,6 @@
-"""The middle and the edges of some figures."""
+"""Median, minimum and maximum."""
 
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,13 +13,8 @@ class Spread:
 
     @staticmethod
     def of(values: Sequence[float]) -> "Spread":
-        """Of an even number of values the median is half way between the middle two."""
-        if not values:
-            raise ValueError("no values")
-        ordered = sorted(values)
-        middle = len(ordered) // 2
-        median = ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
-        return Spread(median, ordered[0], ordered[-1])
+        """Raises ValueError without values."""
+        return Spread(statistics.median(values), min(values), max(values))
 
     def json(self) -> dict[str, float]:
         return {"median": round(self.median, 4), "min": round(self.min, 4), "max": round(self.max, 4)}

@@ -11,17 +11,17 @@ LOAD_PROCESSOR = 1
 
 
 def pinned(processor: int, command: Sequence[object] = ()) -> list[object]:
-    """The command on that processor. taskset replaces itself, so that the process id stays."""
+    """The command on that processor. taskset executes it in the same process, so the process id is that of the command."""
     return ["taskset", "-c", processor, *command]
 
 
 def server(command: Sequence[object], log: Path) -> Process:
-    """Runs a server on its processor until the block of `with` ends."""
+    """Runs a server on its processor until the `with` block ends."""
     return Process(pinned(SERVER_PROCESSOR, command), log)
 
 
 def put_load(command: Sequence[object], seconds_max: float) -> tuple[str, float]:
-    """What a load generator printed, and the processor time that it used."""
+    """The output of a load generator, and the processor time that it used, in seconds."""
     before = _children_seconds()
     output = output_of(pinned(LOAD_PROCESSOR, command), seconds_max=seconds_max)
     return output, _children_seconds() - before

@@ -1,7 +1,7 @@
-"""Takes turns between the sides of a subject.
+"""Alternates between the sides of a subject.
 
-The order is turned round with each round (A B, B A, A B, …): what drifts over the run, such as a clock speed or a
-neighbour's work, then favours neither side, and the two sides of a ratio are always next to each other.
+The order is reversed in each round (A B, B A, A B, …). A drift during the run, such as that of the clock rate or of other
+load, then favours neither side, and the two sides of a ratio are always measured one after the other.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ WARM_SECONDS_MAX = 2
 class Side:
     name: str
     measure: Callable[[int], Sample]
-    """Puts load on this side for so many seconds."""
+    """Puts load on this side for that number of seconds."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def order(sides: Sequence[Side], number: int) -> list[Side]:
 
 
 def interleaved(bench: Bench, sides: Sequence[Side]) -> list[Round]:
-    """Warms each side up once, unmeasured, and then takes the rounds."""
+    """Runs each side once to warm it up, and then measures the rounds."""
     for side in sides:
         side.measure(min(bench.round_seconds, WARM_SECONDS_MAX))
     taken = []

@@ -1,4 +1,4 @@
-"""What one round of one side came to."""
+"""The result of one round of one side."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,28 +8,28 @@ from .processes import LOAD_PROCESSOR, SERVER_PROCESSOR
 
 
 @dataclass(frozen=True)
-class Answered:
-    """What a load generator counted. A batch counts as many requests as it has credentials."""
+class LoadResult:
+    """The counts of a load generator. A batch counts as one request per credential."""
 
     requests: int
     seconds: float
     latency_us: dict[str, float] = field(default_factory=dict)
-    """From sending, or in an open loop from when it was due, to the answer's last byte: p50, p90, p99, p99.9, max, mean."""
+    """From sending, or in an open loop from the scheduled time, to the last byte of the answer: p50, p90, p99, p99.9, max, mean."""
     load_share: float | None = None
-    """Of the load's processor, what the generator used."""
+    """The generator's share of the load's processor."""
     intended_rate: float | None = None
-    """Requests a second of an open loop."""
+    """Requests per second of an open loop."""
     dropped: int = 0
-    """Requests of an open loop that were due and never sent."""
+    """Requests of an open loop that were scheduled and never sent."""
     lateness_us_p99: float | None = None
     """The generator's own delay in an open loop."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A side's round with the server's clocks beside it. Shares are parts of one processor's time."""
+    """A round of one side with the clocks of the server. Shares are parts of the time of one processor."""
 
-    answered: Answered
+    answered: LoadResult
     spent: Spent
 
     @property
@@ -41,7 +41,7 @@ class Sample:
         return self.spent.server_ns / 1e3 / self.answered.requests
 
     def figure(self, name: str) -> float:
-        """A figure by the name that results give it, such as `latency_us.p99`."""
+        """A figure by its name in the results, such as `latency_us.p99`."""
         if name.startswith("latency_us."):
             return self.answered.latency_us[name.removeprefix("latency_us.")]
         return float(getattr(self, name))
@@ -71,7 +71,7 @@ class Sample:
         return fields
 
 
-def sampled(pid: int, put_load: Callable[[], Answered]) -> Sample:
+def sampled(pid: int, put_load: Callable[[], LoadResult]) -> Sample:
     """Puts load on the server with that process id and reads its clocks before and after."""
     before = Reading.now(pid, SERVER_PROCESSOR, LOAD_PROCESSOR)
     answered = put_load()

@@ -1,4 +1,4 @@
-"""Files that only this user may read, in a folder that only this user may enter and that goes with the run."""
+"""Files that only this user may read, in the temporary folder of the run."""
 
 import os
 from collections.abc import Iterable
@@ -6,12 +6,12 @@ from pathlib import Path
 
 
 def write_secret(path: Path, text: str) -> Path:
-    """Writes the text with mode 0600 from the first moment on."""
+    """Writes the text to a file that has the mode 0600 from its creation on."""
     return write_secret_lines(path, [text], ending="")
 
 
 def write_secret_bytes(path: Path, content: bytes) -> Path:
-    """The same with bytes that are no text."""
+    """The same with bytes."""
     with open(_open(path), "wb") as file:
         file.write(content)
     return path

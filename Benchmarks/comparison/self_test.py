@@ -1,4 +1,4 @@
-"""Checks of the pure parts, with examples that are right and examples that have to be refused."""
+"""Tests of the parsers and the arithmetic, with valid and invalid examples."""
 
 import sys
 import unittest
@@ -6,17 +6,17 @@ from pathlib import Path
 
 from . import accepted
 from .accepted import Accepted
-from .asking import Request, parse_head
 from .clocks import Reading, Spent, process_ticks, processor_ticks
 from .comparisons import CPU, RATE, Limit, Question, compare
 from .failure import Failed
+from .http_exchange import Request, parse_head
 from .loads import generator, h2load, redis_benchmark, wrk
 from .median import Spread
 from .peers.nginx import Constant, configuration
 from .peers.same_size import same_size, total_bytes
-from .rounds import Round, Side, order
-from .sample import Answered, Sample
 from .report import words
+from .rounds import Round, Side, order
+from .sample import LoadResult, Sample
 from .subject import Figure, Outcome
 from .subjects import SUBJECTS, in_process
 
@@ -36,7 +36,7 @@ REDIS_ROWS = (
 
 def taken(number: int, side: str, cpu_ns: int, requests: int = 1_000) -> Round:
     spent = Spent(1, cpu_ns, 0.5, 0.9, 0, 1)
-    return Round(number, side, Sample(Answered(requests, 1.0, {"p99": cpu_ns / 1e3}), spent))
+    return Round(number, side, Sample(LoadResult(requests, 1.0, {"p99": cpu_ns / 1e3}), spent))
 
 
 class Medians(unittest.TestCase):

@@ -1,4 +1,4 @@
-"""What is compared, and what came of it."""
+"""A subject of the comparison, and its result."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from .rounds import Round, Side, interleaved
 
 @dataclass(frozen=True)
 class Figure:
-    """A single number that is no ratio of two sides, such as bytes or seconds."""
+    """A single number that is not a ratio of two sides, such as bytes or seconds."""
 
     name: str
     value: float
@@ -30,7 +30,7 @@ class Figure:
 
 @dataclass
 class Outcome:
-    """What a subject came to. `notes` are whole sentences for the report."""
+    """The result of a subject. `notes` are whole sentences for the report."""
 
     rounds: list[Round] = field(default_factory=list)
     comparisons: list[Comparison] = field(default_factory=list)
@@ -40,14 +40,14 @@ class Outcome:
 
     @property
     def judged(self) -> list[Comparison | Figure]:
-        """What has a limit."""
+        """The comparisons and figures with a limit."""
         return [judged for judged in [*self.comparisons, *self.figures] if judged.limit is not None]
 
 
 @dataclass(frozen=True)
 class Subject:
     name: str
-    """Stable: `--only` takes it, and results of different days are found by it."""
+    """Must not change: it is the argument of `--only`, and identifies the subject in older results."""
     title: str
     about: str
     """What the two sides do, in a sentence or two."""
@@ -57,6 +57,6 @@ class Subject:
 
 
 def outcome(bench: Bench, sides: Sequence[Side], questions: Sequence[Question], notes: Sequence[str] = ()) -> Outcome:
-    """Takes the rounds and answers the questions."""
+    """Measures the rounds and computes the ratios."""
     rounds = interleaved(bench, sides)
     return Outcome(rounds, [compare(question, rounds) for question in questions], notes=list(notes))

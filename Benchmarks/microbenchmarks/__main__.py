@@ -31,9 +31,9 @@ class Arguments:
 
 
 def read(words: list[str]) -> Arguments:
-    """Ends the program with 2 for what cannot be read."""
+    """Ends the program with 2 if the arguments are invalid."""
     parser = argparse.ArgumentParser(
-        prog="Benchmarks/micro", description="Holds what one verification does against committed thresholds.",
+        prog="Benchmarks/micro", description="Checks one verification against committed thresholds.",
         epilog="Exit status: 0 kept, 1 a threshold is broken, 2 usage, 3 something could not be measured.")
     parser.add_argument("--only", nargs="+", default=list(PARTS), choices=PARTS, help="do these alone")
     parser.add_argument("--update", action="store_true", help="write what was measured as the thresholds")

@@ -1,6 +1,6 @@
-"""Runs a program under valgrind's callgrind, and reads in whose code it executed instructions.
+"""Runs a program under callgrind, and counts its instructions by library.
 
-Counts do not depend on what else the machine does, on its clock, or on the memory's speed. They say nothing of waiting.
+The counts do not depend on other load, the clock rate or the speed of memory. They do not include waiting.
 """
 
 import os
@@ -12,7 +12,7 @@ from harness.processes import output_of
 
 
 def without_debugging(program: Path, folder: Path) -> Path:
-    """A copy that keeps the functions' names: valgrind 3.19 gives up on the DWARF that Swift writes."""
+    """A copy without debug information, which valgrind 3.19 cannot read for Swift. The names of functions are kept."""
     copy = folder / program.name
     output_of(["strip", "--strip-debug", "-o", copy, program])
     return copy
@@ -26,10 +26,10 @@ def command(program: Path, out: Path, *options: str) -> list[str]:
 
 
 def executed(lines: Iterable[str]) -> Counter[str]:
-    """Instructions by the file name of the program or library that they belong to.
+    """Instructions by the file name of their program or library.
 
-    A line of numbers is a position and what was executed there. Behind a `calls=` line it is what the called function
-    took, which stands with that function once more.
+    A line of numbers is a position and its instructions. After a `calls=` line it is the inclusive cost of the called function,
+    which is also listed with that function.
     """
     counts: Counter[str] = Counter()
     library, is_of_call = "", False

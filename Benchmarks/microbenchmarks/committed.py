@@ -1,4 +1,4 @@
-"""What is committed under Benchmarks/Thresholds, now and at the last release."""
+"""The thresholds of the last release, from git."""
 
 import subprocess
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ class Release:
     tag: str
 
     def read(self, name: str) -> str | None:
-        """A file of the thresholds as it was in that release; None when there was none."""
+        """A file of the thresholds in that release; None if it did not exist."""
         return git("show", f"{self.tag}:{FOLDER / name}")
 
 
 def last_release() -> Release | None:
-    """The newest release before this commit. What is being released may bear its tag already."""
+    """The newest release before this commit. The commit of a new release may have its tag already."""
     for commit in ("HEAD^", "HEAD"):
         if git("rev-parse", "--verify", "--quiet", commit) is not None:
             tag = git("describe", "--tags", "--abbrev=0", "--match=v[0-9]*", commit)
@@ -28,7 +28,7 @@ def last_release() -> Release | None:
 
 
 def git(*words: str) -> str | None:
-    """What git prints; None when it ends with an error."""
+    """The output of git; None after an error."""
     done = subprocess.run(
         ["git", "-C", str(ROOT), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         text=True)

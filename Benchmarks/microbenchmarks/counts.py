@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Count:
-    """Apart from each other: the hash would hide what changes around it. It is that of libcrypto without the processor's
-    instructions for SHA-256, which valgrind does not have, so its count is not what runs elsewhere."""
+    """Our instructions and those of libcrypto, separately, since the hash would hide changes of the rest. valgrind does not support
+    the SHA-256 instructions of the processor, so libcrypto's count is that of its fallback."""
 
     ours: float
-    """Ours and that of all libraries but libcrypto."""
+    """Including those of all libraries except libcrypto."""
     libcrypto: float
 
     @staticmethod

@@ -3,11 +3,11 @@ without the kernel."""
 
 from pathlib import Path
 
-from comparison.asking import Request, Target, ask_on
 from comparison.bench import Bench, Programs
 from comparison.failure import Failed
+from comparison.http_exchange import Request, Target, ask_on
 from comparison.peers.countersign import countersign
-from comparison.subjects.scene import Scene, active_answer
+from comparison.subjects.fixture import Fixture, active_answer
 from harness.checks import Unproven
 from harness.connection import Connection
 from harness.processes import output_of, run
@@ -17,7 +17,7 @@ from .counts import Count
 
 NAME = "introspection-over-http"
 WARM_REQUESTS, REQUESTS = 100, 500
-# Less than the default, which callgrind would have to share its address space with.
+# Less than the default, since callgrind shares the address space.
 MAP_BYTES = 256 << 20
 CONTROL_SECONDS_MAX = 60
 
@@ -26,14 +26,14 @@ def http_count(program: Path, folder: Path) -> Count:
     out = folder / "http"
     bench = Bench(Programs(under_callgrind(program, folder, out), None, None), folder, 1, 1, 0)
     with countersign(bench, bench.fresh_folder("h"), map_bytes=MAP_BYTES) as server:
-        scene = Scene.of(server, bench.fresh_folder("scene"))
-        request = scene.introspect()
+        fixture = Fixture.of(server, bench.fresh_folder("fixture"))
+        request = fixture.introspect()
         active_answer(server.http, request)
         ask_in_turn(server.http, request, WARM_REQUESTS)
         control(server.pid, "--zero")
         ask_in_turn(server.http, request, REQUESTS)
         control(server.pid, "--dump")
-    # One file a thread. The event loop's is the largest; what the others do depends on the clock.
+    # One file per thread. That of the event loop is the largest; the work of the others depends on timers.
     threads = []
     for path in folder.glob(f"{out.name}.1-*"):
         with open(path) as lines:
@@ -44,7 +44,7 @@ def http_count(program: Path, folder: Path) -> Count:
 
 
 def under_callgrind(program: Path, folder: Path, out: Path) -> Path:
-    """A script that starts the program so."""
+    """A script that starts the program under callgrind."""
     library = folder / "sigsuspend.so"
     source = Path(__file__).with_name("sigsuspend.c")
     output_of(["cc", "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, source])
@@ -57,7 +57,7 @@ def under_callgrind(program: Path, folder: Path, out: Path) -> Path:
 
 
 def ask_in_turn(target: Target, request: Request, count: int) -> None:
-    """Each request is sent when the one before it has been answered, so that all take the same way."""
+    """Sends each request after the answer to the one before, so that all take the same path."""
     text = request.text()
     with Connection(target.connect()) as connection:
         for _ in range(count):

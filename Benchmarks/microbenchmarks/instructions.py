@@ -1,4 +1,4 @@
-"""The committed counts of instructions, and whether new ones keep to them."""
+"""The committed counts of instructions, and the comparison of new ones with them."""
 
 import json
 import platform
@@ -12,7 +12,7 @@ from .counts import Count
 
 NAME = "instructions.json"
 TOLERANCE_PERCENT = 2.0
-"""Two runs of one binary differ by less than a tenth: ids are drawn anew. Half an instruction is always allowed."""
+"""Two runs of one binary differ by less than 0.1 %, because of random ids. Half an instruction is always allowed."""
 ALWAYS_ALLOWED = 0.5
 
 
@@ -28,7 +28,7 @@ class Committed:
 
     @staticmethod
     def parse(text: str) -> "Committed":
-        """Raises Failed when the text is no such file."""
+        """Raises Failed if the text is not such a file."""
         try:
             fields = json.loads(text)
             counts = {name: Count.read(count) for name, count in fields["counts"].items()}
@@ -47,9 +47,9 @@ class Committed:
             f'  "tolerance_percent": {self.tolerance_percent:g},\n  "counts": {{\n{rows}\n  }}\n}}\n')
 
     def verdicts(self, now: Mapping[str, Count]) -> "list[Verdict]":
-        """One for each path of either side. Raises Failed when the two cannot be compared."""
+        """One verdict for each path of either side. Raises Failed if the two cannot be compared."""
         if not self.is_of_this_machine:
-            raise Failed(f"{NAME} is of {self.architecture}: another architecture's instructions are others")
+            raise Failed(f"{NAME} is of {self.architecture}: instructions of different architectures cannot be compared")
         return [self._verdict(name, now.get(name)) for name in dict.fromkeys([*self.counts, *now])]
 
     def _verdict(self, name: str, now: Count | None) -> "Verdict":

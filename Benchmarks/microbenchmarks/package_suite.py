@@ -1,6 +1,6 @@
-"""Runs Benchmarks/HotPath with the benchmark package's own plugin and holds it against the package's own thresholds.
+"""Runs Benchmarks/HotPath with the plugin of the benchmark package, and checks its thresholds.
 
-The package passes over a benchmark that has no threshold, and a threshold that has no benchmark. Here both are broken.
+The plugin ignores a benchmark without a threshold, and a threshold without a benchmark. Here both are errors.
 """
 
 import json
@@ -15,10 +15,10 @@ from comparison.failure import Failed
 PACKAGE = ROOT / "Benchmarks"
 SUITE, BASELINE = "HotPath", "micro"
 SUFFIX = ".p90.json"
-# As the benchmarks name what they measure. The time on the wall is shown and not judged.
+# The names in the benchmarks. The wall-clock time is shown and has no threshold.
 ALLOCATIONS, RATIO, TIME = "allocations", "thousandths of a bare HMAC", "wallClock"
 JUDGED = (ALLOCATIONS, RATIO)
-# Calls that one measurement is of.
+# Calls in one measurement.
 CALLS = 1_000
 
 Figures = dict[str, dict[str, int]]
@@ -29,11 +29,11 @@ Figures = dict[str, dict[str, int]]
 class SuiteResult:
     now: Figures
     broken: list[str]
-    """What is not kept; the package's own words were printed."""
+    """The broken thresholds. The output of the plugin was printed."""
 
 
 def measure(folder: Path) -> Figures:
-    """Runs the suite. Raises Failed when a benchmark does not come to its end."""
+    """Runs the suite. Raises Failed if a benchmark fails."""
     status, words = plugin("baseline", "update", BASELINE)
     if status != 0:
         raise Failed(f"the benchmarks of {SUITE} ended with {status}:\n{words}")
@@ -44,7 +44,7 @@ def measure(folder: Path) -> Figures:
 
 
 def judge(now: Figures, thresholds: Path) -> SuiteResult:
-    """Compares the run before with the thresholds."""
+    """Compares the last run with the thresholds."""
     broken = differing(now, read(thresholds))
     status, words = plugin("thresholds", "check", BASELINE, "--path", str(thresholds))
     if not is_kept(status, words):
@@ -54,7 +54,7 @@ def judge(now: Figures, thresholds: Path) -> SuiteResult:
 
 
 def is_kept(status: int, words: str) -> bool:
-    """The plugin ends with 1 for better as for worse, and says which."""
+    """The plugin exits with 1 for improvements and for regressions, and prints which it was."""
     return status == 0 or (status == 1 and "error: benchmarkThresholdImprovement" in words.splitlines())
 
 
@@ -73,7 +73,7 @@ def read(folder: Path) -> Figures:
 
 
 def update(thresholds: Path, now: Figures) -> None:
-    """Writes what was measured as thresholds, without what is not judged; how much may come on top, the suite says."""
+    """Writes the figures as thresholds, except those without one. The suite defines the tolerances."""
     thresholds.mkdir(exist_ok=True)
     for path in thresholds.glob(file_name("*")):
         path.unlink()
@@ -91,7 +91,7 @@ def benchmark_name(file: str) -> str:
 
 
 def plugin(*words: str, writes_to: Path | None = None) -> tuple[int, str]:
-    """Returns the exit status and what was said."""
+    """Returns the exit status and the output."""
     allowed = ["--allow-writing-to-package-directory"]
     if writes_to is not None:
         allowed += ["--allow-writing-to-directory", str(writes_to)]
@@ -99,7 +99,7 @@ def plugin(*words: str, writes_to: Path | None = None) -> tuple[int, str]:
         done = subprocess.run(
             ["swift", "package", *allowed, "benchmark", *words, "--target", SUITE, "--no-progress"], cwd=PACKAGE,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            # Two processes write at once, and may cut a character in two.
+            # Two processes write at once and may split a character.
             errors="replace")
     except FileNotFoundError as missing:
         raise Failed("Swift 6.2 or later is needed: https://www.swift.org/install/linux") from missing

@@ -13,9 +13,9 @@ SECONDS_MAX = 900
 
 
 def path_counts(program: Path, folder: Path) -> dict[str, Count]:
-    """Runs CountedPaths, whose sections callgrind writes to one file each, out.1 and on.
+    """Runs CountedPaths. callgrind writes the counts of each section to a file, out.1 and so on.
 
-    Raises Failed when a path does not end as it should, which the program finds out itself.
+    The program itself checks the result of each path. Raises Failed if one is wrong.
     """
     out = folder / "paths"
     options = (f"--toggle-collect={SECTION}", f"--dump-after={SECTION}")

@@ -1,4 +1,4 @@
-"""Checks of the pure parts, with examples that are right and examples that have to be refused."""
+"""Tests of the parsers and the arithmetic, with valid and invalid examples."""
 
 import json
 import sys

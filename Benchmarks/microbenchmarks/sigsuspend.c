@@ -1,5 +1,5 @@
-// Swift's main thread waits in sigsuspend with a mask in read-only memory. valgrind 3.19 writes to the mask while it
-// handles the call, and ends. Put in front of glibc's, this one gives it a copy.
+// The main thread of a Swift program waits in sigsuspend with a mask in read-only memory. valgrind 3.19 writes to the mask when it
+// handles the call, and crashes. This replacement of glibc's function passes a copy.
 
 #define _GNU_SOURCE
 #include <signal.h>

@@ -1,4 +1,4 @@
-"""The figures in tables of Markdown, which a terminal shows well enough, beside those of the last release."""
+"""Markdown tables of the figures beside those of the last release."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -71,7 +71,7 @@ def change(now: Count | None, before: Count | None) -> str:
 
 
 def aligned(markdown: str) -> str:
-    """Columns of one width, numbers to the right."""
+    """Pads the columns to equal widths, with numbers at the right."""
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in markdown.splitlines()]
     heads, _, *rows = lines
     widths = [max(len(line[column]) for line in [heads, *rows]) for column in range(len(heads))]

@@ -5,6 +5,7 @@
 // and are the only ones that let a saved state be resumed without an allocation.
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <stdint.h>
 #include <string.h>
@@ -80,6 +81,33 @@ static inline void cs_sha256(const uint8_t *message, uint64_t count, uint8_t *di
 
 static inline void cs_sha512(const uint8_t *message, uint64_t count, uint8_t *digest) {
     SHA512(message, count, digest);
+}
+
+/// AES-256-GCM (NIST SP 800-38D) with a nonce of zeros, so a key must be used once only.
+///
+/// Sealing writes `count` bytes and a tag of 16 to `output`; opening reads as many and writes `count` bytes, which mean
+/// nothing unless it returns 1. 0 for a wrong tag, and when the library has no memory.
+static inline int cs_aes_gcm(int seals, const uint8_t *key, const uint8_t *associated, uint64_t associated_count,
+                             const uint8_t *input, uint64_t count, uint8_t *output) {
+    static const uint8_t nonce[12] = {0};
+    EVP_CIPHER_CTX *context = EVP_CIPHER_CTX_new();
+    int written = 0, is_right = 0;
+    uint8_t tag[16];
+    if (!context || associated_count > INT32_MAX || count > INT32_MAX) goto done;
+    if (EVP_CipherInit_ex(context, EVP_aes_256_gcm(), NULL, key, nonce, seals) != 1) goto done;
+    if (EVP_CipherUpdate(context, NULL, &written, associated, (int)associated_count) != 1) goto done;
+    if (count > 0 && EVP_CipherUpdate(context, output, &written, input, (int)count) != 1) goto done;
+    if (!seals) {
+        memcpy(tag, input + count, 16);
+        if (EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_SET_TAG, 16, tag) != 1) goto done;
+    }
+    // GCM has no padding, so nothing more is written.
+    if (EVP_CipherFinal_ex(context, tag, &written) != 1) goto done;
+    if (seals && EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_GCM_GET_TAG, 16, output + count) != 1) goto done;
+    is_right = 1;
+done:
+    EVP_CIPHER_CTX_free(context);
+    return is_right;
 }
 
 #endif

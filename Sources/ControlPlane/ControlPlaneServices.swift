@@ -1,36 +1,36 @@
-public import CredentialModel
+import AdministrationAPI
 public import CredentialStore
 public import Issuance
+import Synchronization
 
-/// What the control plane works on. The composition root makes it.
+/// What the routes of the control plane use. Made by the composition root.
 public struct ControlPlaneServices: Sendable {
-    /// What is wrong with the store, in sentences.
+    /// Checks the store. Returns one sentence for each problem; none if the store is sound.
     public typealias CheckStore = @Sendable () async throws(IssuanceError) -> [String]
 
     public let issuer: Issuer
-    let explaining: Explaining
-    /// Looks through the whole store; nil does it in this process.
+    let explainer: Explainer
+    /// Checks the whole store; if nil, it is checked in this process.
     let checkStore: CheckStore?
     let changes: ChangeFeed
-    /// The places for long work, one of each kind for all listeners.
     let work = LongWork()
     let readiness: @Sendable () async -> Readiness
-    /// What `/metrics` says, in the format of Prometheus.
+    /// The text of `/metrics`, in the Prometheus format.
     let exposition: @Sendable () -> String
-    /// Where the copy of a backup lies while it is made: a folder of its own with mode 0700 is made in it. It has to
-    /// hold as much as the store, and its owner must be trusted with the tags.
+    /// The folder for temporary backup copies, each in a subfolder with mode 0700. It needs as much free space as the
+    /// store has bytes, and its owner can read the tags.
     let backupFolder: String
-    /// The authorization server, where there is one.
+    /// Nil if this node has no authorization server.
     public let oauth: OAuthServer?
 
-    /// - Throws: ``StoreFailure`` when the store has no reader left.
+    /// - Throws: ``StoreFailure`` if the store has no free reader slot.
     public init(
         issuer: Issuer, checkStore: CheckStore? = nil,
         readiness: @escaping @Sendable () async -> Readiness,
         exposition: @escaping @Sendable () -> String = { "" }, backupFolder: String, oauth: OAuthServer? = nil
     ) throws(StoreFailure) {
         self.issuer = issuer
-        explaining = try Explaining(issuer: issuer)
+        explainer = try Explainer(issuer: issuer)
         self.checkStore = checkStore
         changes = try ChangeFeed(store: issuer.store)
         self.readiness = readiness
@@ -40,28 +40,62 @@ public struct ControlPlaneServices: Sendable {
     }
 }
 
-/// The verdict on a presented credential with its reason. For operators: introspection never tells a reason.
-///
-/// A kind that is not for callers is ``InactiveReason/unknown``, as it is to every gateway; its summary is there all the
-/// same.
-public struct Explanation: Sendable {
-    /// Why it is not accepted; nil when it is.
-    public let inactive: InactiveReason?
-    /// What the store knows of the credential, nil when it knows nothing.
-    public let summary: CredentialSummary?
-
-    public init(inactive: InactiveReason?, summary: CredentialSummary?) {
-        self.inactive = inactive
-        self.summary = summary
-    }
-
-    /// The stable code of the contract, `valid` when accepted.
-    public var code: String { inactive?.code ?? "valid" }
-}
-
-/// Whether the node takes requests.
+/// Whether the node accepts requests.
 public enum Readiness: Sendable, Equatable {
     case ready
-    /// Not ready, and why, in a sentence for the operator.
+    /// - Parameter reason: a sentence for the operator.
     case notReady(reason: String)
+}
+
+/// The locks for long work. All listeners share them, so that there is one backup at a time and not one per listener.
+struct LongWork: Sendable {
+    let bulkCreation = ExclusiveWork("A bulk creation")
+    let backup = ExclusiveWork("A backup")
+    let revocationList = ExclusiveWork("A list of revocations")
+    let storeCheck = ExclusiveWork("A check of the store")
+    let auditCheck = ExclusiveWork("A check of the audit log")
+}
+
+/// Lets one request do a long piece of work and refuses all others until it is done.
+///
+/// Such work uses a thread, memory or disk for minutes; running it twice could take what revocations need. A second
+/// request is refused at once instead of waiting: the first may take an hour, and to a client a long wait looks like a
+/// hanging service.
+final class ExclusiveWork: Sendable {
+    private let isTaken = Atomic<Bool>(false)
+    /// The subject of "… is already running".
+    private let name: String
+
+    init(_ name: String) {
+        self.name = name
+    }
+
+    /// - Throws: ``Problem``: 503 `busy` with `Retry-After` while another request holds the permit.
+    func acquire() throws(Problem) -> Permit {
+        // Acquire: pairs with the release in `Permit.release`, so what the previous holder did has happened.
+        guard isTaken.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged else {
+            throw Problem(.busy, detail: "\(name) is already running, and only one runs at a time. Try again later.")
+        }
+        return Permit(self)
+    }
+
+    /// The right to do the work. It ends with ``release()``, or when the last reference is dropped: a response that is
+    /// never written because its client has disconnected must not keep it.
+    final class Permit: Sendable {
+        private let owner: ExclusiveWork
+        private let isReleased = Atomic<Bool>(false)
+
+        fileprivate init(_ owner: ExclusiveWork) {
+            self.owner = owner
+        }
+
+        deinit { release() }
+
+        /// Lets the next request in. Call it before the end of a response is written: its client may repeat the request
+        /// at once.
+        func release() {
+            guard !isReleased.exchange(true, ordering: .relaxed) else { return }
+            owner.isTaken.store(false, ordering: .releasing)
+        }
+    }
 }

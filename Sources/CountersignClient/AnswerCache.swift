@@ -93,7 +93,7 @@ struct AnswerCache: Sendable {
         guard requestedAt != nil, options.entriesMax > 0 else { return }
         guard ticket.number == number || mutation == .keepsLateAnswers else { return }
         if entries.count >= options.entriesMax, entries[key] == nil {
-            // The order of the table is that of a hash with a random seed: as good as any.
+            // An arbitrary one: a dictionary's order depends on a random seed.
             entries.remove(at: entries.startIndex)
         }
         entries[key] = Entry(identity: identity, keptUntil: now + options.answerLifeMax)
@@ -156,8 +156,8 @@ final class Shared<Value: Sendable>: Sendable {
 /// The key of a cached answer: a keyed hash of the whole request, so that equal keys always mean equal requests, and no
 /// credential stays in memory for longer than its request.
 ///
-/// It includes the requirement: answers do not contain the network limit by which an address is judged, and what is not
-/// decided here cannot be decided differently from the service.
+/// It includes the requirement, so that scopes, audiences and addresses are judged by the service only. An answer does
+/// not contain the network limit, so this process could not judge another address.
 struct AnswerKey: Hashable, Sendable {
     private let code: HMAC<SHA256>.MAC
 

@@ -122,7 +122,7 @@ public struct PepperFile: Sendable, CustomStringConvertible, CustomReflectable {
         return Array(text.utf8)
     }
 
-    /// The same file with a new pepper, whose number is one above the highest of this file and `knownHighest`.
+    /// These contents with a new pepper, whose number is one above the highest of this file and `knownHighest`.
     ///
     /// Nil when no number is left.
     public func addingPepper(above knownHighest: UInt16) -> PepperFile? {
@@ -131,7 +131,7 @@ public struct PepperFile: Sendable, CustomStringConvertible, CustomReflectable {
         return with(peppers + [pepper])
     }
 
-    /// The same file without the pepper with that number.
+    /// These contents without the pepper of that number.
     public func removingPepper(_ number: UInt16) -> PepperFile {
         with(peppers.filter { $0.number != number })
     }

@@ -41,7 +41,7 @@ public struct TagKey: Sendable, CustomStringConvertible, CustomReflectable {
         batch.makeTwo(from: index, inner, outer)
     }
 
-    /// The same with libcrypto, whatever this processor supports; for tests.
+    /// The tag computed by libcrypto, whatever this processor supports; for tests.
     func tagByLibrary(of block: borrowing TagBlock) -> Tag {
         inner.authenticatingByLibrary(block, outer)
     }
@@ -125,7 +125,7 @@ struct HashState: Sendable {
         return Tag(code.first.x, code.first.y, code.second.x, code.second.y)
     }
 
-    /// The same with libcrypto.
+    /// The HMAC of a block, computed by libcrypto.
     func authenticatingByLibrary(_ block: borrowing TagBlock, _ outer: HashState) -> Tag {
         compressing(block).finishing(outer)
     }

@@ -14,7 +14,7 @@ public enum NearNames {
     }
 }
 
-/// The same for names that are supplied one by one, possibly millions.
+/// Suggests names that were probably meant, from names that are supplied one by one, possibly millions.
 public struct NearNameSearch: Sendable {
     private let wanted: [UInt8]
     private let editsMax: Int

@@ -27,6 +27,12 @@ public final class CredentialStore: Sendable {
     /// When credentials were last accepted.
     public let uses = UseLog()
 
+    /// The log that gets every change; nil for a store without one.
+    public let log: LogFigures?
+    /// The store had a log, and has none now: its next change ends it.
+    public let leavesLog: Bool
+
+    let sharesJournal: Bool
     let environment: Environment
     let schema: Schema
     let interning: Interning
@@ -55,6 +61,9 @@ public final class CredentialStore: Sendable {
         lookup = opened.lookup
         foreignSchemes = opened.foreignSchemes
         clock = opened.clock
+        sharesJournal = options.sharesJournal
+        log = opened.log?.figures
+        leavesLog = opened.leavesLog
         environment = opened.environment
         schema = opened.schema
         interning = opened.interning
@@ -63,7 +72,7 @@ public final class CredentialStore: Sendable {
         let headRoom = headRoom
         let commit = GroupCommit(
             environment: environment, schema: schema, published: published, peppers: peppers, interning: interning,
-            clock: clock, auditChain: auditChain, headRoom: headRoom, onFatal: options.onFatal)
+            clock: clock, auditChain: auditChain, headRoom: headRoom, log: opened.log, onFatal: options.onFatal)
         self.commit = commit
         thread = try convertingErrors {
             try BatchThread(name: "store-writer", capacity: Self.queueCapacity, batchMax: Self.batchMax) { batch in
@@ -153,6 +162,7 @@ public final class CredentialStore: Sendable {
         published.idFilter.close()
         // Fails only while another thread has a transaction open; then the environment is closed when the process ends.
         try? environment.close()
+        commit.close()
         lock.release()
     }
 }

@@ -11,18 +11,28 @@ public struct StoreOptions: Sendable {
     public var cacheBytes: Int
     /// Most simultaneous readers, including some for tools.
     public var readersMax: Int
+    /// The folder of the log that gets every change before it is committed; nil for a store without one.
+    public var logDirectory: String?
+    /// Whether a store that has a log may be opened without it, which ends the log with the next change.
+    public var mayLeaveLog = true
+    /// Whether other nodes write the same journal: a client may come from one of them with a number that this node does
+    /// not have yet.
+    public var sharesJournal = false
     /// The machine's clocks at opening; nil for the real ones. For tests with clocks that were set.
     var reading: TrustedClock.Reading?
+    /// Receives every row that changes. For tests that compare what operations write.
+    var recorder: RowRecorder?
     /// Called once, when a commit failed with unknown outcome or the store's path no longer leads to the open files.
     public var onFatal: @Sendable (StoreFailure) -> Void
 
     public init(
-        mapBytes: Int = 16 << 30, cacheBytes: Int = 64 << 20, readersMax: Int = 256,
+        mapBytes: Int = 16 << 30, cacheBytes: Int = 64 << 20, readersMax: Int = 256, logDirectory: String? = nil,
         onFatal: @escaping @Sendable (StoreFailure) -> Void = { _ in }
     ) {
         self.mapBytes = mapBytes
         self.cacheBytes = cacheBytes
         self.readersMax = readersMax
+        self.logDirectory = logDirectory
         self.onFatal = onFatal
     }
 }
@@ -41,6 +51,8 @@ struct OpenedStore {
     let environment: Environment
     let schema: Schema
     let interning: Interning
+    let log: StoreLog?
+    let leavesLog: Bool
     let lock: DirectoryLock
 }
 
@@ -106,7 +118,7 @@ extension CredentialStore {
                 directory: directory,
                 options: Environment.Options(
                     mapBytes: options.mapBytes, databasesMax: Schema.tableCount, readersMax: options.readersMax,
-                    readOnly: false, create: newVendor != nil))
+                    readOnly: false, create: newVendor != nil, recorder: options.recorder))
         }
         let usedBytes = try convertingErrors { () throws in try environment.usage().highestBytes }
         guard
@@ -115,6 +127,7 @@ extension CredentialStore {
         else { throw .lmdb(.system(12)) }
         let interning = Interning(table: published.interned)
         var next: CredentialID?
+        var log: StoreLog?
         do {
             let commit = try environment.write { transaction -> OpenedStore in
                 if newVendor == nil { try requireSchema(of: environment, in: transaction) }
@@ -129,38 +142,50 @@ extension CredentialStore {
                 if let expected, expected != vendor {
                     throw StoreFailure.otherVendor(found: vendor.description, expected: expected.description)
                 }
-                let alive = try meta.verifiedPeppers(peppers, in: transaction)
-                let mark = try meta.writer.number(.time, in: transaction)
-                // The folder was kept, or was to be replaced when the power failed: it is valid again.
-                if try meta.meta.value(.replaced, in: transaction) != nil {
-                    try schema.meta.delete(MetaName.replaced.key, in: transaction)
+                let origin = try meta.writer.number(.origin, in: transaction) ?? 0
+                let leavesLog =
+                    try options.logDirectory == nil && meta.writer.logPosition(in: transaction) != nil
+                guard !leavesLog || options.mayLeaveLog else { throw StoreFailure.log(.needed) }
+                if let path = options.logDirectory {
+                    log = try StoreLog.begin(
+                        in: path, for: meta.writer, origin: origin, lookup: peppers.lookup, mustBegin: changing != nil,
+                        in: transaction)
                 }
-                if let changing { try meta.writer.change(in: transaction, changing) }
+                let mark = try meta.writer.number(.time, in: transaction)
+                try meta.begin(records: log != nil, in: transaction)
+                let alive = try meta.verifiedPeppers(peppers, in: transaction)
+                // The folder was kept, or was to be replaced when the power failed: it is valid again.
+                try meta.forgetReplacement(in: transaction)
+                try changing?(meta.writer, transaction)
+                let schemes = try meta.schemesInUse(of: peppers.foreignSchemes, in: transaction)
+                try meta.end(log, in: transaction)
                 try meta.load(published: published, interning: interning, in: transaction)
-                published.note(try meta.schemesInUse(of: peppers.foreignSchemes, in: transaction))
+                published.note(schemes)
                 return OpenedStore(
                     directory: directory, vendor: vendor,
                     incarnation: try meta.writer.number(.incarnation, in: transaction) ?? 0,
-                    origin: try meta.writer.number(.origin, in: transaction) ?? 0, published: published,
+                    origin: origin, published: published,
                     peppers: PepperRing(alive), lookup: peppers.lookup, foreignSchemes: peppers.foreignSchemes,
                     clock: TrustedClock(
                         mark: mark.map { UnixSeconds(Int64(clamping: $0)) }, reading: options.reading ?? .current),
                     environment: environment,
-                    schema: schema, interning: interning, lock: lock)
+                    schema: schema, interning: interning, log: log, leavesLog: leavesLog, lock: lock)
             }
+            commit.value.log?.committed()
             let store = try CredentialStore(opened: commit.value, options: options)
             // A small store is scanned at once; a large one by its owner while it is served.
             if usedBytes <= bytesIndexedAtOnce { while let last = try store.indexIDs(after: next) { next = last } }
             return store
         } catch {
             try? environment.close()
+            log?.close()
             lock.release()
             if case LMDBError.notFound = error { throw .noStore(directory: directory) }
             return try convertingErrors { throw error }
         }
     }
 
-    private static func requireSchema(
+    static func requireSchema(
         of environment: Environment, in transaction: borrowing WriteTransaction
     ) throws {
         let found = try Schema.version(of: environment, in: transaction)
@@ -191,10 +216,32 @@ private struct MetaReader {
         try writer.setNumber(.incarnation, incarnation, in: transaction)
         try writer.setNumber(.origin, incarnation, in: transaction)
         try writer.setNumber(.time, UInt64(clamping: TrustedClock.Reading.current.wall), in: transaction)
-        try writer.setMeta(.lookupCheck, MetaTable.check(peppers.lookup), in: transaction)
+        try meta.put(.lookupCheck, MetaTable.check(peppers.lookup), in: transaction)
         try WatermarkRow.Sum().write(meta, in: transaction)
         // Now, and not with the first withdrawal, which a full map must take as well.
-        try writer.setMeta(.withdrawals, WithdrawalSlots.random(), in: transaction)
+        try meta.put(.withdrawals, WithdrawalSlots.random(), in: transaction)
+    }
+
+    /// Begins the changes of an opening.
+    /// - Parameter records: whether they go into the log.
+    func begin(records: Bool, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        // Not before what the data knows: a revocation must not seem to be older than the backup that it is applied to.
+        let known = try writer.number(.time, in: transaction) ?? 0
+        let now = max(TrustedClock.Reading.current.wall, Int64(clamping: known))
+        try writer.begin(now: UnixSeconds(now), records: records, in: transaction)
+    }
+
+    func end(_ log: StoreLog?, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        try writer.end(in: transaction)
+        if let log { try log.append(writer, in: transaction) }
+    }
+
+    /// Deletes the mark that another store replaces this one.
+    func forgetReplacement(in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        guard try meta.value(.replaced, in: transaction) != nil else { return }
+        try writer.changeLocally(in: transaction) { () throws(StoreFailure) in
+            try meta.set(MetaName.replaced.key, nil, in: transaction)
+        }
     }
 
     /// The peppers of a file that are in use. Those newer than any that the store knows are added to the store.
@@ -206,8 +253,7 @@ private struct MetaReader {
         var alive = file
         for pepper in file.peppers {
             if pepper.number > highest {
-                try writer.setMeta(.pepperCheck(pepper.number), pepper.checkValue, in: transaction)
-                try writer.setNumber(.pepperHighest, UInt64(pepper.number), in: transaction)
+                try writer.notePepper(pepper, in: transaction)
             } else if !known.peppers.contains(where: { $0.number == pepper.number }) {
                 alive = alive.removingPepper(pepper.number)
             }
@@ -223,7 +269,7 @@ private struct MetaReader {
         let used = try meta.schemesInUse(of: known, in: transaction)
         if used.contains(.raw), try meta.value(.foreignScheme(ForeignScheme.raw.name), in: transaction) == nil {
             let name = MetaName.foreignScheme(ForeignScheme.raw.name)
-            try writer.setMeta(name, ForeignScheme.raw.checkValue, in: transaction)
+            try writer.perform(.meta(name, ForeignScheme.raw.checkValue), in: transaction)
         }
         return used
     }

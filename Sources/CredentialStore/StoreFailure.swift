@@ -58,6 +58,8 @@ public enum StoreFailure: Error, Equatable, Sendable, CustomStringConvertible {
     case backupTooOld
     /// A copy was checked before it replaced a store, and has faults.
     case unsound(findings: Int, first: String)
+    /// The log cannot be written, or does not fit the store.
+    case log(LogFailure)
     /// The interned numbers of a kind are used up.
     case internedExhausted
     /// The store that this process follows has been replaced by another.
@@ -130,6 +132,8 @@ public enum StoreFailure: Error, Equatable, Sendable, CustomStringConvertible {
             "the backup is too old for the list of revocations: the store has removed some of what was revoked since (retention.backup-seconds), so the list does not have it: take a newer backup, or use --accept-incomplete-list, which makes that valid again"
         case .unsound(let findings, let first):
             "the copy has \(findings) faults (\(first)): nothing was replaced; take another backup"
+        case .log(let failure):
+            failure.description
         case .internedExhausted:
             "the store has as many distinct scope sets, audiences, networks or clients as it can hold"
         case .replaced(let directory):

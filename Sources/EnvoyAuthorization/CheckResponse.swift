@@ -82,7 +82,7 @@ extension ByteWriter {
         }
     }
 
-    /// The same with a number.
+    /// Within `dynamic_metadata`: a number.
     public mutating func append(member name: StaticString, number: Double) {
         append(message: 1) { out in
             out.append(text: 1, name)

@@ -28,7 +28,8 @@ public enum ClientAddress {
         return nil
     }
 
-    /// The same if the gateway sends the address of its peer.
+    /// Reads the client's address from a description of the request, in which the gateway names its own peer. Nil if the
+    /// address is unknown or invalid, as for a forwarded request.
     /// - Parameters:
     ///   - source: the address of the gateway's peer.
     ///   - forwardedFor: the values of `X-Forwarded-For` in `bytes`, in the order of the request.

@@ -91,15 +91,15 @@ public struct Judge<Verifier: CredentialVerifying> {
         case .none: return .noCredential
         case .malformed(let reason): return .malformed(reason)
         case .key(.field(let range)):
-            return judge(
+            return judgeCredential(
                 request.authorization.slice(range), .keys, requirement, scratch.text, &scratch.record, from: address)
         case .key(.keyField):
-            return judge(request.keyField, .keys, requirement, scratch.text, &scratch.record, from: address)
+            return judgeCredential(request.keyField, .keys, requirement, scratch.text, &scratch.record, from: address)
         case .key(.query(let text)):
-            return judge(
+            return judgeQueryKey(
                 text, in: request.query, scratch.query, requirement, scratch.text, &scratch.record, from: address)
         case .token(let range):
-            return judge(
+            return judgeCredential(
                 request.authorization.slice(range), requirement.bearerKinds, requirement, scratch.text,
                 &scratch.record, from: address)
         }
@@ -107,15 +107,16 @@ public struct Judge<Verifier: CredentialVerifying> {
 
     /// Checks a key from a query.
     @inlinable
-    func judge(
+    func judgeQueryKey(
         _ key: FormText, in query: RawSpan, _ finder: borrowing QueryCredential, _ requirement: borrowing Requirement,
         _ text: borrowing FormScratch, _ record: inout CredentialRecord, from address: () -> IPAddress?
     ) -> Judgement {
-        finder.withBytes(of: key, in: query) { judge($0, .keys, requirement, text, &record, from: address) }
+        finder.withBytes(of: key, in: query) { judgeCredential($0, .keys, requirement, text, &record, from: address) }
     }
 
+    /// Verifies a credential and checks its record against the requirement, in the order that all interfaces use.
     @inlinable
-    func judge(
+    func judgeCredential(
         _ credential: RawSpan, _ kinds: AcceptedKinds, _ requirement: borrowing Requirement,
         _ text: borrowing FormScratch, _ record: inout CredentialRecord, from address: () -> IPAddress?
     ) -> Judgement {

@@ -1,24 +1,22 @@
-import CredentialDigest
-import CredentialModel
 public import CredentialStore
 import Dispatch
 import LMDB
 
 /// Issues, changes and ends credentials.
 ///
-/// Each operation is one mutation of the store. When it returns, it is durable and visible to every verifier of this process
-/// (publication). What a new credential derives from is read again inside the mutation: nothing is issued from a parent that
-/// was revoked meanwhile.
+/// Each operation is one mutation of the store. When it returns, the change is durable and visible to every verifier of this
+/// process (publication). The parent of a new credential is read again inside the mutation, so that nothing is issued from a
+/// parent that was revoked in the meantime.
 public struct Issuer: Sendable {
     public let store: CredentialStore
     public let policy: LifetimePolicy
     public let grantPolicy: GrantPolicy
     /// The path at which peppers are added and removed; nil when this process must not write the file.
     let pepperPath: String?
-    /// On whose behalf everything is done.
+    /// The caller on whose behalf the issuer acts.
     public private(set) var authority: Authority
     var actor: AuditActor { authority.actor }
-    /// The request being answered, if it may be repeated: it creates something only once.
+    /// Identifies the current request if its caller may repeat it; the repetition then creates nothing.
     private(set) var repeatable: RepeatableRequest?
 
     public init(
@@ -32,14 +30,14 @@ public struct Issuer: Sendable {
         self.authority = authority
     }
 
-    /// The same issuer on behalf of another caller.
+    /// An issuer for the same store and policies that acts on behalf of another caller.
     public func acting(as authority: Authority) -> Issuer {
         var issuer = self
         issuer.authority = authority
         return issuer
     }
 
-    /// The same issuer for a request that may be repeated.
+    /// An issuer for one request with an Idempotency-Key; nil for a request without one.
     public func answering(_ repeatable: RepeatableRequest?) -> Issuer {
         var issuer = self
         issuer.repeatable = repeatable
@@ -58,7 +56,9 @@ public struct Issuer: Sendable {
         }
     }
 
-    /// Runs a mutation, if the caller is still authorised when its turn comes.
+    /// Runs a mutation, provided that the caller is still authorised when the writer reaches it.
+    /// - Throws: what `body` throws; ``IssuanceError/forbidden(reason:field:)`` for a caller that was revoked in the
+    ///   meantime; ``RepeatedRequest`` for a request that was executed before.
     func write<Value: Sendable>(
         creates: Bool, _ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Value
     ) async throws -> Value {
@@ -70,7 +70,7 @@ public struct Issuer: Sendable {
         }
     }
 
-    /// Runs a read on a separate thread, so that it delays nobody.
+    /// Runs a blocking read on a separate thread.
     func offThread<Value: Sendable>(
         _ threads: WorkThreads = .long,
         _ body: @escaping @Sendable (CredentialStore) throws -> Value
@@ -84,18 +84,18 @@ public struct Issuer: Sendable {
     }
 }
 
-/// Threads for work that would hold one of the cooperative threads, of which there are as many as processors and on
-/// which all of administration runs.
+/// Threads for blocking work, which must not run on the cooperative threads: there are only as many of those as processors,
+/// and all of administration runs on them.
 ///
-/// There are two sets, and each has threads of its own, as libdispatch gives them to each quality of service: a
-/// revocation looks up what it ends, and must not wait for searches, copies, checks and bulk creations.
+/// There are two queues of different quality of service, for which libdispatch uses separate threads. A revocation looks up
+/// the credentials that it revokes and must not wait for searches, backups, checks and bulk creations.
 public struct WorkThreads: Sendable {
-    /// A few rows by their keys, or one page of what a revocation ends.
+    /// A few rows by their keys, or one page of the rows that a revocation examines.
     public static let lookUp = WorkThreads("countersign.look-ups", .userInitiated)
-    /// Searches, copies, checks, and the generating or hashing of many credentials.
+    /// Searches, backups, checks, and generating or hashing many credentials.
     public static let long = WorkThreads("countersign.long-work", .utility)
 
-    /// Internal for a test, which stops it.
+    /// Internal, so that a test can suspend it.
     let queue: DispatchQueue
 
     private init(_ label: String, _ qualityOfService: DispatchQoS) {
@@ -108,85 +108,14 @@ public struct WorkThreads: Sendable {
         }
     }
 
-    /// How many credentials one piece of work generates or hashes: a few milliseconds, after which others have their
-    /// turn.
+    /// The number of credentials that one block of work generates or hashes. It takes a few milliseconds; then other work
+    /// can run.
     static let credentialsPerPiece = 100
 
-    /// For work that must run on such a thread, and not on a cooperative one.
+    /// Asserts in debug builds that the calling code runs on one of these threads and not on a cooperative one.
     static func assertNoTask() {
-        // SAFETY: the task is only asked for whether there is one.
+        // SAFETY: the task is only compared with nil and does not leave the closure.
         let isInTask = unsafe withUnsafeCurrentTask { unsafe $0 != nil }
-        assert(!isInTask, "many credentials are generated and hashed on a thread of their own")
-    }
-}
-
-/// A credential that is generated but not yet stored: its row, and its text for the caller.
-struct PendingCredential: Sendable {
-    var credential: StoredCredential
-    let secret: SecretText
-
-    /// Generates a secret, and an id unless given, and tags them under the newest pepper. Slow, so off the writer thread.
-    static func mint(
-        _ id: CredentialID = .random(), kind: CredentialKind, owner: [UInt8], store: CredentialStore
-    ) -> PendingCredential? {
-        let secret = CredentialFormat.mint(kind: kind, id: id, vendor: store.vendor)
-        guard let native = NativeCredential(secret.revealBytes().octets, vendor: store.vendor) else { return nil }
-        let place = store.peppers.newest
-        let tag = store.peppers.tag(of: native.block, at: place)
-        let record = CredentialRecord(id: id, kind: kind, tag: tag, pepper: place.number)
-        return PendingCredential(credential: StoredCredential(record: record, owner: owner, name: nil), secret: secret)
-    }
-}
-
-extension Issuer {
-    /// Generates a credential for each id, in pieces on threads for long work: whoever creates keys without pause would
-    /// keep revocations from the cooperative threads. A few are generated at once, since a change of threads would take
-    /// longer.
-    func mint(
-        _ ids: [CredentialID], kind: CredentialKind, owner: [UInt8]
-    ) async throws(IssuanceError) -> [PendingCredential] {
-        guard ids.count > 10 else {
-            return ids.compactMap { PendingCredential.mint($0, kind: kind, owner: owner, store: store) }
-        }
-        var minted: [PendingCredential] = []
-        for start in stride(from: 0, to: ids.count, by: WorkThreads.credentialsPerPiece) {
-            let piece = ids[start..<min(start + WorkThreads.credentialsPerPiece, ids.count)]
-            minted += try await offThread { store in
-                WorkThreads.assertNoTask()
-                return piece.compactMap { PendingCredential.mint($0, kind: kind, owner: owner, store: store) }
-            }
-        }
-        return minted
-    }
-}
-
-extension PendingCredential {
-    /// For an access token: the same with the next id in the order of its table; other kinds are returned unchanged. Must
-    /// run on the writer thread, in the inserting transaction, because only there the order is known.
-    func numbered(
-        by writer: StoreWriter, store: CredentialStore, in transaction: borrowing WriteTransaction
-    ) throws -> PendingCredential {
-        guard credential.record.kind == .accessToken else { return self }
-        let id = try writer.nextTokenID(in: transaction)
-        let secret = CredentialFormat.text(secret, under: id)
-        guard let native = NativeCredential(secret.revealBytes().octets, vendor: store.vendor) else {
-            throw DrawAgain()
-        }
-        let place = store.peppers.newest
-        var credential = credential
-        credential.record.id = id
-        credential.record.tag = store.peppers.tag(of: native.block, at: place)
-        credential.record.pepper = place.number
-        return PendingCredential(credential: credential, secret: secret)
-    }
-}
-
-/// The id is taken, or the pepper is no longer the newest: generate again. Nothing was written.
-struct DrawAgain: Error {}
-
-extension StoreWriter {
-    /// Inserts a new credential.
-    func insertPending(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws {
-        guard try insert(credential, in: transaction) else { throw DrawAgain() }
+        assert(!isInTask, "many credentials are generated or hashed on a cooperative thread: use offThread")
     }
 }

@@ -39,7 +39,8 @@ public final class BatchThread<Element: Sendable>: Sendable {
     /// closed.
     public func submitInBackground(_ element: Element) -> Bool { queue.addInBackground(element, below: .max) }
 
-    /// The same for work that may be dropped: accepted only while less than a quarter of the whole queue is used.
+    /// Queues an element that may be dropped and that all others overtake. False unless less than a quarter of the whole
+    /// queue is used.
     public func submitIfIdle(_ element: Element) -> Bool {
         queue.addInBackground(element, below: max(queue.capacity / 4, 1))
     }

@@ -23,7 +23,7 @@ public enum LMDBError: Error, Equatable, Sendable {
     case system(Int32)
 
     // Refused by this module, because LMDB would fail or lose data.
-    /// The same folder is already open in this process.
+    /// The folder is already open in this process.
     case alreadyOpen
     /// There is no store in this folder, and none was to be created.
     case storeAbsent

@@ -151,7 +151,7 @@ extension IPAddress {
         }
     }
 
-    /// Parses the same from a string. Allocates: not for the hot path.
+    /// Parses one entry of `X-Forwarded-For` from a string. Allocates: not for the hot path.
     public init?(hop text: some StringProtocol) {
         let bytes = Array(text.utf8)
         let elements = bytes.span

@@ -136,7 +136,7 @@ struct CacheLevels: ~Copyable, Sendable {
         }
     }
 
-    /// The same for all sets that were ever in use.
+    /// Calls `raise` for all sets that were ever in use. Excludes growth.
     func raiseAll(to transaction: UInt64, _ raise: (_ set: Int) -> Void) {
         raised.withLock { state in
             state.highest = max(state.highest, transaction)

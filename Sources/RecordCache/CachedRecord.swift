@@ -263,7 +263,7 @@ extension AtomicBlock {
 
     /// Reads the rest of a record's owner if it is here and valid.
     func readRest(into record: inout CredentialRecord) -> Bool {
-        // Acquire: as above.
+        // Acquire: pairs with the release that ends a fill.
         let lock = acquire(SlotLayout.lock)
         guard lock & (SlotLock.isHeld | SlotLock.isRecord) == 0, load(SlotLayout.id) == record.words[0] else {
             return false

@@ -16,7 +16,7 @@ struct CompactUUID {
 
     /// The digits of the text's first word in the low halves of the bytes, those of its fourth word in the high halves.
     let word0: UInt64
-    /// The same for the second and the third word.
+    /// The digits of the second and the third word, packed likewise.
     let word1: UInt64
     /// The last four characters.
     let word2: UInt64

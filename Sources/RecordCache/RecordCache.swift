@@ -40,23 +40,35 @@ import Synchronization
 // finds a copy, it loads the floor of that slot after it started. That floor was raised before the acknowledgement and
 // floors only rise, so it sees one ≥ T. It therefore uses the copy only with a stamp ≥ T. The sequence lock guarantees
 // that the words beside the stamp are of the same fill, so their snapshot has the mutation. Otherwise the verification
-// goes to the store, whose snapshot is taken after T. The possible races with fills:
+// goes to the store, whose snapshot is taken after T. The cases:
 //
-//   1. Fill reads snapshot T-1, revoke commits T, raises, acknowledges, fill publishes stamp T-1: each later reader
-//      finds T-1 < floor. (A check only at fill time would let this one through.)
-//   2. Fill publishes T-1, then revoke raises: the same.
-//   3. Fill has taken a slot and is writing T-1 when revoke raises the floor there: a fill does not write the floor, so
-//      the same. It does not matter which slot the fill took, because all slots of the set are raised.
-//   4. Fill reads T and publishes before the floor is raised: the copy already has the mutation.
-//   5. Fills of T-1 and T into one slot: a fill never replaces a higher stamp of the same id, so the order does not
-//      matter. If T-1 did win, the floor would make it invalid.
-//   6. A reader between commit and raise, or while only some slots are raised, may accept stamp T-1: its verification
-//      began before the acknowledgement.
+//   Late fill: a fill reads snapshot T-1, the revocation commits T, raises the floors and is acknowledged, and the fill
+//   publishes its copy with stamp T-1. Each later reader finds T-1 < floor.
 //
-// A seventh race, growth of the cache, is covered in CacheLevels.
+//   Early fill: a fill publishes T-1, then the floors are raised: the same copy and the same floor.
+//
+//   Fill in progress: a fill has taken a slot and is writing T-1 when the floor there is raised. A fill does not write
+//   the floor, so the copy is below it. It does not matter which slot the fill took, because all slots of the set are
+//   raised.
+//
+//   New copy: a fill reads T and publishes before the floors are raised: the copy already has the mutation.
+//
+//   Competing fills: T-1 and T for one slot. A fill never replaces a higher stamp of the same id, so the order does not
+//   matter. If T-1 did win, the floor would make it invalid.
+//
+//   Early reader: a reader between commit and raise, or while only some slots are raised, may accept stamp T-1: its
+//   verification began before the acknowledgement.
+//
+//   Growth: the cache begins to use other sets. See CacheLevels.
 //
 // In none of them does the claim depend on whether, when or where a fill completes. So a fill may give up, and does
 // when the slot is busy.
+//
+// Three other orders look right and are not:
+//
+//   Mark before the commit: a fill that starts in between reads the old row under the new mark.
+//   Check at fill only: a late fill passes the check before the floor is raised, and publishes afterwards.
+//   Delete at the commit: a late fill puts the copy back.
 //
 // The slots are raised in order, and the floor of the *last* one stands for the set (`SeenFloor`). A caller that
 // remembers a record reads that floor first and verifies second. If it saw T (acquire), all slots had been raised
@@ -112,8 +124,8 @@ public final class RecordCache: Sendable {
     /// Where the record of an id is, if it is cached.
     func place(of id: CredentialID) -> RecordPlace { sets.place(of: WrittenID(id)) }
 
-    /// The same for the id as it is written. Starts to load what a look-up will probably read, while the credential is
-    /// hashed.
+    /// Where the record of an id is, if it is cached. Starts to load what a look-up will probably read, while the
+    /// credential is hashed.
     @inline(__always)
     public func prefetch(_ id: WrittenID) -> RecordPlace { sets.prefetch(id) }
 
@@ -138,7 +150,8 @@ public final class RecordCache: Sendable {
     @inline(__always)
     public func noteHitAtHome(_ place: RecordPlace) { sets.noteHitAtHome(place) }
 
-    /// The same in the other slots of the set.
+    /// Reads a credential's record if it is valid and in a slot of its set other than its home. Parameters as for
+    /// ``lookUpAtHome(_:tag:pepper:checksum:into:)``.
     /// - Parameter touch: whether to record a hit for eviction.
     /// - Returns: the slot that holds the record.
     @inline(never)
@@ -159,7 +172,7 @@ public final class RecordCache: Sendable {
         sets.lookUp(id, at: place, into: &record, touch: touch)
     }
 
-    /// The same without a place.
+    /// Reads the record of an id, whose place it computes, if it is cached and valid, whatever its tag.
     public func lookUp(_ id: CredentialID, into record: inout CredentialRecord, touch: Bool) -> RecordSlot? {
         sets.lookUp(id, at: place(of: id), into: &record, touch: touch)
     }

@@ -203,7 +203,7 @@ final class WatermarkChains: @unchecked Sendable {
         revokes(hash(count: wordCount) { key[$0] }, count: wordCount, word: { key[$0] }, record)
     }
 
-    /// The same for keys of any length.
+    /// Whether a key of any length, such as that of a long owner, has an entry that revokes the record.
     func find(_ key: [UInt64], revokes record: borrowing CredentialRecord) -> Bool {
         revokes(hash(count: key.count) { key[$0] }, count: key.count, word: { key[$0] }, record)
     }

@@ -44,7 +44,8 @@ public enum Decision {
         return evaluate(record.flags, notBefore: record.notBefore, expiresAt: record.expiresAt, at: now)
     }
 
-    /// The same without bulk revocations.
+    /// Whether these fields of a record allow it at `now`; bulk revocations are left to the caller.
+    /// - Returns: nil when they do, else the reason.
     @inline(__always)
     static func evaluate(
         _ flags: CredentialFlags, notBefore: UnixSeconds, expiresAt: UnixSeconds, at now: UnixSeconds
@@ -71,18 +72,32 @@ public enum Decision {
         isMeant(audiences: record.audiences, for: audience, interned: interned)
     }
 
-    /// Whether a caller with the interned audience set `caller` may learn about a record. A record without audiences is
-    /// for all; one with audiences needs a caller that shares one (RFC 7662 §4 lets the server say "inactive" to
-    /// others).
+    /// Whether a record may be used from `address`. A record with a network limit is refused if the address is unknown.
     @inline(__always)
-    public static func isMeant(
-        _ record: CredentialRecord, forCaller caller: UInt32, interned: InternedTable
+    public static func allows(
+        _ record: CredentialRecord, from address: IPAddress?, interned: InternedTable
     ) -> Bool {
-        isMeant(audiences: record.audiences, forCaller: caller, interned: interned)
+        allows(networks: record.networks, from: address, interned: interned)
     }
 
-    // The same by interned numbers, because a record is large to pass.
+    // On the data plane's hot path, only the interned number is passed: a record has 168 bytes.
 
+    /// Whether the scope set with the number `scopes` includes every scope of `needed`, which are space-separated.
+    public static func grants(scopes: UInt32, scope needed: RawSpan, interned: InternedTable) -> Bool {
+        if needed.isEmpty { return true }
+        return interned.withText(.scopes, scopes) { ScopeSet.satisfies($0, needed: needed) }
+    }
+
+    /// Whether the audience set with the number `audiences` is empty or includes one of `audience`, which are
+    /// space-separated.
+    public static func isMeant(audiences: UInt32, for audience: RawSpan, interned: InternedTable) -> Bool {
+        if audiences == 0 { return true }
+        return interned.withText(.audiences, audiences) { AudienceSet.intersect($0, audience) }
+    }
+
+    /// Whether a caller with the audience set `caller` may learn about a record with the set `audiences`. A record
+    /// without audiences is for all; one with audiences needs a caller that shares one (RFC 7662 §4 lets the server say
+    /// "inactive" to others).
     @inline(__always)
     public static func isMeant(audiences: UInt32, forCaller caller: UInt32, interned: InternedTable) -> Bool {
         if audiences == 0 || audiences == caller { return true }
@@ -92,28 +107,12 @@ public enum Decision {
         }
     }
 
-    public static func isMeant(audiences: UInt32, for audience: RawSpan, interned: InternedTable) -> Bool {
-        if audiences == 0 { return true }
-        return interned.withText(.audiences, audiences) { AudienceSet.intersect($0, audience) }
-    }
-
+    /// Whether the network set with the number `networks` is empty or includes `address`. An unknown address is in no
+    /// network.
     @inline(__always)
     public static func allows(networks: UInt32, from address: IPAddress?, interned: InternedTable) -> Bool {
         if networks == 0 { return true }
         guard let address else { return false }
         return interned.withText(.networks, networks) { NetworkSet.contains($0, address) }
-    }
-
-    public static func grants(scopes: UInt32, scope needed: RawSpan, interned: InternedTable) -> Bool {
-        if needed.isEmpty { return true }
-        return interned.withText(.scopes, scopes) { ScopeSet.satisfies($0, needed: needed) }
-    }
-
-    /// Whether a record may be used from `address`. A record with a network limit is refused if the address is unknown.
-    @inline(__always)
-    public static func allows(
-        _ record: CredentialRecord, from address: IPAddress?, interned: InternedTable
-    ) -> Bool {
-        allows(networks: record.networks, from: address, interned: interned)
     }
 }

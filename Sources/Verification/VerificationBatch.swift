@@ -21,7 +21,7 @@ public struct VerificationBatch: ~Copyable {
     public private(set) var count = 0
 
     /// What was parsed from a text.
-    struct Entry {
+    private struct Entry {
         var checksum: UInt64 = 0
         var place = RecordPlace.nowhere
         /// Bytes kept of the text.
@@ -74,18 +74,26 @@ public struct VerificationBatch: ~Copyable {
         return try tags.withText(index, count: entry.isNative ? CredentialFormat.byteCount : Int(entry.byteCount), use)
     }
 
+    /// What a credential is looked up by, once its tag is computed; nil unless it has the form of a native credential.
     @inline(__always)
-    func entry(_ index: Int) -> Entry { entries[index] }
+    func credential(_ index: Int, under pepper: PepperPlace) -> TaggedCredential? {
+        let entry = entries[index]
+        guard entry.isNative else { return nil }
+        return TaggedCredential(
+            newest: NewestTag(tag: tags.tag(index), pepper: pepper), checksum: entry.checksum, place: entry.place)
+    }
 }
 
 extension Verifier {
     /// Makes a reusable batch of credentials to be verified together.
     public func makeBatch() -> VerificationBatch { VerificationBatch(vendor: vendor, cache: cache) }
 
-    /// The same for several credentials, see ``VerificationBatch``. The batch is not modified.
+    /// Decides whether the credentials of a batch are usable now. The batch is not modified.
     ///
-    /// - Parameter each: called for each credential in order, with its index, the reason why it is inactive or nil, and
-    ///   its record, valid until `each` returns. The record is meaningless if the credential is unknown or malformed.
+    /// - Parameters:
+    ///   - now: seconds since the Unix epoch.
+    ///   - each: called for each credential in order, with its index, the reason why it is inactive or nil, and its
+    ///     record, valid until `each` returns. The record is meaningless if the credential is unknown or malformed.
     /// - Throws: ``StoreFailure`` when the store cannot answer for one of them; then `each` is not called again.
     public func verify(
         _ batch: inout VerificationBatch, at now: UnixSeconds,
@@ -93,12 +101,12 @@ extension Verifier {
     ) throws(StoreFailure) {
         try follow(at: now)
         var record = CredentialRecord.blank
-        let newest = peppers.newest
+        let pepper = peppers.newest
         var first = 0
         while first < batch.count {
-            peppers.makeTwo(of: &batch.tags, from: first, at: newest)
+            peppers.makeTwo(of: &batch.tags, from: first, at: pepper)
             for index in first..<min(first &+ 2, batch.count) {
-                let reason = try verify(batch, index, at: now, newest, into: &record)
+                let reason = try verify(batch, index, under: pepper, at: now, into: &record)
                 each(index, reason, &record)
             }
             first &+= 2
@@ -108,30 +116,25 @@ extension Verifier {
     /// Decides on one credential of a batch, whose tag was already computed if it has the native form.
     @inline(__always)
     private func verify(
-        _ batch: borrowing VerificationBatch, _ index: Int, at now: UnixSeconds, _ newest: PepperPlace,
+        _ batch: borrowing VerificationBatch, _ index: Int, under pepper: PepperPlace, at now: UnixSeconds,
         into record: inout CredentialRecord
     ) throws(StoreFailure) -> InactiveReason? {
-        let entry = batch.entry(index)
-        if entry.isNative {
-            let tag = batch.tags.tag(index)
-            if let slot = find(tag, entry.checksum, at: newest, entry.place, into: &record) {
-                return decide(&record, in: slot, at: now, newest: newest, tag)
-            }
+        if let credential = batch.credential(index, under: pepper), let slot = find(credential, into: &record) {
+            return decide(&record, in: slot, newest: credential.newest, at: now)
         }
-        return try verifyInFull(batch, index, at: now, newest, into: &record)
+        return try verifyInFull(batch, index, under: pepper, at: now, into: &record)
     }
 
     @inline(never)
     private func verifyInFull(
-        _ batch: borrowing VerificationBatch, _ index: Int, at now: UnixSeconds, _ newest: PepperPlace,
+        _ batch: borrowing VerificationBatch, _ index: Int, under pepper: PepperPlace, at now: UnixSeconds,
         into record: inout CredentialRecord
     ) throws(StoreFailure) -> InactiveReason? {
         try batch.withText(index) { (text) throws(StoreFailure) in
-            guard let claimed = ClaimedCredential(text, vendor: vendor) else {
-                return try verifyForeign(text, at: now, into: &record)
-            }
-            return try verifyInFull(
-                text, claimed, batch.tags.tag(index), at: newest, batch.entry(index).place, now, into: &record)
+            guard let claimed = ClaimedCredential(text, vendor: vendor),
+                let credential = batch.credential(index, under: pepper)
+            else { return try verifyForeign(text, at: now, into: &record) }
+            return try verifyInFull(text, claimed, credential, at: now, into: &record)
         }
     }
 }

@@ -2,7 +2,6 @@ import CredentialDigest
 public import CredentialModel
 public import CredentialStore
 public import RecordCache
-import Synchronization
 
 /// Decides whether to accept a presented credential: parse → tag → cache → store → decide.
 ///
@@ -16,8 +15,8 @@ public final class Verifier: @unchecked Sendable {
     /// Counters for metrics. Readable on any thread.
     public let counters = VerifierCounters()
 
-    private let reader: StoreReader
-    private let published: Published
+    let reader: StoreReader
+    let published: Published
     /// The texts to which records refer by number.
     public let interned: InternedTable
     /// The time to use for verdicts. Read it once per burst.
@@ -26,7 +25,7 @@ public final class Verifier: @unchecked Sendable {
     private let idFilter: IDFilter
     private let watermarks: WatermarkTable
     let peppers: PepperRing
-    private let foreignSchemes: ForeignSchemes
+    let foreignSchemes: ForeignSchemes
     let vendor: Vendor
     /// Reports accepted credentials as used; nil for a verifier whose calls do not count as uses.
     private let uses: UseReports?
@@ -97,11 +96,15 @@ public final class Verifier: @unchecked Sendable {
         return .active(record)
     }
 
-    /// The same for callers that reuse a record, which avoids copies.
+    /// Decides whether a presented credential is usable now, and fills in the caller's record, which avoids copies.
     ///
-    /// - Parameter record: filled in if the secret matched, that is, unless the result is unknown or malformed;
-    ///   otherwise undefined.
+    /// - Parameters:
+    ///   - presented: the bytes as received, of any length and content.
+    ///   - now: seconds since the Unix epoch, read once per burst.
+    ///   - record: filled in if the secret matched, that is, unless the result is unknown or malformed; otherwise
+    ///     undefined.
     /// - Returns: nil when the credential is active.
+    /// - Throws: ``StoreFailure`` when the store cannot answer.
     public func verify(
         _ presented: RawSpan, at now: UnixSeconds, into record: inout CredentialRecord
     ) throws(StoreFailure) -> InactiveReason? {
@@ -112,30 +115,32 @@ public final class Verifier: @unchecked Sendable {
         let place = cache.prefetch(claimed.id)
         try follow(at: now)
         // Hashing takes about as long as memory takes to answer.
-        let newest = peppers.newest
-        let tag = peppers.tag(of: claimed.block, at: newest)
-        if let slot = find(tag, claimed.checksum, at: newest, place, into: &record) {
-            return decide(&record, in: slot, at: now, newest: newest, tag)
+        let pepper = peppers.newest
+        let newest = NewestTag(tag: peppers.tag(of: claimed.block, at: pepper), pepper: pepper)
+        let credential = TaggedCredential(newest: newest, checksum: claimed.checksum, place: place)
+        if let slot = find(credential, into: &record) {
+            return decide(&record, in: slot, newest: newest, at: now)
         }
-        return try verifyInFull(presented, claimed, tag, at: newest, place, now, into: &record)
+        return try verifyInFull(presented, claimed, credential, at: now, into: &record)
     }
 
-    /// Finds a valid cached record with this tag and checksum.
+    /// Finds a valid cached record with the tag and checksum of a presented credential.
     ///
     /// The tag is over kind, id and secret: if it matches, the record is the right one and all three are as issued. A
     /// matching checksum completes the presented text, so nothing is left to parse.
     @inline(__always)
-    func find(
-        _ tag: Tag, _ checksum: UInt64, at newest: PepperPlace, _ place: RecordPlace,
-        into record: inout CredentialRecord
-    ) -> RecordSlot? {
-        if cache.lookUpAtHome(place, tag: tag, pepper: newest.number, checksum: checksum, into: &record) {
-            if isTouching { cache.noteHitAtHome(place) }
+    func find(_ credential: TaggedCredential, into record: inout CredentialRecord) -> RecordSlot? {
+        let (tag, pepper) = (credential.newest.tag, credential.newest.pepper.number)
+        if cache.lookUpAtHome(
+            credential.place, tag: tag, pepper: pepper, checksum: credential.checksum, into: &record)
+        {
+            if isTouching { cache.noteHitAtHome(credential.place) }
             counters.hits.increment()
-            return place.homeSlot
+            return credential.place.homeSlot
         }
         let slot = cache.lookUpElsewhere(
-            place, tag: tag, pepper: newest.number, checksum: checksum, into: &record, touch: isTouching)
+            credential.place, tag: tag, pepper: pepper, checksum: credential.checksum, into: &record,
+            touch: isTouching)
         if slot != nil { counters.hits.increment() }
         return slot
     }
@@ -148,19 +153,20 @@ public final class Verifier: @unchecked Sendable {
     /// otherwise from the store, and offers the cache what it read.
     @inline(never)
     func verifyInFull(
-        _ presented: RawSpan, _ claimed: borrowing ClaimedCredential, _ tag: Tag, at newest: PepperPlace,
-        _ place: RecordPlace, _ now: UnixSeconds, into record: inout CredentialRecord
+        _ presented: RawSpan, _ claimed: borrowing ClaimedCredential, _ credential: TaggedCredential,
+        at now: UnixSeconds, into record: inout CredentialRecord
     ) throws(StoreFailure) -> InactiveReason? {
         guard let (id, kind) = claimed.confirm(presented) else {
             return try verifyForeign(presented, at: now, into: &record)
         }
+        let newest = credential.newest
         // A copy whose pepper was retired meanwhile is older than the store's row, which has a newer tag.
-        if let slot = cache.lookUp(id, at: place, into: &record, touch: isTouching),
-            let presentedTag = self.tag(of: claimed.block, under: record.pepper, made: tag, at: newest)
+        if let slot = cache.lookUp(id, at: credential.place, into: &record, touch: isTouching),
+            let presentedTag = tag(of: claimed.block, under: record.pepper, newest: newest)
         {
             counters.hits.increment()
             guard ConstantTime.equal(presentedTag, record.tag) else { return .unknown }
-            return decide(&record, in: slot, at: now, newest: newest, tag)
+            return decide(&record, in: slot, newest: newest, at: now)
         }
         counters.misses.increment()
         if !idFilter.mayContain(id) { return .unknown }
@@ -168,14 +174,12 @@ public final class Verifier: @unchecked Sendable {
         // newer tag.
         for _ in 0..<2 {
             guard case .found(let stamp) = try read(id, kind, at: now, into: &record) else { return .unknown }
-            guard let presentedTag = self.tag(of: claimed.block, under: record.pepper, made: tag, at: newest) else {
-                continue
-            }
+            guard let presentedTag = tag(of: claimed.block, under: record.pepper, newest: newest) else { continue }
             guard ConstantTime.equal(presentedTag, record.tag) else { return .unknown }
             // Only now is it certain that the caller knows the secret: unknown ids and wrong secrets never fill the
             // cache.
-            cache.fill(&record, at: place, stamp: stamp, checksum: claimed.checksum)
-            return decide(&record, in: nil, at: now, newest: newest, tag)
+            cache.fill(&record, at: credential.place, stamp: stamp, checksum: credential.checksum)
+            return decide(&record, in: nil, newest: newest, at: now)
         }
         return try verdictWithoutPepper(on: &record)
     }
@@ -187,16 +191,14 @@ public final class Verifier: @unchecked Sendable {
 
     /// The presented credential's tag under a record's pepper; nil when that pepper is not in use.
     @inline(__always)
-    private func tag(
-        of block: borrowing TagBlock, under pepper: UInt16, made tag: Tag, at newest: PepperPlace
-    ) -> Tag? {
-        if pepper == newest.number { return tag }
-        guard let place = peppers.place(of: pepper) else { return nil }
-        return peppers.tag(of: block, at: place)
+    private func tag(of block: borrowing TagBlock, under pepper: UInt16, newest: NewestTag) -> Tag? {
+        if pepper == newest.pepper.number { return newest.tag }
+        guard let older = peppers.place(of: pepper) else { return nil }
+        return peppers.tag(of: block, at: older)
     }
 
     /// Reads a record, and learns the texts to which it refers, which its snapshot may have added.
-    private func read(
+    func read(
         _ id: CredentialID, _ kind: CredentialKind, at now: UnixSeconds, into record: inout CredentialRecord
     ) throws(StoreFailure) -> StoreReader.Outcome {
         // A local variable: a class's stored property would be under an exclusivity check for the whole read.
@@ -212,10 +214,10 @@ public final class Verifier: @unchecked Sendable {
     /// - Parameters:
     ///   - record: not modified; `inout` avoids a 168-byte copy.
     ///   - slot: where it was found; nil if it was read from the store.
+    ///   - newest: the tag to which the record is moved if its own is of an older pepper.
     @inline(__always)
     func decide(
-        _ record: inout CredentialRecord, in slot: RecordSlot?, at now: UnixSeconds, newest place: PepperPlace,
-        _ tag: Tag
+        _ record: inout CredentialRecord, in slot: RecordSlot?, newest: NewestTag, at now: UnixSeconds
     ) -> InactiveReason? {
         if !watermarks.isEmpty, isRevokedInBulk(&record) { return .revoked }
         if let reason = Decision.evaluate(
@@ -225,7 +227,9 @@ public final class Verifier: @unchecked Sendable {
         }
         // Does not read the record, because it was just written in pieces.
         if slot.map({ !cache.hasReportedUse($0) }) ?? true { reportUse(of: &record, in: slot, at: now) }
-        if record.pepper != place.number { offerRetag(&record, to: tag, pepper: place.number) }
+        if record.pepper != newest.pepper.number {
+            offerRetag(&record, to: newest.tag, pepper: newest.pepper.number)
+        }
         return nil
     }
 
@@ -235,7 +239,7 @@ public final class Verifier: @unchecked Sendable {
     }
 
     /// The verdict on a record whose pepper is not in use. A pepper is retired when only revoked records refer to it.
-    private func verdictWithoutPepper(on record: inout CredentialRecord) throws(StoreFailure) -> InactiveReason {
+    func verdictWithoutPepper(on record: inout CredentialRecord) throws(StoreFailure) -> InactiveReason {
         guard record.flags.contains(.revoked) || isRevokedInBulk(&record) else {
             throw .pepperMissing(number: record.pepper)
         }
@@ -248,59 +252,6 @@ public final class Verifier: @unchecked Sendable {
         if record.holdsWholeOwner { return false }
         let owner = longOwner
         return watermarks.revokes(record, longOwner: owner.octets)
-    }
-
-    /// Verifies credentials of other systems: found through the alias of the imported form, then treated like native
-    /// ones.
-    ///
-    /// Tries all schemes of which the store has credentials, since one key may have been imported in two forms, which a
-    /// hash does not reveal. Such a key is active only while both are: revoking either revokes it. The records are
-    /// judged from the last scheme to the first, and the answer has the first scheme's record.
-    func verifyForeign(
-        _ presented: RawSpan, at now: UnixSeconds, into record: inout CredentialRecord
-    ) throws(StoreFailure) -> InactiveReason? {
-        guard CredentialFormat.isImportable(presented) else { return .malformed }
-        let used = published.foreignSchemes
-        if used.isEmpty { return .malformed }
-        var isKnown = false
-        for scheme in foreignSchemes.all.reversed() where used.contains(scheme) {
-            let form = ForeignSchemes.form(of: presented, by: scheme)
-            let alias = foreignSchemes.alias(of: form.octets, by: scheme)
-            guard let id = try reader.alias(alias.octets) else { continue }
-            if let reason = try verifyImported(form.octets, id, at: now, into: &record) { return reason }
-            isKnown = true
-        }
-        return isKnown ? nil : .malformed
-    }
-
-    /// Decides on an imported credential whose alias led to an id.
-    /// - Parameter form: the imported form: the key itself, or its hash.
-    private func verifyImported(
-        _ form: RawSpan, _ id: CredentialID, at now: UnixSeconds, into record: inout CredentialRecord
-    ) throws(StoreFailure) -> InactiveReason? {
-        let place = peppers.newest
-        let newestTag = peppers.tag(ofImported: form, kind: .apiKey, id: id, at: place)
-        var copy = cache.lookUp(id, into: &record, touch: true)
-        // Repeats if a pepper was retired meanwhile: then a copy is older than the row, and a row that was read may be,
-        // too.
-        for _ in 0..<3 {
-            var stamp: UInt64?
-            let slot = copy
-            if slot == nil {
-                guard case .found(let read) = try read(id, .apiKey, at: now, into: &record) else { return .unknown }
-                stamp = read
-            }
-            copy = nil
-            var tag = newestTag
-            if record.pepper != place.number {
-                guard let older = peppers.place(of: record.pepper) else { continue }
-                tag = peppers.tag(ofImported: form, kind: .apiKey, id: id, at: older)
-            }
-            guard ConstantTime.equal(tag, record.tag) else { return .unknown }
-            if let stamp { cache.fill(record, stamp: stamp) }
-            return decide(&record, in: slot, at: now, newest: place, newestTag)
-        }
-        return try verdictWithoutPepper(on: &record)
     }
 
     /// Moves a record to the newest pepper, if the writer has time for it.
@@ -318,6 +269,24 @@ public final class Verifier: @unchecked Sendable {
     }
 }
 
+/// A presented credential's tag under the newest pepper, and that pepper.
+struct NewestTag {
+    let tag: Tag
+    let pepper: PepperPlace
+}
+
+/// What a presented native credential is looked up by in the cache.
+///
+/// The hashed block is not part of it: a copy of that would be read in larger pieces than it was just written in, which
+/// stalls the processor.
+struct TaggedCredential {
+    let newest: NewestTag
+    /// The last six digits of the text, in memory order.
+    let checksum: UInt64
+    /// Where the cache would have the record.
+    let place: RecordPlace
+}
+
 /// What a verifier needs of a store, whoever writes it.
 private protocol VerifiableStore {
     var published: Published { get }
@@ -330,36 +299,3 @@ private protocol VerifiableStore {
 
 extension CredentialStore: VerifiableStore {}
 extension FollowedStore: VerifiableStore {}
-
-/// What one verifier has done since it was made.
-///
-/// Each verification writes here, and other threads' verifiers may be adjacent in memory. So the cache lines before and
-/// after the counters are padding: a line written by two threads moves between their processors, which takes longer
-/// than a verification.
-public final class VerifierCounters: Sendable {
-    // Two lines each, since processors fetch them in pairs.
-    private let paddingBefore = InlineArray<16, UInt64>(repeating: 0)
-    /// Native credentials answered from the cache.
-    public let hits = SingleWriterCounter()
-    /// Native credentials not answered from the cache. Imported ones are not counted.
-    public let misses = SingleWriterCounter()
-    private let paddingAfter = InlineArray<16, UInt64>(repeating: 0)
-}
-
-/// A counter that one thread increments and any thread may read. Cheaper than an atomic addition, which locks the line.
-public struct SingleWriterCounter: ~Copyable, Sendable {
-    private let count = Atomic<UInt64>(0)
-
-    public init() {}
-
-    public var value: UInt64 { count.load(ordering: .relaxed) }
-
-    @inline(__always)
-    public func increment() { add(1) }
-
-    @inline(__always)
-    public func add(_ number: UInt64) {
-        // Relaxed load and store: only this thread writes, and the number publishes nothing.
-        count.store(count.load(ordering: .relaxed) &+ number, ordering: .relaxed)
-    }
-}

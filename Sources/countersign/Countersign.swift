@@ -1,7 +1,7 @@
 import ArgumentParser
 import Foundation
 
-/// The command line: one verb for each thing an operator does.
+/// The command line: one command for each thing that an operator does.
 @main
 struct Countersign: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -11,7 +11,7 @@ struct Countersign: AsyncParsableCommand {
             Example:
               countersign key create --owner acme --scope "orders:read" --expires-in 90d
 
-            All verbs reach the daemon through its control socket. When no daemon runs, they open the store themselves.
+            All commands reach the daemon through its control socket. When no daemon runs, they open the store themselves.
             Exit codes: 0 done, 1 inactive or not found, 2 usage, 3 failed.
             """,
         version: Version.current,
@@ -22,7 +22,6 @@ struct Countersign: AsyncParsableCommand {
         ])
 
     static func main() async {
-        InProcessControl.composed.withLock { $0 = InProcessControl.openStore }
         do throws(CommandFailure) {
             try ProcessText.checkEnvironment()
             Foundation.exit(await run(try ProcessText.arguments()).rawValue)
@@ -32,9 +31,9 @@ struct Countersign: AsyncParsableCommand {
         }
     }
 
-    /// Runs one command and tells how it ended.
+    /// Runs one command and returns how it ended.
     static func run(_ arguments: [String]) async -> CommandStatus {
-        // A pipe that was closed is an error of the write, not a signal that ends the process between two steps.
+        // Writing to a closed pipe then fails with EPIPE; the signal would end the process in the middle of a command.
         signal(SIGPIPE, SIG_IGN)
         do {
             var command = try parseAsRoot(arguments)
@@ -56,11 +55,11 @@ struct Countersign: AsyncParsableCommand {
         }
     }
 
-    /// Help goes to standard output, complaints about the arguments to standard error.
+    /// Help goes to standard output, errors in the arguments to standard error.
     private static func report(_ error: any Error) -> CommandStatus {
         let code = exitCode(for: error)
         // The parser repeats arguments that it does not understand: one may be a credential.
-        let message = RedactedText.withoutCredentials(fullMessage(for: error))
+        let message = SafeText.withoutCredentials(fullMessage(for: error))
         switch code {
         case .success:
             try? Console.line(message)
@@ -72,5 +71,29 @@ struct Countersign: AsyncParsableCommand {
             Console.error(message)
             return .failed
         }
+    }
+}
+
+/// The exit code of a command. Thrown where the command has printed everything already.
+enum CommandStatus: Int32, Error, Equatable {
+    case done = 0
+    /// The credential is inactive, or the thing that was named does not exist.
+    case negative = 1
+    /// The arguments or settings are wrong.
+    case usage = 2
+    case failed = 3
+}
+
+/// Why a command failed, in a sentence that says what to do.
+struct CommandFailure: Error, Equatable {
+    let message: String
+    let status: CommandStatus
+    /// Whether the request may have taken effect: it may have reached the daemon, and its answer was not read.
+    let mayBeDone: Bool
+
+    init(_ message: String, status: CommandStatus = .failed, mayBeDone: Bool = false) {
+        self.message = message
+        self.status = status
+        self.mayBeDone = mayBeDone
     }
 }

@@ -1,4 +1,4 @@
-/// The version of this program, as semver.org writes it. `deploy/release` makes none whose number is not this one.
+/// The version of this program (semver.org). `deploy/release` refuses to release any other.
 enum Version {
     static let current = "0.1.0-dev"
 }

@@ -30,7 +30,7 @@ import Testing
         #expect(try members(TokenIssued(resource, accessToken: nil))["access_token"] is NSNull)
     }
 
-    @Test func `a secret does not print itself`() {
+    @Test func `a secret prints as redacted`() {
         let created = KeyCreated(resource, key: Secret("hunter2"))
         var dumped = ""
         dump(created, to: &dumped)
@@ -55,12 +55,12 @@ import Testing
         }
     }
 
-    @Test func `equal values are equal bytes`() throws {
+    @Test func `equal values have equal bytes`() throws {
         let once = try StrictJSON.encode(resource)
         for _ in 0..<20 { #expect(try StrictJSON.encode(resource) == once) }
     }
 
-    @Test func `an answer of a newer server is read`() throws {
+    @Test func `an answer of a newer server can be read`() throws {
         let text = #"{"imported": ["a"], "refused": [], "later": {"x": 1}}"#
         let result = try StrictJSON.decodeAnswer(KeyImportResult.self, from: Data(text.utf8))
         #expect(result.imported == ["a"])
@@ -68,11 +68,31 @@ import Testing
         #expect(try StrictJSON.decodeAnswer(Problem.self, from: Data(problem.utf8)).title == "Later")
     }
 
-    @Test func `a problem carries its type as a URI that stays the same`() throws {
+    @Test func `the type of a problem is a URI that never changes`() throws {
         let json = try members(Problem(.unknownMember, detail: "d", member: "m"))
         #expect(json["type"] as? String == "urn:countersign:problem:unknown-member")
         #expect(json["status"] as? Int == 400)
         #expect(json["member"] as? String == "m")
         #expect(Set(ProblemType.all.map(\.uri)).count == ProblemType.all.count)
+    }
+}
+
+@Suite struct `A JSON line` {
+    @Test func `is valid JSON for any text`() throws {
+        var hostile = (0...0x7F).map { String(UnicodeScalar(UInt8($0))) }.joined()
+        hostile += "é🔑\u{2028}\u{FFFF}\u{10FFFF}"
+        var line = JSONLine()
+        line.add("text", hostile)
+        line.add(hostile, "")
+        line.add("number", Int64.min)
+        line.add("truth", true)
+        line.add("list", ["", hostile, "x"])
+        line.add("none", [String]())
+        let read = try #require(try JSONSerialization.jsonObject(with: Data(line.bytes)) as? [String: Any])
+        #expect(read["text"] as? String == hostile && read[hostile] as? String == "")
+        #expect(read["number"] as? Int64 == Int64.min && read["truth"] as? Bool == true)
+        #expect(read["list"] as? [String] == ["", hostile, "x"] && read["none"] as? [String] == [])
+        #expect(!line.bytes.contains(0x0A))
+        #expect(JSONLine().bytes == Array("{}".utf8))
     }
 }

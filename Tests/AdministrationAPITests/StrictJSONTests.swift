@@ -38,8 +38,8 @@ import Testing
         #expect(throws: fault) { try read(KeyRequest.self, text) }
     }
 
-    /// Each of these could become U+FFFD, and two owners one: a lone byte, one cut short, an overlong form, a surrogate,
-    /// a scalar beyond the last.
+    /// Each of these could become U+FFFD, so that two owners become one: a lone byte, a truncated sequence, an overlong form,
+    /// a surrogate, a scalar beyond the last.
     @Test(arguments: [[0xFF], [0xC3], [0xC0, 0xAF], [0xED, 0xA0, 0x80], [0xF4, 0x90, 0x80, 0x80]] as [[UInt8]])
     func `bytes that are not UTF-8 are not JSON`(_ wrong: [UInt8]) {
         let bytes = Array(#"{"owner": "a"#.utf8) + wrong + Array(#""}"#.utf8)
@@ -49,22 +49,22 @@ import Testing
     }
 
     @Test(arguments: [#"\ud800"#, #"\udc00"#, #"\ud800\u0041"#, #"\udc00\ud800"#])
-    func `half of a surrogate pair is no text`(_ escape: String) {
+    func `half of a surrogate pair is refused`(_ escape: String) {
         #expect(throws: MalformedRequest.self) { try read(KeyRequest.self, #"{"owner": "a\#(escape)"}"#) }
     }
 
-    @Test func `deep nesting is refused before it is read`() {
+    @Test func `deep nesting is refused before it is decoded`() {
         let text = String(repeating: "[", count: 100_000)
         #expect(throws: MalformedRequest(.notJSON, member: nil)) { try read(KeyRequest.self, text) }
     }
 
-    @Test func `quotes and braces inside of strings are no structure`() throws {
+    @Test func `quotes and braces in strings are not structure`() throws {
         let request = try read(KeyRequest.self, #"{"owner": "a\"{\\", "name": "owner\": {["}"#)
         #expect(request.owner == #"a"{\"#)
-        #expect(request.properties.name == #"owner": {["#)
+        #expect(request.properties.name == .set(#"owner": {["#))
     }
 
-    @Test func `equal names in different objects are fine`() throws {
+    @Test func `equal names in different objects are accepted`() throws {
         let text = #"{"lines": [{"key": "k", "owner": "a"}, {"key": "l", "owner": "b"}]}"#
         #expect(try read(KeyImportRequest.self, text).lines.count == 2)
     }
@@ -81,10 +81,10 @@ import Testing
         #expect(MalformedRequest.safeName("shortest_imported_20") == nil)
     }
 
-    @Test func `a merge patch tells absent from null`() throws {
+    @Test func `a merge patch distinguishes a missing member from null`() throws {
         let edit = try read(KeyEdit.self, #"{"name": null, "exp": 7}"#)
-        #expect(edit == KeyEdit(name: .some(nil), expiresAt: UnixSeconds(7)))
-        #expect(edit.properties.notBefore == nil)
+        #expect(edit == KeyEdit(name: .removed, expiresAt: .set(UnixSeconds(7))))
+        #expect(edit.properties.notBefore == .unchanged)
         #expect(try read(KeyEdit.self, "{}").isEmpty)
         for member in ["scope", "aud", "network"] {
             #expect(throws: MalformedRequest(.wrongType, member: member)) {
@@ -93,25 +93,28 @@ import Testing
         }
     }
 
-    @Test func `elsewhere null is as absent`() throws {
+    @Test func `elsewhere null means the same as a missing member`() throws {
         let text = #"{"owner": "a", "name": null, "scope": null, "aud": null, "nbf": null, "expires_in": null}"#
         #expect(try read(KeyRequest.self, text) == KeyRequest(owner: "a"))
         let client = #"{"name": "n", "grant_types": null, "scope": null, "certificate_san": null, "public": null}"#
         #expect(try read(ClientRequest.self, client) == ClientRequest(name: "n"))
     }
 
-    @Test func `a request that is written is read as the same`() throws {
-        let key = KeyRequest(owner: "a", name: "x", scope: ["r", "w"], notBefore: UnixSeconds(7), count: 3)
+    @Test func `a request is read as it was written`() throws {
+        let key = KeyRequest(
+            owner: "a", name: "x", description: "d", scope: ["r", "w"], notBefore: UnixSeconds(7), count: 3)
         #expect(try StrictJSON.decode(KeyRequest.self, from: Array(StrictJSON.encode(key))) == key)
-        let edit = KeyEdit(name: .some("x"), scope: [], audience: [], expiresAt: .some(nil), notBefore: UnixSeconds(7))
+        let edit = KeyEdit(
+            name: .set("x"), description: .set("d"), scope: [], audience: [], expiresAt: .removed,
+            notBefore: .set(UnixSeconds(7)))
         #expect(try StrictJSON.decode(KeyEdit.self, from: Array(StrictJSON.encode(edit))) == edit)
         let issue = TokenRequest(clientID: "c", subject: "s", scope: ["a"], expiresInSeconds: 5)
         #expect(try StrictJSON.decode(TokenRequest.self, from: Array(StrictJSON.encode(issue))) == issue)
-        let client = ClientRequest(name: "n", grants: ["g"], rights: ["admin"], isPublic: true)
+        let client = ClientRequest(name: "n", description: "d", grants: ["g"], rights: ["admin"], isPublic: true)
         #expect(try StrictJSON.decode(ClientRequest.self, from: Array(StrictJSON.encode(client))) == client)
     }
 
-    @Test func `two spaces in a scope make an empty word`() {
+    @Test func `two spaces in a scope give an empty word`() {
         #expect(SpaceSeparated(text: "a  b").words == ["a", "", "b"])
         #expect(SpaceSeparated(text: "").words == [])
     }

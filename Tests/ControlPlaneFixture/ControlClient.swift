@@ -3,15 +3,15 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 
-/// A plain HTTP client of the control plane that judges nothing.
+/// A plain HTTP client of the control plane. Every status is a result, none an error.
 public struct ControlClient: Sendable {
-    /// An answer, its body as bytes and as JSON.
+    /// A response with its body as bytes and as JSON.
     public struct Answer: Sendable {
         public let status: Int
         public let headers: [String: String]
         public let bytes: [UInt8]
 
-        /// The body as an object; empty when it is none.
+        /// The body as an object; empty if it is not one.
         public var json: [String: Any] {
             (try? JSONSerialization.jsonObject(with: Data(bytes))) as? [String: Any] ?? [:]
         }
@@ -46,7 +46,7 @@ public struct ControlClient: Sendable {
         return try await Self.send(method, "http+unix://\(host)\(path)", body: body, headers: headers)
     }
 
-    /// The same to any address. Redirects are answers too.
+    /// Sends a request to any address, a Unix socket or TCP. Redirects are not followed.
     static func send(
         _ method: String, _ address: String, body: [UInt8]? = nil, headers: [String: String] = [:]
     ) async throws -> Answer {
@@ -79,14 +79,14 @@ public struct ControlClient: Sendable {
 extension ControlPlaneFixture {
     public var client: ControlClient { ControlClient(socketPath) }
 
-    /// Makes a key and returns its id and text.
+    /// Creates a key and returns its id and text.
     public func makeKey(owner: String = "acme", scope: String = "a:read") async throws -> (id: String, key: String) {
         let answer = try await client.post("/v1/keys", #"{"owner": "\#(owner)", "scope": "\#(scope)"}"#)
         let item = answer.items.first ?? [:]
         return (item["id"] as? String ?? "", item["key"] as? String ?? "")
     }
 
-    /// Makes a client and returns its id.
+    /// Creates a client and returns its id.
     public func makeClient() async throws -> String {
         let body = #"{"name": "gateway", "grant_types": ["client_credentials"], "scope": "a:read"}"#
         return try await client.post("/v1/clients", body).text("client_id") ?? ""

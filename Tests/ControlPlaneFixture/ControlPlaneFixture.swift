@@ -6,7 +6,7 @@ public import Logging
 import ServiceLifecycle
 import TestSupport
 
-/// A control plane on a real Unix socket in a folder of its own.
+/// A control plane on a real Unix socket in its own folder.
 public struct ControlPlaneFixture: Sendable {
     public var issuer: Issuer { fixture.issuer }
     private let fixture: Fixture
@@ -34,7 +34,7 @@ public struct ControlPlaneFixture: Sendable {
             issuer: issuer, readiness: readiness, backupFolder: folder.path)
         let (listening, signal) = AsyncStream.makeStream(of: Void.self)
         let service = controlPlaneApplication(
-            services: services, socket: SocketPlace(path: socketPath, mode: mode), logger: logger,
+            services: services, socket: SocketFile(path: socketPath, mode: mode), logger: logger,
             onListening: { signal.yield() })
         let group = ServiceGroup(services: [service], logger: logger)
         return try await withThrowingTaskGroup(of: Result?.self) { tasks in

@@ -45,8 +45,8 @@ public struct OAuthFixture: Sendable {
         let (listening, signal) = AsyncStream.makeStream(of: Int.self)
         let socketPath = folder.path + "/control.sock"
         let control = controlPlaneApplication(
-            services: services, socket: SocketPlace(path: socketPath), logger: logger, onListening: { signal.yield(0) })
-        let callers = try AdministrationCallers(store: fixture.store, audience: issuerAddress)
+            services: services, socket: SocketFile(path: socketPath), logger: logger, onListening: { signal.yield(0) })
+        let callers = try AdministrationAuthenticator(store: fixture.store, audience: issuerAddress)
         let oauth = controlPlaneApplication(
             NetworkPlane(oauth: server, administration: (services, callers)),
             address: try ListenerAddress("http://127.0.0.1:0"), identity: nil, connectionsMax: connectionsMax,
@@ -86,14 +86,14 @@ public struct OAuthFixture: Sendable {
         try await ControlClient.send("GET", "http://127.0.0.1:\(port)\(path)", headers: headers)
     }
 
-    /// To any address.
+    /// Sends a request to any address.
     public static func send(
         _ method: String, _ address: String, body: [UInt8]? = nil, headers: [String: String] = [:]
     ) async throws -> ControlClient.Answer {
         try await ControlClient.send(method, address, body: body, headers: headers)
     }
 
-    /// Follows an address that the server has given as its own.
+    /// Requests a URL under the issuer address from the port that the server really has.
     public func follow(_ address: String?, cookie: String = "") async throws -> ControlClient.Answer {
         try await get(String((address ?? "").dropFirst(Self.issuerAddress.count)), headers: ["Cookie": cookie])
     }
@@ -123,7 +123,7 @@ public struct OAuthFixture: Sendable {
         }.joined(separator: "&")
     }
 
-    /// A client by administration; its secret if it has one.
+    /// Creates a client; the secret is empty if it has none.
     public func client(_ members: String) async throws -> (id: String, secret: String) {
         let made = try await control.post("/v1/clients", "{\(members)}")
         return (made.text("client_id") ?? "", made.text("client_secret") ?? "")
@@ -133,7 +133,7 @@ public struct OAuthFixture: Sendable {
         ["Authorization": "Basic " + Data("\(id):\(secret)".utf8).base64EncodedString()]
     }
 
-    /// The address of a request for a code.
+    /// The path of an authorization request for a code.
     public static func authorization(_ clientID: String, changing: [String: String?] = [:]) -> String {
         var parameters = [
             "response_type": "code", "client_id": clientID, "redirect_uri": "https://shop.example/cb", "state": "s t+&",
@@ -143,7 +143,7 @@ public struct OAuthFixture: Sendable {
         return "/oauth2/authorize?" + form(parameters.map { ($0.key, $0.value) })
     }
 
-    /// Goes through a whole authorization as somebody's browser, with the decision of an operator's application.
+    /// Performs a whole authorization as a browser and as the operator's sign-in application.
     public func code(_ clientID: String, scope: String? = nil, subject: String = "alice") async throws -> String {
         let begun = try await get(Self.authorization(clientID, changing: scope.map { ["scope": $0] } ?? [:]))
         let cookie = String((begun.headers["set-cookie"] ?? "").prefix { $0 != ";" })

@@ -3,12 +3,12 @@ public import NIOCore
 import NIOPosix
 import NIOSSL
 
-/// Bytes to a listener and back, as they are: for what no HTTP client can be brought to send.
+/// Exchanges raw bytes with a listener: for requests that no HTTP client sends.
 public enum RawConnection {
-    /// Sends pieces, each after something has come back for the one before, and reads until the other side closes.
+    /// Sends pieces, each after a response to the previous one, and reads until the server closes.
     /// - Parameters:
-    ///   - address: `http://HOST:PORT`, `https://HOST:PORT` or `unix:PATH`. A certificate is not looked at.
-    ///   - endsSending: whether the sending side closes behind the last piece.
+    ///   - address: `http://HOST:PORT`, `https://HOST:PORT` or `unix:PATH`. The certificate is not verified.
+    ///   - endsSending: whether the sending side closes after the last piece.
     public static func exchange(
         _ address: String, _ pieces: [[UInt8]], endsSending: Bool = false
     ) async throws -> [UInt8] {
@@ -26,13 +26,13 @@ public enum RawConnection {
                 if endsSending { outbound.finish() }
                 while let answer = try await iterator.next() { received += answer.readableBytesView }
             } catch {
-                // Closed by the other side while we still sent. What it has said until then is what counts.
+                // The server closed while we were sending. What it sent until then is the result.
             }
             return received
         }
     }
 
-    /// Sends a piece and leaves the connection as it is. The caller closes it.
+    /// Sends a piece and leaves the connection open. The caller closes it.
     /// - Parameter address: `http://HOST:PORT`.
     public static func begin(_ address: String, _ piece: [UInt8]) async throws -> any Channel {
         let port = Int(address.split(separator: ":").last ?? "") ?? 0
@@ -68,7 +68,7 @@ public enum RawConnection {
     }
 }
 
-/// One HTTP answer out of many.
+/// One HTTP response of a connection.
 public struct RawAnswer: Sendable, Equatable {
     public let status: Int
     public let head: String
@@ -78,7 +78,7 @@ public struct RawAnswer: Sendable, Equatable {
         public let rest: String
     }
 
-    /// The value of a field, nil unless there is exactly one.
+    /// The value of a field; nil unless there is exactly one.
     public subscript(name: String) -> String? {
         let values = head.components(separatedBy: "\r\n").dropFirst().compactMap { line -> String? in
             let parts = line.split(separator: ":", maxSplits: 1)
@@ -88,8 +88,8 @@ public struct RawAnswer: Sendable, Equatable {
         return values.count == 1 ? values[0] : nil
     }
 
-    /// Reads answers one behind the other; nothing may be left over.
-    /// - Parameter heads: which of them answer HEAD, by their place.
+    /// Parses consecutive responses. Throws if anything is left over.
+    /// - Parameter heads: the indices of responses to HEAD.
     public static func all(in bytes: [UInt8], heads: Set<Int> = []) throws -> [RawAnswer] {
         var answers: [RawAnswer] = []
         var rest = bytes[...]

@@ -9,7 +9,7 @@ import Testing
 
 @testable import ControlPlane
 
-/// Administration over the network: by a credential, whose scope says what it may.
+/// Administration over the network, with a credential whose scope has the rights.
 @Suite struct AdministrationAccessTests {
     private func key(
         _ plane: OAuthFixture, _ scope: [String], audience: [String] = [], networks: [String] = []
@@ -19,13 +19,13 @@ import Testing
         return ["Authorization": "ApiKey \(made.secret.reveal())"]
     }
 
-    @Test func `needs a credential that is accepted`() async throws {
+    @Test func `needs a valid credential`() async throws {
         try await OAuthFixture.serve { plane async throws in
             let good = try await key(plane, ["countersign:admin"])
             #expect(try await plane.get("/v1/keys", headers: good).status == 200)
             let text = good["Authorization"] ?? ""
             let secret = String(text.dropFirst("ApiKey ".count))
-            // A key as Bearer too: Prometheus knows no other scheme.
+            // A key as Bearer too: Prometheus supports no other scheme.
             #expect(try await plane.get("/v1/keys", headers: ["Authorization": "Bearer \(secret)"]).status == 200)
             let bad = [
                 "", "ApiKey", "ApiKey x", "Bearer x", "\(text)x", "Basic eDp5", "Digest a",
@@ -37,12 +37,12 @@ import Testing
                 #expect(answer.problem == "unauthenticated")
                 #expect(answer.headers["www-authenticate"]?.hasPrefix("Bearer") == true)
             }
-            // Not in the address, where it would be logged.
+            // Not in the URI, where it would be logged.
             #expect(try await plane.get("/v1/keys?api_key=\(secret)").status == 401)
         }
     }
 
-    @Test func `is over with the next request after a revocation`() async throws {
+    @Test func `is refused from the first request after a revocation`() async throws {
         try await OAuthFixture.serve { plane async throws in
             let admin = try await plane.issuer.createKeys(KeyRequest(owner: "o", scope: ["countersign:admin"]))[0]
             let field = ["Authorization": "ApiKey \(admin.secret.reveal())"]
@@ -52,7 +52,7 @@ import Testing
         }
     }
 
-    /// The table of routes is what is enforced: each route refuses whoever has every right but its own.
+    /// The table of routes is enforced: each route refuses a caller that has every right but the one it needs.
     @Test func `each route asks for its right`() async throws {
         try await OAuthFixture.serve { plane async throws in
             let services = try ControlPlaneServices(
@@ -73,13 +73,13 @@ import Testing
                 }
                 #expect(try await status([:]) == 401, "\(route.path)")
                 #expect(try await status(without) == 403, "\(route.path)")
-                // The backup would be made beside the others; that it is let in is enough.
+                // The backup itself would fail; it is enough that the caller is admitted.
                 #expect(![401, 403].contains(try await status(with)), "\(route.path)")
             }
         }
     }
 
-    @Test func `keeps to the networks and the audiences of a credential`() async throws {
+    @Test func `respects the networks and the audiences of a credential`() async throws {
         try await OAuthFixture.serve { plane async throws in
             let scope = ["countersign:keys:read"]
             func status(_ audience: [String], _ networks: [String]) async throws -> Int {
@@ -94,7 +94,7 @@ import Testing
         }
     }
 
-    @Test func `is had with the secret of a client that may administer`() async throws {
+    @Test func `accepts the secret of a client that may administer`() async throws {
         try await OAuthFixture.serve { plane async throws in
             let admin = try await plane.client(#""name": "ops", "may": ["admin"]"#)
             let other = try await plane.client(#""name": "gw", "may": ["introspect"]"#)
@@ -105,7 +105,7 @@ import Testing
         }
     }
 
-    @Test func `gives nobody what he lacks`() async throws {
+    @Test func `refuses to issue rights that the caller does not have`() async throws {
         try await OAuthFixture.serve { plane async throws in
             let writer = try await key(plane, ["countersign:keys:write"])
             func create(_ scope: String) async throws -> ControlClient.Answer {
@@ -119,7 +119,7 @@ import Testing
         }
     }
 
-    @Test func `says in the audit log which credential did it`() async throws {
+    @Test func `names the acting credential in the audit log`() async throws {
         try await OAuthFixture.serve { plane async throws in
             let made = try await plane.issuer.createKeys(
                 KeyRequest(owner: "operator", scope: ["countersign:admin"]))[0]
@@ -136,7 +136,7 @@ import Testing
         }
     }
 
-    @Test func `keeps one caller's Idempotency-Key from another's`() async throws {
+    @Test func `keeps the Idempotency-Keys of two callers apart`() async throws {
         try await OAuthFixture.serve { plane async throws in
             func create(_ field: [String: String]) async throws -> String? {
                 let headers = field.merging(["Idempotency-Key": "1"]) { $1 }
@@ -153,7 +153,7 @@ import Testing
         }
     }
 
-    @Test func `has the open routes without a credential, and says what there is not`() async throws {
+    @Test func `serves the open routes without a credential, and 404 and 405`() async throws {
         try await OAuthFixture.serve { plane async throws in
             for path in ["/livez", "/readyz", "/openapi.json"] {
                 #expect(try await plane.get(path).status == 200)

@@ -3,7 +3,7 @@ import Foundation
 import Testing
 
 @Suite struct AuditRouteTests {
-    @Test func `the log is listed a page at a time, and holds no secret`() async throws {
+    @Test func `the log is listed page by page, and has no secret`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let made = try await plane.makeKey()
             let client = try await plane.makeClient()
@@ -26,7 +26,7 @@ import Testing
         }
     }
 
-    @Test func `the log is checked, against a head that was told before as well`() async throws {
+    @Test func `the log is checked, also against an earlier head`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let empty = try await plane.client.get("/v1/audit/check")
             #expect(empty.json["sound"] as? Bool == true && empty.number("entries") == 0)

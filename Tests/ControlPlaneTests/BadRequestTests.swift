@@ -40,7 +40,7 @@ import Testing
         Case(
             method: "POST", path: "/v1/keys", body: #"{"owner": "a", "expires_in": 9000000000000000}"#, status: 422,
             problem: "invalid-value", member: "expires_in"),
-        // The length of all time is in range as a time, but as a life it ends after the last one.
+        // In range as a point in time, but as a lifetime it ends after the latest time.
         Case(
             method: "POST", path: "/v1/keys", body: #"{"owner": "a", "expires_in": 253402300799}"#, status: 422,
             problem: "invalid-value", member: "expires_in"),
@@ -100,7 +100,7 @@ import Testing
         }
     }
 
-    @Test func `a wrong method is told the right ones`() async throws {
+    @Test func `a wrong method gets a list of the allowed ones`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             #expect(try await plane.client.send("PUT", "/v1/keys").headers["allow"] == "GET, HEAD, POST")
             let key = try await plane.client.post("/v1/keys/00000000001")
@@ -115,7 +115,7 @@ import Testing
         }
     }
 
-    @Test func `a body over its bound is too large, told or streamed`() async throws {
+    @Test func `a body over its limit is refused, with Content-Length or chunked`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let body = #"{"owner": "\#(String(repeating: "a", count: 1_100_000))"}"#
             let refused = try await plane.client.post("/v1/keys", body)

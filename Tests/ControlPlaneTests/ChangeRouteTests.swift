@@ -4,8 +4,8 @@ import Foundation
 import Issuance
 import Testing
 
-@Suite struct `The changes, asked for on the control plane` {
-    @Test func `are told in order, by what they can be found by, and with no text of an owner`() async throws {
+@Suite struct `The change feed of the control plane` {
+    @Test func `lists changes in order, with ids to look them up, and without names of owners`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let begin = try await plane.client.get("/v1/changes")
             let next = try #require(begin.number("next"))
@@ -25,7 +25,7 @@ import Testing
             #expect(changes.last?["flush"] as? Bool == true)
             #expect(!String(decoding: told.bytes, as: UTF8.self).contains("acme"))
             #expect(told.text("incarnation") == String(plane.issuer.store.incarnation))
-            // In pieces they are the same; births come when they are asked for.
+            // Page by page they are the same; issuances are included on request.
             var (after, pieces): (Int, [String]) = (next, [])
             while true {
                 let piece = try await plane.client.get("/v1/changes?after=\(after)&limit=1")
@@ -41,14 +41,14 @@ import Testing
         }
     }
 
-    @Test func `are waited for, and births wake only who asked for them`() async throws {
+    @Test func `can be waited for, and issuances wake only callers that requested them`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let key = try await plane.makeKey()
             let next = try #require(try await plane.client.get("/v1/changes").number("next"))
             async let waiting = plane.client.get("/v1/changes?after=\(next)&wait=60")
-            async let births = plane.client.get("/v1/changes?after=\(next)&wait=60&issued=true")
+            async let issuances = plane.client.get("/v1/changes?after=\(next)&wait=60&issued=true")
             _ = try await plane.makeKey()
-            #expect(((try await births.json)["changes"] as? [[String: Any]])?.first?["event"] as? String == "issued")
+            #expect(((try await issuances.json)["changes"] as? [[String: Any]])?.first?["event"] as? String == "issued")
             _ = try await plane.client.delete("/v1/keys/\(key.id)")
             let told = try await waiting
             #expect((told.json["changes"] as? [[String: Any]])?.first?["id"] as? String == key.id)
@@ -57,7 +57,7 @@ import Testing
         }
     }
 
-    @Test func `that are not known here are gone, and what is no number is refused`() async throws {
+    @Test func `answers 410 for an unknown position, and refuses what is not a number`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             _ = try await plane.makeKey()
             for query in ["after=999999", "after=0&incarnation=1"] {
@@ -74,14 +74,14 @@ import Testing
         }
     }
 
-    @Test func `are not told to a caller that lost the right while it waited`() async throws {
+    @Test func `is not sent to a caller that lost the right while it waited`() async throws {
         try await OAuthFixture.serve { plane async throws in
             let own = try await plane.issuer.createKeys(KeyRequest(owner: "o", scope: ["countersign:changes"]))[0]
             let field = ["Authorization": "ApiKey \(own.secret.reveal())"]
             let begin = try await plane.get("/v1/changes", headers: field)
             #expect(begin.status == 200)
             async let waiting = plane.get("/v1/changes?wait=60", headers: field)
-            // It waits by then, most times; else it is refused before it does.
+            // Usually it waits by then; otherwise it is refused before it does.
             try await Task.sleep(for: .milliseconds(300))
             _ = try await plane.issuer.revoke([own.summary.id], chain: false)
             #expect(try await waiting.status == 401)

@@ -85,7 +85,7 @@ import Testing
         }
     }
 
-    @Test func `a dead client issues nothing`() async throws {
+    @Test func `a revoked client issues nothing`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let clientID = try await plane.makeClient()
             _ = try await plane.client.delete("/v1/clients/\(clientID)")
@@ -95,7 +95,7 @@ import Testing
         }
     }
 
-    @Test func `bulk revocations end what an owner or a client has`() async throws {
+    @Test func `bulk revocations revoke the credentials of an owner or a client`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let key = try await plane.makeKey(owner: "a/b c").id
             let spared = try await plane.makeKey(owner: "other").id

@@ -4,8 +4,8 @@ import Foundation
 import Issuance
 import Testing
 
-/// `Expect: 100-continue` (RFC 9110 §10.1.1): a body is asked for when its head is admitted. A request that is refused
-/// by its head gets its final status and no `100 Continue` before it.
+/// `Expect: 100-continue` (RFC 9110 §10.1.1): the body is requested when the head is admitted. A request that is
+/// refused by its head gets its final status and no `100 Continue` before it.
 @Suite(.timeLimit(.minutes(3))) struct `A client that waits for 100 Continue` {
     /// A head that announces a body and waits.
     private func head(
@@ -61,7 +61,7 @@ import Testing
             let cases = [
                 ("POST /v1/keys", admin, "application/json", #"{"owner": "acme"}"#, 201),
                 ("POST /oauth2/token", OAuthFixture.basic(client.id, client.secret), form, grant, 200),
-                // Its credentials come in the body.
+                // Its credentials are in the body.
                 (
                     "POST /oauth2/token", [:], form,
                     grant + "&client_id=\(client.id)&client_secret=\(client.secret)", 200

@@ -29,7 +29,7 @@ import Testing
         }
     }
 
-    @Test func `clients, tokens and rotations are made once too`() async throws {
+    @Test func `clients, tokens and rotations are created once too`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             func twice(_ key: String, _ path: String, _ body: String, id: String, secret: String) async throws {
                 let first = try await plane.client.post(path, body, headers: ["Idempotency-Key": key])
@@ -50,7 +50,7 @@ import Testing
         }
     }
 
-    @Test func `a creation that cannot be repeated refuses the field and makes nothing`() async throws {
+    @Test func `a creation that cannot be repeated refuses the field and creates nothing`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let bulk = try await plane.client.post(
                 "/v1/keys/bulk", #"{"owner": "acme", "count": 2}"#, headers: Self.key)
@@ -70,7 +70,7 @@ import Testing
         }
     }
 
-    @Test func `of equal requests at the same time one makes keys`() async throws {
+    @Test func `of equal concurrent requests only one creates keys`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let answers = try await withThrowingTaskGroup(of: Int.self) { group in
                 for _ in 0..<8 {

@@ -36,7 +36,7 @@ import Testing
         }
     }
 
-    @Test func `what it explains of an imported key it explains also when that is revoked`() async throws {
+    @Test func `an imported key is explained after its revocation too`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let line = #"{"lines": [{"sha512": "\#(sha512)", "owner": "acme"}]}"#
             let id = try #require(try await plane.client.post("/v1/keys/import", line).texts("imported")?.first)
@@ -49,7 +49,8 @@ import Testing
         }
     }
 
-    @Test func `an export is a line a key, and a wrong request is refused before it begins`() async throws {
+    @Test func `an export has one line for each key, and an invalid request is refused before it begins`() async throws
+    {
         try await ControlPlaneFixture.serve { plane async throws in
             for owner in ["a", "b"] {
                 _ = try await plane.client.post("/v1/keys", #"{"owner": "\#(owner)", "count": 3}"#)

@@ -34,7 +34,7 @@ import Testing
         }
     }
 
-    @Test func `many keys come as lines; a count outside of the limits makes none`() async throws {
+    @Test func `many keys come as lines; a count outside of the limits creates none`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let made = try await plane.client.post(
                 "/v1/keys/bulk", #"{"owner": "acme", "name": "\u0022x", "count": 2001}"#)
@@ -75,7 +75,7 @@ import Testing
         }
     }
 
-    @Test func `an edit changes what it names and leaves the rest`() async throws {
+    @Test func `an edit changes only the members that it has`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let id = try await plane.makeKey().id
             let body = Array(#"{"name": "new", "exp": 4102444800}"#.utf8)
@@ -106,7 +106,7 @@ import Testing
         }
     }
 
-    @Test func `a revocation tells of living relatives and a chain ends them`() async throws {
+    @Test func `a revocation lists active relatives, and with chain revokes them`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let old = try await plane.makeKey().id
             let successor = try await plane.client.post("/v1/keys/\(old)/rotation").text("id")
@@ -149,7 +149,7 @@ import Testing
         }
     }
 
-    @Test func `an import takes good lines and refuses others by index`() async throws {
+    @Test func `an import takes valid lines and refuses the others by index`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let body = #"""
                 {"lines": [{"key": "live_8fK2pQ9sVx3LmN7t", "owner": "acme"}, {"key": "short", "owner": "acme"},

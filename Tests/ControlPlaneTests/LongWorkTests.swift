@@ -15,19 +15,19 @@ import Testing
 @testable import Issuance
 
 @Suite struct `Long work of the control plane` {
-    @Test func `is done one at a time, and a place that is dropped is free`() throws {
-        let work = OneAtATime("A thing")
-        let first = try work.enter()
-        let refused = #expect(throws: Problem.self) { try work.enter() }
-        #expect(refused?.type == .busy && refused?.detail?.hasPrefix("A thing is under way already") == true)
-        first.leave()
-        let second = try work.enter()
-        // The one that has left does not let anybody in once more.
-        first.leave()
-        #expect(throws: Problem.self) { try work.enter() }
-        second.leave()
-        do { _ = try work.enter() }
-        try work.enter().leave()
+    @Test func `runs one at a time, and a dropped permit is released`() throws {
+        let work = ExclusiveWork("A thing")
+        let first = try work.acquire()
+        let refused = #expect(throws: Problem.self) { try work.acquire() }
+        #expect(refused?.type == .busy && refused?.detail?.hasPrefix("A thing is already running") == true)
+        first.release()
+        let second = try work.acquire()
+        // Releasing a permit twice has no effect.
+        first.release()
+        #expect(throws: Problem.self) { try work.acquire() }
+        second.release()
+        do { _ = try work.acquire() }
+        try work.acquire().release()
     }
 
     @Test func `of bulk creations the second is refused until the first has ended`() async throws {
@@ -66,8 +66,8 @@ import Testing
         #expect(next == 0)
     }
 
-    /// The largest creation draws no more ids than the first thousand before it hands over the first thousand.
-    @Test func `of a bulk creation is done in pieces, and ends with its task`() async throws {
+    /// The largest creation generates only the first thousand ids before it returns the first thousand keys.
+    @Test func `of a bulk creation runs in chunks, and ends with its task`() async throws {
         let fixture = try Fixture()
         let creation = try fixture.issuer.bulkCreation(of: KeyRequest(owner: "acme", count: Issuer.keysInBulkMax))
         let (chunks, seen) = AsyncStream.makeStream(of: [CredentialID].self)
@@ -109,7 +109,7 @@ import Testing
         }
         let work = LongWork()
         let store = StoreRoutes(backupFolder: fixture.folder.path, checkStore: nil, work: work)
-        let route = Route(.post, "/v1/store/backup", .storeBackup, waits: true, store.backup)
+        let route = Route(.post, "/v1/store/backup", .storeBackup, isLongRunning: true, store.backup)
         let request = Request(
             head: .init(method: .post, scheme: nil, authority: nil, path: "/v1/store/backup"),
             body: .init(buffer: .init()))
@@ -124,8 +124,8 @@ import Testing
         #expect(pieces.count.load(ordering: .relaxed) == 1)
     }
 
-    /// A revocation looks up what it ends before it writes, and counts afterwards what it has ended.
-    @Test(.timeLimit(.minutes(1))) func `of all kinds keeps no revocation waiting`() async throws {
+    /// A revocation looks up its credentials before it writes, and counts them afterwards.
+    @Test(.timeLimit(.minutes(1))) func `of all kinds does not delay revocations`() async throws {
         try await OAuthFixture.serve { plane async throws in
             let issuer = plane.issuer
             let keys = try await issuer.createKeys(KeyRequest(owner: "acme", count: 3))
@@ -186,7 +186,7 @@ import Testing
     }
 }
 
-/// Of a request that came over no connection.
+/// The context of a request without a connection.
 func context() -> ControlPlaneContext {
     ControlPlaneContext(
         source: ApplicationRequestContextSource(channel: EmbeddedChannel(), logger: Logger(label: "test")))

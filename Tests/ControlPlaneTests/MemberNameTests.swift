@@ -7,14 +7,14 @@ import Testing
 
 @testable import ControlPlane
 
-/// An error names what is at fault as the request spells it, and nothing that the request cannot say.
+/// An error names the invalid member as the request spells it, and no member that the request cannot have.
 @Suite(.timeLimit(.minutes(3))) struct `A problem` {
-    /// Requests of one route: the members of a right one, and wrong values of each member, as JSON.
+    /// Requests of one route: the members of a valid one, and invalid values of each member, as JSON.
     private struct Requests {
         let route: String
         var right: [String: String] = [:]
         let wrong: [String: [String]]
-        /// Members of which no value is refused, or none by its name.
+        /// Members that have no invalid value, or whose error names no member.
         var others: Set<String> = []
 
         func body(_ member: String, _ value: String) -> String {
@@ -34,7 +34,7 @@ import Testing
 
     /// - Parameters:
     ///   - client: a registered client.
-    ///   - challenge: of a sign-in that waits for a decision.
+    ///   - challenge: the login challenge of a sign-in that waits for a decision.
     private func requests(client: String, challenge: String) -> [Requests] {
         let life = ["issued_before": ["-1", "4102444800"]]
         let overlap = ["overlap_seconds": ["-1", "9000000000000"]]
@@ -91,7 +91,7 @@ import Testing
         #""name": "app", "grant_types": ["authorization_code"], "redirect_uris": ["https://shop.example/cb"], "#
         + #""scope": "read", "aud": ["https://api.example"]"#
 
-    @Test func `names the member of each request that is at fault`() async throws {
+    @Test func `names the invalid member of each request`() async throws {
         try await OAuthFixture.serve { plane async throws in
             let client = try await plane.client(Self.app).id
             let key = try await plane.issuer.createKeys(KeyRequest(owner: "acme"))[0].summary.id
@@ -108,7 +108,7 @@ import Testing
                             line[0], path, body: Array(body.utf8), headers: Self.headers(line[0]))
                         let place: Comment = "\(requests.route) \(body.prefix(200))"
                         #expect(answer.status == 422, place)
-                        // Of a list, the place in it may follow.
+                        // In a list, the index may follow.
                         #expect(answer.text("member")?.split(separator: ".").first.map(String.init) == member, place)
                     }
                 }
@@ -116,7 +116,7 @@ import Testing
         }
     }
 
-    @Test func `names the parameter and the part of the path that is at fault`() async throws {
+    @Test func `names the invalid query or path parameter`() async throws {
         try await OAuthFixture.serve { plane async throws in
             for (method, path, member) in [
                 ("GET", "/v1/keys?owner=%01", "owner"), ("GET", "/v1/keys/export?owner=%01", "owner"),
@@ -129,7 +129,7 @@ import Testing
         }
     }
 
-    @Test func `with a line of an import names its member`() async throws {
+    @Test func `in a line of an import names its member`() async throws {
         try await OAuthFixture.serve { plane async throws in
             let hash = #""7bbc80aca48471d552a513cc47c0c50f1479d00cc4147ba8d8b90f089f22588c""#
             let right = ["owner": #""acme""#, "key": #""legacy_4f6e8a1b2c3d4e5f""#]
@@ -153,9 +153,9 @@ import Testing
         }
     }
 
-    /// Whoever has limits is told what exceeds them, where the request can say it. A client has no networks, and nobody
-    /// who rotates a key chooses its limits.
-    @Test func `names nothing that the request cannot say`() async throws {
+    /// A limited caller is told which member exceeds its limits, if the request has it. A client has no networks, and a
+    /// rotation does not choose the limits of a key.
+    @Test func `names no member that the request cannot have`() async throws {
         try await OAuthFixture.serve { plane async throws in
             let limited = try await plane.issuer.createKeys(
                 KeyRequest(
@@ -187,13 +187,14 @@ import Testing
                 let place: Comment = "\(method) \(path) \(body)"
                 #expect(answer.status == 403 && answer.text("member") == member, place)
                 let detail = member.map { "'\($0)': " } ?? ""
-                #expect(answer.text("detail")?.hasPrefix(detail + "nobody gives out more than he has") == true, place)
+                let reason = detail + "exceeds the limits of your own credential"
+                #expect(answer.text("detail")?.hasPrefix(reason) == true, place)
             }
         }
     }
 
-    /// A member that the document has is in the table above, and the route knows it as one of its request.
-    @Test func `is tried for every member of every request`() async throws {
+    /// Every member in the document is in the table above, and the route knows it.
+    @Test func `is tested for every member of every request`() async throws {
         let bytes = try await ControlPlaneFixture.serve { plane async throws in
             try await plane.client.get("/openapi.json").bytes
         }

@@ -8,20 +8,20 @@ import NIOEmbedded
 import NIOHTTPTypes
 import Testing
 
-/// A connection of the control plane without a socket, whose clock the test moves.
+/// A connection of the control plane without a socket. The test advances its clock.
 private struct Conversation {
     let channel: EmbeddedChannel
-    let share: ConnectionShare
+    let limit: ConnectionLimit
 
     init(
-        share: ConnectionShare = ConnectionShare(connectionsMax: 8, listener: "test", logger: Logger(label: "test")),
-        behind holding: Holding? = nil
+        limit: ConnectionLimit = ConnectionLimit(connectionsMax: 8, listener: "test", logger: Logger(label: "test")),
+        behind slowClient: SlowClient? = nil
     ) throws {
-        self.share = share
+        self.limit = limit
         channel = EmbeddedChannel()
-        _ = share.admit(channel, now: channel.eventLoop.now)
-        if let holding { try channel.pipeline.syncOperations.addHandler(holding) }
-        try channel.pipeline.syncOperations.addHandler(RequestConnection(isEncrypted: false, share: share))
+        _ = limit.admit(channel, now: channel.eventLoop.now)
+        if let slowClient { try channel.pipeline.syncOperations.addHandler(slowClient) }
+        try channel.pipeline.syncOperations.addHandler(RequestConnection(isEncrypted: false, limit: limit))
         try channel.connect(to: try SocketAddress(unixDomainSocketPath: "/x")).wait()
     }
 
@@ -29,14 +29,14 @@ private struct Conversation {
 
     func pass(seconds: Int64) { channel.embeddedEventLoop.advanceTime(by: .seconds(seconds)) }
 
-    /// The parts that the routes have been given.
+    /// The parts that were forwarded to the routes.
     func parts() throws -> [HTTPRequestPart] {
         var parts: [HTTPRequestPart] = []
         while let part = try channel.readInbound(as: HTTPRequestPart.self) { parts.append(part) }
         return parts
     }
 
-    /// What the client has been sent.
+    /// What was sent to the client.
     func sent() throws -> String {
         var text = ""
         while let bytes = try channel.readOutbound(as: ByteBuffer.self) { text += String(buffer: bytes) }
@@ -52,34 +52,34 @@ private struct Conversation {
         channel.embeddedEventLoop.run()
     }
 
-    var isCutOff: Bool {
+    var hasIncompleteBody: Bool {
         do {
             try channel.throwIfErrorCaught()
             return false
         } catch {
-            return error is RequestConnection.CutOff
+            return error is RequestConnection.IncompleteBody
         }
     }
 }
 
-/// A client that takes what it is sent piece by piece.
-private final class Holding: ChannelOutboundHandler {
+/// A client that accepts the writes one by one.
+private final class SlowClient: ChannelOutboundHandler {
     typealias OutboundIn = ByteBuffer
 
-    private(set) var untaken: [EventLoopPromise<Void>?] = []
+    private(set) var pendingWrites: [EventLoopPromise<Void>?] = []
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
-        untaken.append(promise)
+        pendingWrites.append(promise)
     }
 
-    func takeOne() { untaken.removeFirst()?.succeed() }
+    func acceptOne() { pendingWrites.removeFirst()?.succeed() }
 }
 
 private let post = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 20\r\n\r\n"
 private let get = "GET /x?y HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: h2c\r\nX-A: b\r\n\r\n"
 
 @Suite struct `A connection of the control plane` {
-    @Test func `ends when its head drips past the deadline, however it drips`() throws {
+    @Test func `ends at the deadline of its head, even if bytes keep arriving`() throws {
         let client = try Conversation()
         for byte in "GET /" {
             try client.send(String(byte))
@@ -102,13 +102,13 @@ private let get = "GET /x?y HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgra
             client.pass(seconds: 1)
             let answer = try client.sent()
             #expect(answer.hasPrefix("HTTP/1.1 408 ") && answer.contains("\r\nConnection: close\r\n"))
-            #expect(client.isCutOff == text.hasPrefix("POST"))
+            #expect(client.hasIncompleteBody == text.hasPrefix("POST"))
             client.pass(seconds: 3)
             #expect(!client.channel.isActive)
         }
     }
 
-    @Test func `that says nothing ends, at first sooner than between requests`() throws {
+    @Test func `that sends nothing ends, sooner before the first request than between requests`() throws {
         let fresh = try Conversation()
         fresh.pass(seconds: 10)
         #expect(fresh.channel.isActive)
@@ -123,10 +123,10 @@ private let get = "GET /x?y HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgra
         #expect(!idle.channel.isActive)
     }
 
-    @Test func `whose client does not take its answer ends`() throws {
+    @Test func `whose client does not read its response ends`() throws {
         let client = try Conversation()
         try client.send(get)
-        // Written, and never flushed: no byte leaves.
+        // Written but never flushed: no byte is sent.
         client.channel.write(HTTPResponsePart.head(HTTPResponse(status: .ok)), promise: nil)
         client.pass(seconds: 10)
         #expect(client.channel.isActive)
@@ -134,7 +134,7 @@ private let get = "GET /x?y HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgra
         #expect(!client.channel.isActive)
     }
 
-    @Test func `waits for an answer as long as it takes`() throws {
+    @Test func `waits for a response without a deadline`() throws {
         let client = try Conversation()
         try client.send(get)
         client.pass(seconds: 3_600)
@@ -143,7 +143,7 @@ private let get = "GET /x?y HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgra
         #expect(try client.sent() == "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
     }
 
-    @Test func `hands over the head in the routes' words, without what concerns the connection`() throws {
+    @Test func `forwards the head without the fields that concern the connection`() throws {
         let client = try Conversation()
         try client.send(get)
         let parts = try client.parts()
@@ -154,7 +154,7 @@ private let get = "GET /x?y HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgra
         #expect(head.headerFields.map(\.name.canonicalName) == ["x-a"])
     }
 
-    @Test func `takes one request after the other, also those that came at once`() throws {
+    @Test func `processes one request after the other, even if they arrive at once`() throws {
         let client = try Conversation()
         try client.send(get + get + get)
         for _ in 0..<3 {
@@ -165,42 +165,43 @@ private let get = "GET /x?y HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgra
         #expect(try client.sent().components(separatedBy: "HTTP/1.1 200 OK").count == 4)
     }
 
-    @Test func `never passes for a whole body what was cut off`() throws {
+    @Test func `never forwards an incomplete body as a whole one`() throws {
         for end in ["input", "all", "evicted"] {
             let client = try Conversation()
             try client.send(post + "ab")
             switch end {
             case "input": client.channel.pipeline.fireUserInboundEventTriggered(ChannelEvent.inputClosed)
             case "all": client.channel.pipeline.fireChannelInactive()
-            default: client.channel.pipeline.fireUserInboundEventTriggered(ConnectionShare.Eviction())
+            default: client.channel.pipeline.fireUserInboundEventTriggered(ConnectionLimit.Eviction())
             }
-            #expect(client.isCutOff, "\(end)")
+            #expect(client.hasIncompleteBody, "\(end)")
             #expect(try !client.parts().contains(.end(nil)), "\(end)")
         }
     }
 
-    @Test func `goes on behind an answer that came before the body, when the rest of it has come`() throws {
+    @Test func `continues after a response that was sent before the body had arrived`() throws {
         let client = try Conversation()
         try client.send(post + "ab")
         try client.answer(.unauthorized)
         #expect(try client.sent() == "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
-        // What still comes of the body is read and dropped; what comes behind it is a request.
+        // The rest of the body is read and dropped; what follows is a request.
         try client.send(String(repeating: "c", count: 18) + get)
         let parts = try client.parts()
         #expect(parts.count == 5 && parts[1] == .body(ByteBuffer(string: "ab")) && parts[2] == .end(nil))
         try client.answer(.ok, "a")
         #expect(try client.sent().hasPrefix("HTTP/1.1 200 OK"))
-        // Not for ever.
+        // But only until the deadline.
         let slow = try Conversation()
         try slow.send(post + "ab")
         try slow.answer(.unauthorized)
         slow.pass(seconds: 10)
         #expect(slow.channel.isActive)
         slow.pass(seconds: 1)
-        #expect(!slow.channel.isActive && !slow.isCutOff)
+        #expect(!slow.channel.isActive && !slow.hasIncompleteBody)
     }
 
-    @Test func `asks for a body when the routes want it, once, and not when some of it has come`() throws {
+    @Test func `sends 100 Continue when the routes want the body, once, and not after a part of it has arrived`() throws
+    {
         let expecting = post.replacing("Host: a", with: "Host: a\r\nExpect: 100-continue")
         let client = try Conversation()
         try client.send(expecting)
@@ -212,7 +213,7 @@ private let get = "GET /x?y HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgra
         try client.send(String(repeating: "c", count: 20) + get)
         try client.answer(.ok, "ok")
         #expect(try client.sent() == "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-        // What came behind it is answered too.
+        // The request behind it is answered too.
         try client.answer(.ok, "ok")
         #expect(try client.sent().hasPrefix("HTTP/1.1 200 OK"))
 
@@ -224,8 +225,8 @@ private let get = "GET /x?y HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgra
         }
     }
 
-    /// Whether what such a client sends next is its body or a request, nobody could tell.
-    @Test func `ends behind the refusal of a request whose body was not asked for`() throws {
+    /// What such a client sends next may be its body or a request: the two cannot be told apart.
+    @Test func `ends after refusing a request whose body was not requested`() throws {
         let client = try Conversation()
         try client.send(post.replacing("Host: a", with: "Host: a\r\nExpect: 100-continue"))
         #expect(try client.parts().count == 1)
@@ -233,12 +234,12 @@ private let get = "GET /x?y HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgra
         #expect(
             try client.sent() == "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         try client.send(get)
-        #expect(try client.parts().isEmpty && client.sent().isEmpty && !client.isCutOff)
+        #expect(try client.parts().isEmpty && client.sent().isEmpty && !client.hasIncompleteBody)
         client.pass(seconds: 3)
         #expect(!client.channel.isActive)
     }
 
-    @Test func `says what its version and method ask for`() throws {
+    @Test func `frames responses by version and method`() throws {
         for (request, answer) in [
             ("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"),
             ("GET / HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"),
@@ -252,7 +253,7 @@ private let get = "GET /x?y HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgra
             try client.answer(.ok, "ok")
             #expect(try client.sent() == answer)
         }
-        // Of unknown length: chunks, and in HTTP/1.0 the end of the connection.
+        // Unknown length: chunks, or in HTTP/1.0 the end of the connection.
         for (version, end) in [
             ("1.1", "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"), ("1.0", "Connection: close\r\n\r\nok"),
         ] {
@@ -267,7 +268,7 @@ private let get = "GET /x?y HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgra
         #expect(try client.sent() == "HTTP/1.1 204 No Content\r\n\r\n")
     }
 
-    @Test func `is answered once more when the service ends, and closes`() throws {
+    @Test func `sends one more response when the service shuts down, and closes`() throws {
         let client = try Conversation()
         try client.send(get)
         client.channel.pipeline.fireUserInboundEventTriggered(ChannelShouldQuiesceEvent())
@@ -282,43 +283,43 @@ private let get = "GET /x?y HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgra
 }
 
 @Suite struct `A listener whose connections are all taken` {
-    private func share(_ count: Int) -> ConnectionShare {
-        ConnectionShare(
+    private func limit(_ count: Int) -> ConnectionLimit {
+        ConnectionLimit(
             connectionsMax: count, listener: "test", logger: Logger(label: "t") { _ in SwiftLogNoOpLogHandler() })
     }
 
-    @Test func `lets one go of what there is most of, a head before an idle one before a body, and never an answer`()
+    @Test func `evicts one of the most common activity: a head before an idle one before a body, and never an answer`()
         throws
     {
-        let share = share(4)
-        let answering = try Conversation(share: share)
+        let limit = limit(4)
+        let answering = try Conversation(limit: limit)
         try answering.send(get)
-        let body = try Conversation(share: share)
+        let body = try Conversation(limit: limit)
         try body.send(post + "a")
-        let idle = try Conversation(share: share)
+        let idle = try Conversation(limit: limit)
         try idle.send(get)
         try idle.answer()
-        let head = try Conversation(share: share)
+        let head = try Conversation(limit: limit)
         try head.send("GET /")
-        #expect(share.count == 4)
-        // Each newcomer sends a whole request, which is never given up.
+        #expect(limit.count == 4)
+        // Each newcomer sends a whole request, and so is never evicted.
         for victim in [head, idle, body] {
             #expect(victim.channel.isActive)
-            let newcomer = try Conversation(share: share)
+            let newcomer = try Conversation(limit: limit)
             try newcomer.send(get)
-            #expect(!victim.channel.isActive && answering.channel.isActive && share.count == 4)
+            #expect(!victim.channel.isActive && answering.channel.isActive && limit.count == 4)
         }
         let refused = EmbeddedChannel()
-        #expect(!share.admit(refused, now: refused.eventLoop.now))
-        #expect(share.count == 4)
+        #expect(!limit.admit(refused, now: refused.eventLoop.now))
+        #expect(limit.count == 4)
         try answering.answer()
         #expect(try answering.sent().hasPrefix("HTTP/1.1 200"))
     }
 
-    @Test func `lets one go that takes its answer too slowly, however it takes it`() throws {
-        let share = share(1)
-        let holding = Holding()
-        let slow = try Conversation(share: share, behind: holding)
+    @Test func `evicts one that reads its response too slowly, even if it keeps reading`() throws {
+        let limit = limit(1)
+        let slowClient = SlowClient()
+        let slow = try Conversation(limit: limit, behind: slowClient)
         try slow.send(get)
         var head = HTTPResponse(status: .ok)
         head.headerFields[.contentLength] = "1000000"
@@ -326,60 +327,60 @@ private let get = "GET /x?y HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgra
         for _ in 0..<20 {
             slow.channel.writeAndFlush(HTTPResponsePart.body(ByteBuffer(repeating: 0, count: 1_000)), promise: nil)
         }
-        #expect(holding.untaken.count > 8)
+        #expect(slowClient.pendingWrites.count > 8)
         for _ in 0..<5 {
-            #expect(!share.admit(EmbeddedChannel(), now: .uptimeNanoseconds(1)))
+            #expect(!limit.admit(EmbeddedChannel(), now: .uptimeNanoseconds(1)))
             slow.pass(seconds: 1)
-            holding.takeOne()
+            slowClient.acceptOne()
         }
         slow.pass(seconds: 1)
-        #expect(share.admit(EmbeddedChannel(), now: .uptimeNanoseconds(1)) && !slow.channel.isActive)
+        #expect(limit.admit(EmbeddedChannel(), now: .uptimeNanoseconds(1)) && !slow.channel.isActive)
     }
 
-    @Test func `keeps one that has taken all of what it was sent`() throws {
-        let share = share(1)
-        let holding = Holding()
-        let client = try Conversation(share: share, behind: holding)
+    @Test func `keeps one that has read everything`() throws {
+        let limit = limit(1)
+        let slowClient = SlowClient()
+        let client = try Conversation(limit: limit, behind: slowClient)
         try client.send(get)
         client.channel.writeAndFlush(HTTPResponsePart.head(HTTPResponse(status: .ok)), promise: nil)
         client.channel.writeAndFlush(HTTPResponsePart.body(ByteBuffer(string: "a")), promise: nil)
         client.pass(seconds: 6)
-        while !holding.untaken.isEmpty { holding.takeOne() }
-        #expect(!share.admit(EmbeddedChannel(), now: .uptimeNanoseconds(1)) && client.channel.isActive)
+        while !slowClient.pendingWrites.isEmpty { slowClient.acceptOne() }
+        #expect(!limit.admit(EmbeddedChannel(), now: .uptimeNanoseconds(1)) && client.channel.isActive)
     }
 
-    @Test func `of two unfinished heads loses the older`() throws {
-        let share = share(2)
+    @Test func `evicts the older of two unfinished heads`() throws {
+        let limit = limit(2)
         let older = EmbeddedChannel()
         let newer = EmbeddedChannel()
-        #expect(share.admit(older, now: .uptimeNanoseconds(1)))
-        #expect(share.admit(newer, now: .uptimeNanoseconds(2)))
-        _ = try Conversation(share: share)
-        #expect(share.count == 2)
-        share.set(.idle, of: older, since: .uptimeNanoseconds(3))
-        // The older has gone from the share: nothing is known of it any more.
-        #expect(share.admit(older, now: .uptimeNanoseconds(4)) && share.count == 2)
+        #expect(limit.admit(older, now: .uptimeNanoseconds(1)))
+        #expect(limit.admit(newer, now: .uptimeNanoseconds(2)))
+        _ = try Conversation(limit: limit)
+        #expect(limit.count == 2)
+        limit.set(.idle, of: older, since: .uptimeNanoseconds(3))
+        // The older one was evicted and is unknown now.
+        #expect(limit.admit(older, now: .uptimeNanoseconds(4)) && limit.count == 2)
     }
 
-    @Test func `lets the oldest of a flood of bodies go, and not whoever has just come`() throws {
-        let share = share(4)
-        let bodies = try (0..<3).map { _ in try Conversation(share: share) }
+    @Test func `evicts the oldest of a flood of bodies, and not a new connection`() throws {
+        let limit = limit(4)
+        let bodies = try (0..<3).map { _ in try Conversation(limit: limit) }
         for body in bodies { try body.send(post + "a") }
-        let good = try Conversation(share: share)
-        let newer = try Conversation(share: share)
+        let good = try Conversation(limit: limit)
+        let newer = try Conversation(limit: limit)
         try newer.send(post + "a")
         #expect(bodies.count { $0.channel.isActive } == 2)
-        _ = try Conversation(share: share)
+        _ = try Conversation(limit: limit)
         #expect((bodies + [newer]).count { $0.channel.isActive } == 2)
         try good.send(get)
         try good.answer()
         #expect(try good.sent().hasPrefix("HTTP/1.1 200"))
     }
 
-    @Test func `answers good clients beside a flood of begun heads`() async throws {
+    @Test func `answers honest clients during a flood of unfinished heads`() async throws {
         try await OAuthFixture.serve(connectionsMax: 16) { server in
             let address = "http://127.0.0.1:\(server.port)"
-            // Not all at once: a loaded machine may accept sixteen before it reads what a good client has sent.
+            // Not all at once: a loaded machine may accept sixteen before it reads the request of an honest client.
             var flood: [any Channel] = []
             for _ in 0..<32 { flood.append(try await RawConnection.begin(address, Array("GET /oauth2/a".utf8))) }
             for channel in flood[..<16] { try await channel.closeFuture.get() }

@@ -44,7 +44,7 @@ import Testing
         #expect(query["after"] == nil)
     }
 
-    @Test func `without the right nothing is read and nothing is done`() async throws {
+    @Test func `without the right, nothing is read and the route is not called`() async throws {
         let route = Route(.post, "/v1/things", .keysWrite, body: .json) { _ in
             Issue.record("The route was reached.")
             return try .json(["done": true])
@@ -61,8 +61,9 @@ import Testing
         #expect(response.status.code == 403)
     }
 
-    /// No route can forget it: an application that signs people in writes nothing, and so nothing later would ask again.
-    @Test func `a caller that is revoked while the body comes is refused, whatever the route`() async throws {
+    /// The router does it, because some routes write nothing, such as sign-in decisions: no later check would refuse
+    /// them.
+    @Test func `a caller that is revoked while the body arrives is refused by every route`() async throws {
         let fixture = try Fixture()
         let services = try ControlPlaneServices(
             issuer: fixture.issuer, readiness: { .ready }, backupFolder: "/nowhere")
@@ -79,7 +80,7 @@ import Testing
                 reached.store(true, ordering: .relaxed)
                 return try .json(["done": true])
             }
-            // The second half comes when the credential is revoked.
+            // The second half arrives after the credential is revoked.
             let halves = AsyncStream(unfolding: { () -> ByteBuffer? in
                 isRevoked.exchange(true, ordering: .relaxed) ? nil : ByteBuffer(string: "{}")
             })
@@ -94,12 +95,12 @@ import Testing
         }
     }
 
-    @Test func `a handler works with the rights that its caller has when the body has come`() async throws {
+    @Test func `a handler acts with the rights that its caller has when the body has arrived`() async throws {
         let fixture = try Fixture()
         let judged = Atomic<Int>(0)
         let access = AccessRule { _, _, _ in
             judged.add(1, ordering: .relaxed)
-            return judged.load(ordering: .relaxed) == 1 ? .unlimited(.program) : .stranger
+            return judged.load(ordering: .relaxed) == 1 ? .unlimited(.program) : .anonymous
         }
         let route = Route(.post, "/v1/things", .keysWrite, body: .json) { exchange in
             #expect(!exchange.issuer.authority.has(.keysWrite))

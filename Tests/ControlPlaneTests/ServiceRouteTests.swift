@@ -25,7 +25,7 @@ import Testing
         }
     }
 
-    @Test func `the store tells its figures and whether it is sound`() async throws {
+    @Test func `the store has statistics and a check`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let statistics = try await plane.client.get("/v1/store/statistics")
             #expect(statistics.items.allSatisfy { $0["name"] is String && $0["value"] is Int })
@@ -48,7 +48,7 @@ import Testing
         }
     }
 
-    @Test func `an explanation has the verdict, the reason and what is known`() async throws {
+    @Test func `an explanation has the verdict, the reason and the credential`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let made = try await plane.makeKey()
             let good = try await plane.client.post("/v1/explain", #"{"credential": "\#(made.key)"}"#)
@@ -66,8 +66,7 @@ import Testing
         }
     }
 
-    @Test func `of what is not for callers an explanation names the kind and never says that it is valid`() async throws
-    {
+    @Test func `an explanation of a kind that callers cannot present names the kind and is never valid`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let client = try await plane.client.post("/v1/clients", #"{"name": "n"}"#)
             let secret = try #require(client.text("client_secret"))
@@ -81,14 +80,15 @@ import Testing
     @Test(arguments: [CredentialKind.refreshToken, .authorizationCode, .clientSecret])
     func `no kind but keys and access tokens is explained as valid`(kind: CredentialKind) async throws {
         let fixture = try Fixture()
-        let explaining = try Explaining(issuer: fixture.issuer)
+        let explaining = try Explainer(issuer: fixture.issuer)
         let planted = try await fixture.plant(kind)
-        let said = try await explaining.explain(
+        let explanation = try await explaining.explain(
             planted.secret.revealBytes(), scope: [], clientID: nil, address: nil)
-        #expect(said.inactive == .wrongKind && said.code == "unknown" && said.summary?.kind == kind)
+        #expect(
+            explanation.inactive == .wrongKind && explanation.code == "unknown" && explanation.summary?.kind == kind)
     }
 
-    @Test func `an explanation judges the network of a limited key`() async throws {
+    @Test func `an explanation checks the network of a limited key`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let made = try await plane.client.post("/v1/keys", #"{"owner": "a", "network": ["10.0.0.0/8"]}"#)
             let key = try #require(made.items.first?["key"] as? String)

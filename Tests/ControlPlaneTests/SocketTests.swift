@@ -16,14 +16,14 @@ import Testing
         }
     }
 
-    @Test func `the mode can be another`() async throws {
+    @Test func `the mode can be changed`() async throws {
         try await ControlPlaneFixture.serve(mode: 0o660) { plane async throws in
             let found = try FileManager.default.attributesOfItem(atPath: plane.socketPath)
             #expect(found[.posixPermissions] as? Int == 0o660)
         }
     }
 
-    @Test func `nothing but the socket is left in the folder, and nothing at the end`() async throws {
+    @Test func `the folder has only the socket, and is empty after the shutdown`() async throws {
         let folder = try ControlPlaneFixture.makeFolder()
         defer { try? FileManager.default.removeItem(at: folder) }
         try await ControlPlaneFixture.serve(socketPath: folder.path + "/s") { _ async throws in
@@ -32,11 +32,11 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [])
     }
 
-    @Test func `what a start that was killed left behind is removed`() async throws {
+    @Test func `the files of a process that was killed are removed`() async throws {
         let folder = try ControlPlaneFixture.makeFolder()
         defer { try? FileManager.default.removeItem(at: folder) }
-        let killed = try await PrivateSocket(SocketPlace(path: folder.path + "/s"))
-        #expect(FileManager.default.createFile(atPath: killed.birthplace, contents: nil))
+        let killed = try await PrivateSocket(SocketFile(path: folder.path + "/s"))
+        #expect(FileManager.default.createFile(atPath: killed.temporaryPath, contents: nil))
         try await ControlPlaneFixture.serve(socketPath: folder.path + "/s") { plane async throws in
             #expect(try await plane.client.get("/livez").status == 200)
             #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["s"])
@@ -47,9 +47,9 @@ import Testing
         let folder = try ControlPlaneFixture.makeFolder()
         defer { try? FileManager.default.removeItem(at: folder) }
         let path = folder.path + "/s"
-        let birth = folder.path + "/kept"
-        try await ControlPlaneFixture.serve(socketPath: birth) { _ in
-            try FileManager.default.moveItem(atPath: birth, toPath: path)
+        let first = folder.path + "/kept"
+        try await ControlPlaneFixture.serve(socketPath: first) { _ in
+            try FileManager.default.moveItem(atPath: first, toPath: path)
         }
         #expect(try attributes(path)[.type] as? FileAttributeType == .typeSocket)
         try await ControlPlaneFixture.serve(socketPath: path) { plane async throws in
@@ -66,7 +66,7 @@ import Testing
         }
     }
 
-    @Test func `a file that is no socket is left alone`() async throws {
+    @Test func `a file that is not a socket is left alone`() async throws {
         let folder = try ControlPlaneFixture.makeFolder()
         defer { try? FileManager.default.removeItem(at: folder) }
         let path = folder.path + "/s"
@@ -77,26 +77,26 @@ import Testing
         #expect(FileManager.default.contents(atPath: path) == Data("precious".utf8))
     }
 
-    @Test func `a path too long for a socket is refused with its bound`() async throws {
+    @Test func `a path that is too long for a socket is refused with the limit`() async throws {
         let folder = try ControlPlaneFixture.makeFolder()
         defer { try? FileManager.default.removeItem(at: folder) }
         let path = folder.path + "/" + String(repeating: "s", count: 108 - folder.path.utf8.count - 1)
-        // The system takes 107; four are for the folder that the socket is born in.
+        // The system allows 107; four are for the temporary folder.
         await #expect(throws: PrivateSocket.Failure.pathTooLong(path: path, bytesMax: 103)) {
             try await ControlPlaneFixture.serve(socketPath: path) { _ in }
         }
     }
 
-    @Test func `a group that is not there is an error and leaves nothing behind`() async throws {
+    @Test func `a group that does not exist is an error and leaves nothing behind`() async throws {
         let folder = try ControlPlaneFixture.makeFolder()
         defer { try? FileManager.default.removeItem(at: folder) }
         let socket = try await PrivateSocket(
-            SocketPlace(path: folder.path + "/s", mode: 0o660, group: "no-such-group"))
+            SocketFile(path: folder.path + "/s", mode: 0o660, group: "no-such-group"))
         #expect(throws: (any Error).self) { try socket.publish() }
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [])
     }
 
-    @Test func `requests under way are answered before the end`() async throws {
+    @Test func `running requests are answered before the shutdown`() async throws {
         let (begun, signal) = AsyncStream.makeStream(of: Void.self)
         let status = try await ControlPlaneFixture.serve(
             readiness: {

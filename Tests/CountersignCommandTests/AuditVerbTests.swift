@@ -7,7 +7,7 @@ import Testing
 @testable import CredentialStore
 
 @Suite struct AuditVerbTests {
-    @Test func `audit list tells who did what, for people and for programs`() async throws {
+    @Test func `audit list shows who did what, as a table and as JSON`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let made = try await plane.makeKey()
             _ = try await plane.command("key", "edit", made.id, "--name", "ci")
@@ -23,7 +23,7 @@ import Testing
         }
     }
 
-    @Test func `audit verify tells whether the log is whole, and against what was recorded`() async throws {
+    @Test func `audit verify finds a log that lacks the recorded head`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             _ = try await plane.makeKey()
             let whole = try await plane.command("audit", "verify")
@@ -35,23 +35,24 @@ import Testing
         }
     }
 
-    @Test func `both work without a daemon, and say that a command did it`() async throws {
+    @Test func `both work without a daemon, whose entries name a command as the actor`() async throws {
         let fixture = try Fixture()
         _ = try await fixture.key()
         fixture.close()
         try FileManager.default.copyItem(atPath: fixture.pepperPath, toPath: fixture.directory + ".pepper")
         let folder = URL(fileURLWithPath: fixture.folder.path)
         func command(_ arguments: String...) async throws -> CommandProcess.Outcome {
-            try await CommandProcess.run(arguments + ["--store", fixture.directory], in: folder)
+            try await CommandProcess.run(
+                arguments + ["--store", fixture.directory], in: folder, log: fixture.logged.log)
         }
         #expect(try await command("key", "create", "--owner", "bob").status == 0)
         let listed = try await command("audit", "list", "--json")
         #expect(listed.json.map { ($0["actor"] as? [String: Any])?["type"] as? String } == ["program", "command"])
         #expect(try await command("audit", "verify").status == 0)
-        // One byte in the file of the store.
+        // One bit of the first entry.
         let again = try fixture.reopened()
         let schema = again.store.schema
-        try await again.store.write(creates: false) { _, transaction in
+        try await again.store.tamper { _, transaction in
             guard var row = try transaction.get(schema.audit, key: 1, { $0.copied() }) else { return }
             row[row.count - 1] ^= 1
             try transaction.put(schema.audit, key: 1, value: row.octets)

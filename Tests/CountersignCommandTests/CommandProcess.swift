@@ -18,7 +18,7 @@ struct CommandProcess {
         }
     }
 
-    /// Beside the test program.
+    /// The program that was built beside the tests.
     static var program: URL {
         let tests = URL(fileURLWithPath: CommandLine.arguments.first ?? "").deletingLastPathComponent()
         let besides = [tests, tests.deletingLastPathComponent(), URL(fileURLWithPath: ".build/debug")]
@@ -26,7 +26,7 @@ struct CommandProcess {
         return programs.first { FileManager.default.isExecutableFile(atPath: $0.path) } ?? programs[2]
     }
 
-    /// Starts it without waiting; what it says to standard error goes to a file.
+    /// Starts the program without waiting for its end. Standard error goes to the file `log`.
     static func start(_ arguments: [String], in folder: URL, log: String) throws -> ChildProcess {
         for file in [log, log + ".out"] { try Data().write(to: URL(fileURLWithPath: file)) }
         return try ChildProcess(
@@ -36,18 +36,21 @@ struct CommandProcess {
             errors: FileHandle(forWritingTo: URL(fileURLWithPath: log)))
     }
 
+    /// - Parameter log: the folder of the store's log, for a command that opens the store itself.
     static func run(
-        _ arguments: [String], input: String = "", in folder: URL, writingTo output: String? = nil
+        _ arguments: [String], input: String = "", in folder: URL, writingTo output: String? = nil, log: String? = nil
     ) async throws -> Outcome {
         let name = UUID().uuidString
         let files = ["in", "out", "err"].map { folder.appendingPathComponent("\(name).\($0)") }
         try Data(input.utf8).write(to: files[0])
         for file in files.dropFirst() { try Data().write(to: file) }
+        let command = [program.path] + arguments
+        let words = log.map { ["/usr/bin/env", "COUNTERSIGN_STORE_LOG=\($0)"] + command } ?? command
         let child = try ChildProcess(
-            program.path, arguments, directory: folder.path, input: FileHandle(forReadingFrom: files[0]),
+            words[0], Array(words.dropFirst()), directory: folder.path, input: FileHandle(forReadingFrom: files[0]),
             output: FileHandle(forWritingTo: output.map { URL(fileURLWithPath: $0) } ?? files[1]),
             errors: FileHandle(forWritingTo: files[2]))
-        // The control plane runs in this process: waiting must not hold one of the few threads that it runs on.
+        // The control plane runs in this process, so waiting must not block one of its few threads.
         let status: Int32 = await withCheckedContinuation { continuation in
             Thread { continuation.resume(returning: child.wait()) }.start()
         }

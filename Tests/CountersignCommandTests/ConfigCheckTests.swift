@@ -31,7 +31,7 @@ import Testing
             in: URL(fileURLWithPath: folder.path))
     }
 
-    @Test func `take durations and sizes with units, in the file, the environment and as plain numbers`() async throws {
+    @Test func `may be durations and sizes with units, or plain numbers`() async throws {
         let path = try file(
             """
             lifetimes: {key-max-seconds: 90d, key-default-seconds: "24h"}
@@ -47,7 +47,7 @@ import Testing
         }
     }
 
-    @Test func `say how old a backup may be that is restored: 400 days, or a day and more`() async throws {
+    @Test func `permit backups of 400 days by default, and of a day at least`() async throws {
         #expect(try await settings().retention.backupSeconds == 400 * 86_400)
         let variable = "COUNTERSIGN_RETENTION_BACKUP_SECONDS"
         #expect(try await settings(environment: [variable: "30d"]).retention.backupSeconds == 30 * 86_400)
@@ -55,7 +55,7 @@ import Testing
         #expect(read == nil)
     }
 
-    @Test func `take one text where a list is expected, and dots and dashes alike`() async throws {
+    @Test func `may be one text in place of a list, under names with dots or dashes`() async throws {
         let path = try file("listen: http://127.0.0.1:1\ncache-bytes: 64MiB\nverify:\n  sources: 10.0.0.0/8\n")
         let read = try await settings(file: path)
         #expect(read.listeners.map(\.description) == ["http://127.0.0.1:1"])
@@ -63,7 +63,7 @@ import Testing
         #expect(read.notes.count == 1 && read.notes[0].contains("line 2") && read.notes[0].contains("'cache.bytes'"))
     }
 
-    @Test func `take former names and say the new ones`() async throws {
+    @Test func `are found under former names, and the new names are reported`() async throws {
         let path = try file("refresh.reuse-leeway: 5\nstore-map-bytes: 2097152\n")
         let read = try await settings(file: path)
         #expect(read.grants.reuseLeewaySeconds == 5 && read.mapBytes == 2_097_152)
@@ -79,7 +79,7 @@ import Testing
         await #expect(throws: CommandFailure.self) { try await settings(file: folder("c.yaml")) }
     }
 
-    @Test func `are all checked, and everything that is wrong is said at once`() async throws {
+    @Test func `are all checked, and all mistakes are reported at once`() async throws {
         let path = try file(
             """
             issuer: ftp://x
@@ -107,7 +107,7 @@ import Testing
         ] { #expect(outcome.errors.contains(said), "\(said) is missing in \(outcome.errors)") }
     }
 
-    @Test func `are refused when they are empty, each of them that is one text`() async throws {
+    @Test func `are refused when they are empty texts`() async throws {
         for setting in Setting.allCases where setting.kind == .text {
             var failure: CommandFailure?
             do throws(CommandFailure) {
@@ -118,7 +118,7 @@ import Testing
             #expect((failure == nil) == setting.mayBeEmpty, "\(setting)")
             if let failure { #expect(failure.status == .usage && failure.message.contains(setting.rawValue)) }
         }
-        // Without the flag, which would stand before the file.
+        // Without the flag, which would count before the file.
         let file = try await CommandProcess.run(
             ["config", "check", "--config", try file("store: ''\n"), "--settings-only"],
             in: URL(fileURLWithPath: folder.path))
@@ -139,7 +139,7 @@ import Testing
         (.issuer, "https://id.example/", "neither a query nor a slash"),
         (.issuer, "https://id.example/x?a=b", "neither a query nor a slash"),
     ])
-    func `are held to what can work`(setting: Setting, value: String, said: String) async throws {
+    func `are refused when they cannot work`(setting: Setting, value: String, said: String) async throws {
         let refused = await #expect(throws: CommandFailure.self) { try await read([setting: .string(value)]) }
         #expect(refused?.status == .usage && refused?.message.contains(said) == true, "\(refused?.message ?? "")")
     }
@@ -161,13 +161,14 @@ import Testing
         ("listen:\n  - a\n bad: 1\n", "line "), ("a: 'x\n", "line"), ("cache:\n\tbytes: 1\n", "line 2"),
         ("listen: a\nlisten: b\n", "stands twice"), ("- a\n", "names and values"), ("{\"listen\": [}", "line 1"),
     ])
-    func `name the line where the file is no YAML, in words of their own`(text: String, said: String) async throws {
+    func `name the line where the file is no YAML, without words of the parser`(text: String, said: String) async throws
+    {
         let outcome = try await check("--config", try file(text))
         #expect(outcome.status == 2 && outcome.errors.contains(said), "\(outcome.errors)")
         for word in ["mapping", "scanner", "token", "YamlError", "error:"] { #expect(!outcome.errors.contains(word)) }
     }
 
-    @Test func `name variables that are no settings, but not those that Kubernetes makes of a service`() {
+    @Test func `include unknown variables, except those that Kubernetes sets for a service`() {
         let variables = Variables([
             "COUNTERSIGN_LISTN": "x", "COUNTERSIGN_SERVICE_HOST": "x", "COUNTERSIGN_SERVICE_PORT_HTTPS": "x",
             "COUNTERSIGN_PORT": "x", "COUNTERSIGN_PORT_8443_TCP_ADDR": "x", "COUNTERSIGN_ADMIN_SERVICE_HOST": "x",
@@ -177,7 +178,7 @@ import Testing
         #expect(variables.unknown == ["'COUNTERSIGN_LISTN' is no setting. Did you mean 'COUNTERSIGN_LISTEN'?"])
     }
 
-    @Test func `in the texts of errors are settings that exist`() {
+    @Test func `that errors name exist`() {
         let texts = [
             StoreFailure.full(usedPercent: 80).description, LMDBError.mapFull.description,
         ]
@@ -189,7 +190,7 @@ import Testing
             Setting.allCases.allSatisfy { Setting.named($0.rawValue) == $0 && Setting.ofVariable($0.variable) == $0 })
     }
 
-    @Test func `stand in the manual, each of them and no other`() throws {
+    @Test func `are exactly those in the manual`() throws {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appending(path: "../..")
         let page = try String(
             contentsOf: root.appending(path: "Sources/Verification/Verification.docc/Settings.md"), encoding: .utf8)
@@ -216,13 +217,13 @@ import Testing
         ).run()
     }
 
-    @Test func `find nothing where a store is to be made, and make nothing`() async throws {
+    @Test func `find nothing wrong before a new store, and create nothing`() async throws {
         let report = try await report([:])
         #expect(report.faults.isEmpty && report.taken.isEmpty, "\(report)")
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
     }
 
-    @Test func `tell a map that the system has no address space for, before anything is made`() async throws {
+    @Test func `report a map without address space before anything is created`() async throws {
         var settings = try ServeSettings(
             try await SettingsReader(
                 flags: [.store: .string(folder("store")), .listen: .stringArray(["http://127.0.0.1:0"])], file: nil,
@@ -258,7 +259,7 @@ import Testing
         }
     }
 
-    @Test func `tell a port and a socket that another process has, and serve says so and ends`() async throws {
+    @Test func `report a port that another process uses, with which serve does not start`() async throws {
         let blocker = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         defer { close(blocker) }
         var address = sockaddr_in()
@@ -290,8 +291,39 @@ import Testing
     }
 }
 
-@Suite struct `Names that are nearly right` {
-    @Test func `are found by few edits, whatever their case`() {
+@Suite struct ListenerSettingTests {
+    private func check(_ arguments: String...) async throws -> CommandProcess.Outcome {
+        try await CommandProcess.run(["config", "check"] + arguments, in: FileManager.default.temporaryDirectory)
+    }
+
+    @Test func `listeners of gRPC have a setting of their own, and it has no others`() async throws {
+        let good = try await check("--grpc-listen", "grpc+unix:/run/check.sock?mode=0660")
+        #expect(good.status == 0 && good.output.contains("grpc+unix:/run/check.sock?mode=0660"))
+        for setting in ["--listen", "--control-listen", "--health-listen"] {
+            let refused = try await check(setting, "grpc+unix:/run/check.sock")
+            #expect(refused.status == 2 && refused.errors.contains("grpc-listen"), "\(setting)")
+        }
+        let other = try await check("--grpc-listen", "unix:/run/check.sock")
+        #expect(other.status == 2 && other.errors.contains("grpcs://"))
+        let bare = try await check("--grpc-listen", "grpcs://0.0.0.0:8444")
+        #expect(bare.status == 2 && bare.errors.contains("tls-certificate"))
+        let unknown = try await check("--grpc-listen", "grpc+unix:/run/check.sock?policy=orders")
+        #expect(unknown.status == 2 && unknown.errors.contains("orders"))
+    }
+
+    @Test func `a name that begins like a loopback address is not one`() async throws {
+        for (flag, text) in [
+            ("--issuer", "http://127.example.com"), ("--introspection-url", "http://127.example.com/oauth2/introspect"),
+            ("--login-url", "http://127.example.com"), ("--listen", "http://127.example.com:8080"),
+        ] {
+            let refused = try await check("--control-listen", "http://127.0.0.1:8081", flag, text)
+            #expect(refused.status == 2 && refused.errors.contains("loopback"), "\(flag)")
+        }
+    }
+}
+
+@Suite struct `Names with typing errors` {
+    @Test func `are matched by few edits, whatever their case`() {
         let names = ["acme", "acme-west", "umbrella", "initech", "Hooli"]
         #expect(NearNames.nearest(to: "acem", among: names) == ["acme"])
         #expect(NearNames.nearest(to: "ACME", among: names) == ["acme"])

@@ -18,7 +18,7 @@ import Testing
         #expect(tooLong.errors.contains("too long"))
     }
 
-    @Test func `what keeps a connection from coming about is said in plain words`() async throws {
+    @Test func `a connection that fails is explained without names of libraries`() async throws {
         try await OAuthFixture.serve { server in
             let folder = try ControlPlaneFixture.makeFolder()
             defer { try? FileManager.default.removeItem(at: folder) }
@@ -44,7 +44,7 @@ import Testing
         }
     }
 
-    @Test func `without a daemon the verbs go through the same control plane in process`() async throws {
+    @Test func `without a daemon, commands use a control plane in their own process`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let store = plane.folder.appendingPathComponent("store")
             try FileManager.default.createDirectory(at: store, withIntermediateDirectories: false)

@@ -14,7 +14,7 @@ import Testing
         return file.path
     }
 
-    @Test func `a hash is imported, and the key it is of is verified`() async throws {
+    @Test func `after the import of a hash, its key is accepted`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let file = try write([#"{"sha256": "\#(sha256)", "owner": "acme", "scope": "a"}"#], "k.jsonl", plane)
             let outcome = try await plane.command("key", "import", file)
@@ -54,7 +54,7 @@ import Testing
         }
     }
 
-    @Test func `a refusal has one name, in the file and with --json`() async throws {
+    @Test func `a refusal is the same JSON object in the file and with --json`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let file = try write([#"{"owner": "acme"}"#], "k.jsonl", plane)
             let report = plane.folder.appendingPathComponent("refused.jsonl").path
@@ -73,14 +73,15 @@ import Testing
         }
     }
 
-    @Test func `Ctrl-C ends an import behind the batch under way, and says what is done and how to go on`() async throws
+    @Test func `Ctrl-C ends an import after the current batch, and reports what is done and how to continue`()
+        async throws
     {
         try await ControlPlaneFixture.serve { plane async throws in
             let lines = (0..<40_000).map { #"{"key": "imported_key_\#(1_000_000 + $0)", "owner": "acme"}"# }
             let file = try write(lines, "k.jsonl", plane)
             let errors = plane.folder.appendingPathComponent("err")
             try Data().write(to: errors)
-            // Foundation's own null device has no descriptor that a child could be given.
+            // Foundation's null device has no descriptor to pass to a child.
             let nothing = try FileHandle(forUpdating: URL(fileURLWithPath: "/dev/null"))
             let child = try ChildProcess(
                 CommandProcess.program.path, ["key", "import", file, "--control", "unix:\(plane.socketPath)"],
@@ -101,7 +102,7 @@ import Testing
         }
     }
 
-    @Test func `the file that is imported is not overwritten by what is refused`() async throws {
+    @Test func `the file that is imported is not overwritten by refused lines`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let file = try write([#"{"key": "short", "owner": "acme"}"#], "k.jsonl", plane)
             let link = plane.folder.appendingPathComponent("link").path
@@ -117,7 +118,7 @@ import Testing
     @Test func `an import that broke off is run again and nothing is lost or doubled`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let good = (0..<1_500).map { #"{"key": "imported_key_\#(1_000_000 + $0)", "owner": "acme"}"# }
-            // A line that does not end is where this one breaks off, behind its first batch.
+            // The import breaks off at a line without an end, after its first batch.
             let broken = try write(good + [String(repeating: "x", count: 200_000)], "broken.jsonl", plane)
             let first = try await plane.command("key", "import", broken)
             #expect(first.status == 3)
@@ -145,7 +146,7 @@ import Testing
             #expect(secrets.allSatisfy { !all.output.contains($0.suffix(49)) })
             let acme = try await plane.command("key", "export", "--owner", "acme")
             #expect(Set(acme.json.compactMap { $0["id"] as? String }) == Set(ids))
-            // The same members with the same values as the list has.
+            // Members and values are equal to those of the list.
             let listed = try await plane.command("key", "list", "--owner", "acme", "--json")
             #expect(acme.json as NSArray == listed.json as NSArray)
             #expect(acme.json.first { $0["id"] as? String == ids[0] }?["state"] as? String == "revoked")
@@ -182,6 +183,60 @@ import Testing
             #expect(scan.json.first { $0["id"] as? String == ids[1] }?["line"] as? Int == 1)
             #expect(scan.errors.contains("3 credentials found, 2 of them alive."))
             #expect(!(scan.output + scan.errors).contains("8fK2") && !scan.output.contains("4f6e8a1b"))
+        }
+    }
+
+    @Test func `an import reports lines by number and never a key`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let lines = """
+                {"key": "live_8fK2pQ9sVx3LmN7t", "owner": "acme", "scope": "a b"}
+
+                {"key": "tiny_secret", "owner": "acme"}
+                {"key": "live_8fK2pQ9sVx3LmN7u"}
+                {"key": "live_8fK2pQ9sVx3LmN7v", "owner": "acme", "live_x": 1}
+                not json live_8fK2pQ9sVx3LmN7w
+                {"key": "live_8fK2pQ9sVx3LmN7x", "owner": "acme"}
+                """
+            let outcome = try await plane.command("key", "import", "-", input: lines)
+            #expect(outcome.status == 3)
+            #expect(outcome.output == "imported 2, already there 0, refused 4\n")
+            let numbers = outcome.errors.split(separator: "\n").compactMap { $0.split(separator: ":").first }
+            #expect(numbers == ["line 3", "line 4", "line 5", "line 6"])
+            #expect(outcome.errors.contains("line 6: The line is not JSON"))
+            for secret in ["8fK2pQ9sVx3LmN7", "tiny_secret"] {
+                #expect(!(outcome.output + outcome.errors).contains(secret))
+            }
+        }
+    }
+
+    @Test func `a large import goes in batches and gives each line its id`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let lines = (0..<2_500).map { #"{"key": "imported_key_\#(1_000_000 + $0)", "owner": "acme"}"# }
+            let file = plane.folder.appendingPathComponent("keys.jsonl")
+            try Data(lines.joined(separator: "\n").utf8).write(to: file)
+            let outcome = try await plane.command("key", "import", file.path, "--json")
+            #expect(outcome.status == 0)
+            #expect(outcome.json.compactMap { $0["line"] as? Int } == Array(1...2_500))
+            #expect(Set(outcome.json.compactMap { $0["id"] as? String }).count == 2_500)
+            // As after an import that broke off in the middle of its second batch.
+            let more = lines + (0..<10).map { #"{"key": "imported_key_more_now_\#($0)", "owner": "acme"}"# }
+            try Data(more.joined(separator: "\n").utf8).write(to: file)
+            let again = try await plane.command("key", "import", file.path)
+            #expect(again.status == 0 && again.errors.isEmpty)
+            #expect(again.output == "imported 10, already there 2500, refused 0\n")
+            let third = try await plane.command("key", "import", file.path, "--json")
+            #expect(third.status == 0 && third.json.allSatisfy { $0["existing"] as? Bool == true })
+            #expect(
+                third.json.prefix(2_500).compactMap { $0["id"] as? String }
+                    == outcome.json.compactMap { $0["id"] as? String })
+        }
+    }
+
+    @Test func `a file that is not there is a failure that names it`() async throws {
+        try await ControlPlaneFixture.serve { plane async throws in
+            let outcome = try await plane.command("key", "import", "nothing.jsonl")
+            #expect(outcome.status == 2)
+            #expect(outcome.errors.contains("nothing.jsonl"))
         }
     }
 }

@@ -50,7 +50,7 @@ import Testing
         }
     }
 
-    @Test func `a key is shown to people once, with a word about it on standard error`() async throws {
+    @Test func `a new key is printed once, with a reminder on standard error`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let outcome = try await plane.command("key", "create", "--owner", "acme", "--name", "ci")
             #expect(outcome.status == 0)
@@ -95,7 +95,7 @@ import Testing
         }
     }
 
-    @Test func `a list longer than a page is whole`() async throws {
+    @Test func `a list longer than a page is complete`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             for _ in 0..<2 { _ = try await plane.client.post("/v1/keys", #"{"owner": "acme", "count": 1000}"#) }
             _ = try await plane.makeKey()
@@ -105,7 +105,7 @@ import Testing
         }
     }
 
-    @Test func `a scan names what of this store stands in a text, and never prints it`() async throws {
+    @Test func `a scan names the credentials of this store in a text, and never prints them`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let alive = try await plane.makeKey()
             let dead = try await plane.makeKey()
@@ -120,7 +120,7 @@ import Testing
             for key in [alive.key, dead.key] { #expect(!outcome.output.contains(key)) }
             let json = try await plane.command("key", "scan", "--json", input: text)
             #expect(json.json.map { $0["active"] as? Bool } == [false, true])
-            // No gateway accepts these from here, and they are worth finding all the same.
+            // No gateway accepts these from here, but a leak of them matters too.
             let client = try await plane.client.post("/v1/clients", #"{"name": "n"}"#)
             let limited = try await plane.client.post("/v1/keys", #"{"owner": "a", "network": ["10.0.0.0/8"]}"#)
             let secrets = [client.text("client_secret"), limited.items.first?["key"] as? String].compactMap(\.self)
@@ -161,7 +161,7 @@ import Testing
         try await ControlPlaneFixture.serve { plane async throws in
             let (store, gone) = (plane.issuer.store, CredentialID.random())
             let (old, damaged) = (try await plane.makeKey().id, try await plane.makeKey().id)
-            try await store.write(creates: false) { writer, transaction in
+            try await store.tamper { writer, transaction in
                 let id = try #require(CredentialID(old))
                 let row = try #require(try writer.credential(id, in: transaction))
                 var linked = row
@@ -214,7 +214,8 @@ import Testing
         }
     }
 
-    @Test func `a list whose reader has had enough ends quietly, and a secret that nobody reads does not`() async throws
+    @Test func `a list whose reader closes the pipe ends without an error, and a secret that nobody reads does not`()
+        async throws
     {
         try await ControlPlaneFixture.serve { plane async throws in
             _ = try await plane.client.post("/v1/keys", #"{"owner": "acme", "count": 900}"#)
@@ -238,7 +239,8 @@ import Testing
         }
     }
 
-    @Test func `what an owner had is counted by kind, and what was dead before is not`() async throws {
+    @Test func `revoked credentials of an owner are counted by kind, without those that had ended before`() async throws
+    {
         let fixture = try Fixture()
         let (issuer, now) = (fixture.issuer, fixture.store.clock.now())
         for _ in 0..<3 { _ = try await fixture.key(owner: "acme") }
@@ -246,7 +248,7 @@ import Testing
         try await fixture.plant(.apiKey, owner: "acme") { $0.record.expiresAt = now }
         try await fixture.plant(.apiKey, owner: "acme") { $0.record.flags.insert(.revoked) }
         try await fixture.plant(.apiKey, owner: "acme-west")
-        // Who has an access token alone is known too, and so is everybody where nobody can tell in time.
+        // An owner with only an access token is known too.
         try await fixture.plant(.accessToken, owner: "tokens only")
         try await issuer.requireOwner("tokens only")
         await #expect(throws: IssuanceError.unknownOwner(nearest: ["acme"])) { try await issuer.requireOwner("acne") }
@@ -259,52 +261,6 @@ import Testing
         let client = try await fixture.client()
         let ended = try await issuer.countEnded(by: try await issuer.revokeClient(client.summary.clientID))
         #expect(ended.byKind == [.clientSecret: 1] && ended.isComplete)
-    }
-
-    @Test func `an import reports lines by number and never a key`() async throws {
-        try await ControlPlaneFixture.serve { plane async throws in
-            let lines = """
-                {"key": "live_8fK2pQ9sVx3LmN7t", "owner": "acme", "scope": "a b"}
-
-                {"key": "tiny_secret", "owner": "acme"}
-                {"key": "live_8fK2pQ9sVx3LmN7u"}
-                {"key": "live_8fK2pQ9sVx3LmN7v", "owner": "acme", "live_x": 1}
-                not json live_8fK2pQ9sVx3LmN7w
-                {"key": "live_8fK2pQ9sVx3LmN7x", "owner": "acme"}
-                """
-            let outcome = try await plane.command("key", "import", "-", input: lines)
-            #expect(outcome.status == 3)
-            #expect(outcome.output == "imported 2, already there 0, refused 4\n")
-            let numbers = outcome.errors.split(separator: "\n").compactMap { $0.split(separator: ":").first }
-            #expect(numbers == ["line 3", "line 4", "line 5", "line 6"])
-            #expect(outcome.errors.contains("line 6: The line is not JSON"))
-            for secret in ["8fK2pQ9sVx3LmN7", "tiny_secret"] {
-                #expect(!(outcome.output + outcome.errors).contains(secret))
-            }
-        }
-    }
-
-    @Test func `a large import goes in batches and gives each line its id`() async throws {
-        try await ControlPlaneFixture.serve { plane async throws in
-            let lines = (0..<2_500).map { #"{"key": "imported_key_\#(1_000_000 + $0)", "owner": "acme"}"# }
-            let file = plane.folder.appendingPathComponent("keys.jsonl")
-            try Data(lines.joined(separator: "\n").utf8).write(to: file)
-            let outcome = try await plane.command("key", "import", file.path, "--json")
-            #expect(outcome.status == 0)
-            #expect(outcome.json.compactMap { $0["line"] as? Int } == Array(1...2_500))
-            #expect(Set(outcome.json.compactMap { $0["id"] as? String }).count == 2_500)
-            // As after an import that broke off in the middle of its second batch.
-            let more = lines + (0..<10).map { #"{"key": "imported_key_more_now_\#($0)", "owner": "acme"}"# }
-            try Data(more.joined(separator: "\n").utf8).write(to: file)
-            let again = try await plane.command("key", "import", file.path)
-            #expect(again.status == 0 && again.errors.isEmpty)
-            #expect(again.output == "imported 10, already there 2500, refused 0\n")
-            let third = try await plane.command("key", "import", file.path, "--json")
-            #expect(third.status == 0 && third.json.allSatisfy { $0["existing"] as? Bool == true })
-            #expect(
-                third.json.prefix(2_500).compactMap { $0["id"] as? String }
-                    == outcome.json.compactMap { $0["id"] as? String })
-        }
     }
 
     @Test func `a key that could not be printed is a failure`() async throws {
@@ -323,7 +279,9 @@ import Testing
     }
 
     @Test(arguments: [[], ["--json"]])
-    func `whatever secret could not be printed, what was made and how to end it is said`(json: [String]) async throws {
+    func `when a new secret cannot be printed, the error names the credential and how to revoke it`(json: [String])
+        async throws
+    {
         try await ControlPlaneFixture.serve { plane async throws in
             func run(_ arguments: [String]) async throws -> CommandProcess.Outcome {
                 try await CommandProcess.run(
@@ -356,14 +314,6 @@ import Testing
             for outcome in [rotated, several, created, renewed, issued] {
                 #expect(!outcome.errors.contains("Store the") && !outcome.errors.contains("1_"))
             }
-        }
-    }
-
-    @Test func `a file that is not there is a failure that names it`() async throws {
-        try await ControlPlaneFixture.serve { plane async throws in
-            let outcome = try await plane.command("key", "import", "nothing.jsonl")
-            #expect(outcome.status == 2)
-            #expect(outcome.errors.contains("nothing.jsonl"))
         }
     }
 }

@@ -3,16 +3,16 @@ import ControlPlaneFixture
 import Foundation
 import Testing
 
-/// One table of requests for every listener that speaks HTTP: what holds on one has to hold on all.
+/// One table of requests for every listener that speaks HTTP, since all must give the same answers.
 private struct Row: Sendable, CustomTestStringConvertible {
     let name: String
     var pieces: [String]
-    /// Of the answers, up to the one to the request that follows, if the connection goes on.
+    /// The statuses of all answers, that to ``following`` included if the connection stays open.
     let statuses: [Int]
     var heads: Set<Int> = []
     /// Fields that the first answer must have.
     var fields: [String: String] = [:]
-    /// What else is right: a listener that does not want a body may answer before it comes, and close.
+    /// Other statuses that are right: a listener that rejects a request by its head may answer and close before the body comes.
     var others: [[Int]] = []
 
     var testDescription: String { name }
@@ -29,7 +29,7 @@ private struct Row: Sendable, CustomTestStringConvertible {
         self.others = others
     }
 
-    /// Sent right behind each request: it must be answered if the connection goes on, and never if it does not.
+    /// Sent right after each request. It must be answered exactly when the connection stays open.
     static let following = "GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
     private static let get = "GET /livez HTTP/1.1\r\n"
@@ -109,7 +109,7 @@ private struct Row: Sendable, CustomTestStringConvertible {
         Row("chunks in HTTP/1.0", "POST /livez HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", gives: 400),
         Row("a bad chunk", post("Transfer-Encoding: chunked", "zz\r\n"), gives: 400),
         Row("a length in a trailer", post("Transfer-Encoding: chunked", "0\r\nContent-Length: 1\r\n\r\n"), gives: 400),
-        // No 100: what is refused by its head has no use for its body.
+        // No 100 (Continue): the requests are rejected by their heads.
         Row(
             "100-continue", post("Content-Length: 3\r\nExpect: 100-continue"), "abc", gives: 405, 200, or: [[405]]),
         Row("100-continue, unasked", post("Content-Length: 3\r\nExpect: 100-continue", "abc"), gives: 405, 200),
@@ -118,7 +118,7 @@ private struct Row: Sendable, CustomTestStringConvertible {
 }
 
 @Suite(.timeLimit(.minutes(3))) struct `Every listener` {
-    @Test func `answers the same requests alike`() async throws {
+    @Test func `gives the same answers to the same requests`() async throws {
         try await RunningServe.with { served in
             for address in served.addresses {
                 for row in Row.all {
@@ -134,7 +134,7 @@ private struct Row: Sendable, CustomTestStringConvertible {
                         #expect(
                             ([row.statuses] + row.others).contains(statuses), "\(statuses): \(row.name) at \(address)")
                         for (name, value) in row.fields { #expect(answers.first?[name] == value, place) }
-                        // A refusal of what is no request says so to people and programs, and when.
+                        // An error of the protocol has a problem document, a date and closes the connection.
                         if let first = answers.first, row.statuses.count == 1, first.status >= 400 {
                             #expect(first["Content-Type"] == "application/problem+json", place)
                             #expect(first["Connection"] == "close" && first["Date"] != nil, place)
@@ -147,7 +147,7 @@ private struct Row: Sendable, CustomTestStringConvertible {
         }
     }
 
-    @Test func `answers all that came before its client closed its side, and not half a request`() async throws {
+    @Test func `answers all complete requests after the client has closed its sending side`() async throws {
         try await RunningServe.with { served in
             let get = "GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"
             for address in served.addresses where !address.hasPrefix("https") {
@@ -163,9 +163,9 @@ private struct Row: Sendable, CustomTestStringConvertible {
     }
 }
 
-/// The program as it is served, with a listener of each kind.
+/// The running program, with a listener of each kind.
 private struct RunningServe {
-    /// Of all listeners that speak HTTP.
+    /// The addresses of all listeners that speak HTTP.
     let addresses: [String]
 
     struct NotStarted: Error {
@@ -202,7 +202,7 @@ private struct RunningServe {
         throw NotStarted(log: (try? String(contentsOfFile: log, encoding: .utf8)) ?? "")
     }
 
-    /// Of the line that says that all listeners are ready.
+    /// The addresses in the log line that says that all listeners are ready.
     private static func addresses(in log: String) -> [String]? {
         guard let text = try? String(contentsOfFile: log, encoding: .utf8) else { return nil }
         for line in text.split(separator: "\n") {

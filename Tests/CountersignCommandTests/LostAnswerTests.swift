@@ -2,8 +2,8 @@ import ControlPlaneFixture
 import Foundation
 import Testing
 
-/// Keys are made before anybody has read them: whatever keeps their texts from being printed, it is said that they may
-/// exist and what to do.
+/// The server creates keys before the command has read them. Whenever they cannot be printed, the error says that they may exist
+/// and what to do.
 @Suite(.timeLimit(.minutes(3))) struct `Keys whose answer is lost` {
     private static let mayExist = "may have been made"
     private static let head =
@@ -21,7 +21,7 @@ import Testing
             in: folder)
     }
 
-    @Test func `before its first line are told of as those that may exist`() async throws {
+    @Test func `before its first line are reported as keys that may exist`() async throws {
         for (answer, count) in [("", 1), ("", 5), ("", 2_000), (Self.head, 2_000), ("HTTP/1.1 201 Created\r\n", 1)] {
             let outcome = try await create(count, answer: answer)
             #expect(outcome.status == 3 && outcome.output.isEmpty)
@@ -69,8 +69,8 @@ import Testing
     }
 }
 
-/// A control socket that answers every request with the same bytes and closes. Who says nothing was only looking
-/// whether somebody listens.
+/// A control socket that answers every request with the same bytes and closes. A connection without a request is the test whether
+/// a daemon listens.
 private final class ScriptedSocket: Sendable {
     let path: String
     private let listener: Int32
@@ -118,7 +118,7 @@ private final class ScriptedSocket: Sendable {
         _ = send(connection, answer, answer.count, Int32(MSG_NOSIGNAL))
     }
 
-    /// Closed with bytes unread, a connection is reset, and what was answered is lost.
+    /// A connection that is closed with unread bytes is reset, and the answer is lost.
     private static func isWhole(_ request: Data) -> Bool {
         guard let end = request.firstRange(of: Data("\r\n\r\n".utf8)) else { return false }
         let head = String(decoding: request[..<end.lowerBound], as: UTF8.self).lowercased()

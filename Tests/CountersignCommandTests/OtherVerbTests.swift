@@ -5,7 +5,7 @@ import Foundation
 import Testing
 
 @Suite struct OtherVerbTests {
-    @Test func `a client lives through all its verbs`() async throws {
+    @Test func `a client is created, shown, listed, rotated and revoked`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let created = try await plane.command(
                 "client", "create", "--name", "gateway", "--grant", "client_credentials", "--may", "introspect",
@@ -53,7 +53,7 @@ import Testing
         }
     }
 
-    @Test func `verify judges network limits, and says of no other kind that it is valid`() async throws {
+    @Test func `verify checks network limits, and reports no client secret as valid`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let limited = try await plane.client.post("/v1/keys", #"{"owner": "a", "network": ["10.0.0.0/8"]}"#)
             let key = try #require(limited.items.first?["key"] as? String)
@@ -81,7 +81,7 @@ import Testing
         }
     }
 
-    @Test func `a backup into a pipe that closes does not ask for the disk`() async throws {
+    @Test func `a backup into a closed pipe is not reported as a full disk`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let script = #"""
                 { sleep 0.3; "$0" store backup - --control "$1" 2>err; echo "$?" >status; } | true; cat status err
@@ -135,7 +135,7 @@ import Testing
         }
     }
 
-    @Test func `the store, the peppers and the health are told`() async throws {
+    @Test func `store, peppers and health are reported`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             #expect(try await plane.command("store", "check").output == "The store is sound.\n")
             #expect(try await plane.command("store", "stats").status == 0)

@@ -26,7 +26,7 @@ import Testing
         #expect(list.render() == "id       x\nexpires  never")
     }
 
-    @Test func `text from elsewhere cannot steer the terminal`() {
+    @Test func `text from elsewhere cannot control the terminal`() {
         #expect(SafeText.visible("a\u{1B}[2Jb\nc\u{202E}d\u{9B}") == #"a\u{1b}[2Jb\u{a}c\u{202e}d\u{9b}"#)
         #expect(SafeText.visible("Zoë 日本 👍") == "Zoë 日本 👍")
         var table = Table(["NAME"])
@@ -34,10 +34,10 @@ import Testing
         #expect(table.render() == "NAME\nx\\u{7}")
     }
 
-    @Test func `a credential in a complaint is redacted, whole or in part`() {
+    @Test func `a credential in an error is redacted, also when it is cut short`() {
         let text = "Unexpected argument 'iik1_0Fz8kQ2mXbA_0123456789012345678901234567890123456789012345678'"
-        #expect(RedactedText.withoutCredentials(text) == "Unexpected argument '<redacted>'")
-        #expect(RedactedText.withoutCredentials("iib1_0Fz8kQ2mXbA_01") == "<redacted>")
+        #expect(SafeText.withoutCredentials(text) == "Unexpected argument '<redacted>'")
+        #expect(SafeText.withoutCredentials("iib1_0Fz8kQ2mXbA_01") == "<redacted>")
     }
 
     @Test func `a bar appears after a second and no more than ten times a second`() {
@@ -48,7 +48,7 @@ import Testing
         #expect(!ProgressBar("importing", isShown: false, now: start).isDue(start + .seconds(9)))
     }
 
-    @Test func `a bar tells how much is done`() {
+    @Test func `a bar shows how much is done`() {
         #expect(ProgressBar.text("x", done: 50, of: 100) == "x  [###############...............]  50 %")
         #expect(ProgressBar.text("x", done: 7, of: nil) == "x  7")
         for done in [200, .max] { #expect(ProgressBar.text("x", done: done, of: 1).hasSuffix("100 %")) }
@@ -87,7 +87,7 @@ import Testing
         #expect(throws: CommandFailure.self) { try PresentedCredential.parse(first: long, hasMore: false) }
     }
 
-    @Test func `a refusal ends the command as its type asks`() {
+    @Test func `the type of a problem decides the exit code`() {
         func status(_ type: ProblemType) -> CommandStatus {
             RefusedRequest(problem: Problem(type, detail: "d"), statusCode: 400).failure.status
         }

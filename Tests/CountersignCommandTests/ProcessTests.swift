@@ -4,8 +4,8 @@ import Testing
 
 @testable import countersign
 
-@Suite struct `What the system tells of the process` {
-    @Test func `is read behind a program's name of any kind`() throws {
+@Suite struct `The usage of the process` {
+    @Test func `is parsed whatever the name of the program`() throws {
         let stat =
             "4242 (a ) (b) c) S 1 4242 4242 0 -1 4194560 900 0 0 0 250 50 0 0 20 0 7 0 12000 1048576 256 18446744073709551615 1 1 0 0"
         let usage = try #require(
@@ -17,20 +17,20 @@ import Testing
         }
     }
 
-    @Test func `is this process's own`() throws {
+    @Test func `is that of this process`() throws {
         let usage = try #require(ProcessUsage.current)
         #expect(usage.residentBytes > 1 << 20 && usage.threads > 0)
         #expect(abs(usage.startSeconds - Date().timeIntervalSince1970) < 86_400)
     }
 
-    @Test func `has the lowest limit of all groups that it is in`() {
+    @Test func `has the lowest memory limit of all its control groups`() {
         let second = ["/sys/fs/cgroup/a/b/memory.max": "max\n", "/sys/fs/cgroup/a/memory.max": "1000000\n"]
         #expect(MemoryLimit.lowest(membership: "0::/a/b\n") { second[$0] } == 1_000_000)
         let root = ["/sys/fs/cgroup/memory.max": "5\n", "/sys/fs/cgroup/a/memory.max": "7\n"]
         #expect(MemoryLimit.lowest(membership: "0::/a\n") { root[$0] } == 5)
         let first = ["/sys/fs/cgroup/memory/x/memory.limit_in_bytes": "9\n"]
         #expect(MemoryLimit.lowest(membership: "4:cpu,memory:/x/y\n3:cpuset:/z\n") { first[$0] } == 9)
-        // In a namespace of its own the path may lead out of what can be seen.
+        // In a cgroup namespace the path may lead out of what the process can see.
         #expect(MemoryLimit.lowest(membership: "0::/../../a\n") { root[$0] } == 5)
         for text in ["", "nonsense", "0::/", "4:cpu:/x\n"] {
             #expect(MemoryLimit.lowest(membership: text) { _ in nil } == nil)
@@ -66,7 +66,7 @@ import Testing
         }
     }
 
-    @Test func `that is not there, or whose name is none, is no trouble`() {
+    @Test func `that is absent, or whose address is malformed, does no harm`() {
         for name in [nil, "", "/", "/nowhere/notify", String(repeating: "x", count: 200)] {
             ServiceManager.tell(.ready, at: name)
         }

@@ -4,9 +4,9 @@ import Issuance
 import TestSupport
 import Testing
 
-/// The verbs on a store that no daemon holds.
+/// Commands on a store that no daemon holds.
 @Suite struct RestoreVerbTests {
-    /// A closed store whose pepper file lies where the verbs look for it, with a key that is living and one that is revoked.
+    /// A store with its pepper file where commands look for it, with one key that stays active and one that is revoked.
     private struct Offline {
         let fixture: Fixture
         let living: IssuedCredential
@@ -22,7 +22,7 @@ import Testing
         func command(_ arguments: String..., input: String = "") async throws -> CommandProcess.Outcome {
             try await CommandProcess.run(
                 arguments + ["--store", fixture.directory], input: input,
-                in: URL(fileURLWithPath: fixture.folder.path))
+                in: URL(fileURLWithPath: fixture.folder.path), log: fixture.logged.log)
         }
 
         func verdict(_ key: IssuedCredential) async throws -> Int32 {
@@ -30,7 +30,7 @@ import Testing
         }
     }
 
-    @Test func `a backup takes the store's place, with what was revoked since`() async throws {
+    @Test func `a restored backup has the revocations of the list`() async throws {
         let offline = try await Offline()
         let fixture = offline.fixture
         let (backup, list) = (fixture.folder("backup"), fixture.folder("revocations"))
@@ -48,13 +48,13 @@ import Testing
         #expect(try await offline.verdict(offline.revoked) == 1)
         #expect(try await offline.command("store", "check").output == "The store is sound.\n")
 
-        // The other way round: said aloud, the revocation is lost.
+        // With --accept-lost-revocations the key is accepted again.
         let lossy = try await offline.command("store", "restore", backup, "--accept-lost-revocations", "--json")
         #expect(lossy.json.first?["restored"] as? String == fixture.directory)
         #expect(try await offline.verdict(offline.revoked) == 0)
     }
 
-    @Test func `restore asks what to do about revocations, and names what is wrong`() async throws {
+    @Test func `restore requires a decision about revocations, and names what is wrong`() async throws {
         let offline = try await Offline()
         let backup = offline.fixture.folder("backup")
         try offline.fixture.backup(toFile: backup)
@@ -75,7 +75,57 @@ import Testing
         #expect(try await offline.verdict(offline.living) == 0)
     }
 
-    @Test func `upgrade leaves a store of the present schema alone`() async throws {
+    @Test func `a restored backup that is brought up to date by the log has lost nothing`() async throws {
+        let offline = try await Offline()
+        let fixture = offline.fixture
+        let backup = fixture.folder("backup")
+        try fixture.backup(toFile: backup)
+        _ = try await fixture.issuer.revoke([offline.revoked.summary.id], chain: false)
+        let later = try await fixture.key()
+        fixture.close()
+        let restored = try await offline.command("store", "restore", backup, "--log", fixture.logged.log)
+        #expect(restored.output.hasPrefix("replayed        2 entries, up to 5\nold folder      "), "\(restored)")
+        #expect(try await offline.verdict(offline.revoked) == 1)
+        #expect(try await offline.verdict(later) == 0)
+        let nowhere = try await offline.command("store", "restore", backup, "--log", fixture.folder("nowhere"))
+        #expect(nowhere.status == 3 && nowhere.errors.contains("nowhere"), "\(nowhere.errors)")
+        #expect(
+            try await offline.command("store", "restore", backup, "--log", backup, "--accept-lost-revocations").status
+                == 2)
+    }
+
+    @Test func `a copy is replayed to, up to a time, an entry or the end, and again`() async throws {
+        let offline = try await Offline()
+        let fixture = offline.fixture
+        let (log, copy) = (fixture.logged.log, fixture.logged.copy)
+        let peppers = ["--pepper-file", fixture.pepperPath]
+        func replay(_ arguments: String...) async throws -> CommandProcess.Outcome {
+            try await CommandProcess.run(
+                ["store", "replay", log, "--store", copy] + peppers + arguments,
+                in: URL(fileURLWithPath: fixture.folder.path))
+        }
+        // The daemon, here this process, writes on.
+        #expect(try await replay("--until", "2020-01-01T00:00:00Z").output == "replayed   0 entries\nentry      1\n")
+        let one = try await replay("--through", "2", "--json")
+        #expect(one.json.first?["entries"] as? Int == 1 && one.json.first?["number"] as? Int == 2, "\(one)")
+        #expect(try await replay().output.hasPrefix("replayed   1 entries\nentry      3, of 20"))
+        #expect(try await replay().output == "replayed   0 entries\nentry      3\n")
+        let held = try await CommandProcess.run(
+            ["store", "replay", log, "--store", fixture.directory] + peppers,
+            in: URL(fileURLWithPath: fixture.folder.path))
+        #expect(held.status == 3 && held.errors.contains("owns the store"), "\(held.errors)")
+    }
+
+    @Test func `a command does not change a store that has a log without it`() async throws {
+        let offline = try await Offline()
+        offline.fixture.close()
+        let outcome = try await CommandProcess.run(
+            ["key", "list", "--store", offline.fixture.directory], in: URL(fileURLWithPath: offline.fixture.folder.path)
+        )
+        #expect(outcome.status == 3 && outcome.errors.contains("COUNTERSIGN_STORE_LOG"), "\(outcome.errors)")
+    }
+
+    @Test func `upgrade does not change a store of the current schema`() async throws {
         let offline = try await Offline()
         offline.fixture.close()
         let outcome = try await offline.command("store", "upgrade")

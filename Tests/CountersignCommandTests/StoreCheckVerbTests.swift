@@ -29,7 +29,7 @@ import Testing
         }
     }
 
-    /// Turns every bit of the flags of each page, so that no page is what the one above it says.
+    /// Inverts the flags of each page, so that no page has the kind that its parent expects.
     private static func damage(_ whole: Data) -> Data {
         var damaged = whole
         for page in stride(from: 2 * pageBytes, to: damaged.count, by: pageBytes) {
@@ -39,7 +39,7 @@ import Testing
         return damaged
     }
 
-    @Test func `of pages that are damaged ends with 3 and a sentence, and without a crash report`() async throws {
+    @Test func `of damaged pages ends with exit code 3 and a sentence, and without a crash report`() async throws {
         let stage = try await Stage()
         #expect(try await stage.check().output == "The store is sound.\n")
         let whole = try Data(contentsOf: stage.file)
@@ -54,7 +54,7 @@ import Testing
         #expect(try await stage.check().status == 0)
     }
 
-    @Test func `of a truncated file ends with 3 and says so`() async throws {
+    @Test func `of a truncated file ends with exit code 3 and says so`() async throws {
         let stage = try await Stage()
         let whole = try Data(contentsOf: stage.file)
         for bytes in [whole.count / 2, 2 * Self.pageBytes] {
@@ -65,8 +65,8 @@ import Testing
         }
     }
 
-    /// In a folder of its own: the program itself runs as the daemon.
-    @Test func `leaves a daemon alone that serves the damaged store`() async throws {
+    /// With the program itself as the daemon.
+    @Test func `of a damaged store does not end the daemon that serves it`() async throws {
         let stage = try await Stage()
         let log = stage.folder.appendingPathComponent("log")
         try Data().write(to: log)
@@ -90,7 +90,7 @@ import Testing
         }
         #expect(try isReady())
         #expect(try await stage.check().output == "The store is sound.\n")
-        // Written in place: the daemon's map shows it.
+        // Written in place, so that the daemon's map shows it.
         let whole = try Data(contentsOf: stage.file)
         let file = try FileHandle(forWritingTo: stage.file)
         try file.write(contentsOf: Self.damage(whole))

@@ -4,7 +4,7 @@ import CredentialStore
 import Foundation
 import Testing
 
-/// Bytes that are not UTF-8 come in by a shell here: Swift's own strings cannot hold them.
+/// A shell passes the bytes that are not UTF-8, since Swift's strings cannot hold them.
 @Suite struct `Text that is not UTF-8` {
     private func shell(_ script: String, _ plane: ControlPlaneFixture) throws -> String {
         let script =
@@ -12,7 +12,7 @@ import Testing
         return String(decoding: try ChildProcess.output(of: ["sh", "-c", script]), as: UTF8.self)
     }
 
-    @Test func `is refused in arguments, environment, files and standard input, and nothing is made of it`()
+    @Test func `is refused in arguments, environment, files and standard input, and creates nothing`()
         async throws
     {
         try await ControlPlaneFixture.serve { plane async throws in

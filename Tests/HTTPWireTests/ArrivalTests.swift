@@ -1,8 +1,7 @@
 import HTTPWire
 import ProofSupport
 import Testing
-import WireDifferential
-import WireFuzz
+import WireProofs
 
 @Suite struct ArrivalTests {
     private static let samples = [

@@ -3,8 +3,7 @@ import Glibc
 import HTTPWire
 import ProofSupport
 import Testing
-import WireDifferential
-import WireFuzz
+import WireProofs
 
 @Suite struct DifferentialTests {
     @Test func `what is accepted here NIO accepts and frames alike`() throws {

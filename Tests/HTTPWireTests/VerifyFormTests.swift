@@ -1,7 +1,7 @@
 import AllocationCount
 import HTTPWire
 import Testing
-import WireFuzz
+import WireProofs
 
 @Suite struct VerifyFormTests {
     @Test(arguments: [

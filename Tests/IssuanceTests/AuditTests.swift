@@ -13,8 +13,9 @@ extension Fixture {
 
     func verifiedAudit(recorded: AuditHead? = nil) throws -> AuditReport { try store.verifyAudit(recorded: recorded) }
 
-    /// Changes the log's rows as somebody would who can write the store's file.
+    /// Changes rows of the log like an attacker who can write the store's file.
     func tamper(_ body: (Schema, borrowing WriteTransaction) throws -> Void) throws {
+        store.noteTampering()
         _ = try store.environment.write { transaction in try body(store.schema, transaction) }
     }
 
@@ -27,7 +28,7 @@ extension Fixture {
         return try store.environment.read { try $0.get(schema.audit, key: number) { $0.copied() } ?? [] }
     }
 
-    /// Some entries: eight of them.
+    /// Writes eight entries.
     func makeHistory() async throws {
         for owner in ["a", "b", "c", "d"] {
             let key = try await key(owner: owner)
@@ -39,13 +40,13 @@ extension Fixture {
 @Suite(.timeLimit(.minutes(5))) struct `The audit log` {
     private struct Spoilt: Error {}
 
-    @Test func `names a description that was changed, and holds none`() async throws {
+    @Test func `names a changed description but does not contain it`() async throws {
         let fixture = try Fixture()
         var request = KeyRequest(owner: "alice")
-        request.properties.description = "SECOND-FLOOR"
+        request.properties.description = .set("SECOND-FLOOR")
         let id = try await fixture.issuer.createKeys(request)[0].summary.id
-        var edit = KeyEdit(name: "n")
-        edit.properties.description = "THIRD-FLOOR"
+        var edit = KeyEdit(name: .set("n"))
+        edit.properties.description = .set("THIRD-FLOOR")
         _ = try await fixture.issuer.editKey(id, edit)
         var client = ClientRequest(name: "app")
         client.description = "FOURTH-FLOOR"
@@ -56,11 +57,11 @@ extension Fixture {
         }
     }
 
-    @Test func `has one entry for each mutation, with who, what and to whom`() async throws {
+    @Test func `has one entry for each mutation, with the actor, the action and its object`() async throws {
         let fixture = try Fixture()
         let issuer = fixture.issuer.acting(as: .unlimited(.controlSocket(user: 1_000)))
         let key = try await issuer.createKeys(KeyRequest(owner: "alice", count: 3)).map(\.summary.id)
-        _ = try await issuer.editKey(key[0], KeyEdit(name: "laptop", scope: ["read"]))
+        _ = try await issuer.editKey(key[0], KeyEdit(name: .set("laptop"), scope: ["read"]))
         let rotated = try await issuer.rotate(key[0], overlapSeconds: 60)
         _ = try await issuer.revoke([key[1], key[2]], chain: false)
         let client = try await issuer.createClient(
@@ -99,7 +100,7 @@ extension Fixture {
                 }
             #expect(entry.actor == actor)
         }
-        // It leads to what the journal has.
+        // The entry has the journal number of the change.
         let journal = try fixture.journal()
         #expect(entries.map(\.journalNumber).sorted() == entries.map(\.journalNumber))
         #expect(entries.last?.journalNumber == journal.last?.number)
@@ -122,21 +123,21 @@ extension Fixture {
         #expect(entries.dropLast().flatMap(\.audited.credentials) == ids)
         #expect(entries.count == 4)
         #expect(entries.last?.audited == AuditedAction(.keysImported, credentials: imported.imported))
-        // A page does not grow without bounds: each of these names a thousand.
+        // Each entry names a thousand credentials, so a page has fewer entries.
         #expect(try fixture.audit(limit: 2).count == 2)
         #expect(try fixture.verifiedAudit().fault == nil)
     }
 
-    @Test func `says nothing of what was refused, and each thing once in a batch that is run again`() async throws {
+    @Test func `has no entry for refused requests, and one for each request in a batch that runs again`() async throws {
         let fixture = try Fixture()
         let store = fixture.store
         let key = try await fixture.key().summary.id
         await #expect(throws: IssuanceError.self) { _ = try await fixture.issuer.rotate(.random(), overlapSeconds: 5) }
         _ = try await fixture.issuer.revoke([.random()], chain: false)
         let gate = WriterGate(store)
-        let first = Task { try await fixture.issuer.editKey(key, KeyEdit(name: "first")) }
+        let first = Task { try await fixture.issuer.editKey(key, KeyEdit(name: .set("first"))) }
         try await gate.waitUntilQueued(1)
-        // Fails after it has written: all of the batch is run again without it.
+        // Fails after it has written, so the rest of the batch runs again without it.
         let spoiling = Task {
             try await store.write(creates: false) { writer, transaction in
                 try writer.audit(AuditedAction(.keyEdited), by: .program, in: transaction)
@@ -154,7 +155,7 @@ extension Fixture {
         #expect(try fixture.verifiedAudit().fault == nil)
     }
 
-    @Test func `is one chain, whoever writes at once, over restarts, and in a backup that takes the place`()
+    @Test func `is one chain over concurrent writers, restarts and a restored backup`()
         async throws
     {
         let fixture = try Fixture()
@@ -179,11 +180,11 @@ extension Fixture {
         #expect(try restored.audit().last?.audited == AuditedAction(.storeRestored))
         #expect(try restored.audit().last?.actor == .command)
         #expect(try restored.verifiedAudit(recorded: head).fault == nil)
-        // What was done after the backup is not in it, and the head that was recorded then shows that.
+        // The restored log lacks the entries after the backup, which a head recorded later reveals.
         #expect(try restored.verifiedAudit(recorded: lost).fault?.number == lost.number)
     }
 
-    @Test func `holds no secret`() async throws {
+    @Test func `contains no secret`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key()
         let client = try await fixture.client()
@@ -195,7 +196,7 @@ extension Fixture {
 }
 
 @Suite(.timeLimit(.minutes(5))) struct `A chain of entries` {
-    @Test func `breaks where a byte was changed, any byte`() async throws {
+    @Test func `breaks where any byte was changed`() async throws {
         let fixture = try Fixture()
         try await fixture.makeHistory()
         let row = try fixture.row(ofEntry: 5)
@@ -211,7 +212,7 @@ extension Fixture {
         #expect(try fixture.verifiedAudit().fault == nil)
     }
 
-    @Test func `breaks where a row was taken away, added, repeated or moved`() async throws {
+    @Test func `breaks where a row was removed, added, repeated or moved`() async throws {
         let fixture = try Fixture()
         try await fixture.makeHistory()
         let rows = try (1...8).map { try fixture.row(ofEntry: $0) }
@@ -237,7 +238,7 @@ extension Fixture {
             try fixture.put(rows[3], 6, schema, transaction)
         }
         #expect(swapped == 4)
-        // All rows moved up behind one that was taken away.
+        // A row is removed and all later ones are moved up.
         let moved = try fault { schema, transaction in
             for index in 2..<7 { try fixture.put(rows[index + 1], UInt64(index + 1), schema, transaction) }
             _ = try transaction.delete(schema.audit, key: 8)
@@ -245,7 +246,7 @@ extension Fixture {
         #expect(moved == 3)
     }
 
-    @Test func `breaks at an end that was cut off, and a gap stays when more is written`() async throws {
+    @Test func `breaks where its end was cut off, and the gap remains when more is written`() async throws {
         let fixture = try Fixture()
         try await fixture.makeHistory()
         try fixture.tamper { schema, transaction in _ = try transaction.delete(schema.audit, key: 8) }
@@ -254,14 +255,15 @@ extension Fixture {
         #expect(try fixture.verifiedAudit().fault?.number == 8)
     }
 
-    @Test func `shows by a recorded head that the end and its place in meta were put back together`() async throws {
+    @Test func `is found to be an older log by a recorded head, even if the end in meta was set back too`() async throws
+    {
         let fixture = try Fixture()
         try await fixture.makeHistory()
         let old = try #require(try fixture.verifiedAudit().head)
         let meta = try metaRow(fixture)
         _ = try await fixture.key()
         let recorded = try #require(try fixture.verifiedAudit().head)
-        // An older head that was genuine once, and the log of that time: nothing in the store tells.
+        // The log and the head of an earlier time are consistent: nothing in the store reveals it.
         try fixture.tamper { schema, transaction in
             _ = try transaction.delete(schema.audit, key: 9)
             try transaction.put(schema.meta.database, key: MetaName.auditHead.key.octets, value: meta.octets)
@@ -269,17 +271,17 @@ extension Fixture {
         #expect(try fixture.verifiedAudit().fault == nil)
         #expect(try fixture.verifiedAudit(recorded: old).fault == nil)
         #expect(try fixture.verifiedAudit(recorded: recorded).fault?.number == 9)
-        // And where something else is written in its place.
+        // Also if other entries are written in their place.
         _ = try await fixture.key(owner: "other")
         #expect(try fixture.verifiedAudit().fault == nil)
         #expect(try fixture.verifiedAudit(recorded: recorded).fault?.number == 9)
     }
 
-    @Test func `is not carried on by somebody without the secret`() async throws {
+    @Test func `cannot be continued without the secret`() async throws {
         let fixture = try Fixture()
         try await fixture.makeHistory()
         let rows = try (1...8).map { try fixture.row(ofEntry: $0) }
-        // An end that names an earlier entry, but that nobody with the secret has written.
+        // An end that names an earlier entry, but was written without the secret.
         var meta = try metaRow(fixture)
         meta.replaceSubrange(0..<40, with: [7, 0, 0, 0, 0, 0, 0, 0] + rows[6].prefix(32))
         try fixture.tamper { schema, transaction in
@@ -291,7 +293,7 @@ extension Fixture {
             _ = try transaction.delete(schema.meta.database, key: MetaName.auditHead.key.octets)
         }
         #expect(try fixture.verifiedAudit().fault?.number == 8)
-        // Administration goes on, and the fault stays.
+        // Administration continues, and the fault remains.
         _ = try await fixture.key()
         #expect(try fixture.verifiedAudit().fault != nil)
     }

@@ -4,7 +4,7 @@ import Issuance
 import TestSupport
 import Testing
 
-/// Nobody grants what he lacks, and nobody acts with what he has lost.
+/// No caller grants a right that it lacks, or uses a right that it has lost.
 @Suite struct `An authority` {
     private func holder(_ fixture: Fixture, _ scope: [String]) async throws -> (Issuer, CredentialID) {
         let key = try await fixture.issuer.createKeys(KeyRequest(owner: "operator", scope: scope))[0].summary.id
@@ -36,7 +36,7 @@ import Testing
         #expect(try fixture.pages(owner: "alice", limit: 10).joined().isEmpty)
     }
 
-    @Test func `makes keys with its own rights and with scopes that are none`() async throws {
+    @Test func `creates keys with its own rights and with scopes that are not rights`() async throws {
         let fixture = try Fixture()
         let (issuer, _) = try await holder(fixture, ["countersign:keys:write", "countersign:introspect"])
         let scope = ["shop:read", "countersign:introspect", "countersign:keys:write"]
@@ -46,18 +46,19 @@ import Testing
         _ = try await admin.createKeys(KeyRequest(owner: "bob", scope: ["countersign:admin", "countersign:keys:read"]))
     }
 
-    @Test func `edits and rotates no key that holds more than it has`() async throws {
+    @Test func `edits and rotates no key with a right that it lacks`() async throws {
         let fixture = try Fixture()
         let (issuer, own) = try await holder(fixture, ["countersign:keys:write"])
         let strong = try await fixture.issuer.createKeys(
             KeyRequest(owner: "root", scope: ["countersign:admin"], expiresInSeconds: 600))[0].summary.id
         let weak = try await fixture.key().summary.id
         let soon = fixture.store.clock.now().adding(60)
-        // Also what narrows it: that would lock its holder out.
+        // Also edits that only restrict: they would lock out the holder.
         let edits = [
-            KeyEdit(expiresAt: .some(nil)), KeyEdit(expiresAt: soon), KeyEdit(scope: []), KeyEdit(scope: ["shop:read"]),
-            KeyEdit(scope: ["countersign:keys:write"]), KeyEdit(audience: ["https://nobody.example"]),
-            KeyEdit(networks: ["255.255.255.255/32"]), KeyEdit(notBefore: soon), KeyEdit(name: "x"),
+            KeyEdit(expiresAt: .removed), KeyEdit(expiresAt: .set(soon)), KeyEdit(scope: []),
+            KeyEdit(scope: ["shop:read"]), KeyEdit(scope: ["countersign:keys:write"]),
+            KeyEdit(audience: ["https://nobody.example"]),
+            KeyEdit(networks: ["255.255.255.255/32"]), KeyEdit(notBefore: .set(soon)), KeyEdit(name: .set("x")),
         ]
         for edit in edits {
             #expect(await isForbidden { _ = try await issuer.editKey(strong, edit) }, "\(edit)")
@@ -68,27 +69,27 @@ import Testing
         #expect(try fixture.row(strong)?.record.flags == [])
         #expect(await isForbidden { _ = try await issuer.editKey(weak, KeyEdit(scope: ["countersign:admin"])) })
         #expect(await isForbidden { _ = try await issuer.editKey(own, KeyEdit(scope: ["countersign:admin"])) })
-        // Within its own rights it may do all of that, and end a key by it.
+        // Within its own rights it may do all of that, and thereby end a key.
         for edit in edits { _ = try await issuer.editKey(try await fixture.key().summary.id, edit) }
         _ = try await issuer.rotate(try await fixture.key().summary.id, overlapSeconds: 0)
         _ = try await issuer.rotate(own, overlapSeconds: 60)
-        // The right to revoke ends any key.
+        // With the right to revoke it may end any key.
         let (ender, _) = try await holder(fixture, ["countersign:keys:revoke"])
         #expect(try await ender.revoke([strong], chain: false).revoked == [strong])
     }
 
-    @Test func `counts a right that it does not know as one that it lacks`() async throws {
+    @Test func `counts an unknown right of a key as one that it lacks`() async throws {
         let fixture = try Fixture()
         let (issuer, _) = try await holder(fixture, ["countersign:keys:write"])
         let future = try await fixture.store.write(creates: true) { writer, transaction in
             try writer.intern(.scopes, Array("countersign:future".utf8), in: transaction)
         }
         let planted = try await fixture.plant { $0.record.scopes = future }
-        #expect(await isForbidden { _ = try await issuer.editKey(planted.id, KeyEdit(name: "x")) })
-        _ = try await fixture.issuer.editKey(planted.id, KeyEdit(name: "x"))
+        #expect(await isForbidden { _ = try await issuer.editKey(planted.id, KeyEdit(name: .set("x"))) })
+        _ = try await fixture.issuer.editKey(planted.id, KeyEdit(name: .set("x")))
     }
 
-    @Test func `issues no token of a client that has a right which it lacks`() async throws {
+    @Test func `issues no token for a client with a right that it lacks`() async throws {
         let fixture = try Fixture()
         let (issuer, _) = try await holder(fixture, ["countersign:tokens:issue"])
         let gateway = try await fixture.issuer.createClient(ClientRequest(name: "gw", rights: ["introspect"])).summary
@@ -96,7 +97,7 @@ import Testing
         _ = try await issuer.issueToken(TokenRequest(clientID: try await fixture.client().summary.clientID))
     }
 
-    @Test func `gives no client and no client's secret a right that it lacks`() async throws {
+    @Test func `creates no client and no client's secret with a right that it lacks`() async throws {
         let fixture = try Fixture()
         let (issuer, _) = try await holder(fixture, ["countersign:clients:write"])
         #expect(
@@ -109,12 +110,12 @@ import Testing
         let gateway = try await fixture.issuer.createClient(ClientRequest(name: "gw", rights: ["introspect"])).summary
         #expect(await isForbidden { _ = try await issuer.rotateClientSecret(gateway.clientID, overlapSeconds: 0) })
         _ = try await fixture.issuer.revokeClientCredentials(gateway.clientID, issuedBefore: nil)
-        // Without a living secret it would be given a new one.
+        // A client without a valid secret would get a new one.
         #expect(await isForbidden { _ = try await issuer.rotateClientSecret(gateway.clientID, overlapSeconds: 0) })
         _ = try await issuer.createClient(ClientRequest(name: "plain"))
     }
 
-    @Test func `does nothing any more once its credential is revoked, also if it was admitted before`() async throws {
+    @Test func `can do nothing once its credential is revoked, even if the request was admitted before`() async throws {
         let fixture = try Fixture()
         let (issuer, own) = try await holder(fixture, ["countersign:admin"])
         _ = try await issuer.createKeys(KeyRequest(owner: "alice"))
@@ -127,21 +128,21 @@ import Testing
         #expect(try fixture.pages(owner: "alice", limit: 10).joined().count == 1)
     }
 
-    @Test func `does nothing any more once its owner's or client's credentials are revoked in bulk`() async throws {
+    @Test func `can do nothing once its owner's or client's credentials are revoked in bulk`() async throws {
         let fixture = try Fixture()
         let (issuer, _) = try await holder(fixture, ["countersign:admin"])
         _ = try await fixture.issuer.revokeOwner("operator", issuedBefore: nil)
         #expect(await isForbidden { _ = try await issuer.createKeys(KeyRequest(owner: "alice")) })
     }
 
-    @Test func `does nothing any more once its rights were edited`() async throws {
+    @Test func `can do nothing in a waiting request once its rights were edited`() async throws {
         let fixture = try Fixture()
         let (issuer, own) = try await holder(fixture, ["countersign:admin"])
         _ = try await fixture.issuer.editKey(own, KeyEdit(scope: ["countersign:keys:read"]))
         #expect(await isForbidden { _ = try await issuer.createKeys(KeyRequest(owner: "alice")) })
     }
 
-    @Test func `cannot give a right that does not exist`() async throws {
+    @Test func `cannot grant a right that does not exist`() async throws {
         let fixture = try Fixture()
         await #expect(throws: IssuanceError.self) {
             _ = try await fixture.issuer.createKeys(KeyRequest(owner: "alice", scope: ["countersign:key:read"]))

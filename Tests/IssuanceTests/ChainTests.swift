@@ -7,7 +7,7 @@ import Testing
 @testable import Issuance
 
 @Suite struct `A long chain` {
-    /// Keys linked as rotations link them, the oldest first; planted, since a thousand rotations are a thousand commits.
+    /// Keys linked like rotated keys, the oldest first. Written directly, since a thousand rotations are a thousand commits.
     private func chain(
         _ fixture: Fixture, count: Int, _ change: (Int, inout StoredCredential) -> Void = { _, _ in }
     ) async throws -> [CredentialID] {
@@ -33,7 +33,7 @@ import Testing
         try ids.filter { try fixture.row($0)?.record.flags.contains(.revoked) != true }
     }
 
-    @Test func `of more than ten thousand is ended as a whole, and named ids come first`() async throws {
+    @Test func `of more than ten thousand keys is revoked completely, named ids first`() async throws {
         let fixture = try Fixture()
         let ids = try await chain(fixture, count: 10_500)
         let bystander = try await fixture.key(owner: "bob").summary.id
@@ -43,7 +43,7 @@ import Testing
         #expect(report.revoked.count == 10_501 && Set(report.revoked) == Set(ids + [bystander]))
         #expect(report.revoked.prefix(2) == [newest, bystander])
         #expect(report.unknown.isEmpty && report.alreadyRevoked.isEmpty && report.livingRelatives.isEmpty)
-        // Each piece is in the audit log, with all of its ids.
+        // Each transaction has an entry in the audit log with all of its ids.
         let audited = try await fixture.auditedRevocations()
         #expect(Set(audited) == Set(report.revoked) && audited.count == report.revoked.count)
         #expect(try fixture.check().isEmpty)
@@ -51,7 +51,7 @@ import Testing
         #expect(again.revoked.isEmpty && again.alreadyRevoked == [newest])
     }
 
-    @Test(arguments: [0, 1_100, 2_199]) func `is ended wherever it begins`(_ start: Int) async throws {
+    @Test(arguments: [0, 1_100, 2_199]) func `is revoked completely from any of its keys`(_ start: Int) async throws {
         let fixture = try Fixture()
         let ids = try await chain(fixture, count: 2_200)
         let report = try await fixture.issuer.revoke([ids[start]], chain: true)
@@ -59,7 +59,7 @@ import Testing
         #expect(try living(ids, fixture).isEmpty)
     }
 
-    @Test func `is finished by a repeated request that passes through what was ended`() async throws {
+    @Test func `is finished by a repeated request, which continues through revoked keys`() async throws {
         let fixture = try Fixture()
         let ids = try await chain(fixture, count: 2_200)
         _ = try await fixture.issuer.revoke(Array(ids[500..<1_500]), chain: false)
@@ -68,14 +68,14 @@ import Testing
         #expect(try living(ids, fixture).isEmpty)
     }
 
-    @Test func `that grows while it is ended is ended with what has grown`() async throws {
+    @Test func `that grows meanwhile is revoked with its new keys`() async throws {
         let fixture = try Fixture()
         let ids = try await chain(fixture, count: Issuer.rowsPerPiece * 2)
         let newest = try #require(ids.last)
         let gate = WriterGate(fixture.store)
         async let report = fixture.issuer.revoke([ids[0]], chain: true)
         try await gate.waitUntilQueued(1)
-        // Behind the first piece, before the last.
+        // After the first transaction and before the last.
         async let rotated = fixture.issuer.rotate(newest, overlapSeconds: 600)
         try await gate.waitUntilQueued(2)
         gate.open()
@@ -85,7 +85,7 @@ import Testing
         #expect(try living(ids, fixture).isEmpty)
     }
 
-    @Test func `is ended by a caller whose own key is part of it`() async throws {
+    @Test func `can be revoked by a caller whose own key is part of it`() async throws {
         let fixture = try Fixture()
         let scopes = try await fixture.store.write(creates: true) { writer, transaction in
             try writer.intern(.scopes, Array("countersign:keys:revoke".utf8), in: transaction)
@@ -102,7 +102,7 @@ import Testing
         }
     }
 
-    @Test func `is ended on a full map`() async throws {
+    @Test func `can be revoked when the map is full`() async throws {
         let fixture = try Fixture(options: StoreOptions(mapBytes: 8 << 20, cacheBytes: 1 << 20, readersMax: 32))
         var ids: [CredentialID] = []
         do {
@@ -122,21 +122,21 @@ import Testing
         let report = try await fixture.issuer.revoke([try #require(ids.last)], chain: true)
         #expect(report.revoked.count == ids.count)
         #expect(try living(ids, fixture).isEmpty)
-        // The first piece is as large as the free pages allow, and not the largest that happened to find room.
+        // The first transaction has the size that the free pages allow; it was not found by trial.
         #expect(try await fixture.auditedPieces().first?.count == most)
     }
 
-    @Test func `names nothing unknown that nobody named`() async throws {
+    @Test func `reports only named ids as unknown`() async throws {
         let fixture = try Fixture()
         let swept = CredentialID.random()
         let key = try await fixture.plant { $0.predecessor = swept }
         let stranger = CredentialID.random()
         let report = try await fixture.issuer.revoke([key.id, stranger], chain: true)
         #expect(report.revoked == [key.id] && report.unknown == [stranger] && report.chainBrokenAt == [swept])
-        // Named and linked to: both.
+        // An id that is both named and linked.
         let again = try await fixture.issuer.revoke([swept, key.id], chain: true)
         #expect(again.unknown == [swept] && again.chainBrokenAt == [swept])
-        // Without the chain nobody asked for more.
+        // Without the chain, links are not followed.
         #expect(try await fixture.issuer.revoke([key.id], chain: false).chainBrokenAt.isEmpty)
     }
 
@@ -154,7 +154,7 @@ import Testing
         let report = try await fixture.issuer.revoke(named.map { ids[$0] }, chain: true)
         let reached = (named.contains(0) ? [0, 1] : []) + (named.contains(4) ? [3, 4] : [])
         #expect(Set(report.revoked) == Set(reached.map { ids[$0] }) && report.unknown.isEmpty)
-        // What was not reached lives on, so the caller must hear of it. Reached from both sides, nothing is missing.
+        // Keys that were not reached remain valid, so the answer must say so. A row reached from both sides hides none.
         #expect(try living(ids, fixture).count == 5 - reached.count)
         #expect(report.chainBrokenAt == (named.count == 2 ? [] : [ids[2]]))
     }
@@ -177,14 +177,16 @@ import Testing
         #expect(report.revoked == [key.id] && report.chainBrokenAt == (isBroken ? [swept] : []))
     }
 
-    @Test func `with a damaged row in its middle says where it broke, also after that was ended`() async throws {
+    @Test func `with a damaged row in its middle reports where it is broken, also when that row was revoked before`()
+        async throws
+    {
         let fixture = try Fixture()
         let ids = try await chain(fixture, count: 5)
         try await fixture.damage(ids[2])
         let older = try await fixture.issuer.revoke([ids[0]], chain: true)
         #expect(Set(older.revoked) == Set(ids[...2]) && older.chainBrokenAt == [ids[2]])
         #expect(try living(ids, fixture) == Array(ids[3...]))
-        // The row says now that it is revoked and nothing else.
+        // The row now only says that it is revoked.
         let itself = try await fixture.issuer.revoke([ids[2]], chain: true)
         #expect(itself.alreadyRevoked == [ids[2]] && itself.chainBrokenAt == [ids[2]])
         let newer = try await fixture.issuer.revoke([ids[4]], chain: true)
@@ -193,7 +195,7 @@ import Testing
         #expect(try await fixture.issuer.revoke([ids[4], ids[0]], chain: true).chainBrokenAt.isEmpty)
     }
 
-    @Test func `of a grant is whole whatever is gone, since its family ends`() async throws {
+    @Test func `of a grant is never broken, since its family is revoked`() async throws {
         let fixture = try Fixture()
         let token = try await fixture.plant(.refreshToken) {
             $0.record.family = 5
@@ -204,7 +206,7 @@ import Testing
         #expect(report.revoked == [token.id] && report.chainBrokenAt.isEmpty)
     }
 
-    @Test func `may be asked for by the id of a damaged row, whose kind is not known`() async throws {
+    @Test func `may be revoked by the id of a damaged row, whose kind is not known`() async throws {
         let fixture = try Fixture()
         let (key, token) = (try await fixture.plant().id, try await fixture.plant(.accessToken).id)
         func isRevocable(_ id: CredentialID, _ kind: CredentialKind) async throws -> Bool {
@@ -224,7 +226,7 @@ extension Fixture {
     /// The ids of all revocations in the audit log, in order.
     fileprivate func auditedRevocations() async throws -> [CredentialID] { try await auditedPieces().flatMap(\.self) }
 
-    /// The same by entry: each transaction of a revocation writes one.
+    /// The ids of all revocations by entry: each transaction of a revocation writes one.
     fileprivate func auditedPieces() async throws -> [[CredentialID]] {
         var pieces: [[CredentialID]] = []
         var after: UInt64 = 0
@@ -242,7 +244,7 @@ extension Fixture {
     fileprivate func damage(_ id: CredentialID) async throws {
         let table = store.schema.credentials.database
         let row: [UInt8] = [1, 2, 3]
-        try await store.write(creates: false) { _, transaction in
+        try await store.tamper { _, transaction in
             _ = try transaction.put(table, key: id.rawValue, value: row.octets)
         }
     }

@@ -6,7 +6,7 @@ import Testing
 import Verification
 
 @Suite struct `A client` {
-    @Test func `has a secret with its rights, filed under it`() async throws {
+    @Test func `has a secret with its rights, of which it is the owner`() async throws {
         let fixture = try Fixture()
         let issued = try await fixture.issuer.createClient(
             ClientRequest(
@@ -38,7 +38,7 @@ import Verification
         #expect(issued.secret == nil && issued.summary.secrets.isEmpty && issued.summary.metadata.isPublic)
     }
 
-    @Test func `is refused for what the request has wrong`() async throws {
+    @Test func `is refused for each fault of the request`() async throws {
         let fixture = try Fixture()
         let good = ClientRequest(name: "n")
         let faults: [(String, @Sendable (inout ClientRequest) -> Void)] = [
@@ -66,7 +66,7 @@ import Verification
         #expect(try fixture.journal().isEmpty)
     }
 
-    @Test func `name in a certificate belongs to one living client, also of two made at once`() async throws {
+    @Test func `name in a certificate belongs to one valid client, also of two created at once`() async throws {
         let fixture = try Fixture()
         let request = ClientRequest(name: "n", certificateSAN: "svc")
         let gate = WriterGate(fixture.store)
@@ -86,7 +86,7 @@ import Verification
         #expect(try fixture.reopened().store.published.clients.client(certificateSAN: "svc")?.clientID == next)
     }
 
-    @Test func `gets another secret beside the old one, which ends when the overlap does`() async throws {
+    @Test func `gets a new secret beside the old one, which ends with the overlap`() async throws {
         let fixture = try Fixture()
         let client = try await fixture.client()
         let next = try await fixture.issuer.rotateClientSecret(client.summary.clientID, overlapSeconds: 100)
@@ -104,14 +104,14 @@ import Verification
         )
     }
 
-    @Test func `is shown with the secrets that work and the newest ended ones, and rotates what works`() async throws {
+    @Test func `is shown with its valid secrets and the newest ended ones, and rotates the valid one`() async throws {
         let fixture = try Fixture()
         let client = try await fixture.client()
         let clientID = client.summary.clientID
         let living = client.summary.secrets[0].id
         let number = try #require(fixture.store.published.clients.client(id: clientID)).number
         let start = fixture.store.clock.now().adding(-100_000)
-        // More than one page examines, and all before the living one.
+        // More than fit on one page, and all before the valid one.
         _ = try await fixture.plant(count: 21_000, kind: .clientSecret) { index, secret in
             secret = StoredCredential(record: secret.record, owner: Array(clientID.utf8), name: nil)
             secret.record.id = CredentialID(rawValue: UInt64(index) + 1)
@@ -127,7 +127,7 @@ import Verification
         #expect(shown.secrets.count == Issuer.endedSecretsMax + 1)
         #expect(shown.secretsOmitted == 21_000 - Issuer.endedSecretsMax)
         #expect(shown.secrets.last?.id == living && shown.secrets.last?.state == .active)
-        // The oldest of the newest.
+        // The oldest one that is shown.
         let oldest = start.adding(21_000 - Int64(Issuer.endedSecretsMax))
         #expect(shown.secrets.first?.issuedAt == oldest && shown.secrets.count { $0.state == .active } == 1)
         let next = try await fixture.issuer.rotateClientSecret(clientID, overlapSeconds: 0)
@@ -136,7 +136,7 @@ import Verification
         #expect(try fixture.row(living)?.successor == next.summary.secrets.last?.id)
     }
 
-    @Test func `takes all its credentials along when it is revoked, for good`() async throws {
+    @Test func `is revoked with all of its credentials, permanently`() async throws {
         let fixture = try Fixture()
         let client = try await fixture.client()
         let other = try await fixture.client()
@@ -162,7 +162,7 @@ import Verification
         #expect(await failure { try await again.issuer.revokeClient("nobody") } == .unknownClient)
     }
 
-    @Test func `can lose its credentials and live on`() async throws {
+    @Test func `stays valid when its credentials are revoked`() async throws {
         let fixture = try Fixture()
         let client = try await fixture.client()
         let id = client.summary.clientID
@@ -195,7 +195,7 @@ import Verification
 }
 
 @Suite struct `Issuing a token` {
-    @Test func `takes the client's scopes unless fewer are asked for`() async throws {
+    @Test func `grants the client's scopes unless the request has fewer`() async throws {
         let fixture = try Fixture()
         let id = try await fixture.client().summary.clientID
         let all = try await fixture.issuer.issueToken(TokenRequest(clientID: id))

@@ -14,7 +14,7 @@ import Verification
 
     private let key = "legacy_4f6e8a1b2c3d4e5f"
 
-    @Test func `takes what can be taken and names the lines of the rest, never their keys`() async throws {
+    @Test func `imports the valid lines and names the numbers of the others, but not their keys`() async throws {
         let fixture = try Fixture()
         let own = try await fixture.key().secret.reveal()
         let lines = [
@@ -35,7 +35,7 @@ import Verification
         #expect(try fixture.check().isEmpty)
     }
 
-    @Test func `goes through a request in pieces, and counts its lines as one`() async throws {
+    @Test func `checks a request in blocks and reports line numbers of the request`() async throws {
         let fixture = try Fixture()
         var lines = (0..<WorkThreads.credentialsPerPiece * 3 - 50).map { line("\(key)\($0)") }
         let bad = [5, 99, 100, 180, lines.count - 1]
@@ -46,7 +46,7 @@ import Verification
         #expect(again.existing.map(\.line) == lines.indices.filter { !bad.contains($0) })
     }
 
-    @Test func `never takes a key twice, not even a revoked one`() async throws {
+    @Test func `never imports a key twice, not even a revoked one`() async throws {
         let fixture = try Fixture()
         let id = try await fixture.issuer.importKeys([line(key)]).imported[0]
         _ = try await fixture.issuer.revoke([id], chain: false)
@@ -57,7 +57,7 @@ import Verification
         #expect(try again.verifier().verdict(key, at: UnixSeconds(1)).reason == .revoked)
     }
 
-    @Test func `of one key twice at the same time takes it once`() async throws {
+    @Test func `of one key in two concurrent requests imports it once`() async throws {
         let fixture = try Fixture()
         let gate = WriterGate(fixture.store)
         async let first = fixture.issuer.importKeys([line(key)])
@@ -69,7 +69,7 @@ import Verification
         #expect(reports.flatMap(\.existing).map(\.id) == reports.flatMap(\.imported))
     }
 
-    @Test func `again leaves what is there as it is, and refuses another owner's`() async throws {
+    @Test func `again leaves existing keys unchanged, and refuses those of another owner`() async throws {
         let fixture = try Fixture()
         let id = try await fixture.issuer.importKeys([line(key)]).imported[0]
         _ = try await fixture.issuer.editKey(id, KeyEdit(scope: ["narrow"]))
@@ -83,7 +83,7 @@ import Verification
         #expect(try fixture.journal().last?.number == number)
     }
 
-    @Test func `is bounded in lines`() async throws {
+    @Test func `has a maximum number of lines`() async throws {
         let fixture = try Fixture()
         #expect(try await fixture.issuer.importKeys([]).imported.isEmpty)
         let many = (0..<1_001).map { line("legacy_key_number_\($0)_xx") }
@@ -93,14 +93,14 @@ import Verification
 }
 
 @Suite struct `Listing credentials` {
-    @Test func `searches on until the page is full, however many do not match, or until the time is up`() async throws {
+    @Test func `continues until the page is full or the time is up, however many rows do not match`() async throws {
         let fixture = try Fixture()
         _ = try await fixture.plant(count: 45_000) { $0 % 20_000 == 0 ? "needle-\($0)" : "crowd" }
         let all = try await fixture.issuer.credentials(CredentialFilter(search: "NEEDLE"), after: nil, limit: 50)
         #expect(all.items.count == 3 && all.next == nil)
         let one = try await fixture.issuer.credentials(CredentialFilter(search: "needle"), after: nil, limit: 1)
         #expect(one.items.count == 1 && one.next != nil)
-        // With no time, one piece is looked at: a page that ends early and goes on.
+        // Without any time, one block is searched: the page is not full and is not the last.
         let hurried = try await fixture.issuer.credentials(
             CredentialFilter(search: "nobody"), after: nil, limit: 50, within: .zero)
         #expect(hurried.items.isEmpty && hurried.next != nil)
@@ -152,7 +152,7 @@ import Verification
 }
 
 @Suite struct `Peppers` {
-    @Test func `cannot be added or retired without the right to write their file`() async throws {
+    @Test func `cannot be added or retired by a process that may not write their file`() async throws {
         let fixture = try Fixture()
         let reader = Issuer(store: fixture.store)
         for error in [
@@ -165,7 +165,7 @@ import Verification
         }
     }
 
-    @Test func `the newest, an unknown and an impossible one cannot be retired`() async throws {
+    @Test func `cannot be retired if newest, unknown or impossible`() async throws {
         let fixture = try Fixture()
         guard case .conflict = await failure({ try await fixture.issuer.retirePepper(1) }) else {
             Issue.record("retired the newest")
@@ -176,7 +176,7 @@ import Verification
         }
     }
 
-    @Test func `two added at the same time are one, or two in order`() async throws {
+    @Test func `added at the same time are one, or two in order`() async throws {
         let fixture = try Fixture()
         let gate = WriterGate(fixture.store)
         async let first = failure { try await fixture.issuer.addPepper() }
@@ -189,7 +189,7 @@ import Verification
         #expect(try fixture.reopened().store.peppers.numbers == [1, 2, 3])
     }
 
-    @Test func `at most sixteen live at once`() async throws {
+    @Test func `are sixteen at most`() async throws {
         let fixture = try Fixture()
         for number in 2...16 { #expect(try await fixture.issuer.addPepper().number == number) }
         guard case .conflict = await failure({ try await fixture.issuer.addPepper() }) else {
@@ -201,7 +201,7 @@ import Verification
         #expect(try fixture.reopened().store.peppers.numbers.count == 16)
     }
 
-    @Test func `one that was drawn but never committed is taken up by the next try`() async throws {
+    @Test func `that were generated but not committed are used by the next attempt`() async throws {
         let fixture = try Fixture()
         let file = try #require(PepperFileOnDisk.read(fixture.pepperPath).addingPepper(above: 1))
         try FixtureFile.replace(fixture.pepperPath, file.serialized())

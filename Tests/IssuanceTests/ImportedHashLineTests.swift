@@ -30,7 +30,7 @@ private func url(_ base64: String) -> String {
 @Suite struct `A line with a hash` {
     private let key = "legacy_4f6e8a1b2c3d4e5f"
 
-    @Test func `is one hash in each of its spellings`() async throws {
+    @Test func `is the same hash in each encoding`() async throws {
         let fixture = try Fixture()
         for (hex, isLong) in [(sha256, false), (sha512, true)] {
             let standard = base64(hex)
@@ -48,10 +48,10 @@ private func url(_ base64: String) -> String {
         #expect(try fixture.verifier().verdict(key, at: UnixSeconds(1)).isActive)
     }
 
-    @Test func `that is no hash is refused and not repeated`() async throws {
+    @Test func `that is not a hash is refused, and its text is not in the message`() async throws {
         let fixture = try Fixture(pepperLines: ["hmac billing 00ff"])
         let standard = base64(sha256)
-        // The last digit holds two bits that belong to no byte.
+        // The last digit has two unused bits.
         let stray = String(standard.dropLast(2)) + "B"
         let bad: [String] = [
             "", "00", String(sha256.dropLast()), "\(sha256)0", " \(sha256.dropLast())", "\(sha256.dropLast())g",
@@ -75,7 +75,7 @@ private func url(_ base64: String) -> String {
         #expect(fixture.store.published.foreignSchemes.isEmpty)
     }
 
-    @Test func `under an HMAC key that is not in the pepper file is refused, without the name that was given`()
+    @Test func `under an HMAC key that is not in the pepper file is refused, and its name is not in the message`()
         async throws
     {
         let fixture = try Fixture(pepperLines: ["hmac billing 00ff"])
@@ -120,7 +120,7 @@ private func url(_ base64: String) -> String {
         }
     }
 
-    @Test func `must be in the file at the start, and be the same`() async throws {
+    @Test func `must be in the file at the start, unchanged`() async throws {
         let fixture = try Fixture(pepperLines: ["hmac billing 00ff", "hmac other 11"])
         try await importing(fixture, "billing")
         let lines = try pepperLines(fixture)
@@ -129,7 +129,7 @@ private func url(_ base64: String) -> String {
         #expect(StoreFailure.hmacKeyMissing(name: "billing").description.contains("'billing'"))
         try write(lines.map { $0.hasPrefix("hmac billing") ? "hmac billing 00fe" : $0 }, fixture)
         #expect(failure(fixture) == .hmacKeyDiffers(name: "billing"))
-        // The name and the key make it, not its place in the file; and what nothing was imported under is free to go.
+        // Its position in the file does not matter, and a key that no import used may be removed.
         try write(["hmac aaa 22"] + lines.filter { !$0.hasPrefix("hmac other") }.reversed(), fixture)
         #expect(failure(fixture) == nil)
         let again = try fixture.reopened()

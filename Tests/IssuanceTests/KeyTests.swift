@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import Verification
 
-/// The field that a request was refused for; nil when it was not refused.
+/// The field for which a request was refused; nil if it was not refused.
 func refusedField<Value>(_ body: () async throws -> Value) async -> String? {
     do {
         _ = try await body()
@@ -17,7 +17,7 @@ func refusedField<Value>(_ body: () async throws -> Value) async -> String? {
     }
 }
 
-/// What a request failed with.
+/// The error of a request.
 func failure<Value>(_ body: () async throws -> Value) async -> IssuanceError? {
     do {
         _ = try await body()
@@ -28,7 +28,7 @@ func failure<Value>(_ body: () async throws -> Value) async -> IssuanceError? {
 }
 
 @Suite struct `Creating keys` {
-    @Test func `gives each its own id and secret, and the same rights`() async throws {
+    @Test func `gives each key its own id and secret, and the same rights`() async throws {
         let fixture = try Fixture()
         let before = fixture.store.clock.now()
         let issued = try await fixture.issuer.createKeys(
@@ -50,14 +50,14 @@ func failure<Value>(_ body: () async throws -> Value) async -> IssuanceError? {
         #expect(try fixture.journal().count == 5)
     }
 
-    @Test func `without a life makes keys that do not expire`() async throws {
+    @Test func `without a lifetime creates keys that do not expire`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key()
         #expect(key.summary.expiresAt == nil)
         #expect(try fixture.verdict(key.secret, at: .latest).isActive)
     }
 
-    @Test func `near the end of time gives the whole life that was asked for, or is refused`() async throws {
+    @Test func `near the year 9999 gives the whole requested lifetime, or is refused`() async throws {
         let fixture = try Fixture()
         let left = try #require(UnixSeconds.latest.seconds(since: fixture.store.clock.now()))
         // An hour, so that it does not matter how long the test takes.
@@ -76,21 +76,21 @@ func failure<Value>(_ body: () async throws -> Value) async -> IssuanceError? {
         }
     }
 
-    @Test func `takes what the settings give unasked, up to the end of time`() async throws {
+    @Test func `shortens the default lifetime at the year 9999`() async throws {
         let fixture = try Fixture(policy: LifetimePolicy(keySecondsDefault: .max))
         #expect(try await fixture.key().summary.expiresAt == .latest)
     }
 
-    @Test func `refuses what the request has wrong, and makes nothing`() async throws {
+    @Test func `is refused for each fault of the request, and nothing is created`() async throws {
         let fixture = try Fixture()
         let good = KeyRequest(owner: "a")
         let faults: [(String, @Sendable (inout KeyRequest) -> Void)] = [
             ("owner", { $0.owner = "" }), ("owner", { $0.owner = String(repeating: "x", count: 256) }),
             ("owner", { $0.owner = "a\u{0}b" }), ("owner", { $0.owner = "a\nb" }), ("owner", { $0.owner = "\u{7F}" }),
-            ("name", { $0.properties.name = String(repeating: "ä", count: 128) }),
-            ("name", { $0.properties.name = "a\tb" }),
-            ("description", { $0.properties.description = String(repeating: "ä", count: 513) }),
-            ("description", { $0.properties.description = "a\nb" }),
+            ("name", { $0.properties.name = .set(String(repeating: "ä", count: 128)) }),
+            ("name", { $0.properties.name = .set("a\tb") }),
+            ("description", { $0.properties.description = .set(String(repeating: "ä", count: 513)) }),
+            ("description", { $0.properties.description = .set("a\nb") }),
             ("scope", { $0.properties.scope = ["a b"] }), ("scope", { $0.properties.scope = [""] }),
             ("scope", { $0.properties.scope = (0..<129).map { "s\($0)" } }),
             ("aud", { $0.properties.audience = ["ä"] }),
@@ -99,9 +99,9 @@ func failure<Value>(_ body: () async throws -> Value) async -> IssuanceError? {
             ("network", { $0.properties.networks = ["localhost"] }),
             ("expires_in", { $0.expiresInSeconds = 0 }), ("expires_in", { $0.expiresInSeconds = -1 }),
             ("expires_in", { $0.expiresInSeconds = .min }),
-            ("nbf", { $0.properties.notBefore = UnixSeconds(-1) }),
-            ("nbf", { $0.properties.notBefore = UnixSeconds.never }),
-            ("nbf", { ($0.properties.notBefore, $0.expiresInSeconds) = (UnixSeconds.latest, 60) }),
+            ("nbf", { $0.properties.notBefore = .set(UnixSeconds(-1)) }),
+            ("nbf", { $0.properties.notBefore = .set(UnixSeconds.never) }),
+            ("nbf", { ($0.properties.notBefore, $0.expiresInSeconds) = (.set(UnixSeconds.latest), 60) }),
             ("count", { $0.count = 0 }), ("count", { $0.count = -1 }), ("count", { $0.count = 1_001 }),
         ]
         for (field, fault) in faults {
@@ -113,12 +113,12 @@ func failure<Value>(_ body: () async throws -> Value) async -> IssuanceError? {
         #expect(try fixture.statistic("interned") == 0)
         #expect(try await fixture.issuer.createKeys(KeyRequest(owner: "a", count: 1_000)).count == 1_000)
         var longest = KeyRequest(owner: String(repeating: "x", count: 255), name: String(repeating: "n", count: 255))
-        longest.properties.description = String(repeating: "ä", count: 512)
+        longest.properties.description = .set(String(repeating: "ä", count: 512))
         let key = try await fixture.issuer.createKeys(longest)[0].summary
         #expect(key.owner.utf8.count == 255 && key.description?.utf8.count == 1_024)
     }
 
-    @Test func `keeps to the policy of lives`() async throws {
+    @Test func `follows the policy for lifetimes`() async throws {
         let limited = try Fixture(policy: LifetimePolicy(keySecondsDefault: 100, keySecondsMax: 200))
         #expect(try await limited.key().summary.expiresAt != nil)
         let key = try await limited.issuer.createKeys(KeyRequest(owner: "a", expiresInSeconds: 200))[0].summary
@@ -131,14 +131,14 @@ func failure<Value>(_ body: () async throws -> Value) async -> IssuanceError? {
         #expect(await refusedField { try await strict.key() } == "expires_in")
         #expect(
             await refusedField {
-                try await limited.issuer.editKey(key.id, KeyEdit(expiresAt: .some(key.issuedAt.adding(201))))
+                try await limited.issuer.editKey(key.id, KeyEdit(expiresAt: .set(key.issuedAt.adding(201))))
             } == "exp")
         #expect(
-            await refusedField { try await limited.issuer.editKey(key.id, KeyEdit(expiresAt: .some(nil))) } == "exp")
-        _ = try await limited.issuer.editKey(key.id, KeyEdit(expiresAt: .some(key.issuedAt.adding(200))))
+            await refusedField { try await limited.issuer.editKey(key.id, KeyEdit(expiresAt: .removed)) } == "exp")
+        _ = try await limited.issuer.editKey(key.id, KeyEdit(expiresAt: .set(key.issuedAt.adding(200))))
     }
 
-    @Test func `in a full store says so by name`() async throws {
+    @Test func `in a full store reports that the store is full`() async throws {
         let fixture = try Fixture(options: StoreOptions(mapBytes: 1 << 20, cacheBytes: 1 << 20, readersMax: 16))
         var refusal: IssuanceError?
         for _ in 0..<100 where refusal == nil {
@@ -152,21 +152,21 @@ func failure<Value>(_ body: () async throws -> Value) async -> IssuanceError? {
 }
 
 @Suite struct `Editing a key` {
-    @Test func `changes what is given and nothing else`() async throws {
+    @Test func `changes the given members and nothing else`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.issuer.createKeys(
             KeyRequest(owner: "a", name: "old", scope: ["r"], audience: ["x"], networks: ["::1"], expiresInSeconds: 900)
         )[0]
         let id = key.summary.id
-        let edited = try await fixture.issuer.editKey(id, KeyEdit(name: .some("new")))
+        let edited = try await fixture.issuer.editKey(id, KeyEdit(name: .set("new")))
         #expect(edited.name == "new" && edited.scope == ["r"] && edited.networks == key.summary.networks)
         #expect(edited.expiresAt == key.summary.expiresAt)
         let cleared = try await fixture.issuer.editKey(
-            id, KeyEdit(name: .some(nil), scope: [], audience: [], networks: [], expiresAt: .some(nil)))
+            id, KeyEdit(name: .removed, scope: [], audience: [], networks: [], expiresAt: .removed))
         #expect(cleared.name == nil && cleared.scope.isEmpty && cleared.networks.isEmpty && cleared.expiresAt == nil)
         let end = fixture.store.clock.now().adding(50)
         let narrowed = try await fixture.issuer.editKey(
-            id, KeyEdit(expiresAt: .some(end), notBefore: .some(UnixSeconds(77))))
+            id, KeyEdit(expiresAt: .set(end), notBefore: .set(UnixSeconds(77))))
         #expect(narrowed.expiresAt == end && narrowed.notBefore == UnixSeconds(77))
         #expect(try fixture.verdict(key.secret).isActive)
         #expect(try fixture.verdict(key.secret, at: end).reason == .expired)
@@ -175,16 +175,16 @@ func failure<Value>(_ body: () async throws -> Value) async -> IssuanceError? {
         #expect(try fixture.journal().map(\.event) == [.issued, .edited, .edited, .edited])
     }
 
-    @Test func `refuses what is wrong and leaves the key as it was`() async throws {
+    @Test func `is refused for each fault of the request, and leaves the key unchanged`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key()
         let now = fixture.store.clock.now()
         let faults: [(String, KeyEdit)] = [
-            ("exp", KeyEdit(expiresAt: .some(now))), ("exp", KeyEdit(expiresAt: .some(UnixSeconds(-5)))),
-            ("exp", KeyEdit(expiresAt: .some(.never))), ("nbf", KeyEdit(notBefore: .some(UnixSeconds(-1)))),
-            ("nbf", KeyEdit(expiresAt: .some(now.adding(100)), notBefore: .some(now.adding(100)))),
+            ("exp", KeyEdit(expiresAt: .set(now))), ("exp", KeyEdit(expiresAt: .set(UnixSeconds(-5)))),
+            ("exp", KeyEdit(expiresAt: .set(.never))), ("nbf", KeyEdit(notBefore: .set(UnixSeconds(-1)))),
+            ("nbf", KeyEdit(expiresAt: .set(now.adding(100)), notBefore: .set(now.adding(100)))),
             ("scope", KeyEdit(scope: ["\""])), ("aud", KeyEdit(audience: [""])),
-            ("network", KeyEdit(networks: ["1.2.3.4/33"])), ("name", KeyEdit(name: .some("a\u{1}"))),
+            ("network", KeyEdit(networks: ["1.2.3.4/33"])), ("name", KeyEdit(name: .set("a\u{1}"))),
         ]
         for (field, edit) in faults {
             #expect(await refusedField { try await fixture.issuer.editKey(key.summary.id, edit) } == field)
@@ -192,9 +192,11 @@ func failure<Value>(_ body: () async throws -> Value) async -> IssuanceError? {
         #expect(try fixture.journal().count == 1)
     }
 
-    @Test func `is refused for what is unknown, another kind, revoked, killed in bulk or expired`() async throws {
+    @Test func `is refused for a key that is unknown, of another kind, revoked, revoked in bulk or expired`()
+        async throws
+    {
         let fixture = try Fixture()
-        let edit = KeyEdit(name: .some("x"))
+        let edit = KeyEdit(name: .set("x"))
         #expect(await failure { try await fixture.issuer.editKey(.random(), edit) } == .unknownCredential)
         let token = try await fixture.plant(.accessToken).id
         #expect(await failure { try await fixture.issuer.editKey(token, edit) } == .unknownCredential)
@@ -210,7 +212,7 @@ func failure<Value>(_ body: () async throws -> Value) async -> IssuanceError? {
 }
 
 @Suite struct `Creating many keys` {
-    @Test func `makes each once, in the order of their ids, with what was asked for`() async throws {
+    @Test func `creates each once, in the order of their ids, with the requested properties`() async throws {
         let fixture = try Fixture()
         let creation = try fixture.issuer.bulkCreation(
             of: KeyRequest(owner: "acme", scope: ["r"], expiresInSeconds: 60, count: 2_500))
@@ -219,7 +221,7 @@ func failure<Value>(_ body: () async throws -> Value) async -> IssuanceError? {
             #expect(chunk.first.owner == "acme" && chunk.first.scope == ["r"])
             ids += chunk.keys.map(\.id)
             let (id, secret) = try #require(chunk.keys.last)
-            // Durable and alive when it is handed over.
+            // Durable and valid when it is received.
             #expect(try fixture.verdict(secret).isActive)
             #expect(try await fixture.issuer.credential(id)?.scope == ["r"])
         }
@@ -227,7 +229,7 @@ func failure<Value>(_ body: () async throws -> Value) async -> IssuanceError? {
         #expect(try fixture.journal().count == 2_500)
     }
 
-    @Test func `ends when nobody receives them any more`() async throws {
+    @Test func `ends when the receiver fails`() async throws {
         struct Gone: Error {}
         let fixture = try Fixture()
         let creation = try fixture.issuer.bulkCreation(of: KeyRequest(owner: "acme", count: 1_000_000))

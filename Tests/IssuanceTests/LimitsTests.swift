@@ -5,7 +5,7 @@ import Testing
 @testable import CredentialStore
 @testable import Issuance
 
-/// Nobody gives out more than he has: limits as well as rights.
+/// No caller grants more than it has: limits as well as rights.
 @Suite struct `A limited caller` {
     private static let scope = ["countersign:keys:write", "countersign:clients:write", "countersign:tokens:issue"]
 
@@ -19,13 +19,13 @@ import Testing
         return (fixture.issuer.acting(as: .holder(of: record, in: fixture.store)), id)
     }
 
-    /// The member that exceeds the caller's limits; nil when it was done.
+    /// The member that exceeds the caller's limits; nil if the request was accepted.
     private func excess<Value>(_ body: () async throws -> Value) async -> String? {
         do {
             _ = try await body()
             return nil
         } catch IssuanceError.forbidden(let reason, let field?) {
-            #expect(reason.hasPrefix("nobody gives out more than he has: your own credential "))
+            #expect(reason.hasPrefix("exceeds the limits of your own credential, which "))
             return field
         } catch {
             return "\(error)"
@@ -50,13 +50,13 @@ import Testing
         let line = ImportLine(key: SecretText(Array("legacy_4f6e8a1b2c3d4e5f".utf8)), request: request)
         let report = try await issuer.importKeys([line])
         #expect(report.refused.count == (expected == nil ? 0 : 1))
-        if let expected { #expect(report.refused.first?.reason.hasPrefix("'\(expected)': nobody") == true) }
+        if let expected { #expect(report.refused.first?.reason.hasPrefix("'\(expected)': exceeds") == true) }
         #expect(try fixture.pages(owner: "a", limit: 10).joined().count == (expected == nil ? 2 : 0))
-        // Whoever has no limits may.
+        // A caller without limits may.
         _ = try await fixture.issuer.createKeys(request)
     }
 
-    @Test func `is not refused for the time that a request has waited since it was checked`() async throws {
+    @Test func `is not refused because its request has waited since it was checked`() async throws {
         let fixture = try Fixture()
         let (issuer, id) = try await holder(fixture, seconds: 100)
         let end = try #require(try fixture.row(id)).record.expiresAt
@@ -83,7 +83,7 @@ import Testing
         #expect(await excess { try await issuer.createClient(client) } == expected)
     }
 
-    @Test func `gives out nothing that ends after itself`() async throws {
+    @Test func `creates nothing that ends after its own credential`() async throws {
         let fixture = try Fixture()
         let (issuer, _) = try await holder(fixture, seconds: 1_000)
         func request(_ seconds: Int64?) -> KeyRequest { KeyRequest(owner: "a", expiresInSeconds: seconds) }
@@ -104,7 +104,7 @@ import Testing
         _ = try await issuer.issueToken(TokenRequest(clientID: client, expiresInSeconds: 60))
     }
 
-    @Test func `does not lose a limit by editing itself or another key`() async throws {
+    @Test func `cannot remove a limit by editing its own or another key`() async throws {
         let fixture = try Fixture()
         let (issuer, own) = try await holder(
             fixture, audience: [Self.own], networks: Self.networks, seconds: 1_000)
@@ -117,15 +117,16 @@ import Testing
             #expect(await excess { try await issuer.editKey(id, KeyEdit(networks: ["::/0"])) } == "network")
             #expect(await excess { try await issuer.editKey(id, KeyEdit(audience: [])) } == "aud")
             #expect(await excess { try await issuer.editKey(id, KeyEdit(audience: ["https://x"])) } == "aud")
-            #expect(await excess { try await issuer.editKey(id, KeyEdit(expiresAt: .some(nil))) } == "exp")
-            #expect(await excess { try await issuer.editKey(id, KeyEdit(expiresAt: now.adding(2_000))) } == "exp")
+            #expect(await excess { try await issuer.editKey(id, KeyEdit(expiresAt: .removed)) } == "exp")
+            #expect(await excess { try await issuer.editKey(id, KeyEdit(expiresAt: .set(now.adding(2_000)))) } == "exp")
         }
-        // Within its limits it may widen another key.
-        _ = try await issuer.editKey(other.summary.id, KeyEdit(networks: Self.networks, expiresAt: now.adding(900)))
+        // Within its own limits it may extend another key.
+        _ = try await issuer.editKey(
+            other.summary.id, KeyEdit(networks: Self.networks, expiresAt: .set(now.adding(900))))
         #expect(try fixture.row(own)?.record.expiresAt == end)
     }
 
-    @Test func `may rename and narrow a key with fewer limits, and give it nothing`() async throws {
+    @Test func `may rename and restrict a key with fewer limits, but not extend it`() async throws {
         let fixture = try Fixture()
         let (issuer, _) = try await holder(fixture, networks: Self.networks, seconds: 1_000)
         let now = fixture.store.clock.now()
@@ -134,20 +135,20 @@ import Testing
         let id = key.summary.id
         for edit in [
             KeyEdit(scope: ["read", "countersign:keys:write"]), KeyEdit(scope: ["read", "delete"]),
-            KeyEdit(audience: ["https://a", "https://b"]), KeyEdit(audience: []), KeyEdit(notBefore: now),
-            KeyEdit(notBefore: .some(nil)),
+            KeyEdit(audience: ["https://a", "https://b"]), KeyEdit(audience: []), KeyEdit(notBefore: .set(now)),
+            KeyEdit(notBefore: .removed),
         ] {
             #expect(await excess { try await issuer.editKey(id, edit) } == "network", "\(edit)")
         }
         for edit in [
-            KeyEdit(name: "new"), KeyEdit(scope: ["read"]), KeyEdit(networks: ["192.0.2.0/24"]),
-            KeyEdit(expiresAt: now.adding(5_000)), KeyEdit(notBefore: now.adding(200)),
+            KeyEdit(name: .set("new")), KeyEdit(scope: ["read"]), KeyEdit(networks: ["192.0.2.0/24"]),
+            KeyEdit(expiresAt: .set(now.adding(5_000))), KeyEdit(notBefore: .set(now.adding(200))),
         ] {
             #expect(await excess { try await issuer.editKey(id, edit) } == nil, "\(edit)")
         }
     }
 
-    @Test func `rotates nothing into a key with fewer limits`() async throws {
+    @Test func `cannot rotate a key with fewer limits`() async throws {
         let fixture = try Fixture()
         let (issuer, own) = try await holder(fixture, networks: Self.networks)
         let free = try await fixture.key().summary.id
@@ -167,7 +168,7 @@ import Testing
 
     @Test(arguments: [
         KeyEdit(audience: ["https://countersign.example"]), KeyEdit(networks: ["10.0.0.0/8"]),
-        KeyEdit(expiresAt: UnixSeconds(4_000_000_000)),
+        KeyEdit(expiresAt: .set(UnixSeconds(4_000_000_000))),
     ])
     func `gives out nothing any more with limits that it had before`(_ edit: KeyEdit) async throws {
         let fixture = try Fixture()

@@ -12,7 +12,7 @@ import Testing
         "http://[::1]:1/cb", "http://localhost:3000/cb", "com.example.app:/cb", "com.example.app://oauth/cb",
         "uk.co.example.app-2:/",
     ])
-    func `is https, loopback, or of a scheme that is a domain in reverse`(uri: String) {
+    func `is https, loopback, or has a reversed domain name as its scheme`(uri: String) {
         #expect(RedirectURI.fault(in: uri) == nil)
     }
 
@@ -37,12 +37,12 @@ import Testing
         ("cb", "absolute"), ("", "bytes"), ("//a/cb", "absolute"), ("https://a\\@b/", "URI"),
         ("https://a/\u{A}", "URI"),
     ])
-    func `of any other kind is refused with the reason`(uri: String, word: String) throws {
+    func `of any other kind is refused with a reason`(uri: String, word: String) throws {
         let reason = try #require(RedirectURI.fault(in: uri), "\(uri)")
         #expect(reason.contains(word), "\(uri): \(reason)")
     }
 
-    @Test func `that an earlier version has registered leads nowhere`() {
+    @Test func `that an earlier version has registered is not used if it is refused today`() {
         var client = ClientDefinition(
             number: 1, clientID: "c",
             metadata: ClientMetadata(
@@ -52,7 +52,7 @@ import Testing
         #expect(AuthorizationRequest.redirectURI(nil, of: client) == nil)
         client.metadata.redirectURIs = ["http://localhost:3000/cb", "http://127.0.0.1/cb"]
         #expect(AuthorizationRequest.redirectURI("http://localhost:3000/cb", of: client) != nil)
-        // The port is free for addresses in numbers only (RFC 8252 §7.3, §8.3).
+        // Only a numeric address may have any port (RFC 8252 §7.3, §8.3).
         #expect(AuthorizationRequest.redirectURI("http://localhost:3001/cb", of: client) == nil)
         #expect(AuthorizationRequest.redirectURI("http://127.0.0.1:3001/cb", of: client) != nil)
         #expect(AuthorizationRequest.redirectURI("http://[::1]:3001/cb", of: client) == nil)

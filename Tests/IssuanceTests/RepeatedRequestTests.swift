@@ -20,7 +20,7 @@ import Testing
         }
     }
 
-    @Test func `makes something once, also after a restart`() async throws {
+    @Test func `creates something once, also after a restart`() async throws {
         var fixture = try Fixture()
         let first = try await made(fixture.issuer.answering(request(fixture)))
         #expect(try await made(fixture.issuer.answering(request(fixture))) == first)
@@ -30,7 +30,7 @@ import Testing
         #expect(try fixture.check().isEmpty)
     }
 
-    @Test func `makes something once however many come at once`() async throws {
+    @Test func `creates something once, however many arrive at once`() async throws {
         let fixture = try Fixture()
         let issuer = fixture.issuer.answering(request(fixture))
         let all = try await withThrowingTaskGroup(of: [CredentialID].self) { group in
@@ -41,7 +41,7 @@ import Testing
         #expect(try fixture.pages(owner: "alice", limit: 100).joined().count == 2)
     }
 
-    @Test func `is nobody else's and not of another content`() async throws {
+    @Test func `is recognised only for the same caller and content`() async throws {
         let fixture = try Fixture()
         let first = try await made(fixture.issuer.answering(request(fixture)))
         #expect(try await made(fixture.issuer.answering(request(fixture, caller: "somebody else"))) != first)
@@ -51,7 +51,7 @@ import Testing
         }
     }
 
-    @Test func `that failed may be made again`() async throws {
+    @Test func `that failed can be repeated`() async throws {
         let fixture = try Fixture()
         let issuer = fixture.issuer.answering(request(fixture))
         await #expect(throws: IssuanceError.self) { try await issuer.createKeys(KeyRequest(owner: "")) }

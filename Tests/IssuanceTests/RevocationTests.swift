@@ -6,7 +6,7 @@ import Testing
 import Verification
 
 @Suite struct `Revoking` {
-    /// Four keys, each the successor of the one before, all alive.
+    /// Four valid keys, each the successor of the one before.
     private func chain(_ fixture: Fixture) async throws -> [IssuedCredential] {
         var chain = [try await fixture.key()]
         for _ in 0..<3 {
@@ -15,7 +15,7 @@ import Verification
         return chain
     }
 
-    @Test func `reports what it revoked, what was revoked and what is unknown`() async throws {
+    @Test func `reports revoked, already revoked and unknown ids`() async throws {
         let fixture = try Fixture()
         let keys = try await fixture.issuer.createKeys(KeyRequest(owner: "a", count: 3))
         let ids = keys.map(\.summary.id)
@@ -30,7 +30,7 @@ import Verification
         #expect(try fixture.journal().filter { $0.event == .revoked }.map(\.id) == [ids[0], ids[1]])
     }
 
-    @Test func `takes every kind`() async throws {
+    @Test func `works for every kind`() async throws {
         let fixture = try Fixture()
         for kind in CredentialKind.allCases {
             let (id, secret) = try await fixture.plant(kind)
@@ -39,18 +39,18 @@ import Verification
         }
     }
 
-    @Test func `one of a chain names its living relatives`() async throws {
+    @Test func `one of a chain reports its valid predecessor and successor`() async throws {
         let fixture = try Fixture()
         let keys = try await chain(fixture)
         let ids = keys.map(\.summary.id)
         let report = try await fixture.issuer.revoke([ids[1]], chain: false)
         #expect(report.revoked == [ids[1]] && Set(report.livingRelatives) == [ids[0], ids[2]])
         for (index, key) in keys.enumerated() { #expect(try fixture.verdict(key.secret).isActive == (index != 1)) }
-        // A dead relative is not named.
+        // A revoked one is not reported.
         #expect(try await fixture.issuer.revoke([ids[0]], chain: false).livingRelatives.isEmpty)
     }
 
-    @Test(arguments: 0..<4) func `with the chain ends all of it, wherever it begins`(_ start: Int) async throws {
+    @Test(arguments: 0..<4) func `a chain revokes all of it from any of its keys`(_ start: Int) async throws {
         let fixture = try Fixture()
         let keys = try await chain(fixture)
         let report = try await fixture.issuer.revoke([keys[start].summary.id], chain: true)
@@ -58,7 +58,7 @@ import Verification
         for key in keys { #expect(try fixture.verdict(key.secret).reason == .revoked) }
     }
 
-    @Test func `is bounded in number`() async throws {
+    @Test func `has a maximum number of ids`() async throws {
         let fixture = try Fixture()
         #expect(await refusedField { try await fixture.issuer.revoke([], chain: false) } == "ids")
         let many = (0..<1_001).map { _ in CredentialID.random() }
@@ -66,7 +66,7 @@ import Verification
         #expect(try await fixture.issuer.revoke(Array(many.prefix(1_000)), chain: true).unknown.count == 1_000)
     }
 
-    @Test func `an owner ends keys and tokens of that owner, now and for all that was issued before`() async throws {
+    @Test func `an owner ends all keys and tokens of that owner that were issued before`() async throws {
         let fixture = try Fixture()
         let client = try await fixture.client()
         let key = try await fixture.key(owner: "bob")
@@ -104,7 +104,7 @@ import Verification
         #expect(try fixture.verdict(secret).reason == .revoked)
     }
 
-    @Test func `an owner with a time spares what was issued from then on`() async throws {
+    @Test func `an owner with a time keeps what was issued from then on`() async throws {
         let fixture = try Fixture()
         let now = fixture.store.clock.now()
         let old = try await fixture.plant { $0.record.issuedAt = now.adding(-100) }
@@ -123,8 +123,8 @@ import Verification
     }
 }
 
-@Suite struct `What derives from the dead` {
-    /// Queues a bulk revocation and, behind it in the same batch, something that derives from what it kills.
+@Suite struct `A request queued with the revocation of its parent` {
+    /// Queues a bulk revocation and, after it in the same batch, a request whose parent it revokes.
     private func behind<Value: Sendable>(
         _ fixture: Fixture, revoke: @escaping @Sendable () async throws -> BulkRevocation,
         derive: @escaping @Sendable () async throws -> Value
@@ -139,7 +139,7 @@ import Verification
         return await derived
     }
 
-    @Test func `a rotation queued behind the revocation of its owner has no successor`() async throws {
+    @Test func `as a rotation after the revocation of its owner has no successor`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key()
         let error = try await behind(fixture) {
@@ -151,7 +151,7 @@ import Verification
         #expect(try fixture.pages(owner: "alice", limit: 10) == [[key.summary.id]])
     }
 
-    @Test func `a rotation queued before the revocation of its owner leaves no living successor`() async throws {
+    @Test func `as a rotation before the revocation of its owner leaves no valid successor`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key()
         let gate = WriterGate(fixture.store)
@@ -165,18 +165,18 @@ import Verification
         #expect(try fixture.verdict(secret).reason == .revoked)
     }
 
-    @Test func `an edit queued behind the revocation of its owner is refused`() async throws {
+    @Test func `as an edit after the revocation of its owner is refused`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key()
         let error = try await behind(fixture) {
             try await fixture.issuer.revokeOwner("alice", issuedBefore: nil)
         } derive: {
-            try await fixture.issuer.editKey(key.summary.id, KeyEdit(expiresAt: .some(nil)))
+            try await fixture.issuer.editKey(key.summary.id, KeyEdit(expiresAt: .removed))
         }
         #expect(error == .gone(reason: "is revoked"))
     }
 
-    @Test func `a token queued behind the revocation of its client is refused`() async throws {
+    @Test func `as a token after the revocation of its client is refused`() async throws {
         let fixture = try Fixture()
         let client = try await fixture.client().summary.clientID
         let error = try await behind(fixture) {
@@ -187,7 +187,7 @@ import Verification
         #expect(error == .gone(reason: "the client is revoked"))
     }
 
-    @Test func `a client's secret queued for rotation behind its client's revocation is refused`() async throws {
+    @Test func `as a new client's secret after the revocation of its client is refused`() async throws {
         let fixture = try Fixture()
         let client = try await fixture.client().summary.clientID
         let error = try await behind(fixture) {
@@ -198,7 +198,7 @@ import Verification
         #expect(error == .gone(reason: "is revoked"))
     }
 
-    @Test func `a token queued before the revocation of its client does not live`() async throws {
+    @Test func `as a token before the revocation of its client is not valid`() async throws {
         let fixture = try Fixture()
         let client = try await fixture.client().summary.clientID
         let gate = WriterGate(fixture.store)

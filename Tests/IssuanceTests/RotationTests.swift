@@ -8,7 +8,7 @@ import Verification
 @testable import CredentialStore
 
 @Suite struct `Rotating a key` {
-    @Test func `makes a linked successor with the same rights and span of life`() async throws {
+    @Test func `creates a linked successor with the same rights and lifetime`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.issuer.createKeys(
             KeyRequest(
@@ -21,7 +21,7 @@ import Verification
         #expect(next.summary.audience == ["a"] && next.summary.networks == old.networks)
         #expect(next.summary.expiresAt == next.summary.issuedAt.adding(5_000))
         #expect(next.summary.sunset == nil)
-        // The old one works until the overlap ends, and says when.
+        // The old key works until the overlap ends, and its summary says when.
         let end = try #require(old.sunset)
         #expect(end <= fixture.store.clock.now().adding(100) && old.expiresAt == end)
         #expect(try fixture.verdict(key.secret, at: end.adding(-1)).record?.flags.contains(.superseded) == true)
@@ -31,24 +31,24 @@ import Verification
         #expect(try fixture.journal().map(\.event) == [.issued, .issued, .rotated])
     }
 
-    @Test func `gives no longer life than a new key may have`() async throws {
+    @Test func `gives no longer lifetime than a new key may have`() async throws {
         let before = try Fixture()
         let endless = try await before.key().summary.id
         let long = try await before.issuer.createKeys(KeyRequest(owner: "a", expiresInSeconds: 5_000))[0].summary.id
         let short = try await before.issuer.createKeys(KeyRequest(owner: "a", expiresInSeconds: 100))[0].summary.id
         let client = try await before.client().summary.clientID
-        // The setting comes later than the keys.
+        // The setting is newer than the keys.
         let issuer = Issuer(store: before.store, policy: LifetimePolicy(keySecondsMax: 1_000))
         for (id, seconds) in [(endless, 1_000), (long, 1_000), (short, 100)] as [(CredentialID, Int64)] {
             let next = try await issuer.rotate(id, overlapSeconds: 60).summary
             #expect(next.expiresAt == next.issuedAt.adding(seconds))
         }
-        // It is for keys.
+        // It applies only to keys.
         let rotated = try await issuer.rotateClientSecret(client, overlapSeconds: 0).summary.secrets
         #expect(rotated.last?.expiresAt == nil && rotated.count == 2)
     }
 
-    @Test func `without overlap ends the old one at once`() async throws {
+    @Test func `without overlap ends the old key at once`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key()
         #expect(try fixture.verdict(key.secret).isActive)
@@ -58,7 +58,7 @@ import Verification
         #expect(try fixture.journal().last?.event == .revoked)
     }
 
-    @Test func `never lengthens the life of the old one, and its overlap can be ended early`() async throws {
+    @Test func `never extends the lifetime of the old key, and the overlap can be shortened`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.issuer.createKeys(KeyRequest(owner: "a", expiresInSeconds: 5_000))[0]
         _ = try await fixture.issuer.rotate(key.summary.id, overlapSeconds: 86_400)
@@ -67,7 +67,7 @@ import Verification
         #expect(try fixture.verdict(key.secret).reason == .revoked)
     }
 
-    @Test func `lets the old one work no longer than its successor`() async throws {
+    @Test func `lets the old key work no longer than its successor`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key().summary.id
         let issuer = Issuer(store: fixture.store, policy: LifetimePolicy(keySecondsMax: 1_000))
@@ -76,7 +76,7 @@ import Verification
         #expect(try await issuer.credential(key)?.sunset == end && end == next.issuedAt.adding(1_000))
     }
 
-    @Test func `leaves in the successor when the last of all before it has expired`() async throws {
+    @Test func `stores in the successor when all of its predecessors have expired`() async throws {
         let fixture = try Fixture()
         var ids = [try await fixture.key().summary.id]
         for overlap in [86_400, 60, 0] as [Int64] {
@@ -87,11 +87,11 @@ import Verification
         #expect(rows[0].predecessorsEndAt == nil && rows[0].record.expiresAt > rows[1].record.expiresAt)
         // The longest overlap counts, not the last one.
         for row in rows.dropFirst() { #expect(row.predecessorsEndAt == rows[0].record.expiresAt) }
-        // One that is revoked has ended, whatever its expiry.
+        // A revoked one has ended, whatever its expiry.
         let endless = try await fixture.key().summary.id
         let next = try await fixture.issuer.rotate(endless, overlapSeconds: 0).summary.id
         #expect(try fixture.row(next)?.predecessorsEndAt == .always)
-        // A row of an earlier version says nothing: the longest overlap is the bound.
+        // A row of an earlier version does not have the time: the longest overlap is the bound.
         let now = fixture.store.clock.now()
         let old = try await fixture.plant {
             $0.predecessor = .random()
@@ -101,7 +101,7 @@ import Verification
         #expect(try fixture.row(after)?.predecessorsEndAt == now.adding(Issuer.overlapSecondsMax))
     }
 
-    @Test func `is done once: a second one names the successor`() async throws {
+    @Test func `works once: a second one is refused and names the successor`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key()
         let next = try await fixture.issuer.rotate(key.summary.id, overlapSeconds: 60)
@@ -111,7 +111,7 @@ import Verification
             return
         }
         #expect(reason.contains(next.summary.id.description))
-        // Of many at once, one succeeds.
+        // Of many concurrent ones, one succeeds.
         let id = next.summary.id
         let successes = await withTaskGroup(of: Bool.self) { group in
             for _ in 0..<20 {
@@ -123,7 +123,7 @@ import Verification
         #expect(try fixture.check().isEmpty)
     }
 
-    @Test func `is refused for bad overlaps and for what is unknown, dead or of another kind`() async throws {
+    @Test func `is refused for a bad overlap and for a key that is unknown, ended or of another kind`() async throws {
         let fixture = try Fixture()
         let key = try await fixture.key()
         for overlap in [-1, .min, .max, 90 * 86_400 + 1] as [Int64] {
@@ -144,11 +144,10 @@ import Verification
                 == .gone(reason: "is revoked"))
     }
 
-    @Test func `is refused when the key holds a limit of a later version, which the successor would lose`() async throws
-    {
+    @Test func `is refused if the key has a limit of a later version, which the successor would lose`() async throws {
         let fixture = try Fixture()
         let id = try await fixture.plant().id
-        try await fixture.store.write(creates: false) { _, transaction in
+        try await fixture.store.tamper { _, transaction in
             let table = fixture.store.schema.credentials
             let row = try table.get(id.rawValue, in: transaction) { $0.copied() } ?? []
             try table.put(id.rawValue, row + [0xF7, 1, 0, 9], in: transaction)
@@ -167,7 +166,7 @@ import Verification
         #expect(try fixture.journal().count == 1)
     }
 
-    @Test func `of an imported key gives a native successor`() async throws {
+    @Test func `of an imported key creates a native successor`() async throws {
         let fixture = try Fixture()
         let text = "legacy_4f6e8a1b2c3d4e5f"
         let line = ImportLine(key: SecretText(Array(text.utf8)), request: KeyRequest(owner: "a", scope: ["r"]))

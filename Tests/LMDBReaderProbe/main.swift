@@ -1,10 +1,10 @@
 internal import Glibc
 internal import LMDB
 
-// Another process for the tests, to be killed: it opens the store in argument 2, does what argument 1 says, writes
-// one line to standard output and then waits for its end.
+// A process for the LMDB tests to kill. It opens the store in the folder of argument 2, runs the command of argument 1,
+// writes one line to standard output and then waits to be killed.
 
-/// Says that the state the test wants is reached, then holds it.
+/// Reports that the process is in the state that the test needs, and stays in it until it is killed.
 func holdForever() -> Never {
     let ready: [UInt8] = Array("ready\n".utf8)
     // SAFETY: the array is valid and of that length during the call.
@@ -35,7 +35,7 @@ func run(_ command: String, _ directory: String) throws {
         let lock = try DirectoryLock(directory: directory)
         withExtendedLifetime(lock) { holdForever() }
     case "fail-commit":
-        // The file may not grow any more: LMDB's write of the pages fails in the middle of the commit, and no meta page follows.
+        // The file may not grow any more, so writing the pages fails in the middle of the commit, before the meta page.
         let environment = try Environment(directory: directory, options: Environment.Options(mapBytes: 0))
         let database = try environment.openDatabase("numbers", keys: .integer)
         func put(_ key: UInt64) throws {

@@ -31,6 +31,8 @@ public final class Fixture: Sendable {
     public let store: CredentialStore
     public let issuer: Issuer
     public let options: StoreOptions
+    /// Its log.
+    public let logged: LoggedStore
 
     public var directory: String { folder("store") }
     public var pepperPath: String { folder("peppers") }
@@ -49,13 +51,20 @@ public final class Fixture: Sendable {
             try FixtureFile.replace(folder("peppers"), text)
             peppers = try PepperFileOnDisk.read(folder("peppers"))
         }
+        let log = try TemporaryFolder()
+        let options = LoggedStore.options(options, log: log)
         let store = try CredentialStore.create(
             in: folder("store"), vendor: vendor, peppers: peppers, options: options)
-        self.init(folder: folder, store: store, options: options, policy: policy)
+        let logged = try LoggedStore(store, folder: folder, log: log)
+        self.init(folder: folder, store: store, logged: logged, options: options, policy: policy)
     }
 
-    private init(folder: TemporaryFolder, store: CredentialStore, options: StoreOptions, policy: LifetimePolicy) {
+    private init(
+        folder: TemporaryFolder, store: CredentialStore, logged: LoggedStore, options: StoreOptions,
+        policy: LifetimePolicy
+    ) {
         self.folder = folder
+        self.logged = logged
         self.store = store
         self.options = options
         issuer = Issuer(store: store, policy: policy, pepperPath: folder("peppers"))
@@ -66,10 +75,11 @@ public final class Fixture: Sendable {
     /// Closes the store and opens it again, as a restart would.
     public func reopened(options: StoreOptions? = nil) throws -> Fixture {
         store.close()
-        let options = options ?? self.options
+        var options = options ?? self.options
+        options.logDirectory = self.options.logDirectory
         let peppers = try PepperFileOnDisk.read(pepperPath)
         let store = try CredentialStore.open(in: directory, peppers: peppers, options: options)
-        return Fixture(folder: folder, store: store, options: options, policy: issuer.policy)
+        return Fixture(folder: folder, store: store, logged: logged, options: options, policy: issuer.policy)
     }
 
     public func verifier() throws -> Verifier { try Verifier(store: store) }

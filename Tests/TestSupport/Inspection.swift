@@ -1,7 +1,8 @@
 public import CredentialDigest
 public import CredentialModel
-public import CredentialStore
-import LMDB
+public import LMDB
+
+@testable public import CredentialStore
 
 /// Reads that block, for tests that are asynchronous for another reason.
 extension Fixture {
@@ -63,10 +64,10 @@ extension Fixture {
 public enum Replacing {
     public static func restore(
         _ backup: String, _ fixture: Fixture, _ peppers: PepperFile, _ list: RevocationList?,
-        acceptsIncomplete: Bool = false
+        log: String? = nil, acceptsIncomplete: Bool = false
     ) throws(StoreFailure) -> Replacement {
         try CredentialStore.restore(
-            backup: backup, to: fixture.directory, peppers: peppers, revocations: list,
+            backup: backup, to: fixture.directory, peppers: peppers, log: log, revocations: list,
             acceptsIncomplete: acceptsIncomplete, options: fixture.options)
     }
 
@@ -78,4 +79,22 @@ public enum Replacing {
 /// A credential with another last digit. A fixed digit in its place would be the right one now and then.
 public func mistyped(_ text: some StringProtocol) -> String {
     text.dropLast() + (text.last == "0" ? "1" : "0")
+}
+
+extension CredentialStore {
+    /// Changes rows in another way than the store does: as damage, a fault or another version would.
+    @discardableResult
+    public func tamper<Value: Sendable>(
+        _ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Value
+    ) async throws -> Value {
+        noteTampering()
+        return try await write(creates: false) { writer, transaction in
+            let value = try body(writer, transaction)
+            writer.acceptChanges(in: transaction)
+            return value
+        }
+    }
+
+    /// From now on the store has changes that are not in its log.
+    public func noteTampering() { LoggedStore.tampered.withLock { _ = $0.insert(directory) } }
 }

@@ -97,7 +97,7 @@ import Verification
             (schema.watermarks, try fixture.firstKey(schema.watermarks)),
             (schema.meta, MetaName.watermarkSum.key), (schema.meta, MetaName.time.key),
         ]
-        try await fixture.store.write(creates: false) { writer, transaction in
+        try await fixture.store.tamper { writer, transaction in
             try writer.setNumber(.time, 1_000, in: transaction)
         }
         func requireFound() throws {
@@ -157,7 +157,7 @@ import Verification
         let again = try fixture.reopened()
         #expect(try again.check().isEmpty)
         let table = again.store.schema.watermarks
-        try await again.store.write(creates: false) { _, transaction in
+        try await again.store.tamper { _, transaction in
             try table.delete(WatermarkRow.key(.owner(Array("b".utf8))), in: transaction)
         }
         #expect(try again.check().count == 1)
@@ -190,13 +190,13 @@ extension Fixture {
     }
 
     fileprivate func putRaw(_ table: AuthenticatedTable, _ key: UInt64, _ value: [UInt8]) async throws {
-        try await store.write(creates: false) { _, transaction in
+        try await store.tamper { _, transaction in
             _ = try transaction.put(table.database, key: key, value: value.octets)
         }
     }
 
     fileprivate func putRaw(_ table: AuthenticatedTable, _ key: [UInt8], _ value: [UInt8]) async throws {
-        try await store.write(creates: false) { _, transaction in
+        try await store.tamper { _, transaction in
             _ = try transaction.put(table.database, key: key.octets, value: value.octets)
         }
     }

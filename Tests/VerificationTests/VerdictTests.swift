@@ -179,7 +179,7 @@ import Testing
     @Test func `on a critical claim of a later version is never active`() async throws {
         let fixture = try Fixture()
         let (id, secret) = try await fixture.plant()
-        try await fixture.store.write(creates: false) { _, transaction in
+        try await fixture.store.tamper { _, transaction in
             let table = fixture.store.schema.credentials
             let row = try table.get(id.rawValue, in: transaction) { $0.copied() } ?? []
             try table.put(id.rawValue, row + [0xF7, 1, 0, 9], in: transaction)
@@ -196,7 +196,7 @@ import Testing
     @Test func `on a damaged row is an error, never inactive`() async throws {
         let fixture = try Fixture()
         let (id, secret) = try await fixture.plant()
-        try await fixture.store.write(creates: false) { _, transaction in
+        try await fixture.store.tamper { _, transaction in
             let table = fixture.store.schema.credentials.database
             _ = try transaction.put(table, key: id.rawValue, value: [1, 2, 3].octets)
         }
@@ -260,7 +260,9 @@ import Testing
         }
         let (none, a, ab, c) = try await (record([]), record(["a"]), record(["a", "b"]), record(["c"]))
         func isMeant(_ record: CredentialRecord, _ caller: CredentialRecord) -> Bool {
-            Decision.isMeant(record, forCaller: caller.audiences, interned: fixture.store.published.interned)
+            Decision.isMeant(
+                audiences: record.audiences, forCaller: caller.audiences,
+                interned: fixture.store.published.interned)
         }
         for caller in [none, a, ab, c] { #expect(isMeant(none, caller)) }
         #expect(isMeant(a, a) && isMeant(a, ab) && isMeant(ab, a))

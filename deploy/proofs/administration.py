@@ -17,13 +17,13 @@ from harness.connection import Connection
 from harness.processes import free_ports, run
 from harness.service import Service, make_certificate
 
-KEYS_OF_THE_CROWD = 350_000
+CROWD_KEYS = 350_000
 FILL_SECONDS_MAX = 300
 SECRET = re.compile(r"ii[kc]1_[0-9A-Za-z]{11}_[0-9A-Za-z]{49}")
 
 
 class Administered(Service):
-    """A service with the page, on loopback and over https for other machines."""
+    """A service with the administration page, on loopback and over https for other machines."""
 
     def __init__(self, program: Path) -> None:
         super().__init__(program, listens=("--listen",))
@@ -46,7 +46,7 @@ class Administered(Service):
 
 
 class Page:
-    """What a person does with the page."""
+    """The actions of a user on the page."""
 
     def __init__(self, driver: webdriver.Chrome) -> None:
         self.driver = driver
@@ -69,7 +69,7 @@ class Page:
         check(True, f"complains: {words}")
 
     def complains_at(self, field: str, words: str) -> None:
-        """At the field, which has the focus, and where a person sees it."""
+        """The message is at the field, which has the focus and is in view."""
         form = self.one(field).find_element(By.XPATH, "./ancestor::form").get_attribute("id")
         self.waits(lambda: self.driver.find_elements(By.ID, f"{form}-error"), f"the form complains: {words}")
         note = self.one(f"{form}-error")
@@ -78,7 +78,7 @@ class Page:
         self.is_seen(self.one(field), note)
 
     def complains_in(self, form: str, words: str) -> None:
-        """Where no field is at fault: above the form's button."""
+        """The message is above the button of the form, since no single field is wrong."""
         self.waits(lambda: self.driver.find_elements(By.ID, f"{form}-error"), f"the form complains: {words}")
         note = self.one(f"{form}-error")
         check(words in note.text, f"complains in {form}: {note.text}")
@@ -92,7 +92,7 @@ class Page:
 
     def signs_in(self, key: str) -> None:
         self.waits(lambda: self.one("credential").is_displayed(), "the sign-in form")
-        # By keyboard: the field has no focus of its own on a fresh page.
+        # With the keyboard: the field is not focused on a newly loaded page.
         self.one("credential").send_keys(key, Keys.ENTER)
 
     def section(self, name: str) -> None:
@@ -144,8 +144,8 @@ def keys(page: Page, service: Administered) -> None:
     page.says("was created")
     first = page.takes_secret()
     check(service.accepts(first), "the new key is accepted")
-    made = service.made("key", "show", first[5:16])
-    check(made["owner"] == "acme" and made["scope"] == "orders:read orders:write", "it is as asked for")
+    made = service.json_result("key", "show", first[5:16])
+    check(made["owner"] == "acme" and made["scope"] == "orders:read orders:write", "it has the requested properties")
     page.fills(key_owner="other")
     page.submits("key-form")
     page.says("was created")
@@ -157,9 +157,9 @@ def keys(page: Page, service: Administered) -> None:
     page.describes(made["id"], "Exports orders. Ask the data team.")
     page.says("is saved")
     check("Ask the data team" in page.rows("keys")[0], "the description is shown")
-    check(service.made("key", "show", made["id"])["description"] == "Exports orders. Ask the data team.", "and stored")
+    check(service.json_result("key", "show", made["id"])["description"] == "Exports orders. Ask the data team.", "and stored")
     page.presses(f"Rotate key {made['id']}", "confirm-no")
-    check(service.made("key", "show", made["id"])["successor"] is None, "Cancel changes nothing")
+    check(service.json_result("key", "show", made["id"])["successor"] is None, "Cancel changes nothing")
     page.presses(f"Rotate key {made['id']}", "confirm-yes")
     page.says("is replaced by")
     second = page.takes_secret()
@@ -173,21 +173,21 @@ def keys(page: Page, service: Administered) -> None:
     check(page.one("key-owner").get_attribute("value") == "x", "what was typed is not lost")
 
 
-def crowd(page: Page, service: Administered) -> None:
+def search(page: Page, service: Administered) -> None:
     print("a search among many")
-    service.listed("key", "create", "--owner", "crowd", "--count", KEYS_OF_THE_CROWD, seconds_max=FILL_SECONDS_MAX)
-    found = service.made("key", "create", "--owner", "needle")["id"]
+    service.json_lines("key", "create", "--owner", "crowd", "--count", CROWD_KEYS, seconds_max=FILL_SECONDS_MAX)
+    found = service.json_result("key", "create", "--owner", "needle")["id"]
     page.one("keys-search").clear()
     page.fills(keys_search="NEEDLE")
     page.one("keys-search").send_keys(Keys.ENTER)
     page.waits(lambda: len(page.rows("keys")) == 1 and found in page.rows("keys")[0], "the one key is found")
     page.says("1 keys")
-    check("more" not in page.text("status"), "and nothing else is left to be looked through")
+    check("more" not in page.text("status"), "there is no further page of results")
     page.one("keys-search").clear()
     page.fills(keys_search="nobody-has-this")
     page.one("keys-search").send_keys(Keys.ENTER)
     page.says("0 keys")
-    check(not page.rows("keys") and not page.one("keys-more").is_displayed(), "a search for nothing comes to its end")
+    check(not page.rows("keys") and not page.one("keys-more").is_displayed(), "a search without results ends")
     page.one("keys-search").clear()
 
 
@@ -199,14 +199,14 @@ def clients(page: Page, service: Administered) -> None:
     page.submits("client-form")
     page.says("was registered")
     page.takes_secret()
-    client = service.listed("client", "list")[0]
-    check(client["name"] == "gateway" and client["may"] == ["introspect"], "it is registered as asked for")
+    client = service.json_lines("client", "list")[0]
+    check(client["name"] == "gateway" and client["may"] == ["introspect"], "it has the requested properties")
     page.presses(f"Rotate the secret of client {client['client_id']}", "confirm-yes")
     page.says("has a new secret")
     page.takes_secret()
     page.presses(f"Revoke client {client['client_id']}", "confirm-yes")
     page.says("is revoked")
-    check(service.listed("client", "list")[0]["revoked_at"] is not None, "it is revoked")
+    check(service.json_lines("client", "list")[0]["revoked_at"] is not None, "it is revoked")
 
 
 def activity(page: Page, service: Administered, key: str) -> None:
@@ -232,16 +232,16 @@ def remote(service: Administered, admin: str) -> None:
           "a key file that others may read is refused")
     key_file.chmod(0o400)
     made = service.remotely(key_file, "key", "create", "--owner", "remote", trusts=service.certificate.certificate)
-    check(made.returncode == 0 and service.accepts(json.loads(made.stdout)["key"]), "a key is made")
-    entry = service.listed("audit", "list")[-1]
+    check(made.returncode == 0 and service.accepts(json.loads(made.stdout)["key"]), "a key is created")
+    entry = service.json_lines("audit", "list")[-1]
     check(entry["actor"] == {"type": "credential", "id": admin[5:16]}, "the audit log names the key that did it")
     untrusted = service.remotely(key_file, "key", "list")
-    check(untrusted.returncode == 3 and admin not in untrusted.stderr, "a server that nobody vouches for is told nothing")
+    check(untrusted.returncode == 3 and admin not in untrusted.stderr, "an untrusted server does not get the key")
 
 
 def narrow(page: Page, service: Administered) -> None:
     print("narrower rights")
-    reader = service.made("key", "create", "--owner", "reader", "--scope", "countersign:keys:read")["key"]
+    reader = service.json_result("key", "create", "--owner", "reader", "--scope", "countersign:keys:read")["key"]
     page.one("sign-out").send_keys(Keys.ENTER)
     page.signs_in("nonsense")
     page.complains("not accepted")
@@ -250,7 +250,7 @@ def narrow(page: Page, service: Administered) -> None:
     page.fills(key_owner="mallory")
     page.submits("key-form")
     page.complains_in("key-form", "countersign:keys:write")
-    check(not service.listed("key", "list", "--owner", "mallory"), "nothing was made")
+    check(not service.json_lines("key", "list", "--owner", "mallory"), "no key was created")
     page.one("sign-out").send_keys(Keys.ENTER)
     page.waits(lambda: page.one("sign-in").is_displayed(), "signed out")
     check(not page.rows("keys"), "signing out leaves no rows")
@@ -265,7 +265,7 @@ def main() -> bool:
         service.start()
         with browser(1200, 1000) as driver:
             page = Page(driver)
-            admin = service.made("key", "create", "--owner", "operator", "--scope", "countersign:admin")["key"]
+            admin = service.json_result("key", "create", "--owner", "operator", "--scope", "countersign:admin")["key"]
             driver.get(service.page + "/admin")
             print("sign-in")
             page.is_accessible("the sign-in")
@@ -274,7 +274,7 @@ def main() -> bool:
             check(page.driver.switch_to.active_element.get_attribute("id") == "keys-title", "the focus goes to the section")
             keys(page, service)
             page.is_accessible("keys")
-            crowd(page, service)
+            search(page, service)
             if options.screenshot:
                 driver.save_screenshot(str(options.screenshot))
             clients(page, service)
@@ -288,10 +288,10 @@ def main() -> bool:
             check(not SECRET.search(driver.page_source), "no secret is left in the page")
             faults = [line for line in driver.get_log("browser")
                       if line["level"] == "SEVERE" and "the server responded with a status of 4" not in line["message"]]
-            check(not faults, f"the browser has no complaint {faults}")
+            check(not faults, f"the browser reports no error {faults}")
         check(not SECRET.search(service.log.read_text()), "no secret is in the log")
         service.end()
-    print("administration: all as it should be")
+    print("administration: all checks passed")
     return True
 
 

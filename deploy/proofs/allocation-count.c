@@ -1,5 +1,4 @@
-// Stands in front of the allocator of a process that it is preloaded into, and counts its calls. On SIGUSR2 it writes their
-// number to the file named by ALLOCATION_COUNT_FILE.
+// LD_PRELOAD: counts the calls of the allocator. On SIGUSR2 it writes their number to the file ALLOCATION_COUNT_FILE.
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -16,7 +15,7 @@
 static uint64_t count;
 static char path[4096];
 
-// glibc's own names, so that nothing has to be looked up while the process is not yet on its feet.
+// glibc's internal names, since dlsym cannot be used this early in the start of the process.
 extern void *__libc_malloc(size_t);
 extern void *__libc_calloc(size_t, size_t);
 extern void *__libc_realloc(void *, size_t);

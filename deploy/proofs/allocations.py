@@ -1,4 +1,4 @@
-"""Counts the allocations of a running release while it answers requests on connections that are warm."""
+"""Counts the allocations of a running release while it answers requests on warm connections."""
 
 import signal
 import socket
@@ -13,21 +13,21 @@ from harness.connection import connected
 from harness.processes import wait_until
 from harness.service import Introspector, Service
 
-PERMITTED_PER_REQUEST = 0.01
+PER_REQUEST_MAX = 0.01
 IDLE_SECONDS = 2
 RUNS = 3
-"""Of which the least counts: at its start, and now and then, the process has other work too."""
+"""The lowest count is used: at its start, and now and then, the process does other work."""
 
 
 class Counter:
-    """Stands in front of the allocator of a service, and says how often that was called."""
+    """The library that is preloaded into a service and counts the calls of its allocator."""
 
     def __init__(self, library: str, folder: Path) -> None:
         self._file = folder / "count"
         self.environment = {"LD_PRELOAD": library, "ALLOCATION_COUNT_FILE": str(self._file)}
 
     def calls(self, service: Service) -> int:
-        """So far."""
+        """The number of calls so far."""
         self._file.unlink(missing_ok=True)
         service.process.send(signal.SIGUSR2)
         if not wait_until(lambda: self._file.exists() and self._file.read_text().endswith("\n"), 2, 0.01):
@@ -36,7 +36,7 @@ class Counter:
 
 
 def exchange(connection: socket.socket, request: bytes, answer_bytes: int, burst: int) -> None:
-    """Sends a request `burst` times at once and takes all answers."""
+    """Sends a request `burst` times at once and reads all answers."""
     connection.sendall(request * burst)
     left = answer_bytes * burst
     while left > 0:
@@ -49,17 +49,16 @@ def exchange(connection: socket.socket, request: bytes, answer_bytes: int, burst
 def counted(
     calls: Callable[[], int], connection: socket.socket, request: bytes, answer_bytes: int, requests: int, burst: int
 ) -> float:
-    """Allocations per request, without those of a process that idles for as long: a slow machine takes longer for the same
-    requests."""
-    idle = idling(calls)
+    """Allocations per request, minus those of an idle process in the same time."""
+    idle = idle_rate(calls)
     before, began = calls(), time.monotonic()
     for _ in range(requests // burst):
         exchange(connection, request, answer_bytes, burst)
     return max(0.0, calls() - before - idle * (time.monotonic() - began)) / requests
 
 
-def idling(calls: Callable[[], int]) -> float:
-    """Allocations a second while nothing is asked: clocks, and what looks after the store."""
+def idle_rate(calls: Callable[[], int]) -> float:
+    """Allocations per second without requests: timers and maintenance of the store."""
     before = calls()
     time.sleep(IDLE_SECONDS)
     return (calls() - before) / IDLE_SECONDS
@@ -68,7 +67,7 @@ def idling(calls: Callable[[], int]) -> float:
 def measure(
     calls: Callable[[], int], port: int, name: str, request: bytes, expected: bytes, requests: int, burst: int
 ) -> bool:
-    """Prints allocations per request, and says whether they are few enough."""
+    """Prints the allocations per request, and returns whether they are within the limit."""
     with connected(port) as connection:
         connection.sendall(request)
         answer = connection.recv(1 << 20)
@@ -77,15 +76,15 @@ def measure(
         for _ in range(200):
             exchange(connection, request, len(answer), burst)
         each = min(counted(calls, connection, request, len(answer), requests, burst) for _ in range(RUNS))
-    is_kept = each <= PERMITTED_PER_REQUEST
+    is_kept = each <= PER_REQUEST_MAX
     print(f"{name:34} {each:.4f} allocations per request {'kept' if is_kept else 'BROKEN'}", flush=True)
     return is_kept
 
 
 def prove(service: Service, calls: Callable[[], int], requests: int) -> bool:
     service.start()
-    key = service.made("key", "create", "--owner", "acme", "--scope", "orders:read")["key"]
-    caller = Introspector(service.made("client", "create", "--name", "proof", "--may", "introspect"))
+    key = service.json_result("key", "create", "--owner", "acme", "--scope", "orders:read")["key"]
+    caller = Introspector(service.json_result("client", "create", "--name", "proof", "--may", "introspect"))
     body = f"token={key}"
     introspection = (
         f"POST /oauth2/introspect HTTP/1.1\r\nHost: localhost\r\n{caller.fields}"
@@ -96,7 +95,7 @@ def prove(service: Service, calls: Callable[[], int], requests: int) -> bool:
         measure(calls, service.port, "introspection, pipelined by 16", introspection, b'"active":true', requests, 16),
         measure(calls, service.port, "/verify", verification, b"HTTP/1.1 200", requests, 1),
     ]
-    # The counter counts: a new connection cannot be had without.
+    # Shows that the counter works: a new connection needs allocations.
     before = calls()
     for _ in range(50):
         connected(service.port).close()

@@ -1,4 +1,4 @@
-"""Sends credentials through every path that could spill them and looks for them in what is left behind.
+"""Uses credentials in every way that could leak them, and searches for them in all files afterwards.
 
     canaries.py PROGRAM COUNT
 """
@@ -18,7 +18,7 @@ PROGRAM, COUNT = sys.argv[1], int(sys.argv[2])
 
 
 def exchange(port, raw):
-    """Sends bytes on a connection of its own and returns what comes back."""
+    """Sends bytes on a new connection and returns the answer."""
     answer = b""
     with connected(port, 10) as connection:
         connection.sendall(raw)
@@ -41,7 +41,7 @@ def form(text, *fields):
 
 
 def provoke(port, credential, caller):
-    """One credential through success, refusal and malformed requests. The answers may not repeat it either."""
+    """Sends one credential in accepted, refused and malformed requests. Returns the answers that contain it."""
     wrong = credential[:-1] + ("0" if credential[-1] != "0" else "1")
     answers = [
         exchange(port, raw)
@@ -70,7 +70,7 @@ def provoke(port, credential, caller):
 
 
 def search(folder, secrets):
-    """Every file that is left, with the number of secrets in it."""
+    """The files that contain secrets, with the number of secrets in each."""
     counts = []
     for place in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = place.read_bytes()
@@ -80,13 +80,13 @@ def search(folder, secrets):
     return counts
 
 
-def spill(service):
-    """Takes credentials through all of it. Returns all secrets, how many answers repeated one, and what was printed."""
+def use_credentials(service):
+    """Returns all secrets, the number of answers that contained one, and what was printed."""
     printed = []
 
-    def command(*words, given=""):
-        """What a verb prints on standard error counts as a place where nothing may be spilled."""
-        done = service.command(*words, given=given, seconds_max=120)
+    def command(*words, stdin=""):
+        """Standard error is searched too."""
+        done = service.command(*words, stdin=stdin, seconds_max=120)
         printed.append(done.stderr)
         return done
 
@@ -112,11 +112,11 @@ def spill(service):
         require(b'"active":true' in answer, "an imported key is active")
 
     # The command line and the control plane: refused arguments, wrong members, explained verdicts.
-    command("verify", given=keys[0])
+    command("verify", stdin=keys[0])
     for words in (
             ["verify", keys[1]], ["key", "show", keys[2]], ["key", "revoke", keys[3]], ["key", keys[4]], ["--" + keys[5]]):
         printed.append(command(*words).stdout)
-    # A crash with credentials in flight: nothing is dumped, and what the runtime prints holds none of them.
+    # A crash during requests with credentials: there is no dump, and the output of the runtime does not contain them.
     for credential in keys[:50]:
         with connected(service.port) as connection:
             connection.sendall(form(f"token={credential}", f"Authorization: {caller}")[:-1])
@@ -124,7 +124,7 @@ def spill(service):
     service.process.wait(60)
     service.start()
     answer = exchange(service.port, form(f"token={keys[0]}", f"Authorization: {caller}"))
-    require(b'"active":true' in answer, "an acknowledged key is there after the crash")
+    require(b'"active":true' in answer, "an acknowledged key still exists after the crash")
     service.process.send(signal.SIGTERM)
     service.process.wait(60)
     imported.unlink()
@@ -134,19 +134,19 @@ def spill(service):
 
 def main():
     with Service(PROGRAM, listens=("--listen",)) as service:
-        secrets, repeated, printed = spill(service)
+        secrets, repeated, printed = use_credentials(service)
         (service.folder / "printed").write_text(printed)
-        # The search finds what is there.
+        # Shows that the search works.
         planted = service.folder / "planted"
         planted.write_text("x" * 5000 + secrets[-1] + secrets[0])
         found = search(service.folder, secrets)
         planted.unlink()
-        spilled = [f"{repeated} answers"] if repeated else []
-        spilled += search(service.folder, secrets)
+        leaked = [f"{repeated} answers"] if repeated else []
+        leaked += search(service.folder, secrets)
     if "planted: 2" not in found:
         raise Unproven("the search does not find a secret that was put there")
-    if spilled:
-        raise Refuted("secrets were found in " + ", ".join(spilled))
+    if leaked:
+        raise Refuted("secrets were found in " + ", ".join(leaked))
     print(f"canaries: {len(secrets)} secrets, none left behind")
     return True
 

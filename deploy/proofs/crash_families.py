@@ -1,4 +1,4 @@
-"""Callers of the authorization server who know what each token of each family has to be. See crashes.py."""
+"""Clients of the authorization server that know the correct state of each token of each family. See crashes.py."""
 
 import base64
 import hashlib
@@ -13,18 +13,18 @@ from harness.service import FORM
 
 
 class Family:
-    """What one authorization has given so far."""
+    """The tokens that one authorization has issued so far."""
 
     def __init__(self, code, verifier):
         self.code, self.verifier = code, verifier
         self.tokens = []
-        # The refresh token that works, and one that was used.
+        # The valid refresh token, and one that was used already.
         self.refresh = self.used = None
 
 
 class FamilyWriter(Writer):
-    """Lets families of tokens grow by refreshing, and ends them in each way there is: by a code or a refresh token that is
-    used a second time, and by revoking a refresh token. Whatever a kill interrupts, a family lives or is dead as a whole."""
+    """Extends families of tokens by refreshing, and ends them in every way: by reusing a code or a refresh token, and by
+    revoking a refresh token. Whatever a kill interrupts, either all tokens of a family are active or none."""
 
     CALLBACK, SCOPE = "https://shop.example/cb", "orders:read"
 
@@ -35,7 +35,7 @@ class FamilyWriter(Writer):
         self.ended = 0
 
     def begin(self, cycle):
-        # A family that a kill has caught is left alone: what its writer did last is unknown.
+        # Families from before the kill are not used any more: the result of the interrupted request is unknown.
         self.families = []
         super().begin(cycle)
 
@@ -44,18 +44,18 @@ class FamilyWriter(Writer):
         if choice < 0.2 or not self.families:
             self.authorize()
         elif choice < 0.85:
-            self.grow(random.choice(self.families))
+            self.refresh(random.choice(self.families))
         else:
             self.end(self.families.pop(random.randrange(len(self.families))))
 
     def authorize(self):
-        """As a browser and the operator's application do it together."""
+        """The authorization code flow, with the steps of the browser and of the login application."""
         verifier = secrets.token_urlsafe(32)
         challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-        asked = urllib.parse.urlencode({
+        query = urllib.parse.urlencode({
             "response_type": "code", "client_id": self.client_id, "redirect_uri": self.CALLBACK,
             "code_challenge": challenge, "code_challenge_method": "S256"})
-        begun = self.ask("GET", "/oauth2/authorize?" + asked, status=303)
+        begun = self.ask("GET", "/oauth2/authorize?" + query, status=303)
         cookie = begun.fields["set-cookie"].split(";")[0]
         login = self.parameters(begun)["login_challenge"][0]
         with Connection(self.control) as control:
@@ -71,9 +71,9 @@ class FamilyWriter(Writer):
         return self.token(status, grant_type="authorization_code", code=family.code, code_verifier=family.verifier,
                           redirect_uri=self.CALLBACK)
 
-    def grow(self, family):
+    def refresh(self, family):
         old, family.refresh = family.refresh, None
-        # Until the answer is here the old one may be used up: a kill ends the part that this family plays.
+        # Until the answer has arrived, the old token may or may not be used up. After a kill the family is dropped.
         self.families.remove(family)
         self.adopt_tokens(family, self.token(200, grant_type="refresh_token", refresh_token=old))
         family.used = old
@@ -107,7 +107,7 @@ class FamilyWriter(Writer):
         return self.ask("POST", "/oauth2/token", status=status, form={**form, "client_id": self.client_id}).json
 
     def ask(self, method, path, status, form=None, fields=""):
-        """Counts as acknowledged when the whole answer is here."""
+        """A change counts as acknowledged once the whole answer has arrived."""
         self.unknown += 1
         if form:
             fields += f"Content-Type: {FORM}\r\n"

@@ -1,4 +1,4 @@
-"""Callers of the control plane who know what each of their keys has to be. See crashes.py."""
+"""Clients of the control plane that know the correct state of each of their keys. See crashes.py."""
 
 import random
 import threading
@@ -7,15 +7,15 @@ from harness.checks import Unproven
 from harness.connection import Connection
 
 OWNERS_EACH = 3
-DEAD = None  # Where a scope would stand.
+DEAD = None  # In place of a scope.
 
 
 class Lost(Exception):
-    """The daemon itself does not know what it has acknowledged."""
+    """The daemon has lost something that it acknowledged."""
 
 
 class Key:
-    """A key and the outcomes that would be right: its scope, DEAD, or several while nobody knows what was done."""
+    """A key and its possible states: its scope, DEAD, or several while the result of a request is unknown."""
 
     __slots__ = ("id", "secret", "owner", "outcomes")
 
@@ -25,7 +25,7 @@ class Key:
 
 
 class Writer:
-    """One caller. It alone writes to its owners' keys, so that it knows what each of them has to be."""
+    """One client. No other client changes the keys of its owners, so it knows their correct state."""
 
     def __init__(self, number, control):
         self.control = control
@@ -38,7 +38,7 @@ class Writer:
         for key in self.keys:
             if DEAD not in key.outcomes:
                 self.living[key.owner].append(key)
-        # Some scopes that the store knows, and one that it has to learn after each kill.
+        # Some scopes that the store knows already, and one that is new after each kill.
         self.scopes = ["", "orders:read", "orders:read orders:write", f"cycle:{cycle}"]
         self.touched, self.bulk, self.fault, self.lost, self.killed = set(), None, None, None, False
         self.thread = threading.Thread(target=self.run, daemon=True)
@@ -50,7 +50,7 @@ class Writer:
                 while True:
                     self.write(connection)
         except OSError as error:
-            # What a kill does. The request that was under way may have been done or not.
+            # The effect of a kill. The interrupted request may or may not have been carried out.
             if not self.killed:
                 self.fault = f"a writer's connection broke before the kill: {type(error).__name__}"
         except Lost as loss:
@@ -87,7 +87,7 @@ class Writer:
     def change(self, connection, key, choice):
         path, before, scope = f"/v1/keys/{key.id}", key.outcomes, random.choice(self.scopes)
         after = {scope} if choice < 0.7 else {DEAD}
-        # Until the answer is here either outcome is right; then only the new one.
+        # Until the answer has arrived, both states are possible.
         self.expect(key, before | after)
         if choice < 0.7:
             self.send(connection, "PATCH", path, {"scope": scope})
@@ -103,16 +103,16 @@ class Writer:
         key.outcomes = outcomes
         self.touched.add(key)
 
-    def adopt(self, resource, asked):
-        if any(resource[member] != value for member, value in asked.items()):
-            raise Unproven(f"the new key {resource['id']} is not what was asked for")
+    def adopt(self, resource, requested):
+        if any(resource[member] != value for member, value in requested.items()):
+            raise Unproven(f"the new key {resource['id']} does not have the requested properties")
         key = Key(resource)
         self.keys.append(key)
         self.touched.add(key)
         self.living[key.owner].append(key)
 
     def send(self, connection, method, path, body):
-        """Counts as acknowledged when the whole answer is here."""
+        """A change counts as acknowledged once the whole answer has arrived."""
         self.unknown += 1
         answer = connection.ask_json(method, path, body)
         if answer.status == 404:

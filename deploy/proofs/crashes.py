@@ -1,8 +1,8 @@
-"""Kills the daemon in the middle of writes, starts it anew, and compares what it answers with what it acknowledged.
+"""Kills the daemon during writes, restarts it, and compares its answers with what it acknowledged.
 
     crashes.py PROGRAM CYCLES sound|losses
 
-Exits with 0 when the outcome is the expected one, with 1 when it is the other, and with 2 when nothing was proven.
+Exits with 0 if the result is the expected one, with 1 if it is the other one, and with 2 if nothing was proven.
 """
 
 import concurrent.futures
@@ -16,7 +16,7 @@ from crash_families import FamilyWriter
 from crash_writers import DEAD, Writer
 from harness.checks import Unproven, as_expected, conclude
 from harness.connection import Connection
-from harness.processes import PATIENCE_SECONDS
+from harness.processes import TIMEOUT_SECONDS
 from harness.service import INACTIVE, Introspector, Service
 
 PROGRAM, CYCLES, EXPECTED = sys.argv[1], int(sys.argv[2]), sys.argv[3]
@@ -25,13 +25,13 @@ READY_SECONDS_MAX = 2.0
 
 
 class Auditor:
-    """Asks the data plane about keys."""
+    """Introspects keys on the data plane."""
 
     def __init__(self, port, client):
         self.port, self.introspector = port, Introspector(client)
 
     def losses(self, keys):
-        """What contradicts the acknowledgements. What is seen has to stay: it is the only right outcome from now on."""
+        """The contradictions to what was acknowledged. The state that is found is the only correct one from then on."""
         with concurrent.futures.ThreadPoolExecutor(CONNECTIONS) as pool:
             return sum(pool.map(self.compare, [keys[start::CONNECTIONS] for start in range(CONNECTIONS)]), [])
 
@@ -45,7 +45,7 @@ class Auditor:
                 seen = self.outcome(key, answer)
                 if seen not in key.outcomes:
                     right = " or ".join(sorted(map(self.describe, key.outcomes)))
-                    losses.append(f"{key.id}: has to be {right}, is {self.describe(seen)}")
+                    losses.append(f"{key.id}: must be {right}, is {self.describe(seen)}")
                 key.outcomes = {seen}
         return losses
 
@@ -55,7 +55,7 @@ class Auditor:
             return DEAD
         members = answer.json
         if (members["active"], members["jti"], members["sub"]) != (True, key.id, key.owner):
-            raise Unproven(f"introspection of {key.id} speaks of another key")
+            raise Unproven(f"introspection of {key.id} answered about another key")
         return members["scope"]
 
     @staticmethod
@@ -69,20 +69,20 @@ def kill_in_the_middle(service, writers, cycle):
     time.sleep(random.uniform(0.05, 0.4))
     for writer in writers:
         writer.killed = True
-    # At once: a connection that breaks between the mark and the kill would be excused.
+    # Right after the marks: a connection that broke in between would be excused.
     os.kill(service.process.pid, signal.SIGKILL)
     service.process.wait()
     for writer in writers:
-        writer.thread.join(2 * PATIENCE_SECONDS)
+        writer.thread.join(2 * TIMEOUT_SECONDS)
         if writer.thread.is_alive() or writer.fault:
-            raise Unproven(writer.fault or "a writer hangs")
+            raise Unproven(writer.fault or "a writer does not end")
     return [writer.lost for writer in writers if writer.lost]
 
 
 def prove(service):
     service.start()
-    auditor = Auditor(service.port, service.made("client", "create", "--name", "auditor", "--may", "introspect"))
-    client_id = service.made(
+    auditor = Auditor(service.port, service.json_result("client", "create", "--name", "auditor", "--may", "introspect"))
+    client_id = service.json_result(
         "client", "create", "--name", "shop", "--public", "--grant", "authorization_code", "--grant", "refresh_token",
         "--redirect-uri", FamilyWriter.CALLBACK, "--scope", FamilyWriter.SCOPE)["client_id"]
     writers = [Writer(number, service.control) for number in range(WRITERS)]
@@ -98,9 +98,9 @@ def prove(service):
         older = [key for writer in writers for key in writer.keys if key not in touched]
         losses = auditor.losses([*touched, *random.sample(older, min(SAMPLE, len(older)))])
         for writer in writers:
-            # One watermark ends all keys of an owner and all tokens of a family: half of them is no outcome.
+            # One watermark ends all keys of an owner and all tokens of a family, never a part of them.
             if writer.bulk and len({key.outcomes == {DEAD} for key in writer.bulk}) > 1:
-                losses.append(f"{writer.bulk[0].owner}: a bulk revocation was done by half")
+                losses.append(f"{writer.bulk[0].owner}: a bulk revocation was carried out partly")
         if losses:
             return [f"after kill {cycle}:", *losses]
     losses = auditor.losses([key for writer in writers for key in writer.keys])
@@ -110,13 +110,13 @@ def prove(service):
     if check.returncode != 0 or "sound" not in check.stdout:
         raise Unproven("the store is not sound: " + check.stdout + check.stderr)
     if service.end() != 0:
-        raise Unproven("the daemon did not end well after SIGTERM")
+        raise Unproven("the daemon ended with an error after SIGTERM")
     if slowest > READY_SECONDS_MAX:
         raise Unproven(f"ready again only after {slowest:.2f} s")
     acknowledged, unknown = (sum(getattr(writer, name) for writer in writers) for name in ("acknowledged", "unknown"))
-    print(f"{unknown} more writes were under way at a kill")
+    print(f"{unknown} more writes were interrupted by a kill")
     families = sum(writer.ended for writer in writers if isinstance(writer, FamilyWriter))
-    print(f"{families} families of tokens were ended, none by half")
+    print(f"{families} families of tokens were ended, none partly")
     print(
         f"crashes: {CYCLES} cycles, {acknowledged} acknowledged writes, none lost, nothing un-revoked, "
         f"ready again after at most {slowest:.2f} s")

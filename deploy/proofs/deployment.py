@@ -11,8 +11,8 @@ import deployment_container
 import deployment_kubernetes
 import deployment_observability
 import deployment_systemd
+from deployment_fixture import Fixture
 from deployment_mutants import MUTANTS
-from deployment_stage import Stage
 from harness.checks import Unproven, conclude
 
 DEPLOY = Path(__file__).resolve().parent.parent
@@ -25,22 +25,22 @@ PARTS = {
 
 
 def prove(program: Path, deploy: Path, name: str) -> list[str]:
-    """What does not hold."""
+    """Returns the failed checks."""
     print(name, flush=True)
     began = time.monotonic()
-    stage = Stage(program, deploy)
+    fixture = Fixture(program, deploy)
     try:
-        PARTS[name](stage)
+        PARTS[name](fixture)
     except Exception as reason:
-        stage.check(False, f"{name} can be proven to its end", f"{type(reason).__name__}: {reason}")
+        fixture.check(False, f"{name} runs to its end", f"{type(reason).__name__}: {reason}")
     finally:
-        stage.close()
-    print(f"  ({stage.count} checks, {time.monotonic() - began:.1f} s)", flush=True)
-    return stage.failures
+        fixture.close()
+    print(f"  ({fixture.count} checks, {time.monotonic() - began:.1f} s)", flush=True)
+    return fixture.failures
 
 
-def notices(program: Path, name: str) -> bool:
-    """Whether the proof sees the fault in a copy of the files."""
+def detects(program: Path, name: str) -> bool:
+    """Whether the proof detects the fault in a copy of the files."""
     mutant = MUTANTS[name]
     with tempfile.TemporaryDirectory(prefix="deployment-mutant-") as folder:
         copy = Path(folder) / "deploy"
@@ -49,10 +49,10 @@ def notices(program: Path, name: str) -> bool:
         text = file.read_text()
         if mutant.text not in text:
             raise Unproven(f"{mutant.file} has no {mutant.text!r} to change")
-        file.write_text(text.replace(mutant.text, mutant.instead))
-        noticed = any(mutant.noticed_by in failure for failure in prove(program, copy, mutant.part))
-    print(f"deployment: the mutant {name} was {'noticed' if noticed else 'NOT noticed'}: {mutant.meaning}", flush=True)
-    return noticed
+        file.write_text(text.replace(mutant.text, mutant.replacement))
+        detected = any(mutant.detected_by in failure for failure in prove(program, copy, mutant.part))
+    print(f"deployment: the mutant {name} was {'detected' if detected else 'NOT detected'}: {mutant.meaning}", flush=True)
+    return detected
 
 
 def main() -> bool:
@@ -67,13 +67,13 @@ def main() -> bool:
         names = [
             name for name, mutant in MUTANTS.items()
             if arguments.mutant in ("all", name) and arguments.only in (None, mutant.part)]
-        return all([notices(program, name) for name in names])
+        return all([detects(program, name) for name in names])
     failures = [failure for name in PARTS if arguments.only in (None, name)
                 for failure in prove(program, DEPLOY, name)]
     if failures:
-        print(f"deployment: {len(failures)} checks do not hold", file=sys.stderr)
+        print(f"deployment: {len(failures)} checks failed", file=sys.stderr)
     else:
-        print("deployment: all as it should be")
+        print("deployment: all checks passed")
     return not failures
 
 

@@ -1,8 +1,8 @@
-"""Starts one program the way a container engine or systemd would, without either: as process 1 of namespaces of its own, in a
-root that is mounted read-only, as a user without capabilities, and behind the system call filters of a unit.
+"""Starts one program as a container engine or systemd would: as process 1 of new namespaces, in a root that is mounted
+read-only, as a user without capabilities, and with the system call filters of a unit.
 
-Reads what to do as JSON from standard input, prints the program's process id, and ends with its exit status. Needs root.
-Run by Debian's own Python, for which Debian has the bindings of libseccomp.
+Reads its task as JSON from standard input, prints the process id of the program, and ends with its exit status. Needs root.
+Runs with Debian's Python, for which Debian has a package with the bindings of libseccomp.
 """
 
 import ctypes
@@ -44,8 +44,8 @@ def bind(source: str, target: Path, writable: bool) -> None:
         mount("", str(target), "", MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID)
 
 
-def lay(root: Path, mounts: list[dict]) -> None:
-    """Everything is read-only but what is named otherwise."""
+def mount_all(root: Path, mounts: list[dict]) -> None:
+    """Everything is read-only except mounts that are marked writable."""
     mount("", "/", "", MS_REC | MS_PRIVATE)
     bind(str(root), root, writable=False)
     for place in mounts:
@@ -63,7 +63,7 @@ def raise_loopback() -> None:
         fcntl.ioctl(any_socket, 0x8914, request + bytes(40 - len(request)))  # SIOCSIFFLAGS
 
 
-def become(user: int, group: int, groups: list[int]) -> None:
+def drop_privileges(user: int, group: int, groups: list[int]) -> None:
     for capability in range(CAPABILITIES):
         succeed(libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0))
     os.setgroups(groups)
@@ -73,7 +73,7 @@ def become(user: int, group: int, groups: list[int]) -> None:
 
 
 def filter_calls(rules: dict) -> None:
-    """As systemd does it: refusals with a reason first, the list of what is allowed last."""
+    """As systemd does: first the rules with their own error numbers, then the list of allowed calls."""
     refusals = s.SyscallFilter(s.ALLOW)
 
     def refuse(code: int, call: str, *arguments: object) -> None:
@@ -92,7 +92,7 @@ def filter_calls(rules: dict) -> None:
             refuse(errno.EPERM, call, s.Arg(2, s.MASKED_EQ, PROT_EXEC, PROT_EXEC))
         refuse(errno.EPERM, "shmat", s.Arg(2, s.MASKED_EQ, SHM_EXEC, SHM_EXEC))
     if rules["deny_namespaces"]:
-        # The flags of clone3 lie in memory, where no filter sees them: it is said not to exist.
+        # The flags of clone3 are in memory, where a filter cannot read them, so it is reported as missing.
         refuse(errno.ENOSYS, "clone3")
         refuse(errno.EPERM, "unshare")
         refuse(errno.EPERM, "setns")
@@ -107,7 +107,7 @@ def filter_calls(rules: dict) -> None:
             try:
                 allowed.add_rule(s.ALLOW, call)
             except (RuntimeError, OSError):
-                pass  # Not a call of this architecture.
+                pass  # This architecture does not have the call.
         allowed.load()
 
 
@@ -122,7 +122,7 @@ def child(task: dict) -> None:
     os.dup2(log, 2)
     os.umask(task["umask"])
     signal.pthread_sigmask(signal.SIG_SETMASK, [])
-    become(task["user"], task["group"], task["groups"])
+    drop_privileges(task["user"], task["group"], task["groups"])
     if task["filter"]:
         filter_calls(task["filter"])
     os.execvpe(task["command"][0], task["command"], task["environment"])
@@ -132,12 +132,12 @@ def main() -> int:
     task = json.load(sys.stdin)
     succeed(libc.unshare(NEW_NAMESPACES))
     raise_loopback()
-    lay(Path(task["root"]), task["mounts"])
+    mount_all(Path(task["root"]), task["mounts"])
     number = os.fork()
     if number == 0:
         try:
             child(task)
-        except BaseException as reason:  # Whatever it is, nothing of the parent may run here.
+        except BaseException as reason:  # No code of the parent may run here after any error.
             os.write(2, f"confine: {type(reason).__name__}: {reason}\n".encode())
         os._exit(125)
     print(number, flush=True)

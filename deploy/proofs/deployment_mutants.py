@@ -1,4 +1,4 @@
-"""Files with a known fault, each with what has to be noticed: (file, text, what takes its place)."""
+"""Known faults in the files for deploying, each with the check that must detect it."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 class Mutant:
     meaning: str
     part: str
-    # A piece of the check's own words.
-    noticed_by: str
+    # A part of the message of the check.
+    detected_by: str
     file: str
     text: str
-    instead: str
+    replacement: str
 
 
 MUTANTS = {
@@ -22,16 +22,16 @@ MUTANTS = {
         "the image lacks a library", "container", "each library of Debian", "container/Containerfile",
         "ca-certificates liblmdb0 libssl3", "ca-certificates libssl3"),
     "layer": Mutant(
-        "a layer holds whatever lies about", "container", "layers get sources", "container/Containerfile", "COPY Sources Sources",
-        "COPY . ."),
+        "a layer contains everything in the folder", "container", "layers contain sources", "container/Containerfile",
+        "COPY Sources Sources", "COPY . ."),
     "volume": Mutant(
         "the store has no volume", "container", "starts on a read-only root", "container/Containerfile",
         "VOLUME /var/lib/countersign\n", ""),
     "pepper": Mutant(
-        "a forgotten pepper is made beside the store", "container", "without the mounted pepper", "container/Containerfile",
+        "a missing pepper is created beside the store", "container", "without the mounted pepper", "container/Containerfile",
         "COUNTERSIGN_PEPPER_FILE=/run/secrets/", "COUNTERSIGN_PEPPER_FILE=/var/lib/countersign/"),
     "privileges": Mutant(
-        "the unit may gain rights", "systemd", "NoNewPrivileges", "systemd/countersign.service", "NoNewPrivileges=yes\n", ""),
+        "the unit may gain privileges", "systemd", "NoNewPrivileges", "systemd/countersign.service", "NoNewPrivileges=yes\n", ""),
     "calls": Mutant(
         "the unit forbids a call that is needed", "systemd", "system calls that the unit allows", "systemd/countersign.service",
         "SystemCallFilter=@chown\n", ""),
@@ -39,16 +39,16 @@ MUTANTS = {
         "the unit forbids the network that it serves", "systemd", "system calls that the unit allows",
         "systemd/countersign.service", "AF_UNIX AF_INET AF_INET6", "AF_UNIX AF_INET6"),
     "unit": Mutant(
-        "the unit names what there is not", "systemd", "systemd-analyze verify", "systemd/countersign.service",
+        "the unit has an unknown setting", "systemd", "systemd-analyze verify", "systemd/countersign.service",
         "ProtectClock=yes", "ProtectClocks=yes"),
     "settings": Mutant(
-        "the settings name what there is not", "systemd", "config check", "systemd/countersign.yaml", "drain-seconds",
+        "the settings file has an unknown setting", "systemd", "config check", "systemd/countersign.yaml", "drain-seconds",
         "drain-second"),
     "field": Mutant(
-        "a manifest has a field that there is not", "kubernetes", "the schemas of Kubernetes",
+        "a manifest has an unknown field", "kubernetes", "the schemas of Kubernetes",
         "kubernetes/service/statefulset.yaml", "readOnlyRootFilesystem", "readonlyRootFilesystem"),
     "mode": Mutant(
-        "others may read the pepper", "kubernetes", "starts with the volumes as the kubelet lays them",
+        "others may read the pepper", "kubernetes", "starts with volumes as the kubelet creates them",
         "kubernetes/sidecar/statefulset.yaml", "defaultMode: 0400", "defaultMode: 0444"),
     "group": Mutant(
         "the application is not in the socket's group", "kubernetes", "introspects over the socket",
@@ -60,14 +60,14 @@ MUTANTS = {
         "kubernetes/service/poddisruptionbudget.yaml",
         "    matchLabels:\n      app.kubernetes.io/name: countersign\n", "    matchLabels: {}\n"),
     "alert": Mutant(
-        "an alert asks for a metric that there is not", "observability", "tests of the alerts", "observability/rules.yaml",
+        "an alert uses an unknown metric", "observability", "tests of the alerts", "observability/rules.yaml",
         "expr: countersign_ready == 0", "expr: countersign_is_ready == 0"),
     "untested": Mutant(
-        "an alert that no test knows asks for a metric that there is not", "observability", "series that rules ask for",
+        "an alert without a test uses an unknown metric", "observability", "series that rules use",
         "observability/rules.yaml", "  - name: countersign-alerts\n    rules:\n",
         "  - name: countersign-alerts\n    rules:\n      - alert: CountersignOdd\n        expr: countersign_oddities > 0\n"),
     "panel": Mutant(
-        "a panel asks for a metric that there is not", "observability", "queries of the dashboard",
+        "a panel uses an unknown metric", "observability", "queries of the dashboard",
         "observability/dashboard.json", "countersign_store_readers{", "countersign_store_readers_used{"),
     "pods": Mutant(
         "the application's port is scraped", "observability", "of the pods", "observability/prometheus-kubernetes.yaml",

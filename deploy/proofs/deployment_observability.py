@@ -1,5 +1,5 @@
-"""deploy/observability: a real Prometheus scrapes a real service under real requests, and every rule, alert and panel is asked
-there whether it finds what it names."""
+"""deploy/observability: a Prometheus scrapes a running service during requests, and every rule, alert and panel must find the
+series that it names."""
 
 import json
 import random
@@ -13,18 +13,18 @@ from pathlib import Path
 
 import yaml
 
-from deployment_stage import Stage
+from deployment_fixture import Fixture
 from harness.connection import Connection, connected
 from harness.processes import free_port, free_ports, wait_until
 from harness.service import DIGITS, FORM, Service, basic, make_certificate, unknown_credential
 
-# Seconds of requests: more than the scrapes that a rate needs.
+# Long enough for the scrapes that a rate needs.
 TRAFFIC_SECONDS = 8
-ODD_REQUESTS = 400
-# The range in which panels look back, for Grafana's variable.
+UNUSUAL_REQUESTS = 400
+# The value of Grafana's variable for the range of a rate.
 PANEL_RANGE = "1m"
 SELECTOR = re.compile(r"\b(up|(?:countersign|process_)[a-z0-9_:]*)(\{[^}]*\})?")
-# Of these there is nothing while all goes well.
+# A series that does not exist as long as the service works.
 RARE = 'outcome="trouble"'
 
 
@@ -33,11 +33,11 @@ ENCRYPTION.check_hostname, ENCRYPTION.verify_mode = False, ssl.CERT_NONE
 
 
 class Observed(Service):
-    """A service with all the listeners that the metrics tell of."""
+    """A service with every kind of listener that has metrics."""
 
-    def __init__(self, stage: Stage) -> None:
-        folder = stage.path("observability/service/log").parent
-        super().__init__(stage.program, folder=folder, listens=("--listen", "--health-listen"))
+    def __init__(self, fixture: Fixture) -> None:
+        folder = fixture.path("observability/service/log").parent
+        super().__init__(fixture.program, folder=folder, listens=("--listen", "--health-listen"))
         self.tls_port, self.administration_port = free_ports(2)
         certificate = make_certificate(folder / "tls.crt", folder / "tls.key")
         self.flags += [
@@ -54,7 +54,7 @@ class Observed(Service):
 
 
 def ask(port: int, method: str, path: str, fields: dict[str, str], body: str = "", encrypted: bool = False) -> int:
-    """The status of the answer; 0 when there was none."""
+    """The status of the answer; 0 without an answer."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items() if name != "Host")
     try:
         plain = connected(port, 5)
@@ -65,15 +65,15 @@ def ask(port: int, method: str, path: str, fields: dict[str, str], body: str = "
 
 
 class Traffic:
-    """Everything that the service tells of, as callers make it."""
+    """Requests that increase every metric of the service."""
 
     def __init__(self, service: Observed) -> None:
         self.service = service
-        self.key = service.made("key", "create", "--owner", "o", "--scope", "a")["key"]
-        old = service.made("key", "create", "--owner", "rotating")
-        service.made("key", "rotate", old["id"], "--overlap", "1h")
+        self.key = service.json_result("key", "create", "--owner", "o", "--scope", "a")["key"]
+        old = service.json_result("key", "create", "--owner", "rotating")
+        service.json_result("key", "rotate", old["id"], "--overlap", "1h")
         self.old = old["key"]
-        self.basic = {"Authorization": basic(service.made("client", "create", "--name", "gateway", "--may", "introspect"))}
+        self.basic = {"Authorization": basic(service.json_result("client", "create", "--name", "gateway", "--may", "introspect"))}
 
     def round(self) -> list[int]:
         data, tls = self.service.port, self.service.tls_port
@@ -88,8 +88,8 @@ class Traffic:
         statuses += [ask(
             data, "POST", "/v1/verify", self.basic | {"Content-Type": "application/json"},
             json.dumps({"credentials": [self.key, unknown_credential()]}))]
-        made = self.service.made("key", "create", "--owner", "short")
-        self.service.made("key", "revoke", made["id"])
+        made = self.service.json_result("key", "create", "--owner", "short")
+        self.service.json_result("key", "revoke", made["id"])
         return statuses
 
 
@@ -101,8 +101,8 @@ def method() -> str:
     return random.choice(string.ascii_uppercase) + word(6).upper()
 
 
-def odd(service: Observed, traffic: Traffic) -> list[Callable[[], int]]:
-    """Requests whose every free part is another each time."""
+def unusual_requests(service: Observed, traffic: Traffic) -> list[Callable[[], int]]:
+    """Requests whose variable parts are different each time."""
     form = traffic.basic | {"Content-Type": FORM}
     kinds = []
     for port in (service.port, service.health_port, service.administration_port):
@@ -129,14 +129,15 @@ def odd(service: Observed, traffic: Traffic) -> list[Callable[[], int]]:
 
 
 class Prometheus:
-    def __init__(self, stage: Stage, service: Observed) -> None:
+    def __init__(self, fixture: Fixture, service: Observed) -> None:
         self.port = free_port()
-        folder = stage.path("observability/prometheus/config.yaml").parent
-        config = yaml.safe_load((stage.deploy / "observability/prometheus.yaml").read_text())
-        pods = yaml.safe_load((stage.deploy / "observability/prometheus-kubernetes.yaml").read_text())
-        # The shipped files, but every second, and at the ports of today. What Kubernetes would tell of pods stands in a file.
+        folder = fixture.path("observability/prometheus/config.yaml").parent
+        config = yaml.safe_load((fixture.deploy / "observability/prometheus.yaml").read_text())
+        pods = yaml.safe_load((fixture.deploy / "observability/prometheus-kubernetes.yaml").read_text())
+        # The files as shipped, but with an interval of one second and the ports of this run. A file describes the pods, in place of
+        # Kubernetes.
         config["global"] = {name: "1s" for name in config["global"]}
-        config["rule_files"] = [str(stage.deploy / "observability" / name) for name in config["rule_files"]]
+        config["rule_files"] = [str(fixture.deploy / "observability" / name) for name in config["rule_files"]]
         config["scrape_configs"][0]["static_configs"] = [{"targets": [f"127.0.0.1:{service.health_port}"]}]
         job = pods["scrape_configs"][0]
         del job["kubernetes_sd_configs"]
@@ -151,10 +152,10 @@ class Prometheus:
                 ("true", "orders-0", "countersign", "health"), ("true", "orders-0", "orders", "http"),
                 ("true", "countersign-0", "countersign", "https"), ("false", "other-0", "countersign", "health"))]))
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
-        self.checked = stage.run("promtool", "check", "config", folder / "config.yaml")
-        self.process = stage.start(
+        self.checked = fixture.run("promtool", "check", "config", folder / "config.yaml")
+        self.process = fixture.start(
             ["prometheus", f"--config.file={folder / 'config.yaml'}", f"--storage.tsdb.path={folder / 'data'}",
-             f"--web.listen-address=127.0.0.1:{self.port}"], stage.path("observability/prometheus/log"))
+             f"--web.listen-address=127.0.0.1:{self.port}"], fixture.path("observability/prometheus/log"))
 
     def get(self, path: str, **parameters: str) -> dict:
         with Connection(self.port, 5) as connection:
@@ -162,7 +163,7 @@ class Prometheus:
         return answer.json["data"] if answer.status == 200 else {"result": [], "error": answer.body.decode()}
 
     def values(self, query: str) -> list[float]:
-        """Numbers only: NaN is what a quantile of nothing is."""
+        """Without NaN, which is the quantile of an empty histogram."""
         found = [float(sample["value"][1]) for sample in self.get("query", query=query)["result"]]
         return [value for value in found if value == value]
 
@@ -173,41 +174,41 @@ class Prometheus:
             return False
 
 
-def prove(stage: Stage) -> None:
-    folder = stage.deploy / "observability"
-    files(stage, folder)
-    service = stage.ends.enter_context(Observed(stage))
+def prove(fixture: Fixture) -> None:
+    folder = fixture.deploy / "observability"
+    files(fixture, folder)
+    service = fixture.cleanup.enter_context(Observed(fixture))
     service.launch()
-    if not stage.check(service.becomes_ready(), "the service runs", service.last_words()):
+    if not fixture.check(service.becomes_ready(), "the service runs", service.log_tail()):
         return
-    linted = stage.run("promtool", "check", "metrics", given=service.metrics())
-    stage.check(linted.returncode == 0 and not linted.stdout + linted.stderr, "promtool has nothing to say of the metrics",
+    linted = fixture.run("promtool", "check", "metrics", stdin=service.metrics())
+    fixture.check(linted.returncode == 0 and not linted.stdout + linted.stderr, "promtool accepts the metrics",
                 linted.stdout + linted.stderr)
     traffic = Traffic(service)
-    prometheus = Prometheus(stage, service)
-    stage.check(prometheus.checked.returncode == 0, "promtool takes the configuration", prometheus.checked.stderr)
-    if not stage.check(wait_until(prometheus.is_up), "Prometheus runs and scrapes", prometheus.process.last_words()[-500:]):
+    prometheus = Prometheus(fixture, service)
+    fixture.check(prometheus.checked.returncode == 0, "promtool accepts the configuration", prometheus.checked.stderr)
+    if not fixture.check(wait_until(prometheus.is_up), "Prometheus runs and scrapes", prometheus.process.log_tail()[-500:]):
         return
     until = time.monotonic() + TRAFFIC_SECONDS
     statuses = []
     while time.monotonic() < until:
         statuses += traffic.round()
-    stage.check(set(statuses) == {200, 401, 403}, f"{len(statuses)} requests were answered as they should be", set(statuses))
-    targets(stage, prometheus)
-    rules(stage, prometheus, folder)
-    dashboard(stage, prometheus, folder, service)
-    cardinality(stage, service, traffic)
-    stage.check(service.end() == 0, "the service ends")
-    stage.check(
+    fixture.check(set(statuses) == {200, 401, 403}, f"{len(statuses)} requests had the expected statuses", set(statuses))
+    targets(fixture, prometheus)
+    rules(fixture, prometheus, folder)
+    dashboard(fixture, prometheus, folder, service)
+    cardinality(fixture, service, traffic)
+    fixture.check(service.end() == 0, "the service ends")
+    fixture.check(
         wait_until(lambda: "pending" in states(prometheus).get("CountersignDown", ())),
-        "Prometheus notices that it is gone", states(prometheus))
+        "Prometheus reports that the service is down", states(prometheus))
 
 
-def files(stage: Stage, folder: Path) -> None:
-    checked = stage.run("promtool", "check", "rules", folder / "rules.yaml")
-    stage.check(checked.returncode == 0, "promtool takes the rules", checked.stderr)
-    tested = stage.run("promtool", "test", "rules", folder / "rules.test.yaml")
-    stage.check(tested.returncode == 0, "promtool's tests of the alerts hold", tested.stderr + tested.stdout)
+def files(fixture: Fixture, folder: Path) -> None:
+    checked = fixture.run("promtool", "check", "rules", folder / "rules.yaml")
+    fixture.check(checked.returncode == 0, "promtool accepts the rules", checked.stderr)
+    tested = fixture.run("promtool", "test", "rules", folder / "rules.test.yaml")
+    fixture.check(tested.returncode == 0, "promtool's tests of the alerts hold", tested.stderr + tested.stdout)
     text = (folder / "rules.yaml").read_text()
     groups = yaml.safe_load(text)["groups"]
     alerts = [rule for group in groups for rule in group["rules"] if "alert" in rule]
@@ -216,32 +217,32 @@ def files(stage: Stage, folder: Path) -> None:
     for test in tests:
         for expected in test["alert_rule_test"]:
             seen.setdefault(expected["alertname"], set()).add(bool(expected["exp_alerts"]))
-    stage.check(
+    fixture.check(
         seen == {rule["alert"]: {True, False} for rule in alerts}, "each alert is tested to fire and not to fire", seen)
-    blind = []
+    undetected = []
     for rule in alerts:
-        # The same rules, of which one asks for a metric that there is not.
+        # The same rules, one of which uses an unknown metric.
         broken = json.loads(json.dumps(groups))
         for group in broken:
             for each in group["rules"]:
                 if each.get("alert") == rule["alert"]:
                     each["expr"] = SELECTOR.sub(lambda found: "no_" + found[0].replace(":", "_"), each["expr"])
-        place = stage.path("observability/broken/rules.yaml")
+        place = fixture.path("observability/broken/rules.yaml")
         place.write_text(yaml.safe_dump({"groups": broken}))
         (place.parent / "rules.test.yaml").write_text((folder / "rules.test.yaml").read_text())
-        if stage.run("promtool", "test", "rules", place.parent / "rules.test.yaml").returncode == 0:
-            blind.append(rule["alert"])
-    stage.check(not blind, "the tests notice each alert that asks for a metric which there is not", blind)
+        if fixture.run("promtool", "test", "rules", place.parent / "rules.test.yaml").returncode == 0:
+            undetected.append(rule["alert"])
+    fixture.check(not undetected, "the tests detect an unknown metric in each alert", undetected)
     readme = (folder / "README.md").read_text()
-    stage.check(all(f"`{rule['alert']}`" in readme for rule in alerts), "the README says what to do about each alert")
+    fixture.check(all(f"`{rule['alert']}`" in readme for rule in alerts), "the README describes each alert")
 
 
-def targets(stage: Stage, prometheus: Prometheus) -> None:
+def targets(fixture: Fixture, prometheus: Prometheus) -> None:
     active = [target["labels"] for target in prometheus.get("targets")["activeTargets"]]
     pods = [labels for labels in active if labels["job"] == "pods"]
-    stage.check(
+    fixture.check(
         len(active) == 2 and [labels["instance"] for labels in pods] == ["shop/orders-0"],
-        "of the pods, it scrapes the port health of the container countersign, under the pod's name", active)
+        "of the pods, only the port health of the container countersign is scraped, under the name of the pod", active)
 
 
 def states(prometheus: Prometheus) -> dict[str, set[str]]:
@@ -251,53 +252,53 @@ def states(prometheus: Prometheus) -> dict[str, set[str]]:
     return found
 
 
-def rules(stage: Stage, prometheus: Prometheus, folder: Path) -> None:
+def rules(fixture: Fixture, prometheus: Prometheus, folder: Path) -> None:
     running = [rule for group in prometheus.get("rules")["groups"] for rule in group["rules"]]
-    stage.check(all(rule["health"] == "ok" for rule in running), "Prometheus evaluates each rule", running)
+    fixture.check(all(rule["health"] == "ok" for rule in running), "Prometheus evaluates each rule", running)
     records = [rule for rule in running if rule["type"] == "recording"]
     empty = [rule["name"] for rule in records if not prometheus.values(rule["name"])]
-    stage.check(not empty, f"each of {len(records)} recorded series has numbers", empty)
+    fixture.check(not empty, f"each of {len(records)} recorded series has numbers", empty)
     texts = yaml.safe_load((folder / "rules.yaml").read_text())["groups"]
     asked = {found[0] for group in texts for rule in group["rules"] for found in SELECTOR.finditer(rule["expr"])}
     empty = [selector for selector in asked if RARE not in selector and not prometheus.values(selector)]
-    stage.check(not empty, f"each of {len(asked)} series that rules ask for is there", empty)
-    stage.check(
+    fixture.check(not empty, f"each of {len(asked)} series that rules use exists", empty)
+    fixture.check(
         wait_until(lambda: states(prometheus).get("CountersignSupersededUsed") == {"firing"}),
         "the use of a rotated key raises its alert", states(prometheus))
-    loud = {name for name, state in states(prometheus).items() if "firing" in state}
-    stage.check(loud == {"CountersignSupersededUsed"}, "and no other alert fires", loud)
+    firing_alerts = {name for name, state in states(prometheus).items() if "firing" in state}
+    fixture.check(firing_alerts == {"CountersignSupersededUsed"}, "no other alert fires", firing_alerts)
 
 
-def dashboard(stage: Stage, prometheus: Prometheus, folder: Path, service: Observed) -> None:
+def dashboard(fixture: Fixture, prometheus: Prometheus, folder: Path, service: Observed) -> None:
     board = json.loads((folder / "dashboard.json").read_text())
     panels = [panel for panel in board["panels"] if panel["type"] != "row"]
-    stage.check(
+    fixture.check(
         len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
         and len({(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in panels}) == len(panels),
-        "each panel has a number and a place of its own")
+        "each panel has its own id and position")
     empty = []
     expressions = [(panel["title"], target["expr"]) for panel in panels for target in panel["targets"]]
     for title, expression in expressions:
         query = expression.replace("$__rate_interval", PANEL_RANGE).replace("$instance", ".*")
         if "$" in query or not prometheus.values(query):
             empty.append((title, query))
-    stage.check(not empty, f"each of {len(expressions)} queries of the dashboard finds numbers", empty)
+    fixture.check(not empty, f"each of {len(expressions)} queries of the dashboard finds numbers", empty)
     families = set(re.findall(r"^# TYPE (\S+)", service.metrics(), re.MULTILINE))
     shown = {found[1] for _, expression in expressions for found in SELECTOR.finditer(expression)}
     shown |= {name.removesuffix("_bucket") for name in shown}
-    stage.check(families <= shown, f"each of {len(families)} metrics of the service is on the dashboard", families - shown)
+    fixture.check(families <= shown, f"each of {len(families)} metrics of the service is on the dashboard", families - shown)
 
 
-def cardinality(stage: Stage, service: Observed, traffic: Traffic) -> None:
-    kinds = odd(service, traffic)
+def cardinality(fixture: Fixture, service: Observed, traffic: Traffic) -> None:
+    kinds = unusual_requests(service, traffic)
     for kind in kinds:
         kind()
     traffic.round()
     before = service.series()
-    statuses = [kinds[number % len(kinds)]() for number in range(ODD_REQUESTS)]
+    statuses = [kinds[number % len(kinds)]() for number in range(UNUSUAL_REQUESTS)]
     text, after = service.metrics(), service.series()
-    stage.check(
-        after == before, f"{ODD_REQUESTS} requests with paths, methods and credentials of their own make no new series: "
-        f"{len(after)} stay", after - before)
-    stage.check(all(statuses), "all of them were answered", statuses.count(0))
-    stage.check(traffic.key not in text and traffic.key[5:16] not in text, "no credential and no id is in a label")
+    fixture.check(
+        after == before, f"{UNUSUAL_REQUESTS} requests with different paths, methods and credentials create no new series: "
+        f"there are still {len(after)}", after - before)
+    fixture.check(all(statuses), "all of them were answered", statuses.count(0))
+    fixture.check(traffic.key not in text and traffic.key[5:16] not in text, "no credential and no id is in a label")

@@ -1,8 +1,8 @@
-// LD_PRELOAD: lets system calls fail when faults.py says so, through a file that both have mapped (FAULTS_CONTROL).
+// LD_PRELOAD: makes system calls fail as faults.py requests in a file that both have mapped (FAULTS_CONTROL).
 //
-// For each kind of call there is a row: from which call on, how often and with which error it fails. A call with the error 0 is
-// not refused but done by half. What the kernel never refuses is left alone: descriptors without a file (eventfd and the
-// like) can be written and read.
+// There is a row for each kind of call: from which call on, how often and with which error it fails. A call with the error 0 does
+// not fail but is carried out partly. Calls that never fail are not changed: those on descriptors without a file, such as
+// eventfd.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -40,7 +40,7 @@ __attribute__((constructor)) static void begin(void) {
     rows = memory;
 }
 
-// Whether this call is one that fails; `errno` is set then, unless it is to be done by half.
+// Whether this call fails. Then `errno` is set, unless the call is to be carried out partly.
 static int fails(enum kind kind) {
     if (!rows) { return 0; }
     struct row *row = &rows[kind];
@@ -110,8 +110,8 @@ int fsync(int file) { return fails(SYNC) ? -1 : (int)syscall(SYS_fsync, file); }
 int fdatasync(int file) { return fails(SYNC) ? -1 : (int)syscall(SYS_fdatasync, file); }
 
 static int opened(int folder, const char *path, int flags, mode_t mode) {
-    // libdispatch traps when it cannot look at its own threads in /proc. That descriptors are left for it is the service's care:
-    // it holds its connections to the limit of the process.
+    // libdispatch traps if it cannot read its own threads in /proc. The service leaves descriptors for that, since it limits its
+    // connections to the limit of the process.
     if (strncmp(path, "/proc/", 6) != 0 && fails(OPEN)) { return -1; }
     return (int)syscall(SYS_openat, folder, path, flags, mode);
 }
@@ -142,7 +142,7 @@ int epoll_wait(int file, void *events, int count, int milliseconds) {
     return fails(EPOLL_WAIT) ? -1 : (int)syscall(SYS_epoll_pwait, file, events, count, milliseconds, NULL, 8);
 }
 int epoll_ctl(int file, int operation, int other, void *event) {
-    // To take something away needs no memory.
+    // EPOLL_CTL_DEL needs no memory.
     return operation != 2 && fails(EPOLL_CTL) ? -1 : (int)syscall(SYS_epoll_ctl, file, operation, other, event);
 }
 

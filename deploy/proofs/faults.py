@@ -1,5 +1,5 @@
-"""Lets system calls of the service fail one by one, and sees that it never accepts what is revoked or unknown, and that it says
-what is wrong: a sentence, an exit status or 503, and never a hang. See faults and faults-inject.c.
+"""Makes system calls of the service fail one by one. The service must never accept a revoked or unknown credential, and must
+report the failure with a message, an exit status or 503, without hanging. See faults and faults-inject.c.
 
     faults.py PROGRAM SHIM ROUNDS
 """
@@ -16,14 +16,14 @@ import time
 
 from harness.checks import Unproven, as_expected, conclude
 from harness.connection import Connection
-from harness.processes import PATIENCE_SECONDS
+from harness.processes import TIMEOUT_SECONDS
 from harness.service import INACTIVE, Introspector, Service, unknown_credential
 from histories_check import CREATE, DEAD, EDIT, END, READ, History, Operation, self_test
 
 PROGRAM, SHIM, ROUNDS = sys.argv[1], sys.argv[2], int(sys.argv[3])
 KINDS = ["pwrite", "write", "sync", "open", "mmap", "accept", "epoll_wait", "epoll_ctl", "read", "truncate", "name"]
 SHORT = 0
-# What the kernel really answers to each of them.
+# Errors that the kernel returns for each of them.
 ERRORS = {
     "pwrite": [errno.EIO, errno.ENOSPC, SHORT], "write": [errno.EPIPE, errno.ENOBUFS, errno.EIO, SHORT],
     "sync": [errno.EIO, errno.ENOSPC], "open": [errno.EMFILE, errno.ENFILE, errno.EIO],
@@ -31,14 +31,14 @@ ERRORS = {
     "epoll_wait": [errno.EINTR], "epoll_ctl": [errno.ENOMEM, errno.ENOSPC], "read": [errno.ECONNRESET, errno.EINTR, SHORT],
     "truncate": [errno.EIO, errno.ENOSPC], "name": [errno.EIO, errno.ENOSPC],
 }
-# SwiftNIO traps when an event loop cannot be made: before anybody has been told that the service is there.
+# SwiftNIO traps if an event loop cannot be created. That happens before the service is ready.
 ONLY_WHILE_RUNNING = {"epoll_ctl"}
 STATUSES = (0, 1, 2, 3)
 ANSWER_SECONDS_MAX = 15
 
 
 class Faults:
-    """The rows of faults-inject.c, one for each kind of call."""
+    """The rows of faults-inject.c, one per kind of call."""
 
     ROW = 40
 
@@ -50,14 +50,14 @@ class Faults:
 
     def arm(self, kind, error, place, times):
         start = KINDS.index(kind) * self.ROW
-        # The number of times last: it is what makes it count.
+        # The number of times last, since it activates the row.
         struct.pack_into("<q", self.memory, start, place)
         struct.pack_into("<q", self.memory, start + 24, 0)
         struct.pack_into("<q", self.memory, start + 32, error)
         struct.pack_into("<q", self.memory, start + 8, times)
 
     def disarm(self):
-        """Returns how many calls have failed since the row was armed, summed over the rows."""
+        """Returns how many calls have failed since the rows were armed."""
         fired = 0
         for index in range(len(KINDS)):
             struct.pack_into("<q", self.memory, index * self.ROW + 8, 0)
@@ -66,22 +66,22 @@ class Faults:
         return fired
 
 
-class Scene:
-    """A service under the shim, what was done to its credentials, and what was wrong so far."""
+class Fixture:
+    """A service with the shim, the history of its credentials, and the problems found so far."""
 
     def __init__(self, service):
         self.service = service
         self.faults = Faults(self.service.folder)
         self.service.environment = {
             "COUNTERSIGN_CACHE_BYTES": str(8 << 20), "LD_PRELOAD": SHIM, "FAULTS_CONTROL": str(self.faults.path)}
-        self.operations, self.deaths, self.problems, self.texts = [], [], [], []
+        self.operations, self.ends, self.problems, self.texts = [], [], [], []
         self.name, self.refused, self.exits = "", 0, 0
-        # Whether the sentence about the end may be lost: it is written by the very call that fails.
-        self.is_mute = False
+        # Whether the message about the exit may be missing, because the call that writes it fails.
+        self.may_end_silently = False
         self.expiry = int(time.time()) + 30 * 86_400
         self.service.start()
-        self.introspector = Introspector(self.service.made("client", "create", "--name", "auditor", "--may", "introspect"))
-        # What is asked with every fault: one that lives, one that is dead, one that nobody knows.
+        self.introspector = Introspector(self.service.json_result("client", "create", "--name", "auditor", "--may", "introspect"))
+        # Verified with every fault: a valid key, a revoked one, and an unknown one.
         self.unknown = unknown_credential()
         with Connection(self.service.control) as control:
             self.living, self.revoked = self.create(control), self.create(control)
@@ -90,7 +90,7 @@ class Scene:
     def problem(self, text):
         self.problems.append(f"{self.name}: {text}")
 
-    # Asking. A connection that breaks is an answer too; one that stays silent is not.
+    # Requests. A broken connection is an acceptable result; one without an answer is not.
 
     def ask(self, place, *request):
         called = time.monotonic_ns()
@@ -121,7 +121,7 @@ class Scene:
             self.operations.append(Operation(READ, text[5:16], answer.json["exp"], called, answered))
 
     def change(self, connection, method, target, body, kind, subject, value=None):
-        """Over a connection, or a new one for a place. Returns the answer when it was done."""
+        """Uses a connection, or opens one to an address. Returns the answer if the change was carried out."""
         called = time.monotonic_ns()
         answer = None
         try:
@@ -156,7 +156,7 @@ class Scene:
         return key["key"]
 
     def exercise(self):
-        """A little of everything, on new connections."""
+        """One request of each kind, on new connections."""
         control = self.service.control
         for text in (self.living, self.revoked, self.unknown):
             self.verify(self.service.port, text)
@@ -171,53 +171,53 @@ class Scene:
         self.ask(self.service.port, "GET", "/readyz")
         self.ask(self.service.oauth_port, "GET", "/.well-known/oauth-authorization-server")
 
-    # Judging
+    # Results
 
     def ended(self):
-        """Whether the process has ended: well, if with a status and a sentence."""
+        """Whether the process has ended. It must have an expected status and a message."""
         try:
-            # The end after a failed commit is not the same moment as its answer.
+            # After a failed commit, the process ends shortly after its answer.
             status = self.service.process.wait(0.02)
         except Unproven:
             return False
-        self.judge_end(status)
+        self.check_exit(status)
         return True
 
-    def judge_end(self, status):
+    def check_exit(self, status):
         self.exits += 1
-        self.deaths.append(time.monotonic_ns())
+        self.ends.append(time.monotonic_ns())
         if status not in STATUSES:
-            self.problem(f"ended with {status}: {self.service.last_words(5)}")
-        elif not self.is_mute and not self.service.log.read_bytes().strip():
-            self.problem(f"ended with {status} and without a word")
+            self.problem(f"ended with {status}: {self.service.log_tail(5)}")
+        elif not self.may_end_silently and not self.service.log.read_bytes().strip():
+            self.problem(f"ended with {status} without a message")
 
     def recover(self):
-        """Without faults it works, at once or after a new start."""
+        """Without faults the service must work, possibly after a restart."""
         if self.service.process.poll() is not None:
             self.service.log.write_bytes(b"")
             self.service.start()
-        patience = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while True:
             refused, before = self.refused, len(self.problems)
             self.exercise()
             if self.refused == refused and len(self.problems) == before:
                 return
             if self.service.process.poll() is not None:
-                # It saw that it must end only now.
-                self.judge_end(self.service.process.poll())
+                # It only noticed the failure now.
+                self.check_exit(self.service.process.poll())
                 self.service.log.write_bytes(b"")
                 self.service.start()
-            elif time.monotonic() > patience:
-                self.problem(f"does not work again without faults: {self.service.last_words(5)}")
+            elif time.monotonic() > deadline:
+                self.problem(f"does not recover without faults: {self.service.log_tail(5)}")
                 self.service.end(signal.SIGKILL)
-                self.deaths.append(time.monotonic_ns())
+                self.ends.append(time.monotonic_ns())
                 self.service.start()
                 return
             time.sleep(0.1)
 
     def while_running(self, kind, error, place, times):
-        self.name = f"call {place} of {kind} while it runs, {times} times, {describe(error)}"
-        self.is_mute = kind == "write" and times > 1
+        self.name = f"call {place} of {kind} while the service runs, {times} times, {describe(error)}"
+        self.may_end_silently = kind == "write" and times > 1
         self.faults.arm(kind, error, place, times)
         self.exercise()
         ended = self.ended()
@@ -227,10 +227,10 @@ class Scene:
         return fired
 
     def while_starting(self, kind, error, place, times):
-        self.name = f"call {place} of {kind} at the start, {times} times, {describe(error)}"
-        self.is_mute = kind == "write" and times > 1
+        self.name = f"call {place} of {kind} while the service starts, {times} times, {describe(error)}"
+        self.may_end_silently = kind == "write" and times > 1
         self.service.end(signal.SIGKILL)
-        self.deaths.append(time.monotonic_ns())
+        self.ends.append(time.monotonic_ns())
         self.service.log.write_bytes(b"")
         self.faults.arm(kind, error, place, times)
         self.service.launch()
@@ -238,23 +238,23 @@ class Scene:
         if ready:
             self.exercise()
         elif self.service.process.poll() is None:
-            self.problem(f"neither starts nor ends: {self.service.last_words(5)}")
+            self.problem(f"neither starts nor ends: {self.service.log_tail(5)}")
         if self.service.process.poll() is not None:
-            self.judge_end(self.service.process.poll())
+            self.check_exit(self.service.process.poll())
         fired = self.faults.disarm()
         if not ready and self.service.process.poll() is None:
             self.service.end(signal.SIGKILL)
-            self.deaths.append(time.monotonic_ns())
+            self.ends.append(time.monotonic_ns())
         self.recover()
         return fired
 
 
 def describe(error):
-    return "by half" if error == SHORT else errno.errorcode[error]
+    return "a partial result" if error == SHORT else errno.errorcode[error]
 
 
 def plan(rounds):
-    """Each kind with each of its errors at its first calls, then others at random, until there are enough."""
+    """`rounds` faults: each kind with each of its errors at the first calls, then random ones."""
     first = [(when, kind, error, place, 1) for place in (1, 2) for when in ("running", "starting")
              for kind in KINDS for error in ERRORS[kind] if is_possible(when, kind)]
     random.shuffle(first)
@@ -269,36 +269,36 @@ def is_possible(when, kind):
     return when == "running" or kind not in ONLY_WHILE_RUNNING
 
 
-def prove(scene):
+def prove(fixture):
     fired = {kind: 0 for kind in KINDS}
     for when, kind, error, place, times in plan(ROUNDS):
-        act = scene.while_running if when == "running" else scene.while_starting
+        act = fixture.while_running if when == "running" else fixture.while_starting
         fired[kind] += act(kind, error, place, times)
-    scene.name = "at the end"
-    for text in scene.texts:
-        scene.verify(scene.service.port, text)
-    scene.problems += History(scene.operations, scene.deaths).check()
-    check = scene.service.command("store", "check")
+    fixture.name = "at the end"
+    for text in fixture.texts:
+        fixture.verify(fixture.service.port, text)
+    fixture.problems += History(fixture.operations, fixture.ends).check()
+    check = fixture.service.command("store", "check")
     if check.returncode != 0:
-        scene.problem(f"store check: {check.stdout}{check.stderr}")
-    if not scene.problems and ROUNDS >= 100 and (silent := [kind for kind in KINDS if not fired[kind]]):
+        fixture.problem(f"store check: {check.stdout}{check.stderr}")
+    if not fixture.problems and ROUNDS >= 100 and (silent := [kind for kind in KINDS if not fired[kind]]):
         raise Unproven(f"never failed: {silent}")
     print("faults: " + ", ".join(f"{kind} {count}" for kind, count in fired.items()))
-    print(f"faults: {sum(fired.values())} failed calls, {scene.exits} ends of the process, {scene.refused} questions refused, "
-          f"{len(scene.problems)} problems")
-    return scene.problems
+    print(f"faults: {sum(fired.values())} failed calls, {fixture.exits} exits of the process, {fixture.refused} requests refused, "
+          f"{len(fixture.problems)} problems")
+    return fixture.problems
 
 
 def main():
     self_test()
     random.seed(int(os.environ.get("FAULTS_SEED", time.time_ns())))
-    scene = None
+    fixture = None
     with Service(PROGRAM, "--threads", "1") as service:
         try:
-            scene = Scene(service)
-            problems = prove(scene)
+            fixture = Fixture(service)
+            problems = prove(fixture)
         except Unproven as reason:
-            raise Unproven("\n".join([f"{scene and scene.name}: {reason}", *(scene.problems if scene else [])])) from None
+            raise Unproven("\n".join([f"{fixture and fixture.name}: {reason}", *(fixture.problems if fixture else [])])) from None
     return as_expected("faults", problems)
 
 

@@ -1,5 +1,5 @@
-"""Takes from the service what its store needs: space on the disk, space in the map, the folder itself, and bits, pages or the end
-of its file. It never accepts what is revoked or unknown. See faults.
+"""A full disk, a full map, a removed folder, and damage to the file of the store. The service must never accept a revoked or
+unknown credential. See faults.
 
     faults_store.py PROGRAM IMAGES disk[=SECONDS]|map|removed|damage...
 """
@@ -21,13 +21,13 @@ from harness.processes import wait_until
 from harness.service import DIGITS, FORM, INACTIVE, Service
 
 PROGRAM, IMAGES, WANTED = sys.argv[1], int(sys.argv[2]), [name.partition("=") for name in sys.argv[3:]]
-# The crash reporter takes seconds for a process that LMDB ended.
+# The crash reporter would take seconds for a process that LMDB has aborted.
 SMALL = {"COUNTERSIGN_CACHE_BYTES": str(8 << 20), "SWIFT_BACKTRACE": "enable=no"}
 PAGE = 4096
 DISK_SECONDS = 4
 MAP_BYTES = 3 << 20
 REMOVED_SECONDS_MAX = 2
-"""The owner holds path against file once a second."""
+"""The owner compares path and file once a second."""
 
 
 class Store:
@@ -35,7 +35,7 @@ class Store:
 
     def __init__(self, folder=None, environment=None):
         self.service = Service(PROGRAM, "--threads", "1", folder=folder, environment={**SMALL, **(environment or {})})
-        # Whoever may open this socket may ask: no caller's own record is in the way.
+        # Clients of this socket need no credential of their own, which could be damaged too.
         self.socket = self.service.folder / "data.sock"
         self.service.flags += ["--listen", f"unix:{self.socket}?may=introspect"]
         self.problems = []
@@ -44,13 +44,13 @@ class Store:
         self.service.start()
 
     def create(self, count, owner="o"):
-        """Returns the status and the texts."""
+        """Returns the status and the keys."""
         with Connection(self.service.control) as control:
             answer = control.ask_json("POST", "/v1/keys", {"owner": owner, "scope": "a:b", "count": count})
         return answer.status, [key["key"] for key in answer.json["items"]] if answer.status == 201 else []
 
     def revoke(self, texts):
-        """One by one, over some connections at once, as callers do. Returns the statuses."""
+        """Revokes one by one, over several connections at once. Returns the statuses."""
         def some(part):
             with Connection(self.service.control) as control:
                 return [control.ask("DELETE", f"/v1/keys/{text[5:16]}").status for text in part]
@@ -59,7 +59,7 @@ class Store:
             return sum(pool.map(some, [texts[start::8] for start in range(8)]), [])
 
     def verify(self, texts):
-        """True, False or None, where the service could not tell, for each."""
+        """For each credential whether it is active; None if the service could not answer."""
         verdicts = []
         connection = None
         for text in texts:
@@ -80,21 +80,21 @@ class Store:
 
     def expect(self, claim, holds):
         if not holds:
-            self.problems.append(f"{claim}: it is not so")
+            self.problems.append(f"failed: {claim}")
 
     def restart(self):
         status = self.service.end()
-        self.expect(f"the end is a good one ({status})", status == 0)
+        self.expect(f"the service ends with status 0 ({status})", status == 0)
         self.service.start()
 
 
 def disk(problems, seconds):
-    """Full, with creations and revocations going on: no verification is lost, what is revoked is inactive at once, everything can
-    still be revoked, creations are refused."""
+    """Creations and revocations on a full disk: no verification is lost, a revoked key is inactive at once, every key can still be
+    revoked, and creations are refused."""
     mount = pathlib.Path(tempfile.mkdtemp())
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(mount)], check=False).returncode != 0:
         mount.rmdir()
-        print("disk: NOT PROVEN here: a file system of its own needs root")
+        print("disk: SKIPPED: mounting a file system needs root")
         return
     store = Store(folder=mount)
     try:
@@ -104,12 +104,12 @@ def disk(problems, seconds):
             statuses, lost, asked, outcomes = collections.Counter(), 0, 0, []
             living, revoked = list(keys), []
             began = time.monotonic()
-            while (gone := time.monotonic() - began) < seconds:
-                # Whatever space has become free meanwhile is taken again.
+            while (elapsed := time.monotonic() - began) < seconds:
+                # Takes space that has become free in the meantime.
                 fill(filler)
                 statuses[store.create(200)[0]] += 1
-                # One half of the keys over the whole time, the other at its end.
-                due = int(len(keys) / 2 * gone / seconds) - len(revoked)
+                # One half of the keys during this time, the other half at its end.
+                due = int(len(keys) / 2 * elapsed / seconds) - len(revoked)
                 outcomes += store.revoke(living[:due])
                 revoked += living[:due]
                 del living[:due]
@@ -124,9 +124,9 @@ def disk(problems, seconds):
             outcomes += store.revoke(living)
             store.expect(f"every key can be revoked ({len(outcomes) - outcomes.count(200)} not)", set(outcomes) == {200})
             store.expect("what is revoked is inactive", store.verify(keys) == [False] * len(keys))
-            store.expect("the service lives", store.service.process.poll() is None)
+            store.expect("the service is running", store.service.process.poll() is None)
         (mount / "filler").unlink()
-        store.expect("with space, creations are taken again", wait_until(lambda: store.create(1)[0] == 201, every=0.2))
+        store.expect("with free space, creations are accepted again", wait_until(lambda: store.create(1)[0] == 201, every=0.2))
         store.restart()
         store.expect("what was revoked on a full disk is inactive after a restart", store.verify(keys) == [False] * len(keys))
         check = store.service.command("store", "check")
@@ -134,7 +134,7 @@ def disk(problems, seconds):
         print(f"disk: {asked} verifications in {seconds} s of a full disk, {lost} lost; {sum(statuses.values())} creations "
               f"refused, {len(outcomes)} keys revoked there")
     except (OSError, Unproven) as error:
-        store.problems.append(f"{error}: {store.service.last_words(3)}")
+        store.problems.append(f"{error}: {store.service.log_tail(3)}")
     finally:
         store.service.remove()
         subprocess.run(["umount", "-l", str(mount)], check=False)
@@ -143,7 +143,7 @@ def disk(problems, seconds):
 
 
 def fill(file):
-    """Until nothing more goes in."""
+    """Writes until there is no space left."""
     try:
         while True:
             file.write(bytes(4096))
@@ -152,7 +152,7 @@ def fill(file):
 
 
 def full_map(problems):
-    """Filled by creations until they are refused: everything can still be revoked, one by one, down to the last."""
+    """Creates keys until creations are refused. Every key can still be revoked, one by one."""
     store = Store(environment={"COUNTERSIGN_STORE_MAP_BYTES": str(MAP_BYTES)})
     try:
         store.open()
@@ -160,7 +160,7 @@ def full_map(problems):
         while count:
             status, made = store.create(count)
             keys += made
-            # Up to the very last key that fits.
+            # Fewer at a time, up to the last key that fits.
             count = count if status == 201 else count // 4
         store.expect(f"creations are refused with 507 ({status})", status == 507)
         outcomes = store.revoke(keys)
@@ -173,21 +173,21 @@ def full_map(problems):
         store.expect("and after a restart", verdicts == [False] * len(keys))
         print(f"map: {len(keys)} keys filled it, {outcomes.count(200)} were revoked one by one")
     except (OSError, Unproven) as error:
-        store.problems.append(f"{error}: {store.service.last_words(3)}")
+        store.problems.append(f"{error}: {store.service.log_tail(3)}")
     finally:
         store.service.remove()
     problems += [f"full map: {problem}" for problem in store.problems]
 
 
 def removed(problems):
-    """The folder is removed, or put aside, under a service that runs: no write into nowhere is acknowledged."""
-    for way in ("removed", "put aside"):
+    """The folder is removed or renamed while the service runs: no write that would be lost is acknowledged."""
+    for way in ("removed", "renamed"):
         store = Store()
         try:
             store.open()
             keys = store.create(20)[1]
             store.revoke(keys[:10])
-            # Held open: the socket's name goes away with the folder.
+            # Opened before, since the socket's name is removed with the folder.
             with Connection(store.service.control) as control:
                 if way == "removed":
                     shutil.rmtree(store.service.store)
@@ -206,18 +206,18 @@ def removed(problems):
                 store.expect(f"it ends with a status ({ended})", ended in (1, 3))
             except Unproven:
                 pass
-            words = store.service.last_words(5)
-            store.expect(f"and says why ({words[-300:]})", "store" in words)
+            words = store.service.log_tail(5)
+            store.expect(f"and reports why ({words[-300:]})", "store" in words)
         except (OSError, Unproven) as error:
-            store.problems.append(f"{error}: {store.service.last_words(3)}")
+            store.problems.append(f"{error}: {store.service.log_tail(3)}")
         finally:
             store.service.remove()
         problems += [f"store {way}: {problem}" for problem in store.problems]
-    print("removed: the folder was removed, and put aside")
+    print("removed: the folder was removed, and renamed")
 
 
 def damage(problems):
-    """Bits, pages and the end of the file, one image each."""
+    """One damaged image of the file per round: bits, pages, or the end of the file."""
     original = Store()
     try:
         original.open()
@@ -284,7 +284,7 @@ def one_damage(original, name, damaged, living, revoked, counts):
             counts["refused"] += 1
             if status is None:
                 found.append("neither starts nor ends")
-            elif not ended_well(status, check, counts) or (status > 0 and not store.service.last_words().strip()):
+            elif not is_orderly_end(status, check, counts) or (status > 0 and not store.service.log_tail().strip()):
                 found.append(f"the start ended with {status}: {reason}"[-400:])
             return [f"{name}: {problem}" for problem in found]
         counts["served"] += 1
@@ -297,17 +297,17 @@ def one_damage(original, name, damaged, living, revoked, counts):
         if (unknown or None in verdicts) and check.returncode == 0:
             found.append(f"'store check' finds nothing, but {unknown} keys are unknown and {verdicts.count(None)} unanswered")
         status = store.service.process.poll()
-        if status is not None and not ended_well(status, check, counts):
-            found.append(f"the service ended with {status}: {store.service.last_words(3)[-300:]}")
+        if status is not None and not is_orderly_end(status, check, counts):
+            found.append(f"the service ended with {status}: {store.service.log_tail(3)[-300:]}")
     finally:
         store.problems and found.extend(store.problems)
         store.service.remove()
     return [f"{name}: {problem}" for problem in found]
 
 
-def ended_well(status, check, counts):
-    """LMDB asserts or faults on a damaged page, which ends whoever reads it. Nothing is accepted then; what remains to be said,
-    `store check` says, which reads in a process of its own."""
+def is_orderly_end(status, check, counts):
+    """LMDB aborts or faults on a damaged page, which ends the process. Then nothing is accepted, and `store check`, which reads in
+    a separate process, reports the damage."""
     if -status in (signal.SIGABRT, signal.SIGBUS, signal.SIGSEGV):
         counts["ended by LMDB"] += 1
         return check.returncode == 3

@@ -1,13 +1,13 @@
-"""Opens thousands of connections whose requests never come whole, and measures how much memory the service keeps for them. See
-floods.
+"""Opens thousands of connections whose requests are never completed, and measures how much memory the service uses for them.
+See floods.
 
     floods_memory.py PROGRAM CONNECTIONS
 
-All requests together ask for several times `buffer-bytes`. The service refuses some of them, and whoever was refused comes again
-at once. What the service has grown by at the worst moment, beyond what the same connections cost it when they idle, stays within
-a tenth above `buffer-bytes`.
+All requests together need several times `buffer-bytes`. The service refuses some of them, and refused clients connect again
+immediately. The peak memory of the service, minus its memory with the same connections idle, must be at most 1.1 times
+`buffer-bytes`.
 
-Exits with 0 when it does, with 1 when it does not, and with 2 when nothing was proven.
+Exits with 0 if it is, with 1 if it is not, and with 2 if nothing was proven.
 """
 
 import random
@@ -28,7 +28,7 @@ BUDGETS = (128 << 20, 64 << 20)
 TIMES_MAX = 1.1
 BODY_BYTES = 60_000
 PARTS = {"40 KiB of each body": lambda: 40 << 10, "1 to 56 KiB of each body": lambda: random.randint(1 << 10, 56 << 10)}
-"""How much of its body a request sends before it stops, one run each: all alike, and all different."""
+"""How much of its body a request sends before it stops, one run each: equal for all requests, and random."""
 FLOOD_SECONDS = 15
 """More than the ten seconds after which an unfinished body is refused."""
 SETTLE_SECONDS = 3
@@ -36,14 +36,14 @@ MIB = 1 << 20
 
 
 def memory(service):
-    """Bytes resident now, those of them that belong to no file, and the most that were resident since `forget_peak`."""
+    """Resident bytes, anonymous resident bytes, and the peak of resident bytes since `reset_peak`."""
     with open(f"/proc/{service.process.pid}/status") as status:
         fields = dict(line.split(":", 1) for line in status)
     return tuple(int(fields[name].split()[0]) << 10 for name in ("VmRSS", "RssAnon", "VmHWM"))
 
 
-def forget_peak(service):
-    # The service cannot be looked into by other processes of its user (PR_SET_DUMPABLE): these files belong to root.
+def reset_peak(service):
+    # The process is not dumpable (PR_SET_DUMPABLE), so these files belong to root.
     try:
         with open(f"/proc/{service.process.pid}/clear_refs", "w") as file:
             file.write("5")
@@ -55,8 +55,8 @@ def in_mib(size):
     return f"{size / MIB:.0f}"
 
 
-class Counted(threading.Thread):
-    """The most that the service says it has buffered. A thread of its own: a busy service is slow to say so."""
+class BufferedBytes(threading.Thread):
+    """The maximum of the service's own metric of buffered bytes. In a separate thread, since a busy service answers slowly."""
 
     def __init__(self, service):
         super().__init__(daemon=True)
@@ -67,20 +67,20 @@ class Counted(threading.Thread):
     def run(self):
         try:
             while not self.is_over.wait(0.1):
-                self.most = max(self.most, figure(self.service, "countersign_buffered_bytes"))
-        except Exception as error:  # Whatever it is: without it the figure would be too low.
+                self.most = max(self.most, metric(self.service, "countersign_buffered_bytes"))
+        except Exception as error:  # Without this thread the maximum would be too low.
             self.error = error
 
     def finish(self):
         self.is_over.set()
         self.join()
         if self.error:
-            raise Unproven(f"the service no longer says what it counts: {self.error}: {self.service.last_words()}")
+            raise Unproven(f"the metrics could not be read: {self.error}: {self.service.log_tail()}")
         return self.most
 
 
 class Flood:
-    """Keeps connections that have each sent a head and a part of a body. Whoever is refused comes again."""
+    """Connections that have sent a head and a part of a body. A refused one is opened again."""
 
     def __init__(self, service, sockets, head, part):
         self.port, self.head, self.part = service.port, head, part
@@ -96,7 +96,7 @@ class Flood:
         self.unsent[one.fileno()] = self.head + b"a" * self.part()
         self.poll.register(one, select.EPOLLIN | select.EPOLLOUT)
 
-    def go_on(self, wait):
+    def proceed(self, wait):
         for number, events in self.poll.poll(wait):
             if events & ~select.EPOLLOUT:
                 self.replace(number)
@@ -135,27 +135,27 @@ class Flood:
             one.close()
 
 
-def figure(service, name):
+def metric(service, name):
     with Connection(service.health_port) as connection:
         for line in connection.ask("GET", "/metrics").body.decode().splitlines():
             if line.startswith(f"{name} "):
                 return float(line.split()[1])
-    raise Unproven(f"/metrics does not name {name}")
+    raise Unproven(f"/metrics has no {name}")
 
 
 def measure(budget, name, part):
-    """Returns whether the service kept to its budget."""
+    """Returns whether the service stayed within its budget."""
     service = Service(
         PROGRAM, listens=("--listen", "--control-listen", "--health-listen"), environment={
             "COUNTERSIGN_CACHE_BYTES": str(8 << 20),
             "COUNTERSIGN_BUFFER_BYTES": str(budget),
-            # More than there are: a place is free again only when the service has noticed that the client is gone.
+            # More than are used: a connection counts until the service has noticed that its client has closed it.
             "COUNTERSIGN_CONNECTIONS_MAX": str(CONNECTIONS + CONNECTIONS // 4)})
     flood = None
     try:
         service.start()
-        gateway = Introspector(service.made("client", "create", "--name", "gateway", "--may", "introspect"))
-        key = service.made("key", "create", "--owner", "acme")["key"]
+        gateway = Introspector(service.json_result("client", "create", "--name", "gateway", "--may", "introspect"))
+        key = service.json_result("key", "create", "--owner", "acme")["key"]
         with Connection(service.port) as connection:
             gateway.ask(connection, key)
         time.sleep(SETTLE_SECONDS)
@@ -167,19 +167,19 @@ def measure(budget, name, part):
             if gateway.ask(connections[-1], key).status != 200:
                 raise Unproven("a request on one of the connections was not answered")
         time.sleep(SETTLE_SECONDS)
-        if (count := figure(service, "countersign_connections")) != CONNECTIONS:
+        if (count := metric(service, "countersign_connections")) != CONNECTIONS:
             raise Unproven(f"{count:.0f} of {CONNECTIONS} connections are open")
         idle, idle_anonymous, _ = memory(service)
 
-        forget_peak(service)
+        reset_peak(service)
         head = (f"POST /oauth2/introspect HTTP/1.1\r\nHost: localhost\r\n{gateway.fields}Content-Length: {BODY_BYTES}\r\n\r\n"
                 "token=").encode()
         flood = Flood(service, [connection.socket for connection in connections], head, part)
-        counted = Counted(service)
+        counted = BufferedBytes(service)
         counted.start()
         anonymous, end = 0, time.monotonic() + FLOOD_SECONDS
         while time.monotonic() < end:
-            flood.go_on(0.05)
+            flood.proceed(0.05)
             anonymous = max(anonymous, memory(service)[1])
         buffered = counted.finish()
         _, _, peak = memory(service)
@@ -190,7 +190,7 @@ def measure(budget, name, part):
         # A process that has ended has no memory.
         if service.process.poll() is None:
             raise
-        print(f"{name}: the service ended: {service.last_words()}")
+        print(f"{name}: the service ended: {service.log_tail()}")
         return False
     finally:
         try:
@@ -202,12 +202,12 @@ def measure(budget, name, part):
     print(f"buffer-bytes {in_mib(budget)} MiB, {CONNECTIONS} connections, {name}: resident {in_mib(rest)} MiB without "
           f"connections, {in_mib(idle)} idle, {in_mib(peak)} at most, {in_mib(after)} when all had closed; {in_mib(grown)} more than idle, "
           f"{grown / budget:.2f} times buffer-bytes ({in_mib(anonymous - idle_anonymous)} anonymous; counted: "
-          f"{in_mib(buffered)} of {in_mib(budget)}); {flood.refused} refused for room, {flood.late} for lateness, "
+          f"{in_mib(buffered)} of {in_mib(budget)}); {flood.refused} refused for lack of memory, {flood.late} timed out, "
           f"{flood.closed} closed", flush=True)
     if grown > TIMES_MAX * budget:
         return False
     if buffered < 0.8 * budget:
-        raise Unproven("the connections did not ask for more than the budget")
+        raise Unproven("the connections did not need more than the budget")
     return True
 
 

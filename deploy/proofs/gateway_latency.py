@@ -1,18 +1,18 @@
-"""What asking Countersign adds to a request, beside the same gateway that does not ask: one request at a time."""
+"""The latency that Countersign adds to a request, against the same gateway without it, with one request at a time."""
 
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from gateway_fixture import Fixture
 from gateway_mutants import ALLOW, DENY, GRPC_CHECKED, Edits
-from gateway_scene import Scene
-from gateway_stage import Gateway, Stage
+from gateway_setup import Gateway, Setup
 from gateway_wire import Connection
 from harness.checks import Unproven
 
 WARM_UP = 500
 
-# Both filters off for the one route, as the comment in the file has it.
+# Both filters disabled for the route, as the comment in the file describes.
 ENVOY_ROUTE = "route: { cluster: application, timeout: 30s }"
 ENVOY_TYPE = "type.googleapis.com/envoy.extensions.filters.http"
 ENVOY_OFF = f"""{ENVOY_ROUTE}
@@ -42,27 +42,27 @@ def table(program: Path, gateways: Sequence[Gateway], requests: int) -> None:
     print(f"{'':20}{'without':>16}{'with':>16}{'added':>16}")
     print(f"{'':20}" + f"{'p50':>8}{'p99':>8}" * 3)
     for gateway in gateways:
-        stage = Stage(program, gateway)
+        setup = Setup(program, gateway)
         try:
-            stage.start_service()
-            scene = Scene(stage, stage.start_gateway(), requests)
-            without = stage.start_gateway(*(WITHOUT.get(gateway.name) or WITHOUT[gateway.folder]), beside="without")
-            times = measure(scene, [without, scene.port], requests)
-            row(f"{gateway.name} {stage.version()}", *times)
+            setup.start_service()
+            fixture = Fixture(setup, setup.start_gateway(), requests)
+            without = setup.start_gateway(*(WITHOUT.get(gateway.name) or WITHOUT[gateway.folder]), name="without")
+            times = measure(fixture, [without, fixture.port], requests)
+            row(f"{gateway.name} {setup.version()}", *times)
         finally:
-            stage.close()
+            setup.close()
 
 
-def measure(scene: Scene, ports: Sequence[int], requests: int) -> list[list[int]]:
+def measure(fixture: Fixture, ports: Sequence[int], requests: int) -> list[list[int]]:
     connections = [Connection(port) for port in ports]
     times = [[] for _ in ports]
     for number in range(WARM_UP + requests):
         for connection, mine in zip(connections, times):
             began = time.perf_counter_ns()
-            answer = connection.ask("/latency", scene.token.field)
+            answer = connection.ask("/latency", fixture.token.field)
             taken = time.perf_counter_ns() - began
             if answer.status != 200:
-                raise Unproven(f"{answer.status} where 200 was to be timed")
+                raise Unproven(f"a timed request was answered with {answer.status}")
             if number >= WARM_UP:
                 mine.append(taken)
     return times

@@ -1,4 +1,4 @@
-"""Configurations with a known hole, each with the check that has to notice: (file, text, what takes its place)."""
+"""Configurations with a known hole, each with the check that must detect it. An edit is (file, old text, new text)."""
 
 from dataclasses import dataclass
 
@@ -8,9 +8,9 @@ Edits = tuple[tuple[str, str, str], ...]
 @dataclass(frozen=True)
 class Mutant:
     meaning: str
-    noticed_by: str
+    detected_by: str
     edits: dict[str, Edits]
-    # How many times the usual number of requests: what depends on chance shows itself with the first.
+    # A multiple of the usual number of requests, for a hole that only shows by chance.
     times: int = 1
 
 
@@ -41,7 +41,7 @@ def cached(key: str) -> dict[str, Edits]:
 
 
 MUTANTS = {
-    "forged": Mutant("a client's X-Auth-Subject arrives", "forgery", {
+    "forged": Mutant("a client's X-Auth-Subject reaches the application", "forged_headers", {
         "nginx": (("nginx.conf", "proxy_set_header X-Auth-Subject    $countersign_subject;", ""),),
         "haproxy": (("haproxy.cfg", "http-request del-header X-Auth- -m beg", ""),
                     ("countersign.lua", "req_set_header", "req_add_header")),
@@ -52,17 +52,17 @@ MUTANTS = {
                   ("envoy.yaml", "allowed_client_headers:", f"{ENVOY_APPENDED}\n{26 * ' '}allowed_client_headers:")),
         "envoy-grpc": (("envoy-grpc.yaml", "x-auth-.*", "x-auth-none"),
                        ("envoy-grpc.yaml", "failure_mode_allow: false", ENVOY_DEAF))}),
-    "underscore": Mutant("X_Auth_Subject of a client arrives", "forgery", {
+    "underscore": Mutant("a client's X_Auth_Subject reaches the application", "forged_headers", {
         "nginx": (("nginx.conf", "    access_log", "    underscores_in_headers on;\n    access_log"),),
         "haproxy": (("haproxy.cfg", "http-request del-header [^a-z0-9-] -m reg", ""),),
-        # Caddy 2.11 drops such names by itself.
+        # Caddy 2.11 removes such names by itself.
         "caddy-debian": (("Caddyfile", "request_header -*_*\n", "\n"),),
         "traefik": (("traefik.yaml", "aliasHeadersStrategy: delete", "aliasHeadersStrategy: keep"),),
         "envoy": (("envoy.yaml", "[^a-z0-9:-]", "[^a-z0-9:_-]"),),
         "envoy-grpc": (("envoy-grpc.yaml", "[^a-z0-9:-]", "[^a-z0-9:_-]"),)}),
-    "hop": Mutant("a client takes X-Auth-Subject away again by naming it in Connection", "forgery", {
+    "hop": Mutant("a client removes X-Auth-Subject by naming it in Connection", "forged_headers", {
         "caddy": (("Caddyfile", "respond @hidden 400\n", "\n"),)}),
-    "open": Mutant("without an answer a request goes on", "trouble", {
+    "open": Mutant("a request passes without an answer of Countersign", "outage", {
         "nginx": (("nginx.conf", "return 503;", "proxy_pass http://application;"),),
         "haproxy": (("haproxy.cfg", DENY, ALLOW), ("haproxy.cfg", DENY.replace("deny deny_status", "return status"), ALLOW),
                     ("haproxy.cfg", "    http-request set-pathq %[var(txn.countersign_uri)]\n", ""),
@@ -85,7 +85,7 @@ MUTANTS = {
         "traefik": (("dynamic.yaml", CHAIN, "[countersign, original-uri]"),),
         "envoy": (("envoy.yaml", "failure_mode_allow: false", ENVOY_KEPT),),
         "envoy-grpc": (("envoy-grpc.yaml", "failure_mode_allow: false", ENVOY_KEPT),)}),
-    "address": Mutant("a client's X-Forwarded-For is believed", "descriptions", {
+    "address": Mutant("a client's X-Forwarded-For is trusted", "forwarded_headers", {
         "nginx": (("nginx.conf", "listen 127.0.0.1:8000;",
                    "listen 127.0.0.1:8000; set_real_ip_from 0.0.0.0/0; real_ip_header X-Forwarded-For;"),),
         "haproxy": (("countersign.lua", "{ txn.f:src() }", '{ txn.f:req_hdr("x-forwarded-for") or txn.f:src() }'),),
@@ -97,20 +97,20 @@ MUTANTS = {
                   ("envoy.yaml", "use_remote_address: true", "use_remote_address: false")),
         "envoy-grpc": (("envoy-grpc.yaml", "x-(forwarded|", "x-("),
                        ("envoy-grpc.yaml", "use_remote_address: true", "use_remote_address: false"))}),
-    "pooled": Mutant("a connection that was opened to the application is asked for a verdict", "crowd", {
-        # Mended in a Caddy after 2.11.4.
+    "pooled": Mutant("a connection to the application is used to ask for a verdict", "concurrency", {
+        # Fixed in a version of Caddy after 2.11.4.
         "caddy-debian": (("Caddyfile", "keepalive off\n", "\n"),)}, times=150),
-    "logged": Mutant("the gateway logs queries", "silence", {
+    "logged": Mutant("the gateway logs queries", "leaks", {
         "nginx": (("nginx.conf", '"$request_method $uri"', '"$request"'),),
         "haproxy": (("haproxy.cfg", "%HM %HP", "%HM %HU"),),
         "caddy": (("Caddyfile", 'request>uri regexp \\?.* ""', "request>remote_ip delete"),),
         "traefik": (("traefik.yaml", "defaultMode: drop", "defaultMode: keep"),),
         "envoy": (("envoy.yaml", "%PATH(NQ)%", "%REQ(:PATH)%"),),
         "envoy-grpc": (("envoy-grpc.yaml", "%PATH(NQ)%", "%REQ(:PATH)%"),)}),
-    "unchecked": Mutant("a route asks nobody", "refusals", {
+    "unchecked": Mutant("a route is not checked", "refusals", {
         "envoy-grpc": (("envoy-grpc.yaml", GRPC_CHECKED, "disabled: true"),)}),
     "unnamed": Mutant("a route names no policy", "identity", {
         "envoy-grpc": (("envoy-grpc.yaml", "{ policy: orders }", "{}"),)}),
-    "cached": Mutant("verdicts are kept for a minute", "revocation", cached("$request_uri$http_authorization")),
-    "mixed": Mutant("verdicts are kept for whoever comes next", "load", cached("$request_method")),
+    "cached": Mutant("verdicts are cached for a minute", "revocation", cached("$request_uri$http_authorization")),
+    "mixed": Mutant("cached verdicts are used for other clients", "load", cached("$request_method")),
 }

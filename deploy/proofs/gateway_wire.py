@@ -1,7 +1,7 @@
-"""HTTP/1.1 as the proof of the gateways needs it: a client that sends exactly what it is told, and the application.
+"""A client of HTTP/1.1 that sends exactly the given lines, and the application behind the gateway.
 
-The application answers with what reached it. Run as a program it serves that on a free port of the loopback, prints the
-port, and ends when its standard input does.
+The application answers with the request that it received. As a program, this file serves it on a free loopback port, prints
+the port, and ends with its standard input.
 """
 
 import asyncio
@@ -14,8 +14,8 @@ from urllib.parse import unquote_to_bytes
 from harness.connection import Closed, connected
 from harness.connection import Connection as Wire
 
-# Traefik waits 30 seconds for an answer about a request, and nobody can tell it otherwise.
-PATIENCE_SECONDS = 40
+# Traefik waits 30 seconds for a verdict, which cannot be configured.
+TIMEOUT_SECONDS = 40
 # Kind, public id and at least a piece of the secret.
 CREDENTIAL = re.compile(rb"ii[kbrac]1_[0-9A-Za-z]{11}_[0-9A-Za-z]{8,49}")
 SEEN_PATH = "/-/seen"
@@ -23,7 +23,7 @@ SEEN_PATH = "/-/seen"
 
 @dataclass
 class Answer:
-    """A response, and the request that the application saw, if it is its answer."""
+    """A response. If it is from the application, it contains the request as received."""
 
     status: int
     fields: list[tuple[str, str]]
@@ -33,12 +33,12 @@ class Answer:
         return [value for other, value in self.fields if other == name]
 
     @property
-    def reached(self) -> dict | None:
+    def received(self) -> dict | None:
         return json.loads(self.body) if self.all("x-application") and self.body else None
 
 
 class Connection:
-    """A keep-alive connection, opened again when the other side has closed it."""
+    """A keep-alive connection, reopened when the peer has closed it."""
 
     def __init__(self, port: int, source: str = "127.0.0.1") -> None:
         self._port, self._source, self._wire, self.opened = port, source, None, 0
@@ -55,17 +55,17 @@ class Connection:
             return self._exchange(request, method)
         except ConnectionError:
             self.close()
-            # Between two requests a server may end the connection; on a new one it has no reason to.
+            # A server may close the connection between two requests, but not a new one.
             return self._exchange(request, method)
 
     def send(self, target: str, *fields: str) -> None:
-        """Sends a request without a body, whose answer is taken later."""
+        """Sends a request without a body. Its answer is read later."""
         self._open()
         lines = [f"GET {target} HTTP/1.1", "Host: gateway.test", *fields]
         self._wire.socket.sendall(("\r\n".join(lines) + "\r\n\r\n").encode())
 
     def answer(self) -> Answer:
-        """The answer to what was sent."""
+        """The answer to a request that was sent."""
         return self._answer("GET")
 
     def close(self) -> None:
@@ -80,7 +80,7 @@ class Connection:
 
     def _open(self) -> None:
         if not self._wire:
-            self._wire = Wire(connected(self._port, PATIENCE_SECONDS, self._source))
+            self._wire = Wire(connected(self._port, TIMEOUT_SECONDS, self._source))
             self.opened += 1
 
     def _answer(self, method: str) -> Answer:
@@ -104,7 +104,7 @@ class Connection:
             return b"".join(self._wire.chunks())
         if answer.all("content-length"):
             return self._wire.exactly(int(answer.all("content-length")[0]))
-        # Up to the end of the connection.
+        # The body ends with the connection.
         try:
             while True:
                 self._wire.more()
@@ -133,15 +133,15 @@ class Application(asyncio.Protocol):
         start, *lines = head.decode("latin-1").split("\r\n")
         method, target, _ = start.split(" ", 2)
         if target == SEEN_PATH:
-            said = {"requests": Application.requests, "credentials": Application.credentials}
+            content = {"requests": Application.requests, "credentials": Application.credentials}
         else:
             Application.requests += 1
             Application.credentials += bool(CREDENTIAL.search(head) or CREDENTIAL.search(unquote_to_bytes(head)))
             pairs = [line.partition(":") for line in lines]
-            said = {
+            content = {
                 "method": method, "target": target, "body": len(body),
                 "fields": [(name.lower(), value.strip()) for name, _, value in pairs]}
-        text = json.dumps(said).encode()
+        text = json.dumps(content).encode()
         fields = f"HTTP/1.1 200 OK\r\nX-Application: here\r\nContent-Length: {len(text)}\r\n\r\n".encode()
         return fields if method == "HEAD" else fields + text
 

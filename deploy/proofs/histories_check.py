@@ -1,14 +1,14 @@
-"""Holds a history of concurrent calls against the contract, by real time. See histories.py.
+"""Checks a history of concurrent calls for linearizability. See histories.py.
 
-A history is a list of operations with the time of the call and that of the answer, on one monotonic clock. What one key or
-token is, over time, is a register: what was created or edited last, until it is ended for good. Each value is written once,
-so that linearizability is decided value by value (Gibbons and Korach, "Testing Shared Memories", 1997): of all operations
-that wrote or saw a value, let F be the first answer and S the last call. Where F < S the register held the value from F to S
-at least, and no two values may be held at once; else the value may have been held for a moment between S and F, which must
-not lie within the time for which another value was held.
+A history is a list of operations with the times of call and answer on one monotonic clock. The state of one credential is a
+register, whose value is what was created or edited last, until it is ended. Each value is written once, so linearizability is
+decided value by value (Gibbons and Korach, "Testing Shared Memories", 1997): of all operations that wrote or read a value, let
+F be the first answer and S the last call. If F < S, the register held the value at least from F to S, and no two values may be
+held at once. Otherwise the value was held for a moment between S and F, which must not lie within the time for which another
+value was held.
 
-The end of a credential is the value that no other follows. What was not answered, because the daemon was killed, may have been
-done or not; once seen it was done, before the kill, and stays.
+The end of a credential is its last value. An operation without an answer, because the daemon was killed, may or may not have
+been carried out. Once its value is read, it was carried out before the kill.
 """
 
 import bisect
@@ -16,26 +16,26 @@ import collections
 
 CREATE, EDIT, END, BULK, READ, ALIVE, DEAD = "create", "edit", "end", "bulk", "read", "alive", "dead"
 NEVER = 1 << 62
-# How the sentence begins that follows the name of a credential whose acknowledged creation, end or edit is not to be seen.
-CREATION_LOST = "is dead although nobody ended it"
-END_UNDONE = "lives although its end was acknowledged"
-EDIT_UNDONE = "is older again"
+# Messages about a credential whose acknowledged creation, end or edit is missing.
+CREATION_LOST = "is dead although it was not ended"
+END_UNDONE = "is active although its end was acknowledged"
+EDIT_UNDONE = "has an older value again"
 
 
 class Operation:
-    """`value` belongs to creations, edits and reads. `answered` is None when no answer came."""
+    """`value` is for creations, edits and reads. `answered` is None if there was no answer."""
 
     __slots__ = ("kind", "subject", "value", "called", "answered", "group")
 
     def __init__(self, kind, subject, value, called, answered, group=()):
         self.kind, self.subject, self.value, self.called, self.answered = kind, subject, value, called, answered
-        # What bulk revocations find a credential by: its owner and its client.
+        # The owner and client of a created credential, by which bulk revocations find it.
         self.group = group
 
 
 class History:
     def __init__(self, operations, kills):
-        """`kills`: times at which no process was left that could still do what had been asked before."""
+        """`kills`: times after which no earlier request can be carried out any more, since the process has ended."""
         self.kills = sorted(kills)
         self.credentials = collections.defaultdict(list)
         self.bulks = collections.defaultdict(list)
@@ -46,19 +46,19 @@ class History:
             bulks.sort(key=lambda bulk: bulk.called)
 
     def died(self, called):
-        """When what was called then and not answered cannot be done any more."""
+        """The time after which an unanswered operation of that call time cannot be carried out any more."""
         place = bisect.bisect(self.kills, called)
         return self.kills[place] if place < len(self.kills) else NEVER
 
     def check(self):
-        """Returns the violations, each a sentence."""
+        """Returns the violations, one sentence each."""
         lives = {}
         for name, operations in self.credentials.items():
             created = next((operation for operation in operations if operation.kind == CREATE), None)
             if created is None:
                 self.violations.append(f"{name}: was seen and never created")
                 continue
-            lives[name] = created, self.last_sign_of_life(operations)
+            lives[name] = created, self.last_seen_active(operations)
         self.refute_bulks(lives)
         for name, (created, alive) in lives.items():
             self.check_end(name, created, alive)
@@ -66,15 +66,16 @@ class History:
         return self.violations
 
     @staticmethod
-    def last_sign_of_life(operations):
-        """The last call that only a living credential answers like this."""
+    def last_seen_active(operations):
+        """The last call with an answer that only an active credential has."""
         return max(
             (operation.called for operation in operations
              if operation.kind in (READ, ALIVE) or (operation.kind == EDIT and operation.answered is not None)),
             default=0)
 
     def refute_bulks(self, lives):
-        """An unanswered bulk revocation after whose kill one of its credentials lived was not done: it ends all or none."""
+        """A bulk revocation ends all or none. An unanswered one was not carried out if one of its credentials was active after the
+        kill."""
         self.refuted = set()
         members = collections.defaultdict(list)
         for created, alive in lives.values():
@@ -100,7 +101,7 @@ class History:
             for bulk in self.bulks[group]:
                 if bulk.called > ended:
                     break
-                # What was created meanwhile may have come before or after.
+                # A credential that was created concurrently may have come before or after.
                 if bulk.answered is not None and bulk.called > created.answered:
                     ended = min(ended, bulk.answered)
                 if bulk not in self.refuted and (bulk.answered is None or bulk.answered > created.called):
@@ -108,14 +109,14 @@ class History:
         if alive > ended:
             self.violations.append(f"{name}: {END_UNDONE} {(alive - ended) / 1e6:.3f} ms before")
         elif alive > seen_dead:
-            self.violations.append(f"{name}: lives again {(alive - seen_dead) / 1e6:.3f} ms after it was seen dead")
+            self.violations.append(f"{name}: is active again {(alive - seen_dead) / 1e6:.3f} ms after it was seen dead")
         if seen_dead < NEVER and not any(self.explains(reason, seen_dead, alive) for reason in reasons):
             self.violations.append(f"{name}: {CREATION_LOST}")
 
     def explains(self, reason, seen_dead, alive):
         if reason.called > seen_dead:
             return False
-        # What was not answered and not done before the kill is never done.
+        # An unanswered operation that was not carried out before the kill never is.
         return reason.answered is not None or alive < self.died(reason.called)
 
     def check_values(self, name):
@@ -148,41 +149,41 @@ class History:
 
 
 def self_test():
-    """Small histories with their verdicts: a checker that finds nothing proves nothing."""
+    """Small histories that are known to be right or wrong. They show that the checker finds violations."""
     def history(*operations, kills=()):
         return History([Operation(*operation) for operation in operations], kills).check()
 
-    born = (CREATE, "k", 1, 0, 10, ("owner",))
+    created = (CREATE, "k", 1, 0, 10, ("owner",))
     right = [
-        [born, (READ, "k", 1, 20, 30)],
-        # Concurrent with the end: either.
-        [born, (END, "k", None, 20, 40), (READ, "k", 1, 30, 50), (DEAD, "k", None, 31, 35)],
-        [born, (EDIT, "k", 2, 20, 40), (READ, "k", 2, 30, 35), (READ, "k", 2, 36, 50)],
-        # Not answered: done, or never done.
-        [born, (EDIT, "k", 2, 20, None), (READ, "k", 2, 60, 70)],
-        [born, (EDIT, "k", 2, 20, None), (READ, "k", 1, 60, 70)],
-        [born, (END, "k", None, 20, None), (DEAD, "k", None, 60, 70)],
-        [born, (BULK, "owner", None, 5, 20), (READ, "k", 1, 30, 40)],
-        [born, (BULK, "owner", None, 20, 30), (DEAD, "k", None, 40, 50)],
+        [created, (READ, "k", 1, 20, 30)],
+        # Concurrent with the end: both states are right.
+        [created, (END, "k", None, 20, 40), (READ, "k", 1, 30, 50), (DEAD, "k", None, 31, 35)],
+        [created, (EDIT, "k", 2, 20, 40), (READ, "k", 2, 30, 35), (READ, "k", 2, 36, 50)],
+        # Without an answer: carried out, or never carried out.
+        [created, (EDIT, "k", 2, 20, None), (READ, "k", 2, 60, 70)],
+        [created, (EDIT, "k", 2, 20, None), (READ, "k", 1, 60, 70)],
+        [created, (END, "k", None, 20, None), (DEAD, "k", None, 60, 70)],
+        [created, (BULK, "owner", None, 5, 20), (READ, "k", 1, 30, 40)],
+        [created, (BULK, "owner", None, 20, 30), (DEAD, "k", None, 40, 50)],
     ]
     wrong = [
-        [born, (END, "k", None, 20, 30), (READ, "k", 1, 31, 40)],
-        [born, (END, "k", None, 20, 30), (EDIT, "k", 2, 31, 40)],
-        [born, (BULK, "owner", None, 20, 30), (ALIVE, "k", None, 31, 40)],
-        [born, (DEAD, "k", None, 20, 30)],
-        [born, (BULK, "other", None, 15, 18), (DEAD, "k", None, 20, 30)],
-        # Once seen dead it stays dead, although nobody was told.
-        [born, (END, "k", None, 20, None), (DEAD, "k", None, 60, 70), (READ, "k", 1, 71, 80)],
-        # Not done before the kill, and done behind it.
-        [born, (END, "k", None, 20, None), (READ, "k", 1, 60, 70), (DEAD, "k", None, 71, 80)],
-        [born, (EDIT, "k", 2, 20, None), (READ, "k", 1, 60, 70), (READ, "k", 2, 71, 80)],
-        # Half of a bulk revocation.
-        [born, (CREATE, "l", 1, 0, 10, ("owner",)), (BULK, "owner", None, 20, None), (DEAD, "k", None, 60, 70),
+        [created, (END, "k", None, 20, 30), (READ, "k", 1, 31, 40)],
+        [created, (END, "k", None, 20, 30), (EDIT, "k", 2, 31, 40)],
+        [created, (BULK, "owner", None, 20, 30), (ALIVE, "k", None, 31, 40)],
+        [created, (DEAD, "k", None, 20, 30)],
+        [created, (BULK, "other", None, 15, 18), (DEAD, "k", None, 20, 30)],
+        # Once seen dead it stays dead, even if the end was not acknowledged.
+        [created, (END, "k", None, 20, None), (DEAD, "k", None, 60, 70), (READ, "k", 1, 71, 80)],
+        # Carried out only after the kill.
+        [created, (END, "k", None, 20, None), (READ, "k", 1, 60, 70), (DEAD, "k", None, 71, 80)],
+        [created, (EDIT, "k", 2, 20, None), (READ, "k", 1, 60, 70), (READ, "k", 2, 71, 80)],
+        # A part of a bulk revocation.
+        [created, (CREATE, "l", 1, 0, 10, ("owner",)), (BULK, "owner", None, 20, None), (DEAD, "k", None, 60, 70),
          (READ, "l", 1, 60, 70)],
-        [born, (EDIT, "k", 2, 20, 30), (READ, "k", 1, 31, 40)],
-        [born, (EDIT, "k", 2, 20, 60), (READ, "k", 2, 25, 30), (READ, "k", 1, 31, 40)],
-        [born, (EDIT, "k", 2, 20, 30), (EDIT, "k", 3, 31, 40), (READ, "k", 2, 41, 50)],
-        [born, (READ, "k", 7, 20, 30)],
+        [created, (EDIT, "k", 2, 20, 30), (READ, "k", 1, 31, 40)],
+        [created, (EDIT, "k", 2, 20, 60), (READ, "k", 2, 25, 30), (READ, "k", 1, 31, 40)],
+        [created, (EDIT, "k", 2, 20, 30), (EDIT, "k", 3, 31, 40), (READ, "k", 2, 41, 50)],
+        [created, (READ, "k", 7, 20, 30)],
         [(READ, "k", 1, 20, 30)],
     ]
     for operations in right:

@@ -18,12 +18,12 @@ from harness.browser import browser, wait_for
 from harness.checks import Refuted, check, conclude
 from harness.service import Service
 
-# Authlib refuses http unless told that it is for trying out.
+# Authlib refuses http without this variable.
 os.environ["AUTHLIB_INSECURE_TRANSPORT"] = "1"
 
 
 class Server:
-    """A running Countersign with the demonstration sign-in, as its clients know it."""
+    """The addresses of a running Countersign with the demonstration sign-in."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -32,12 +32,12 @@ class Server:
         service.start()
 
     def client(self, *words: str) -> tuple[str, str | None]:
-        made = self._service.made("client", "create", *words)
+        made = self._service.json_result("client", "create", *words)
         return made["client_id"], made["client_secret"]
 
 
 class Application:
-    """Where the browser comes back to: keeps the address of each answer."""
+    """The redirect target of the browser, which records the URI of each authorization response."""
 
     def __init__(self) -> None:
         self.answers: list[str] = []
@@ -50,7 +50,7 @@ class Application:
                 self.send_response(200)
                 self.send_header("Content-Type", "text/html")
                 self.end_headers()
-                self.wfile.write(b"<title>back at the application</title>")
+                self.wfile.write(b"<title>redirected to the application</title>")
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -66,7 +66,7 @@ class Application:
         self._server.shutdown()
 
 
-def machine(server: Server, introspector: OAuth2Session) -> None:
+def client_credentials(server: Server, introspector: OAuth2Session) -> None:
     print("client credentials")
     client_id, secret = server.client("--name", "billing", "--grant", "client_credentials", "--scope", "orders:read")
     for method in ("client_secret_basic", "client_secret_post"):
@@ -95,7 +95,7 @@ def refuses(body, error: str, what: str) -> None:
     raise Refuted(f"{what} was not refused")
 
 
-def person(server: Server, introspector: OAuth2Session, screenshot: Path | None) -> None:
+def authorization_code(server: Server, introspector: OAuth2Session, screenshot: Path | None) -> None:
     application = Application()
     try:
         for is_public in (False, True):
@@ -120,18 +120,19 @@ def code_flow(
     with browser(800, 900) as driver:
         sign_in(driver, address, screenshot)
         answer = application.last()
-        check(parse_qs(urlsplit(answer).query)["iss"] == [server.oauth], "the answer says who gives it")
+        check(parse_qs(urlsplit(answer).query)["iss"] == [server.oauth], "the response names its issuer")
         driver.get(address)
         driver.find_element(By.CSS_SELECTOR, "button[value=deny]").click()
-        wait_for(driver, lambda: "back at the application" in driver.title, "the browser comes back to the application")
-        check(parse_qs(urlsplit(application.last()).query)["error"] == ["access_denied"], "a no is told the application")
+        wait_for(driver, lambda: "redirected to the application" in driver.title, "the browser is redirected to the application")
+        error = parse_qs(urlsplit(application.last()).query)["error"]
+        check(error == ["access_denied"], "the application is told that access was denied")
         errors = [line for line in driver.get_log("browser") if "favicon" not in line["message"]]
-        check(not errors, f"the browser has nothing to complain of {errors or ''}")
+        check(not errors, f"the browser reports no error {errors or ''}")
     token = session.fetch_token(
         server.oauth + "/oauth2/token", authorization_response=answer, state=state, code_verifier=verifier)
     known = active(server, introspector, token["access_token"])
     check(known["active"] and known["sub"] == "alice" and known["scope"] == "orders:read",
-          "the token speaks for who signed in, for what was agreed to")
+          "the token has the subject that signed in and the scope that was granted")
     first = token["refresh_token"]
     token = session.refresh_token(server.oauth + "/oauth2/token", refresh_token=first)
     check(active(server, introspector, token["access_token"])["active"], "it is refreshed")
@@ -142,9 +143,9 @@ def code_flow(
 
 
 def sign_in(driver: webdriver.Chrome, address: str, screenshot: Path | None) -> None:
-    """By keyboard alone."""
+    """With the keyboard only."""
     driver.get(address)
-    check(driver.title == "Sign in", "the browser is at the sign-in")
+    check(driver.title == "Sign in", "the browser shows the sign-in")
     subject = driver.switch_to.active_element
     check(subject.get_attribute("name") == "subject" and subject.accessible_name == "Who you are",
           "the field for the name has the focus and a label")
@@ -155,8 +156,8 @@ def sign_in(driver: webdriver.Chrome, address: str, screenshot: Path | None) -> 
     if screenshot:
         driver.save_screenshot(str(screenshot))
     driver.find_element(By.ID, "subject").send_keys(Keys.ENTER)
-    wait_for(driver, lambda: "back at the application" in driver.title, "the browser comes back to the application")
-    check(True, "and comes back to the application")
+    wait_for(driver, lambda: "redirected to the application" in driver.title, "the browser is redirected to the application")
+    check(True, "the browser is redirected to the application")
 
 
 def discovery(server: Server) -> None:
@@ -176,8 +177,8 @@ def main() -> bool:
         server = Server(service)
         introspector = OAuth2Session(*server.client("--name", "gateway", "--may", "introspect"))
         discovery(server)
-        machine(server, introspector)
-        person(server, introspector, arguments.screenshot)
+        client_credentials(server, introspector)
+        authorization_code(server, introspector, arguments.screenshot)
         service.end()
     print("oauth: every grant was completed")
     return True

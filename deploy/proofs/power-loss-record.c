@@ -1,12 +1,12 @@
-// LD_PRELOAD: writes down what a process asks of the file system below one folder, in the order in which it was done, so that
-// power-loss.py can make the images that a loss of power might leave.
+// LD_PRELOAD: records the changes that a process makes in one folder, in their order, so that power_loss.py can create the images
+// that a loss of power may leave.
 //
-//   POWER_LOSS_FOLDER    files and folders below it are of interest
-//   POWER_LOSS_LOG       where the records go; its size is the clock of the proof
-//   POWER_LOSS_NO_SYNC   a file: once it is there, nothing is synced any more, and nothing is said. Broken on purpose.
+//   POWER_LOSS_FOLDER    changes below it are recorded
+//   POWER_LOSS_LOG       the file for the records; its size is the clock of the proof
+//   POWER_LOSS_NO_SYNC   a file: once it exists, syncs do nothing and report success. Broken on purpose.
 //
 // A record is a header, a path and, for a write, its bytes, appended by one write(2). It is made when the call has
-// returned; that of a sync says where the log ended when the call began, for what is written meanwhile need not be synced by it.
+// returned; that of a sync contains the size of the log when the call began, since later writes need not be synced by it.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -90,7 +90,7 @@ static void note_two(enum kind kind, const char *from, const char *to) {
     note(kind, from, 0, &other, 1, other.iov_len);
 }
 
-// What is opened
+// Opening
 
 static int opened(int folder_file, const char *path, int flags, mode_t mode) {
     struct stat before;
@@ -115,7 +115,7 @@ static int opened(int folder_file, const char *path, int flags, mode_t mode) {
     return file;
 }
 
-// Parameters are those of the function; `folder` is the one that a relative path begins at.
+// The parameters are those of the function. Relative paths begin at `folder`.
 #define OPEN(name, folder, ...)                                       \
     int name(__VA_ARGS__, ...) {                                      \
         va_list rest;                                                 \
@@ -139,7 +139,7 @@ int close(int file) {
     return (int)syscall(SYS_close, file);
 }
 
-// What is written
+// Writing
 
 ssize_t pwrite(int file, const void *bytes, size_t count, off_t offset) {
     ssize_t written = syscall(SYS_pwrite64, file, bytes, count, offset);
@@ -180,7 +180,7 @@ int ftruncate(int file, off_t bytes) {
 }
 int ftruncate64(int file, off64_t bytes) { return ftruncate(file, bytes); }
 
-// What is synced
+// Syncing
 
 static int synced(long call, int file) {
     if (!path_of(file)) { return (int)syscall(call, file); }
@@ -193,11 +193,11 @@ static int synced(long call, int file) {
 int fsync(int file) { return synced(SYS_fsync, file); }
 int fdatasync(int file) { return synced(SYS_fdatasync, file); }
 
-// What is named
+// Names
 
 static int renamed(int from_folder, const char *from, int to_folder, const char *to, unsigned flags) {
     int result = (int)syscall(SYS_renameat2, from_folder, from, to_folder, to, flags);
-    // Relative names are not used for what is of interest here.
+    // Relative names are not used for the files of the store.
     if (result == 0 && (is_ours(from) || is_ours(to))) { note_two(RENAME, from, to); }
     return result;
 }

@@ -1,17 +1,16 @@
-"""Makes the images that a loss of power might leave of a working store, starts the service on each, and compares what it says
-with what was acknowledged. See power-loss and power_loss_disk.py.
+"""Creates disk images as a loss of power may leave them, starts the service on each, and compares its answers with what was
+acknowledged. See power-loss and power_loss_disk.py.
 
     power_loss.py PROGRAM SHIM IMAGES sound|losses
 
-Exits with 0 when the outcome is the expected one, with 1 when it is another, and with 2 when nothing was proven.
+Exits with 0 if the result is the expected one, with 1 if it is another one, and with 2 if nothing was proven.
 
-`losses` is for a service whose syncs do nothing once it is ready. What it writes then may be missing from the disk from some
-write on, but is there in order before that. So each image is a sound store of an earlier moment, and all that is wrong with it
-is that acknowledged changes are missing. That is the expected outcome: a creation, an end and an edit were missed, and nothing
-else was found.
+`losses` is for a service whose syncs do nothing once it is ready. Its writes may then be missing from some point on, but are
+complete and in order before it. So each image is an intact store of an earlier moment, in which acknowledged changes are
+missing. The expected result is a missing creation, a missing end and a missing edit, and no other problem.
 
-The clock of the history (see histories_check.py) is the size of the record: what was acknowledged when the record had a size is
-on the disk whenever power is lost behind it.
+The clock of the history (see histories_check.py) is the size of the record of writes: what was acknowledged at some size must
+be on the disk if power is lost at a greater size.
 """
 
 import concurrent.futures
@@ -54,7 +53,7 @@ class Caller:
         called = self.size()
         answer = self.connection.ask_json(method, target, body)
         answered = self.size()
-        # An owner to whom nothing was issued yet: nothing ends.
+        # Not a failure: the owner has no credentials yet, or the credential has ended.
         if b":revoked-or-expired" in answer.body or b":unknown-owner" in answer.body:
             return None
         if not 200 <= answer.status < 300:
@@ -89,7 +88,7 @@ class Caller:
 
 
 def record_work(folder):
-    """Lets the daemon work under the shim. Returns the record, when it became ready, all texts, and all operations."""
+    """Runs the daemon with the shim. Returns the record, the time at which it became ready, all credentials, and all operations."""
     log = folder / "record"
     log.touch()
     no_sync = folder / "no-sync"
@@ -122,7 +121,7 @@ def record_work(folder):
 
 
 class Image:
-    """One state of the disk at one moment, and what the service makes of it."""
+    """One possible state of the disk at one moment, and the check of the service on it."""
 
     def __init__(self, folder, position, mode, is_ready):
         self.folder, self.position, self.mode, self.is_ready = folder, position, mode, is_ready
@@ -141,10 +140,10 @@ class Image:
             if service.process.poll() is None:
                 raise Unproven(f"{self}: the service neither starts nor ends")
             if self.is_ready:
-                return [f"{self}: the service did not start: {service.last_words(3)}"]
-            # Nothing was promised yet. A store that was begun may be refused, but not without a word.
-            return [] if service.process.poll() in (1, 2, 3) and service.last_words(1) else [
-                f"{self}: the service ended with {service.process.poll()}: {service.last_words(3)}"]
+                return [f"{self}: the service did not start: {service.log_tail(3)}"]
+            # Nothing was acknowledged yet. An incomplete store may be refused, but not without a message.
+            return [] if service.process.poll() in (1, 2, 3) and service.log_tail(1) else [
+                f"{self}: the service ended with {service.process.poll()}: {service.log_tail(3)}"]
 
     def compare(self, service, texts, operations):
         history = [cut for operation in operations if (cut := self.cut(operation))]
@@ -164,11 +163,11 @@ class Image:
                 found.append(f"{self}: store check: {check.body[:300]!r}")
             made = connection.ask_json("POST", "/v1/keys", {"owner": "after", "scope": "a:b"})
             if made.status != 201:
-                found.append(f"{self}: the store takes no more writes: {made.body[:300]!r}")
+                found.append(f"{self}: the store does not accept writes: {made.body[:300]!r}")
         return found
 
     def cut(self, operation):
-        """The operation as it was when power was lost; None when it had not been called."""
+        """The operation at the loss of power; None if it had not been called by then."""
         if operation.called >= self.position or (operation.kind == CREATE and operation.answered > self.position):
             return None
         answered = operation.answered if operation.answered <= self.position else None
@@ -176,7 +175,7 @@ class Image:
 
     @staticmethod
     def introspect(connection, texts):
-        """In bursts that fit the buffers of a socket."""
+        """Pipelines requests in bursts that fit the socket buffers."""
         fields = f"Host: localhost\r\nContent-Type: {FORM}\r\nContent-Length: 72\r\n"
         for start in range(0, len(texts), 64):
             burst = texts[start:start + 64]
@@ -186,36 +185,36 @@ class Image:
                 yield connection.answer()
 
 
-def losses(problems):
-    """Which acknowledged changes are missed, by kind, each with one problem that says so."""
+def missing_changes(problems):
+    """The kinds of acknowledged changes that are missing, each with one problem as an example."""
     return {loss: next(problem for problem in problems if loss in problem)
             for loss in LOSSES if any(loss in problem for problem in problems)}
 
 
-def others(problems):
-    """What is wrong beside that."""
+def other_problems(problems):
+    """The problems that are not missing changes."""
     return [problem for problem in problems if not any(loss in problem for loss in LOSSES)]
 
 
 def is_settled(problems):
-    """Whether no further image can change the outcome, or need not."""
+    """Whether the result is certain, so that no more images are needed."""
     if EXPECTED == "losses":
-        return bool(others(problems)) or len(losses(problems)) == len(LOSSES)
+        return bool(other_problems(problems)) or len(missing_changes(problems)) == len(LOSSES)
     return bool(problems)
 
 
 def prove(folder):
-    """Returns the problems, after as many images as are wanted or when the outcome is settled."""
+    """Returns the problems, after the wanted number of images or once the result is certain."""
     made, moments, problems = 0, 0, []
     while made < IMAGES:
         record, ready, texts, operations = record_work(folder)
         count = min(IMAGES - made, IMAGES_A_RECORD)
-        # Half of them where writes wait for their sync. Some of a store that is just being made, but not of the mutant: it syncs
+        # Half of them while writes are not synced yet. Some during the creation of the store, except for the mutant, which syncs
         # until it is ready.
-        tempting = record.tempting(ready) or [record.index(ready)]
+        unsynced = record.unsynced(ready) or [record.index(ready)]
         first = record.index(ready)
         indexes = sorted(
-            random.choice(tempting) if choice < 0.5 else
+            random.choice(unsynced) if choice < 0.5 else
             random.randrange(first, len(record.events) + 1) if choice < 0.95 or EXPECTED == "losses" else random.randrange(first)
             for choice in (random.random() for _ in range(count)))
         moments += len(set(indexes))
@@ -248,28 +247,28 @@ def prove(folder):
 
 
 def judge(problems):
-    """Says what was found. Returns whether it is what was expected."""
+    """Prints the result. Returns whether it is the expected one."""
     if EXPECTED == "sound":
         for line in problems[:20]:
             print(line, file=sys.stderr)
         if not problems:
-            print("power-loss: nothing lost, nothing undone, every store sound")
+            print("power-loss: no change was lost, and every store is intact")
         return not problems
-    missed, beside = losses(problems), others(problems)
-    for line in [*missed.values(), *beside[:20]]:
+    missed, other = missing_changes(problems), other_problems(problems)
+    for line in [*missed.values(), *other[:20]]:
         print(line, file=sys.stderr)
-    if len(missed) == len(LOSSES) and not beside:
+    if len(missed) == len(LOSSES) and not other:
         print("power-loss: a daemon whose syncs do nothing was caught: an acknowledged creation, end and edit are missing")
         return True
-    print("power-loss: a daemon whose syncs do nothing was not caught by what it loses: "
+    print("power-loss: a daemon whose syncs do nothing was not caught by its lost changes: "
           + "; ".join([*(f"no credential '{loss}'" for loss in LOSSES if loss not in missed),
-                       *(["something else is wrong"] if beside else [])]))
+                       *(["there are other problems"] if other else [])]))
     return False
 
 
 def main():
     self_test()
-    # In memory where there is some: the images need no disk, for they are never lost.
+    # In memory if possible, since it is faster: the images need not be durable.
     folder = pathlib.Path(tempfile.mkdtemp(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None))
     try:
         return judge(prove(folder))

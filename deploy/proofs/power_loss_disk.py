@@ -1,9 +1,9 @@
-"""What a disk may hold after a loss of power, from the record that power-loss-record.c made of a process. See power-loss.py.
+"""The possible contents of a disk after a loss of power, from the record that power-loss-record.c made. See power_loss.py.
 
-Synced is what a completed sync of the file says was written before the sync began, and each write through a descriptor
-with O_DSYNC. Everything else may be there or not: in any subset, in any order, and torn at any sector. Names (of new, linked,
-renamed and removed files) become durable with a sync of their folder, and are never reordered among each other: file systems
-with a journal do not, and without one the store makes no promise.
+Synced is what was written before a completed sync of the file began, and each write through a descriptor with O_DSYNC. Of
+everything else any subset may be on the disk, in any order and torn at any sector. Names (of new, linked, renamed and removed
+files) become durable with a sync of their folder, and are not reordered: file systems with a journal do not reorder them, and
+the store does not support others.
 """
 
 import bisect
@@ -23,7 +23,7 @@ class Event:
 
 
 class Record:
-    """The events in order, each with the file that it is about; `positions` are the sizes of the log behind them."""
+    """The events in order, each with its file. `positions` are the sizes of the log after each event."""
 
     def __init__(self, path, folder):
         self.events, self.folder = [], folder
@@ -51,8 +51,8 @@ class Record:
             self.events.append(event)
         self.positions = [event.end for event in self.events]
 
-    def tempting(self, since):
-        """Indexes at which something that matters is written and not synced."""
+    def unsynced(self, since):
+        """The indexes at which there are writes that are not synced."""
         found, pending = [], 0
         for index, event in enumerate(self.events):
             pending = 0 if event.kind == SYNC else pending + (event.kind == WRITE)
@@ -65,7 +65,7 @@ class Record:
 
 
 class Disk:
-    """The disk while the record is played. Only ever moves forward."""
+    """The disk while the record is replayed. It only moves forward."""
 
     def __init__(self, record):
         self.record, self.count = record, 0
@@ -73,7 +73,7 @@ class Disk:
         self.names, self.names_synced = [], 0
 
     def advance(self, count):
-        """Plays the record up to its first `count` events."""
+        """Replays the first `count` events of the record."""
         while self.count < count:
             event = self.record.events[self.count]
             self.count += 1
@@ -86,7 +86,7 @@ class Disk:
             elif event.file is None or event.file not in self.synced:
                 continue
             elif event.kind == WRITE_DURABLE:
-                # What was written there before and not synced is no longer of interest.
+                # It replaces earlier writes of the same bytes that were not synced.
                 self.pending[event.file] = [
                     piece for old in self.pending[event.file] for piece in without(old, event)]
                 apply(self.synced[event.file], event.offset, event.data)
@@ -96,8 +96,8 @@ class Disk:
     def sync(self, event):
         folder = "" if event.path == "." else event.path
         for index, naming in enumerate(self.names):
-            there = naming.data if naming.kind in (RENAME, LINK) else naming.path
-            if naming.end <= event.offset and folder in (os.path.dirname(naming.path), os.path.dirname(there)):
+            new_path = naming.data if naming.kind in (RENAME, LINK) else naming.path
+            if naming.end <= event.offset and folder in (os.path.dirname(naming.path), os.path.dirname(new_path)):
                 self.names_synced = max(self.names_synced, index + 1)
         if event.file in self.synced:
             rest = []
@@ -111,8 +111,8 @@ class Disk:
             self.pending[event.file] = rest
 
     def image(self, folder, mode):
-        """Writes one of the states in which the disk may be now into a folder."""
-        under_way = self.record.events[self.count] if self.count < len(self.record.events) else None
+        """Writes one possible state of the disk to a folder."""
+        in_progress = self.record.events[self.count] if self.count < len(self.record.events) else None
         count = len(self.names) if mode == "all" else random.randint(self.names_synced, len(self.names))
         names = {}
         for event in self.names[:count]:
@@ -127,17 +127,17 @@ class Disk:
             if event.kind == MAKE_FOLDER:
                 place.mkdir(parents=True, exist_ok=True, mode=0o700)
         for path, event in names.items():
-            # LMDB's lock file is a map of memory: after a loss of power the first to come makes it anew.
+            # LMDB recreates its lock file, which is shared memory, after a loss of power.
             if event.kind == CREATE and not path.endswith("lock.mdb"):
                 place = pathlib.Path(folder, path)
                 if place.parent.is_dir():
-                    place.write_bytes(self.content(event.file, mode, under_way))
+                    place.write_bytes(self.content(event.file, mode, in_progress))
                     place.chmod(0o400 if "pepper" in path else 0o600)
 
-    def content(self, file, mode, under_way):
+    def content(self, file, mode, in_progress):
         content, pending = bytearray(self.synced[file]), self.pending[file]
-        if under_way and under_way.file == file and under_way.kind in (WRITE, WRITE_DURABLE, TRUNCATE):
-            pending = [*pending, (under_way.end, min(under_way.kind, TRUNCATE), under_way.offset, under_way.data)]
+        if in_progress and in_progress.file == file and in_progress.kind in (WRITE, WRITE_DURABLE, TRUNCATE):
+            pending = [*pending, (in_progress.end, min(in_progress.kind, TRUNCATE), in_progress.offset, in_progress.data)]
         if mode == "none":
             return content
         unit = PAGE if mode == "pages" else SECTOR
@@ -166,7 +166,7 @@ def truncate(content, size):
 
 
 def split(write, unit):
-    """A write in pieces that a disk does not tear."""
+    """Splits a write into pieces that a disk writes atomically."""
     _, kind, offset, data = write
     if kind == TRUNCATE:
         yield kind, offset, data
@@ -179,7 +179,7 @@ def split(write, unit):
 
 
 def without(write, newer):
-    """What a newer write leaves of an older one."""
+    """The parts of an older write that a newer one does not replace."""
     end, kind, offset, data = write
     if kind == TRUNCATE or offset + len(data) <= newer.offset or newer.offset + len(newer.data) <= offset:
         yield write

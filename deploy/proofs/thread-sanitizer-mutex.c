@@ -1,4 +1,4 @@
-// What ThreadSanitizer does not see in the Swift runtime, which is built without it, in a form that it sees.
+// Replacements for synchronization in the Swift runtime, which is built without ThreadSanitizer, that the sanitizer can observe.
 //
 // deploy/proofs/thread-sanitizer links this into the tests. For that build only.
 

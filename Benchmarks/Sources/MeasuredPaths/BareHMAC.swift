@@ -16,7 +16,7 @@ import BareCalls
         unsafe bare_hmac_free(handle)
     }
 
-    /// Makes the code anew, and whether it came out as the first time.
+    /// Computes the code again, and returns whether it is the same as the first time.
     @inline(__always)
     func isExpected() -> Bool {
         // SAFETY: the handle lives while the object does.

@@ -33,7 +33,7 @@ public final class LargeStore: @unchecked Sendable {
             for (_, secret) in chunk.keys { bytes.append(contentsOf: secret.revealBytes()) }
         }
         keys = PresentedTexts(bytes: bytes, stride: CredentialFormat.byteCount, count: count)
-        // Opened anew, so that the filter of ids has the size of what is there.
+        // Reopened, so that the filter of ids is sized for the keys in the store.
         Self.close(source)
         store = try CredentialStore.open(in: path, peppers: peppers, options: options)
         try store.completeFilter()

@@ -1,1 +1,1 @@
-"""What puts load on servers. Each runs on its own processor and returns what it counted, or raises Failed."""
+"""Load generators. Each runs on its own processor and returns its counts, or raises Failed."""

@@ -4,19 +4,19 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..asking import Target
 from ..bench import Bench
 from ..failure import Failed, Skipped
+from ..http_exchange import Target
 from ..processes import put_load
-from ..sample import Answered
+from ..sample import LoadResult
 
-# The generator may first read and check 670 MB of credentials.
+# The generator may have to read and check 670 MB of credentials first.
 START_SECONDS_MAX = 120
 
 
 @dataclass(frozen=True)
 class Load:
-    """What to send, and what every answer has to be. Credentials and the caller's own secret stand in files."""
+    """The requests, and the expected answers. Credentials and the client's secret are in files."""
 
     target: Target
     credentials: Path
@@ -26,12 +26,12 @@ class Load:
     unknown_share: float = 0
     skew: str = "uniform"
     rate: float = 0
-    """Requests a second of an open loop; 0 sends as fast as answers come."""
+    """Requests per second of an open loop; 0 for a closed loop."""
     pipeline: int = 1
     batch_size: int = 1
 
     def arguments(self, connection_count: int, seconds: int) -> list[str]:
-        """No warm-up here: it would be charged to the server and not counted. Rounds are warmed up before."""
+        """Without warm-up, whose processor time would be counted but not its requests. Rounds are warmed up before."""
         arguments = [
             "--target", self.target.url, "--request", self.request, "--credentials", str(self.credentials),
             "--authorization", str(self.authorization), "--expect", self.expect, "--skew", self.skew,
@@ -42,7 +42,7 @@ class Load:
             arguments += ["--batch-size", str(self.batch_size)]
         return arguments
 
-    def put(self, bench: Bench, seconds: int) -> Answered:
+    def put(self, bench: Bench, seconds: int) -> LoadResult:
         if bench.programs.load is None:
             raise Skipped("there is no load generator")
         command = [bench.programs.load, *self.arguments(bench.connection_count, seconds)]
@@ -50,8 +50,8 @@ class Load:
         return parse(output, per_request=self.batch_size if self.request == "batch" else 1)
 
 
-def parse(output: str, per_request: int = 1) -> Answered:
-    """What the generator's last line says.
+def parse(output: str, per_request: int = 1) -> LoadResult:
+    """Parses the last line of the output.
 
     - per_request: credentials that one request carries.
     Raises Failed for a wrong answer, a broken connection, or a run that was interrupted or counted nothing.
@@ -65,7 +65,7 @@ def parse(output: str, per_request: int = 1) -> Answered:
     if wrong or report["requests"] < 1:
         raise Failed(f"the load generator counted {wrong or 'no requests'}")
     rate = report.get("intended_rate") or None
-    return Answered(
+    return LoadResult(
         requests=report["requests"] * per_request, seconds=report["seconds"], latency_us=report["latency_us"],
         load_share=report.get("generator_cpu_share"), intended_rate=rate, dropped=report.get("dropped", 0),
         lateness_us_p99=report["lateness_us"]["p99"] if rate and "lateness_us" in report else None)

@@ -4,17 +4,17 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..asking import Target
 from ..failure import Failed
+from ..http_exchange import Target
 from ..processes import put_load
-from ..sample import Answered
+from ..sample import LoadResult
 
 FINISHED = re.compile(r"^finished in ([\d.]+)(s|ms), ", re.MULTILINE)
 REQUESTS = re.compile(r"^requests: \d+ total, \d+ started, (\d+) done, (\d+) succeeded, ", re.MULTILINE)
 
 
-def parse(output: str, load_seconds: float) -> Answered:
-    """What h2load printed. Raises Failed when an answer was no 2xx, or nothing was counted."""
+def parse(output: str, load_seconds: float) -> LoadResult:
+    """Parses the output. Raises Failed if an answer was not 2xx, or nothing was counted."""
     finished, requests = FINISHED.search(output), REQUESTS.search(output)
     if finished is None or requests is None:
         raise Failed("h2load printed no summary")
@@ -22,7 +22,7 @@ def parse(output: str, load_seconds: float) -> Answered:
     if done != succeeded or done < 1:
         raise Failed(f"h2load was answered {done} times, and {succeeded} times with 200")
     seconds = float(finished[1]) / (1 if finished[2] == "s" else 1_000)
-    return Answered(requests=done, seconds=seconds, load_share=load_seconds / seconds)
+    return LoadResult(requests=done, seconds=seconds, load_share=load_seconds / seconds)
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class H2load:
     headers: dict[str, str]
     connection_count: int
     streams: int = 1
-    """Requests under way at once on each connection."""
+    """Concurrent requests on each connection."""
     body: Path | None = None
     """None: GET over HTTP/1.1."""
 
-    def __call__(self, seconds: int) -> Answered:
+    def __call__(self, seconds: int) -> LoadResult:
         command = [
             "h2load", f"--duration={seconds}", f"--clients={self.connection_count}", "--threads=1",
             f"--max-concurrent-streams={self.streams}", f"--base-uri={self.target.url}"]

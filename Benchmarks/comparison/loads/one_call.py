@@ -1,4 +1,4 @@
-"""One call of gRPC at a time over one connection of HTTP/2, with no more of either than that takes (RFC 9113)."""
+"""One gRPC call at a time over one HTTP/2 connection, with a minimal client (RFC 9113)."""
 
 import socket
 import struct
@@ -8,15 +8,15 @@ from collections.abc import Callable
 from harness.connection import (
     ACKNOWLEDGED, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE, SETTINGS, WINDOW_UPDATE, frame, literal)
 
-from ..asking import Target
 from ..failure import Failed
+from ..http_exchange import Target
 
-# So many bytes of answers before the server would have to be told to go on.
+# The largest flow-control window, so that no further window updates are needed.
 WINDOW = (1 << 31) - 1
 
 
-def calling(target: Target, path: str, headers: dict[str, str], message: bytes) -> Callable[[], float]:
-    """Microseconds from a call's first byte to the last of its answer."""
+def grpc_caller(target: Target, path: str, headers: dict[str, str], message: bytes) -> Callable[[], float]:
+    """A function that makes one call and returns the microseconds from its first byte to the last of its answer."""
     connection = target.connect()
     connection.settimeout(None)
     connection.sendall(PREFACE + frame(SETTINGS, 0, 0, b"") + frame(WINDOW_UPDATE, 0, 0, struct.pack(">I", WINDOW - 65_535)))
@@ -41,12 +41,12 @@ def calling(target: Target, path: str, headers: dict[str, str], message: bytes) 
 
 
 def _has_ended(connection: socket.socket, pending: bytearray, stream: int) -> bool:
-    """Takes whole frames out of what has come; whether the last one of the stream was among them."""
+    """Removes complete frames from `pending`. Returns whether the last frame of the stream was among them."""
     while len(pending) >= 9 and len(pending) >= 9 + (length := int.from_bytes(pending[:3], "big")):
         kind, flags, of = pending[3], pending[4], int.from_bytes(pending[5:9], "big")
         del pending[: 9 + length]
         if kind == GOAWAY:
-            raise Failed("the server said goodbye")
+            raise Failed("the server sent GOAWAY")
         if kind == SETTINGS and not flags & ACKNOWLEDGED:
             connection.sendall(frame(SETTINGS, ACKNOWLEDGED, 0, b""))
         if kind == HEADERS and of == stream and flags & END_STREAM:

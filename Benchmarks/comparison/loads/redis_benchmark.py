@@ -6,27 +6,27 @@ from dataclasses import dataclass
 
 from ..failure import Failed
 from ..processes import put_load
-from ..sample import Answered
+from ..sample import LoadResult
 
 COLUMNS = {"p50": "p50_latency_ms", "p99": "p99_latency_ms", "max": "max_latency_ms", "mean": "avg_latency_ms"}
 CALIBRATION_REQUESTS = 50_000
 
 
-def parse(output: str, requests: int, load_cpu_seconds: float) -> Answered:
-    """The one row of --csv. Raises Failed when there is none: the server then refused."""
+def parse(output: str, requests: int, load_cpu_seconds: float) -> LoadResult:
+    """Parses the row of --csv. Raises Failed without one, as when the server refused the requests."""
     rows = list(csv.DictReader(io.StringIO(output)))
     if len(rows) != 1 or None in rows[0].values() or "rps" not in rows[0]:
         raise Failed("redis-benchmark printed no row of figures")
     row = rows[0]
     seconds = requests / float(row["rps"])
-    return Answered(
+    return LoadResult(
         requests=requests, seconds=seconds, load_share=load_cpu_seconds / seconds,
         latency_us={name: float(row[column]) * 1e3 for name, column in COLUMNS.items()})
 
 
 @dataclass
 class RedisBenchmark:
-    """It runs for a number of requests: a short run first tells how many make up the wanted seconds."""
+    """It runs for a number of requests, so a short run first determines how many fill the wanted seconds."""
 
     where: list[str]
     key: str
@@ -34,12 +34,12 @@ class RedisBenchmark:
     pipeline: int
     requests_per_second: float = 0
 
-    def __call__(self, seconds: int) -> Answered:
+    def __call__(self, seconds: int) -> LoadResult:
         if not self.requests_per_second:
             self.requests_per_second = self._get(CALIBRATION_REQUESTS, seconds).requests / self._last_seconds
         return self._get(int(self.requests_per_second * seconds), seconds)
 
-    def _get(self, requests: int, seconds: int) -> Answered:
+    def _get(self, requests: int, seconds: int) -> LoadResult:
         command = [
             "redis-benchmark", *self.where, "-c", str(self.connection_count), "--threads", "1", "-P", str(self.pipeline),
             "-n", str(requests), "--precision", "3", "--csv", "GET", self.key]

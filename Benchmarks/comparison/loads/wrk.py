@@ -1,7 +1,7 @@
 """wrk: one thread, keep-alive connections, the same request again and again.
 
-The request stands in a Lua file, so that no secret is on a command line. It is made once (wrk calls Lua for a request only
-if a script asks for it), also when several are pipelined. `done` prints what wrk counted, with more digits than wrk shows.
+The request is in a Lua file, so that no secret is on a command line. It is created once, also when several are pipelined: wrk
+only calls Lua for each request if the script defines that. `done` prints the counts of wrk with more digits than wrk does.
 """
 
 import json
@@ -9,10 +9,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..asking import Request, Target
 from ..failure import Failed
+from ..http_exchange import Request, Target
 from ..processes import put_load
-from ..sample import Answered
+from ..sample import LoadResult
 from ..secret_files import write_secret
 
 MARK = "summary "
@@ -31,10 +31,10 @@ end
 
 
 def script(request: Request, pipeline: int) -> str:
-    """The Lua file's text. Raises ValueError for a text that Lua or HTTP would read otherwise."""
+    """The text of the Lua file. Raises ValueError for characters with a meaning in Lua or HTTP."""
     texts = [request.method, request.body, *request.headers, *request.headers.values()]
     if not all(PLAIN.fullmatch(text) for text in texts):
-        raise ValueError("a request for wrk has plain text only")
+        raise ValueError("a request for wrk must be plain text")
     lines = [f'wrk.method = "{request.method}"']
     if request.body:
         lines.append(f'wrk.body = "{request.body}"')
@@ -48,12 +48,11 @@ def script(request: Request, pipeline: int) -> str:
     return "\n".join(lines) + DONE
 
 
-def parse(output: str, load_seconds: float, pipeline: int = 1) -> Answered:
-    """What the script's last line says.
+def parse(output: str, load_seconds: float, pipeline: int = 1) -> LoadResult:
+    """Parses the summary line of the script.
 
     - load_seconds: processor time that wrk used, for its share.
-    - pipeline: with more than one request in a write there are no latencies: wrk then counts one for all of them and
-      corrects it for an interval as if it had counted each.
+    - pipeline: with more than one request in a write there are no latencies, since wrk counts one for all of them.
     Raises Failed when an answer was no 2xx, a connection broke, or nothing was counted.
     """
     line = next((line for line in output.splitlines() if line.startswith(MARK)), None)
@@ -64,9 +63,9 @@ def parse(output: str, load_seconds: float, pipeline: int = 1) -> Answered:
     if errors:
         raise Failed(f"wrk counted errors: {errors}")
     if "Non-2xx" in output or summary["requests"] < 1:
-        raise Failed("wrk was answered with something else than 200")
+        raise Failed("wrk got an answer other than 200")
     seconds = summary["duration_us"] / 1e6
-    return Answered(
+    return LoadResult(
         requests=summary["requests"], seconds=seconds, load_share=load_seconds / seconds,
         latency_us={name: float(value) for name, value in summary["latency_us"].items()} if pipeline == 1 else {})
 
@@ -86,7 +85,7 @@ class Wrk:
         file = write_secret(folder / f"wrk-{pipeline}.lua", script(request, pipeline))
         return Wrk(target, request.path, file, connection_count, pipeline)
 
-    def __call__(self, seconds: int) -> Answered:
+    def __call__(self, seconds: int) -> LoadResult:
         command = [
             "wrk", "-t1", f"-c{self.connection_count}", f"-d{seconds}s", "-s", str(self.script),
             self.target.url + self.path]

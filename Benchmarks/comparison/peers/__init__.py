@@ -1,1 +1,1 @@
-"""Servers, started on one processor with one worker each, and ended with the block that started them."""
+"""Servers with one worker each on one processor. They are ended with the block that started them."""

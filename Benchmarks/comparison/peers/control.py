@@ -1,4 +1,4 @@
-"""The control socket of Countersign: makes and revokes what is measured. Secrets stay in memory and in secret files."""
+"""The control socket of Countersign, which creates and revokes credentials. Secrets stay in memory and in secret files."""
 
 import json
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from harness.service import basic
 from ..failure import Failed
 
 REVOCATIONS_PER_REQUEST_MAX = 1_000
-PATIENCE_SECONDS = 120
+TIMEOUT_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,14 @@ class Key:
 
 class Control:
     def __init__(self, socket_path: Path) -> None:
-        self._connection = Connection(socket_path, PATIENCE_SECONDS)
+        self._connection = Connection(socket_path, TIMEOUT_SECONDS)
 
     def keys(self, count: int, **members: object) -> Iterator[Key]:
-        """Makes keys and yields each as it is there."""
+        """Creates keys and yields each as it arrives."""
         body = {"owner": "acme", "scope": "orders:read orders:write", "count": count} | members
         self._connection.send("POST", "/v1/keys/bulk", json.dumps(body), "Content-Type: application/json\r\n")
         status, _ = self._connection.head()
-        refuse(status, "/v1/keys/bulk")
+        require_success(status, "/v1/keys/bulk")
         made, rest = 0, b""
         for piece in self._connection.chunks():
             *lines, rest = (rest + piece).split(b"\n")
@@ -38,7 +38,7 @@ class Control:
                 yield Key(item["id"], item["key"])
                 made += 1
         if made != count:
-            raise Failed(f"{made} keys were made of {count}")
+            raise Failed(f"{made} keys were created of {count}")
 
     def revoke(self, keys: list[Key]) -> None:
         for start in range(0, len(keys), REVOCATIONS_PER_REQUEST_MAX):
@@ -57,11 +57,11 @@ class Control:
 
     def _post(self, path: str, body: dict[str, object]) -> dict:
         answer = self._connection.ask_json("POST", path, body)
-        refuse(answer.status, path)
+        require_success(answer.status, path)
         return answer.json
 
 
-def refuse(status: int, path: str) -> None:
-    """Raises Failed unless it was done."""
+def require_success(status: int, path: str) -> None:
+    """Raises Failed unless the status is 2xx."""
     if not 200 <= status < 300:
         raise Failed(f"POST {path} on the control socket was answered with {status}")

@@ -1,4 +1,4 @@
-"""Countersign with one event loop and a store of its own, on HTTP, a Unix socket, and TLS when there is a certificate."""
+"""Countersign with one event loop and its own store, on HTTP, a Unix socket, and TLS if there is a certificate."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -8,8 +8,8 @@ from pathlib import Path
 from harness.processes import free_port
 from harness.service import Certificate, Service
 
-from ..asking import Target
 from ..bench import Bench
+from ..http_exchange import Target
 from ..processes import SERVER_PROCESSOR, pinned
 from .control import Control
 
@@ -23,7 +23,7 @@ class Countersign:
     tls: Target | None
     unix: Target
     check: Path
-    """The socket of Envoy's check over gRPC."""
+    """The socket for Envoy's Check over gRPC."""
     oauth: Target
     store: Path
     ready_seconds: float
@@ -38,7 +38,7 @@ def countersign(
     bench: Bench, folder: Path, certificate: Certificate | None = None, map_bytes: int | None = None,
     policies: Path | None = None,
 ) -> Iterator[Countersign]:
-    """Runs it on the store in that folder, which is made if there is none, until the block ends."""
+    """Runs Countersign on the store in that folder, which is created if there is none, until the block ends."""
     socket, check = folder / "data.sock", folder / "check.sock"
     flags: list[object] = [
         "--threads", "1", "--listen", f"unix:{socket}?mode=0600", "--grpc-listen", f"grpc+unix:{check}"]

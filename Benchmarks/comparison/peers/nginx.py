@@ -1,7 +1,7 @@
 """nginx with one worker that answers every request with a constant.
 
-It reads the request's head and body, looks nothing up, hashes nothing and knows no caller: what is left is the cost of HTTP
-itself in a server that is known for doing it well.
+It reads the head and body of the request, but looks nothing up, hashes nothing and authenticates no client. What remains is the
+cost of HTTP in an efficient server.
 """
 
 import shutil
@@ -13,8 +13,8 @@ from pathlib import Path
 from harness.processes import children, free_port, wait_until
 from harness.service import Certificate
 
-from ..asking import Request, Target, ask
 from ..failure import Failed
+from ..http_exchange import Request, Target, ask
 from ..processes import server
 
 START_SECONDS_MAX = 10
@@ -36,18 +36,18 @@ class Nginx:
 
 
 def program() -> str:
-    """nginx lies where only root's search path looks."""
+    """The path of nginx, which is only in root's search path."""
     found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
     if found is None:
-        raise Failed("there is no nginx")
+        raise Failed("nginx is not installed")
     return found
 
 
 def configuration(folder: Path, listen: str, constant: Constant, tls_lines: str) -> str:
-    """Raises ValueError for texts that would end a quoted string or that nginx would take for variables."""
+    """Raises ValueError for texts that would end a quoted string or contain a variable of nginx."""
     texts = [constant.body, *(value for _, value in constant.headers)]
     if any(character in text for text in texts for character in "'$\\\n"):
-        raise ValueError("an answer of nginx holds no quotes, dollars or backslashes")
+        raise ValueError("an answer of nginx must not contain quotes, dollar signs or backslashes")
     added = "\n".join(f"    add_header {name} '{value}';" for name, value in constant.headers)
     return f"""
 worker_processes 1; daemon off; pid {folder}/nginx.pid; error_log {folder}/error.log;
@@ -68,7 +68,7 @@ http {{
 @contextmanager
 def nginx(folder: Path, constant: Constant, *, unix: bool = False, certificate: Certificate | None = None,
           cipher: str = "") -> Iterator[Nginx]:
-    """Runs it on HTTP, TLS 1.3 with that one cipher, or a Unix socket in the folder, until the block ends."""
+    """Runs nginx on HTTP, TLS 1.3 with that cipher, or a Unix socket in the folder, until the block ends."""
     port = free_port()
     listen, target, tls_lines = f"127.0.0.1:{port}", Target(f"http://127.0.0.1:{port}"), ""
     if unix:

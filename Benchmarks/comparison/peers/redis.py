@@ -1,6 +1,6 @@
 """Redis in memory only, with one thread for commands, on TCP and a Unix socket: GET of one value.
 
-It looks one key up in a hash table and copies the value; it checks no caller, no secret, no expiry and no revocation.
+It looks one key up in a hash table and copies the value. It checks no client, secret, expiry or revocation.
 """
 
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from harness.processes import free_port, wait_until
 
-from ..asking import Target
 from ..failure import Failed
+from ..http_exchange import Target
 from ..processes import server
 
 START_SECONDS_MAX = 10
@@ -44,7 +44,7 @@ def redis(folder: Path) -> Iterator[Redis]:
 
 
 def command(target: Target, *words: str) -> bytes:
-    """Sends one command and returns the value, or the word, that it is answered with. Raises Failed for an error."""
+    """Sends one command and returns the bulk or simple string of its reply. Raises Failed for an error."""
     parts = [f"*{len(words)}\r\n"] + [f"${len(word)}\r\n{word}\r\n" for word in words]
     with target.connect() as connection:
         connection.sendall("".join(parts).encode())

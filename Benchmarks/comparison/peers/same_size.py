@@ -1,14 +1,14 @@
 """Headers that make nginx's answer as long as ours.
 
-nginx always sends Server and Connection, which we do not. So that neither side has to write more, it is given as many of
-our own headers as make the number equal, the longest ones, and the longest value is cut or filled until the bytes are equal.
+nginx always sends Server and Connection, which we do not. To make both sides write the same amount, nginx gets the longest of our
+headers until their number is equal, and the longest value is cut or padded until the bytes are equal.
 """
 
 Headers = list[tuple[str, str]]
 
 
 def same_size(ours: Headers, unavoidable: Headers) -> tuple[tuple[str, str], ...]:
-    """What nginx has to add to the headers it sends anyway. Raises ValueError when no equal length can be had."""
+    """The headers that nginx must add to those that it always sends. Raises ValueError if equal lengths are not possible."""
     known = {name.lower() for name, _ in unavoidable}
     free = sorted((header for header in ours if header[0].lower() not in known), key=line_bytes, reverse=True)
     count = len(ours) - len(unavoidable)

@@ -1,1 +1,1 @@
-"""Writes down what was measured. Everything is made of the one document that results.json holds."""
+"""Writes the results. README.md and plots are made from the document in results.json alone."""

@@ -1,4 +1,4 @@
-"""Horizontal bars in named groups, each with its value at its end and the spread of its rounds as a thin line."""
+"""Horizontal bars in named groups, each with its value at its end and the range of its rounds as a thin line."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,15 +38,15 @@ def rows(groups: Sequence[Group]) -> float:
     return sum(len(group.bars) + 1 + GROUP_GAP for group in groups)
 
 
-def room(bar: Bar, axes_inches: float) -> float:
-    """How far the axis has to reach for this bar and the labels behind it to fit."""
+def axis_length(bar: Bar, axes_inches: float) -> float:
+    """The length of the axis at which this bar and its labels fit."""
     labels = len(bar.label) + len(bar.remark) + len(bar.warning) + 4
     return max(bar.value, bar.most) / (1 - min(labels * LETTER_INCHES / axes_inches, 0.8))
 
 
 def draw_groups(axes: Axes, groups: Sequence[Group], axes_inches: float) -> None:
     place, ticks = 0.0, []
-    axes.set_xlim(0, max(room(bar, axes_inches) for group in groups for bar in group.bars))
+    axes.set_xlim(0, max(axis_length(bar, axes_inches) for group in groups for bar in group.bars))
     for group in groups:
         axes.text(
             -0.012, place, group.title, transform=axes.get_yaxis_transform(), ha="right", va="center",

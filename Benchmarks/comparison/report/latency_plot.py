@@ -1,4 +1,4 @@
-"""Latency at fixed rates: one panel a rate, one row a percentile, both sides on a logarithmic axis."""
+"""Latency at fixed rates: one panel per rate, one row per percentile, both sides on a logarithmic axis."""
 
 import re
 from collections.abc import Sequence

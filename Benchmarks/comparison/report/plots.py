@@ -1,4 +1,4 @@
-"""The plots of a run. Each is left out when its subjects were not measured."""
+"""The plots of a run, without those whose subjects were not measured."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +12,6 @@ PLOTS = {"cpu.svg": draw_cpu, "throughput.svg": draw_rate, "latency.svg": draw_l
 
 
 def draw(folder: Path, results: dict[str, Any]) -> list[str]:
-    """Draws into the folder and returns the names of the files, in the order to be shown."""
+    """Draws into the folder and returns the names of the files in their order in the README."""
     subjects: Sequence[dict[str, Any]] = [subject for subject in results["subjects"] if subject.get("rounds")]
     return [name for name, plot in PLOTS.items() if plot(folder / name, subjects)]

@@ -1,4 +1,4 @@
-"""The document of a run, and the files that are made of it."""
+"""The document of a run, and the files that are made from it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ def described(subject: Subject, outcome: Outcome, misses: Mapping[str, Accepted]
 
 
 def sides(rounds: Sequence[Round]) -> list[dict[str, Any]]:
-    """Medians and edges of each side, in the order in which the sides first come."""
+    """Median, minimum and maximum of each side, in the order of the first round."""
     names = list(dict.fromkeys(taken.side for taken in rounds))
     return [
         {"side": name} | spreads([taken.json() for taken in rounds if taken.side == name]) for name in names]
@@ -57,7 +57,7 @@ def spreads(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def write(folder: Path, results: dict[str, Any]) -> None:
-    """Writes results.json, the plots, and README.md; plots of an earlier run in the same folder go."""
+    """Writes results.json, the plots and README.md. Removes plots of an earlier run from the folder."""
     from .plots import PLOTS, draw
     from .readme import readme
 
@@ -73,7 +73,7 @@ def write(folder: Path, results: dict[str, Any]) -> None:
 
 
 def laid_out(value: Any, indent: str = "") -> str:
-    """JSON with what fits on a line on one line, so that a round is a line."""
+    """JSON in which a value that fits is on one line, so that a round is a line."""
     line = json.dumps(value, ensure_ascii=False)
     if len(line) <= LINE_MAX or not isinstance(value, (dict, list)):
         return line

@@ -1,4 +1,4 @@
-"""How all plots look: plain, on white, with every bar labelled, so that no axis has to be read."""
+"""The style of all plots. Every bar has a label, so the axes need not be read."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ COLOURS = {"countersign": "#0b62c4", "nginx": "#8a9a5b", "redis": "#c2553f"}
 matplotlib.rcParams.update({
     "font.family": "DejaVu Sans", "font.size": 9, "text.color": INK, "axes.labelcolor": INK, "xtick.color": FAINT,
     "ytick.color": INK, "axes.edgecolor": FAINT, "axes.linewidth": 0.6, "figure.facecolor": "white",
-    # Letters as outlines: a viewer without the font would shift labels. The salt makes equal plots equal files.
+    # Letters as outlines, since another font would shift the labels. With a fixed salt, equal plots are equal files.
     "svg.fonttype": "path", "svg.hashsalt": "countersign"})
 
 
@@ -25,7 +25,7 @@ def colour(side: str) -> str:
 
 
 def bare(axes: Axes) -> None:
-    """Takes away what says nothing."""
+    """Hides the parts of the frame without information."""
     for edge in ("top", "right", "left"):
         axes.spines[edge].set_visible(False)
     axes.tick_params(axis="y", length=0)
@@ -33,7 +33,7 @@ def bare(axes: Axes) -> None:
 
 
 def headed(figure: Figure, title: str, note: str) -> None:
-    """A title that says what is seen, and a line on how to read it. Both at the left, in inches from the top."""
+    """A title, and a line that explains the plot, at the top left."""
     height = figure.get_figheight()
     figure.text(0.012, 1 - 0.14 / height, title, fontsize=12.5, fontweight="bold", va="top")
     figure.text(0.012, 1 - 0.42 / height, note, fontsize=8.5, color="#57606a", va="top")

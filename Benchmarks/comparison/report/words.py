@@ -1,8 +1,8 @@
-"""Numbers and names as a reader sees them."""
+"""Formats numbers and names for the README and the plots."""
 
 from typing import Any
 
-# A round's first and last moments are idle, while the generator starts and ends.
+# A round begins and ends with idle time, while the generator starts and ends.
 IDLE_SHARE_MAX = 0.1
 
 
@@ -23,7 +23,7 @@ def number(value: float) -> str:
 
 
 def spread(values: dict[str, float]) -> str:
-    """Median and, in parentheses, the edges."""
+    """Median and, in parentheses, the range."""
     return f"{number(values['median'])} ({number(values['min'])}–{number(values['max'])})"
 
 
@@ -48,5 +48,5 @@ def kept(fields: dict[str, Any]) -> str:
 
 
 def is_bound_by_load(side: dict[str, Any]) -> bool:
-    """Whether the server's processor had time left, so that it could have answered more: not its rate is seen."""
+    """Whether the server's processor had idle time, so that the rate is that of the load and not of the server."""
     return side["idle_share"]["median"] > IDLE_SHARE_MAX

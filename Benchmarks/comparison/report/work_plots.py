@@ -10,15 +10,15 @@ from . import words
 from .bars import Bar, Group, draw_groups, rows
 from .style import colour, headed, saved
 
-# The same order of size can share an axis; many requests at a time go to one of their own.
-ELSEWHERE = {"open-loop", "large-store"}
+# Subjects without bars in these plots.
+WITHOUT_BARS = {"open-loop", "large-store"}
 ROW_INCHES = 0.205
 
 
 def draw_cpu(path: Path, subjects: Sequence[dict[str, Any]]) -> bool:
     groups = [
         Group(heading(subject), [cpu_bar(subject, side) for side in subject["sides"]])
-        for subject in subjects if subject["name"] not in ELSEWHERE]
+        for subject in subjects if subject["name"] not in WITHOUT_BARS]
     return panels(
         path, [groups], "Processor time of the server per request",
         "Microseconds of one core, lower is better. Light: spent in the kernel. Line: lowest to highest round. "
@@ -29,7 +29,7 @@ def draw_rate(path: Path, subjects: Sequence[dict[str, Any]]) -> bool:
     single: list[Group] = []
     many: list[Group] = []
     for subject in subjects:
-        if subject["name"] in ELSEWHERE:
+        if subject["name"] in WITHOUT_BARS:
             continue
         for kind, wanted in ((single, False), (many, True)):
             bars = [
@@ -47,7 +47,7 @@ def heading(subject: dict[str, Any]) -> str:
 
 
 def is_many(subject: str, side: str) -> bool:
-    """Whether many requests share a write or a message, or are beside such."""
+    """Whether many requests share a write or a message. Such sides have their own axis."""
     return subject in {"introspect-pipelined", "batch"} or "pipelined" in side
 
 
@@ -68,7 +68,7 @@ def rate_bar(subject: dict[str, Any], side: dict[str, Any]) -> Bar:
 
 
 def remark(subject: dict[str, Any], side: str, figure: str) -> tuple[str, str]:
-    """The side's ratio with its limit, and a warning when that is broken."""
+    """The side's ratio with its limit, and a warning if the limit is broken."""
     for comparison in subject["comparisons"]:
         if (comparison["of"], comparison["figure"]) == (side, figure):
             limit = f", limit {words.limit(comparison)}" if "limit" in comparison else ""
@@ -77,7 +77,7 @@ def remark(subject: dict[str, Any], side: str, figure: str) -> tuple[str, str]:
 
 
 def panels(path: Path, parts: Sequence[Sequence[Group]], title: str, note: str, unit: str) -> bool:
-    """One axis for each part, as high as its bars need. False when there is nothing to draw."""
+    """One axis for each part, with the height of its bars. False if there is nothing to draw."""
     if not any(parts):
         return False
     heights = [rows(groups) * ROW_INCHES for groups in parts]

@@ -3,16 +3,16 @@
 import json
 from dataclasses import replace
 
-from ..asking import Request, ask
 from ..bench import Bench
 from ..comparisons import CPU, RATE, Question
 from ..failure import Failed
+from ..http_exchange import Request, ask
 from ..loads.generator import Load
 from ..peers.countersign import Countersign, countersign
 from ..secret_files import write_secret, write_secret_lines
 from ..subject import Outcome, Subject, outcome
+from .fixture import load_side
 from .populations import FEW
-from .scene import load_side
 
 SIZES = (16, 100)
 

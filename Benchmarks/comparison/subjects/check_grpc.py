@@ -3,17 +3,17 @@
 import re
 import struct
 
-from ..asking import Request, Target, ask
 from ..bench import Bench
 from ..comparisons import CPU, RATE, Limit, Question
 from ..failure import Failed
+from ..http_exchange import Request, Target, ask
 from ..loads.h2load import H2load
 from ..peers.countersign import Countersign, countersign
 from ..rounds import Side
 from ..sample import Sample, sampled
 from ..secret_files import write_secret_bytes
 from ..subject import Outcome, Subject, outcome
-from .scene import Scene
+from .fixture import Fixture
 
 PATH = "/envoy.service.auth.v3.Authorization/Check"
 GRPC = {"content-type": "application/grpc", "te": "trailers"}
@@ -22,14 +22,14 @@ VALID = re.compile(r'^countersign_verifications_total\{[^}]*interface="(\w+)"[^}
 
 
 def field(number: int, content: bytes) -> bytes:
-    """A counted field of protocol buffers; numbers below 16, contents below 16 KiB."""
+    """A length-delimited field of protocol buffers; numbers below 16, contents below 16 KiB."""
     count = len(content)
     length = bytes([count]) if count < 128 else bytes([count & 127 | 128, count >> 7])
     return bytes([number << 3 | 2]) + length + content
 
 
 def check_request(key: str) -> bytes:
-    """What Envoy sends with deploy/gateways/envoy/envoy-grpc.yaml about a GET, behind its length."""
+    """The message that Envoy sends for a GET with deploy/gateways/envoy/envoy-grpc.yaml, with its length prefix."""
     def address(text: bytes) -> bytes:
         return field(1, field(1, field(2, text) + b"\x18\xd0\x86\x03"))
 
@@ -51,28 +51,28 @@ def measure(bench: Bench) -> Outcome:
     policies = folder / "policies.yaml"
     policies.write_text("orders:\n  scope: orders:read\n")
     with countersign(bench, folder, policies=policies) as ours:
-        scene = Scene.of(ours, folder)
-        body = write_secret_bytes(folder / "check", check_request(scene.key))
+        fixture = Fixture.of(ours, folder)
+        body = write_secret_bytes(folder / "check", check_request(fixture.key))
         connections = max(1, bench.connection_count // STREAMS)
         check = H2load(Target(f"unix:{ours.check}"), PATH, GRPC, connections, STREAMS, body)
-        # The scope is needed there too.
+        # With the scope that the policy requires, too.
         verify = H2load(
-            ours.unix, "/verify?scope=orders:read", {"Authorization": f"ApiKey {scene.key}"}, bench.connection_count)
+            ours.unix, "/verify?scope=orders:read", {"Authorization": f"ApiKey {fixture.key}"}, bench.connection_count)
         sides = [
             Side("check", lambda seconds: accepted(ours, "grpc", check, seconds)),
             Side("verify", lambda seconds: accepted(ours, "verify", verify, seconds))]
         questions = [Question("check", "verify", CPU, Limit.at_most(3)), Question("check", "verify", RATE)]
-        notes = [f"One CheckRequest has {body.stat().st_size} bytes with its prefix; {STREAMS} calls are under way on each of "
+        notes = [f"One CheckRequest has {body.stat().st_size} bytes with its prefix; {STREAMS} concurrent calls on each of "
                  f"{connections} connections, and one request on each of {bench.connection_count} for /verify."]
         return outcome(bench, sides, questions, notes)
 
 
 def accepted(server: Countersign, interface: str, load: H2load, seconds: int) -> Sample:
-    """A refusal over gRPC has the status 200 too, so it is the server's own counts that tell of each request."""
+    """A sample. A refusal over gRPC has the status 200 too, so the accepted credentials are counted by the server's metrics."""
     before = valid(server, interface)
     sample = sampled(server.pid, lambda: load(seconds))
     counted = valid(server, interface) - before
-    # What is under way when the time is up is counted there and not here.
+    # Unfinished requests at the end are only counted by the server.
     if not sample.answered.requests <= counted <= sample.answered.requests + 10_000:
         raise Failed(f"{sample.answered.requests} requests were answered and {counted} credentials accepted")
     return sample

@@ -17,15 +17,15 @@ LIMIT_LINE = re.compile(r"(?P<name>.+?)\s+-?[\d.]+ \((?P<kind>at most|at least) 
 def measure(bench: Bench) -> Outcome:
     if bench.programs.path_ratios is None:
         return Outcome(skipped="PathRatios was not built")
-    # It ends with 1 when a limit is broken, which its figures say too.
+    # It exits with 1 if a limit is broken, which its figures show too.
     output = output_of([bench.programs.path_ratios], seconds_max=SECONDS_MAX, statuses=(0, 1), folder=bench.folder)
     return Outcome(figures=parse(output))
 
 
 def parse(output: str) -> list[Figure]:
-    """The JSON object of the last line, with the limits that the lines before it name.
+    """The figures of the JSON object in the last line, with the limits of the lines before it.
 
-    Raises Failed when the last line is none, or when a limit belongs to no figure.
+    Raises Failed if the last line is not an object, or if a limit belongs to no figure.
     """
     lines = output.strip().splitlines()
     try:
@@ -38,7 +38,7 @@ def parse(output: str) -> list[Figure]:
             bound = float(match["bound"])
             limits[match["name"]] = Limit.at_most(bound) if match["kind"] == "at most" else Limit.at_least(bound)
     if lost := limits.keys() - values.keys():
-        raise Failed(f"PathRatios limits what it does not name: {sorted(lost)}")
+        raise Failed(f"PathRatios has limits without figures: {sorted(lost)}")
     figures = []
     for name, value in flattened(values).items():
         limit = limits.get(name)

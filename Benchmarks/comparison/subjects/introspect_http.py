@@ -7,7 +7,7 @@ from ..comparisons import CPU, RATE, Limit, Question
 from ..peers.countersign import countersign
 from ..peers.nginx import nginx
 from ..subject import Outcome, Subject, outcome
-from .scene import Scene, active_answer, constant_like, same_answer, sizes, wrk_side
+from .fixture import Fixture, active_answer, constant_like, same_answer, sizes, wrk_side
 
 
 def measure(bench: Bench) -> Outcome:
@@ -19,15 +19,15 @@ def beside_nginx(bench: Bench, name: str, questions: Sequence[Question], depth: 
     """Both sides, with as many requests in each write of wrk as `depth`."""
     folder = bench.fresh_folder(name)
     with countersign(bench, folder) as ours:
-        scene = Scene.of(ours, folder)
-        answer = active_answer(ours.http, scene.introspect())
+        fixture = Fixture.of(ours, folder)
+        answer = active_answer(ours.http, fixture.introspect())
         with nginx(folder, constant_like(answer)) as theirs:
-            constant = same_answer(theirs.target, scene.introspect(), answer.body)
+            constant = same_answer(theirs.target, fixture.introspect(), answer.body)
             sides = [
-                wrk_side(bench, folder, "countersign", ours.pid, ours.http, scene.introspect(), depth),
-                wrk_side(bench, folder, "nginx", theirs.worker_pid, theirs.target, scene.introspect(), depth)]
+                wrk_side(bench, folder, "countersign", ours.pid, ours.http, fixture.introspect(), depth),
+                wrk_side(bench, folder, "nginx", theirs.worker_pid, theirs.target, fixture.introspect(), depth)]
             result = outcome(bench, sides, questions, [sizes(answer, constant)])
-            active_answer(ours.http, scene.introspect())
+            active_answer(ours.http, fixture.introspect())
     return result
 
 

@@ -2,14 +2,14 @@
 
 from harness.service import make_certificate
 
-from ..asking import Target
 from ..bench import Bench
 from ..comparisons import CPU, RATE, Limit, Question
 from ..failure import Failed
+from ..http_exchange import Target
 from ..peers.countersign import countersign
 from ..peers.nginx import nginx
 from ..subject import Outcome, Subject, outcome
-from .scene import Scene, active_answer, constant_like, same_answer, sizes, wrk_side
+from .fixture import Fixture, active_answer, constant_like, same_answer, sizes, wrk_side
 
 
 def measure(bench: Bench) -> Outcome:
@@ -18,20 +18,20 @@ def measure(bench: Bench) -> Outcome:
     with countersign(bench, folder, certificate) as ours:
         if ours.tls is None:
             raise Failed("countersign was started without TLS")
-        scene = Scene.of(ours, folder)
-        answer = active_answer(ours.tls, scene.introspect())
+        fixture = Fixture.of(ours, folder)
+        answer = active_answer(ours.tls, fixture.introspect())
         version, cipher = ours.tls.handshake()
         with nginx(folder, constant_like(answer), certificate=certificate, cipher=cipher) as theirs:
-            constant = same_answer(theirs.target, scene.introspect(), answer.body)
+            constant = same_answer(theirs.target, fixture.introspect(), answer.body)
             same_handshake(ours.tls, theirs.target, (version, cipher))
             sides = [
-                wrk_side(bench, folder, "countersign", ours.pid, ours.tls, scene.introspect()),
-                wrk_side(bench, folder, "nginx", theirs.worker_pid, theirs.target, scene.introspect())]
+                wrk_side(bench, folder, "countersign", ours.pid, ours.tls, fixture.introspect()),
+                wrk_side(bench, folder, "nginx", theirs.worker_pid, theirs.target, fixture.introspect())]
             questions = [
                 Question("countersign", "nginx", CPU, Limit.at_most(1.05)), Question("countersign", "nginx", RATE)]
             notes = [sizes(answer, constant), f"Both speak {version} with {cipher} and present the same P-256 certificate."]
             result = outcome(bench, sides, questions, notes)
-            active_answer(ours.tls, scene.introspect())
+            active_answer(ours.tls, fixture.introspect())
     return result
 
 

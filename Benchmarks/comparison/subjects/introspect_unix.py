@@ -6,21 +6,21 @@ from ..loads.generator import Load
 from ..peers.countersign import countersign
 from ..peers.nginx import nginx
 from ..subject import Outcome, Subject, outcome
-from .scene import Scene, active_answer, constant_like, load_side, same_answer, sizes
+from .fixture import Fixture, active_answer, constant_like, load_side, same_answer, sizes
 
 
 def measure(bench: Bench) -> Outcome:
     folder = bench.fresh_folder("unix")
     with countersign(bench, folder) as ours:
-        scene = Scene.of(ours, folder)
-        answer = active_answer(ours.unix, scene.introspect())
+        fixture = Fixture.of(ours, folder)
+        answer = active_answer(ours.unix, fixture.introspect())
         with nginx(folder, constant_like(answer), unix=True) as theirs:
-            constant = same_answer(theirs.target, scene.introspect(), answer.body)
+            constant = same_answer(theirs.target, fixture.introspect(), answer.body)
             sides = [
                 load_side(bench, "countersign", ours.pid, Load(
-                    ours.unix, scene.credentials, scene.authorization, "active")),
+                    ours.unix, fixture.credentials, fixture.authorization, "active")),
                 load_side(bench, "nginx", theirs.worker_pid, Load(
-                    theirs.target, scene.credentials, scene.authorization, "any"))]
+                    theirs.target, fixture.credentials, fixture.authorization, "any"))]
             questions = [Question("countersign", "nginx", CPU), Question("countersign", "nginx", RATE)]
             return outcome(bench, sides, questions, [sizes(answer, constant)])
 

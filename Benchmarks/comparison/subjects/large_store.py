@@ -1,4 +1,4 @@
-"""A store of many millions of credentials: how soon it is ready, how large it is, and what cold memory costs."""
+"""A store of many millions of credentials: its start, its size, and the cost of cold memory."""
 
 import os
 from collections.abc import Iterator
@@ -63,16 +63,16 @@ def measure(bench: Bench) -> Outcome:
 
 
 def fill(bench: Bench, folder: Path) -> Filled:
-    """Makes the keys and writes them to a secret file as they come."""
+    """Creates the keys and writes them to a secret file."""
     with countersign(bench, folder, map_bytes=MAP_BYTES) as server:
         control = server.control()
         caller = control.caller()
         return Filled(
-            folder, write_secret_lines(folder / "credentials", made(control, bench.large_count)),
+            folder, write_secret_lines(folder / "credentials", created(control, bench.large_count)),
             write_secret(folder / "authorization", caller))
 
 
-def made(control: Control, count: int) -> Iterator[str]:
+def created(control: Control, count: int) -> Iterator[str]:
     for number, key in enumerate(control.keys(count), 1):
         if number % REPORT_EVERY == 0:
             progress(f"  {number:,} of {count:,} keys made")
@@ -81,17 +81,17 @@ def made(control: Control, count: int) -> Iterator[str]:
 
 @contextmanager
 def started(bench: Bench, filled: Filled, *, cold: bool) -> Iterator[Countersign]:
-    """Starts it on the store with nothing of it in memory, or with all of it in the kernel's page cache."""
+    """Starts Countersign with nothing of the store in memory, or with all of it in the page cache."""
     if cold:
-        forget(filled.data)
+        evict_from_page_cache(filled.data)
     else:
-        read(filled.data)
+        load_into_page_cache(filled.data)
     with countersign(bench, filled.folder, map_bytes=MAP_BYTES) as server:
         yield server
 
 
-def forget(path: Path) -> None:
-    """Takes a file out of the page cache; nobody may map it meanwhile."""
+def evict_from_page_cache(path: Path) -> None:
+    """Evicts a file from the page cache. No process may have it mapped."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -100,14 +100,14 @@ def forget(path: Path) -> None:
         os.close(descriptor)
 
 
-def read(path: Path) -> None:
+def load_into_page_cache(path: Path) -> None:
     with open(path, "rb", buffering=0) as file:
         while file.read(1 << 22):
             pass
 
 
 def cold_round(bench: Bench, filled: Filled, server: Countersign, skew: str, number: int) -> Round:
-    """The first load after a start. Raises Failed when nothing was read from the disk: then it was not cold."""
+    """The first load after a start. Raises Failed if nothing was read from the disk, so that the store was not cold."""
     before = bytes_read(server.pid)
     load = filled.load(server, skew)
     sample = sampled(server.pid, lambda: load.put(bench, bench.round_seconds))

@@ -1,11 +1,11 @@
-"""More keys than a processor's caches hold, evenly and unevenly asked for, and keys that are dead."""
+"""More keys than fit into the caches of a processor, with uniform and skewed requests, and inactive keys."""
 
 from ..bench import Bench
 from ..comparisons import CPU, RATE, Question
 from ..peers.countersign import countersign
 from ..subject import Outcome, Subject, outcome
+from .fixture import load_side
 from .populations import FEW, MANY, populate
-from .scene import load_side
 
 FEWER, MORE = f"{FEW:,} keys", f"{MANY:,} keys"
 
@@ -15,11 +15,11 @@ def measure(bench: Bench) -> Outcome:
     with countersign(bench, folder) as ours:
         population = populate(ours, folder)
         loads = {
-            FEWER: population.living(population.few),
-            f"{MORE} uniform": population.living(population.many),
-            f"{MORE} zipf 0.99": population.living(population.many, "zipf:0.99"),
-            f"{FEWER} expired": population.dead(population.expired),
-            f"{FEWER} revoked": population.dead(population.revoked)}
+            FEWER: population.active(population.few),
+            f"{MORE} uniform": population.active(population.many),
+            f"{MORE} zipf 0.99": population.active(population.many, "zipf:0.99"),
+            f"{FEWER} expired": population.inactive(population.expired),
+            f"{FEWER} revoked": population.inactive(population.revoked)}
         sides = [load_side(bench, name, ours.pid, load) for name, load in loads.items()]
         questions = [Question(name, FEWER, figure) for name in list(loads)[1:] for figure in (RATE, CPU)]
         return outcome(bench, sides, questions)

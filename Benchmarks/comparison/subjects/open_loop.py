@@ -1,4 +1,4 @@
-"""Latency at a fixed rate, whether answers come or not, so that a stall is seen by all requests that were due in it."""
+"""Latency at a fixed rate that does not depend on answers, so that a stall delays all requests that were scheduled in it."""
 
 from ..bench import Bench, progress
 from ..comparisons import Question
@@ -8,7 +8,7 @@ from ..peers.countersign import countersign
 from ..peers.nginx import nginx
 from ..rounds import Side, interleaved
 from ..subject import Outcome, Subject, outcome
-from .scene import Scene, active_answer, constant_like, load_side, same_answer
+from .fixture import Fixture, active_answer, constant_like, load_side, same_answer
 
 SHARES = (0.3, 0.6)
 QUANTILES = ("p50", "p99", "p99.9")
@@ -17,17 +17,17 @@ QUANTILES = ("p50", "p99", "p99.9")
 def measure(bench: Bench) -> Outcome:
     folder = bench.fresh_folder("open")
     with countersign(bench, folder) as ours:
-        scene = Scene.of(ours, folder)
-        answer = active_answer(ours.http, scene.introspect())
+        fixture = Fixture.of(ours, folder)
+        answer = active_answer(ours.http, fixture.introspect())
         with nginx(folder, constant_like(answer)) as theirs:
-            same_answer(theirs.target, scene.introspect(), answer.body)
+            same_answer(theirs.target, fixture.introspect(), answer.body)
 
             def sides(rate: float, suffix: str) -> list[Side]:
                 return [
                     load_side(bench, "countersign" + suffix, ours.pid, Load(
-                        ours.http, scene.credentials, scene.authorization, "active", rate=rate)),
+                        ours.http, fixture.credentials, fixture.authorization, "active", rate=rate)),
                     load_side(bench, "nginx" + suffix, theirs.worker_pid, Load(
-                        theirs.target, scene.credentials, scene.authorization, "any", rate=rate))]
+                        theirs.target, fixture.credentials, fixture.authorization, "any", rate=rate))]
 
             closed = closed_loop_rate(bench, sides(0, " closed loop"))
             rates = {share: float(round(closed * share)) for share in SHARES}
@@ -36,12 +36,12 @@ def measure(bench: Bench) -> Outcome:
                 Question(f"countersign at {share:.0%}", f"nginx at {share:.0%}", f"latency_us.{quantile}")
                 for share in SHARES for quantile in QUANTILES]
             result = outcome(bench, open_sides, questions, [rates_note(closed, rates)])
-    result.notes += doubts(result)
+    result.notes += accuracy_notes(result)
     return result
 
 
 def closed_loop_rate(bench: Bench, sides: list[Side]) -> float:
-    """Requests a second that both sides can answer: the lower of their medians."""
+    """Requests per second that both sides can answer: the lower one of their medians."""
     progress("  closed loop first, for the rates")
     rounds = interleaved(bench, sides)
     return min(
@@ -54,8 +54,8 @@ def rates_note(closed: float, rates: dict[float, float]) -> str:
     return f"In a closed loop the slower side answered {closed:,.0f} requests a second; the fixed rates are {shown} for both."
 
 
-def doubts(result: Outcome) -> list[str]:
-    """What a reader must know before believing the percentiles."""
+def accuracy_notes(result: Outcome) -> list[str]:
+    """Notes on the accuracy of the percentiles."""
     dropped = sum(taken.sample.answered.dropped for taken in result.rounds)
     lateness = max((taken.sample.answered.lateness_us_p99 or 0 for taken in result.rounds), default=0)
     notes = [f"The generator's own delay was at most {lateness:,.0f} us at its 99th percentile in any round."]

@@ -1,4 +1,4 @@
-"""Stores with many keys: living ones, expired ones, revoked ones."""
+"""Stores with many keys: active, expired and revoked ones."""
 
 import time
 from dataclasses import dataclass, replace
@@ -6,19 +6,19 @@ from pathlib import Path
 
 from harness.service import INACTIVE
 
-from ..asking import ask
 from ..failure import Failed
+from ..http_exchange import ask
 from ..loads.generator import Load
 from ..peers.countersign import Countersign
 from ..secret_files import write_secret, write_secret_lines
-from .scene import introspection
+from .fixture import introspection
 
 FEW, MANY = 1_000, 100_000
 
 
 @dataclass(frozen=True)
 class Population:
-    """Files with one credential a line, and the caller's."""
+    """Files with one credential per line, and the file with the client's Authorization."""
 
     authorization: Path
     few: Path
@@ -26,12 +26,12 @@ class Population:
     expired: Path
     revoked: Path
     target: Load
-    """A load on few living keys; the others are variations of it."""
+    """A load on few active keys. The other loads are variations of it."""
 
-    def living(self, file: Path, skew: str = "uniform") -> Load:
+    def active(self, file: Path, skew: str = "uniform") -> Load:
         return replace(self.target, credentials=file, skew=skew)
 
-    def dead(self, file: Path) -> Load:
+    def inactive(self, file: Path) -> Load:
         return replace(self.target, credentials=file, expect="inactive")
 
     def unknown(self) -> Load:
@@ -39,7 +39,7 @@ class Population:
 
 
 def populate(server: Countersign, folder: Path) -> Population:
-    """Fills the store and asks about one of each sort. Raises Failed when an answer is not as it must be."""
+    """Fills the store and introspects one key of each kind. Raises Failed if an answer is wrong."""
     control = server.control()
     caller = control.caller()
     many = [key.text for key in control.keys(MANY)]
@@ -48,7 +48,7 @@ def populate(server: Countersign, folder: Path) -> Population:
     control.revoke(revoked)
     time.sleep(2)
     for name, credential, is_active in [
-            ("living", many[0], True), ("expired", expired[0], False), ("revoked", revoked[0].text, False)]:
+            ("active", many[0], True), ("expired", expired[0], False), ("revoked", revoked[0].text, False)]:
         answer = ask(server.http, introspection(caller, credential))
         if answer.status != 200 or (answer.body != INACTIVE) != is_active:
             raise Failed(f"a key that is {name} was answered with {answer.status} and the wrong verdict")

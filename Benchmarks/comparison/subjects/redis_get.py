@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from ..asking import Answer
 from ..bench import Bench
 from ..comparisons import CPU, RATE, Question
 from ..failure import Failed
+from ..http_exchange import Answer
 from ..loads.generator import Load
 from ..loads.redis_benchmark import RedisBenchmark
 from ..peers.countersign import Countersign, countersign
@@ -13,7 +13,7 @@ from ..peers.redis import Redis, command, redis
 from ..rounds import Side
 from ..sample import sampled
 from ..subject import Outcome, Subject, outcome
-from .scene import Scene, active_answer, load_side, wrk_side
+from .fixture import Fixture, active_answer, load_side, wrk_side
 
 DEPTH = 16
 # As long as a credential, and none.
@@ -23,14 +23,14 @@ KEY = "k" * 66
 def measure(bench: Bench) -> Outcome:
     folder = bench.fresh_folder("redis")
     with countersign(bench, folder) as ours, redis(folder) as theirs:
-        scene = Scene.of(ours, folder)
-        answer = active_answer(ours.http, scene.introspect())
+        fixture = Fixture.of(ours, folder)
+        answer = active_answer(ours.http, fixture.introspect())
         put_value(theirs, answer)
         sides, questions = [], []
         for transport in ("TCP", "Unix"):
             for depth in (1, DEPTH):
                 pair = [
-                    our_side(bench, folder, ours, scene, transport, depth), their_side(bench, theirs, transport, depth)]
+                    our_side(bench, folder, ours, fixture, transport, depth), their_side(bench, theirs, transport, depth)]
                 sides += pair
                 questions += [Question(pair[0].name, pair[1].name, figure) for figure in (CPU, RATE)]
         notes = [
@@ -51,12 +51,12 @@ def side_name(server: str, transport: str, depth: int) -> str:
     return f"{server}, {transport}" + (f", pipelined by {depth}" if depth > 1 else "")
 
 
-def our_side(bench: Bench, folder: Path, ours: Countersign, scene: Scene, transport: str, depth: int) -> Side:
+def our_side(bench: Bench, folder: Path, ours: Countersign, fixture: Fixture, transport: str, depth: int) -> Side:
     name = side_name("countersign", transport, depth)
     if transport == "Unix":
         return load_side(bench, name, ours.pid, Load(
-            ours.unix, scene.credentials, scene.authorization, "active", pipeline=depth))
-    return wrk_side(bench, folder, name, ours.pid, ours.http, scene.introspect(), depth)
+            ours.unix, fixture.credentials, fixture.authorization, "active", pipeline=depth))
+    return wrk_side(bench, folder, name, ours.pid, ours.http, fixture.introspect(), depth)
 
 
 def their_side(bench: Bench, theirs: Redis, transport: str, depth: int) -> Side:

@@ -2,14 +2,14 @@
 
 from harness.service import FORM
 
-from ..asking import Request, Target, ask
 from ..bench import Bench
 from ..comparisons import Limit
 from ..failure import Failed
+from ..http_exchange import Request, Target, ask
 from ..median import Spread
 from ..peers.countersign import countersign
 from ..subject import Figure, Outcome, Subject, outcome
-from .scene import wrk_side
+from .fixture import wrk_side
 
 LEAST_PER_SECOND = 5_000
 

@@ -4,8 +4,8 @@ from ..bench import Bench
 from ..comparisons import CPU, RATE, Limit, Question
 from ..peers.countersign import countersign
 from ..subject import Outcome, Subject, outcome
+from .fixture import load_side
 from .populations import FEW, MANY, populate
-from .scene import load_side
 
 
 def measure(bench: Bench) -> Outcome:
@@ -13,7 +13,7 @@ def measure(bench: Bench) -> Outcome:
     with countersign(bench, folder) as ours:
         population = populate(ours, folder)
         sides = [
-            load_side(bench, "valid", ours.pid, population.living(population.few)),
+            load_side(bench, "valid", ours.pid, population.active(population.few)),
             load_side(bench, "unknown", ours.pid, population.unknown())]
         questions = [Question("unknown", "valid", RATE, Limit.at_least(0.95)), Question("unknown", "valid", CPU)]
         return outcome(bench, sides, questions)

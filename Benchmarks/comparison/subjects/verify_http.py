@@ -2,35 +2,35 @@
 
 from pathlib import Path
 
-from ..asking import Answer, Request, ask
 from ..bench import Bench
 from ..comparisons import CPU, RATE, Limit, Question
 from ..failure import Failed
+from ..http_exchange import Answer, Request, ask
 from ..peers.countersign import Countersign, countersign
 from ..peers.nginx import Constant, nginx
 from ..peers.same_size import same_size
 from ..subject import Outcome, Subject, outcome
-from .scene import Scene, sizes, wrk_side
+from .fixture import Fixture, sizes, wrk_side
 
 
 def measure(bench: Bench) -> Outcome:
     folder = bench.fresh_folder("verify")
     with countersign(bench, folder) as ours:
-        scene = Scene.of(ours, folder)
-        answer = identity(ours, scene.verify())
-        added = same_size(answer.headers, unavoidable(folder, scene.verify()))
+        fixture = Fixture.of(ours, folder)
+        answer = identity(ours, fixture.verify())
+        added = same_size(answer.headers, unavoidable(folder, fixture.verify()))
         with nginx(folder, Constant("", "", added)) as theirs:
-            constant = ask(theirs.target, scene.verify())
+            constant = ask(theirs.target, fixture.verify())
             if (constant.status, constant.byte_count, len(constant.headers)) != (
                     200, answer.byte_count, len(answer.headers)):
                 raise Failed("nginx's answer is not as long as ours: " + sizes(answer, constant))
             sides = [
-                wrk_side(bench, folder, "countersign", ours.pid, ours.http, scene.verify()),
-                wrk_side(bench, folder, "nginx", theirs.worker_pid, theirs.target, scene.verify())]
+                wrk_side(bench, folder, "countersign", ours.pid, ours.http, fixture.verify()),
+                wrk_side(bench, folder, "nginx", theirs.worker_pid, theirs.target, fixture.verify())]
             questions = [
                 Question("countersign", "nginx", CPU, Limit.at_most(1.05)), Question("countersign", "nginx", RATE)]
             result = outcome(bench, sides, questions, [sizes(answer, constant)])
-            identity(ours, scene.verify())
+            identity(ours, fixture.verify())
     return result
 
 

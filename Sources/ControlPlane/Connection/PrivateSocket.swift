@@ -1,7 +1,9 @@
 import Foundation
+import NIOCore
+import NIOPosix
 
-/// Where a socket file lies, and who may open it.
-public struct SocketPlace: Sendable {
+/// The path of a socket file, and who may open it.
+public struct SocketFile: Sendable {
     public let path: String
     /// Permission bits of the file.
     public let mode: Int
@@ -15,14 +17,14 @@ public struct SocketPlace: Sendable {
     }
 }
 
-/// Puts a listening socket into place with its permissions already set.
+/// Creates a socket file that has its permissions from the first moment.
 ///
-/// A socket file gets its mode when it is bound, from the process's umask, and listens a moment later: changing the
-/// mode afterwards leaves a moment in which others can connect, and changing the umask concerns every other thread of
-/// the process. So the socket is bound in a new folder that only we can enter, given its mode there, and then renamed
-/// to its place, which is one step. Connections come through the name; the socket does not notice.
+/// `bind` creates the file with the mode that the umask allows, and the socket listens a moment later. Changing the
+/// mode afterwards leaves a moment in which others can connect, and changing the umask affects every other thread of
+/// the process. So the socket is bound in a new folder that only this user can enter, gets its mode there, and is then
+/// renamed to its path, which is atomic. Clients connect by name, so the socket is not affected.
 struct PrivateSocket: Sendable {
-    /// Why a socket cannot be put into place.
+    /// Why a socket file cannot be created.
     enum Failure: Error, Equatable, CustomStringConvertible {
         case pathTooLong(path: String, bytesMax: Int)
         case inUse(path: String)
@@ -32,34 +34,34 @@ struct PrivateSocket: Sendable {
         var description: String {
             switch self {
             case .groupRefused(let group):
-                "The socket cannot be given the group '\(group)'. Name a group that exists and that this user belongs to."
+                "The socket cannot be given the group '\(group)'. Use an existing group that this user belongs to."
             case .pathTooLong(let path, let bytesMax):
-                "The socket path '\(path)' is too long: the system takes \(bytesMax) bytes. Choose a shorter folder."
-            case .inUse(let path): "Another process listens on '\(path)'. Stop it first, or choose another path."
-            case .notASocket(let path): "'\(path)' exists and is not a socket. Move it away, or choose another path."
+                "The socket path '\(path)' is too long: the limit here is \(bytesMax) bytes. Choose a shorter folder."
+            case .inUse(let path): "Another process is listening on '\(path)'. Stop it first, or choose another path."
+            case .notASocket(let path): "'\(path)' exists and is not a socket. Move it, or choose another path."
             }
         }
     }
 
-    /// `sun_path` holds 108 bytes with the closing zero.
+    /// `sun_path` has 108 bytes, including the terminating zero (unix(7)).
     static let pathBytesMax = 107
 
-    let place: SocketPlace
+    let file: SocketFile
     /// Where the socket is bound before it is renamed.
-    let birthplace: String
+    let temporaryPath: String
     private let folder: String
 
-    /// Makes the folder, and removes what is left of a listener that is gone.
+    /// Creates the folder and removes the files of a listener that no longer runs.
     ///
     /// - Throws: ``Failure``, or the system's error.
-    init(_ place: SocketPlace) async throws {
-        self.place = place
-        let path = place.path
+    init(_ file: SocketFile) async throws {
+        self.file = file
+        let path = file.path
         let url = URL(fileURLWithPath: path)
-        // Named after the socket, so that the next start finds what one that was killed left behind.
+        // Named after the socket, so that the next start finds the folder of a process that was killed.
         folder = url.deletingLastPathComponent().appendingPathComponent(".\(url.lastPathComponent)~").path
-        birthplace = folder + "/s"
-        let longest = max(path.utf8.count, birthplace.utf8.count)
+        temporaryPath = folder + "/s"
+        let longest = max(path.utf8.count, temporaryPath.utf8.count)
         guard longest <= Self.pathBytesMax else {
             throw Failure.pathTooLong(path: path, bytesMax: Self.pathBytesMax - (longest - path.utf8.count))
         }
@@ -72,37 +74,53 @@ struct PrivateSocket: Sendable {
     private static func clearStale(_ path: String) async throws {
         guard let attributes = try? FileManager.default.attributesOfItem(atPath: path) else { return }
         guard attributes[.type] as? FileAttributeType == .typeSocket else { throw Failure.notASocket(path: path) }
-        guard try await !SocketProbe.isListening(at: path) else { throw Failure.inUse(path: path) }
+        guard try await !isListening(at: path) else { throw Failure.inUse(path: path) }
         try FileManager.default.removeItem(atPath: path)
     }
 
-    /// Gives the bound socket its mode and its place. After this others can connect.
-    func publish() throws -> Published {
-        defer { discard() }
-        var attributes: [FileAttributeKey: Any] = [.posixPermissions: place.mode]
-        if let group = place.group { attributes[.groupOwnerAccountName] = group }
-        try FileManager.default.setAttributes(attributes, ofItemAtPath: birthplace)
-        // A group that does not exist is passed over without an error, so what came of it is read back.
-        if let group = place.group {
-            let name = try FileManager.default.attributesOfItem(atPath: birthplace)[.groupOwnerAccountName] as? String
-            guard name == group else { throw Failure.groupRefused(group) }
+    /// Whether a process listens on a socket file.
+    /// - Throws: `IOError` if that cannot be determined, for example without permission.
+    private static func isListening(at path: String) async throws -> Bool {
+        do {
+            let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                .connectTimeout(.seconds(1))
+                .connect(unixDomainSocketPath: path).get()
+            try? await channel.close()
+            return true
+        } catch let error as IOError where [ENOENT, ECONNREFUSED].contains(error.errnoCode) {
+            // There is no file, or no process behind it.
+            return false
         }
-        let inode = Self.inode(birthplace)
-        try FileManager.default.moveItem(atPath: birthplace, toPath: place.path)
-        return Published(path: place.path, inode: inode)
     }
 
-    /// Removes the folder; does nothing after ``publish()``.
+    /// Gives the bound socket its mode, group and path. After this, clients can connect.
+    func publish() throws -> Published {
+        defer { discard() }
+        var attributes: [FileAttributeKey: Any] = [.posixPermissions: file.mode]
+        if let group = file.group { attributes[.groupOwnerAccountName] = group }
+        try FileManager.default.setAttributes(attributes, ofItemAtPath: temporaryPath)
+        // Foundation ignores a group that does not exist, so the result is read back.
+        if let group = file.group {
+            let name =
+                try FileManager.default.attributesOfItem(atPath: temporaryPath)[.groupOwnerAccountName] as? String
+            guard name == group else { throw Failure.groupRefused(group) }
+        }
+        let inode = Self.inode(temporaryPath)
+        try FileManager.default.moveItem(atPath: temporaryPath, toPath: file.path)
+        return Published(path: file.path, inode: inode)
+    }
+
+    /// Removes the folder. Has no effect after ``publish()``.
     func discard() {
         try? FileManager.default.removeItem(atPath: folder)
     }
 
-    /// A socket in its place.
+    /// A socket at its final path.
     struct Published: Sendable {
         fileprivate let path: String
         fileprivate let inode: UInt64?
 
-        /// Removes the file, unless another listener has put its own there.
+        /// Removes the file unless another listener has replaced it.
         func remove() {
             guard inode != nil, PrivateSocket.inode(path) == inode else { return }
             try? FileManager.default.removeItem(atPath: path)

@@ -1,12 +1,12 @@
 import AdministrationAPI
 import Hummingbird
 
-/// What clients and resource servers can find out by themselves. From the settings alone: what a request says of its host is
-/// not believed.
+/// The metadata documents for clients and resource servers. Built from the settings only: the Host field of a request
+/// is not trusted.
 struct MetadataEndpoint: Sendable {
     let server: OAuthServer
 
-    /// RFC 8414: at the well-known path, and where the issuer has a path of its own, with that behind it (§3.1).
+    /// RFC 8414: at the well-known path. If the issuer has a path, also with that path appended (§3.1).
     func authorizationServer(_ request: Request, _ context: ControlPlaneContext) async throws -> Response {
         let settings = server.settings
         let suffix = request.uri.path.dropFirst(OAuthPath.metadata.utf8.count)
@@ -21,12 +21,12 @@ struct MetadataEndpoint: Sendable {
         members.add("revocation_endpoint", server.address(OAuthPath.revoke))
         members.add("revocation_endpoint_auth_methods_supported", secretMethods + ["none"])
         let grants = ["client_credentials", "refresh_token"]
-        // RFC 8414 §3.2: what has no elements is left out.
+        // RFC 8414 §3.2: empty members are omitted.
         let scopes = server.store.published.clients.advertised.scopes
         if !scopes.isEmpty { members.add("scopes_supported", scopes) }
         if settings.login == nil {
             members.add("grant_types_supported", grants)
-            // §2 requires it and §3.2 forbids it when it is empty; parsers insist on the former.
+            // §2 requires this member and §3.2 forbids it if it is empty; parsers enforce §2.
             members.add("response_types_supported", [])
         } else {
             members.add("grant_types_supported", ["authorization_code"] + grants)
@@ -43,7 +43,7 @@ struct MetadataEndpoint: Sendable {
         return .oauth(members)
     }
 
-    /// RFC 9728: of the resource whose path follows the well-known one, or of the only one that there is.
+    /// RFC 9728: the document of the resource whose path is appended to the well-known one.
     func protectedResource(_ request: Request, _ context: ControlPlaneContext) async throws -> Response {
         let path = String(request.uri.path.dropFirst(OAuthPath.protectedResource.utf8.count))
         let found = server.store.published.clients.advertised.resources.filter { resource in

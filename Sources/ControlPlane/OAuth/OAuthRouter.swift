@@ -1,3 +1,4 @@
+import AdministrationAPI
 import HTTPTypes
 import Hummingbird
 import Issuance
@@ -9,16 +10,16 @@ func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<ControlPlaneCo
     let router = Router(context: ControlPlaneContext.self, options: [.autoGenerateHeadEndpoints])
     router.add(middleware: RequestMetrics())
     router.add(middleware: RequestLog(logger: logger, successLevel: .debug))
-    router.add(middleware: OAuthMethods(hasLogin: server.settings.login))
-    let cors = CrossOrigin(allowed: Set(server.settings.corsOrigins))
+    router.add(middleware: OAuthErrorMiddleware(login: server.settings.login))
+    let cors = CORSPolicy(allowedOrigins: Set(server.settings.corsOrigins))
     let authorize = AuthorizeEndpoint(server: server)
-    let token = TokenEndpoint(server: server, reuse: ReuseReport(logger: logger))
+    let token = TokenEndpoint(server: server, reuse: ReuseReporter(logger: logger))
     let revocation = RevocationEndpoint(server: server)
     let metadata = MetadataEndpoint(server: server)
     let realm = server.settings.issuer
 
-    /// What programs post: a form in, JSON out, whatever goes wrong.
-    func program(
+    /// Adds an endpoint for programs: it takes a form and answers JSON, errors included.
+    func addFormEndpoint(
         _ path: String, _ handle: @escaping @Sendable (FormParameters, Request) async throws(OAuthError) -> Response
     ) {
         router.post(RouterPath(path)) { request, context in
@@ -31,32 +32,33 @@ func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<ControlPlaneCo
             } catch {
                 response = error.response(realm: realm)
             }
-            cors.mark(&response, for: request)
+            cors.addHeaders(to: &response, for: request)
             return response
         }
         router.on(RouterPath(path), method: .options) { request, _ in cors.preflight(request, methods: "POST") }
     }
-    program(OAuthPath.token) { parameters, request throws(OAuthError) in
+    addFormEndpoint(OAuthPath.token) { parameters, request throws(OAuthError) in
         try await token.answer(parameters, request)
     }
-    program(OAuthPath.revoke) { parameters, request throws(OAuthError) in
+    addFormEndpoint(OAuthPath.revoke) { parameters, request throws(OAuthError) in
         try await revocation.answer(parameters, request)
     }
 
-    func described(
+    /// Adds an endpoint for a metadata document.
+    func addDocument(
         _ path: String, _ handle: @escaping @Sendable (Request, ControlPlaneContext) async throws -> Response
     ) {
         router.get(RouterPath(path)) { request, context in
             var response = try await handle(request, context)
-            cors.mark(&response, for: request)
+            cors.addHeaders(to: &response, for: request)
             return response
         }
         router.on(RouterPath(path), method: .options) { request, _ in cors.preflight(request, methods: "GET") }
     }
-    described(OAuthPath.metadata, metadata.authorizationServer)
-    described(OAuthPath.metadata + "/**", metadata.authorizationServer)
-    described(OAuthPath.protectedResource, metadata.protectedResource)
-    described(OAuthPath.protectedResource + "/**", metadata.protectedResource)
+    addDocument(OAuthPath.metadata, metadata.authorizationServer)
+    addDocument(OAuthPath.metadata + "/**", metadata.authorizationServer)
+    addDocument(OAuthPath.protectedResource, metadata.protectedResource)
+    addDocument(OAuthPath.protectedResource + "/**", metadata.protectedResource)
 
     let leaks = LeakEndpoint(server: server)
     router.post(RouterPath(OAuthPath.leaks)) { request, context in await leaks.answer(request, from: context.peer) }
@@ -72,7 +74,7 @@ func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<ControlPlaneCo
                     let parameters = try await OAuthForm.read(request, from: context.peer)
                     return await demonstration.decide(parameters, request)
                 } catch {
-                    return Page.refusal(error.reason)
+                    return SignInPage.refusal(error.reason)
                 }
             }
         }
@@ -80,54 +82,20 @@ func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<ControlPlaneCo
     return router
 }
 
-/// Reads the form of a request (RFC 6749 Appendix B).
-enum OAuthForm {
-    private static let bytesMax = 64 * 1_024
+/// Lets pages of registered origins call the endpoints for programs (Fetch §3.2), without cookies.
+private struct CORSPolicy: Sendable {
+    let allowedOrigins: Set<String>
 
-    /// - Parameter admitHead: judges by the head of a request whose body has yet to be asked for.
-    static func read(
-        _ request: Request, from peer: Peer, admitHead: () throws(OAuthError) -> Void = {}
-    ) async throws(OAuthError) -> FormParameters {
-        // None is read as the form: some clients leave it out, and there is nothing else that could be meant.
-        let type = request.headers[.contentType].map {
-            $0.lowercased().prefix { $0 != ";" }.filter { $0 != " " && $0 != "\t" }
-        }
-        guard type ?? "application/x-www-form-urlencoded" == "application/x-www-form-urlencoded" else {
-            throw OAuthError(.invalidRequest, "send the parameters as application/x-www-form-urlencoded")
-        }
-        guard request.uri.query == nil else {
-            // RFC 6749 §2.3.1: what is secret must not stand in an address.
-            throw OAuthError(.invalidRequest, "parameters belong into the body and not into the address")
-        }
-        if request.headers[.expect] != nil { try admitHead() }
-        let text: String?
-        do {
-            let buffer = try await request.readBody(upTo: bytesMax, from: peer)
-            text = String(validating: buffer.readableBytesView, as: UTF8.self)
-        } catch {
-            throw OAuthError(.invalidRequest, "the body has more than \(bytesMax) bytes, or was cut off")
-        }
-        guard let text, let parameters = FormParameters(text) else {
-            throw OAuthError(.invalidRequest, "the body is not percent-encoded UTF-8")
-        }
-        return parameters
-    }
-}
-
-/// Lets pages of registered origins call what programs call (Fetch §3.2). Credentials of the browser are never asked for.
-struct CrossOrigin: Sendable {
-    let allowed: Set<String>
-
-    func mark(_ response: inout Response, for request: Request) {
-        guard !allowed.isEmpty else { return }
+    func addHeaders(to response: inout Response, for request: Request) {
+        guard !allowedOrigins.isEmpty else { return }
         response.headers[.vary] = "Origin"
-        guard let origin = request.headers[.origin], allowed.contains(origin) else { return }
+        guard let origin = request.headers[.origin], allowedOrigins.contains(origin) else { return }
         response.headers[.accessControlAllowOrigin] = origin
     }
 
     func preflight(_ request: Request, methods: String) -> Response {
         var response = Response(status: .noContent)
-        mark(&response, for: request)
+        addHeaders(to: &response, for: request)
         guard response.headers[.accessControlAllowOrigin] != nil else { return response }
         response.headers[.accessControlAllowMethods] = methods
         response.headers[.accessControlAllowHeaders] = "Authorization, Content-Type"
@@ -136,14 +104,14 @@ struct CrossOrigin: Sendable {
     }
 }
 
-/// Says 404 and 405 in the words of the other answers, and keeps trouble from being mistaken for anything else.
-struct OAuthMethods: RouterMiddleware {
+/// Answers 404, 405 and unexpected errors in the format of OAuth errors.
+private struct OAuthErrorMiddleware: RouterMiddleware {
     typealias Context = ControlPlaneContext
 
     private let allowed: [String: String]
 
-    /// - Parameter hasLogin: nil where nobody can sign in.
-    init(hasLogin login: OAuthSettings.Login?) {
+    /// - Parameter login: nil if there is no sign-in.
+    init(login: OAuthSettings.Login?) {
         var allowed = [
             OAuthPath.token: "POST, OPTIONS", OAuthPath.revoke: "POST, OPTIONS", OAuthPath.leaks: "POST",
             OAuthPath.metadata: "GET, HEAD, OPTIONS", OAuthPath.protectedResource: "GET, HEAD, OPTIONS",
@@ -156,7 +124,7 @@ struct OAuthMethods: RouterMiddleware {
         self.allowed = allowed
     }
 
-    /// What a path takes, for `Allow` (RFC 9110 §15.5.6); nil when there is no such path.
+    /// The methods of a path, for `Allow` (RFC 9110 §15.5.6); nil if there is no such path.
     private func methods(at path: String) -> String? {
         for document in [OAuthPath.metadata, OAuthPath.protectedResource] where path.hasPrefix(document + "/") {
             return allowed[document]
@@ -176,11 +144,59 @@ struct OAuthMethods: RouterMiddleware {
             var response = Response.error("method_not_allowed", status: .methodNotAllowed)
             response.headers[.allow] = methods
             return response
-        } catch let error as RequestConnection.CutOff {
-            // Nobody is there to be answered.
+        } catch let error as RequestConnection.IncompleteBody {
+            // The client has disconnected, or gets its response from the connection.
             throw error
         } catch {
             return OAuthError(.serverError, "the server failed").response(realm: "")
         }
+    }
+}
+
+extension OAuthError {
+    /// RFC 6749 §5.2. If the store cannot answer, the status is 503 and never that of a refusal.
+    var status: HTTPResponse.Status {
+        switch code {
+        case .invalidClient: .unauthorized
+        case .temporarilyUnavailable: .serviceUnavailable
+        case .serverError: .internalServerError
+        default: .badRequest
+        }
+    }
+
+    /// The response of an endpoint for programs.
+    func response(realm: String) -> Response {
+        var response = Response.error(code.rawValue, reason, status: status)
+        if code == .invalidClient { response.headers[.wwwAuthenticate] = "Basic realm=\"\(realm)\"" }
+        if code == .temporarilyUnavailable { response.headers[.retryAfter] = "1" }
+        return response
+    }
+}
+
+extension Response {
+    /// A JSON object that must not be cached (RFC 6749 §5.1).
+    static func oauth(_ members: JSONLine, status: HTTPResponse.Status = .ok) -> Response {
+        var response = Response(
+            status: status, headers: [.contentType: "application/json", .cacheControl: "no-store"],
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: members.bytes)))
+        response.headers.set("Pragma", to: "no-cache")
+        return response
+    }
+
+    /// An OAuth error (RFC 6749 §5.2).
+    static func error(_ code: String, _ reason: String? = nil, status: HTTPResponse.Status) -> Response {
+        var members = JSONLine()
+        members.add("error", code)
+        if let reason { members.add("error_description", reason) }
+        return oauth(members, status: status)
+    }
+
+    /// Redirects a browser with GET, whatever its request was (RFC 9700 §4.12), and without a Referer.
+    static func seeOther(_ address: String) -> Response {
+        var response = Response(status: .seeOther, headers: [.location: address])
+        response.headers[.cacheControl] = "no-store"
+        response.headers[.contentSecurityPolicy] = "default-src 'none'; frame-ancestors 'none'"
+        response.headers.set("Referrer-Policy", to: "no-referrer")
+        return response
     }
 }

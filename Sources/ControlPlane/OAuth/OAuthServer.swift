@@ -6,24 +6,52 @@ public struct OAuthServer: Sendable {
     let issuer: Issuer
     let settings: OAuthSettings
     let authentication: ClientAuthentication
-    let seal: Seal
-    let browsers: Browsers
+    let signer: TextSigner
+    let cookie: BrowserCookie
 
     var store: CredentialStore { issuer.store }
 
-    /// - Throws: ``StoreFailure`` when the store has no reader left.
+    /// - Throws: ``StoreFailure`` if the store has no free reader slot.
     public init(issuer: Issuer, settings: OAuthSettings) throws {
         self.issuer = issuer
         self.settings = settings
         authentication = ClientAuthentication(store: issuer.store, secrets: try ClientSecrets(store: issuer.store))
-        seal = Seal(key: issuer.store.lookup)
-        browsers = Browsers(isSecure: settings.issuer.hasPrefix("https://"))
+        signer = TextSigner(key: issuer.store.lookup)
+        cookie = BrowserCookie(isSecure: settings.issuer.hasPrefix("https://"))
     }
 
     func address(_ path: String) -> String { settings.issuer + path }
 }
 
-/// Where the endpoints are.
+/// The address of the authorization server, and where people sign in.
+public struct OAuthSettings: Sendable {
+    /// Where people sign in and give consent.
+    public enum Login: Sendable, Equatable {
+        /// The operator's application. It receives `login_challenge` and decides through the administration API.
+        case application(url: String)
+        /// A built-in page on which anybody can sign in as anybody. For trials only.
+        case demonstration
+    }
+
+    /// `iss`: the address that clients know, without a trailing slash (RFC 8414 §2).
+    public var issuer: String
+    public var introspectionURL: String?
+    /// Nil: there is no sign-in, and so no authorization codes.
+    public var login: Login?
+    /// Origins whose pages may call the token and revocation endpoints.
+    public var corsOrigins: [String]
+
+    public init(
+        issuer: String, introspectionURL: String? = nil, login: Login? = nil, corsOrigins: [String] = []
+    ) {
+        self.issuer = issuer
+        self.introspectionURL = introspectionURL
+        self.login = login
+        self.corsOrigins = corsOrigins
+    }
+}
+
+/// The paths of the endpoints.
 enum OAuthPath {
     static let authorize = "/oauth2/authorize"
     static let resume = "/oauth2/authorize/resume"
@@ -34,7 +62,7 @@ enum OAuthPath {
     static let protectedResource = "/.well-known/oauth-protected-resource"
     static let demonstration = "/oauth2/demonstration"
 
-    /// Whether a path is one of the authorization server's.
+    /// Whether a path belongs to the authorization server.
     static func owns(_ path: String) -> Bool {
         path.hasPrefix("/oauth2/") || path.hasPrefix("/.well-known/") || path == leaks
     }

@@ -1,30 +1,32 @@
 import AdministrationAPI
 import CredentialModel
 import CredentialStore
+import HTTPTypes
 import Hummingbird
 import Issuance
 import Logging
 import Metrics
+import NIOCore
 
 /// `POST /oauth2/token` (RFC 6749 §3.2).
 struct TokenEndpoint: Sendable {
     let server: OAuthServer
-    let reuse: ReuseReport
+    let reuse: ReuseReporter
 
     func answer(_ parameters: FormParameters, _ request: Request) async throws(OAuthError) -> Response {
         try parameters.requireOnce(["grant_type", "scope", "code", "redirect_uri", "code_verifier", "refresh_token"])
         let client = try server.authentication.client(of: request, parameters)
         let grant = try parameters.required("grant_type")
         guard ["authorization_code", "refresh_token", "client_credentials"].contains(grant) else {
-            throw OAuthError(.unsupportedGrantType, "this server knows no such grant")
+            throw OAuthError(.unsupportedGrantType, "the grant type is not supported")
         }
         guard client.definition.metadata.grants.contains(grant) else {
-            throw OAuthError(.unauthorizedClient, "this client is not registered for the grant")
+            throw OAuthError(.unauthorizedClient, "the client is not registered for the grant type")
         }
         do throws(OAuthError) {
             return Self.response(try await tokens(for: client.proof, grant, parameters))
         } catch {
-            if error.isReuse { reuse.note(grant, clientID: client.proof.clientID) }
+            if error.isReuse { reuse.report(grant, clientID: client.proof.clientID) }
             throw error
         }
     }
@@ -39,13 +41,13 @@ struct TokenEndpoint: Sendable {
         case "authorization_code":
             try await server.issuer.redeem(
                 Issuer.CodeRedemption(
-                    client: client, code: try known(try parameters.required("code")),
+                    client: client, code: try possible(try parameters.required("code")),
                     redirectURI: try parameters.one("redirect_uri"),
                     verifier: try parameters.one("code_verifier"), resources: resources))
         case "refresh_token":
             try await server.issuer.refresh(
                 Issuer.Refreshing(
-                    client: client, token: try known(try parameters.required("refresh_token")),
+                    client: client, token: try possible(try parameters.required("refresh_token")),
                     scope: try parameters.one("scope"), resources: resources))
         default:
             try await server.issuer.clientCredentials(
@@ -53,8 +55,8 @@ struct TokenEndpoint: Sendable {
         }
     }
 
-    /// What is presented, if there may be such a thing at all.
-    private func known(_ text: String) throws(OAuthError) -> SecretText {
+    /// A presented code or token, if it may exist.
+    private func possible(_ text: String) throws(OAuthError) -> SecretText {
         let secret = Self.secret(text)
         guard try server.authentication.secrets.mayBeKnown(secret) else {
             throw OAuthError(.invalidGrant, "the code or refresh token is unknown, or another client's")
@@ -77,10 +79,10 @@ struct TokenEndpoint: Sendable {
 
 /// Reports that a code or a refresh token was used twice: a sign of theft that nobody else may notice.
 ///
-/// The first reuse revokes the family, and what comes after it counts as revoked, so there is one line for each family.
-struct ReuseReport: Sendable {
+/// The first reuse revokes the family, and later uses find it revoked, so there is one log line for each family.
+struct ReuseReporter: Sendable {
     private let logger: Logger
-    // Made at the start: a counter that appears with its first event has no increase that an alert could see.
+    // Created at the start: an alert cannot see the increase of a counter that appears with its first event.
     private let codes = Counter(label: "countersign_oauth_reuses", dimensions: [("grant", "authorization_code")])
     private let refreshTokens = Counter(label: "countersign_oauth_reuses", dimensions: [("grant", "refresh_token")])
 
@@ -88,7 +90,7 @@ struct ReuseReport: Sendable {
         self.logger = logger
     }
 
-    func note(_ grant: String, clientID: String) {
+    func report(_ grant: String, clientID: String) {
         let isCode = grant == "authorization_code"
         (isCode ? codes : refreshTokens).increment()
         logger.warning(
@@ -109,5 +111,37 @@ struct RevocationEndpoint: Sendable {
             try await server.issuer.revoke(token, by: client.proof)
         }
         return Response(status: .ok, headers: [.cacheControl: "no-store"])
+    }
+}
+
+/// `POST /v1/leaks`: revokes a key or token that somebody has found. For secret scanners and people; without
+/// authentication, because whoever has the credential could do worse with it.
+///
+/// The status is 202 whether the credential exists or not.
+struct LeakEndpoint: Sendable {
+    let server: OAuthServer
+
+    private static let bytesMax = 16 * 1_024
+
+    func answer(_ request: Request, from peer: Peer) async -> Response {
+        let accepted = Response(status: .accepted, headers: [.cacheControl: "no-store"])
+        guard let buffer = try? await request.readBody(upTo: Self.bytesMax, from: peer) else {
+            return .error("invalid_request", "the report is too long", status: .contentTooLarge)
+        }
+        guard let report = try? StrictJSON.decode(LeakReport.self, from: Array(buffer.readableBytesView)) else {
+            return .error(
+                "invalid_request", #"send {"credential": "…"} as application/json"#, status: .badRequest)
+        }
+        do {
+            let found = SecretText(Array(report.credential.reveal().utf8))
+            if try server.authentication.secrets.mayBeKnown(found) {
+                _ = try await server.issuer.revokeLeaked(found)
+            }
+            return accepted
+        } catch {
+            // Not 202: the finder would not send the report again.
+            return OAuthError(.temporarilyUnavailable, "the report was not processed; send it again").response(
+                realm: "")
+        }
     }
 }

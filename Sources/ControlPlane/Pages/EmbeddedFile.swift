@@ -1,10 +1,10 @@
 import CEmbeddedFiles
 
-/// A file of Sources/CEmbeddedFiles, which is part of the program.
+/// A file of Sources/CEmbeddedFiles, compiled into the program.
 struct EmbeddedFile: Sendable {
     let bytes: [UInt8]
 
-    // SAFETY: each function gives a constant of the program; what `init` assumes of it holds for all of them.
+    // SAFETY: each function returns a constant of the program that fulfills what `init` requires.
     static let administrationHTML = unsafe EmbeddedFile(cs_administration_html())
     static let administrationCSS = unsafe EmbeddedFile(cs_administration_css())
     static let administrationJS = unsafe EmbeddedFile(cs_administration_js())
@@ -19,24 +19,24 @@ struct EmbeddedFile: Sendable {
     static let openAPI = unsafe EmbeddedFile(cs_openapi_json())
 
     private init(_ file: cs_embedded_file) {
-        // SAFETY: the header gives `count` bytes at `start`, which stay for as long as the process and are never written.
+        // SAFETY: the header promises `count` bytes at `start` that live as long as the process and are never written.
         bytes = unsafe Array(UnsafeBufferPointer(start: file.start, count: file.count))
     }
 
-    /// What is not UTF-8 would be replaced; a test sees to it that nothing is.
+    /// Invalid UTF-8 would be replaced; a test checks that there is none.
     var text: String { String(decoding: bytes, as: UTF8.self) }
 }
 
-/// Text of an HTML document. What comes from outside can only become one by being escaped.
+/// Text of an HTML document. Other text can become one only by being escaped.
 struct HTML: Sendable, Equatable {
     let text: String
 
-    /// A file of ours, as it is.
+    /// An embedded file, unmodified.
     init(_ file: EmbeddedFile) { text = file.text }
 
     init(joining parts: [HTML]) { text = parts.map(\.text).joined() }
 
-    /// Any text, as content of an element and in a quoted attribute.
+    /// Any text, safe as content of an element and in a quoted attribute.
     init(escaping text: String) {
         var escaped = ""
         for scalar in text.unicodeScalars {
@@ -55,14 +55,15 @@ struct HTML: Sendable, Equatable {
     fileprivate init(trusted text: String) { self.text = text }
 }
 
-/// An HTML file with gaps, written `{{name}}`, which are filled when it is served.
+/// An HTML file with placeholders, written `{{name}}`.
 ///
-/// The gaps of a file are the cases of an enum, and ``filled(_:)`` takes a function of it, so the compiler sees that each
-/// gap has its filling. What stands in braces and is no case stays as it is: tests hold the files against the enums.
-struct HTMLTemplate<Gap: RawRepresentable<String> & CaseIterable & Hashable & Sendable>: Sendable {
+/// The placeholders of a file are the cases of an enum, and ``rendered(_:)`` takes a function of it, so the compiler
+/// checks that each has a value. Braces around any other name are left unmodified; tests compare the files with the
+/// enums.
+struct HTMLTemplate<Placeholder: RawRepresentable<String> & CaseIterable & Hashable & Sendable>: Sendable {
     private enum Piece {
         case text(String)
-        case gap(Gap)
+        case placeholder(Placeholder)
     }
 
     private let pieces: [Piece]
@@ -72,8 +73,8 @@ struct HTMLTemplate<Gap: RawRepresentable<String> & CaseIterable & Hashable & Se
         var rest = text[...]
         while let start = rest.firstRange(of: "{{"), let end = rest[start.upperBound...].firstRange(of: "}}") {
             let name = rest[start.upperBound..<end.lowerBound]
-            if let gap = Gap(rawValue: String(name)) {
-                pieces += [.text(String(rest[..<start.lowerBound])), .gap(gap)]
+            if let placeholder = Placeholder(rawValue: String(name)) {
+                pieces += [.text(String(rest[..<start.lowerBound])), .placeholder(placeholder)]
             } else {
                 pieces.append(.text(String(rest[..<end.upperBound])))
             }
@@ -82,21 +83,21 @@ struct HTMLTemplate<Gap: RawRepresentable<String> & CaseIterable & Hashable & Se
         self.pieces = pieces + [.text(String(rest))]
     }
 
-    /// The gaps that the file has.
-    var gaps: Set<Gap> {
+    /// The placeholders that the file has.
+    var placeholders: Set<Placeholder> {
         Set(
             pieces.compactMap {
-                if case .gap(let gap) = $0 { gap } else { nil }
+                if case .placeholder(let placeholder) = $0 { placeholder } else { nil }
             })
     }
 
-    /// The file with all gaps filled. A filling is not looked through for gaps.
-    func filled(_ filling: (Gap) -> HTML) -> HTML {
+    /// The file with a value for each placeholder. Values are not searched for placeholders.
+    func rendered(_ value: (Placeholder) -> HTML) -> HTML {
         var text = ""
         for piece in pieces {
             switch piece {
             case .text(let piece): text += piece
-            case .gap(let gap): text += filling(gap).text
+            case .placeholder(let placeholder): text += value(placeholder).text
             }
         }
         return HTML(trusted: text)

@@ -1,15 +1,13 @@
-public import AdministrationAPI
-public import HTTPTypes
-public import Hummingbird
-public import Issuance
+import AdministrationAPI
+import HTTPTypes
+import Hummingbird
+import Issuance
+import NIOCore
 
-/// A request head and body stream, as the HTTP server hands it over.
-public typealias ControlPlaneRequest = Request
-
-/// One line of the route table: what it answers, which right it needs, what it reads.
-public struct Route: Sendable {
+/// One entry of the route table: what it answers, which right it needs, and what it reads.
+struct Route: Sendable {
     /// What a route reads from the body.
-    public enum Body: Sendable, Equatable {
+    enum Body: Sendable, Equatable {
         case none
         /// JSON is required.
         case json(bytesMax: Int)
@@ -19,23 +17,23 @@ public struct Route: Sendable {
         static let json = Body.json(bytesMax: ControlPlaneLimits.bodyBytesMax)
     }
 
-    public let method: HTTPRequest.Method
-    /// With captures in braces: `/v1/keys/{id}`.
-    public let path: String
-    /// Nil: open to everyone who reaches the listener.
-    public let right: Right?
-    public let body: Body
-    /// What the body is decoded as.
-    public let takes: (any StrictRequest.Type)?
-    /// The parameters that the query may hold, each once.
-    public let query: [String]
-    /// Whether the answer may take long to come: then the caller is judged once more before he gets it.
-    let waits: Bool
-    let handle: @Sendable (Exchange) async throws -> Response
+    let method: HTTPRequest.Method
+    /// With parameters in braces: `/v1/keys/{id}`.
+    let path: String
+    /// Nil: open to everybody who can reach the listener.
+    let right: Right?
+    let body: Body
+    /// The type of the body.
+    let takes: (any StrictRequest.Type)?
+    /// The parameters that the query may have, each once.
+    let query: [String]
+    /// Whether the response may take long to produce: the caller is then authorized again before it is sent.
+    let isLongRunning: Bool
+    private let handle: @Sendable (Exchange) async throws -> Response
 
     init(
         _ method: HTTPRequest.Method, _ path: String, _ right: Right?, body: Body = .none,
-        takes: (any StrictRequest.Type)? = nil, query: [String] = [], waits: Bool = false,
+        takes: (any StrictRequest.Type)? = nil, query: [String] = [], isLongRunning: Bool = false,
         _ handle: @escaping @Sendable (Exchange) async throws -> Response
     ) {
         self.method = method
@@ -44,38 +42,101 @@ public struct Route: Sendable {
         self.body = body
         self.takes = takes
         self.query = query
-        self.waits = waits
+        self.isLongRunning = isLongRunning
         self.handle = handle
     }
 
-    /// Checks access, reads query and body, and answers.
+    /// Authorizes the caller, reads query and body, and answers.
     ///
-    /// A body may take as long as its deadline allows, and its caller may be revoked meanwhile. So the caller is judged
-    /// before the body is read, and again when it has come: whatever the route, it works with the second judgement.
+    /// A body may take as long as its deadline allows, and the caller may be revoked meanwhile. So the caller is
+    /// authorized before the body is read and again when it has arrived. Every route acts with the rights of the second
+    /// time.
     func respond(
         to request: Request, _ context: ControlPlaneContext, issuer: Issuer, access: AccessRule
     ) async throws -> Response {
-        let judge = { @Sendable in try await access.admit(request, context.peer, right) }
-        var authority = try await judge()
+        let authorize = { @Sendable in try await access.admit(request, context.peer, right) }
+        var authority = try await authorize()
         let query = try QueryParameters(request.uri.query, allowed: query)
         let bytes = try await body.read(
             from: request, context.peer, mediaType: takes?.mediaType ?? StrictJSON.mediaType)
-        if body != .none { authority = try await judge() }
+        if body != .none { authority = try await authorize() }
         let exchange = Exchange(
             request: request, parameters: context.parameters, query: query, body: bytes,
-            issuer: issuer.acting(as: authority), judgeAgain: { _ = try await judge() })
+            issuer: issuer.acting(as: authority), reauthorize: { _ = try await authorize() })
         let response: Response
         do {
             response = try await handle(exchange)
         } catch let error as IssuanceError {
             throw Problem(failure: error, naming: hasMember)
         }
-        if waits { _ = try await judge() }
+        if isLongRunning { _ = try await authorize() }
         return response
     }
 
-    /// Whether a request to this route can have a member, a parameter or a part of the path of this name.
+    /// Whether a request to this route can have a member, a query parameter or a path parameter of this name.
     func hasMember(_ name: String) -> Bool {
         takes?.hasMember(name) == true || query.contains(name) || path.contains("{\(name)}")
+    }
+}
+
+// MARK: - Body
+
+extension Request {
+    /// Reads the whole body of a request that is admitted by its head. A client that waits for `100 Continue` gets it
+    /// only now (RFC 9110 §10.1.1); a request that is refused by its head gets its final status instead.
+    /// - Throws: `NIOTooManyBytesError` for more than `bytesMax`; without reading anything if Content-Length says so.
+    func readBody(upTo bytesMax: Int, from peer: Peer) async throws -> ByteBuffer {
+        if let length = headers[.contentLength].flatMap({ Int($0) }), length > bytesMax {
+            throw NIOTooManyBytesError(maxBytes: bytesMax)
+        }
+        if headers[.expect] != nil {
+            // If the connection has closed, reading the body throws.
+            try? await peer.channel.triggerUserOutboundEvent(RequestConnection.BodyWanted())
+        }
+        return try await body.collect(upTo: bytesMax)
+    }
+}
+
+extension Route.Body {
+    /// Reads the body within the route's limit and media type.
+    /// - Parameter mediaType: what the caller is told to send if the type is wrong.
+    /// - Throws: ``Problem``, and the connection's error if the client disconnects.
+    fileprivate func read(from request: Request, _ peer: Peer, mediaType: String) async throws -> [UInt8] {
+        let (bytesMax, isOptional): (Int, Bool)
+        switch self {
+        case .none: return []
+        case .json(let limit): (bytesMax, isOptional) = (limit, false)
+        case .optionalJSON: (bytesMax, isOptional) = (ControlPlaneLimits.bodyBytesMax, true)
+        }
+        let wrongType = Problem(.unsupportedMediaType, detail: "Send the body as \(mediaType).")
+        let isJSON = Self.isJSON(request.headers[.contentType])
+        guard isJSON || (isOptional && request.headers[.contentType] == nil) else { throw wrongType }
+        do {
+            let buffer = try await request.readBody(upTo: bytesMax, from: peer)
+            guard isJSON || buffer.readableBytes == 0 else { throw wrongType }
+            return Array(buffer.readableBytesView)
+        } catch is NIOTooManyBytesError {
+            throw Problem(.bodyTooLarge, detail: "The body of this request may have at most \(bytesMax) bytes.")
+        }
+    }
+
+    /// Whether a body is JSON or a JSON merge patch: most programs send an edit as `application/json`. The only charset
+    /// is UTF-8.
+    private static func isJSON(_ contentType: String?) -> Bool {
+        guard let contentType else { return false }
+        let parts = contentType.lowercased().split(separator: ";", omittingEmptySubsequences: false)
+            .map { $0.trimming { $0 == " " || $0 == "\t" } }
+        guard let type = parts.first, type == StrictJSON.mediaType || type == StrictJSON.patchMediaType else {
+            return false
+        }
+        return parts.dropFirst().allSatisfy { $0 == "charset=utf-8" || $0 == "charset=\"utf-8\"" }
+    }
+}
+
+extension Substring {
+    fileprivate func trimming(_ isSpace: (Character) -> Bool) -> Substring {
+        var rest = self.drop(while: isSpace)
+        while let last = rest.last, isSpace(last) { rest.removeLast() }
+        return rest
     }
 }

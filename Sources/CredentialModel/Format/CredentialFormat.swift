@@ -144,7 +144,7 @@ public struct SecretText: Sendable, CustomStringConvertible, CustomDebugStringCo
 #endif
 
 extension CredentialFormat {
-    /// The same secret with another id.
+    /// This credential with another id, the same secret and a new checksum.
     public static func text(_ text: SecretText, under id: CredentialID) -> SecretText {
         let old = text.revealBytes()
         guard old.count == byteCount else { return text }

@@ -134,7 +134,7 @@ public struct CredentialRecord: Sendable {
         words[12] = UInt64(audiences) | UInt64(networks) << 32
     }
 
-    /// The same for the remaining fields. Takes the first 64 bytes of the owner, which has at most 255.
+    /// Sets the remaining fields, each word once. Takes the first 64 bytes of the owner, which has at most 255.
     @inlinable @inline(__always)
     public mutating func setTraits(kind: CredentialKind, pepper: UInt16, flags: CredentialFlags, owner: RawSpan) {
         words[5] =
@@ -182,7 +182,7 @@ public enum InactiveReason: UInt8, Sendable, Error, CaseIterable {
     /// The stable code in the API.
     public var code: String { literal.description }
 
-    /// The same as a literal, which needs no allocation.
+    /// The code as a literal, which needs no allocation.
     public var literal: StaticString {
         switch self {
         case .malformed: "malformed"

@@ -21,13 +21,13 @@ public struct UnixSeconds: Hashable, Comparable, Sendable, CustomStringConvertib
         return UnixSeconds(Swift.min(Swift.max(sum, 0), Self.latest.rawValue))
     }
 
-    /// The same sum without the limit: nil when it lies outside of ``always`` to ``latest``.
+    /// This time plus some seconds; nil when the sum lies outside of ``always`` to ``latest``.
     public func adding(exactly seconds: Int64) -> UnixSeconds? {
         let (sum, overflow) = rawValue.addingReportingOverflow(seconds)
         return !overflow && (0...Self.latest.rawValue).contains(sum) ? UnixSeconds(sum) : nil
     }
 
-    /// Seconds from another time to this one; nil for ``never``, from which no time is a number of seconds away.
+    /// Seconds from another time to this one; nil if this is ``never``.
     public func seconds(since start: UnixSeconds) -> Int64? {
         let (difference, overflow) = rawValue.subtractingReportingOverflow(start.rawValue)
         return self < .never && !overflow ? difference : nil

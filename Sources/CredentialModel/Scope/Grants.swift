@@ -181,7 +181,8 @@ private enum TokenList {
         return false
     }
 
-    /// The same for lists of resource URIs in any spelling. Used only when no words are identical.
+    /// Whether two lists of resource URIs name a resource in common, in any spelling. Slower than comparing words, so it
+    /// is used only when no words are identical.
     static func intersectsAsResources(_ left: RawSpan, _ right: RawSpan) -> Bool {
         var start = 0
         while start < left.byteCount {

@@ -110,6 +110,12 @@ extension StoreWriter {
     public func audit(
         _ audited: AuditedAction, by actor: AuditActor, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
+        let content = AuditRow.content(audited, by: actor, at: now, journalNumber: journalNumber)
+        try perform(.audit(content), in: transaction)
+    }
+
+    /// Appends to the audit log, whose numbers only rise.
+    func putAudit(_ content: [UInt8], in transaction: borrowing WriteTransaction) throws(StoreFailure) {
         let (known, last) = try convertingErrors { () throws -> (AuditHead?, UInt64?) in
             let known = try MetaTable(schema).value(.auditHead, in: transaction).flatMap {
                 auditChain.head($0.octets)?.head
@@ -120,21 +126,12 @@ extension StoreWriter {
         // closed.
         let head = known ?? AuditHead(number: 0, hash: AuditChain.beginning)
         let number = max(head.number, last ?? 0) &+ 1
-        let content = AuditRow.content(audited, by: actor, at: now, journalNumber: journalNumber)
         let hash = auditChain.hash(number: number, content: content.octets, after: head.hash)
-        try putAudit(number, hash + content, in: transaction)
-        let new = AuditHead(number: number, hash: hash)
-        try setMeta(.auditHead, auditChain.headRow(new), in: transaction)
-    }
-
-    /// Appends to the audit log, whose numbers only rise.
-    private func putAudit(
-        _ number: UInt64, _ row: [UInt8], in transaction: borrowing WriteTransaction
-    ) throws(StoreFailure) {
-        noteChange()
         _ = try convertingErrors { () throws in
-            try transaction.put(schema.audit, key: number, value: row.octets, append: true)
+            try transaction.put(schema.audit, key: number, value: (hash + content).octets, append: true)
         }
+        let new = AuditHead(number: number, hash: hash)
+        try MetaTable(schema).put(.auditHead, auditChain.headRow(new), in: transaction)
     }
 }
 

@@ -87,18 +87,21 @@ public final class JournalReader: @unchecked Sendable {
 
     public enum Outcome: Sendable {
         case piece(JournalPiece)
-        /// The entries after the number were removed, or it was never assigned in this incarnation.
+        /// The entries after the number were removed, or it was never assigned in this incarnation. (A number that
+        /// another node may have assigned is awaited: see ``StoreOptions/sharesJournal``.)
         case gone
     }
 
     private let reader: Reader
     private let journal: AuthenticatedTable
     private let changes: ChangeSignal
+    private let awaitsNumbers: Bool
 
     init(store: CredentialStore) throws(StoreFailure) {
         reader = try convertingErrors { () throws in try store.environment.makeReader() }
         journal = store.schema.journal
         changes = store.published.changes
+        awaitsNumbers = store.sharesJournal
     }
 
     /// Reads the entries after a number, as far as all readers of this process know of them (see ``ChangeSignal``).
@@ -112,7 +115,9 @@ public final class JournalReader: @unchecked Sendable {
     public func read(after number: UInt64, issued: Bool, limit: Int) throws(StoreFailure) -> Outcome {
         // Before the snapshot: everything published by now is in it.
         let newest = changes.newest
-        guard number <= newest else { return .gone }
+        // On a node alone, the client has followed another state of this store: it must begin anew, since what it is
+        // told later may not be what it has missed.
+        guard number <= newest else { return awaitsNumbers ? .piece(JournalPiece(next: number)) : .gone }
         var piece = JournalPiece(next: number)
         if number == newest || (!issued && changes.newestOther <= number) {
             piece.next = newest

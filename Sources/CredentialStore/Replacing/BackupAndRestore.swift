@@ -34,6 +34,8 @@ extension CredentialStore {
 public struct Replacement: Sendable, Equatable {
     /// Where the previous folder is now; nil when there was none.
     public var kept: String?
+    /// What was replayed of the log; nil when there was none.
+    public var replayed: ReplayReport?
     /// What the list of revocations changed; nil when there was none.
     public var revocations: AppliedRevocations?
 }
@@ -48,14 +50,15 @@ extension CredentialStore {
     ///
     /// - Parameters:
     ///   - directory: the store's folder, which no process may hold. It may be absent.
-    ///   - revocations: what was revoked since the backup; nil when that is lost.
+    ///   - log: the folder of the store's log, with everything that was changed since the backup; nil when there is none.
+    ///   - revocations: what was revoked since the backup, or since the end of the log; nil when that is lost.
     ///   - acceptsIncomplete: applies the list also if it does not have everything that was revoked since the backup
     ///     (``Lineage``, ``RevocationList/completeSince``), because the caller has said so.
     ///   - progress: bytes copied so far.
     /// - Throws: ``StoreFailure``; then nothing has changed.
     @available(*, noasync)
     public static func restore(
-        backup: String, to directory: String, peppers: PepperFile, revocations: RevocationList?,
+        backup: String, to directory: String, peppers: PepperFile, log: String? = nil, revocations: RevocationList?,
         acceptsIncomplete: Bool = false, options: StoreOptions = StoreOptions(), progress: (UInt64) -> Void = { _ in }
     ) throws(StoreFailure) -> Replacement {
         // Held until the folder is replaced, so that no daemon starts on the old one in between.
@@ -66,7 +69,11 @@ extension CredentialStore {
             }
             do throws(StoreFailure) {
                 try Migration.run(in: staged, lookup: peppers.lookup, mapBytes: options.mapBytes)
-                return try makeNewIncarnation(staged, peppers, revocations, acceptsIncomplete, options)
+                var replayed: ReplayReport?
+                if let log { replayed = try replay(log: log, to: staged, peppers: peppers, options: options) }
+                var replacement = try makeNewIncarnation(staged, peppers, revocations, acceptsIncomplete, options)
+                replacement.replayed = replayed
+                return replacement
             } catch .lmdb(.notAStore), .lmdb(.notFound), .noStore, .lmdb(.versionMismatch) {
                 throw .notABackup(path: backup)
             }

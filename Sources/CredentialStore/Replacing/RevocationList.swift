@@ -308,7 +308,7 @@ extension StoreWriter {
                 journalNumber: max(old.journalNumber, watermark.journalNumber),
                 issuedBefore: max(old.issuedBefore, watermark.issuedBefore))
             guard both != old else { return false }
-            try putWatermark(subject, both, in: transaction)
+            try perform(.watermark(subject, both), in: transaction)
         case .clientRevoked(let number, let time):
             guard var client = try client(number, in: transaction) else { return nil }
             guard client.revokedAt == nil else { return false }
@@ -324,7 +324,7 @@ extension StoreWriter {
     func noteComplete(since time: UnixSeconds, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
         let time = UInt64(clamping: time.rawValue)
         if try number(.completeSince, in: transaction) ?? 0 < time {
-            try setNumber(.completeSince, time, in: transaction)
+            try perform(.meta(.completeSince, number: time), in: transaction)
         }
     }
 }

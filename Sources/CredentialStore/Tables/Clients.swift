@@ -103,7 +103,10 @@ extension StoreWriter {
     public func putClient(
         _ client: ClientDefinition, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
-        noteChange()
+        try perform(.client(client), in: transaction)
+    }
+
+    func putRow(of client: ClientDefinition, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
         try schema.clients.put(UInt64(client.number), client.row, in: transaction)
         try journal(.clientChanged, subject: Array(client.clientID.utf8), in: transaction)
         publication.clients.append(client)

@@ -85,7 +85,10 @@ extension StoreWriter {
     }
 
     public func setConsent(_ consent: Consent, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
-        noteChange()
+        try perform(.consent(consent), in: transaction)
+    }
+
+    func putRow(of consent: Consent, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
         try schema.consents.put(Consent.key(consent.subject, consent.client), consent.row, in: transaction)
         try journal(.consentChanged, subject: consent.subject, in: transaction)
     }
@@ -97,13 +100,30 @@ extension StoreWriter {
     public func removeConsent(
         of subject: [UInt8], to client: UInt32, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> Bool {
+        // If the row is missing or damaged, a new one ends all agreements, and no withdrawal is refused.
+        if try withdrawalSlots(in: transaction) == nil {
+            try perform(.meta(.withdrawals, WithdrawalSlots.random()), in: transaction)
+        }
+        let exists = try schema.consents.contains(Consent.key(subject, client).octets, in: transaction)
+        try perform(.withdrawal(subject: subject, client: client), in: transaction)
+        return exists
+    }
+
+    func withdraw(
+        _ subject: [UInt8], _ client: UInt32, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
         let key = Consent.key(subject, client)
-        try noteWithdrawal(key, in: transaction)
-        guard try schema.consents.contains(key.octets, in: transaction) else { return false }
-        noteChange()
+        guard var slots = try withdrawalSlots(in: transaction) else {
+            throw schema.meta.damaged(key: MetaName.withdrawals.key.octets)
+        }
+        let offset = 8 * withdrawalSlot(of: key)
+        var number: [UInt8] = []
+        number.append(word64: slots.octets.word64(at: offset) &+ 1)
+        slots.replaceSubrange(offset..<offset + 8, with: number)
+        try MetaTable(schema).put(.withdrawals, slots, in: transaction)
+        guard try schema.consents.contains(key.octets, in: transaction) else { return }
         try schema.consents.delete(key, in: transaction)
         try journal(.consentChanged, subject: subject, in: transaction)
-        return true
     }
 
     /// A number that differs after each withdrawal of a subject's consent to a client. It means nothing to another
@@ -119,16 +139,7 @@ extension StoreWriter {
         return row.octets.word64(at: 8 * withdrawalSlot(of: Consent.key(subject, client)))
     }
 
-    private func noteWithdrawal(_ key: [UInt8], in transaction: borrowing WriteTransaction) throws(StoreFailure) {
-        var row = try withdrawalSlots(in: transaction) ?? WithdrawalSlots.random()
-        let offset = 8 * withdrawalSlot(of: key)
-        var number: [UInt8] = []
-        number.append(word64: row.octets.word64(at: offset) &+ 1)
-        row.replaceSubrange(offset..<offset + 8, with: number)
-        try setMeta(.withdrawals, row, in: transaction)
-    }
-
-    /// Nil for a row that is missing or damaged: a new one ends all agreements, and no withdrawal is refused.
+    /// Nil for a row that is missing or damaged.
     private func withdrawalSlots(in transaction: borrowing WriteTransaction) throws(StoreFailure) -> [UInt8]? {
         do throws(StoreFailure) {
             let row = try MetaTable(schema).value(.withdrawals, in: transaction)

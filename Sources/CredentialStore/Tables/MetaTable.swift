@@ -16,6 +16,8 @@ enum MetaName {
     case completeSince
     /// Another store is about to replace this one.
     case replaced
+    /// How much of the log this store has: see ``LogPosition``.
+    case logPosition
     case internedHighest(InternedTable.Kind)
     case pepperCheck(UInt16)
     /// Credentials were imported by this scheme.
@@ -25,7 +27,9 @@ enum MetaName {
     static let foreignSchemePrefix = "foreign-scheme-"
 
     /// Whether its row ends with a code (see ``AuthenticatedTable``).
-    var isAuthenticated: Bool { !Self.plainNames.contains(String(decoding: key, as: UTF8.self)) }
+    var isAuthenticated: Bool { Self.isAuthenticated(key) }
+
+    static func isAuthenticated(_ key: [UInt8]) -> Bool { !plainNames.contains(String(decoding: key, as: UTF8.self)) }
 
     /// The keys of rows without a code: those read before the lookup secret is verified or written without it; the head
     /// of the audit log, which has its own code; and the position of the expiry warnings, on which no verdict depends.
@@ -40,6 +44,7 @@ enum MetaName {
             case .expiryWarned: "expiry-warned"
             case .vendor: "vendor"
             case .replaced: "replaced"
+            case .logPosition: "log-position"
             case .origin: "origin"
             case .ancestors: "ancestors"
             case .completeSince: "complete-since"
@@ -91,8 +96,15 @@ struct MetaTable {
     func put(
         _ name: MetaName, _ value: [UInt8], in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
-        let key = name.key
-        if name.isAuthenticated { return try table.put(key, value, in: transaction) }
+        try set(name.key, value, in: transaction)
+    }
+
+    /// Writes a row by its key, or removes it.
+    func set(
+        _ key: [UInt8], _ value: [UInt8]?, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
+        guard let value else { return try table.delete(key, in: transaction) }
+        if MetaName.isAuthenticated(key) { return try table.put(key, value, in: transaction) }
         do { try transaction.put(table.database, key: key.octets, value: value.octets) } catch { throw .lmdb(error) }
     }
 
@@ -198,17 +210,13 @@ extension StoreWriter {
         try MetaTable(schema).number(name, in: transaction)
     }
 
+    /// Writes a number that follows from operations, or that each store has for itself.
     func setNumber(
         _ name: MetaName, _ value: UInt64, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
         var bytes: [UInt8] = []
         bytes.append(word64: value)
-        try setMeta(name, bytes, in: transaction)
-    }
-
-    func setMeta(_ name: MetaName, _ value: [UInt8], in transaction: borrowing WriteTransaction) throws(StoreFailure) {
-        noteChange()
-        try MetaTable(schema).put(name, value, in: transaction)
+        try MetaTable(schema).put(name, bytes, in: transaction)
     }
 
     // MARK: Peppers
@@ -224,20 +232,25 @@ extension StoreWriter {
 
     /// Makes a pepper the newest: stores its check value now; readers use it only after this is committed.
     public func addPepper(_ pepper: Pepper, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
-        try setMeta(.pepperCheck(pepper.number), pepper.checkValue, in: transaction)
-        try setNumber(.pepperHighest, UInt64(pepper.number), in: transaction)
-        try journal(.pepperAdded, subject: Array("\(pepper.number)".utf8), in: transaction)
+        try notePepper(pepper, in: transaction)
+        try perform(
+            .event(.pepperAdded, kind: nil, id: nil, subject: Array("\(pepper.number)".utf8)), in: transaction)
         publication.peppersAdded.append(pepper)
+    }
+
+    /// Stores the check value of the newest pepper.
+    func notePepper(_ pepper: Pepper, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        try perform(.meta(.pepperCheck(pepper.number), pepper.checkValue), in: transaction)
+        try perform(.meta(.pepperHighest, number: UInt64(pepper.number)), in: transaction)
     }
 
     /// Removes a pepper that no record needs; false when it is already gone.
     public func retirePepper(_ number: UInt16, in transaction: borrowing WriteTransaction) throws(StoreFailure) -> Bool
     {
-        let key = MetaName.pepperCheck(number).key
-        guard try schema.meta.contains(key.octets, in: transaction) else { return false }
-        noteChange()
-        try schema.meta.delete(key, in: transaction)
-        try journal(.pepperRetired, subject: Array("\(number)".utf8), in: transaction)
+        let name = MetaName.pepperCheck(number)
+        guard try schema.meta.contains(name.key.octets, in: transaction) else { return false }
+        try perform(.meta(name, nil), in: transaction)
+        try perform(.event(.pepperRetired, kind: nil, id: nil, subject: Array("\(number)".utf8)), in: transaction)
         publication.peppersRetired.append(number)
         return true
     }

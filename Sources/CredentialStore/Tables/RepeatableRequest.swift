@@ -69,8 +69,8 @@ extension StoreWriter {
         row.append(word64: UInt64(bitPattern: now.rawValue))
         row += request.fingerprint
         for id in ids { row.append(word64: id.rawValue) }
-        try put(schema.requests, [0] + request.key, row, in: transaction)
-        try put(schema.requests, Self.age(now, request.key), [], in: transaction)
+        try perform(.row(.requests, key: [0] + request.key, value: row), in: transaction)
+        try perform(.row(.requests, key: Self.age(now, request.key), value: []), in: transaction)
     }
 
     /// Removes expired requests.
@@ -96,8 +96,9 @@ extension StoreWriter {
                 }
             }
             // The key may have been used again since.
-            if row == time { try delete(schema.requests, [0] + key, in: transaction) }
-            try delete(schema.requests, Self.age(UnixSeconds(Int64(clamping: time)), key), in: transaction)
+            if row == time { try perform(.row(.requests, key: [0] + key, value: nil), in: transaction) }
+            let age = Self.age(UnixSeconds(Int64(clamping: time)), key)
+            try perform(.row(.requests, key: age, value: nil), in: transaction)
         }
         return due.count
     }

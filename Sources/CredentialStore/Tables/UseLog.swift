@@ -102,7 +102,7 @@ extension CredentialStore {
     public func noteTime() async throws {
         let mark = clock.mark()
         try await write(creates: false) { writer, transaction in
-            try writer.setNumber(.time, UInt64(clamping: mark.rawValue), in: transaction)
+            try writer.noteTime(mark, in: transaction)
         }
     }
 
@@ -155,6 +155,17 @@ extension StoreWriter {
             )
         }
         guard exists, known.map({ $0 < time }) ?? true else { return }
-        try put(schema.uses, key: id, UseRow.row(time), overwrite: true, in: transaction)
+        try changeLocally(in: transaction) { () throws(StoreFailure) in
+            _ = try convertingErrors { () throws in
+                try transaction.put(schema.uses, key: id.rawValue, value: UseRow.row(time).octets)
+            }
+        }
+    }
+
+    /// Stores the time that the clock has reached.
+    func noteTime(_ mark: UnixSeconds, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        try changeLocally(in: transaction) { () throws(StoreFailure) in
+            try setNumber(.time, UInt64(clamping: mark.rawValue), in: transaction)
+        }
     }
 }

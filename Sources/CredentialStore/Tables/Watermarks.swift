@@ -127,7 +127,6 @@ extension StoreWriter {
         }
         if let old { sum.remove(table.sealed(old, key: key).octets) }
         sum.add(table.sealed(row, key: key).octets)
-        noteChange()
         try table.put(key, row, in: transaction)
         try sum.write(MetaTable(schema), in: transaction)
         publication.watermarks.append((subject, watermark))
@@ -159,6 +158,13 @@ extension StoreWriter {
     public func raiseWatermark(
         of subject: WatermarkSubject, issuedBefore: UnixSeconds?, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> UInt64 {
+        try perform(.raise(subject, issuedBefore: issuedBefore), in: transaction)
+        return journalNumber
+    }
+
+    func raise(
+        _ subject: WatermarkSubject, _ issuedBefore: UnixSeconds?, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
         let old = try watermark(of: subject, in: transaction)
         let (event, name) = WatermarkRow.event(subject)
         let number = try journal(event, issuedBefore: issuedBefore, subject: name, in: transaction)
@@ -171,6 +177,5 @@ extension StoreWriter {
                 Watermark(journalNumber: number, issuedBefore: old?.issuedBefore ?? .always)
             }
         try putWatermark(subject, watermark, in: transaction)
-        return number
     }
 }

@@ -57,10 +57,10 @@ extension StoreWriter {
                 key.record.flags.isDisjoint(with: [.revoked, .superseded]),
                 try !watermarkRevokes(key, in: transaction)
             else { continue }
-            try journal(.expiring, kind: .apiKey, id: entry.id, in: transaction)
+            try perform(.event(.expiring, kind: .apiKey, id: entry.id, subject: []), in: transaction)
             count += 1
         }
-        if let last = due.last { try setMeta(.expiryWarned, last.key, in: transaction) }
+        if let last = due.last { try perform(.meta(.expiryWarned, last.key), in: transaction) }
         return (count, due.count < limit)
     }
 }

@@ -22,16 +22,19 @@ public struct RetentionPolicy: Sendable, Equatable {
     public var journalSeconds: Int64
     /// Percentage of the map that the journal may fill; the oldest entries are removed.
     public var journalPercent: Int
+    /// Seconds that a file of the store's log is kept after its last entry.
+    public var logSeconds: Int64
 
     public init(
         tokenSeconds: Int64 = 900, keySeconds: Int64 = 7 * 86_400, backupSeconds: Int64 = 400 * 86_400,
-        journalSeconds: Int64 = 7 * 86_400, journalPercent: Int = 10
+        journalSeconds: Int64 = 7 * 86_400, journalPercent: Int = 10, logSeconds: Int64 = 35 * 86_400
     ) {
         self.tokenSeconds = tokenSeconds
         self.keySeconds = keySeconds
         self.backupSeconds = backupSeconds
         self.journalSeconds = journalSeconds
         self.journalPercent = journalPercent
+        self.logSeconds = logSeconds
     }
 
     func seconds(of kind: CredentialKind) -> Int64 {
@@ -95,7 +98,7 @@ public struct Sweep: Sendable {
         } while last > 0
         // Overwrites eight bytes, so it is not refused when the map is nearly full.
         try await store.write(creates: false) { writer, transaction in
-            try writer.setNumber(.time, UInt64(clamping: mark.rawValue), in: transaction)
+            try writer.noteTime(mark, in: transaction)
         }
         return report
     }
@@ -190,7 +193,7 @@ extension StoreWriter {
                 try retain(credential, at: now, in: transaction)
             }
             // The entry is stale (the row has another expiry) or its row is kept: it is no longer needed.
-            try delete(schema.expiry, entry.key, in: transaction)
+            try perform(.row(.expiry, key: entry.key, value: nil), in: transaction)
         }
         return (removed, next)
     }
@@ -226,7 +229,7 @@ extension StoreWriter {
             guard let credential = try intactCredential(entry.id, in: transaction), credential.endedBy == entry.time,
                 credential.record.flags.contains(.revoked), !credential.isKeptForGood
             else {
-                try delete(schema.expiry, entry.key, in: transaction)
+                try perform(.row(.expiry, key: entry.key, value: nil), in: transaction)
                 continue
             }
             if credential.latestEnd > now { forgotten = max(forgotten, entry.time) }
@@ -286,24 +289,24 @@ extension StoreWriter {
     func forgetJournal(
         before limitTime: UnixSeconds, entriesMax: Int, limit: Int, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> Int {
-        var numbers: [UInt64] = []
+        var (last, count) = (UInt64(0), 0)
         let schema = schema
         try convertingErrors { () throws in
             let surplus = try transaction.count(schema.journal.database) - entriesMax
             try schema.journal.scan(
                 from: 0, in: transaction, reading: { JournalEntry(row: $1, number: $0) },
                 damaged: { number in
-                    guard numbers.count < limit else { return .stop }
-                    numbers.append(number)
+                    guard count < limit else { return .stop }
+                    (last, count) = (number, count + 1)
                     return .next
                 }
             ) { number, entry in
-                guard numbers.count < limit, numbers.count < surplus || entry.time < limitTime else { return .stop }
-                numbers.append(number)
+                guard count < limit, count < surplus || entry.time < limitTime else { return .stop }
+                (last, count) = (number, count + 1)
                 return .next
             }
         }
-        for number in numbers { try forgetJournal(number, in: transaction) }
-        return numbers.count
+        if count > 0 { try perform(.forgetJournal(through: last), in: transaction) }
+        return count
     }
 }

@@ -2,8 +2,9 @@ public import CredentialDigest
 public import CredentialModel
 public import LMDB
 
-// Changes of the rows of credentials. Each also changes the indexes that lead to the row, writes the journal, and says
-// what readers must learn.
+// Changes of the rows of credentials. First what is decided about them, which checks everything and ends in operations;
+// then what the operations write. Each of those also changes the indexes that lead to the row, writes the journal, and
+// says what readers must learn.
 
 extension StoreWriter {
     /// The row of a credential; nil when there is none.
@@ -17,7 +18,7 @@ extension StoreWriter {
         return nil
     }
 
-    /// The same, for work that must continue: nil also for a damaged row.
+    /// The row of a credential, for work that must continue: nil also for a damaged row.
     func intactCredential(
         _ id: CredentialID, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> StoredCredential? {
@@ -54,16 +55,7 @@ extension StoreWriter {
     /// The family, if there was one, remains valid: revoke it by its owner or its client.
     public func revokeDamaged(_ id: CredentialID, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
         let isToken = try schema.tokens.contains(id.rawValue, in: transaction)
-        var record = CredentialRecord(
-            id: id, kind: isToken ? .accessToken : .apiKey, tag: Tag(0, 0, 0, 0), pepper: 0)
-        record.flags = [.revoked, .unreadable]
-        record.issuedAt = now
-        record.journalNumber = journalNumber + 1
-        var ended = StoredCredential(record: record, owner: [], name: nil)
-        ended.revokedAt = now
-        try put(ended, overwrite: true, in: transaction)
-        try journal(.revoked, id: id, in: transaction)
-        publication.floors.append(id)
+        try perform(.replaceDamaged(id, isToken: isToken), in: transaction)
     }
 
     /// Adds a new credential under the next journal number.
@@ -72,21 +64,13 @@ extension StoreWriter {
     public func insert(
         _ credential: StoredCredential, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> Bool {
-        var credential = credential
-        credential.record.journalNumber = journalNumber + 1
         let record = credential.record
         guard try record.pepper == newestPepper(in: transaction) else { return false }
         // The cache identifies records by id alone, so no two may share one, not even in different tables.
-        let others = record.kind == .accessToken ? schema.credentials : schema.tokens
-        guard record.id.rawValue != 0, try !others.contains(record.id.rawValue, in: transaction),
-            try put(credential, overwrite: false, in: transaction)
+        guard record.id.rawValue != 0, try !schema.tokens.contains(record.id.rawValue, in: transaction),
+            try !schema.credentials.contains(record.id.rawValue, in: transaction)
         else { return false }
-        if credential.isIndexed {
-            for key in credential.expiryKeys { try putExpiry(credential, key, in: transaction) }
-            try putOwner(credential, in: transaction)
-        }
-        try journal(.issued, kind: record.kind, id: record.id, in: transaction)
-        publication.issued.append(record.id)
+        try perform(.issue(credential), in: transaction)
         return true
     }
 
@@ -115,15 +99,7 @@ extension StoreWriter {
         if event == .revoked, try isUnderPressure(in: transaction) { new.revokedAt = old.revokedAt }
         new.endedBy = old.endedBy
         new.noteEnd(at: now)
-        try put(new, overwrite: true, in: transaction)
-        if old.record.expiresAt != new.record.expiresAt || old.endedBy != new.endedBy, new.isIndexed {
-            let (before, after) = (old.isIndexed ? old.expiryKeys : [], new.expiryKeys)
-            for key in before where !after.contains(key) { try delete(schema.expiry, key, in: transaction) }
-            for key in after where !before.contains(key) { try putExpiry(new, key, in: transaction) }
-            if !old.isIndexed { try putOwner(new, in: transaction) }
-        }
-        try journal(event, kind: new.record.kind, id: new.record.id, in: transaction)
-        publication.floors.append(new.record.id)
+        try perform(.replace(old, by: new, event: event), in: transaction)
     }
 
     /// Changes tag and pepper of a row whose tag is still `expected`; false when it is not.
@@ -135,28 +111,20 @@ extension StoreWriter {
         in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> Bool {
         guard try pepper == newestPepper(in: transaction) else { return false }
-        guard var credential = try credential(id, in: transaction), ConstantTime.equal(credential.record.tag, expected),
-            !credential.record.flags.contains(.hasUnknownCriticalClaim)
+        guard let old = try credential(id, in: transaction), ConstantTime.equal(old.record.tag, expected),
+            !old.record.flags.contains(.hasUnknownCriticalClaim)
         else { return false }
-        credential.record.tag = tag
-        credential.record.pepper = pepper
-        try put(credential, overwrite: true, in: transaction)
-        // Nothing was taken away, but copies with the old tag would request this again at each use.
-        publication.floors.append(id)
+        var new = old
+        new.record.tag = tag
+        new.record.pepper = pepper
+        // Nothing is taken away, but copies with the old tag would request this again at each use.
+        try perform(.replace(old, by: new, event: nil), in: transaction)
         return true
     }
 
     /// Removes a row and its index entries. Only for the sweep.
     func remove(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
-        let record = credential.record
-        if credential.isIndexed {
-            try delete(schema.owners, TableKey.owner(credential.owner, record.id), in: transaction)
-            for key in credential.expiryKeys { try delete(schema.expiry, key, in: transaction) }
-        }
-        noteChange()
-        try schema.table(of: record.kind).delete(record.id.rawValue, in: transaction)
-        _ = try convertingErrors { () throws in try transaction.delete(schema.uses, key: record.id.rawValue) }
-        publication.floors.append(record.id)
+        try perform(.remove(credential), in: transaction)
     }
 
     /// Marks an expired credential as revoked whose row must be kept because a backup may hold it with a later expiry.
@@ -172,20 +140,71 @@ extension StoreWriter {
         retained.record.flags.insert(.revoked)
         retained.noteEnd(at: max(time, now))
         guard retained.record.flags != credential.record.flags || retained.endedBy != credential.endedBy else { return }
-        try put(retained, overwrite: true, in: transaction)
-        for key in retained.expiryKeys where !credential.expiryKeys.contains(key) {
-            try putExpiry(retained, key, in: transaction)
+        try perform(.replace(credential, by: retained, event: nil), in: transaction)
+    }
+}
+
+// MARK: What operations write
+
+extension StoreWriter {
+    func issue(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        var credential = credential
+        credential.record.journalNumber = journalNumber + 1
+        let record = credential.record
+        guard try put(credential, overwrite: false, in: transaction) else { throw .log(.diverged(.idTaken)) }
+        if credential.isIndexed {
+            for key in credential.expiryKeys { try putExpiry(credential, key, in: transaction) }
+            try putOwner(credential, in: transaction)
         }
-        publication.floors.append(credential.record.id)
+        try journal(.issued, kind: record.kind, id: record.id, in: transaction)
+        publication.issued.append(record.id)
     }
 
-    // MARK: Rows and index entries
+    func replaceRow(
+        _ old: StoredCredential, by new: StoredCredential, _ event: JournalEntry.Event?,
+        in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
+        try put(new, overwrite: true, in: transaction)
+        if old.record.expiresAt != new.record.expiresAt || old.endedBy != new.endedBy, new.isIndexed {
+            let (before, after) = (old.isIndexed ? old.expiryKeys : [], new.expiryKeys)
+            for key in before where !after.contains(key) { try delete(schema.expiry, key, in: transaction) }
+            for key in after where !before.contains(key) { try putExpiry(new, key, in: transaction) }
+            if !old.isIndexed { try putOwner(new, in: transaction) }
+        }
+        if let event { try journal(event, kind: new.record.kind, id: new.record.id, in: transaction) }
+        publication.floors.append(new.record.id)
+    }
+
+    func replaceDamaged(
+        _ id: CredentialID, isToken: Bool, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
+        var record = CredentialRecord(
+            id: id, kind: isToken ? .accessToken : .apiKey, tag: Tag(0, 0, 0, 0), pepper: 0)
+        record.flags = [.revoked, .unreadable]
+        record.issuedAt = now
+        record.journalNumber = journalNumber + 1
+        var ended = StoredCredential(record: record, owner: [], name: nil)
+        ended.revokedAt = now
+        try put(ended, overwrite: true, in: transaction)
+        try journal(.revoked, id: id, in: transaction)
+        publication.floors.append(id)
+    }
+
+    func removeRow(_ credential: StoredCredential, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        let record = credential.record
+        if credential.isIndexed {
+            try delete(schema.owners, TableKey.owner(credential.owner, record.id), in: transaction)
+            for key in credential.expiryKeys { try delete(schema.expiry, key, in: transaction) }
+        }
+        try schema.table(of: record.kind).delete(record.id.rawValue, in: transaction)
+        _ = try convertingErrors { () throws in try transaction.delete(schema.uses, key: record.id.rawValue) }
+        publication.floors.append(record.id)
+    }
 
     @discardableResult
     private func put(
         _ credential: StoredCredential, overwrite: Bool, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> Bool {
-        noteChange()
         let (id, table) = (credential.record.id.rawValue, schema.table(of: credential.record.kind))
         // An appended row fills the last page and then begins the next; otherwise the page would be split in two
         // halves.
@@ -223,14 +242,19 @@ extension StoreWriter {
     public func setAlias(
         _ key: [UInt8], _ id: CredentialID, by scheme: ForeignScheme = .raw, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
+        if try !uses(scheme, in: transaction) {
+            try perform(.meta(.foreignScheme(scheme.name), scheme.checkValue), in: transaction)
+        }
+        try perform(.alias(key, id), in: transaction)
+        publication.foreignSchemes.insert(scheme)
+    }
+
+    func putAlias(
+        _ key: [UInt8], _ id: CredentialID, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
         var value: [UInt8] = []
         value.append(word64: id.rawValue)
-        if try !uses(scheme, in: transaction) {
-            try setMeta(.foreignScheme(scheme.name), scheme.checkValue, in: transaction)
-        }
-        noteChange()
         try schema.aliases.put(key, value, in: transaction)
-        publication.foreignSchemes.insert(scheme)
     }
 
     /// Whether credentials were imported by a scheme, including in this transaction.

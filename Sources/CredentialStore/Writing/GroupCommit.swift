@@ -17,6 +17,9 @@ import Synchronization
 // is handled the same way (see `DiskHold`): the failed transaction leaves nothing, creates are refused, and readers do
 // not notice.
 //
+// A store that has a log gives it the transaction's operations before the commit (see `StoreLog`). If the log does not
+// take them, nothing is committed, and the mutations are refused.
+//
 // When a commit fails while its meta page is written, the state on disk is unknown: the store accepts no more writes,
 // and the process must exit.
 
@@ -36,14 +39,15 @@ final class GroupCommit: Sendable {
     let commits = CommitCounters()
 
     private struct WriterBox: @unchecked Sendable {
-        // Both are used only on the writer thread; the lock around them shows that to the compiler.
+        // All are used only on the writer thread; the lock around them shows that to the compiler.
         let writer: StoreWriter
+        let log: StoreLog?
         var disk: DiskHold
     }
 
     init(
         environment: Environment, schema: Schema, published: Published, peppers: PepperRing, interning: Interning,
-        clock: TrustedClock, auditChain: AuditChain, headRoom: HeadRoom,
+        clock: TrustedClock, auditChain: AuditChain, headRoom: HeadRoom, log: StoreLog?,
         onFatal: @escaping @Sendable (StoreFailure) -> Void
     ) {
         self.environment = environment
@@ -52,7 +56,7 @@ final class GroupCommit: Sendable {
             WriterBox(
                 writer: StoreWriter(
                     schema: schema, interning: interning, auditChain: auditChain, mapBytes: mapBytes),
-                disk: DiskHold(environment)))
+                log: log, disk: DiskHold(environment)))
         self.published = published
         self.peppers = peppers
         self.interning = interning
@@ -80,8 +84,11 @@ final class GroupCommit: Sendable {
         var waiting = batch
         var postponed: [Mutation] = []
         var triesLeft = Self.triesMax
-        let disk = writer.withLock { $0.disk.prepare(for: headRoom.room) }
-        headRoom.disk = disk
+        headRoom.disk = writer.withLock { box in
+            var disk = box.disk.prepare(for: headRoom.room)
+            if let log = box.log, log.isShortOfSpace { disk.fullLogDirectory = log.directory }
+            return disk
+        }
         while !waiting.isEmpty {
             if let most = headRoom.room.mutationsMax, waiting.count > most {
                 postponed.insert(contentsOf: waiting[most...], at: 0)
@@ -98,6 +105,10 @@ final class GroupCommit: Sendable {
             }
         }
     }
+
+    /// Bytes of operations from which on further mutations are left to the next transaction: a log sends an entry as a
+    /// whole, so a revocation waits for the one before it.
+    private static let entryBytes = 256 << 10
 
     /// How often a revocation that finds no free page is retried.
     private static let triesMax = 3
@@ -123,30 +134,44 @@ final class GroupCommit: Sendable {
                 let writer = box.writer
                 return try environment.write { transaction in
                     try writer.begin(
-                        now: clock.now(), mark: clock.mark(), instant: clock.instant(), in: transaction)
+                        now: clock.now(), mark: clock.mark(), instant: clock.instant(), records: box.log != nil,
+                        in: transaction)
+                    var rest = waiting.endIndex
                     for (index, mutation) in waiting.enumerated() {
+                        guard writer.recordedBytes.count < Self.entryBytes else {
+                            rest = index
+                            break
+                        }
                         if mutation.creates, let refusal = try refusalOfCreates(writer, transaction) {
                             refused[index] = refusal
                             continue
                         }
-                        let changesBefore = writer.changes
+                        let before = writer.progress(in: transaction)
                         do {
                             try mutation.apply(writer, transaction)
                         } catch StoreFailure.lmdb(let error) where error == .mapFull || error.isRefusedWrite {
                             throw error
                         } catch {
-                            if writer.changes != changesBefore { throw Aborted.failed(index: index, error) }
+                            guard writer.progress(in: transaction) == before else {
+                                throw Aborted.failed(index: index, error)
+                            }
                             refused[index] = error
                         }
-                        if mutation.creates, writer.changes != changesBefore, try writer.isFull(in: transaction) {
+                        if mutation.creates, writer.progress(in: transaction) != before,
+                            try writer.isFull(in: transaction)
+                        {
                             throw Aborted.overfull(index: index, try writer.room(in: transaction))
                         }
                     }
+                    postponed.insert(contentsOf: waiting[rest...], at: 0)
+                    waiting.removeSubrange(rest...)
                     do {
                         try writer.end(in: transaction)
+                        try box.log?.append(writer, in: transaction)
                     } catch StoreFailure.lmdb(let error) where error == .mapFull || error.isRefusedWrite {
                         throw error
                     }
+                    interning.publish()
                     headRoom.room = try writer.room(in: transaction)
                     #if COUNTERSIGN_PROOF
                         // Broken on purpose: deploy/proofs/crashes must notice.
@@ -156,6 +181,7 @@ final class GroupCommit: Sendable {
                 }
             }
             interning.committed()
+            writer.withLock { $0.log?.committed() }
             let durable = ContinuousClock.now
             // What was written to a file that the path no longer leads to is lost at the next start.
             guard !commit.changed || environment.isInPlace else {
@@ -189,15 +215,36 @@ final class GroupCommit: Sendable {
             waiting += late.filter { !$0.creates }
             return .again
         } catch let error as LMDBError where error == .mapFull || error.isRefusedWrite {
+            if let failure = withdrawEntry() { return fatal(waiting + postponed, failure) }
             return retryWithLess(error, &waiting, &postponed, &triesLeft)
         } catch let error as CommitFailure {
             return fatal(waiting + postponed, .outcomeUnknown(error.reason))
         } catch let error as StoreFailure {
-            return fatal(waiting + postponed, error)
+            guard error.isRefusalOfLog, writer.withLock({ $0.log?.isUnknown }) == false else {
+                return fatal(waiting + postponed, error)
+            }
+            // The log has not taken the transaction, so nothing of it remains.
+            commits.noteFailedWrite()
+            refuse(waiting, error)
+            waiting = []
+            return .again
         } catch let error as LMDBError {
             return fatal(waiting + postponed, .lmdb(error))
         } catch {
             return fatal(waiting + postponed, .closed)
+        }
+    }
+
+    /// Takes the transaction's entry out of the log, because the transaction was not committed.
+    /// - Returns: why the log may still have it; the next opening of the store then takes it from there.
+    private func withdrawEntry() -> StoreFailure? {
+        writer.withLock { box in
+            do throws(StoreFailure) {
+                try box.log?.withdraw()
+                return nil
+            } catch {
+                return error
+            }
         }
     }
 
@@ -210,7 +257,9 @@ final class GroupCommit: Sendable {
     private func refusalOfCreates(
         _ writer: StoreWriter, _ transaction: borrowing WriteTransaction
     ) throws(StoreFailure) -> StoreFailure? {
-        if headRoom.disk.isFull { return .diskFull(directory: environment.directory) }
+        let disk = headRoom.disk
+        if disk.isFull { return .diskFull(directory: environment.directory) }
+        if let directory = disk.fullLogDirectory { return .diskFull(directory: directory) }
         return try writer.isFull(in: transaction)
             ? .full(usedPercent: try writer.room(in: transaction).usedPercent) : nil
     }
@@ -276,6 +325,9 @@ final class GroupCommit: Sendable {
         return .fatal
     }
 
+    /// Releases the log, when nothing more is written.
+    func close() { writer.withLock { $0.log?.close() } }
+
     /// Accepts no more writes, and tells the process once.
     func fail(_ failure: StoreFailure) {
         if !failed.exchange(true, ordering: .acquiringAndReleasing) { onFatal(failure) }
@@ -283,6 +335,16 @@ final class GroupCommit: Sendable {
 
     private func refuse(_ mutations: [Mutation], _ failure: StoreFailure) {
         for mutation in mutations { mutation.finish(failure) }
+    }
+}
+
+extension StoreFailure {
+    /// Whether it means that the log did not take a transaction.
+    fileprivate var isRefusalOfLog: Bool {
+        switch self {
+        case .diskFull, .writeFailed, .log(.tooLong): true
+        default: false
+        }
     }
 }
 

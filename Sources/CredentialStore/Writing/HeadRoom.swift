@@ -121,6 +121,8 @@ struct DiskRoom: Equatable, Sendable {
     var heldBytes = 0
     /// Creates are refused.
     var isFull = false
+    /// Where the log is, if there is too little space for it; then creates are refused as well.
+    var fullLogDirectory: String?
 }
 
 /// Reserves disk space for revocations. Only on the writer thread.

@@ -3,8 +3,8 @@ public import LMDB
 
 /// Changes the rows of the store, during one mutation on the writer thread.
 ///
-/// All changes go through here, so that indexes, journal and publication cannot be forgotten: each change records what
-/// readers must learn, and the commit tells them before it is acknowledged.
+/// All changes go through here, as operations (see `Operation`), so that indexes, journal and publication cannot be
+/// forgotten: each operation notes what readers must learn, and the commit tells them before it is acknowledged.
 public final class StoreWriter {
     let schema: Schema
     let interning: Interning
@@ -22,12 +22,17 @@ public final class StoreWriter {
     private var journalNumberAtBegin: UInt64 = 0
     /// What readers must learn before the batch is acknowledged.
     var publication = Publication()
-    /// Number of writes in this transaction: if an operation fails after its first write, the transaction must be
-    /// aborted.
-    private(set) var changes = 0
+    /// The operations of this transaction as they are in the log; nil for a store without one.
+    private var recorded: OperationEncoder?
+    /// How many operations this transaction has done.
+    private var operationCount = 0
+    /// Rows that this transaction has changed by operations, or as rows that are no part of the log.
+    private var accountedChanges = 0
+    /// Rows that were changed otherwise, which only tests allow.
+    private var acceptedChanges = 0
     private let tables: [Database]
     private let mapBytes: Int
-    /// The room in the map when last measured, and the value of `changes` then.
+    /// The room in the map when last measured, and the number of changed rows then.
     private var lastMeasured: (room: Room, changes: Int)?
     /// Most bytes of pages that one put or delete uses: the path to its row, split, and a row of several pages.
     private static let bytesPerChangeMax = 32 << 10
@@ -50,14 +55,16 @@ public final class StoreWriter {
 
     /// Begins a transaction.
     func begin(
-        now: UnixSeconds, mark: UnixSeconds? = nil, instant: UInt64? = nil,
+        now: UnixSeconds, mark: UnixSeconds? = nil, instant: UInt64? = nil, records: Bool = false,
         in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
         self.now = now
+        recorded = records ? OperationEncoder(now: now) : nil
         self.mark = mark
         self.instant = instant ?? UInt64(clamping: now.rawValue) << 32
         publication = Publication()
-        changes = 0
+        operationCount = 0
+        (accountedChanges, acceptedChanges) = (0, transaction.changes)
         lastMeasured = nil
         journalNumber = try number(.journalNumber, in: transaction) ?? 0
         guard journalNumber <= JournalEntry.numberMax else { throw .corrupt(table: "meta") }
@@ -65,18 +72,58 @@ public final class StoreWriter {
     }
 
     /// Writes values that are stored once per transaction.
-    func end(in transaction: borrowing WriteTransaction) throws(StoreFailure) {
-        if journalNumber != journalNumberAtBegin {
-            try setNumber(.journalNumber, journalNumber, in: transaction)
-            if try isUnderPressure(in: transaction) { try shortenJournal(in: transaction) }
+    /// - Parameter isReplay: the transaction does what a log says: it decides nothing, and stays with the log.
+    /// - Throws: ``StoreFailure/unexpected(_:)`` when a row was changed that no operation accounts for.
+    func end(isReplay: Bool = false, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        if !isReplay, journalNumber != journalNumberAtBegin, try isUnderPressure(in: transaction) {
+            try shortenJournal(in: transaction)
         }
-        // With each commit that changes something, so that a restart with the clock set back begins no earlier than the
-        // last commit. Not the time of the last journal entry: it may come from a clock that was set far ahead.
-        if changes > 0, let mark = mark.map({ UInt64(clamping: $0.rawValue) }),
-            try number(.time, in: transaction) ?? 0 < mark
+        let (highest, mark) = (journalNumber, mark.map { UInt64(clamping: $0.rawValue) })
+        try changeLocally(in: transaction) { () throws(StoreFailure) in
+            if highest != journalNumberAtBegin { try setNumber(.journalNumber, highest, in: transaction) }
+            // With each commit that changes something, so that a restart with the clock set back begins no earlier than
+            // the last commit. Not the time of the last journal entry: it may come from a clock that was set far ahead.
+            if accountedChanges > 0, let mark, try number(.time, in: transaction) ?? 0 < mark {
+                try setNumber(.time, mark, in: transaction)
+            }
+        }
+        // A store that is changed without its log is no longer what the log describes.
+        if !isReplay, recorded == nil, operationCount > 0, try logPosition(in: transaction) != nil {
+            try setLogPosition(nil, in: transaction)
+        }
+        // Without a log nothing depends on it; tests run with the check all the same.
+        if recorded != nil || isReplay || _isDebugAssertConfiguration(),
+            transaction.changes != accountedChanges + acceptedChanges
         {
-            try setNumber(.time, mark, in: transaction)
+            throw .unexpected("a change that no operation made")
         }
+    }
+
+    // MARK: The log
+
+    /// The operations of this transaction; empty when there are none, or when the store has no log.
+    var recordedBytes: [UInt8] { recorded?.bytes ?? [] }
+
+    /// How much this transaction has done. If a mutation fails and this has changed, the transaction must be aborted.
+    func progress(in transaction: borrowing WriteTransaction) -> Progress {
+        Progress(operations: operationCount, changes: transaction.changes)
+    }
+
+    struct Progress: Equatable {
+        let operations: Int
+        let changes: Int
+    }
+
+    func record(_ operation: Operation) {
+        operationCount += 1
+        recorded?.append(operation)
+    }
+
+    func account(for changes: Int) { accountedChanges += changes }
+
+    /// Accepts changes that no operation has made. Only for tests that damage a store.
+    func acceptChanges(in transaction: borrowing WriteTransaction) {
+        acceptedChanges = transaction.changes - accountedChanges
     }
 
     /// The duration of the last commit.
@@ -95,58 +142,49 @@ public final class StoreWriter {
                 credentials: try transaction.count(schema.credentials.database),
                 tokens: try transaction.count(schema.tokens.database))
         }
-        lastMeasured = (room, changes)
+        lastMeasured = (room, transaction.changes)
         return room
     }
 
     /// Whether creates are refused.
     func isFull(in transaction: borrowing WriteTransaction) throws(StoreFailure) -> Bool {
-        try isNear(0) ? room(in: transaction).isFull : false
+        try isNear(0, in: transaction) ? room(in: transaction).isFull : false
     }
 
     /// Whether creates are refused, or soon will be.
     func isUnderPressure(in transaction: borrowing WriteTransaction) throws(StoreFailure) -> Bool {
-        try isNear(lastMeasured?.room.pressureBytes ?? 0) ? room(in: transaction).isUnderPressure : false
+        try isNear(lastMeasured?.room.pressureBytes ?? 0, in: transaction)
+            ? room(in: transaction).isUnderPressure : false
     }
 
     /// Whether fewer than `bytes` may be left for creates. Avoids examining all tables while the map has room.
-    private func isNear(_ bytes: Int) -> Bool {
+    private func isNear(_ bytes: Int, in transaction: borrowing WriteTransaction) -> Bool {
         guard let (room, before) = lastMeasured else { return true }
-        return room.bytesForCreates - (changes - before) * Self.bytesPerChangeMax < bytes
+        return room.bytesForCreates - (transaction.changes - before) * Self.bytesPerChangeMax < bytes
     }
 
     /// Makes the transaction one that changes something, as cheaply as possible.
     func touch(in transaction: borrowing WriteTransaction) throws(StoreFailure) {
-        try setNumber(.journalNumber, journalNumber, in: transaction)
+        try changeLocally(in: transaction) { () throws(StoreFailure) in
+            try setNumber(.journalNumber, journalNumber, in: transaction)
+        }
     }
 
     /// Removes the oldest journal entries, some for each that this transaction has added.
     private func shortenJournal(in transaction: borrowing WriteTransaction) throws(StoreFailure) {
         let schema = schema
         let added = Int(clamping: journalNumber - journalNumberAtBegin)
-        var numbers: [UInt64] = []
+        var (last, count) = (UInt64(0), 0)
         try convertingErrors { () throws in
             let spare = try transaction.count(schema.journal.database) - max(Self.journalEntriesMin, added)
             let limit = min(added * Self.journalEntriesGivenUp, spare)
             guard limit > 0 else { return }
             try transaction.scan(schema.journal.database, from: 0) { (number: UInt64, _: RawSpan) in
-                numbers.append(number)
-                return numbers.count < limit ? .next : .stop
+                (last, count) = (number, count + 1)
+                return count < limit ? .next : .stop
             }
         }
-        for number in numbers { try forgetJournal(number, in: transaction) }
-    }
-
-    /// Runs a separate change in a transaction that nobody else writes in.
-    func change(
-        in transaction: borrowing WriteTransaction, _ body: (StoreWriter, borrowing WriteTransaction) throws -> Void
-    ) throws {
-        // Not before what the data knows: a revocation must not seem to be older than the backup that it is applied to.
-        let known = try number(.time, in: transaction) ?? 0
-        let now = max(TrustedClock.Reading.current.wall, Int64(clamping: known))
-        try begin(now: UnixSeconds(now), in: transaction)
-        try body(self, transaction)
-        try end(in: transaction)
+        if count > 0 { try perform(.forgetJournal(through: last), in: transaction) }
     }
 
     /// Begins a new incarnation of the data, which replaces a later state: the journal continues above all numbers that
@@ -155,10 +193,10 @@ public final class StoreWriter {
         above number: UInt64, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
         let old = try Lineage(of: MetaTable(schema), in: transaction)
-        try setMeta(.ancestors, old.row(endingAt: journalNumber), in: transaction)
-        try setNumber(.incarnation, UInt64.random(in: 1...UInt64.max), in: transaction)
+        try perform(.meta(.ancestors, old.row(endingAt: journalNumber)), in: transaction)
+        try perform(.meta(.incarnation, number: UInt64.random(in: 1...UInt64.max)), in: transaction)
         journalNumber = max(journalNumber, number)
-        try journal(.restored, in: transaction)
+        try perform(.event(.restored, kind: nil, id: nil, subject: []), in: transaction)
     }
 
     // MARK: Ids of access tokens
@@ -180,6 +218,7 @@ public final class StoreWriter {
 
     // MARK: The journal
 
+    /// Appends to the journal. Only operations do.
     @discardableResult
     func journal(
         _ event: JournalEntry.Event, kind: CredentialKind? = nil, id: CredentialID? = nil,
@@ -190,39 +229,33 @@ public final class StoreWriter {
         let entry = JournalEntry(
             number: journalNumber, event: event, kind: kind, time: now, id: id, issuedBefore: issuedBefore,
             subject: subject)
-        changes += 1
         try schema.journal.put(entry.number, entry.row, append: true, in: transaction)
         publication.journalNumber = entry.number
         if !event.invalidatesNothing { publication.otherNumber = entry.number }
         return entry.number
     }
 
-    /// Removes a journal entry. Only for the sweep, and when room in the map is short.
-    func forgetJournal(_ number: UInt64, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
-        changes += 1
-        try schema.journal.delete(number, in: transaction)
-    }
-
-    // MARK: Rows
-
-    /// Must be called before writing to a table directly.
-    func noteChange() { changes += 1 }
-
-    @discardableResult
-    func put(
-        _ table: Database, key: CredentialID, _ value: [UInt8], overwrite: Bool,
-        in transaction: borrowing WriteTransaction
-    ) throws(StoreFailure) -> Bool {
-        changes += 1
-        return try convertingErrors { () throws in
-            try transaction.put(table, key: key.rawValue, value: value.octets, overwrite: overwrite)
+    /// Removes the oldest journal entries, damaged ones too.
+    func removeJournal(
+        through number: UInt64, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
+        var numbers: [UInt64] = []
+        let schema = schema
+        try convertingErrors { () throws in
+            try transaction.scan(schema.journal.database, from: 0) { (key: UInt64, _: RawSpan) in
+                guard key <= number else { return .stop }
+                numbers.append(key)
+                return .next
+            }
         }
+        for number in numbers { try schema.journal.delete(number, in: transaction) }
     }
+
+    // MARK: Rows without a code
 
     func put(
         _ table: Database, _ key: [UInt8], _ value: [UInt8], in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
-        changes += 1
         _ = try convertingErrors { () throws in
             try transaction.put(table, key: key.octets, value: value.octets)
         }
@@ -231,7 +264,6 @@ public final class StoreWriter {
     func delete(
         _ table: Database, _ key: [UInt8], in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
-        changes += 1
         _ = try convertingErrors { () throws in try transaction.delete(table, key: key.octets) }
     }
 }

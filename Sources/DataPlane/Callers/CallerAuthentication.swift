@@ -23,7 +23,7 @@ extension RequestContext {
         guard scratch.form.count(.clientID) <= 1, scratch.form.count(.clientSecret) <= 1,
             scratch.form.count(.clientIP) <= 1
         else { return .refused(.malformed("a parameter is repeated")) }
-        return CallerAuthentication(self, route, right).judge(&caller, &scratch)
+        return CallerAuthentication(self, route, right).authenticate(&caller, &scratch)
     }
 
     /// Decides by the head, if that identifies the caller. Otherwise the body may have the credentials.
@@ -35,7 +35,7 @@ extension RequestContext {
             guard count <= 1 else { return Self.twoFields }
             if route.body == .form, count == 0 { return nil }
             _ = scratch.form.parse(RawSpan())
-            outcome = CallerAuthentication(self, route, right).judge(&caller, &scratch)
+            outcome = CallerAuthentication(self, route, right).authenticate(&caller, &scratch)
         } else {
             outcome = admitUnknown(to: route, caller)
         }
@@ -99,8 +99,8 @@ struct CallerAuthentication: ~Escapable {
 
     /// Authenticates by the Authorization field, by credentials in the form, by the client certificate, and last by the
     /// socket.
-    func judge(_ caller: inout Caller, _ scratch: inout RequestScratch) -> CallerOutcome {
-        let outcome = decide(&caller, &scratch)
+    func authenticate(_ caller: inout Caller, _ scratch: inout RequestScratch) -> CallerOutcome {
+        let outcome = authenticateUncounted(&caller, &scratch)
         if case .refused(let refusal) = outcome { noteRefusal(refusal, caller, &scratch) }
         return outcome
     }
@@ -144,15 +144,19 @@ struct CallerAuthentication: ~Escapable {
         return .client(id)
     }
 
-    private func decide(_ caller: inout Caller, _ scratch: inout RequestScratch) -> CallerOutcome {
+    private func authenticateUncounted(
+        _ caller: inout Caller, _ scratch: inout RequestScratch
+    ) -> CallerOutcome {
         do throws(StoreFailure) {
-            if hasAuthorization { return try judgeField(&caller, &scratch) }
+            if hasAuthorization { return try authenticateByField(&caller, &scratch) }
             let secret = scratch.form.text(.clientSecret)
             if let clientID = scratch.form.text(.clientID) {
                 guard let secret else {
                     // RFC 8705 §2: a client with a certificate also sends its id. Without a certificate, an id proves
                     // nothing.
-                    return scratch.form.withBytes(of: clientID, in: body) { judgeConnection(caller, named: $0) }
+                    return scratch.form.withBytes(of: clientID, in: body) {
+                        authenticateByConnection(caller, named: $0)
+                    }
                 }
                 let record = try scratch.form.withBytes(of: clientID, in: body) { (clientID) throws(StoreFailure) in
                     try scratch.form.withBytes(of: secret, in: body) { (secret) throws(StoreFailure) in
@@ -162,14 +166,14 @@ struct CallerAuthentication: ~Escapable {
                 return record.map { allow(KnownCaller($0)) } ?? .refused(.invalidClient)
             }
             if secret != nil { return .refused(.malformed("client_secret needs client_id")) }
-            return judgeConnection(caller, named: RawSpan())
+            return authenticateByConnection(caller, named: RawSpan())
         } catch {
             return .refused(.storeUnavailable)
         }
     }
 
     /// - Parameter clientID: the client id in the request; empty if there is none.
-    private func judgeConnection(_ caller: Caller, named clientID: RawSpan) -> CallerOutcome {
+    private func authenticateByConnection(_ caller: Caller, named clientID: RawSpan) -> CallerOutcome {
         for name in caller.certificateNames {
             guard let client = loop.published.clients.client(certificateSAN: name) else { continue }
             guard clientID.isEmpty || clientID.elementsEqual(Array(client.clientID.utf8).octets) else {
@@ -188,18 +192,18 @@ struct CallerAuthentication: ~Escapable {
         Array((ScopeSet.rightPrefix + name).utf8) == right.scope
     }
 
-    private func judgeField(
+    private func authenticateByField(
         _ caller: inout Caller, _ scratch: inout RequestScratch
     ) throws(StoreFailure) -> CallerOutcome {
         switch AuthorizationField.parse(authorization) {
         case .basic(let range):
-            return try judge(basic: authorization.slice(range), &caller, &scratch)
+            return try authenticate(basic: authorization.slice(range), &caller, &scratch)
         case .bearer(let range):
             // Keys are accepted as well: many programs can only be configured to send this scheme (RFC 7662 §2.1 shows
             // it).
-            return try judge(bearing: authorization.slice(range), mayBeToken: true, &caller, &scratch)
+            return try authenticate(bearing: authorization.slice(range), mayBeToken: true, &caller, &scratch)
         case .apiKey(let range):
-            return try judge(bearing: authorization.slice(range), mayBeToken: false, &caller, &scratch)
+            return try authenticate(bearing: authorization.slice(range), mayBeToken: false, &caller, &scratch)
         case .unsupported:
             return .refused(.unauthenticated)
         case .malformed:
@@ -207,7 +211,7 @@ struct CallerAuthentication: ~Escapable {
         }
     }
 
-    private func judge(
+    private func authenticate(
         basic encoded: RawSpan, _ caller: inout Caller, _ scratch: inout RequestScratch
     ) throws(StoreFailure) -> CallerOutcome {
         let repeatedID = scratch.form.text(.clientID)
@@ -253,7 +257,7 @@ struct CallerAuthentication: ~Escapable {
         return isSame ? record : nil
     }
 
-    private func judge(
+    private func authenticate(
         bearing credential: RawSpan, mayBeToken: Bool, _ caller: inout Caller, _ scratch: inout RequestScratch
     ) throws(StoreFailure) -> CallerOutcome {
         // RFC 6749 §2.3: one method only.

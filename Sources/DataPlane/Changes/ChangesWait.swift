@@ -90,7 +90,7 @@ final class ChangesWait {
         let bytes = authorization ?? []
         let outcome = CallerAuthentication(
             waiting: loop, hasAuthorization: authorization != nil, bytes.octets
-        ).judge(&caller, &scratch)
+        ).authenticate(&caller, &scratch)
         if case .refused(let refusal) = outcome { return .refused(refusal) }
         return ChangesResult.read(parameters, after: next, loop)
     }

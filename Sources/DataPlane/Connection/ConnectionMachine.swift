@@ -128,7 +128,7 @@ struct ConnectionMachine: ~Copyable {
             conversation.keep(&bytes)
             return proceed(loop)
         }
-        let actions = answer(&bytes, loop)
+        let actions = answerRequests(in: &bytes, loop)
         if bytes.readableBytes > 0, !isEnding { conversation.keep(&bytes) }
         return actions
     }
@@ -137,7 +137,7 @@ struct ConnectionMachine: ~Copyable {
     mutating func proceed(_ loop: LoopState) -> Actions {
         guard pausedSince == nil, var bytes = conversation.pending else { return [] }
         conversation.pending = nil
-        let actions = answer(&bytes, loop)
+        let actions = answerRequests(in: &bytes, loop)
         guard bytes.readableBytes > 0, !isEnding else { return actions }
         bytes.discardReadBytes()
         // A few bytes must not keep the memory of all that preceded them.
@@ -240,7 +240,7 @@ struct ConnectionMachine: ~Copyable {
 
     // MARK: Requests
 
-    private mutating func answer(_ bytes: inout ByteBuffer, _ loop: LoopState) -> Actions {
+    private mutating func answerRequests(in bytes: inout ByteBuffer, _ loop: LoopState) -> Actions {
         while bytes.readableBytes > 0 {
             switch conversation.step(&bytes, loop) {
             case .needsMore(let isBody):

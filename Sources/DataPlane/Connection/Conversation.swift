@@ -54,7 +54,7 @@ struct Conversation: ~Copyable {
         case .request(let count):
             isAdmitted = false
             let keepAlive = parser.request.keepAlive && !loop.connections.isDraining
-            let wait = Self.answer(
+            let wait = Self.answerRequest(
                 bytes.readableBytesSpan, parser, router, keepAlive: keepAlive, &caller, loop, &out)
             bytes.moveReaderIndex(forwardBy: count)
             if let wait { return .waits(wait) }
@@ -113,7 +113,7 @@ struct Conversation: ~Copyable {
         return router.admit(context, &caller, &loop.scratch, &out)
     }
 
-    private static func answer(
+    private static func answerRequest(
         _ bytes: RawSpan, _ parser: borrowing RequestParser, _ router: Router, keepAlive: Bool,
         _ caller: inout Caller, _ loop: LoopState, _ out: inout ByteBuffer
     ) -> ChangesWait? {
@@ -140,7 +140,8 @@ extension ByteBuffer {
             || attempt(Self.mostBytes, body)
     }
 
-    /// The same for a response over HTTP. One that exceeds the maximum is replaced by a 503.
+    /// Appends one response over HTTP, written by `body`, which may be called more than once. A response that exceeds
+    /// the maximum is replaced by a 503.
     mutating func appendAnswer(_ framing: ResponseFraming, _ loop: LoopState, _ body: (inout ByteWriter) -> Void) {
         if !appendAnswer(body) { appendTooLarge(framing, loop) }
     }

@@ -193,11 +193,11 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         if !call.isHealth { loop.times.note(.grpc, since: start) }
         switch outcome {
         case .failed(let code, let reason): fail(id, code, reason, isWhole: true, context)
-        case .answered: answer(out, id, isWhole: true, context)
+        case .answered: send(out, id, isWhole: true, context)
         }
     }
 
-    private func answer(_ message: ByteBuffer, _ id: HTTP2StreamID, isWhole: Bool, _ context: ChannelHandlerContext) {
+    private func send(_ message: ByteBuffer, _ id: HTTP2StreamID, isWhole: Bool, _ context: ChannelHandlerContext) {
         write(.headers(.init(headers: CallAnswer.head)), id, context)
         write(.data(.init(data: .byteBuffer(message))), id, context)
         write(.headers(.init(headers: CallAnswer.trailers, endStream: true)), id, context)
@@ -215,7 +215,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         guard case .tooLarge = fault else { return fail(id, .internal, fault.reason, isWhole: isWhole, context) }
         var out = context.channel.allocator.buffer(capacity: CallFrame.usualBytes)
         check.refuse(413, fault.reason, &out)
-        answer(out, id, isWhole: isWhole, context)
+        send(out, id, isWhole: isWhole, context)
         if calls.isEmpty { idleSince = loop.clock.seconds }
     }
 

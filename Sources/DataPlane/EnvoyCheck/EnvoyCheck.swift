@@ -48,7 +48,7 @@ struct EnvoyCheck {
             authorization: message.slice(described.authorization), keyField: message.slice(described.key),
             counts: FieldCounts(described))
         var requirement = Requirement()
-        let judgement = loop.judge(.grpc, request, under: policy, &requirement, &scratch.judging) {
+        let judgement = loop.judgeAndCount(.grpc, request, under: policy, &requirement, &scratch.judging) {
             ClientAddress.find(
                 message.slice(described.source), forwardedFor: described.forwardedFor, message,
                 trusted: loop.services.settings.trustedProxies)
@@ -159,7 +159,7 @@ struct EnvoyCheckAnswer {
         out.append(dynamicMetadata: { appendMetadata(&record, &$0) })
     }
 
-    /// The same headers, without an identity.
+    /// Allows a request that needs no credential: all headers are present, `-` in place of an identity.
     private func pass(_ uri: RawSpan, _ out: inout ByteWriter) {
         out.append(checkStatus: .ok, "")
         out.append(okResponse: { out in

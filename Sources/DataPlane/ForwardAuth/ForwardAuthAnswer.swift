@@ -67,7 +67,7 @@ struct ForwardAuthAnswer {
         out.endHead()
     }
 
-    /// 200 for a request that needs no credential: the same fields, without an identity.
+    /// 200 for a request that needs no credential: all fields are present, `-` in place of an identity.
     private func pass(_ uri: RawSpan, _ out: inout ByteWriter) {
         out.begin(200, length: 0, framing, loop)
         out.append("Cache-Control: private, no-store\r\nX-Auth-Subject: -\r\nX-Auth-Client: -\r\nX-Auth-Scope: -\r\n")

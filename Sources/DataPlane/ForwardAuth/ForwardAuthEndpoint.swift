@@ -41,9 +41,9 @@ struct ForwardAuthEndpoint: ~Copyable, ~Escapable {
             counts: FieldCounts(context.request, key), ownQuery: original.hasURI ? RawSpan() : own)
         let judgement: Judgement
         if !requirement.namesPolicy {
-            judgement = loop.judge(.forwardAuth, request, by: requirement, &scratch.judging) { clientAddress() }
+            judgement = loop.judgeAndCount(.forwardAuth, request, by: requirement, &scratch.judging) { clientAddress() }
         } else if let policy = requirement.namedPolicy(loop.policies, scratch.judging.text) {
-            judgement = loop.judge(.forwardAuth, request, under: policy, &requirement, &scratch.judging) {
+            judgement = loop.judgeAndCount(.forwardAuth, request, under: policy, &requirement, &scratch.judging) {
                 clientAddress()
             }
         } else {
@@ -54,8 +54,8 @@ struct ForwardAuthEndpoint: ~Copyable, ~Escapable {
 
     /// Judges a request that is described by its own path, under a policy.
     /// - Parameter uri: the path and query to judge.
-    func answer(
-        _ uri: RawSpan, under policy: PolicySet.Entry, _ scratch: inout RequestScratch, _ out: inout ByteBuffer
+    func answerCheck(
+        of uri: RawSpan, under policy: PolicySet.Entry, _ scratch: inout RequestScratch, _ out: inout ByteBuffer
     ) {
         var requirement = Requirement()
         let key = KeyField(context.request, loop.services.settings.keyHeaders)
@@ -63,9 +63,9 @@ struct ForwardAuthEndpoint: ~Copyable, ~Escapable {
             uri: uri, host: context.request.value(.host),
             isOptions: context.request.method == .options, authorization: context.request.value(.authorization),
             keyField: key.value, counts: FieldCounts(context.request, key))
-        let judgement = loop.judge(.externalAuthorization, request, under: policy, &requirement, &scratch.judging) {
-            clientAddress()
-        }
+        let judgement = loop.judgeAndCount(
+            .externalAuthorization, request, under: policy, &requirement, &scratch.judging
+        ) { clientAddress() }
         ForwardAuthAnswer(framing: context.framing, loop: loop, isNginx: false, isEnvoy: true)
             .write(judgement, uri, requirement, &scratch, &out)
     }
@@ -136,17 +136,17 @@ struct ExternalAuthorization: ~Copyable, ~Escapable {
             return out.appendRefusal(
                 .notFound("there is no policy of this name"), forwardAuth.context.framing, forwardAuth.context.loop)
         }
-        forwardAuth.answer(forwardAuth.context.request.target(behind: end), under: policy, &scratch, &out)
+        forwardAuth.answerCheck(of: forwardAuth.context.request.target(behind: end), under: policy, &scratch, &out)
     }
 
-    /// The same for a listener on which every path is the original one.
+    /// Judges a request to a listener on which every path is the original one, under the policy of the listener.
     func answerWhole(under name: [UInt8], _ scratch: inout RequestScratch, _ out: inout ByteBuffer) {
         guard let policy = forwardAuth.context.loop.policies.entry(name.octets) else {
             return out.appendRefusal(
                 .unavailable("the policy of this listener is not configured"), forwardAuth.context.framing,
                 forwardAuth.context.loop)
         }
-        forwardAuth.answer(forwardAuth.context.request.target(behind: 0), under: policy, &scratch, &out)
+        forwardAuth.answerCheck(of: forwardAuth.context.request.target(behind: 0), under: policy, &scratch, &out)
     }
 }
 
@@ -163,7 +163,7 @@ extension Verifier: CredentialVerifying {
 
 extension LoopState {
     /// Judges a request by the rule that a policy has for it, and counts the outcome.
-    func judge(
+    func judgeAndCount(
         _ interface: VerificationInterface, _ request: ForwardedRequest, under policy: PolicySet.Entry,
         _ requirement: inout Requirement, _ scratch: inout JudgingScratch, from address: () -> IPAddress?
     ) -> Judgement {
@@ -174,7 +174,7 @@ extension LoopState {
     }
 
     /// Judges a request by the requirement in the gateway's query, and counts the outcome.
-    func judge(
+    func judgeAndCount(
         _ interface: VerificationInterface, _ request: ForwardedRequest, by requirement: Requirement,
         _ scratch: inout JudgingScratch, from address: () -> IPAddress?
     ) -> Judgement {
@@ -196,13 +196,4 @@ extension LoopState {
         case .malformed, .preflight: break
         }
     }
-}
-
-/// The details of refusals, for all protocols. A malformed request has its own reason.
-enum JudgementText {
-    static let noCredential: StaticString = "a credential is required"
-    static let notAccepted: StaticString = "the credential is not accepted"
-    static let insufficientScope: StaticString = "the credential lacks a scope"
-    static let unavailable: StaticString = "the store cannot answer"
-    static let callers: StaticString = "this endpoint is open to local callers only"
 }

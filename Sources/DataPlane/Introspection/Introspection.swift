@@ -23,7 +23,7 @@ struct Introspection: ~Copyable, ~Escapable {
 
     func answer(_ audience: CallerAudience, _ scratch: inout RequestScratch, _ out: inout ByteBuffer) {
         let answer = IntrospectionAnswer(framing: context.framing, loop: loop)
-        switch judge(audience, &scratch) {
+        switch outcome(for: audience, &scratch) {
         case .active: out.appendAnswer(context.framing, loop) { answer.writeActive(&scratch.judging.record, &$0) }
         case .inactive: out.appendAnswer(context.framing, loop) { answer.writeInactive(&$0) }
         case .refused(let refusal): refuse(refusal, &out)
@@ -36,7 +36,7 @@ struct Introspection: ~Copyable, ~Escapable {
         out.appendAnswer(context.framing, loop) { answer.write(refusal, &$0) }
     }
 
-    private func judge(_ audience: CallerAudience, _ scratch: inout RequestScratch) -> Outcome {
+    private func outcome(for audience: CallerAudience, _ scratch: inout RequestScratch) -> Outcome {
         if hasToken(context.request.query, &scratch.judging.text) {
             return .refused(.malformed("token must be in the body: URLs are logged"))
         }
@@ -51,7 +51,7 @@ struct Introspection: ~Copyable, ~Escapable {
             address = parsed
         }
         do throws(StoreFailure) {
-            return try judge(token, scratch.form, audience, address, &scratch.judging.record)
+            return try verify(token, scratch.form, for: audience, from: address, &scratch.judging.record)
         } catch {
             loop.counts.note(.introspection, nil, .unavailable)
             return .refused(.storeUnavailable)
@@ -59,36 +59,18 @@ struct Introspection: ~Copyable, ~Escapable {
     }
 
     @inline(__always)
-    private func judge(
-        _ token: FormText, _ form: borrowing IntrospectionForm, _ audience: CallerAudience, _ address: IPAddress?,
-        _ record: inout CredentialRecord
+    private func verify(
+        _ token: FormText, _ form: borrowing IntrospectionForm, for audience: CallerAudience,
+        from address: IPAddress?, _ record: inout CredentialRecord
     ) throws(StoreFailure) -> Outcome {
-        let reason = try form.withBytes(of: token, in: context.request.body) { (token) throws(StoreFailure) in
+        let state = try form.withBytes(of: token, in: context.request.body) { (token) throws(StoreFailure) in
             try loop.verifier.verify(token, at: loop.clock.now, into: &record)
         }
-        let interned = loop.interned
-        guard reason == nil, record.kind == .accessToken || record.kind == .apiKey,
-            audience.mayKnow(audiences: record.audiences, interned),
-            Decision.allows(networks: record.networks, from: address, interned: interned)
-        else {
-            countInactive(&record, reason, audience)
-            return .inactive
-        }
-        loop.counts.noteValid(.introspection, record.kind, record.flags)
-        return .active
-    }
-
-    /// Counts the reason for metrics; the response never contains it.
-    @inline(never)
-    private func countInactive(
-        _ record: inout CredentialRecord, _ reason: InactiveReason?, _ audience: CallerAudience
-    ) {
-        let kind = record.kind
-        let first = InactiveReason.first(
-            reason, takesKind: kind == .accessToken || kind == .apiKey,
-            callerMayKnow: audience.mayKnow(audiences: record.audiences, loop.interned), hidden: .wrongAudience,
-            allowsNetwork: false)
-        if let first { loop.counts.noteInactive(.introspection, kind, first) }
+        // For metrics only: the response never contains the reason.
+        let reason = CallerAcceptance.firstReason(
+            state, &record, for: audience, from: address, isDisclosed: false, loop.interned)
+        loop.counts.note(.introspection, reason, on: &record)
+        return reason == nil ? .active : .inactive
     }
 
     private func hasToken(_ query: RawSpan, _ text: inout FormScratch) -> Bool {

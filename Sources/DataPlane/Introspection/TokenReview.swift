@@ -32,15 +32,18 @@ struct TokenReview: ~Copyable, ~Escapable {
         }
         do throws(StoreFailure) {
             var record = CredentialRecord.blank
-            let reason = try form.withBytes(of: form.token, in: body) { (token) throws(StoreFailure) in
+            let state = try form.withBytes(of: form.token, in: body) { (token) throws(StoreFailure) in
                 try loop.verifier.verify(token, at: loop.clock.now, into: &record)
             }
-            if let outcome = refusal(&record, reason, form, audience) {
-                let isKnown = reason != .unknown && reason != .malformed
-                loop.counts.note(.tokenReview, isKnown ? record.kind : nil, outcome)
+            let reason = firstReason(state, &record, form, audience)
+            if reason == nil, hasReservedName(&record) {
+                loop.counts.note(.tokenReview, record.kind, .reservedName)
                 return write(form.version, &out) { $0.append("\"authenticated\":false") }
             }
-            loop.counts.noteValid(.tokenReview, record.kind, record.flags)
+            loop.counts.note(.tokenReview, reason, on: &record)
+            guard reason == nil else {
+                return write(form.version, &out) { $0.append("\"authenticated\":false") }
+            }
             write(form.version, &out) { writeUser(&record, form, &$0) }
         } catch {
             loop.counts.note(.tokenReview, nil, .unavailable)
@@ -48,25 +51,30 @@ struct TokenReview: ~Copyable, ~Escapable {
         }
     }
 
-    /// Why the token is not accepted; nil if it is.
-    private func refusal(
-        _ record: inout CredentialRecord, _ reason: InactiveReason?, _ form: borrowing TokenReviewForm,
+    /// The first reason why the token is not accepted for this caller and request; see ``CallerAcceptance``.
+    private func firstReason(
+        _ state: InactiveReason?, _ record: inout CredentialRecord, _ form: borrowing TokenReviewForm,
         _ audience: CallerAudience
-    ) -> VerificationOutcome? {
-        if let reason { return .inactive(reason) }
-        let interned = loop.interned
-        guard record.kind == .accessToken || record.kind == .apiKey else { return .inactive(.wrongKind) }
-        guard audience.mayKnow(audiences: record.audiences, interned) else { return .inactive(.wrongAudience) }
-        // Names reserved for the cluster: who could choose such an owner could impersonate a controller.
-        let (prefix, owner) = (loop.services.settings.tokenReviewUserPrefix, loop.verifier.owner(of: record))
-        guard !Self.isReserved(prefix, owner.octets) else { return .reservedName }
+    ) -> InactiveReason? {
+        let audiences = record.audiences
         // An API server does not send the address of the client.
-        guard Decision.allows(networks: record.networks, from: nil, interned: interned) else {
-            return .inactive(.wrongNetwork)
-        }
-        guard record.audiences != 0, !form.audiences.isEmpty else { return nil }
-        for requested in form.audiences where isMeant(record.audiences, requested, form) { return nil }
-        return .inactive(.wrongAudience)
+        return CallerAcceptance.firstReason(
+            state, &record, for: audience, from: nil, isDisclosed: false, loop.interned,
+            isMeant: isMeantForOne(audiences, form))
+    }
+
+    /// Whether the audiences of a record include one of the requested ones, if there are any.
+    private func isMeantForOne(_ audiences: UInt32, _ form: borrowing TokenReviewForm) -> Bool {
+        guard audiences != 0, !form.audiences.isEmpty else { return true }
+        for requested in form.audiences where isMeant(audiences, requested, form) { return true }
+        return false
+    }
+
+    /// Whether the user would have a name that is reserved for the cluster: who could choose such an owner could
+    /// impersonate a controller.
+    private func hasReservedName(_ record: inout CredentialRecord) -> Bool {
+        let (prefix, owner) = (loop.services.settings.tokenReviewUserPrefix, loop.verifier.owner(of: record))
+        return Self.isReserved(prefix, owner.octets)
     }
 
     private func isMeant(_ audiences: UInt32, _ requested: FormText, _ form: borrowing TokenReviewForm) -> Bool {

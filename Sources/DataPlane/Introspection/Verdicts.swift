@@ -51,7 +51,8 @@ struct Verdicts: ~Copyable, ~Escapable {
         _ requirement: VerdictRequirement, _ form: borrowing VerifyForm, _ text: inout FormScratch,
         _ batch: inout VerificationBatch, _ answer: inout PiecewiseAnswer, _ out: inout ByteBuffer
     ) throws(StoreFailure) {
-        let (interned, body) = (loop.interned, context.request.body)
+        // Loaded here, because the closure below would retain the counters for each credential.
+        let (interned, counts, body) = (loop.interned, loop.counts, context.request.body)
         if form.isBatch { answer.append(&out) { $0.append("{\"results\":[") } }
         var first = 0
         while first < form.count {
@@ -62,13 +63,9 @@ struct Verdicts: ~Copyable, ~Escapable {
                 }
                 guard hasRoom else { break }
             }
-            try loop.verifier.verify(&batch, at: loop.clock.now) { index, reason, record in
-                let reason = requirement.judge(reason, &record, body, form, interned)
-                if let reason {
-                    loop.counts.noteInactive(.verdicts, record.kind, reason)
-                } else {
-                    loop.counts.noteValid(.verdicts, record.kind, record.flags)
-                }
+            try loop.verifier.verify(&batch, at: loop.clock.now) { index, state, record in
+                let reason = requirement.firstReason(state, &record, body, form, interned)
+                counts.note(.verdicts, reason, on: &record)
                 answer.append(&out) {
                     if first + index > 0 { $0.append(byte: UInt8(ascii: ",")) }
                     VerdictAnswer(reason: reason, loop: loop).write(&record, &$0)
@@ -161,21 +158,14 @@ struct VerdictRequirement {
         return nil
     }
 
-    /// The verdict for this caller.
-    /// - Parameters:
-    ///   - reason: the result of the verifier.
-    ///   - record: that of the credential, if its secret matches; it does unless `reason` is `unknown` or `malformed`.
-    /// - Returns: nil if it is accepted.
-    func judge(
-        _ reason: InactiveReason?, _ record: inout CredentialRecord, _ body: RawSpan, _ form: borrowing VerifyForm,
+    /// The first reason why a credential is not accepted for this caller and request; see ``CallerAcceptance``.
+    func firstReason(
+        _ state: InactiveReason?, _ record: inout CredentialRecord, _ body: RawSpan, _ form: borrowing VerifyForm,
         _ interned: InternedTable
     ) -> InactiveReason? {
-        let (kind, networks) = (record.kind, record.networks)
         let (audiences, scopes) = (record.audiences, record.scopes)
-        return InactiveReason.first(
-            reason, takesKind: kind == .accessToken || kind == .apiKey,
-            callerMayKnow: audience.mayKnow(audiences: audiences, interned),
-            allowsNetwork: Decision.allows(networks: networks, from: address, interned: interned),
+        return CallerAcceptance.firstReason(
+            state, &record, for: audience, from: address, isDisclosed: true, interned,
             isMeant: Self.isMeant(audiences, body, form, interned),
             grantsScope: Self.grants(scopes, body, form, interned))
     }

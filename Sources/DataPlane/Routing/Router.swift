@@ -32,7 +32,7 @@ struct Router: Sendable {
         }
         var wait: ChangesWait?
         switch context.admit(to: route, &caller, &scratch) {
-        case .allowed(let audience): wait = answer(at: route, context, audience, caller.peer, &scratch, &out)
+        case .allowed(let audience): wait = callEndpoint(of: route, context, audience, caller.peer, &scratch, &out)
         case .refused(let refusal): refuse(refusal, at: route, context, &scratch, &out)
         }
         if let interface = route.interface { loop.times.note(interface, since: start) }
@@ -58,8 +58,8 @@ struct Router: Sendable {
     }
 
     @inline(__always)
-    private func answer(
-        at route: Route, _ context: consuming RequestContext, _ audience: CallerAudience, _ peer: IPAddress?,
+    private func callEndpoint(
+        of route: Route, _ context: consuming RequestContext, _ audience: CallerAudience, _ peer: IPAddress?,
         _ scratch: inout RequestScratch, _ out: inout ByteBuffer
     ) -> ChangesWait? {
         switch route.endpoint {

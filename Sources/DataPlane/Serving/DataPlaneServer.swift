@@ -225,3 +225,26 @@ public final class DataPlaneServer: Service {
         }
     }
 }
+
+/// The services that all event loops share.
+final class DataPlaneServices: Sendable {
+    let store: CredentialStore
+    let settings: DataPlaneSettings
+    let readiness: ServiceStatus
+    let logger: Logger
+    let challenges: Challenges
+    /// `iss` in responses; nil to omit it.
+    let issuer: [UInt8]?
+    /// Returns the text for Prometheus.
+    let exposition: @Sendable () -> String
+
+    init(
+        store: CredentialStore, settings: DataPlaneSettings, readiness: ServiceStatus, logger: Logger,
+        exposition: @escaping @Sendable () -> String
+    ) {
+        (self.store, self.settings, self.readiness, self.logger) = (store, settings, readiness, logger)
+        self.exposition = exposition
+        challenges = Challenges(settings)
+        issuer = settings.issuer.map { Array($0.utf8) }
+    }
+}

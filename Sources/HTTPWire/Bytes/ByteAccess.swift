@@ -32,7 +32,7 @@ public struct WireRange: Equatable, Hashable, Sendable {
     @inlinable
     public var isEmpty: Bool { lower == upper }
 
-    /// The same range as indices, for `RawSpan.extracting(_:)`.
+    /// The indices of this range, for `RawSpan.extracting(_:)`.
     @inlinable
     public var bounds: Range<Int> { Int(lower)..<Int(upper) }
 

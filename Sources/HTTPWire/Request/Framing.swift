@@ -23,7 +23,7 @@ extension RequestParser {
             if length > 0, length > limits.bodyMax(for: request.path, in: bytes) { return .bodyTooLarge }
         }
         if let fault = checkExpectation(bytes, hasBody: length > 0 || request.isChunked) { return fault }
-        // A head is remembered only if what follows depends on nothing else.
+        // A head is remembered only if its fields alone decide what follows: no chunks, no `100 Continue` to send.
         if !request.isChunked, !owesContinue { lastHead.remember(bytes, count: start) }
         return nil
     }

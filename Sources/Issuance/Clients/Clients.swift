@@ -2,13 +2,14 @@ public import CredentialModel
 public import CredentialStore
 import RecordCache
 
-/// A client as administration shows it: as it is stored, with its secrets. What is stored can be read as the summary's own.
+/// A client as administration shows it: its stored definition and its secrets. The members of the definition can be read as
+/// members of the summary.
 @dynamicMemberLookup
 public struct ClientSummary: Sendable {
     public let definition: ClientDefinition
-    /// The oldest first: all that may still work, and the newest of the ended ones (``Issuer/endedSecretsMax``).
+    /// In the order of issuance: all that may still be valid, and the newest ended ones (``Issuer/endedSecretsMax``).
     public let secrets: [CredentialSummary]
-    /// How many ended secrets are not among them.
+    /// The number of ended secrets that are not in `secrets`.
     public let secretsOmitted: Int
 
     public subscript<Value>(dynamicMember path: KeyPath<ClientDefinition, Value>) -> Value { definition[keyPath: path] }
@@ -25,10 +26,12 @@ extension Issuer {
     /// Rights over this service, as scopes of the client's secret without their prefix.
     private static let clientRights = ["introspect", "changes", "admin"]
     private static let redirectURIsMax = 32
-    /// Most ended secrets that a client is shown with.
+    /// The maximum number of ended secrets in a ``ClientSummary``.
     public static let endedSecretsMax = 100
 
     /// Registers a client and, unless it is public, issues a secret.
+    /// - Throws: ``IssuanceError/invalid(field:reason:)``; ``IssuanceError/conflict(reason:)`` if another client has the same
+    ///   name in its certificate; ``IssuanceError/forbidden(reason:field:)`` for a right that the caller lacks.
     public func createClient(_ request: ClientRequest) async throws(IssuanceError) -> IssuedClient {
         let metadata = try check(request)
         let rights = try Grants(
@@ -44,7 +47,7 @@ extension Issuer {
             }
             do {
                 let client = try await write(creates: true) { writer, transaction in
-                    // The directory has the last commit; the writer also has earlier changes in this one.
+                    // The directory has the state of the last commit, the writer the earlier changes of this one.
                     if let san = metadata.certificateSAN,
                         store.published.clients.client(certificateSAN: san) != nil
                             || writer.changedClients.contains(where: { $0.metadata.certificateSAN == san })
@@ -70,7 +73,7 @@ extension Issuer {
                 }
                 let summary = try await summary(client)
                 return IssuedClient(summary: summary, secret: metadata.isPublic ? nil : pending.secret)
-            } catch is DrawAgain {
+            } catch is MintAgain {
                 continue
             } catch {
                 throw IssuanceError(error)
@@ -78,7 +81,7 @@ extension Issuer {
         }
     }
 
-    /// What is stored of a request: without repeats, and in one spelling.
+    /// The metadata to store for a request, checked, normalised and without duplicates.
     private func check(_ request: ClientRequest) throws(IssuanceError) -> ClientMetadata {
         var metadata = request
         guard let name = try RequestText.name(request.name) else {
@@ -90,10 +93,10 @@ extension Issuer {
         metadata.scope = grants.scope.tokens
         metadata.audience = grants.audience.uris
         for grant in request.grants where !Self.grantTypes.contains(grant) {
-            throw .invalid(field: "grant_types", reason: "are \(Self.grantTypes.joined(separator: ", "))")
+            throw .invalid(field: "grant_types", reason: "can be \(Self.grantTypes.joined(separator: ", "))")
         }
         guard request.redirectURIs.count <= Self.redirectURIsMax else {
-            throw .invalid(field: "redirect_uris", reason: "at most \(Self.redirectURIsMax)")
+            throw .invalid(field: "redirect_uris", reason: "must be at most \(Self.redirectURIsMax)")
         }
         for uri in request.redirectURIs {
             if let reason = RedirectURI.fault(in: uri) {
@@ -111,7 +114,7 @@ extension Issuer {
         }
         for scope in request.scope where scope.hasPrefix(ScopeSet.rightPrefix) {
             throw .invalid(
-                field: "scope", reason: "rights over this service are given as rights (--may), not as scopes")
+                field: "scope", reason: "rights over this service are given by 'may' (--may), not by 'scope'")
         }
         if let san = request.certificateSAN {
             guard (1...255).contains(san.utf8.count), san.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
@@ -119,25 +122,26 @@ extension Issuer {
             }
         }
         if request.isPublic, !request.rights.isEmpty, request.certificateSAN == nil {
-            throw .invalid(field: "may", reason: "a public client has no secret to prove them with")
+            throw .invalid(field: "may", reason: "a public client cannot authenticate, so it can have no rights")
         }
         metadata.rights = []
         for right in request.rights where !metadata.rights.contains(right) {
             guard Self.clientRights.contains(right) else {
-                throw .invalid(field: "may", reason: "are \(Self.clientRights.joined(separator: ", "))")
+                throw .invalid(field: "may", reason: "can be \(Self.clientRights.joined(separator: ", "))")
             }
             metadata.rights.append(right)
         }
         return metadata
     }
 
-    /// A client, revoked or not; nil when there is none.
+    /// A client, revoked or not; nil if the id is unknown.
     public func client(_ clientID: String) async throws(IssuanceError) -> ClientSummary? {
         guard let client = store.published.clients.client(id: clientID) else { return nil }
         return try await summary(client)
     }
 
     /// Clients in the order of their ids.
+    /// - Returns: up to `limit` clients, and the id after which the next page begins; nil on the last page.
     public func clients(
         search: String? = nil, after: String?, limit: Int
     ) async throws(IssuanceError) -> (items: [ClientSummary], next: String?) {
@@ -150,7 +154,9 @@ extension Issuer {
         return (items, clients.count == limit ? clients.last?.clientID : nil)
     }
 
-    /// Issues another secret for a client; the old ones stop working when the overlap ends.
+    /// Issues a new secret for a client; its newest one stops working when the overlap ends.
+    /// - Parameter overlapSeconds: 0 ends the old secret at once.
+    /// - Throws: ``IssuanceError/gone(reason:)`` for a revoked client, ``IssuanceError/conflict(reason:)`` for a public one.
     public func rotateClientSecret(
         _ clientID: String, overlapSeconds: Int64
     ) async throws(IssuanceError) -> IssuedClient {
@@ -159,14 +165,14 @@ extension Issuer {
         guard !client.metadata.isPublic else { throw .conflict(reason: "a public client has no secret") }
         let living = try await secrets(of: client, endedMax: 0).shown
         let newest = living.last { $0.successor == nil && $0.state == .active }
-        // A bulk revocation leaves a client without secrets; it does not end the client.
-        guard let newest else { return try await giveSecret(client) }
+        // A bulk revocation of its credentials leaves a client without secrets, but does not revoke the client.
+        guard let newest else { return try await issueSecret(for: client) }
         let issued = try await rotate(newest.id, kind: .clientSecret, overlapSeconds: overlapSeconds)
         return IssuedClient(summary: try await summary(client), secret: issued.secret)
     }
 
-    /// Issues a new secret with the registered rights for a client that has no valid one.
-    private func giveSecret(_ client: ClientDefinition) async throws(IssuanceError) -> IssuedClient {
+    /// Issues a secret with the registered rights for a client that has no valid one.
+    private func issueSecret(for client: ClientDefinition) async throws(IssuanceError) -> IssuedClient {
         let rights = try Grants(
             scope: client.metadata.rights.map { ScopeSet.rightPrefix + $0 }, audience: client.metadata.audience,
             until: .never, by: authority)
@@ -183,7 +189,7 @@ extension Issuer {
         return IssuedClient(summary: try await summary(client), secret: issued.first?.secret)
     }
 
-    /// Revokes a client with its secrets and everything issued through it, by one watermark.
+    /// Revokes a client, its secrets and everything that was issued through it, by one watermark.
     public func revokeClient(_ clientID: String) async throws(IssuanceError) -> BulkRevocation {
         guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
         let actor = actor
@@ -205,9 +211,10 @@ extension Issuer {
         return ClientSummary(definition: client, secrets: secrets.shown, secretsOmitted: secrets.omitted)
     }
 
-    /// A client's secrets have its id as their owner, so that they are found without a scan. Ended ones are kept in any
-    /// number, so all pages are read: a secret that works may be on the last.
-    /// - Returns: all that may still work and the newest `endedMax` of the others, the oldest first; and how many more ended.
+    /// A client's secrets have its id as their owner, so that the index of owners finds them. There may be any number of
+    /// ended secrets, so all pages are read: a valid secret may be on the last one.
+    /// - Returns: in the order of issuance, all secrets that may still be valid and the newest `endedMax` ended ones; and the
+    ///   number of ended ones that are left out.
     private func secrets(
         of client: ClientDefinition, endedMax: Int = Issuer.endedSecretsMax
     ) async throws(IssuanceError) -> (shown: [CredentialSummary], omitted: Int) {

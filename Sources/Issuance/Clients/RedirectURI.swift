@@ -1,31 +1,33 @@
 import CredentialModel
+public import CredentialStore
+import NetworkAddress
 
 /// Which redirect URIs can be registered for a client (RFC 6749 §3.1.2, RFC 8252 §7, RFC 9700 §4.1).
 ///
-/// A code is sent to this address through the user's browser, so only the client must receive it:
-/// - `https`: the host authenticates itself.
+/// A code is sent to this address through the user's browser, and no one but the client may receive it:
+/// - `https`: the certificate authenticates the host.
 /// - `http` on the user's own machine: `127.0.0.1` and `[::1]` (RFC 8252 §7.3), whose port a public client may choose at run
 ///   time. `localhost` is accepted too, with exactly the registered port: RFC 8252 §8.3 advises against it, since a name
-///   server could resolve it elsewhere, but browsers resolve it to loopback themselves (RFC 6761 §6.3), and many tools
-///   support nothing else.
-/// - A private-use scheme that begins with a reversed domain name, as `com.example.app` (RFC 8252 §7.1): the required dot
-///   excludes `javascript`, `data`, `file`, `ftp` and every other scheme that browsers act on.
+///   server could resolve it to another machine, but browsers resolve it to loopback themselves (RFC 6761 §6.3), and many
+///   tools support nothing else.
+/// - A private-use scheme that begins with a reversed domain name, such as `com.example.app` (RFC 8252 §7.1): the required dot
+///   excludes `javascript`, `data`, `file`, `ftp` and every other scheme that browsers handle.
 ///
-/// Each is compared as registered, byte by byte. A pattern would match nothing, so it is refused.
+/// URIs are compared as registered, byte by byte. A pattern would match nothing, so it is refused.
 enum RedirectURI {
     private static let bytesMax = 2_048
 
-    /// Why a text cannot be registered, as the end of a sentence; nil if it can.
+    /// Why a text cannot be registered, as the end of a sentence that begins with the URI; nil if it can.
     static func fault(in uri: String) -> String? {
         guard (1...bytesMax).contains(uri.utf8.count) else { return "must have 1 to \(bytesMax) bytes" }
         guard uri.utf8.allSatisfy(isAllowed), hasWholeEscapes(uri) else {
             return "must be a URI: visible ASCII, the rest percent-encoded (RFC 3986)"
         }
         if uri.utf8.contains(UInt8(ascii: "*")) {
-            return "holds a wildcard: redirect URIs are compared byte by byte, so register each one"
+            return "contains a wildcard: redirect URIs are compared byte by byte, so register each one"
         }
         if uri.utf8.contains(UInt8(ascii: "#")) {
-            return "holds a fragment, which no redirect URI has (RFC 6749 §3.1.2)"
+            return "contains a fragment, which a redirect URI must not have (RFC 6749 §3.1.2)"
         }
         guard let colon = uri.firstIndex(of: ":"), isScheme(uri[..<colon]) else {
             return "must be absolute: begin it with https://"
@@ -37,36 +39,37 @@ enum RedirectURI {
         case "http":
             return authorityFault(rest) { host in
                 ["127.0.0.1", "[::1]", "localhost"].contains(host.lowercased())
-                    ? nil : "is http off loopback, where everybody on the way could read the code: use https"
+                    ? nil : "is http and not on loopback: the code could be read on the network, so use https"
             }
         default:
             let labels = scheme.split(separator: ".", omittingEmptySubsequences: false)
             guard labels.count > 1, labels.allSatisfy({ !$0.isEmpty }) else {
                 return
-                    "has the scheme '\(scheme)': use https, http on 127.0.0.1 or [::1], or a scheme that is a domain of "
-                    + "yours in reverse order, as com.example.app:/callback (RFC 8252 §7.1)"
+                    "has the scheme '\(scheme)': use https, http on 127.0.0.1 or [::1], or your reversed "
+                    + "domain name as the scheme, such as com.example.app:/callback (RFC 8252 §7.1)"
             }
-            guard rest.first == "/" else { return "needs a path behind the scheme, as \(scheme):/callback" }
+            guard rest.first == "/" else { return "needs a path after the scheme, such as \(scheme):/callback" }
             return rest.hasPrefix("//") && authority(rest).contains("@") ? userFault : nil
         }
     }
 
-    private static let userFault = "names a user, which no redirect URI has"
+    private static let userFault = "contains a user name, which a redirect URI must not have"
 
     private static func authority(_ rest: Substring) -> Substring {
         rest.dropFirst(2).prefix { $0 != "/" && $0 != "?" }
     }
 
-    /// What is wrong with `//host:port` and the rest.
+    /// Checks what follows the scheme: `//host:port` and the path.
+    /// - Parameter hostFault: what is wrong with a well-formed host for this scheme.
     private static func authorityFault(_ rest: Substring, _ hostFault: (Substring) -> String?) -> String? {
         let authority = authority(rest)
-        guard rest.hasPrefix("//"), !authority.isEmpty else { return "names no host" }
+        guard rest.hasPrefix("//"), !authority.isEmpty else { return "has no host" }
         guard !authority.contains("@") else { return userFault }
         let hostEnd =
             authority.first == "["
             ? authority.firstIndex(of: "]").map { authority.index(after: $0) }
             : authority.firstIndex(of: ":") ?? authority.endIndex
-        guard let hostEnd, hostEnd > authority.startIndex else { return "names no host" }
+        guard let hostEnd, hostEnd > authority.startIndex else { return "has no host" }
         let (host, port) = (authority[..<hostEnd], authority[hostEnd...])
         let isName = host.utf8.allSatisfy { isUnreserved($0) } && host.first != "."
         let isLiteral =
@@ -104,5 +107,47 @@ enum RedirectURI {
             return false
         }
         return text.utf8.allSatisfy { isUnreserved($0) && $0 != 0x5F && $0 != 0x7E || $0 == 0x2B }
+    }
+}
+
+extension AuthorizationRequest {
+    /// The redirect URI to use for a request: exactly a registered one, except for the port of a public client's loopback
+    /// address (RFC 8252 §7.3).
+    /// - Parameter requested: nil if the request names none; then the client must have exactly one.
+    /// - Returns: nil if the response must not be sent by redirect (RFC 6749 §4.1.2.1).
+    public static func redirectURI(_ requested: String?, of client: ClientDefinition) -> String? {
+        guard let requested else {
+            let registered = client.metadata.redirectURIs
+            guard registered.count == 1, let only = registered.first else { return nil }
+            return RedirectURI.fault(in: only) == nil ? only : nil
+        }
+        // Earlier versions registered URIs that are refused today.
+        guard RedirectURI.fault(in: requested) == nil else { return nil }
+        if client.metadata.redirectURIs.contains(requested) { return requested }
+        guard client.metadata.isPublic, let loopback = LoopbackURI(requested) else { return nil }
+        return client.metadata.redirectURIs.contains { LoopbackURI($0) == loopback } ? requested : nil
+    }
+}
+
+/// A redirect URI on a numeric loopback address, without its port. Not for `localhost`, which a name server may resolve to
+/// another machine (RFC 8252 §8.3): it is compared with its port.
+private struct LoopbackURI: Equatable {
+    let host: Substring
+    let path: Substring
+
+    init?(_ uri: String) {
+        for host in ["http://127.0.0.1", "http://[::1]"] where uri.hasPrefix(host) {
+            var rest = uri.dropFirst(host.count)
+            if rest.first == ":" {
+                let port = rest.dropFirst().prefix { $0.isASCII && $0.isNumber }
+                guard (1...5).contains(port.count), UInt16(port) != nil else { return nil }
+                rest = rest.dropFirst(port.count + 1)
+            }
+            guard rest.isEmpty || rest.first == "/" || rest.first == "?" else { return nil }
+            self.host = uri.prefix(host.count)
+            path = rest
+            return
+        }
+        return nil
     }
 }

@@ -4,15 +4,15 @@ import LMDB
 import RecordCache
 
 extension Issuer {
-    /// Issues the code that answers an authorization request (RFC 6749 §4.1.2), for what the person has agreed to.
+    /// Issues the code for an authorization request (RFC 6749 §4.1.2), with the scope to which the user has agreed.
     ///
     /// - Parameters:
-    ///   - decision: who agreed to what, within the request.
-    ///   - signIn: identifies the sign-in that decided. The transaction that stores the code also uses it up, so that no
-    ///     crash can allow a second code.
-    /// - Returns: nil when the sign-in has already produced a code.
-    /// - Throws: ``OAuthError``; `access_denied` when what the decision relied on was revoked since, or the store was
-    ///   restored.
+    ///   - decision: who agreed to which scope.
+    ///   - signIn: identifies the sign-in of the decision. It is marked as used in the transaction that stores the code, so
+    ///     that a crash cannot allow a second code.
+    /// - Returns: nil if the sign-in has already produced a code.
+    /// - Throws: `access_denied` if something that the decision relies on was revoked since, or if the store was restored
+    ///   from a backup; `invalid_scope` if the decision exceeds the request.
     public func authorize(
         _ request: AuthorizationRequest, by decision: SignInDecision, signIn: String
     ) async throws(OAuthError) -> SecretText? {
@@ -25,7 +25,7 @@ extension Issuer {
         }
         try requirePerson(subject)
         guard scope.allSatisfy(request.scope.contains) else {
-            throw OAuthError(.invalidScope, "more is granted than was asked for")
+            throw OAuthError(.invalidScope, "the granted scope exceeds the requested one")
         }
         let grants = try Self.grants(scope, request.audience)
         // Kept for much longer than a sign-in may take: see RepeatableRequest.keepSeconds.
@@ -33,7 +33,7 @@ extension Issuer {
             caller: "sign-in", name: signIn, content: Array(signIn.utf8), lookup: store.lookup)
         return try await flow { store in
             guard let pending = PendingCredential.mint(kind: .authorizationCode, owner: owner, store: store) else {
-                throw DrawAgain()
+                throw MintAgain()
             }
             let isNew = try await write(creates: true) { [grantPolicy] writer, transaction in
                 do {
@@ -41,7 +41,7 @@ extension Issuer {
                 } catch is RepeatedRequest {
                     return false
                 }
-                let client = try writer.namedClient(request.clientID, store: store, in: transaction)
+                let client = try writer.client(named: request.clientID, store: store, in: transaction)
                 try writer.requireStanding(decision, of: owner, for: client.number, store: store, in: transaction)
                 var row = pending.credential
                 row.record.client = client.number
@@ -60,11 +60,12 @@ extension Issuer {
         }
     }
 
-    /// - Throws: `invalid_request` for a subject that is the id of a client. A token in its name could be taken for the
-    ///   client itself, with its rights (RFC 9700 §4.15).
+    /// Checks that a subject is not the id of a client. A resource server could take a token with such a subject for the client
+    /// itself, with the client's rights (RFC 9700 §4.15).
+    /// - Throws: `invalid_request`.
     public func requirePerson(_ subject: String) throws(OAuthError) {
         guard store.published.clients.client(id: subject) == nil else {
-            throw OAuthError(.invalidRequest, "the subject is the id of a client: nobody signs in as one")
+            throw OAuthError(.invalidRequest, "the subject is the id of a client, not of a user")
         }
     }
 
@@ -86,57 +87,61 @@ extension Issuer {
         }
     }
 
-    /// Issues the tokens for a code. Only the first redemption gets them; a second one revokes them.
+    /// Issues the tokens for a code. Only the first redemption gets tokens; a second one revokes them.
+    /// - Throws: `invalid_grant` for a code that is unknown, expired, revoked or used before, and for a wrong redirect URI or
+    ///   verifier; `invalid_client` for a client that was revoked.
     public func redeem(_ redemption: CodeRedemption) async throws(OAuthError) -> TokenAnswer {
         let outcome = try await flow { store in
-            guard let pending = PendingTokens(store: store) else { throw DrawAgain() }
+            guard let pending = PendingTokens(store: store) else { throw MintAgain() }
             return try await write(creates: true) { [self] writer, transaction in
                 try writer.redeem(redemption, pending, issuer: self, in: transaction)
             }
         }
         guard let outcome else {
             throw OAuthError(
-                .invalidGrant, "the code was used before: everything that it gave is revoked", isReuse: true)
+                .invalidGrant, "the code was used before: all tokens issued for it are revoked", isReuse: true)
         }
         return outcome
     }
 }
 
 extension StoreWriter {
-    /// Checks everything before the first write. Nil: the code was used before, and its family is now revoked.
+    /// All checks come before the first write.
+    /// - Returns: nil if the code was used before; its family is then revoked.
     fileprivate func redeem(
         _ redemption: Issuer.CodeRedemption, _ pending: PendingTokens, issuer: Issuer,
         in transaction: borrowing WriteTransaction
     ) throws -> TokenAnswer? {
         let store = issuer.store
-        let client = try livingClient(redemption.client, in: transaction)
+        let client = try client(provenBy: redemption.client, in: transaction)
         guard let code = try row(ofPresented: redemption.code, [.authorizationCode], store: store, in: transaction),
             code.record.client == client.number
-        else { throw OAuthError(.invalidGrant, "the code is unknown, or another client's") }
-        let dead = OAuthError(.invalidGrant, "the code is revoked or expired")
-        // First, so that a family is revoked, and its reuse reported, only once.
-        guard try !watermarkRevokes(code, in: transaction) else { throw dead }
+        else { throw OAuthError(.invalidGrant, "the code is unknown, or was issued to another client") }
+        let ended = OAuthError(.invalidGrant, "the code is revoked or expired")
+        // Checked first, so that a family is revoked, and its reuse reported, only once.
+        guard try !watermarkRevokes(code, in: transaction) else { throw ended }
         guard !code.record.flags.contains(.revoked) else {
             try endFamily(of: code, by: .client(client.clientID), in: transaction)
             return nil
         }
-        guard now < code.record.expiresAt else { throw dead }
+        guard now < code.record.expiresAt else { throw ended }
         let expected = code.redirectURI ?? (redemption.redirectURI == nil ? nil : client.metadata.redirectURIs.first)
         guard redemption.redirectURI == expected else {
-            throw OAuthError(.invalidGrant, "redirect_uri is not that of the authorization request")
+            throw OAuthError(.invalidGrant, "redirect_uri differs from the authorization request")
         }
         guard let digest = code.codeChallenge, let verifier = redemption.verifier,
             CodeChallenge(digest: digest).isMet(by: verifier)
         else { throw OAuthError(.invalidGrant, "code_verifier is missing or wrong") }
-        let share = TokenShare(
-            scope: issuer.words(.scopes, code.record.scopes),
-            audience: try Asked.resources(
-                redemption.resources, within: issuer.words(.audiences, code.record.audiences)),
-            refreshes: client.metadata.grants.contains("refresh_token"))
-        let answer = try giveTokens(of: code, pending, share, issuer: issuer, in: transaction)
-        // Without refresh tokens the grant ends with its access token; after that a second use would have nothing to revoke.
+        let contents = TokenContents(
+            scope: words(.scopes, code.record.scopes),
+            audience: try GrantSubset.resources(
+                redemption.resources, within: words(.audiences, code.record.audiences)),
+            hasRefreshToken: client.metadata.grants.contains("refresh_token"))
+        let answer = try issueTokens(for: code, pending, contents, issuer: issuer, in: transaction)
+        // Without a refresh token the grant ends with its access token. A later reuse would have nothing to revoke.
         try spend(
-            code, successor: nil, endsAt: share.refreshes ? nil : now.adding(answer.expiresInSeconds), in: transaction)
+            code, successor: nil, endsAt: contents.hasRefreshToken ? nil : now.adding(answer.expiresInSeconds),
+            in: transaction)
         return answer
     }
 }

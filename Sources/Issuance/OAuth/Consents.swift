@@ -3,7 +3,7 @@ import CredentialStore
 import LMDB
 import RecordCache
 
-/// What a subject has allowed a client to do on their behalf.
+/// The scope that a subject has allowed a client to use on their behalf.
 public struct ConsentSummary: Sendable {
     public var subject: String
     public var clientID: String
@@ -13,12 +13,13 @@ public struct ConsentSummary: Sendable {
 }
 
 extension Issuer {
-    /// Adds these scopes to those to which a subject has already agreed for a client.
+    /// Adds scopes to a subject's consent for a client.
+    /// - Throws: ``IssuanceError/unknownClient``, ``IssuanceError/gone(reason:)`` for a revoked client.
     public func rememberConsent(subject: String, clientID: String, scope: [String]) async throws(IssuanceError) {
         _ = try await decideSignIn(for: clientID, subject: subject, scope: scope, remember: true)
     }
 
-    /// A subject's consents.
+    /// The consents of a subject.
     public func consents(of subject: String) async throws(IssuanceError) -> [ConsentSummary] {
         let owner = try RequestText.owner(subject, field: "sub")
         let consents = try await offThread(.lookUp) { store in try store.consents(of: owner) }
@@ -31,11 +32,13 @@ extension Issuer {
         }
     }
 
-    /// Withdraws a consent and revokes everything valid that the client holds for this subject, and every sign-in that has
-    /// been decided and has not produced its code.
+    /// Withdraws a consent. Revokes every valid code and token that the client has for this subject, and every sign-in decision
+    /// for which no code was issued yet.
     ///
-    /// The consent first, then the grants: one refreshed in between belongs to its family, which is revoked as a whole.
-    /// - Returns: whether there was a consent or a grant.
+    /// The consent is removed before the grants are revoked. A grant that is refreshed in between is still found, since the
+    /// new tokens belong to the same family, which is revoked as a whole.
+    /// - Returns: whether there was a consent or a valid grant.
+    /// - Throws: ``IssuanceError/unknownClient``.
     public func revokeConsent(subject: String, clientID: String) async throws(IssuanceError) -> Bool {
         let owner = try RequestText.owner(subject, field: "sub")
         guard let client = store.published.clients.client(id: clientID) else { throw .unknownClient }
@@ -52,7 +55,7 @@ extension Issuer {
             let page = try await offThread(.lookUp) { store in
                 try store.credentials(owner: owner, after: from, limit: Self.revocationsPerRequestMax) { row in
                     row.record.client == client.number && row.record.kind != .clientSecret
-                        && Self.mayLeadToLiving(row, store.published)
+                        && Self.mayHaveValidTokens(row, store.published)
                 }
             }
             let ids = page.rows.map(\.record.id)
@@ -65,9 +68,9 @@ extension Issuer {
 }
 
 extension Issuer {
-    /// Whether a row is valid, or has been spent on something that may be: a refresh token that is exchanged while this runs
-    /// leads to another one of its family, whose id may lie on a page that was read already.
-    private static func mayLeadToLiving(_ row: StoredCredential, _ published: Published) -> Bool {
+    /// Whether a row is valid, or is a used code or refresh token whose family may have valid tokens. A token that is issued
+    /// during the search may have an id on a page that was already read; it is found through its used predecessor.
+    private static func mayHaveValidTokens(_ row: StoredCredential, _ published: Published) -> Bool {
         switch row.record.kind {
         case .refreshToken, .authorizationCode: !published.watermarks.revokes(row.record)
         default: !published.isRevoked(row)
@@ -76,7 +79,7 @@ extension Issuer {
 }
 
 extension StoreWriter {
-    /// Adds these scopes to those to which a subject has already agreed for a client.
+    /// Adds scopes to a subject's consent for a client.
     func addConsent(
         of subject: [UInt8], to client: UInt32, scope: [String], in transaction: borrowing WriteTransaction
     ) throws {

@@ -8,7 +8,7 @@ extension Issuer {
     public struct Refreshing: Sendable {
         public var client: ClientProof
         public var token: SecretText
-        /// The narrower scope of the new access token; nil for all that was granted.
+        /// The scope of the new access token; nil for everything that was granted.
         public var scope: String?
         public var resources: [String]
 
@@ -20,11 +20,13 @@ extension Issuer {
         }
     }
 
-    /// Issues new tokens and ends the refresh token. If it was used before, it was probably stolen: its whole family is
-    /// revoked, access tokens too (RFC 9700 §4.14.2).
+    /// Issues new tokens and ends the refresh token. If the token was used before, it was probably stolen: its whole family is
+    /// revoked, including access tokens (RFC 9700 §4.14.2).
+    /// - Throws: `invalid_grant` for a token that is unknown, expired, revoked or used before; `invalid_scope` and
+    ///   `invalid_target` for more than was granted; `invalid_client` for a client that was revoked.
     public func refresh(_ refreshing: Refreshing) async throws(OAuthError) -> TokenAnswer {
         let outcome = try await flow { store in
-            guard let pending = PendingTokens(store: store) else { throw DrawAgain() }
+            guard let pending = PendingTokens(store: store) else { throw MintAgain() }
             return try await write(creates: true) { [self] writer, transaction in
                 try writer.refresh(refreshing, pending, issuer: self, in: transaction)
             }
@@ -38,39 +40,42 @@ extension Issuer {
 }
 
 extension StoreWriter {
-    /// Checks everything before the first write. Nil: the token was used before, and its family is now revoked.
+    /// All checks come before the first write.
+    /// - Returns: nil if the token was used before; its family is then revoked.
     fileprivate func refresh(
         _ refreshing: Issuer.Refreshing, _ pending: PendingTokens, issuer: Issuer,
         in transaction: borrowing WriteTransaction
     ) throws -> TokenAnswer? {
         let store = issuer.store
-        let client = try livingClient(refreshing.client, in: transaction)
+        let client = try client(provenBy: refreshing.client, in: transaction)
         guard let old = try row(ofPresented: refreshing.token, [.refreshToken], store: store, in: transaction),
             old.record.client == client.number
-        else { throw OAuthError(.invalidGrant, "the refresh token is unknown, or another client's") }
+        else { throw OAuthError(.invalidGrant, "the refresh token is unknown, or was issued to another client") }
         guard try !watermarkRevokes(old, in: transaction), now < old.record.expiresAt else {
             throw OAuthError(.invalidGrant, "the refresh token is revoked or expired")
         }
-        var lost: StoredCredential?
+        // The successor of a token that is used again within the leeway. The client never received it.
+        var undelivered: StoredCredential?
         if old.record.flags.contains(.revoked) {
-            lost = try unusedSuccessor(of: old, leeway: issuer.grantPolicy.reuseLeewaySeconds, in: transaction)
-            guard lost != nil else {
+            undelivered = try unusedSuccessor(of: old, leeway: issuer.grantPolicy.reuseLeewaySeconds, in: transaction)
+            guard undelivered != nil else {
                 try endFamily(of: old, by: .client(client.clientID), in: transaction)
                 return nil
             }
         }
-        let share = TokenShare(
-            scope: try Asked.scope(refreshing.scope, within: issuer.words(.scopes, old.record.scopes)),
-            audience: try Asked.resources(
-                refreshing.resources, within: issuer.words(.audiences, old.record.audiences)),
-            refreshes: true)
-        let answer = try giveTokens(of: old, pending, share, issuer: issuer, in: transaction)
-        if let lost { try spend(lost, successor: nil, in: transaction) }
+        let contents = TokenContents(
+            scope: try GrantSubset.scope(refreshing.scope, within: words(.scopes, old.record.scopes)),
+            audience: try GrantSubset.resources(
+                refreshing.resources, within: words(.audiences, old.record.audiences)),
+            hasRefreshToken: true)
+        let answer = try issueTokens(for: old, pending, contents, issuer: issuer, in: transaction)
+        if let undelivered { try spend(undelivered, successor: nil, in: transaction) }
         try spend(old, successor: pending.refresh.credential.record.id, in: transaction)
         return answer
     }
 
-    /// The unused successor of a refresh token that was used just now: the response may have been lost.
+    /// The successor of a refresh token, if the token was used within the leeway and the successor was not used yet: the client
+    /// may have lost the response.
     private func unusedSuccessor(
         of old: StoredCredential, leeway: Int64, in transaction: borrowing WriteTransaction
     ) throws -> StoredCredential? {
@@ -79,51 +84,4 @@ extension StoreWriter {
         else { return nil }
         return successor
     }
-
-    /// Inserts the access token and, if the client may have one, the next refresh token of a grant.
-    func giveTokens(
-        of parent: StoredCredential, _ pending: PendingTokens, _ share: TokenShare, issuer: Issuer,
-        in transaction: borrowing WriteTransaction
-    ) throws -> TokenAnswer {
-        let grantEndsAt = parent.grantEndsAt ?? parent.record.expiresAt
-        let seconds = min(issuer.policy.accessTokenSecondsDefault, issuer.policy.accessTokenSecondsMax)
-        let token = try pending.access.numbered(by: self, store: issuer.store, in: transaction)
-        var access = token.row(owner: parent.owner) { record in
-            record.client = parent.record.client
-            record.family = parent.record.family
-            record.issuedAt = now
-            record.expiresAt = now.adding(seconds)
-        }
-        let grants = try Grants(
-            scope: share.scope, audience: share.audience, until: access.record.expiresAt, by: .flow)
-        try set(grants, of: &access.record, in: transaction)
-        try insertPending(access, in: transaction)
-        if share.refreshes {
-            var refresh = pending.refresh.row(owner: parent.owner) { record in
-                record.client = parent.record.client
-                record.family = parent.record.family
-                record.issuedAt = now
-                record.expiresAt = min(now.adding(issuer.grantPolicy.refreshIdleSeconds), grantEndsAt)
-                // All that was granted, even if the access token is narrower.
-                record.setGrants(
-                    client: parent.record.client, scopes: parent.record.scopes, audiences: parent.record.audiences,
-                    networks: 0)
-            }
-            refresh.grantEndsAt = grantEndsAt
-            refresh.predecessor = parent.record.kind == .refreshToken ? parent.record.id : nil
-            try insertPending(refresh, in: transaction)
-        }
-        return TokenAnswer(
-            accessToken: token.secret, expiresInSeconds: access.record.expiresAt.seconds(since: now) ?? seconds,
-            refreshToken: share.refreshes ? pending.refresh.secret : nil, scope: share.scope)
-    }
-}
-
-/// What the tokens of one response get of their grant.
-struct TokenShare {
-    /// Of the access token, which may be narrower than the grant.
-    let scope: [String]
-    let audience: [String]
-    /// Whether there is another refresh token.
-    let refreshes: Bool
 }

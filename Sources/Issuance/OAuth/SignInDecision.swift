@@ -2,44 +2,45 @@ import CredentialModel
 import CredentialStore
 import LMDB
 
-// Between somebody's agreement and the code, a decision travels through the browser, for up to ten minutes. It is a sealed
-// text and no row, so a revocation cannot end it. Therefore it holds the state of the store in which it was made, and the
-// transaction that stores the code compares: what was revoked since then gives no code.
+// After a user has agreed and until the code is issued, the decision is kept by the browser, for up to ten minutes. It is a
+// sealed text and not a row of the store, so a revocation cannot end it. Therefore it contains the state of the store at the
+// time of the decision. The transaction that stores the code compares this state with the current one and issues no code if
+// something that the decision relies on was revoked since.
 //
-// That state is only comparable within one incarnation of the store. A restored one continues from a backup: it may have
-// lost the revocation that ended a decision, or the note that a decision was used up.
+// The states can only be compared within one incarnation of the store. A store that was restored from a backup may have lost
+// a revocation, or the mark that a decision was used.
 
-/// Somebody's agreement to an authorization request. Made by ``Issuer/decideSignIn(for:subject:scope:remember:)``; whoever
-/// carries it must seal it.
+/// A user's consent to an authorization request. Made by ``Issuer/decideSignIn(for:subject:scope:remember:)``. It must be
+/// sealed before it leaves this service.
 public struct SignInDecision: Codable, Sendable {
-    /// Who agreed.
+    /// The user who agreed.
     public let subject: String
-    /// What was agreed to.
+    /// The scope to which the user agreed.
     public let scope: [String]
-    /// Of the store in which it was made.
+    /// Of the store at the time of the decision.
     let incarnation: UInt64
-    /// The last journal number when it was made, for watermarks of the subject and the client.
+    /// The last journal number at that time, to compare with watermarks of the subject and the client.
     let journalNumber: UInt64
-    /// In seconds since the Unix epoch, for bulk revocations that name a time.
+    /// In seconds since the Unix epoch, to compare with bulk revocations of what was issued before a time.
     let decidedAt: Int64
-    /// ``StoreWriter/withdrawals(of:from:in:)`` when it was made.
+    /// ``StoreWriter/withdrawals(of:from:in:)`` at that time.
     let withdrawal: UInt64
     /// The credential that authenticated the sign-in application; nil for the control socket.
     let decider: Decider?
 
     struct Decider: Codable, Sendable {
         let id: UInt64
-        /// Interned.
+        /// The number of an interned set.
         let scopes: UInt32
     }
 }
 
 extension Issuer {
-    /// Decides an authorization request in the name of a subject.
+    /// Records that a subject agrees to an authorization request.
     ///
     /// - Parameters:
-    ///   - clientID: the client that asks.
-    ///   - remember: whether to store the consent.
+    ///   - clientID: the client that sent the request.
+    ///   - remember: whether to store the consent for later requests.
     /// - Throws: ``IssuanceError/gone(reason:)`` for a revoked client.
     public func decideSignIn(
         for clientID: String, subject: String, scope: [String], remember: Bool
@@ -47,7 +48,7 @@ extension Issuer {
         let owner = try RequestText.owner(subject, field: "sub")
         guard let known = store.published.clients.client(id: clientID) else { throw .unknownClient }
         let (incarnation, decider) = (store.incarnation, authority.decider)
-        // Also when nothing is stored: only here is the caller's own credential read again.
+        // A mutation even if nothing is stored, since it reads the caller's own credential again.
         return try await mutate(creates: remember) { writer, transaction in
             guard let client = try writer.client(known.number, in: transaction), client.revokedAt == nil else {
                 throw IssuanceError.gone(reason: "the client is revoked")
@@ -64,8 +65,9 @@ extension Issuer {
 }
 
 extension StoreWriter {
-    /// - Throws: `access_denied` for a decision whose subject, client, consent or decider was revoked since it was made, and
-    ///   for one from before a restore.
+    /// Checks that a decision is still valid.
+    /// - Throws: `access_denied` if its subject, client, consent or decider was revoked since it was made, or if the store was
+    ///   restored from a backup.
     func requireStanding(
         _ decision: SignInDecision, of owner: [UInt8], for client: UInt32, store: CredentialStore,
         in transaction: borrowing WriteTransaction
@@ -73,30 +75,30 @@ extension StoreWriter {
         guard decision.incarnation == store.incarnation else {
             throw OAuthError(.accessDenied, "the sign-in was decided before the store was restored from a backup")
         }
-        let revoked = OAuthError(.accessDenied, "what the sign-in relied on was revoked meanwhile")
-        // A credential that would have been issued at the moment of the decision.
+        let revoked = OAuthError(.accessDenied, "something that the sign-in relied on was revoked meanwhile")
+        // Stands for a credential that was issued at the time of the decision.
         var record = CredentialRecord(
             id: CredentialID(rawValue: 0), kind: .authorizationCode, tag: Tag(0, 0, 0, 0), pepper: 0)
         record.client = client
         record.journalNumber = decision.journalNumber
         record.issuedAt = UnixSeconds(decision.decidedAt)
-        let then = StoredCredential(record: record, owner: owner, name: nil)
-        guard try !watermarkRevokes(then, in: transaction) else { throw revoked }
+        let issuedThen = StoredCredential(record: record, owner: owner, name: nil)
+        guard try !watermarkRevokes(issuedThen, in: transaction) else { throw revoked }
         guard try withdrawals(of: owner, from: client, in: transaction) == decision.withdrawal else { throw revoked }
         if let decider = decision.decider {
             guard try isStanding(decider, in: transaction) else { throw revoked }
         }
     }
 
-    /// Whether what a credential decided still stands.
+    /// Whether the decisions of a credential are still valid.
     ///
-    /// An expiry does not change that: the decision was made with authority, and the credential ended as planned. An expiry
-    /// that was set to an earlier time, by an edit or a rotation, counts as a revocation: so a stolen key is ended, too. Also
-    /// if it was set before the decision, which may have been made in the last second.
+    /// They are if the credential has expired as planned: it was valid when it decided. If its expiry was set to an earlier
+    /// time by an edit or a rotation, that counts as a revocation, since a stolen key can be ended in this way too. It counts
+    /// even if the expiry was set before the decision: the holder of a stolen key may have used its last seconds.
     private func isStanding(
         _ decider: SignInDecision.Decider, in transaction: borrowing WriteTransaction
     ) throws -> Bool {
-        // Without its row nobody can tell whether it was revoked.
+        // If its row is gone, it may have been revoked.
         guard let row = try credential(CredentialID(rawValue: decider.id), in: transaction),
             row.record.scopes == decider.scopes, !row.record.flags.contains(.hasUnknownCriticalClaim),
             row.record.notBefore <= now, try !isRevoked(row, in: transaction)

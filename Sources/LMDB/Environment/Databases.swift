@@ -85,6 +85,7 @@ extension Environment {
         // SAFETY: as above; `found` is a local out-parameter. LMDB itself ignores a mismatch of the key shape.
         try Self.check(unsafe mdb_dbi_flags(transaction, database, &found))
         guard found == wanted else { throw .incompatible }
+        recorder?.name(database, name)
         return Database(handle: database, keys: keys, environment: number)
     }
 }

@@ -25,15 +25,19 @@ internal import Synchronization
         public var readOnly: Bool
         /// Creates a missing folder (0700) and store (0600); otherwise a missing store is an error.
         public var create: Bool
+        /// Receives every row that is written or deleted; nil to record none.
+        public var recorder: RowRecorder?
 
         public init(
-            mapBytes: Int, databasesMax: Int = 16, readersMax: Int = 126, readOnly: Bool = false, create: Bool = false
+            mapBytes: Int, databasesMax: Int = 16, readersMax: Int = 126, readOnly: Bool = false, create: Bool = false,
+            recorder: RowRecorder? = nil
         ) {
             self.mapBytes = mapBytes
             self.databasesMax = databasesMax
             self.readersMax = readersMax
             self.readOnly = readOnly
             self.create = create
+            self.recorder = recorder
         }
     }
 
@@ -44,6 +48,7 @@ internal import Synchronization
     public let isReadOnly: Bool
 
     let handle: OpaquePointer
+    let recorder: RowRecorder?
     /// Distinguishes this environment's ``Database`` values from those of others.
     let number: UInt32
     /// Held during a write transaction, so that nesting is an error and not a deadlock, and while a database is opened,
@@ -78,6 +83,7 @@ internal import Synchronization
         }
         self.directory = directory
         isReadOnly = options.readOnly
+        recorder = options.recorder
         identity = folder
         number = Self.numbers.wrappingAdd(1, ordering: .relaxed).newValue
         // Best effort: if the cleanup fails, the store works all the same.

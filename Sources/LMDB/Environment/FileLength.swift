@@ -100,7 +100,7 @@ struct FileLength {
     private func list(_ page: [UInt8], at offset: Int, bytes: Int, isElsewhere: Bool) -> [UInt64]? {
         var value = page[...]
         if isElsewhere {
-            // Wraps to a negative offset, which cannot be read, for a place near the end of all numbers.
+            // The sum may wrap to a negative offset, which cannot be read.
             guard offset + 8 <= page.count, let place = place(page.number64(at: offset)),
                 let content = Self.read(file, at: place &+ Self.headerBytes, count: bytes)
             else { return nil }

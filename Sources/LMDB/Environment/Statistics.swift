@@ -47,6 +47,24 @@ public struct DiskSpace: Equatable, Sendable {
     /// Bytes available to an unprivileged user.
     public let availableBytes: Int
     public let totalBytes: Int
+
+    /// Queries the file system of a path; one system call.
+    /// - Throws: ``LMDBError``.
+    public static func of(_ path: String) throws(LMDBError) -> DiskSpace {
+        var info = statvfs()
+        // SAFETY: the path is NUL-terminated during the call; `info` is a local out-parameter.
+        guard unsafe statvfs(path, &info) == 0 else { throw LMDBError(code: errno) }
+        return DiskSpace(info)
+    }
+
+    init(_ info: statvfs) {
+        func bytes(_ blocks: UInt) -> Int {
+            let (bytes, overflow) = blocks.multipliedReportingOverflow(by: UInt(info.f_frsize))
+            return overflow ? .max : Int(clamping: bytes)
+        }
+        availableBytes = bytes(UInt(info.f_bavail))
+        totalBytes = bytes(UInt(info.f_blocks))
+    }
 }
 
 extension Environment {
@@ -93,11 +111,7 @@ extension Environment {
         var info = statvfs()
         // SAFETY: `info` is a local out-parameter.
         guard unsafe fstatvfs(try descriptor(), &info) == 0 else { throw LMDBError(code: errno) }
-        func bytes(_ blocks: UInt) -> Int {
-            let (bytes, overflow) = blocks.multipliedReportingOverflow(by: UInt(info.f_frsize))
-            return overflow ? .max : Int(clamping: bytes)
-        }
-        return DiskSpace(availableBytes: bytes(UInt(info.f_bavail)), totalBytes: bytes(UInt(info.f_blocks)))
+        return DiskSpace(info)
     }
 
     private func enteredAllocate(bytes: Int) throws(LMDBError) {
@@ -203,7 +217,7 @@ extension Environment {
             // SAFETY: read before the cursor moves; the length is checked before the load.
             guard unsafe cursor.value.count >= wordBytes else { throw .corrupted }
             let freed = unsafe Int(clamping: cursor.value.loadUnaligned(as: UInt.self))
-            // Not more than there are numbers, so that the sum is no more than the file holds.
+            // A damaged entry may state more pages than it lists: the sum could then exceed what the file holds.
             guard unsafe freed < cursor.value.count / wordBytes else { throw .corrupted }
             pages &+= freed
             found = try cursor.advance(.forward)

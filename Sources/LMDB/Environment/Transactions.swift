@@ -32,6 +32,7 @@ extension Environment {
         defer { writer.unlock() }
         releaseKeptSnapshots()
         var ledger = WriteLedger()
+        if recorder != nil { ledger.rows = [] }
         // SAFETY: the pointer is used inside this closure only; transactions cannot outlive it.
         return try unsafe withUnsafeMutablePointer(to: &ledger) { ledger throws -> Commit<Value> in
             let handle = unsafe try begin(flags: 0)
@@ -44,7 +45,7 @@ extension Environment {
             if let failure = unsafe ledger.pointee.failure { throw explained(failure) }
             // SAFETY: the id is read first, because the commit frees the transaction.
             let id = unsafe UInt64(mdb_txn_id(handle))
-            let changed = unsafe ledger.pointee.changed
+            let changed = unsafe ledger.pointee.changes > 0
             isLive = false
             let code = unsafe mdb_txn_commit(handle)
             if code != 0 {
@@ -52,6 +53,7 @@ extension Environment {
                 guard isUnwritten(id) else { throw CommitFailure(reason: reason) }
                 throw reason
             }
+            if let recorder, let rows = unsafe ledger.pointee.rows { recorder.add(rows) }
             return Commit(value: value, transactionID: changed ? id : id &- 1, changed: changed)
         }
     }
@@ -138,7 +140,7 @@ extension Environment {
     public var newest: UInt64 {
         // SAFETY: the handle is open, see above; `info` is a local out-parameter.
         var info = unsafe MDB_envinfo()
-        // Fails only without a handle. Then everything is newer than what anybody knows.
+        // Fails only without a handle. Then there always seems to be a newer commit than the caller knows.
         guard unsafe mdb_env_info(environment.handle, &info) == 0 else { return .max }
         return unsafe UInt64(info.me_last_txnid)
     }

@@ -37,7 +37,7 @@ public enum FileError: Error, Equatable, Sendable, CustomStringConvertible {
     }
 
     /// The corresponding ``LMDBError``.
-    var asLMDBError: LMDBError {
+    public var asLMDBError: LMDBError {
         switch self {
         case .absent: .storeAbsent
         case .exists: .system(EEXIST)

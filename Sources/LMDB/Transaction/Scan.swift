@@ -37,7 +37,7 @@ extension ReadableTransaction where Self: ~Copyable {
         }
     }
 
-    /// The same for a database with keys of bytes.
+    /// Calls `body` with the records of a database with keys of bytes, in order.
     public func scan(
         _ database: Database, from start: RawSpan?, direction: ScanDirection = .forward,
         _ body: (RawSpan, RawSpan) throws -> ScanStep
@@ -93,7 +93,7 @@ extension WriteTransaction {
         return deleted
     }
 
-    /// The same for a database with keys of bytes.
+    /// Calls `body` with the records of a database with keys of bytes in order and deletes those for which it says so.
     /// - Returns: how many were deleted.
     @discardableResult
     public func scanDeleting(
@@ -178,7 +178,7 @@ extension Cursor {
         }
     }
 
-    /// The current value; as above.
+    /// The current value, inside the map: valid until the cursor moves or the transaction changes something.
     var value: UnsafeRawBufferPointer {
         // SAFETY: set by the last successful move.
         unsafe UnsafeRawBufferPointer(start: dataValue.mv_data, count: dataValue.mv_size)

@@ -1,9 +1,12 @@
 public import CLMDB
+import Synchronization
 
 /// The state of a running write transaction. Lives on the stack of ``Environment/write(_:)``.
 @usableFromInline struct WriteLedger {
-    /// Whether anything was written.
-    @usableFromInline var changed = false
+    /// Rows written or deleted so far.
+    var changes = 0
+    /// Those rows, if somebody compares them (see ``RowRecorder``).
+    var rows: [RecordedRow]?
     /// Closures that now borrow bytes of this transaction.
     @usableFromInline var views = 0
     /// The first failure after which LMDB cannot commit.
@@ -50,9 +53,22 @@ public import CLMDB
         if let ledger = unsafe ledger { unsafe ledger.pointee.views &-= 1 }
     }
 
+    /// Counts a row that was written or deleted.
     func noteChange() {
         // SAFETY: the ledger outlives the transaction.
-        if let ledger = unsafe ledger { unsafe ledger.pointee.changed = true }
+        if let ledger = unsafe ledger { unsafe ledger.pointee.changes &+= 1 }
+    }
+
+    /// Whether rows are recorded.
+    var isRecording: Bool {
+        // SAFETY: the ledger outlives the transaction.
+        guard let ledger = unsafe ledger else { return false }
+        return unsafe ledger.pointee.rows != nil
+    }
+
+    func record(_ row: RecordedRow) {
+        // SAFETY: the ledger outlives the transaction.
+        if let ledger = unsafe ledger { unsafe ledger.pointee.rows?.append(row) }
     }
 
     /// Records a failure after which LMDB does not commit, so that the transaction fails with this error.
@@ -81,7 +97,7 @@ public import CLMDB
         return unsafe UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size)
     }
 
-    /// The value of a key of bytes; as above.
+    /// The value of a key of bytes, as bytes inside the map: valid until the transaction's next change or its end.
     @inlinable func find(_ database: Database, _ key: RawSpan) throws(LMDBError) -> UnsafeRawBufferPointer? {
         try require(database, .bytes)
         try KeyLength.require(key)
@@ -222,9 +238,9 @@ extension ReadableTransaction where Self: ~Copyable {
 
     private static var metaPages: Int { 2 }
 
-    /// A count of keys or pages that a damaged file states, as one with which callers can calculate. It is still more
-    /// than addresses of 48 bits have room for: a store that seems to be full takes revocations, and one that fails
-    /// does not.
+    /// Limits a count of keys or pages, which a damaged file may state too high, so that sums of it do not overflow. The
+    /// limit is more than 48-bit addresses have room for, so the store counts as full: it still takes revocations,
+    /// which it would not if this threw.
     private static func plausible(_ count: Int) -> Int {
         Int(truncatingIfNeeded: min(UInt(bitPattern: count), 1 << 45))
     }
@@ -240,6 +256,13 @@ public struct WriteTransaction: ~Copyable, ReadableTransaction {
     public var id: UInt64 {
         // SAFETY: the transaction is live while it is borrowed.
         unsafe UInt64(mdb_txn_id(core.handle))
+    }
+
+    /// How many rows this transaction has written or deleted so far. Deleting an absent row is no change.
+    public var changes: Int {
+        // SAFETY: the ledger outlives the transaction.
+        guard let ledger = unsafe core.ledger else { return 0 }
+        return unsafe ledger.pointee.changes
     }
 
     /// Writes a value.
@@ -263,7 +286,7 @@ public struct WriteTransaction: ~Copyable, ReadableTransaction {
         return try outcome(code, overwrite, append)
     }
 
-    /// Writes a value under a key of 1 to 511 bytes; otherwise as above.
+    /// Writes a value under a key of 1 to 511 bytes. Parameters, result and errors are those for an integer key.
     @discardableResult
     public func put(
         _ database: Database, key: RawSpan, value: RawSpan, overwrite: Bool = true, append: Bool = false
@@ -304,20 +327,29 @@ public struct WriteTransaction: ~Copyable, ReadableTransaction {
         let flags = (overwrite ? 0 : UInt32(MDB_NOOVERWRITE)) | (append ? UInt32(MDB_APPEND) : 0)
         // SAFETY: LMDB copies key and value during the call and writes to neither (no MDB_RESERVE); an empty span may
         // have no address, which LMDB does not read for a size of 0.
-        return unsafe value.withUnsafeBytes { bytes in
+        let code = unsafe value.withUnsafeBytes { bytes in
             var key = unsafe MDB_val(mv_size: key.count, mv_data: UnsafeMutableRawPointer(mutating: key.baseAddress))
             var value = unsafe MDB_val(
                 mv_size: bytes.count, mv_data: UnsafeMutableRawPointer(mutating: bytes.baseAddress))
             // SAFETY: as above.
             return unsafe mdb_put(core.handle, database.handle, &key, &value, flags)
         }
+        if code == 0 {
+            core.noteChange()
+            if core.isRecording {
+                core.record(RecordedRow(handle: database.handle, key: unsafe Array(key), value: copy(value)))
+            }
+        }
+        return code
+    }
+
+    private func copy(_ bytes: RawSpan) -> [UInt8] {
+        // SAFETY: the span keeps its bytes valid during the call.
+        unsafe bytes.withUnsafeBytes { unsafe Array($0) }
     }
 
     private func outcome(_ code: Int32, _ overwrite: Bool, _ append: Bool) throws(LMDBError) -> Bool {
-        if code == 0 {
-            core.noteChange()
-            return true
-        }
+        if code == 0 { return true }
         if code == MDB_KEYEXIST, !overwrite, !append { return false }
         let error = LMDBError(code: code)
         core.noteFailure(error)
@@ -327,8 +359,8 @@ public struct WriteTransaction: ~Copyable, ReadableTransaction {
     private func delete(_ database: Database, _ key: UnsafeRawBufferPointer) throws(LMDBError) -> Bool {
         try core.requireNoView()
         // SAFETY: LMDB only reads the key, during the call; the transaction is live while it is borrowed.
-        var key = unsafe MDB_val(mv_size: key.count, mv_data: UnsafeMutableRawPointer(mutating: key.baseAddress))
-        let code = unsafe mdb_del(core.handle, database.handle, &key, nil)
+        var value = unsafe MDB_val(mv_size: key.count, mv_data: UnsafeMutableRawPointer(mutating: key.baseAddress))
+        let code = unsafe mdb_del(core.handle, database.handle, &value, nil)
         if code == MDB_NOTFOUND { return false }
         guard code == 0 else {
             let error = LMDBError(code: code)
@@ -336,6 +368,43 @@ public struct WriteTransaction: ~Copyable, ReadableTransaction {
             throw error
         }
         core.noteChange()
+        if core.isRecording { core.record(RecordedRow(handle: database.handle, key: unsafe Array(key), value: nil)) }
         return true
     }
+}
+
+/// A row that a write transaction has written or deleted.
+public struct RecordedRow: Sendable, Equatable {
+    let handle: UInt32
+    /// The name of the database.
+    public internal(set) var table = ""
+    public let key: [UInt8]
+    /// Nil: deleted.
+    public let value: [UInt8]?
+}
+
+/// Records what the write transactions of an environment do to its rows, whichever code calls LMDB.
+///
+/// One recorder for one environment. For comparing two environments that should have been changed in the same way: a change that was forgotten in the
+/// description of a transaction cannot be forgotten here. Costs a copy of each row, so only tests use it.
+public final class RowRecorder: Sendable {
+    private let state = Mutex((rows: [RecordedRow](), names: [UInt32: String]()))
+
+    public init() {}
+
+    /// The rows of the transactions committed since the last call, in order.
+    public func take() -> [RecordedRow] {
+        state.withLock { state in
+            defer { state.rows = [] }
+            return state.rows.map { row in
+                var row = row
+                row.table = state.names[row.handle] ?? ""
+                return row
+            }
+        }
+    }
+
+    func name(_ handle: UInt32, _ name: String) { state.withLock { $0.names[handle] = name } }
+
+    func add(_ committed: [RecordedRow]) { state.withLock { $0.rows += committed } }
 }

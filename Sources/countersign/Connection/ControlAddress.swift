@@ -1,13 +1,16 @@
 import ArgumentParser
+import Glibc
+import NIOCore
+import NIOPosix
 import NetworkAddress
 
 /// The address of a control plane: `unix:PATH`, `https://HOST:PORT`, or `http://` on loopback.
 struct ControlAddress: Equatable, Sendable {
     /// Nil for an address on the network.
     let socketPath: String?
-    /// As a URL that the HTTP client takes, without a path.
+    /// The URL without a path, in the form that the HTTP client takes.
     let baseURL: String
-    /// As it was given.
+    /// The address for messages.
     let text: String
 
     private init(socketPath: String?, baseURL: String, text: String) {
@@ -18,15 +21,15 @@ struct ControlAddress: Equatable, Sendable {
 
     init(socketPath: String) {
         self.init(
-            socketPath: socketPath, baseURL: "http+unix://\(URLText.encode(socketPath))", text: socketPath)
+            socketPath: socketPath, baseURL: "http+unix://\(PercentEncoding.encode(socketPath))", text: socketPath)
     }
 
-    /// - Throws: what it should be, without the text: it may hold a password.
+    /// - Throws: `ValidationError` that says what to write instead. It does not repeat the text, which may hold a password.
     static func parse(_ argument: String) throws -> ControlAddress {
         guard let address = ControlAddress(argument: argument) else {
             throw ValidationError(
-                "--control takes unix:PATH or https://HOST:PORT; http:// is for loopback only, since the key would cross the "
-                    + "network in the clear. No user name, path or query.")
+                "--control takes unix:PATH or https://HOST:PORT, without user name, path or query. http:// is for loopback only, "
+                    + "since the key would cross the network in cleartext.")
         }
         return address
     }
@@ -38,8 +41,32 @@ struct ControlAddress: Equatable, Sendable {
             self.init(socketPath: String(path))
             return
         }
-        // Nothing but scheme, host and port: a user name and password in it would be visible in the list of processes.
+        // Only scheme, host and port: every user of the machine can see the arguments of processes, a password included.
         guard let url = HTTPURL(argument), ["", "/"].contains(url.target), url.isPrivate else { return nil }
         self.init(socketPath: nil, baseURL: url.origin, text: url.origin)
+    }
+}
+
+/// Tests whether a daemon listens on a socket, before a request is sent to it.
+enum SocketProbe {
+    /// - Throws: ``CommandFailure`` when the socket is there and cannot be used.
+    static func isListening(_ path: String) async throws -> Bool {
+        do {
+            let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
+                .connectTimeout(.seconds(5))
+                .connect(unixDomainSocketPath: path).get()
+            try? await channel.close()
+            return true
+        } catch let error as IOError where error.errnoCode == ECONNREFUSED || error.errnoCode == ENOENT {
+            return false
+        } catch let error as IOError where error.errnoCode == ENOTDIR {
+            return false
+        } catch let error as IOError where error.errnoCode == EACCES {
+            throw CommandFailure("This user may not use the socket '\(path)'. Run as the user that runs the daemon.")
+        } catch SocketAddressError.unixDomainSocketPathTooLong {
+            throw CommandFailure("The socket path '\(path)' is too long for the system. Use a shorter folder.")
+        } catch {
+            throw CommandFailure("Cannot connect to '\(path)'. Is it the socket of a daemon?")
+        }
     }
 }

@@ -4,20 +4,23 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 import NIOSSL
+import NetworkAddress
 
-/// Talks to a control plane, over its Unix socket or over a network.
+/// Sends requests to a control plane, over its Unix socket or the network.
 struct ControlConnection: Sendable {
     private let http: HTTPClient
     private let address: ControlAddress
-    /// The value of the Authorization field; a socket needs none.
+    /// The value of the Authorization field; nil for a socket, whose permissions decide who may use it.
     private let authorization: String?
 
     /// The longest answer that is read into memory.
     private static let answerBytesMax = 64 * 1_024 * 1_024
-    /// How often a request is repeated while the service is busy, a second apart.
+    /// How often a request is repeated while the service is busy, one second apart.
     private static let busyRetriesMax = 5
 
-    /// - Parameter authority: file of the certificates that the server's must be signed by; nil: the system's.
+    /// Runs `body` with a connection, and closes it.
+    /// - Parameter authority: file with the certificate authorities that may have signed the server's certificate; nil: those of
+    ///   the system.
     static func use(
         _ address: ControlAddress, authorization: String? = nil, authority: String? = nil,
         _ body: (ControlConnection) async throws -> Void
@@ -35,7 +38,7 @@ struct ControlConnection: Sendable {
         }
         configuration.timeout.connect = .seconds(5)
         configuration.redirectConfiguration = .disallow
-        // The socket was tried already: what fails now fails for good.
+        // `SocketProbe` has just connected to the socket, so another attempt would not help.
         configuration.connectionPool.retryConnectionEstablishment = false
         let http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         do {
@@ -47,29 +50,32 @@ struct ControlConnection: Sendable {
         try await http.shutdown()
     }
 
-    /// Sends a request without a body and reads the answer.
+    /// Sends a request without a body and decodes the answer.
+    /// - Throws: ``CommandFailure``.
     func send<Answer: Decodable>(
         _ method: HTTPMethod, _ path: String, query: [(name: String, value: String?)] = []
     ) async throws -> Answer {
         try Self.decode(try await perform(request(method, path, query)))
     }
 
-    /// Sends a body as JSON and reads the answer.
+    /// Sends a body as JSON and decodes the answer.
+    /// - Throws: ``CommandFailure``.
     func send<Answer: Decodable>(_ method: HTTPMethod, _ path: String, body: some StrictRequest) async throws -> Answer
     {
         try Self.decode(try await perform(request(method, path, body: body)))
     }
 
     /// Sends a request whose answer has no body.
+    /// - Throws: ``CommandFailure``.
     func sendWithoutAnswer(
         _ method: HTTPMethod, _ path: String, query: [(name: String, value: String?)] = []
     ) async throws {
         _ = try await perform(request(method, path, query))
     }
 
-    /// Receives a long answer piece by piece.
-    ///
-    /// - Parameter receive: gets a piece and the length of the whole, if it is known.
+    /// Sends a request without a body and passes on the answer piece by piece, for answers that are too long for memory.
+    /// - Parameter receive: gets a piece, and the length of the whole answer if it is known.
+    /// - Throws: ``CommandFailure``, ``OutputClosed``.
     func download(
         _ method: HTTPMethod, _ path: String, query: [(name: String, value: String?)] = [],
         receive: (ByteBuffer, _ byteCount: Int?) async throws -> Void
@@ -77,7 +83,9 @@ struct ControlConnection: Sendable {
         try await self.receive(request(method, path, query), receive)
     }
 
-    /// The same of what a body asks for.
+    /// Sends a body as JSON and passes on the answer piece by piece.
+    /// - Parameter receive: gets a piece, and the length of the whole answer if it is known.
+    /// - Throws: ``CommandFailure``, ``OutputClosed``.
     func download(
         _ method: HTTPMethod, _ path: String, body: some StrictRequest,
         receive: (ByteBuffer, _ byteCount: Int?) async throws -> Void
@@ -107,12 +115,20 @@ struct ControlConnection: Sendable {
     private func request(
         _ method: HTTPMethod, _ path: String, _ query: [(name: String, value: String?)]
     ) -> HTTPClientRequest {
-        var request = HTTPClientRequest(url: address.baseURL + path + URLText.query(query))
+        var request = HTTPClientRequest(url: address.baseURL + path + Self.queryText(query))
         request.method = method
-        // HTTP/1.1 requires the field, and for a socket the library sends none.
+        // HTTP/1.1 requires the field, and AsyncHTTPClient sends none to a socket.
         if address.socketPath != nil { request.headers.add(name: "Host", value: "countersign") }
         if let authorization { request.headers.add(name: "Authorization", value: authorization) }
         return request
+    }
+
+    /// `?name=value&…` of the pairs that have a value; empty when none has.
+    private static func queryText(_ pairs: [(name: String, value: String?)]) -> String {
+        let parts = pairs.compactMap { pair in
+            pair.value.map { "\(PercentEncoding.encode(pair.name))=\(PercentEncoding.encode($0))" }
+        }
+        return parts.isEmpty ? "" : "?" + parts.joined(separator: "&")
     }
 
     private func request(
@@ -133,26 +149,26 @@ struct ControlConnection: Sendable {
         }
     }
 
-    /// The answer of a success; asks again while the service is busy.
+    /// Sends a request, again while the service is busy, and returns the first answer of success.
     private func answer(to request: HTTPClientRequest) async throws -> HTTPClientResponse {
         var retries = 0
         while true {
             let response = try await execute(request)
             if (200..<300).contains(response.status.code) { return response }
-            let refused = try await Self.failure(response)
+            let refused = await Self.refusal(response)
             guard refused.isBusy, retries < Self.busyRetriesMax else { throw refused.failure }
             retries += 1
             try await Task.sleep(for: .seconds(1))
         }
     }
 
-    /// No deadline: a check of a large store takes as long as it takes, and the operator can stop it.
+    /// Without a deadline: the check of a large store may take hours, and the operator can interrupt it.
     private func execute(_ request: HTTPClientRequest) async throws -> HTTPClientResponse {
         do {
             return try await http.execute(request, deadline: .distantFuture)
         } catch {
             throw CommandFailure(
-                ConnectionFault.sentence(for: error, address), mayBeDone: ConnectionFault.mayHaveSent(error))
+                ConnectionFailure.sentence(for: error, address), mayBeDone: ConnectionFailure.mayHaveSent(error))
         }
     }
 
@@ -161,12 +177,13 @@ struct ControlConnection: Sendable {
             return try StrictJSON.decodeAnswer(Answer.self, from: Data(buffer.readableBytesView))
         } catch {
             throw CommandFailure(
-                "The daemon's answer is not understood. Is it of the same version as this program?", mayBeDone: true)
+                "The daemon's answer is not understood. Does it have the same version as this program?", mayBeDone: true
+            )
         }
     }
 
-    /// Where the text of a refusal breaks off, its status still says that nothing was done.
-    private static func failure(_ response: HTTPClientResponse) async throws -> RefusedRequest {
+    /// Does not fail when the body breaks off: the status alone says that nothing was done.
+    private static func refusal(_ response: HTTPClientResponse) async -> RefusedRequest {
         let buffer = (try? await response.body.collect(upTo: answerBytesMax)) ?? ByteBuffer()
         let problem = try? StrictJSON.decodeAnswer(Problem.self, from: Data(buffer.readableBytesView))
         return RefusedRequest(problem: problem, statusCode: Int(response.status.code))

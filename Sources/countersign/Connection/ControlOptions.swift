@@ -1,7 +1,8 @@
 import ArgumentParser
 import Foundation
+import LMDB
 
-/// Where the daemon or the store is. Every verb has these.
+/// Where the daemon or the store is. Every command that speaks to one has these options.
 struct ControlOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
@@ -9,7 +10,7 @@ struct ControlOptions: ParsableArguments {
         transform: PathText.argument)
     var store = Self.defaultStore
 
-    /// Where the store is unless a command is told.
+    /// The store's folder without `--store`.
     static var defaultStore: String {
         ProcessInfo.processInfo.environment[Setting.store.variable] ?? "./countersign-data"
     }
@@ -28,13 +29,66 @@ struct ControlOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Authority that an https control plane's certificate must be signed by, PEM (default: the system's).",
+            "Certificate authority for an https control plane, PEM (default: those of the system).",
             valueName: "file"), transform: PathText.argument)
     var controlCA: String?
 
-    /// The address to try.
+    /// The address to connect to.
     var address: ControlAddress {
         control ?? ControlAddress(socketPath: store.hasSuffix("/") ? store + "control.sock" : store + "/control.sock")
+    }
+
+    /// Runs `body` with a connection to the daemon, or to the store itself when no daemon runs.
+    ///
+    /// - Throws: ``CommandFailure``, and what `body` throws.
+    func withConnection(_ body: (ControlConnection) async throws -> Void) async throws {
+        guard let path = address.socketPath else { return try await overNetwork(body) }
+        if try await SocketProbe.isListening(path) { return try await ControlConnection.use(address, body) }
+        guard control == nil else { throw nobodyListens }
+        try requireStoreFolder()
+        let control = try await InProcessControl.opener(store)
+        do {
+            try await ControlConnection.use(control.address, body)
+        } catch {
+            await control.shutdown()
+            throw error
+        }
+        await control.shutdown()
+    }
+
+    /// Runs `body` with a connection to a running daemon only.
+    func withDaemon(_ body: (ControlConnection) async throws -> Void) async throws {
+        guard let path = address.socketPath else { return try await overNetwork(body) }
+        guard try await SocketProbe.isListening(path) else { throw nobodyListens }
+        try await ControlConnection.use(address, body)
+    }
+
+    private func overNetwork(_ body: (ControlConnection) async throws -> Void) async throws {
+        let file = controlKeyFile ?? ProcessInfo.processInfo.environment["COUNTERSIGN_CONTROL_KEY_FILE"]
+        guard let file else {
+            throw CommandFailure(
+                "A control plane on the network needs an API key. Name its file with --control-key-file.",
+                status: .usage)
+        }
+        let field = try ControlCredential.field(fromFile: file)
+        try await ControlConnection.use(address, authorization: field, authority: controlCA, body)
+    }
+
+    /// - Throws: ``CommandFailure`` when the store's folder does not exist: a mistyped path must not look like an empty store.
+    func requireStoreFolder() throws(CommandFailure) {
+        // "DIR/." exists only when DIR is a folder.
+        guard FileManager.default.fileExists(atPath: store + "/.") else {
+            throw CommandFailure(
+                "There is no store in '\(store)'. Name its folder with --store; only 'countersign serve' makes one.")
+        }
+    }
+
+    private var nobodyListens: CommandFailure {
+        CommandFailure(
+            """
+            No daemon listens on '\(address.text)'. Start 'countersign serve', or name the socket with --control \
+            or the store's folder with --store.
+            """)
     }
 }
 
@@ -42,4 +96,27 @@ struct ControlOptions: ParsableArguments {
 struct OutputOptions: ParsableArguments {
     @Flag(help: "Print one JSON object a line.")
     var json = false
+}
+
+/// The API key for a control plane on the network.
+private enum ControlCredential {
+    private static let bytesMax = 8_192
+
+    /// The value of the Authorization field.
+    /// - Throws: ``CommandFailure`` when other users may read the file, or it is not one line of visible ASCII characters.
+    static func field(fromFile path: String) throws(CommandFailure) -> String {
+        let bytes: [UInt8]
+        do {
+            bytes = try SecretFile.read(path: path, bytesMax: bytesMax)
+        } catch {
+            throw CommandFailure("The key file '\(path)' cannot be used: \(error.description).", status: .usage)
+        }
+        let text = String(validating: bytes, as: UTF8.self)
+        guard let key = text?.trimmingCharacters(in: .whitespacesAndNewlines), !key.isEmpty,
+            key.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+        else {
+            throw CommandFailure("The key file '\(path)' must hold one key, on one line.", status: .usage)
+        }
+        return "ApiKey \(key)"
+    }
 }

@@ -1,23 +1,65 @@
-import Synchronization
+import CMachine
+import ControlPlane
+import CredentialStore
+import Foundation
+import Issuance
+import Logging
+import ServiceLifecycle
 
-/// A control plane that this process serves to itself because no daemon holds the store.
+/// The control plane that a command serves to itself when no daemon holds the store.
 ///
-/// The verbs talk HTTP in both cases, so that there is one way through the program and not two.
+/// So a command speaks HTTP in both cases, and each operation has one implementation.
 struct InProcessControl: Sendable {
-    /// Where it listens: a socket in a folder that only this user can enter.
+    /// A socket in a folder that only this user can enter.
     let address: ControlAddress
     /// Ends it and releases the store.
     let shutdown: @Sendable () async -> Void
 
     /// Opens the store in a folder under its lock and serves it.
     ///
-    /// - Throws: ``CommandFailure`` when the folder holds no store, another process holds it, or it is not the user's.
+    /// - Throws: ``CommandFailure`` when the folder holds no store, another process holds it, or it belongs to another user.
     typealias Opener = @Sendable (_ storeFolder: String) async throws -> InProcessControl
 
-    /// An opener for the current task: tests put their own here.
-    @TaskLocal static var opener: Opener?
+    /// Tests replace it for their own task.
+    @TaskLocal static var opener: Opener = openStore
 
-    /// The opener that the program was composed with; nil where it cannot open stores. Not the task-local above: pushing
-    /// that one in the program's main task crashes in optimised builds (Swift 6.3).
-    static let composed = Mutex<Opener?>(nil)
+    private static let openStore: Opener = { folder in
+        cs_close_to_others()
+        let path = URL(fileURLWithPath: folder).standardizedFileURL.path
+        let pepperPath = ProcessInfo.processInfo.environment[Setting.pepperFile.variable] ?? path + ".pepper"
+        let store = try StoreFolder.openExisting(path, pepperPath: pepperPath)
+        let issuer = Issuer(store: store, pepperPath: pepperPath)
+        let place = FileManager.default.temporaryDirectory.appendingPathComponent("countersign-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(
+            at: place, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
+        let socket = place.appendingPathComponent("c.sock").path
+        var logger = Logger(label: "countersign")
+        logger.logLevel = .critical
+        let (listening, signal) = AsyncStream.makeStream(of: Void.self)
+        let administration = try StoreFolder.naming {
+            try ControlPlaneServices(
+                issuer: issuer, readiness: { .ready }, backupFolder: path)
+        }
+        let control = controlPlaneApplication(
+            services: administration, access: .command, socket: SocketFile(path: socket), logger: logger
+        ) { signal.yield() }
+        let services = ServiceGroup(configuration: ServiceGroupConfiguration(services: [control], logger: logger))
+        let running = Task {
+            // Ends the stream also when the service ends before it listens.
+            defer { signal.finish() }
+            try await services.run()
+        }
+        guard await listening.first(where: { true }) != nil else {
+            await StoreFolder.close(store)
+            try? FileManager.default.removeItem(at: place)
+            try await running.value
+            throw CommandFailure("The store could not be served to this command.")
+        }
+        return InProcessControl(address: ControlAddress(socketPath: socket)) {
+            await services.triggerGracefulShutdown()
+            try? await running.value
+            await StoreFolder.close(store)
+            try? FileManager.default.removeItem(at: place)
+        }
+    }
 }

@@ -1,7 +1,7 @@
 /// Seconds since the Unix epoch as RFC 3339 text and back.
 ///
 /// The civil date is computed from the day number (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms"): years
-/// begin in March, so that the leap day is the last of a year and needs no case of its own.
+/// begin in March, so that the leap day is the last day of a year and needs no special case.
 enum TimeText {
     /// `2026-11-23T22:37:05Z`.
     static func utc(_ seconds: Int64) -> String {
@@ -20,7 +20,8 @@ enum TimeText {
         return "\(date)T\(padded(rest / 3_600, 2)):\(padded(rest / 60 % 60, 2)):\(padded(rest % 60, 2))Z"
     }
 
-    /// Reads RFC 3339 §5.6 with `Z` or an offset. Fractions of a second are dropped; a leap second counts as the next.
+    /// Parses RFC 3339 §5.6 with `Z` or an offset. Fractions of a second are dropped; a leap second counts as the next second.
+    /// - Returns: seconds since the Unix epoch; nil for any other text.
     static func parse(_ text: String) -> Int64? {
         let bytes = Array(text.utf8)
         guard bytes.count >= 20, bytes[4] == UInt8(ascii: "-"), bytes[7] == UInt8(ascii: "-"),

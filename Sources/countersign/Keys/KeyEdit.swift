@@ -5,9 +5,9 @@ import Foundation
 
 struct KeyEditCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "edit", abstract: "Change a key. What is not named stays.",
+        commandName: "edit", abstract: "Change a key. What is not named stays as it is.",
         discussion: """
-            The owner of a key never changes: make a new key for another owner.
+            The owner of a key never changes. Create a new key for another owner.
 
             Example:
               countersign key edit 0Fz8kQ2mXbA --scope "orders:read" --expires-in 30d
@@ -19,43 +19,49 @@ struct KeyEditCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("A new name.", valueName: "name"))
     var name: String?
 
-    @Flag(help: "Take the name away.")
+    @Flag(help: "Remove the name.")
     var noName = false
 
     @Option(help: ArgumentHelp("A new description.", valueName: "text"))
     var description: String?
 
-    @Flag(help: "Take the description away.")
+    @Flag(help: "Remove the description.")
     var noDescription = false
 
-    @Option(help: ArgumentHelp("A new scope; \"\" takes all of it away.", valueName: "scope"))
+    @Option(help: ArgumentHelp("The new scope: space-separated words; \"\" removes all of them.", valueName: "scope"))
     var scope: ScopeArgument?
 
-    @Option(help: ArgumentHelp("The new audiences. Can be repeated.", valueName: "uri"))
+    @Option(help: ArgumentHelp("A new audience, in place of all old ones. Can be repeated.", valueName: "uri"))
     var audience: [String] = []
 
-    @Flag(help: "Take the audiences away: the key is for every service.")
+    @Flag(help: "Remove the audiences: the key is for every service.")
     var noAudience = false
 
-    @Option(help: ArgumentHelp("The new networks. Can be repeated.", valueName: "cidr"))
+    @Option(help: ArgumentHelp("A new network, in place of all old ones. Can be repeated.", valueName: "cidr"))
     var network: [String] = []
 
-    @Flag(help: "Take the networks away: the key works from everywhere.")
+    @Flag(help: "Remove the networks: the key works from everywhere.")
     var noNetwork = false
 
-    @Option(help: ArgumentHelp("Ends so long from now: 90d, 24h, 15m, 30s.", valueName: "duration"))
+    @Option(
+        help: ArgumentHelp("Expires after this time from now: 90d, 24h, 15m, 30s.", valueName: "duration"),
+        transform: DurationArgument.parse)
     var expiresIn: DurationArgument?
 
-    @Option(help: ArgumentHelp("Ends at this time: RFC 3339 or Unix seconds.", valueName: "time"))
+    @Option(
+        help: ArgumentHelp("Expires at this time: RFC 3339 or Unix seconds.", valueName: "time"),
+        transform: TimeArgument.parse)
     var expiresAt: TimeArgument?
 
-    @Flag(help: "Never ends.")
+    @Flag(help: "Never expires.")
     var noExpiry = false
 
-    @Option(help: ArgumentHelp("Begins at this time: RFC 3339 or Unix seconds.", valueName: "time"))
+    @Option(
+        help: ArgumentHelp("Becomes valid at this time: RFC 3339 or Unix seconds.", valueName: "time"),
+        transform: TimeArgument.parse)
     var notBefore: TimeArgument?
 
-    @Flag(help: "Has begun already.")
+    @Flag(help: "Is valid from now on.")
     var noNotBefore = false
 
     @OptionGroup var output: OutputOptions
@@ -78,7 +84,7 @@ struct KeyEditCommand: AsyncParsableCommand {
 
     func run() async throws {
         let edit = edit(now: UnixSeconds(Int64(Date().timeIntervalSince1970)))
-        // Not in `validate`, which comes before the parser complains of an option that it does not know.
+        // Not in `validate`: it runs before the parser looks for unknown options, and its error would hide theirs.
         guard !edit.isEmpty else { throw CommandFailure("Say what to change: see --help.", status: .usage) }
         try await control.withConnection { connection in
             let key: CredentialResource = try await connection.send(.PATCH, "/v1/keys/\(id)", body: edit)
@@ -87,19 +93,15 @@ struct KeyEditCommand: AsyncParsableCommand {
     }
 
     func edit(now: UnixSeconds) -> KeyEdit {
-        var edit = KeyEdit(
-            name: Self.edit(name, removes: noName), scope: scope?.words,
+        KeyEdit(
+            name: noName ? .removed : MemberEdit(name),
+            description: noDescription ? .removed : MemberEdit(description), scope: scope?.words,
             audience: audience.isEmpty && !noAudience ? nil : audience,
             networks: network.isEmpty && !noNetwork ? nil : network,
-            expiresAt: Self.edit(
-                (expiresAt?.seconds ?? expiresIn.map { now.rawValue + $0.seconds }).map { UnixSeconds($0) },
-                removes: noExpiry),
-            notBefore: Self.edit(notBefore.map { UnixSeconds($0.seconds) }, removes: noNotBefore))
-        edit.properties.description = Self.edit(description, removes: noDescription)
-        return edit
-    }
-
-    private static func edit<Value>(_ value: Value?, removes: Bool) -> Value?? {
-        value.map { .some($0) } ?? (removes ? .some(nil) : nil)
+            expiresAt: noExpiry
+                ? .removed
+                : MemberEdit(
+                    (expiresAt?.seconds ?? expiresIn.map { now.rawValue + $0.seconds }).map { UnixSeconds($0) }),
+            notBefore: noNotBefore ? .removed : MemberEdit(notBefore.map { UnixSeconds($0.seconds) }))
     }
 }

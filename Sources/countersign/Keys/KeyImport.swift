@@ -1,22 +1,25 @@
 import AdministrationAPI
 import ArgumentParser
 import Foundation
+import Glibc
+import Synchronization
+import UnixSignals
 
 struct KeyImport: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "import", abstract: "Take over keys that were made elsewhere.",
+        commandName: "import", abstract: "Import keys of another system.",
         discussion: """
-            The file holds one JSON object a line; '-' reads standard input. Each has an owner, and the key in one of these:
+            The file holds one JSON object a line; '-' reads standard input. Each object has an owner, and the key as one of:
 
-              key           the key itself, 20 to 512 visible ASCII characters without comma and quote
+              key           the key itself, 20 to 512 visible ASCII characters without commas and quotes
               sha256        its SHA-256, in hexadecimal digits, base64 or base64url
               sha512        its SHA-512
               hmac_sha256   its HMAC-SHA-256, with hmac_key_name: the line 'hmac NAME HEX' of the pepper file has the key
 
-            And if wanted: name, description, scope, aud, network, expires_in (seconds) and nbf (Unix seconds).
+            Optional: name, description, scope, aud, network, expires_in (seconds) and nbf (Unix seconds).
 
-            An import that broke off is run again as it was: what is there already is passed over. Exits with 0 when every
-            line is there now, and with 3 when some were refused. Ctrl-C ends it behind the batch that is under way.
+            Run an import that broke off again from its beginning: keys that are in the store already are skipped. Exits with 0
+            when every key is in the store, and with 3 when lines were refused. Ctrl-C ends it after the current batch.
 
             Examples:
               echo '{"key": "live_8fK2pQ9sVx3LmN7t", "owner": "acme"}' > keys.jsonl
@@ -28,7 +31,7 @@ struct KeyImport: AsyncParsableCommand {
     var file: String
 
     @Option(
-        help: ArgumentHelp("Write what is refused to this file, line numbers with reasons.", valueName: "file"),
+        help: ArgumentHelp("Write the numbers of refused lines, with reasons, to this file.", valueName: "file"),
         transform: PathText.argument)
     var refused: String?
 
@@ -67,5 +70,31 @@ struct KeyImport: AsyncParsableCommand {
             }
             if job.refusedCount > 0 { throw CommandStatus.failed }
         }
+    }
+}
+
+/// Ends a long command between two steps, where it can report what is done. Ctrl-C and SIGTERM set a flag that the command
+/// checks; the second one ends the process at once.
+final class Interruption: Sendable {
+    struct Interrupted: Error {}
+
+    private let isSet = Atomic<Bool>(false)
+
+    /// - Throws: ``Interrupted`` when a signal has come.
+    func check() throws {
+        if isSet.load(ordering: .relaxed) { throw Interrupted() }
+    }
+
+    /// Handles signals until the task is cancelled.
+    func watch() async {
+        for await _ in await UnixSignalsSequence(trapping: .sigint, .sigterm) { interrupt() }
+    }
+
+    private func interrupt() {
+        guard isSet.exchange(true, ordering: .relaxed) else {
+            return Console.error("\nEnding after the current batch. Press Ctrl-C again to end at once.")
+        }
+        // 128 + SIGINT, as shells report a process that Ctrl-C ended.
+        _exit(130)
     }
 }

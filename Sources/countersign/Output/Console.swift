@@ -3,7 +3,7 @@ import Foundation
 
 /// Standard output for results, standard error for everything else.
 enum Console {
-    /// - Throws: ``CommandFailure`` when it cannot be written: a secret shown nowhere must not look like success.
+    /// - Throws: ``CommandFailure`` when it cannot be written: a secret that was not shown must not look like success.
     static func line(_ text: String) throws {
         try write(Data((text + "\n").utf8))
     }
@@ -13,7 +13,7 @@ enum Console {
         try write(try StrictJSON.encode(value) + Data("\n".utf8))
     }
 
-    /// - Throws: as ``line(_:)``; ``OutputClosed`` when nobody reads any more.
+    /// - Throws: ``OutputClosed`` when the reader has closed the pipe; ``CommandFailure`` for every other failure.
     static func write(_ bytes: Data) throws {
         do {
             try FileHandle.standardOutput.write(contentsOf: bytes)
@@ -28,7 +28,7 @@ enum Console {
         try? FileHandle.standardError.write(contentsOf: Data((text + "\n").utf8))
     }
 
-    /// Without a line feed: what comes next overwrites it.
+    /// Replaces the current line on standard error, and leaves the cursor on it.
     static func overwriteError(_ text: String) {
         try? FileHandle.standardError.write(contentsOf: Data(("\r" + text + "\u{1B}[K").utf8))
     }
@@ -38,26 +38,27 @@ enum Console {
     static var inputIsTerminal: Bool { isatty(0) == 1 }
 }
 
-/// Whoever read standard output has had enough, as `head` has after ten lines: no failure of a command that lists something.
+/// The reader of standard output has closed it, as `head` does after ten lines. For a command that lists something this is
+/// no failure.
 struct OutputClosed: Error {
     static let sentence = "Nobody reads standard output any more."
 }
 
-/// What a command has just made. Its secret is in this process only, and can be shown this once.
-struct Newborn {
-    /// A sentence that says what is made and lost, by its kind and its public id.
+/// What to say when a secret that was just issued could not be printed.
+struct UnprintedSecret {
+    /// A sentence that says what was issued and lost, by its kind and its public id.
     let loss: String
-    /// The command that ends it, in a sentence.
+    /// A sentence with the command that revokes it.
     let remedy: String
 }
 
 extension Console {
-    /// Shows what was made, whose secret nobody can ever show again.
+    /// Prints a new secret. It exists in this process only and cannot be shown again.
     ///
-    /// Every verb that makes a secret prints it through here. Where printing fails, a credential is alive that nobody has,
-    /// and nobody would look for it: so its id and the command that ends it are said where they can still be read.
+    /// Every command that issues a secret prints it through here. Where printing fails, an active credential exists that nobody
+    /// has and nobody would look for. So the error names its id and the command that revokes it.
     /// - Throws: ``CommandFailure`` when `print` cannot write.
-    static func showOnce(_ made: Newborn, _ print: () throws -> Void) throws {
+    static func showOnce(ifLost unprinted: UnprintedSecret, _ print: () throws -> Void) throws {
         let failure: CommandFailure
         do {
             return try print()
@@ -66,6 +67,46 @@ extension Console {
         } catch let thrown as CommandFailure {
             failure = thrown
         }
-        throw CommandFailure("\(failure.message) \(made.loss) \(made.remedy)", status: failure.status)
+        throw CommandFailure("\(failure.message) \(unprinted.loss) \(unprinted.remedy)", status: failure.status)
+    }
+}
+
+/// A progress bar on standard error for what takes longer than a second. It is shown on terminals only.
+struct ProgressBar {
+    private let label: String
+    private let isShown: Bool
+    private let start: ContinuousClock.Instant
+    private var lastDrawn: ContinuousClock.Instant?
+
+    init(_ label: String, isShown: Bool = Console.errorIsTerminal, now: ContinuousClock.Instant = .now) {
+        self.label = label
+        self.isShown = isShown
+        start = now
+    }
+
+    /// Draws at most ten times a second.
+    mutating func update(done: Int, of total: Int?, now: ContinuousClock.Instant = .now) {
+        guard isDue(now) else { return }
+        lastDrawn = now
+        Console.overwriteError(Self.text(label, done: done, of: total))
+    }
+
+    /// Whether a bar would be drawn now.
+    func isDue(_ now: ContinuousClock.Instant) -> Bool {
+        guard isShown, now - start >= .seconds(1) else { return false }
+        return lastDrawn.map { now - $0 >= .milliseconds(100) } ?? true
+    }
+
+    /// Erases the bar.
+    func finish() {
+        if lastDrawn != nil { Console.overwriteError("") }
+    }
+
+    static func text(_ label: String, done: Int, of total: Int?) -> String {
+        guard let total, total > 0 else { return "\(label)  \(done)" }
+        let percent = Int(min(100, max(0, Double(done) / Double(total) * 100)))
+        let filled = percent * 30 / 100
+        let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: 30 - filled)
+        return "\(label)  [\(bar)]  \(percent) %"
     }
 }

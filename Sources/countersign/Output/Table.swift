@@ -1,4 +1,6 @@
-/// Aligned columns, two spaces apart, no line at its end longer than its text.
+import AdministrationAPI
+
+/// Aligned columns, two spaces apart, without trailing spaces.
 struct Table {
     let columns: [String]
     var rows: [[String]] = []
@@ -24,7 +26,7 @@ struct Table {
     }
 }
 
-/// Names and values below each other; what has no value is left out.
+/// Names and values, one pair a line. Names without a value are left out.
 struct FieldList {
     private var fields: [(name: String, value: String)] = []
 
@@ -38,8 +40,9 @@ struct FieldList {
     }
 }
 
-/// Text from elsewhere that cannot move the cursor or turn the direction of writing: a name is no command to a terminal.
+/// Text from elsewhere, made safe to print.
 enum SafeText {
+    /// Escapes everything that could move the cursor or change the direction of writing: a name must not control a terminal.
     static func visible(_ text: String) -> String {
         var safe = ""
         for scalar in text.unicodeScalars {
@@ -50,6 +53,12 @@ enum SafeText {
             }
         }
         return safe
+    }
+
+    /// Replaces everything that begins like a credential of Countersign, also one that was cut short. For messages that repeat
+    /// what somebody typed.
+    static func withoutCredentials(_ text: String) -> String {
+        text.replacing(/[a-z]{2}[kbrac]1_[0-9A-Za-z]{11}_[0-9A-Za-z]*/, with: "<redacted>")
     }
 
     private static func isHarmless(_ scalar: Unicode.Scalar) -> Bool {
@@ -63,5 +72,33 @@ enum SafeText {
 extension String {
     fileprivate func padded(to width: Int) -> String {
         self + String(repeating: " ", count: max(0, width - count))
+    }
+}
+
+/// Prints a list of any length page by page, so that memory holds one page and the first lines appear at once.
+struct PagedList<Item: Codable & Sendable> {
+    let path: String
+    let filters: [(name: String, value: String?)]
+    let columns: [String]
+    let row: (Item) -> [String?]
+    /// The list begins after this item; nil: at its beginning.
+    var start: String?
+
+    func print(_ connection: ControlConnection, json: Bool) async throws {
+        var after = start
+        var isFirst = true
+        repeat {
+            let query = filters + [("limit", String(PageLimits.itemsMax)), ("after", after)]
+            let page: PageResource<Item> = try await connection.send(.GET, path, query: query)
+            if json {
+                for item in page.items { try Console.json(item) }
+            } else if isFirst || !page.items.isEmpty {
+                var table = Table(columns)
+                for item in page.items { table.add(row(item)) }
+                try Console.line(table.render(withHeader: isFirst))
+            }
+            isFirst = false
+            after = page.next
+        } while after != nil
     }
 }

@@ -1,3 +1,4 @@
+import AdministrationAPI
 import CMachine
 import ControlPlane
 import CredentialStore
@@ -18,14 +19,14 @@ import UnixSignals
 struct Daemon: Sendable {
     let settings: ServeSettings
 
-    /// Seconds between a fatal failure and the end of the process: for the log and for answers under way.
+    /// Seconds between a fatal failure and the end of the process, for the log and for answers that have begun.
     private static let fatalDelaySeconds = 1.0
-    /// Blocks from this size on are the system's again when they are free: buffers of unfinished bodies, above all. Under
-    /// 10,000 of those the service grew by 1.2 times `buffer-bytes` otherwise, and grows by 0.9.
+    /// Blocks of this size and more are mapped, and returned to the system when they are freed: above all buffers of unfinished
+    /// bodies. With 10,000 of those the service grows by 0.9 times `buffer-bytes`; without this it grew by 1.2 times.
     private static let mappedBytes: Int32 = 32_768
 
     func run() async throws {
-        // Sockets and files are born closed to others; memory holds peppers, so it is never dumped.
+        // New sockets and files are closed to other users. Memory holds peppers, so it must never be dumped.
         cs_close_to_others()
         let isDumpable = cs_forbid_dumps() != 0
         cs_map_blocks_from(Self.mappedBytes)
@@ -34,10 +35,10 @@ struct Daemon: Sendable {
         let exposition = Exposition()
         MetricsSystem.bootstrap(exposition.factory)
         let logger = Logger(label: "countersign")
-        if isDumpable { logger.warning("the system does not forbid core dumps of this process") }
+        if isDumpable { logger.warning("core dumps of this process cannot be disabled") }
         for note in settings.notes { logger.warning("a setting has a new name", metadata: ["note": .string(note)]) }
         for name in Variables(ProcessInfo.processInfo.environment).unknown {
-            logger.warning("a variable of the environment is ignored", metadata: ["reason": .string(name)])
+            logger.warning("an environment variable is ignored", metadata: ["reason": .string(name)])
         }
         var settings = settings
         settings.hold(
@@ -50,35 +51,44 @@ struct Daemon: Sendable {
     private func start(_ exposition: Exposition, _ logger: Logger) async throws {
         let readiness = DataPlane.ServiceStatus()
         let store = try StoreFolder.openOrCreate(settings, options: storeOptions(readiness, logger))
+        Self.report(store, logger)
         do {
             try await serve(store, readiness, exposition, logger)
         } catch {
-            await close(store)
+            await StoreFolder.close(store)
             throw error
         }
-        await close(store)
+        await StoreFolder.close(store)
         logger.info("ended")
     }
 
-    /// Off the cooperative threads: it waits for the writer thread.
-    private func close(_ store: CredentialStore) async {
-        await withCheckedContinuation { continuation in
-            DispatchQueue.global().async {
-                store.close()
-                continuation.resume()
-            }
+    /// Says what an operator has to know of the store's log.
+    private static func report(_ store: CredentialStore, _ logger: Logger) {
+        if store.leavesLog {
+            logger.warning(
+                "the store had a log, and \(Setting.storeLog.rawValue) is not set: the log ends with the next change")
+        }
+        guard let log = store.log else { return }
+        if log.isNew {
+            logger.notice("a log of the store begins: back up the store now, since earlier backups do not fit this log")
+        }
+        if log.entriesTakenAtOpening > 0 {
+            logger.notice(
+                "the store has taken what its log has and it lacked",
+                metadata: ["entries": "\(log.entriesTakenAtOpening)"])
         }
     }
 
     private func storeOptions(_ readiness: DataPlane.ServiceStatus, _ logger: Logger) -> StoreOptions {
         StoreOptions(
-            mapBytes: settings.mapBytes, cacheBytes: settings.cacheBytes, readersMax: settings.threads + 256
+            mapBytes: settings.mapBytes, cacheBytes: settings.cacheBytes, readersMax: settings.threads + 256,
+            logDirectory: settings.logPath
         ) { failure in
-            // What is on disk is unknown until the store is opened anew.
+            // What is on disk is unknown until the store is opened again.
             readiness.become(.failed)
             logger.critical("the store has failed", metadata: ["reason": .string(failure.description)])
             DispatchQueue.global().asyncAfter(deadline: .now() + Self.fatalDelaySeconds) {
-                // No handlers at exit: they would run beside threads that still work.
+                // `_exit` runs no exit handlers: other threads are still working.
                 _exit(CommandStatus.failed.rawValue)
             }
         }
@@ -90,7 +100,7 @@ struct Daemon: Sendable {
         Self.warn(of: settings.dataPlane.policies, settings.listeners, logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
         group.lookForWork()
-        // The control plane's.
+        // The event loops of the control plane.
         MultiThreadedEventLoopGroup.singleton.lookForWork()
         let issuer = Issuer(
             store: store, policy: settings.lifetimes, grantPolicy: settings.grants, pepperPath: settings.pepperPath)
@@ -114,7 +124,7 @@ struct Daemon: Sendable {
             retention: settings.retention, reloadPolicies: reloadingPolicies(of: dataPlane, logger), logger: logger)
         let services = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                // Ended in reverse order: the data plane drains before administration goes.
+                // Stopped in reverse order: the data plane drains before administration ends.
                 services: [.init(service: upkeep), .init(service: control)]
                     + network.map { .init(service: $0) } + [.init(service: dataPlane), .init(service: StopNotice())],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
@@ -127,18 +137,18 @@ struct Daemon: Sendable {
         try? await group.shutdownGracefully()
     }
 
-    /// What stopped the service, in words of this program: what can be known of a start beforehand, ``StartChecks`` has said.
+    /// Why the service ended. ``StartChecks`` has reported before what can be known before a start.
     private static func sentence(for error: any Error) -> String {
         switch error {
         case let fault as UnixSocketFile.Fault: "\(fault.description)."
         case let failure as StoreFailure: "\(failure.description)."
         default:
-            "A part of the service ended unexpectedly (\(type(of: error))), so all of it was ended. The log may say more; "
-                + "'countersign config check' tells whether the addresses can be opened."
+            "A part of the service ended unexpectedly (\(type(of: error))), so the service was stopped. The log may say more. "
+                + "'countersign config check' reports whether the addresses can be opened."
         }
     }
 
-    /// Nil where there are none.
+    /// Reads the policies again and uses them; nil when there are none.
     private func reloadingPolicies(of dataPlane: DataPlaneServer, _ logger: Logger) -> (@Sendable () throws -> Void)? {
         guard let path = settings.policyPath else { return nil }
         let listeners = settings.listeners
@@ -157,9 +167,9 @@ struct Daemon: Sendable {
         _ administration: ControlPlaneServices, _ logger: Logger, _ announcement: Announcement
     ) throws -> [any Service] {
         if settings.oauth?.login == .demonstration {
-            logger.warning("the demonstration sign-in is on: everybody who reaches it can be anybody")
+            logger.warning("the demonstration sign-in is on: everybody who can reach it can sign in as anybody")
         }
-        let callers = try AdministrationCallers(
+        let callers = try AdministrationAuthenticator(
             store: administration.issuer.store, audience: settings.dataPlane.issuer)
         return settings.controlNetwork.map { listener in
             controlPlaneApplication(
@@ -210,8 +220,41 @@ struct Daemon: Sendable {
         let path = if case .unix(let path) = settings.control.transport { path } else { "" }
         return controlPlaneApplication(
             services: services,
-            socket: SocketPlace(path: path, mode: Int(settings.control.mode), group: settings.control.group),
+            socket: SocketFile(path: path, mode: Int(settings.control.mode), group: settings.control.group),
             connectionsMax: settings.controlConnectionsMax, logger: logger
         ) { announcement.controlSocket("unix:\(path)") }
+    }
+}
+
+/// One JSON object a line on standard error.
+///
+/// The log holds no credential: nothing in this program logs a body, a query or an Authorization field, and the types that hold
+/// credentials print themselves as redacted.
+private struct JSONLogHandler: LogHandler {
+    var metadata: Logger.Metadata = [:]
+    var logLevel: Logger.Level
+    private let label: String
+
+    init(label: String, level: Logger.Level) {
+        self.label = label
+        logLevel = level
+    }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        var fields = metadata.merging(event.metadata ?? [:]) { $1 }.mapValues { "\($0)" }
+        fields["time"] = TimeText.utc(Int64(Date.now.timeIntervalSince1970))
+        fields["level"] = event.level.rawValue
+        fields["message"] = event.message.description
+        fields["logger"] = label
+        var members = JSONLine()
+        for (name, value) in fields.sorted(by: { $0.key < $1.key }) { members.add(name, value) }
+        let line = Data(members.bytes + [0x0A])
+        // One write a line, so that lines of several threads do not mix.
+        try? FileHandle.standardError.write(contentsOf: line)
     }
 }

@@ -5,22 +5,22 @@ import Listening
 import NIOCore
 import NIOPosix
 
-/// What `serve` would fail on when it opens things: folders, files, groups, addresses. `serve` itself begins with this, so that
-/// all of it is said at once and before anything is made; `config check` does the same.
+/// Finds what `serve` would fail on when it opens folders, files and addresses. `serve` begins with these checks, so that all faults
+/// are reported at once and before anything is created. `config check` runs the same ones.
 struct StartChecks {
     let settings: ServeSettings
 
     struct Report: Sendable {
-        /// What stops a start, each in a sentence that names the setting, its value and a remedy.
+        /// What prevents a start: sentences that name the setting, its value and a remedy.
         var faults: [String] = []
-        /// Addresses that another process has now: the daemon itself, where settings are checked beside it.
+        /// Addresses that another process uses now. That may be the running daemon itself.
         var taken: [String] = []
     }
 
     func run() async -> Report {
         var report = Report()
         report.faults += storeFaults() + mapFaults() + pepperFaults()
-        // Of its own: the threads of the shared one would stay for the service's whole life.
+        // A group of its own, which ends here. The threads of the shared one would stay.
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         for (listener, setting) in listeners {
             switch listener.transport {
@@ -48,23 +48,25 @@ struct StartChecks {
         let name = "Setting \(Setting.store.rawValue): "
         switch FolderState(path) {
         case .usable: return []
-        case .notAFolder: return [name + "'\(path)' is a file. Name a folder of the store's own."]
+        case .notAFolder: return [name + "'\(path)' is a file. Name a folder for the store alone."]
         case .closed: return [name + "this user may not write to '\(path)'. Run as its owner, or change its owner."]
         case .missing:
             let parent = FolderState.parent(of: path)
             switch FolderState(parent) {
             case .usable: return []
-            case .missing: return [name + "the folder '\(parent)' for '\(path)' does not exist. Make it first."]
+            case .missing: return [name + "the folder '\(parent)' for '\(path)' does not exist. Create it first."]
             case .notAFolder: return [name + "'\(parent)' is not a folder."]
             case .closed:
-                return [name + "this user may not make '\(path)'. Make the folder and give it to this user."]
+                return [
+                    name + "this user may not create '\(path)'. Create the folder and give it to this user (chown)."
+                ]
             }
         }
     }
 
-    /// The map takes address space from the start, which `ulimit -v` and some containers limit.
+    /// The whole map takes address space from the start, which `ulimit -v` limits.
     private func mapFaults() -> [String] {
-        // SAFETY: the range is not read, and is given back at once; no other memory is concerned.
+        // SAFETY: a new anonymous range, which is not read and is unmapped below.
         let range = unsafe mmap(nil, settings.mapBytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
         guard let range = unsafe range, unsafe range != MAP_FAILED else {
             let setting = Setting.storeMapBytes.rawValue
@@ -73,7 +75,7 @@ struct StartChecks {
                     + "space. Lower it, or raise the limit of ulimit -v."
             ]
         }
-        // SAFETY: exactly the range that was mapped above, which nobody else knows.
+        // SAFETY: exactly the range that was mapped above, to which nothing else has a pointer.
         unsafe munmap(range, settings.mapBytes)
         return []
     }
@@ -92,11 +94,11 @@ struct StartChecks {
         guard !hasStore else {
             return [
                 name + "'\(path)' does not exist, and the store in '\(settings.storePath)' is worthless without it. "
-                    + "Put it back, or name it."
+                    + "Restore the file from its backup, or name the right one."
             ]
         }
         let parent = FolderState.parent(of: path)
-        // Where both are to be made in one folder, the store's fault says it.
+        // When both are to be created in one folder, the store's fault reports it.
         guard FolderState(parent) == .usable || parent == FolderState.parent(of: settings.storePath) else {
             return [name + "'\(path)' cannot be made: '\(parent)' is no folder that this user may write to."]
         }
@@ -109,18 +111,18 @@ struct StartChecks {
         _ path: String, of listener: ListenerAddress, _ setting: Setting, _ report: inout Report
     ) async {
         let name = "Setting \(setting.rawValue) (\(listener)): "
-        // The control socket is made in a folder beside its place, whose name is longer by four bytes.
-        let most = 107 - (setting == .controlListen ? 4 : 0)
-        guard path.utf8.count <= most else {
-            report.faults.append(name + "the path has more than \(most) bytes. Choose a shorter one.")
+        // The control socket is created in a folder beside its place, with a path that is four bytes longer.
+        let pathBytesMax = 107 - (setting == .controlListen ? 4 : 0)
+        guard path.utf8.count <= pathBytesMax else {
+            report.faults.append(name + "the path has more than \(pathBytesMax) bytes. Choose a shorter one.")
             return
         }
         let folder = FolderState.parent(of: path)
-        // The store's folder is made at the start.
+        // `serve` creates the store's folder.
         if folder != settings.storePath || hasStore {
             switch FolderState(folder) {
             case .usable: break
-            case .missing: report.faults.append(name + "the folder '\(folder)' does not exist. Make it first.")
+            case .missing: report.faults.append(name + "the folder '\(folder)' does not exist. Create it first.")
             case .notAFolder: report.faults.append(name + "'\(folder)' is not a folder.")
             case .closed:
                 report.faults.append(name + "this user may not write to the folder '\(folder)'. Change its owner.")
@@ -134,7 +136,7 @@ struct StartChecks {
                 name + "a file that is no socket is in its place. Move it away, or choose another path.")
             return
         }
-        // Who has the store has this socket too, and the store's lock says more: who it is, and if it is in another container.
+        // Not for a socket in the store's folder: the lock of the store says more, such as who holds it.
         if folder != settings.storePath, (try? await SocketProbe.isListening(path)) == true {
             report.taken.append(name + "another process listens there. Stop it first, or choose another path.")
         }
@@ -164,14 +166,15 @@ struct StartChecks {
         case EMFILE, ENFILE: "no more files can be opened. Raise the limit (LimitNOFILE, ulimit -n)."
         default:
             error is SocketAddressError
-                ? "the name '\(host)' has no address here. Check it, or write the address itself."
+                ? "the name '\(host)' does not resolve to an address. Check it, or write the address itself."
                 : "the address cannot be opened."
         }
     }
 }
 
-/// What a folder is to this process.
+/// Whether this process can create files in a folder.
 private enum FolderState {
+    /// `closed`: this user may not write to it.
     case usable, missing, notAFolder, closed
 
     init(_ path: String) {
@@ -189,18 +192,18 @@ private enum FolderState {
     }
 }
 
-/// A group that a socket is to be given to.
+/// The group of a socket.
 private enum Group {
-    /// Nil: this process may give a file to it.
+    /// - Returns: nil when this process may give a file to the group.
     static func fault(_ name: String) -> String? {
-        // SAFETY: called once, before the service has threads of its own that could ask for groups; the fields are copied.
+        // SAFETY: runs before the service has threads that could call it too; the field is copied below.
         guard let entry = unsafe getgrnam(name) else {
-            return "there is no group '\(name)'. Make it (groupadd), or name another."
+            return "there is no group '\(name)'. Create it (groupadd), or name another."
         }
         let number = unsafe entry.pointee.gr_gid
         if geteuid() == 0 || getegid() == number { return nil }
         var own = [gid_t](repeating: 0, count: 65_536)
-        // SAFETY: the buffer has as many places as the call is told.
+        // SAFETY: the buffer has the number of elements that the call is given.
         let count = Int(unsafe getgroups(Int32(own.count), &own))
         guard own.prefix(max(0, count)).contains(number) else {
             return "this user does not belong to the group '\(name)'. Add it (usermod -aG), or name another."

@@ -6,8 +6,8 @@ import RecordCache
 import ServiceLifecycle
 import UnixSignals
 
-/// What has to be done now and then: memory for the cache and the filter of ids at the start, the sweep, dead readers,
-/// changed certificates, and whether the store has room and is still in its place.
+/// Background work of the daemon: at the start, memory for the cache and the filter of ids; then the sweep, dead readers, changed
+/// certificates, times of last use, and whether the store has room and is still in its place.
 struct Upkeep: Service {
     let store: CredentialStore
     let identity: TLSIdentity?
@@ -17,32 +17,33 @@ struct Upkeep: Service {
     let reloadPolicies: (@Sendable () throws -> Void)?
     let logger: Logger
 
-    private static let certificateSeconds = 10
     private static let populateSeconds = 1
-    /// Seconds between two collections of what the verifiers noted.
+    /// The verifiers' buffers of uses hold some ten thousand, so they are emptied more often than uses are written.
     private static let collectSeconds = 2
-    /// Certificate rounds between two sweeps: a minute.
-    private static let sweepRounds = 6
+    private static let watchSeconds = 1
+    private static let roundSeconds = 10
+    /// A sweep a minute.
+    private static let roundsPerSweep = 6
 
     func run() async throws {
         await withTaskGroup(of: Void.self) { group in
             group.addTask { await populateCache() }
             group.addTask { await indexIDs() }
-            group.addTask { await keepUp() }
+            group.addTask { await runRounds() }
             group.addTask { await reloadOnSignal() }
             group.addTask { await collectUses() }
             group.addTask { await watchStore() }
-            // They end by cancellation only.
+            // The tasks end by cancellation only.
             try? await gracefulShutdown()
             group.cancelAll()
         }
-        // The planes are down: what they noted last.
+        // Both planes have ended, so these are the last uses.
         await writeUses()
         try? await store.noteTime()
     }
 
-    /// Gives the cache memory before its next level is used, so that no verification waits for it: when the store has half of
-    /// the records that it begins with.
+    /// Gives the cache memory before its next level is used, so that no verification waits for it: as soon as the store has half of
+    /// the records with which the level begins.
     private func populateCache() async {
         let cache = store.published.cache
         var populated = -1
@@ -59,7 +60,7 @@ struct Upkeep: Service {
         }
     }
 
-    /// Until it is done, unknown ids are looked up in the store.
+    /// Builds the filter of ids. Until it is complete, unknown ids are looked up in the store.
     private func indexIDs() async {
         do {
             var next: CredentialID?
@@ -68,15 +69,17 @@ struct Upkeep: Service {
                 await Task.yield()
             }
         } catch {
-            logger.error("the ids were not looked through; unknown ones cost more", metadata: ["reason": "\(error)"])
+            logger.error(
+                "the filter of ids was not built; unknown ids are looked up in the store",
+                metadata: ["reason": "\(error)"])
         }
     }
 
+    // Not in `indexIDs`: the store's function must not be called from an async one.
     private func indexPiece(after id: CredentialID?) throws -> CredentialID? {
         store.published.idFilter.isComplete ? nil : try store.indexIDs(after: id)
     }
 
-    /// The verifiers' notes have room for some ten thousands: more often than they are written.
     private func collectUses() async {
         while !Task.isCancelled {
             try? await Task.sleep(for: .seconds(Self.collectSeconds))
@@ -84,22 +87,22 @@ struct Upkeep: Service {
         }
     }
 
-    /// Looks every second whether the store is where it was, and tells when creates stop and when they go on.
+    /// Checks whether the store is where it was opened, and logs when creates stop and when they are possible again.
     private func watchStore() async {
-        var told: StoreFailure?
+        var reported: StoreFailure?
         while !Task.isCancelled {
             store.requireInPlace()
             let refusal = store.refusalOfCreates
-            switch (told, refusal) {
+            switch (reported, refusal) {
             case (nil, let refusal?):
                 logger.error("nothing is issued", metadata: ["reason": "\(refusal)"])
-                told = refusal
+                reported = refusal
             case (_?, nil):
                 logger.notice("credentials are issued again")
-                told = nil
+                reported = nil
             default: break
             }
-            try? await Task.sleep(for: .seconds(1))
+            try? await Task.sleep(for: .seconds(Self.watchSeconds))
         }
     }
 
@@ -107,33 +110,33 @@ struct Upkeep: Service {
         do {
             try await store.writeUses()
         } catch StoreFailure.full, StoreFailure.diskFull {
-            // They give way; that there is no room was told.
+            // Uses are dropped first when there is no room, which `watchStore` reports.
         } catch {
             logger.warning("the times of last use were not written", metadata: ["reason": "\(error)"])
         }
     }
 
-    /// One line for all reads since the last: a row that is damaged may be asked for thousands of times a second.
+    /// One line for all reads since the last report, since a damaged row may be read thousands of times a second.
     private func reportDamage(since known: inout UInt64) {
         let count = store.damage.count
         guard count > known, let last = store.damage.last else { return }
         logger.error(
-            "reads met damaged rows; what they would have decided is answered with 503",
+            "reads met damaged rows and were answered with 503",
             metadata: ["count": "\(count - known)", "last": "\(last)"])
         known = count
     }
 
-    private func keepUp() async {
+    private func runRounds() async {
         var round = 0
         var damage: UInt64 = 0
         while !Task.isCancelled {
-            try? await Task.sleep(for: .seconds(Self.certificateSeconds))
+            try? await Task.sleep(for: .seconds(Self.roundSeconds))
             guard !Task.isCancelled else { return }
             reload { try $0.reloadIfChanged() }
             await writeUses()
             reportDamage(since: &damage)
             round += 1
-            if round % Self.sweepRounds == 0 { await sweep() }
+            if round % Self.roundsPerSweep == 0 { await sweep() }
         }
     }
 
@@ -146,11 +149,11 @@ struct Upkeep: Service {
             guard let reloadPolicies else { continue }
             do {
                 try reloadPolicies()
-                logger.notice("the policies were read anew")
+                logger.notice("the policies were read again")
             } catch {
                 let reason = (error as? CommandFailure)?.message ?? "\(error)"
                 logger.error(
-                    "the policies were not read anew; the old ones stay in use", metadata: ["reason": "\(reason)"])
+                    "the policies could not be read again; the old ones stay in use", metadata: ["reason": "\(reason)"])
             }
         }
     }
@@ -158,10 +161,10 @@ struct Upkeep: Service {
     private func reload(_ body: (TLSIdentity) throws -> Bool) {
         guard let identity else { return }
         do {
-            if try body(identity) { logger.notice("the certificate was read anew") }
+            if try body(identity) { logger.notice("the certificate was read again") }
         } catch {
             logger.error(
-                "the certificate was not read anew; the old one stays in use", metadata: ["reason": "\(error)"])
+                "the certificate could not be read again; the old one stays in use", metadata: ["reason": "\(error)"])
         }
     }
 
@@ -169,14 +172,14 @@ struct Upkeep: Service {
         do {
             try await store.warnOfExpiry(secondsBefore: keyWarningSeconds)
         } catch {
-            logger.error("keys near their end were not looked for", metadata: ["reason": "\(error)"])
+            logger.error("the search for keys that expire soon failed", metadata: ["reason": "\(error)"])
         }
         do {
-            // First: dead readers pin the pages that everything else needs.
+            // Before the sweep: dead readers pin pages that it needs.
             let dead = try removeDeadReaders()
-            if dead > 0 { logger.notice("freed the places of dead readers", metadata: ["count": "\(dead)"]) }
+            if dead > 0 { logger.notice("freed the slots of dead readers", metadata: ["count": "\(dead)"]) }
         } catch {
-            logger.error("dead readers were not looked for", metadata: ["reason": "\(error)"])
+            logger.error("the search for dead readers failed", metadata: ["reason": "\(error)"])
         }
         do {
             let report = try await Sweep.run(on: store, retention: retention)
@@ -186,10 +189,22 @@ struct Upkeep: Service {
         } catch {
             logger.error("the sweep failed", metadata: ["reason": "\(error)"])
         }
+        do {
+            let count = try removeLogFiles()
+            if count > 0 { logger.info("removed old files of the log", metadata: ["count": "\(count)"]) }
+        } catch {
+            logger.error("old files of the log were not removed", metadata: ["reason": "\(error)"])
+        }
         store.noteFill()
     }
 
+    // Not in `sweep`: the store's functions must not be called from an async one.
     private func removeDeadReaders() throws -> Int {
         try store.removeDeadReaders()
+    }
+
+    private func removeLogFiles() throws -> Int {
+        guard let log = store.log, !store.clock.isAhead() else { return 0 }
+        return try log.removeFiles(before: store.clock.now().adding(-retention.logSeconds))
     }
 }

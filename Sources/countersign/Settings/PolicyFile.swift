@@ -4,7 +4,7 @@ import ForwardAuth
 import Foundation
 import Yams
 
-/// The file of policies: YAML or JSON, names and what each asks of requests.
+/// The file of policies: names, and what each policy requires of requests. YAML or JSON.
 ///
 /// ```yaml
 /// orders:
@@ -19,11 +19,14 @@ import Yams
 ///       scope: orders:admin
 /// ```
 ///
-/// A rule takes from its policy what it does not say. Everything is checked before anything is used.
+/// A rule inherits from its policy what it does not set. Everything is checked before anything is used.
 enum PolicyFile {
+    /// - Throws: ``CommandFailure`` that names the file, and the policy and member that are wrong.
     static func read(_ path: String) throws(CommandFailure) -> PolicySet {
         guard let root = try YAMLFile.read(path, "policy file")?.any as? [String: Any] else {
-            throw CommandFailure("The policy file '\(path)' must hold policies by their names.", status: .usage)
+            throw CommandFailure(
+                "The policy file '\(path)' must hold names of policies, each with its settings, as 'orders: {scope: …}'.",
+                status: .usage)
         }
         do throws(ListFault) {
             var policies: [Policy] = []
@@ -62,7 +65,10 @@ enum PolicyFile {
     ) throws(ListFault) -> PolicyRule {
         let known: Set = ["scope", "audience", "schemes", "query-keys", "bearer-keys", "preflight"]
         if let unknown = members.keys.sorted().first(where: { !known.contains($0) && !others.contains($0) }) {
-            throw ListFault(reason: "policy '\(name)': '\(unknown)' is not known here")
+            throw ListFault(
+                reason:
+                    "policy '\(name)': '\(unknown)' is not one of \(known.union(others).sorted().joined(separator: ", "))"
+            )
         }
         var rule = base
         if let scope = try text(members, "scope", name) { rule.scope = scope.split(separator: " ").map(String.init) }
@@ -71,7 +77,7 @@ enum PolicyFile {
         if let allows = try truth(members, "bearer-keys", name) { rule.allowsBearerKeys = allows }
         if let allows = try truth(members, "preflight", name) { rule.allowsPreflight = allows }
         if let value = members["schemes"] {
-            // One text is a list of one.
+            // A single text counts as a list of one.
             let words = value as? [String] ?? (value as? String).map { [$0] }
             guard let schemes = words?.map({ $0.lowercased() }),
                 schemes.allSatisfy({ ["apikey", "bearer"].contains($0) })

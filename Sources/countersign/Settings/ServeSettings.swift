@@ -12,49 +12,50 @@ import NIOCore
 import RecordCache
 import SystemPackage
 
-/// All settings of a daemon, checked. Flag before environment before file.
+/// All settings of a daemon, checked.
 struct ServeSettings: Sendable {
     var storePath: String
     var mapBytes: Int
+    /// Folder of the store's log; nil: it has none.
+    var logPath: String?
     var cacheBytes: Int
     var vendor: Vendor?
-    /// Of the data plane, those of gRPC behind the others.
+    /// Addresses of the data plane, those of gRPC last.
     var listeners: [ListenerAddress]
     var control: ListenerAddress
     /// Network addresses of the control plane.
     var controlNetwork: [ListenerAddress]
-    /// Whether administration over the network has its page for people.
+    /// Whether administration over the network includes the page, `/admin`.
     var hasAdminPage: Bool
     /// Nil: there is no authorization server.
     var oauth: OAuthSettings?
     var health: ListenerAddress?
-    /// Connections of each listener of the control plane.
+    /// Limit of connections for each listener of the control plane; nil until ``hold(to:_:)``.
     var controlConnectionsMax: Int?
     var threads: Int
     var pepperPath: String
     var identity: TLSIdentity?
     var dataPlane: DataPlaneSettings
-    /// Where the policies were read from, to be read again.
+    /// The file of the policies, to read it again on SIGHUP.
     var policyPath: String?
     var lifetimes: LifetimePolicy
     var grants: GrantPolicy
     var retention: RetentionPolicy
     var logLevel: Logger.Level
-    /// Names of earlier versions that are still taken, each in a sentence.
+    /// Sentences about names of earlier versions, which are still accepted.
     var notes: [String]
 
     private static let mapBytesMin = 1 << 20
-    /// Half of what a process can address on the usual 64-bit machines.
+    /// Half of what a process can address on common 64-bit machines.
     private static let mapBytesMax = 64 << 40
 
-    /// Reads all sources.
-    /// - Parameter flags: what stood on the command line, by setting.
-    /// - Throws: ``CommandFailure`` that says of every setting that is wrong what it should be.
+    /// Reads flags, environment and file, each once.
+    /// - Throws: ``CommandFailure`` that lists every wrong setting and what it should be.
     static func read(flags: [Setting: ConfigContent], file: String?) async throws -> ServeSettings {
         try await ServeSettings(SettingsReader(flags: flags, file: file))
     }
 
-    /// Goes on behind what is wrong, so that all of it is said at once.
+    /// Continues after a fault, so that all of them are reported at once.
     init(_ reader: SettingsReader) throws {
         let faults = FaultList(reader.faults)
         notes = reader.notes
@@ -72,15 +73,21 @@ struct ServeSettings: Sendable {
                 if let bytes, bytes > Self.mapBytesMax { throw reader.fault(.storeMapBytes, "must be 64TiB at most") }
                 return bytes
             } ?? 16 << 30
+        let logPath = faults.value { try reader.text(.storeLog).map { Self.normalised($0) } }
+        self.logPath = logPath
+        if let logPath, logPath == storePath || logPath.hasPrefix(storePath + "/") {
+            faults.add(
+                reader.fault(.storeLog, "must not lie in the store's folder: it would be lost together with the store"))
+        }
         cacheBytes =
             faults.value { () throws -> Int? in
                 let bytes = try reader.number(.cacheBytes, from: RecordCache.bytesMin)
-                if let bytes, bytes > Self.memoryBytes {
-                    let most = ByteCount.text(Self.memoryBytes)
+                if let bytes, bytes > MemoryLimit.bytes {
+                    let most = ByteCount.text(MemoryLimit.bytes)
                     throw reader.fault(.cacheBytes, "is more than the \(most) of memory that this process may use")
                 }
                 return bytes
-            } ?? Self.cacheBytesDefault
+            } ?? MemoryLimit.cacheBytesDefault
         vendor = faults.value {
             try reader.text(.vendor).map { text in
                 guard let vendor = Vendor(text) else { throw reader.fault(.vendor, "must be two lower-case letters") }
@@ -96,7 +103,9 @@ struct ServeSettings: Sendable {
         }
         control = controls.socket
         let (oauth, controlNetwork) =
-            faults.value { try OAuthReading(reader).settings(listeners: controls.network) } ?? (nil, controls.network)
+            faults.value { try OAuthSettingsReader(reader).settings(listeners: controls.network) } ?? (
+                nil, controls.network
+            )
         self.oauth = oauth
         self.controlNetwork = controlNetwork
         let hasAdminPage = faults.value { try reader.truth(.adminPage) } ?? false
@@ -119,10 +128,10 @@ struct ServeSettings: Sendable {
             dataPlane.policies = policies
         }
         self.dataPlane = dataPlane
-        let lives = Lives(reader, faults)
-        lifetimes = lives.lifetimes
-        grants = lives.grants
-        retention = lives.retention
+        let lifetimes = LifetimeSettings(reader, faults)
+        self.lifetimes = lifetimes.issuance
+        grants = lifetimes.grants
+        retention = lifetimes.retention
         logLevel =
             faults.value {
                 try reader.text(.logLevel).map { text in
@@ -136,7 +145,7 @@ struct ServeSettings: Sendable {
         try faults.throwAll()
     }
 
-    /// Lowers what needs more descriptors than the process may have.
+    /// Lowers the limits of connections to the file descriptors that the process may have.
     mutating func hold(to plan: DescriptorPlan, _ logger: Logger) {
         dataPlane.probesMax = min(dataPlane.probesMax, plan.healthMax)
         controlConnectionsMax = plan.controlMax
@@ -150,22 +159,11 @@ struct ServeSettings: Sendable {
         dataPlane.connectionsMax = plan.dataPlaneMax
     }
 
-    /// A sixteenth of the memory that this process may use, at most 1 GiB.
-    private static var cacheBytesDefault: Int { min(max(memoryBytes / 16, 16 << 20), 1 << 30) }
-
-    /// A sixteenth as well.
-    private static var bufferBytesDefault: Int { max(memoryBytes / 16, DataPlaneSettings.bufferBytesMin) }
-
-    /// Of the machine, or of the container if that has less.
-    private static var memoryBytes: Int {
-        min(Int(clamping: ProcessInfo.processInfo.physicalMemory), MemoryLimit.current ?? .max)
-    }
-
     private static func normalised(_ path: String) -> String {
         URL(fileURLWithPath: path).standardizedFileURL.path
     }
 
-    /// - Parameter isPrivate: whether cleartext may not leave the machine.
+    /// - Parameter isPrivate: whether the address must not carry cleartext beyond this machine.
     private static func listener(
         _ text: String, _ setting: Setting, isPrivate: Bool = false
     ) throws(CommandFailure) -> ListenerAddress {
@@ -179,7 +177,7 @@ struct ServeSettings: Sendable {
         }
     }
 
-    /// Those of the data plane, those of gRPC behind the others.
+    /// The addresses of the data plane, those of gRPC last.
     private static func listeners(_ reader: SettingsReader, _ faults: FaultList) -> [ListenerAddress] {
         let before = faults.count
         var listeners: [ListenerAddress] = []
@@ -188,7 +186,7 @@ struct ServeSettings: Sendable {
             for text in faults.value({ try reader.list(setting) }) ?? usual {
                 guard let address = faults.value({ try listener(text, setting, isPrivate: true) }) else { continue }
                 if address.only != nil {
-                    faults.add(reader.fault(setting, "takes no 'only': that is for control-listen"))
+                    faults.add(reader.fault(setting, "takes no 'only', which is for control-listen"))
                 }
                 listeners.append(address)
             }
@@ -199,7 +197,7 @@ struct ServeSettings: Sendable {
         return listeners
     }
 
-    /// One Unix socket, and any number of network addresses.
+    /// The addresses of the control plane: one Unix socket, and any number of network addresses.
     private static func controls(
         _ reader: SettingsReader, _ storePath: String, _ faults: FaultList
     ) throws -> (socket: ListenerAddress, network: [ListenerAddress]) {
@@ -219,7 +217,7 @@ struct ServeSettings: Sendable {
         }
     }
 
-    /// Two listeners at one address: the second could not be opened.
+    /// Reports two listeners with one address: the second could not be opened.
     private static func checkDistinct(_ listeners: [(ListenerAddress, Setting)], _ faults: FaultList) {
         for (index, (address, setting)) in listeners.enumerated() {
             guard let (first, other) = listeners[..<index].first(where: { $0.0.collides(with: address) }) else {
@@ -256,16 +254,16 @@ struct ServeSettings: Sendable {
 
     private static func dataPlane(_ reader: SettingsReader) throws -> DataPlaneSettings {
         var settings = DataPlaneSettings()
-        settings.issuer = try OAuthReading(reader).issuerOfAnswers()
+        settings.issuer = try OAuthSettingsReader(reader).issuerOfAnswers()
         settings.realm = try reader.text(.realm) ?? settings.realm
-        settings.resourceMetadata = try OAuthReading(reader).resourceMetadata()
+        settings.resourceMetadata = try OAuthSettingsReader(reader).resourceMetadata()
         settings.connectionsMax = try reader.number(.connectionsMax, from: 1) ?? settings.connectionsMax
         if let prefix = try reader.text(.tokenReviewUserPrefix) { settings.tokenReviewUserPrefix = Array(prefix.utf8) }
         if let prefix = try reader.text(.tokenReviewGroupPrefix) {
             settings.tokenReviewGroupPrefix = Array(prefix.utf8)
         }
         settings.bufferBytesMax =
-            try reader.number(.bufferBytes, from: DataPlaneSettings.bufferBytesMin) ?? bufferBytesDefault
+            try reader.number(.bufferBytes, from: DataPlaneSettings.bufferBytesMin) ?? MemoryLimit.bufferBytesDefault
         settings.drainSeconds = Int64(try reader.number(.drainSeconds) ?? Int(settings.drainSeconds))
         settings.trustedProxies = try networks(.trustedProxies, reader) ?? settings.trustedProxies
         if let names = try reader.list(.keyHeaders) { settings.keyHeaders = names.map { Array($0.lowercased().utf8) } }
@@ -278,7 +276,8 @@ struct ServeSettings: Sendable {
         return settings
     }
 
-    /// Reads the policies and holds them against the listeners: all are used, or none.
+    /// Reads the policies and checks them against the listeners.
+    /// - Throws: ``CommandFailure`` when any of them is wrong; then none is used.
     static func policies(_ path: String?, listeners: [ListenerAddress]) throws(CommandFailure) -> PolicySet {
         let policies = try path.map { path throws(CommandFailure) in try PolicyFile.read(path) } ?? .none
         do throws(ListFault) {
@@ -292,16 +291,17 @@ struct ServeSettings: Sendable {
     private static func networks(_ setting: Setting, _ reader: SettingsReader) throws -> [Network]? {
         try reader.list(setting)?.map { text in
             guard let network = Network(text) else {
-                throw reader.fault(setting, "holds '\(text)', which is no CIDR block")
+                throw reader.fault(setting, "holds '\(text)', which is no CIDR block. Write a network as 10.0.0.0/8")
             }
             return network
         }
     }
 }
 
-/// How long credentials live. Defaults that exceed their own limit would refuse every request that names no life.
-private struct Lives {
-    let lifetimes: LifetimePolicy
+/// How long credentials are valid and kept. A default above its own maximum is a fault: it would refuse every request that names
+/// no lifetime.
+private struct LifetimeSettings {
+    let issuance: LifetimePolicy
     let grants: GrantPolicy
     let retention: RetentionPolicy
 
@@ -309,7 +309,7 @@ private struct Lives {
         func seconds(_ setting: Setting, from least: Int = 1, to most: Int = .max) -> Int64? {
             faults.value { try reader.number(setting, from: least, to: most) }.map { Int64(clamping: $0) }
         }
-        lifetimes = LifetimePolicy(
+        issuance = LifetimePolicy(
             keySecondsDefault: seconds(.keySecondsDefault), keySecondsMax: seconds(.keySecondsMax),
             accessTokenSecondsDefault: seconds(.accessTokenSecondsDefault) ?? 3_600,
             accessTokenSecondsMax: seconds(.accessTokenSecondsMax) ?? 86_400,
@@ -323,12 +323,13 @@ private struct Lives {
             keySeconds: seconds(.retentionKeySeconds, from: 0) ?? 7 * 86_400,
             backupSeconds: seconds(.retentionBackupSeconds, from: 86_400) ?? 400 * 86_400,
             journalSeconds: seconds(.retentionJournalSeconds, from: 60) ?? 7 * 86_400,
-            journalPercent: faults.value { try reader.number(.retentionJournalPercent, from: 1, to: 50) } ?? 10)
+            journalPercent: faults.value { try reader.number(.retentionJournalPercent, from: 1, to: 50) } ?? 10,
+            logSeconds: seconds(.retentionLogSeconds, from: 86_400) ?? 35 * 86_400)
         let pairs: [(Setting, Int64?, Setting, Int64?)] = [
-            (.keySecondsDefault, lifetimes.keySecondsDefault, .keySecondsMax, lifetimes.keySecondsMax),
+            (.keySecondsDefault, issuance.keySecondsDefault, .keySecondsMax, issuance.keySecondsMax),
             (
-                .accessTokenSecondsDefault, lifetimes.accessTokenSecondsDefault, .accessTokenSecondsMax,
-                lifetimes.accessTokenSecondsMax
+                .accessTokenSecondsDefault, issuance.accessTokenSecondsDefault, .accessTokenSecondsMax,
+                issuance.accessTokenSecondsMax
             ),
             (
                 .refreshIdleSeconds, grants.refreshIdleSeconds, .refreshAbsoluteSeconds, grants.refreshAbsoluteSeconds
@@ -340,38 +341,5 @@ private struct Lives {
                 CommandFailure(
                     "Setting \(low.rawValue) (\(value)) must not exceed \(high.rawValue) (\(limit)).", status: .usage))
         }
-    }
-}
-
-/// Collects what is wrong with the settings, so that a person mends all of it in one go.
-final class FaultList {
-    private var faults: [CommandFailure]
-
-    init(_ faults: [CommandFailure]) { self.faults = faults }
-
-    var count: Int { faults.count }
-
-    func add(_ fault: CommandFailure) {
-        if !faults.contains(fault) { faults.append(fault) }
-    }
-
-    /// The value, or nil and one fault more.
-    func value<Value>(_ body: () throws -> Value?) -> Value? {
-        do {
-            return try body()
-        } catch let fault as CommandFailure {
-            add(fault)
-        } catch {
-            add(CommandFailure("The settings cannot be read: \(type(of: error)).", status: .usage))
-        }
-        return nil
-    }
-
-    /// - Throws: one ``CommandFailure`` that says all of them.
-    func throwAll() throws(CommandFailure) {
-        guard let first = faults.first else { return }
-        guard faults.count > 1 else { throw first }
-        let lines = faults.map { "\n  - \($0.message)" }.joined()
-        throw CommandFailure("\(faults.count) things are wrong with the settings:\(lines)", status: first.status)
     }
 }

@@ -1,13 +1,14 @@
 import CredentialModel
 
-/// The names under which a setting is found: as a flag, in the environment and in the file.
+/// The settings of `serve`, by the names that they have as flags, in the environment and in the file.
 ///
-/// A name is words joined by dashes, with the unit last; settings of one thing share what stands before the dot. Where a name
-/// is read, dot and dash are the same, as both are `_` in the environment: `cache.bytes`, `cache-bytes`, `cache: {bytes: …}` and
-/// `COUNTERSIGN_CACHE_BYTES` are one setting. Every text for people takes the name from here.
+/// A name is words joined by dashes, with the unit last. Settings of one part share a prefix that ends in a dot. Dot and dash are
+/// the same when a name is read, since both are `_` in the environment: `cache.bytes`, `cache-bytes`, `cache: {bytes: …}` and
+/// `COUNTERSIGN_CACHE_BYTES` are one setting. Messages take the names from here.
 enum Setting: String, CaseIterable {
     case store
     case storeMapBytes = "store.map-bytes"
+    case storeLog = "store.log"
     case vendor
     case listen
     case grpcListen = "grpc-listen"
@@ -46,15 +47,17 @@ enum Setting: String, CaseIterable {
     case retentionTokenSeconds = "retention.token-seconds"
     case retentionKeySeconds = "retention.key-seconds"
     case retentionBackupSeconds = "retention.backup-seconds"
+    case retentionLogSeconds = "retention.log-seconds"
     case retentionJournalSeconds = "retention.journal-seconds"
     case retentionJournalPercent = "retention.journal-percent"
     case refreshReuseLeeway = "refresh.reuse-leeway-seconds"
     case logLevel = "log-level"
 
+    /// What a value must be, as messages say it.
     enum Kind: String {
         case text = "a text"
         case number = "a whole number"
-        case seconds = "a time: seconds, or 30s, 15m, 24h, 90d"
+        case seconds = "a duration: seconds, or 30s, 15m, 24h, 90d"
         case bytes = "a size: bytes, or 512KiB, 256MiB, 16GiB"
         case truth = "true or false"
         case list = "a list of texts"
@@ -67,17 +70,18 @@ enum Setting: String, CaseIterable {
         case .threads, .connectionsMax, .retentionJournalPercent: .number
         case .drainSeconds, .keySecondsDefault, .keySecondsMax, .accessTokenSecondsDefault, .accessTokenSecondsMax,
             .refreshIdleSeconds, .refreshAbsoluteSeconds, .refreshReuseLeeway, .keyWarningSeconds,
-            .retentionTokenSeconds, .retentionKeySeconds, .retentionBackupSeconds, .retentionJournalSeconds:
+            .retentionTokenSeconds, .retentionKeySeconds, .retentionBackupSeconds, .retentionLogSeconds,
+            .retentionJournalSeconds:
             .seconds
         case .storeMapBytes, .cacheBytes, .bufferBytes: .bytes
         default: .text
         }
     }
 
-    /// Prefixes: an empty one is none.
+    /// An empty prefix means none. Every other empty text is a mistake.
     var mayBeEmpty: Bool { self == .tokenReviewUserPrefix || self == .tokenReviewGroupPrefix }
 
-    /// The environment variable of the same meaning.
+    /// The environment variable of the setting.
     var variable: String { Self.variable(rawValue) }
 
     static func variable(_ name: String) -> String {
@@ -86,7 +90,7 @@ enum Setting: String, CaseIterable {
 
     static let variablePrefix = "COUNTERSIGN_"
 
-    /// Names of earlier versions, which are still taken.
+    /// Names of earlier versions, which are still accepted.
     static let formerNames: [String: Setting] = ["refresh.reuse-leeway": .refreshReuseLeeway]
 
     private static let byVariable: [String: Setting] = {
@@ -95,17 +99,17 @@ enum Setting: String, CaseIterable {
         return settings
     }()
 
-    /// The setting that a name in a file means; nil: none.
+    /// The setting with this name in a file; nil: there is none.
     static func named(_ name: String) -> Setting? {
         name.allSatisfy { $0.isLowercase || $0.isNumber || $0 == "." || $0 == "-" } ? byVariable[variable(name)] : nil
     }
 
-    /// The setting that a variable means; nil: none.
+    /// The setting with this environment variable; nil: there is none.
     static func ofVariable(_ name: String) -> Setting? { byVariable[name] }
 
     /// "'listn' is no setting", and which one was probably meant.
     static func unknown(_ name: String, nearest: [String]) -> String {
         let hint = nearest.isEmpty ? "" : ". Did you mean \(nearest.map { "'\($0)'" }.joined(separator: " or "))?"
-        return "'\(RedactedText.withoutCredentials(SafeText.visible(name)))' is no setting\(hint)"
+        return "'\(SafeText.withoutCredentials(SafeText.visible(name)))' is no setting\(hint)"
     }
 }

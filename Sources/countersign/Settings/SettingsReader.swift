@@ -2,16 +2,17 @@ import Configuration
 import CredentialModel
 import Foundation
 
-/// Settings from flags, environment and file, in this order. A value of the wrong type is an error, not an absence.
+/// Settings from flags, environment and file, in this order of precedence. A value of the wrong type is an error; it does not
+/// count as absent.
 struct SettingsReader: Sendable {
     private let reader: ConfigReader
     private let sources: [Setting: Source]
-    /// What is wrong with names and types in the file and in the environment.
+    /// Wrong names and types in the file.
     let faults: [CommandFailure]
-    /// Names of earlier versions that are still taken.
+    /// Sentences about names of earlier versions, which are still accepted.
     let notes: [String]
 
-    /// Where the value of a setting comes from.
+    /// The value of a setting and where it comes from, for messages.
     private struct Source: Sendable {
         let text: String
         let place: String
@@ -23,7 +24,7 @@ struct SettingsReader: Sendable {
     ) async throws {
         let file = try path.map { path throws(CommandFailure) in try SettingsFile(path) }
         let variables = Variables(environment)
-        // Numbers are read as texts: they may have a unit.
+        // Numbers are read as texts, since they may have a unit.
         let flags = flags.mapValues { content -> ConfigContent in
             if case .int(let number) = content { .string(String(number)) } else { content }
         }
@@ -68,7 +69,8 @@ struct SettingsReader: Sendable {
         }
     }
 
-    /// A text. An empty one is a mistake, as that of a variable that a script did not set, unless it means something.
+    /// - Throws: ``CommandFailure`` also for an empty text, unless the setting permits it: probably a script has an unset
+    ///   variable.
     func text(_ setting: Setting) throws -> String? {
         let text = try value(setting) { reader.string(forKey: ConfigKey(stringLiteral: setting.rawValue)) }
         guard let text, PathText.isBlank(text), !setting.mayBeEmpty else { return text }
@@ -84,6 +86,7 @@ struct SettingsReader: Sendable {
     }
 
     /// A number, in seconds or bytes where the setting has such a unit.
+    /// - Throws: ``CommandFailure`` also when it is not in the range.
     func number(_ setting: Setting, from least: Int = 0, to most: Int = Int.max) throws -> Int? {
         let text = try value(setting) { reader.string(forKey: ConfigKey(stringLiteral: setting.rawValue)) }
         guard let text else { return nil }
@@ -100,57 +103,56 @@ struct SettingsReader: Sendable {
         return number
     }
 
-    /// The reader answers nil both for an absent value and for one of the wrong type.
+    /// `ConfigReader` returns nil both for an absent value and for one of the wrong type.
     private func value<Value>(_ setting: Setting, _ read: () -> Value?) throws -> Value? {
         if let value = read() { return value }
         guard sources[setting] == nil else { throw fault(setting, "must be \(setting.kind.rawValue)") }
         return nil
     }
 
-    /// - Parameter reason: goes on after the value: "must be …".
+    /// - Parameter reason: the rest of the sentence after the value: "must be …".
     func fault(_ setting: Setting, _ reason: String) -> CommandFailure {
         guard let source = sources[setting] else {
             return CommandFailure(
                 "Setting \(setting.rawValue) (as a flag where there is one, \(setting.variable), or in the file) \(reason).",
                 status: .usage)
         }
-        // A user name and password in a URL are nobody's business, and neither is a credential in the wrong place.
-        let text = RedactedText.withoutCredentials(SafeText.visible(source.text))
+        // A URL may hold a password, and a credential may have been given in the wrong place.
+        let text = SafeText.withoutCredentials(SafeText.visible(source.text))
         let value = text.isEmpty || text.contains("@") ? "" : " '\(text)'"
         return CommandFailure("Setting \(setting.rawValue)\(value) (\(source.place)) \(reason).", status: .usage)
     }
 }
 
-/// The `COUNTERSIGN_…` variables of an environment.
-struct Variables {
-    private(set) var values: [Setting: String] = [:]
-    /// Names of earlier versions that are still taken.
-    private(set) var notes: [String] = []
-    /// Variables that look like settings and are none: most likely mistyped.
-    private(set) var unknown: [String] = []
+/// Collects faults in the settings, so that a person can correct all of them at once.
+final class FaultList {
+    private var faults: [CommandFailure]
 
-    /// What commands other than `serve` read.
-    static let others = ["COUNTERSIGN_CONTROL_KEY_FILE"]
+    init(_ faults: [CommandFailure]) { self.faults = faults }
 
-    init(_ environment: [String: String]) {
-        for (name, text) in environment.sorted(by: { $0.key < $1.key }) where name.hasPrefix(Setting.variablePrefix) {
-            if let setting = Setting.ofVariable(name) {
-                if name != setting.variable { notes.append("\(name) is now called \(setting.variable).") }
-                // The present name counts where both are there.
-                if name == setting.variable || environment[setting.variable] == nil { values[setting] = text }
-            } else if !Self.others.contains(name), !Self.isServiceLink(name) {
-                let known = Setting.allCases.map(\.variable) + Self.others
-                unknown.append(Setting.unknown(name, nearest: NearNames.nearest(to: name, among: known)))
-            }
-        }
+    var count: Int { faults.count }
+
+    func add(_ fault: CommandFailure) {
+        if !faults.contains(fault) { faults.append(fault) }
     }
 
-    /// Kubernetes tells each container of the services in its namespace by variables: a service `countersign` makes
-    /// `COUNTERSIGN_SERVICE_HOST`, `COUNTERSIGN_PORT_8080_TCP_ADDR` and the like.
-    private static func isServiceLink(_ name: String) -> Bool {
-        name.wholeMatch(
-            of:
-                /COUNTERSIGN(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)/
-        ) != nil
+    /// - Returns: the value; nil when `body` returned none or threw, which adds a fault.
+    func value<Value>(_ body: () throws -> Value?) -> Value? {
+        do {
+            return try body()
+        } catch let fault as CommandFailure {
+            add(fault)
+        } catch {
+            add(CommandFailure("The settings cannot be read: \(type(of: error)).", status: .usage))
+        }
+        return nil
+    }
+
+    /// - Throws: one ``CommandFailure`` that lists all faults, if there are any.
+    func throwAll() throws(CommandFailure) {
+        guard let first = faults.first else { return }
+        guard faults.count > 1 else { throw first }
+        let lines = faults.map { "\n  - \($0.message)" }.joined()
+        throw CommandFailure("\(faults.count) things are wrong with the settings:\(lines)", status: first.status)
     }
 }

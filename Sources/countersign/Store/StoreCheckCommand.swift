@@ -8,8 +8,8 @@ struct StoreCheckCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "check", abstract: "Read the whole store and report what is wrong.",
         discussion: """
-            The store is read in a process of its own, beside a running daemon or without one. Exits with 3 when something \
-            is wrong.
+            A process of its own reads the store, beside a running daemon or without one. Exits with 3 when something is \
+            wrong.
 
             Example:
               countersign store check
@@ -39,11 +39,7 @@ struct StoreCheckCommand: AsyncParsableCommand {
     private func isOffline() async throws -> Bool {
         guard control.control == nil, let socket = control.address.socketPath else { return false }
         guard try await !SocketProbe.isListening(socket) else { return false }
-        guard FileManager.default.fileExists(atPath: control.store + "/.") else {
-            throw CommandFailure(
-                "There is no store in '\(control.store)'. Name its folder with --store; only 'countersign serve' makes one."
-            )
-        }
+        try control.requireStoreFolder()
         return true
     }
 
@@ -61,9 +57,9 @@ struct StoreCheckCommand: AsyncParsableCommand {
 
 /// The check of a store in a process of its own.
 ///
-/// LMDB asserts or faults on damaged pages, which ends whoever reads them. That must be neither the daemon nor a command that
-/// has something to say. The process follows the store as an embedded verifier does: it takes no lock that keeps the owner
-/// out, and it writes nothing.
+/// LMDB aborts or faults on damaged pages, which ends the process that reads them. That must not be the daemon, nor the command
+/// that reports the result. The process opens the store as an embedded verifier does: it takes no lock that keeps the daemon
+/// out, and writes nothing.
 enum StoreCheckProcess {
     private static let problem = "problem "
     private static let end = "end"
@@ -72,7 +68,7 @@ enum StoreCheckProcess {
         ProcessInfo.processInfo.environment[Setting.pepperFile.variable] ?? store + ".pepper"
     }
 
-    /// What the other process runs: one line for each problem, then one that says that it came to its end.
+    /// Runs in the other process. Prints one line for each problem, then a line that says that the check is complete.
     static func check(store path: String) throws {
         try finding {
             guard CredentialStore.exists(in: path) else { throw StoreFailure.noStore(directory: path) }
@@ -86,7 +82,7 @@ enum StoreCheckProcess {
         }
     }
 
-    /// What cannot be read is what the check is to find, so it is no failure of the check.
+    /// Reports damage as a result: finding it is the purpose of the check, so it is no failure of the command.
     private static func finding(_ body: () throws -> Void, damage: (String) throws -> Void) throws {
         do {
             try body()
@@ -100,24 +96,25 @@ enum StoreCheckProcess {
         }
     }
 
-    /// - Parameter isWanted: asked every now and then; false ends the check.
-    /// - Returns: what is wrong, in sentences; empty when the store is sound.
-    /// - Throws: ``CommandFailure`` when the store could not be looked through for another reason than damage.
+    /// Starts the other process and waits for it.
+    /// - Parameter isWanted: called now and then; false ends the check.
+    /// - Returns: a sentence for each problem; empty when the store is sound.
+    /// - Throws: ``CommandFailure`` when the check could not be completed for another reason than damage.
     static func run(
         store path: String, pepperPath: String, isWanted: () -> Bool = { true }
     ) throws -> [String] {
         var environment = ProcessInfo.processInfo.environment
         environment[Setting.pepperFile.variable] = pepperPath
-        // The crash reporter would print a page, and take its time.
+        // The crash reporter would take seconds and print a page.
         environment["SWIFT_BACKTRACE"] = "enable=no"
-        var isGivenUp = false
+        var isCancelled = false
         let outcome: SecondProcess.Outcome
         do {
             outcome = try SecondProcess.run(
                 ["countersign", "store", "check", "--here", "--store", path], environment: environment
             ) {
-                if !isWanted() { isGivenUp = true }
-                return !isGivenUp
+                if !isWanted() { isCancelled = true }
+                return !isCancelled
             }
         } catch {
             throw CommandFailure("The process for the check cannot be started: \(error).")
@@ -126,9 +123,9 @@ enum StoreCheckProcess {
         var problems = lines.filter { $0.hasPrefix(problem) }.map { String($0.dropFirst(problem.count)) }
         switch outcome.end {
         case .exited(0) where lines.last.map(String.init) == end: return problems
-        case .signalled where isGivenUp:
+        case .signalled where isCancelled:
             throw CommandFailure(
-                "The check was given up, since revocations need the pages that it holds: try again when less is written."
+                "The check was ended, since revocations need the pages that it holds. Try again when fewer changes are written."
             )
         case .signalled(let signal):
             problems.append(

@@ -85,7 +85,7 @@ private let shop =
             let refused = try await server.follow(decided, cookie: cookie)
             #expect(OAuthFixture.parameter("error", of: refused.headers["location"]) == "access_denied")
             #expect(OAuthFixture.parameter("code", of: refused.headers["location"]) == nil)
-            // Nobody has agreed since, so there is no consent either.
+            // Nobody has given consent since, so there is none.
             #expect(try await server.issuer.consents(of: "alice").isEmpty == (what == "consent"))
             let again = try await server.follow(try await accept(), cookie: cookie)
             #expect(OAuthFixture.parameter("code", of: again.headers["location"]) != nil)
@@ -154,7 +154,7 @@ private let shop =
             for state in [
                 String(repeating: "s", count: 8_192), String(repeating: #""/\"#, count: 1_000), "ä\u{0}\n{\"a\": 1}",
             ] {
-                // The request line has 16 KiB, so that not all of them can be percent-encoded to three times their length.
+                // The request line has 16 KiB, so not all bytes can be percent-encoded to three times their length.
                 guard OAuthFixture.form([("state", state)]).utf8.count < 14_000 else { continue }
                 let begun = try await server.get(OAuthFixture.authorization(client.id, changing: ["state": state]))
                 #expect(begun.status == 303)
@@ -165,7 +165,7 @@ private let shop =
                 let answered = try await server.follow(decided.text("redirect_to"), cookie: cookie)
                 #expect(OAuthFixture.parameter("state", of: answered.headers["location"]) == state)
                 #expect(OAuthFixture.parameter("code", of: answered.headers["location"]) != nil)
-                // Errors bring it back as well.
+                // Errors return it too.
                 let refused = try await server.get(
                     OAuthFixture.authorization(client.id, changing: ["state": state, "response_type": "token"]))
                 #expect(OAuthFixture.parameter("state", of: refused.headers["location"]) == state)
@@ -221,7 +221,7 @@ private let shop =
         }
     }
 
-    @Test func `says no when the person does`() async throws {
+    @Test func `refuses when the person refuses`() async throws {
         try await OAuthFixture.serve { server in
             let client = try await server.client(shop)
             let begun = try await server.get(OAuthFixture.authorization(client.id))
@@ -236,13 +236,13 @@ private let shop =
         }
     }
 
-    @Test func `takes no sealed text but its own, for what it was sealed for`() async throws {
+    @Test func `accepts only its own signed texts, and only for their purpose`() async throws {
         try await OAuthFixture.serve { server in
             let client = try await server.client(shop)
             let begun = try await server.get(OAuthFixture.authorization(client.id))
             let challenge = try #require(OAuthFixture.parameter("login_challenge", of: begun.headers["location"]))
             let cookie = String((begun.headers["set-cookie"] ?? "").prefix { $0 != ";" })
-            // A challenge is no verdict.
+            // A challenge is not accepted as a verdict.
             #expect(
                 try await server.get(
                     "/oauth2/authorize/resume?verdict=\(challenge)", headers: ["Cookie": cookie]
@@ -258,7 +258,7 @@ private let shop =
                 "/v1/authorizations/acceptance",
                 #"{"login_challenge": "\#(challenge)", "sub": "alice", "scope": "read admin"}"#)
             #expect(wider.status == 422)
-            // Nobody signs in as a client: what is given in its name would pass for the client itself.
+            // A client id is refused as a subject: its tokens would be taken for those of the client itself.
             let machine = try await server.client(#""name": "m", "may": ["introspect"]"#)
             let impersonated = try await server.control.post(
                 "/v1/authorizations/acceptance",

@@ -134,7 +134,7 @@ private let machine = #""name": "m", "grant_types": ["client_credentials"], "sco
                 ),
                 ("/oauth2/revoke", [("token", access)]),
             ]
-            // All of them have shown a valid secret when its rotation is committed, which stands before them in the queue.
+            // All of them were authenticated before the rotation is committed, which precedes them in the queue.
             let gate = WriterGate(server.fixture.store)
             async let rotated = server.issuer.rotateClientSecret(client.id, overlapSeconds: 0)
             try await gate.waitUntilQueued(1)
@@ -176,7 +176,7 @@ private let machine = #""name": "m", "grant_types": ["client_credentials"], "sco
                 let answer = try await server.post(path, body, type: type)
                 #expect(answer.status == 400 && answer.text("error") == "invalid_request", "\(type) \(body.count)")
             }
-            // Some clients leave the media type out; there is nothing else that could be meant.
+            // Some clients leave the media type out; nothing else is possible.
             let untyped = try await RawConnection.exchange(
                 "http://127.0.0.1:\(server.port)",
                 [
@@ -282,7 +282,7 @@ private let machine = #""name": "m", "grant_types": ["client_credentials"], "sco
     @Test func `name the scopes that clients are registered for`() async throws {
         try await OAuthFixture.serve { server in
             let path = "/.well-known/oauth-authorization-server"
-            // RFC 8414 §3.2: what has no elements is left out.
+            // RFC 8414 §3.2: empty members are omitted.
             #expect(try await server.get(path).texts("scopes_supported") == nil)
             _ = try await server.client(#""name": "a", "scope": "read write", "aud": ["http://api.example"]"#)
             let ended = try await server.client(#""name": "b", "scope": "admin", "aud": ["http://api.example/"]"#)
@@ -294,7 +294,7 @@ private let machine = #""name": "m", "grant_types": ["client_credentials"], "sco
             _ = try await server.control.delete("/v1/clients/\(ended.id)")
             #expect(try await server.get(path).texts("scopes_supported") == ["read", "write"])
             #expect(try await server.get(document).texts("scopes_supported") == ["read", "write"])
-            // RFC 8414 §3.1: an issuer without a path has one place only.
+            // RFC 8414 §3.1: an issuer without a path has one metadata path only.
             #expect(try await server.get(path + "/tenant").status == 404)
         }
     }

@@ -3,7 +3,7 @@ import CredentialModel
 import Testing
 
 @Suite struct `What nobody was given` {
-    /// The writer has one thread: whoever floods the service with nonsense must not hold up revocations.
+    /// The writer has one thread: a flood of unknown credentials must not delay revocations.
     @Test func `costs the writer nothing, wherever it is presented`() async throws {
         try await OAuthFixture.serve { plane async throws in
             let client = try await plane.client(
@@ -25,7 +25,7 @@ import Testing
                 #expect(try await plane.post("/v1/leaks", leak, type: "application/json").status == 202)
             }
             #expect(plane.fixture.store.commits.mutations == before)
-            // What is known gets its turn, also when it is dead.
+            // Known credentials reach the writer, even if they are revoked.
             let code = try await plane.code(client.id)
             let known = plane.fixture.store.commits.mutations
             #expect(try await plane.redeem(client.id, code).status == 200)

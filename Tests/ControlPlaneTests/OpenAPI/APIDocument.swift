@@ -33,7 +33,7 @@ struct APIDocument {
         return operations
     }
 
-    /// The names of an operation's parameters by where they stand.
+    /// The names of an operation's parameters by their location.
     func parameters(_ operation: [String: Any]) throws -> [String: Set<String>] {
         var names: [String: Set<String>] = [:]
         for parameter in operation["parameters"] as? [[String: Any]] ?? [] {
@@ -120,7 +120,7 @@ struct APIDocument {
         }
     }
 
-    /// A schema of a form that these tests do not read.
+    /// A schema of a form that these tests do not support.
     struct Unknown: Error {
         let schema: String
     }

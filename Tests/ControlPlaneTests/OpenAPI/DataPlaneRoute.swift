@@ -1,9 +1,9 @@
 @testable import DataPlane
 import HTTPWire
 
-// In a file of its own: both planes have a `Route`.
+// In a separate file, because both planes have a `Route`.
 
-/// One route of the data plane, in the words of the OpenAPI document.
+/// One route of the data plane, in the terms of the OpenAPI document.
 struct DataPlaneRoute {
     let path: String
     let method: String
@@ -12,7 +12,7 @@ struct DataPlaneRoute {
     /// Of the body.
     let mediaType: String?
 
-    /// Of all kinds of listeners. The one where every path is to be judged has no path of its own.
+    /// The routes of all kinds of listeners. A listener that authorizes every path has no path of its own.
     static var all: [DataPlaneRoute] {
         let routes = [false, true].flatMap { Route.all(healthOnly: $0, authorizationOnly: false) }
         var seen: Set<String> = []
@@ -24,7 +24,7 @@ struct DataPlaneRoute {
         self.path = path == "/ext_authz/" ? path + "{policy}/{path}" : path
         let methods = Method.allCases.filter { route.methods.contains($0) }
         takesAnyMethod = methods.count == Method.allCases.count
-        // HEAD goes with GET.
+        // Every GET route answers HEAD.
         method = methods.filter { $0 != .head }.map { "\($0)".uppercased() }.joined(separator: ", ")
         if case .holders(let right) = route.callers {
             self.right = String(decoding: right.scope, as: UTF8.self)

@@ -7,14 +7,14 @@ import Issuance
 import TestSupport
 import Testing
 
-/// The schemas of the OpenAPI document against the types that are read and written: a member that is added on one side only
-/// fails here.
+/// Compares the schemas of the OpenAPI document with the types that are decoded and encoded: a member that is added to
+/// only one of them fails here.
 @Suite struct `A schema of the OpenAPI document` {
     private let document: APIDocument
 
     init() throws { document = try APIDocument() }
 
-    /// The types of answers by the names of their schemas.
+    /// The types of responses by the names of their schemas.
     private static var answers: [String: any Codable.Type] {
         [
             "Credential": CredentialResource.self, "CredentialPage": PageResource<CredentialResource>.self,
@@ -33,20 +33,20 @@ import Testing
         ]
     }
 
-    /// Values, not objects.
+    /// Schemas of values, not of objects.
     private static let values: Set = ["ID", "Time", "TimeOrNull", "Scope", "Texts", "State"]
 
-    /// Of OAuth and of the data plane, which read and write them without a Codable type.
+    /// Schemas of OAuth and the data plane, which have no Codable type.
     private static let written: Set = [
         "AuthorizationServerMetadata", "ChangesGone", "DemonstrationDecision", "Introspection", "IntrospectionRequest",
         "OAuthError", "ProtectedResourceMetadata", "TokenAnswer", "TokenRequest", "TokenReview", "TokenReviewRequest",
         "TokenRevocationRequest", "Verdict", "VerdictList", "VerificationProblem", "VerifyRequest",
     ]
 
-    /// Optional in the type only to read the answers of earlier versions.
+    /// Optional in the type only to decode responses of earlier versions.
     private static let neverNull = [".secrets_omitted"]
 
-    @Test func `of an answer has the members of its type`() throws {
+    @Test func `of a response has the members of its type`() throws {
         for (name, type) in Self.answers {
             let shape = try MemberShape(ofAnswer: type)
             let differences = try document.shape(document.schema(name)).differences(to: shape, at: name)
@@ -80,7 +80,7 @@ import Testing
             guard let type = route.takes else { continue }
             let name = try request(route)
             var shape = try MemberShape(ofRequest: type)
-            // The route of many keys asks for a member that others may leave out.
+            // The route for bulk creation requires a member that is optional elsewhere.
             if name == "KeyBulkRequest", case .object(var members) = shape {
                 members["count"]?.isRequired = true
                 shape = .object(members)
@@ -99,7 +99,7 @@ import Testing
         }
     }
 
-    @Test func `is one of those that are checked here, or is known to have no type`() throws {
+    @Test func `is checked here, or is listed as having no type`() throws {
         let requests = try routes().filter { $0.takes != nil }.map { try request($0) }
         let checked = Set(Self.answers.keys).union(requests).union(["LeakReport"])
         #expect(Set(document.schemas.keys) == checked.union(Self.values).union(Self.written))
@@ -110,13 +110,13 @@ import Testing
         #expect(properties?["type"]?["enum"] as? [String] == ProblemType.all.map(\.uri))
     }
 
-    @Test func `of a body of verification names what is searched for there`() throws {
+    @Test func `of a verification has the members that the parser reads`() throws {
         let verify = try document.schema("VerifyRequest")["properties"] as? [String: Any] ?? [:]
         #expect(Set(verify.keys) == Set(VerifyForm.Member.allCases.map { "\($0.name)" }))
     }
 
-    /// The examples of requests are ones that the type takes.
-    @Test func `has examples that are read`() throws {
+    /// The examples of requests can be decoded.
+    @Test func `has valid examples`() throws {
         let operations = try document.operations()
         var count = 0
         for route in try routes() {
@@ -132,7 +132,7 @@ import Testing
         #expect(count > 10)
     }
 
-    @Test func `of OAuth has the members of the answer`() async throws {
+    @Test func `of OAuth has the members of the response`() async throws {
         try await OAuthFixture.serve { server in
             let client = try await server.client(
                 #"""
@@ -148,7 +148,7 @@ import Testing
         }
     }
 
-    /// - Parameter answer: one with all members that there are.
+    /// - Parameter answer: a response with all members that are possible.
     private static func expect(_ name: String, _ answer: ControlClient.Answer) throws {
         let json = try JSONSerialization.jsonObject(with: Data(answer.bytes))
         let names = Set(try #require(json as? [String: Any]).keys)

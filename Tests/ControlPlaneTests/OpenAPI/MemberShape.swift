@@ -1,9 +1,9 @@
 import AdministrationAPI
 import Foundation
 
-/// What a value in JSON looks like: as a Codable type reads and writes it, or as a schema describes it.
+/// The shape of a JSON value: as a Codable type reads and writes it, or as a schema describes it.
 indirect enum MemberShape {
-    /// - Parameter allowed: the only values; nil: any, or not known.
+    /// - Parameter allowed: the only values; nil: any, or unknown.
     case text(allowed: Set<String>?)
     case integer, truth
     case list(MemberShape)
@@ -13,20 +13,21 @@ indirect enum MemberShape {
 
     struct Member {
         var shape: MemberShape
-        /// In a request: it has to be there. In an answer: it always is.
+        /// In a request: it is required. In a response: it is always present.
         var isRequired: Bool
         var isNullable: Bool
     }
 }
 
 extension MemberShape {
-    /// What a request has to be, found out by having the type decode: no list that would have to be kept beside it.
+    /// The shape of a request, found by decoding the type, so that no list has to be maintained.
     init<Request: Decodable>(ofRequest type: Request.Type) throws {
         self = try MemberRecorder.decode(type).shape
     }
 
-    /// The same for an answer. Which members are always there, and which may be null, shows when it is encoded without those
-    /// that are optional: once for each level of objects, since an optional object takes its members along.
+    /// The shape of a response, found by decoding and encoding the type. Encoding it without optional members shows
+    /// which members are always present and which may be null: once for each level of objects, because an absent object
+    /// hides its members.
     init<Answer: Codable>(ofAnswer type: Answer.Type) throws {
         let full = try MemberRecorder.decode(type)
         let sparse = try (0..<4).map { try Self.json(MemberRecorder.decode(type, emptyAt: $0).value) }
@@ -67,8 +68,8 @@ extension MemberShape {
 }
 
 extension MemberShape {
-    /// Where a schema says something else than a type does; empty when they agree.
-    /// - Parameter code: the type's.
+    /// The differences between a schema and a type; empty if they agree.
+    /// - Parameter code: the shape of the type.
     func differences(to code: MemberShape, at place: String) -> [String] {
         switch (self, code) {
         case (.text(let documented), .text(let allowed)):
@@ -96,11 +97,11 @@ extension MemberShape {
     }
 }
 
-/// A decoder that makes every value up and notes what it is asked for.
+/// A decoder that invents every value and records which ones are decoded.
 final class MemberRecorder: Decoder {
     let codingPath: [any CodingKey] = []
     let userInfo: [CodingUserInfoKey: Any] = [:]
-    /// How many objects this one is in.
+    /// The number of enclosing objects.
     private let level: Int
     private let emptyLevel: Int?
     private var leaf: MemberShape?
@@ -112,7 +113,7 @@ final class MemberRecorder: Decoder {
         self.emptyLevel = emptyLevel
     }
 
-    /// - Parameter emptyLevel: objects of this level have nothing that may be absent; nil: all have everything.
+    /// - Parameter emptyLevel: objects of this level have no optional members; nil: all objects have all members.
     static func decode<Value: Decodable>(
         _ type: Value.Type, at level: Int = 0, emptyAt emptyLevel: Int? = nil
     ) throws -> (value: Value, shape: MemberShape) {
@@ -151,10 +152,10 @@ final class MemberRecorder: Decoder {
     private struct Members<Key: CodingKey>: KeyedDecodingContainerProtocol {
         let recorder: MemberRecorder
         let codingPath: [any CodingKey] = []
-        /// What a strict request finds no fault with.
+        /// A value that a strict request accepts.
         let allKeys: [Key] = []
 
-        /// `decodeIfPresent` looks first, and a member of a merge patch is looked for once more before that.
+        /// `decodeIfPresent` checks for the member first, and a merge patch checks once more before that.
         func contains(_ key: Key) -> Bool {
             recorder.timesLookedFor[key.stringValue, default: 0] += 1
             return recorder.level != recorder.emptyLevel

@@ -27,7 +27,7 @@ import Testing
         APIDocument.Operation(method: route.method.rawValue, path: route.path)
     }
 
-    /// With every endpoint that a setting can add. CORS preflights are no operations of their own.
+    /// With every endpoint that a setting can add. CORS preflights do not count as operations.
     private func oauth() throws -> Set<APIDocument.Operation> {
         let fixture = try Fixture()
         defer { withExtendedLifetime(fixture) {} }
@@ -36,7 +36,7 @@ import Testing
         let served = oauthRouter(server, logger: Logger(label: "test")).routes
         return Set(
             served.filter { $0.method != .options }.map { route in
-                // The rest of the path, which OpenAPI has no other word for.
+                // The rest of the path, for which OpenAPI has no notation.
                 let path = route.path.description.replacing("/**", with: "/{path}")
                 return APIDocument.Operation(method: route.method.rawValue, path: path)
             })
@@ -68,7 +68,7 @@ import Testing
         for route in DataPlaneRoute.all {
             let operation = APIDocument.Operation(method: route.takesAnyMethod ? "GET" : route.method, path: route.path)
             let described = try #require(operations[operation])
-            // Where both planes serve it, as /metrics, the right is that of administration.
+            // If both planes serve a path, such as /metrics, the document has the right of administration.
             guard !administered.contains(operation) || route.right != nil else { continue }
             #expect(described["x-right"] as? String == route.right, "\(operation)")
         }
@@ -80,8 +80,8 @@ import Testing
         }
     }
 
-    /// An operation of its own, or the document for all.
-    @Test func `say of every operation who may call it`() throws {
+    /// Either the operation itself, or the document for all.
+    @Test func `say who may call each operation`() throws {
         let schemes = try document.resolve("#/components/securitySchemes")
         let forAll = try #require(document.root["security"] as? [[String: Any]])
         for (operation, described) in operations {
@@ -94,7 +94,7 @@ import Testing
         }
     }
 
-    @Test func `say of every path that is not of administration alone which listener has it`() throws {
+    @Test func `say which listener has each path outside of administration`() throws {
         let elsewhere = Set(try oauth().map(\.path) + DataPlaneRoute.all.map(\.path))
         for (path, item) in document.paths {
             #expect(!elsewhere.contains(path) || item["servers"] != nil, "\(path)")
@@ -132,7 +132,7 @@ import Testing
         }
     }
 
-    /// Generators make one function for each media type, and some give both one name.
+    /// Generators make one function for each media type, and some give both the same name.
     @Test func `have one media type for each body`() {
         for (operation, described) in operations {
             #expect(document.content(described).count <= 1, "\(operation)")
@@ -142,13 +142,13 @@ import Testing
         }
     }
 
-    @Test func `have no reference that leads nowhere, and no name twice`() throws {
+    @Test func `have no dangling reference and no duplicate name`() throws {
         for reference in document.references(in: document.root) { _ = try document.resolve(reference) }
         let names = operations.values.compactMap { $0["operationId"] as? String }
         #expect(Set(names).count == operations.count)
     }
 
-    @Test func `are told by every address of administration`() async throws {
+    @Test func `are served at every address of administration`() async throws {
         try await ControlPlaneFixture.serve { plane async throws in
             let answer = try await plane.client.get("/openapi.json")
             #expect(answer.status == 200)

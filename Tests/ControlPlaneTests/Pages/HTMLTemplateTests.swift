@@ -4,15 +4,15 @@ import CredentialModel
 import Foundation
 import Testing
 
-@Suite struct `A page that is filled in` {
-    private enum Gap: String, CaseIterable {
+@Suite struct `An HTML template` {
+    private enum Placeholder: String, CaseIterable {
         case name, place
     }
 
-    @Test func `has what is filled in at each gap of that name`() {
-        let template = HTMLTemplate<Gap>("<p title=\"{{name}}\">{{name}} of {{place}}</p>")
-        let html = template.filled { gap in
-            switch gap {
+    @Test func `puts the value at each placeholder of that name`() {
+        let template = HTMLTemplate<Placeholder>("<p title=\"{{name}}\">{{name}} of {{place}}</p>")
+        let html = template.rendered { placeholder in
+            switch placeholder {
             case .name: HTML(escaping: "A & B")
             case .place: HTML(escaping: "C")
             }
@@ -20,39 +20,39 @@ import Testing
         #expect(html.text == "<p title=\"A &amp; B\">A &amp; B of C</p>")
     }
 
-    @Test func `lets nothing out of the place where it is filled in`() {
-        let template = HTMLTemplate<Gap>("<p title='{{name}}' id=\"{{name}}\">{{name}}</p>")
-        let html = template.filled { _ in HTML(escaping: "'\"><script>&") }
+    @Test func `keeps a value inside its element or attribute`() {
+        let template = HTMLTemplate<Placeholder>("<p title='{{name}}' id=\"{{name}}\">{{name}}</p>")
+        let html = template.rendered { _ in HTML(escaping: "'\"><script>&") }
         let escaped = "&#39;&quot;&gt;&lt;script&gt;&amp;"
         #expect(html.text == "<p title='\(escaped)' id=\"\(escaped)\">\(escaped)</p>")
     }
 
-    @Test func `is not filled in again by what was filled in`() {
-        let template = HTMLTemplate<Gap>("{{name}}{{place}}")
-        let html = template.filled { HTML(escaping: $0 == .name ? "{{place}}" : "x") }
+    @Test func `does not search values for placeholders`() {
+        let template = HTMLTemplate<Placeholder>("{{name}}{{place}}")
+        let html = template.rendered { HTML(escaping: $0 == .name ? "{{place}}" : "x") }
         #expect(html.text == "{{place}}x")
     }
 
     @Test(arguments: ["", "{{", "}}", "{{}}", "{{nobody}}", "{{name", "}}{{", "{ {name}}", "{{ name }}", "ä{{é}}"])
-    func `keeps what is no gap`(_ text: String) {
-        #expect(HTMLTemplate<Gap>(text).filled { _ in HTML(escaping: "x") }.text == text)
-        #expect(HTMLTemplate<Gap>(text).gaps.isEmpty)
+    func `leaves other braces unmodified`(_ text: String) {
+        #expect(HTMLTemplate<Placeholder>(text).rendered { _ in HTML(escaping: "x") }.text == text)
+        #expect(HTMLTemplate<Placeholder>(text).placeholders.isEmpty)
     }
 
-    @Test func `has each of its gaps in its file, and no other braces`() {
-        func check<Gap>(_ template: HTMLTemplate<Gap>, _ file: EmbeddedFile) {
-            #expect(template.gaps == Set(Gap.allCases))
-            let filled = template.filled { _ in HTML(escaping: "") }.text
+    @Test func `has each of its placeholders in its file, and no other braces`() {
+        func check<Placeholder>(_ template: HTMLTemplate<Placeholder>, _ file: EmbeddedFile) {
+            #expect(template.placeholders == Set(Placeholder.allCases))
+            let filled = template.rendered { _ in HTML(escaping: "") }.text
             #expect(!filled.contains("{{") && !filled.contains("}}"))
         }
         check(DemonstrationLogin.template, .signInHTML)
         check(DemonstrationLogin.scopeTemplate, .signInScopeHTML)
-        check(Page.refusalTemplate, .signInRefusalHTML)
-        // Otherwise the form would lead elsewhere than to the sign-in.
+        check(SignInPage.refusalTemplate, .signInRefusalHTML)
+        // The form must be sent to the sign-in.
         #expect(EmbeddedFile.signInHTML.text.contains("action=\"\(OAuthPath.demonstration)\""))
     }
 
-    @Test func `comes from files that are whole and UTF-8`() {
+    @Test func `comes from a file that is complete and UTF-8`() {
         let files: [EmbeddedFile] = [
             .administrationHTML, .administrationCSS, .administrationJS, .signInHTML, .signInScopeHTML,
             .signInRefusalHTML, .signInCSS, .openAPI,
@@ -66,11 +66,11 @@ import Testing
 }
 
 @Suite struct `A page of the sign-in` {
-    /// The policy names the style by its hash: what stands between the tags has to be that, byte for byte.
+    /// The policy allows the style by its hash, so the text between the tags must be that style, byte for byte.
     @Test func `allows its own style and nothing else`() throws {
-        let response = Page.refusal("no")
+        let response = SignInPage.refusal("no")
         let policy = try #require(response.headers[.contentSecurityPolicy])
-        let html = Page.refusalTemplate.filled { $0 == .style ? Page.style : HTML(escaping: "no") }.text
+        let html = SignInPage.refusalTemplate.rendered { $0 == .style ? SignInPage.style : HTML(escaping: "no") }.text
         let start = try #require(html.range(of: "<style>")), end = try #require(html.range(of: "</style>"))
         let style = Array(html[start.upperBound..<end.lowerBound].utf8)
         #expect(style == EmbeddedFile.signInCSS.bytes)

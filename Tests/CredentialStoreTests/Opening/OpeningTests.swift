@@ -36,7 +36,7 @@ import Verification
     }
 
     private func set(_ name: MetaName, _ value: UInt64, _ fixture: Fixture) async throws {
-        try await fixture.store.write(creates: false) { writer, transaction in
+        try await fixture.store.tamper { writer, transaction in
             try writer.setNumber(name, value, in: transaction)
         }
     }
@@ -176,15 +176,15 @@ import Verification
         let directory = try leave(fixture, bytes: bytes)
         let peppers = try PepperFileOnDisk.read(fixture.pepperPath)
         #expect(throws: StoreFailure.self) {
-            _ = try CredentialStore.open(in: directory, peppers: peppers, options: fixture.options)
+            _ = try CredentialStore.open(in: directory, peppers: peppers, options: Fixture.smallOptions)
         }
         let store = try CredentialStore.create(
-            in: directory, vendor: .iiniit, peppers: peppers, options: fixture.options)
+            in: directory, vendor: .iiniit, peppers: peppers, options: Fixture.smallOptions)
         close(store)
         // Once it is complete, it is never created again.
         #expect(throws: StoreFailure.storeExists(directory: directory)) {
             _ = try CredentialStore.create(
-                in: directory, vendor: .iiniit, peppers: peppers, options: fixture.options)
+                in: directory, vendor: .iiniit, peppers: peppers, options: Fixture.smallOptions)
         }
     }
 }

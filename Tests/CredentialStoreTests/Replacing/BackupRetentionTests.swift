@@ -58,7 +58,7 @@ import Testing
         _ = try await issuer.revoke([revoked[2]], chain: false)
         // Shortened and then revoked.
         revoked.append(try await fixture.key().summary.id)
-        _ = try await issuer.editKey(revoked[3], KeyEdit(expiresAt: .some(now.adding(50))))
+        _ = try await issuer.editKey(revoked[3], KeyEdit(expiresAt: .set(now.adding(50))))
         _ = try await issuer.revoke([revoked[3]], chain: false)
         let client = try await fixture.client().summary
         _ = try await issuer.rotateClientSecret(client.clientID, overlapSeconds: 0)
@@ -66,7 +66,7 @@ import Testing
         // Those that were only shortened are marked once the retention time after their new expiry is over, and dated
         // then.
         var shortened = [try await fixture.key().summary.id, try await fixture.key().summary.id]
-        _ = try await issuer.editKey(shortened[0], KeyEdit(expiresAt: .some(now.adding(50))))
+        _ = try await issuer.editKey(shortened[0], KeyEdit(expiresAt: .set(now.adding(50))))
         let next = try await issuer.rotate(shortened[1], overlapSeconds: 50).summary.id
         let second = try await fixture.client().summary
         _ = try await issuer.rotateClientSecret(second.clientID, overlapSeconds: 50)
@@ -131,7 +131,7 @@ import Testing
         let schema = fixture.store.schema
         _ = try await fixture.issuer.revoke([damaged], chain: false)
         let endedBy = try #require(try fixture.row(damaged)?.endedBy)
-        try await fixture.store.write(creates: false) { writer, transaction in
+        try await fixture.store.tamper { writer, transaction in
             // An entry whose row is not marked.
             try writer.put(schema.expiry, TableKey.ended(endedBy, id), [], in: transaction)
             _ = try transaction.put(schema.credentials.database, key: damaged.rawValue, value: [1, 2, 3].octets)
@@ -147,7 +147,7 @@ import Testing
         _ = try await fixture.issuer.revoke([id], chain: false)
         let endedBy = try #require(try fixture.row(id)?.endedBy)
         let schema = fixture.store.schema
-        try await fixture.store.write(creates: false) { writer, transaction in
+        try await fixture.store.tamper { writer, transaction in
             try writer.delete(schema.expiry, TableKey.ended(endedBy, id), in: transaction)
         }
         let found = try fixture.check()

@@ -27,7 +27,7 @@ import Testing
 
     private func edit(_ fixture: Fixture, _ id: CredentialID, to seconds: Int64?) async throws {
         let end = seconds.map { fixture.store.clock.now().adding($0) }
-        _ = try await fixture.issuer.editKey(id, KeyEdit(expiresAt: .some(end)))
+        _ = try await fixture.issuer.editKey(id, KeyEdit(expiresAt: end.map { .set($0) } ?? .removed))
     }
 
     private func end(_ key: IssuedCredential, _ way: End, _ fixture: Fixture) async throws {
@@ -211,7 +211,7 @@ import Testing
             TokenRequest(clientID: client.summary.clientID, subject: "s", expiresInSeconds: Self.day))
         try fixture.backup(toFile: fixture.folder("backup"))
         let (id, table) = (token.summary.id, fixture.store.schema.tokens.database)
-        try await fixture.store.write(creates: false) { _, transaction in
+        try await fixture.store.tamper { _, transaction in
             _ = try transaction.put(table, key: id.rawValue, value: [1, 2, 3].octets)
         }
         _ = try await fixture.issuer.revoke([id], chain: false)

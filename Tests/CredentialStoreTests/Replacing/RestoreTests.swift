@@ -106,7 +106,7 @@ import Verification
         let kept = try #require(replacement.kept)
         #expect(CredentialStore.exists(in: kept))
         let peppers = try PepperFileOnDisk.read(fixture.pepperPath)
-        let old = try CredentialStore.open(in: kept, peppers: peppers, options: fixture.options)
+        let old = try CredentialStore.open(in: kept, peppers: peppers, options: Fixture.smallOptions)
         #expect(try Verifier(store: old).verdict(key.secret.revealBytes(), at: old.clock.now()).reason == .revoked)
         close(old)
     }
@@ -168,7 +168,7 @@ import Verification
 
     @Test func `fails if the backup's journal number leaves none for later changes`() async throws {
         let fixture = try Fixture()
-        try await fixture.store.write(creates: false) { writer, transaction in
+        try await fixture.store.tamper { writer, transaction in
             try writer.setNumber(.journalNumber, .max, in: transaction)
         }
         try fixture.backup(toFile: fixture.folder("backup"))

@@ -14,7 +14,7 @@ import Verification
     /// journal entries, and, in the first schema, no origin.
     private func makeSchema(_ version: UInt64, _ fixture: Fixture) async throws {
         let schema = fixture.store.schema
-        try await fixture.store.write(creates: false) { writer, transaction in
+        try await fixture.store.tamper { writer, transaction in
             var tokens: [(UInt64, [UInt8])] = []
             try transaction.scan(schema.tokens.database, from: 0) { (key: UInt64, value: RawSpan) in
                 tokens.append((key, value.copied()))
@@ -152,7 +152,7 @@ import Verification
         let fixture = try Fixture()
         let peppers = try PepperFileOnDisk.read(fixture.pepperPath)
         #expect(throws: StoreFailure.self) { _ = try Replacing.upgrade(fixture, peppers) }
-        try await fixture.store.write(creates: false) { writer, transaction in
+        try await fixture.store.tamper { writer, transaction in
             try writer.setNumber(.schema, Schema.version + 1, in: transaction)
         }
         fixture.close()

@@ -35,7 +35,7 @@ import Verification
     private func findings(_ damage: @escaping Damage) async throws -> [String] {
         let (fixture, credential) = try await sound()
         #expect(try fixture.check().isEmpty)
-        try await fixture.store.write(creates: false) { writer, transaction in
+        try await fixture.store.tamper { writer, transaction in
             try damage(fixture, credential, writer, transaction)
         }
         let findings = try fixture.check()
@@ -115,7 +115,7 @@ import Verification
         }
         #expect(end.count == 3)
         let meta = try await findings { fixture, _, writer, transaction in
-            try writer.setMeta(.journalNumber, [1, 2], in: transaction)
+            try MetaTable(writer.schema).put(.journalNumber, [1, 2], in: transaction)
         }
         #expect(meta.count == 1)
     }
@@ -140,7 +140,9 @@ import Verification
         try fixture.backup(toFile: copy + "/data.mdb")
         _ = try await fixture.key()
         let peppers = try PepperFileOnDisk.read(fixture.pepperPath)
-        let store = try CredentialStore.open(in: copy, peppers: peppers, options: fixture.options)
+        var options = fixture.options
+        options.logDirectory = nil
+        let store = try CredentialStore.open(in: copy, peppers: peppers, options: options)
         defer { close(store) }
         #expect(store.incarnation == fixture.store.incarnation)
         let issuer = Issuer(store: store)
@@ -190,7 +192,7 @@ import Verification
         #expect(try fixture.pages(owner: "x", kind: .accessToken, limit: 10) == [[token]])
         #expect(try fixture.pages(kind: .accessToken, limit: 10) == [[token]])
         let table = fixture.store.schema.tokens.database
-        try await fixture.store.write(creates: false) { _, transaction in
+        try await fixture.store.tamper { _, transaction in
             var row: [UInt8] = []
             try transaction.scan(table, from: 0) { (_: UInt64, value: RawSpan) in
                 row = value.copied()

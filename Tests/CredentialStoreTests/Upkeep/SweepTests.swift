@@ -50,7 +50,7 @@ import Testing
     @Test func `reads the row again: an edit may have set a later expiry`() async throws {
         let fixture = try Fixture()
         let id = try await expired(fixture, Self.week + 100)
-        try await fixture.store.write(creates: false) { writer, transaction in
+        try await fixture.store.tamper { writer, transaction in
             let old = try #require(try writer.credential(id, in: transaction))
             var new = old
             new.record.expiresAt = writer.now.adding(1_000)

@@ -127,7 +127,7 @@ import Verification
         let token = try await tokens(1, fixture)[0]
         let id = token.summary.id
         let table = fixture.store.schema.tokens.database
-        try await fixture.store.write(creates: false) { _, transaction in
+        try await fixture.store.tamper { _, transaction in
             _ = try transaction.put(table, key: id.rawValue, value: [1, 2, 3].octets)
         }
         #expect(throws: StoreFailure.damaged(table: "tokens", row: "\(id)")) { try fixture.verdict(token.secret) }

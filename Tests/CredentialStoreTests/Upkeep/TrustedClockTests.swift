@@ -52,7 +52,7 @@ import Testing
     {
         let fixture = try Fixture()
         // As if the store had been created long ago: the next commits must store the mark.
-        try await fixture.store.write(creates: false) { writer, transaction in
+        try await fixture.store.tamper { writer, transaction in
             try writer.setNumber(.time, 5, in: transaction)
         }
         let now = fixture.store.clock.now()

@@ -124,23 +124,51 @@ import Testing
         #expect(try await intern("c", again) == 3)
     }
 
-    @Test func `of an aborted mutation lose their number for good`() async throws {
+    @Test func `of an aborted mutation give their number back, and no reader has seen them`() async throws {
         let fixture = try Fixture()
         #expect(try await intern("a", fixture) == 1)
         await #expect(throws: Refusal.self) { _ = try await intern("lost", fixture, failing: true) }
-        #expect(try await intern("b", fixture) == 3)
-        // The lost text gets a new number, and a reader of the old number never sees another text.
-        #expect(try await intern("lost", fixture) == 4)
-        #expect(text(2, fixture) == "lost" && text(3, fixture) == "b")
+        #expect(text(2, fixture).isEmpty)
+        #expect(try await intern("b", fixture) == 2)
+        #expect(try await intern("lost", fixture) == 3)
+        #expect(text(2, fixture) == "b" && text(3, fixture) == "lost")
         let again = try fixture.reopened()
-        #expect(text(2, again).isEmpty && text(4, again) == "lost")
-        #expect(try await intern("c", again) == 5)
+        #expect(text(2, again) == "b" && text(3, again) == "lost")
+        #expect(try await intern("c", again) == 4)
+    }
+
+    @Test func `of a transaction are known in it, and to readers only when it is committed`() async throws {
+        let fixture = try Fixture()
+        try await fixture.store.write(creates: true) { writer, transaction in
+            let number = try writer.intern(.scopes, Array("a".utf8), in: transaction)
+            #expect(writer.text(.scopes, number) == Array("a".utf8) && text(number, fixture).isEmpty)
+        }
+        #expect(text(1, fixture) == "a")
+    }
+
+    @Test func `of a commit that failed after readers had them keep their number`() throws {
+        let table = InternedTable()
+        let interning = Interning(table: table)
+        func text(_ number: UInt32) -> [UInt8] { table.withText(.scopes, number) { $0.copied() } }
+        #expect(interning.nextNumber(.scopes) == 1 && interning.assign(.scopes, 1, [1]))
+        interning.publish()
+        interning.aborted()
+        // A reader may hold the text of 1: another text gets another number.
+        #expect(interning.nextNumber(.scopes) == 2 && interning.number(.scopes, [1]) == nil)
+        #expect(interning.assign(.scopes, 2, [2]))
+        interning.publish()
+        interning.committed()
+        #expect(text(1) == [1] && text(2) == [2])
+        // Numbers only rise.
+        #expect(!interning.assign(.scopes, 2, [3]) && interning.assign(.scopes, 3, [3]))
+        interning.aborted()
+        #expect(interning.nextNumber(.scopes) == 3 && text(3).isEmpty)
     }
 
     @Test func `whose row is missing do not free their number`() async throws {
         let fixture = try Fixture()
         #expect(try await intern("a", fixture) == 1)
-        try await fixture.store.write(creates: false) { writer, transaction in
+        try await fixture.store.tamper { writer, transaction in
             try fixture.store.schema.interned.delete(TableKey.interned(1, 1), in: transaction)
         }
         let again = try fixture.reopened()
@@ -170,7 +198,7 @@ import Testing
     @Test func `of a store that did not record schemes are those of plain keys`() async throws {
         let fixture = try Fixture()
         let key = [UInt8](0..<16)
-        try await fixture.store.write(creates: true) { writer, transaction in
+        try await fixture.store.tamper { writer, transaction in
             try writer.setAlias(key, CredentialID(rawValue: 77), in: transaction)
             let note = MetaName.foreignScheme(ForeignScheme.raw.name).key
             try writer.schema.meta.delete(note, in: transaction)

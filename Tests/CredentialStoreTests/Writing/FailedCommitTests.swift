@@ -98,6 +98,8 @@ import Testing
             told.withLock { $0.append(failure) }
         }
         let fixture = try Fixture(options: options)
+        // The log has what the file that was moved away has.
+        fixture.store.noteTampering()
         try await fixture.plant()
         fixture.store.requireInPlace()
         #expect(!fixture.store.hasFailed)

@@ -36,7 +36,7 @@ import Testing
         let request = {
             let (owner, name) = (String(repeating: "o", count: 255), String(repeating: "n", count: 255))
             var request = KeyRequest(owner: owner, name: name)
-            request.properties.description = String(repeating: "d", count: 1_024)
+            request.properties.description = .set(String(repeating: "d", count: 1_024))
             request.count = 100
             return request
         }()
@@ -121,7 +121,7 @@ import Testing
         let requests: [@Sendable (Issuer, CredentialID) async throws -> Void] = [
             { issuer, _ in _ = try await issuer.createKeys(KeyRequest(owner: "o")) },
             { issuer, id in _ = try await issuer.rotate(id, overlapSeconds: 60) },
-            { issuer, id in _ = try await issuer.editKey(id, KeyEdit(name: .some(String(repeating: "n", count: 40)))) },
+            { issuer, id in _ = try await issuer.editKey(id, KeyEdit(name: .set(String(repeating: "n", count: 40)))) },
             { issuer, _ in
                 _ = try await issuer.createClient(ClientRequest(name: "app", grants: ["client_credentials"]))
             },

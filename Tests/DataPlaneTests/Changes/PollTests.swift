@@ -15,7 +15,7 @@ import Testing
             let start = try await server.end(client, caller)
             let key = try await server.key(KeyRequest(owner: "alice@example.com"))
             let other = try await server.issuer.createClient(ClientRequest(name: "app", grants: ["client_credentials"]))
-            _ = try await server.issuer.editKey(key.id, KeyEdit(name: "laptop"))
+            _ = try await server.issuer.editKey(key.id, KeyEdit(name: .set("laptop")))
             let rotated = try await server.issuer.rotate(key.id, overlapSeconds: 60)
             _ = try await server.issuer.revoke([key.id], chain: false)
             _ = try await server.issuer.revokeOwner("alice@example.com", issuedBefore: nil)
@@ -108,7 +108,8 @@ import Testing
     }
 
     private func write(_ entry: JournalEntry, to store: CredentialStore) throws -> Bool {
-        try store.environment.write { transaction in
+        store.noteTampering()
+        return try store.environment.write { transaction in
             try store.schema.journal.put(entry.number, entry.row, append: true, in: transaction)
         }.value
     }
@@ -173,7 +174,7 @@ import Testing
             for _ in 0..<5 { _ = try await server.key() }
             let end = try await server.end(client, caller)
             try await store.write(creates: false) { writer, transaction in
-                for number in 1...3 { try writer.forgetJournal(UInt64(number), in: transaction) }
+                try writer.perform(.forgetJournal(through: 3), in: transaction)
             }
             for query in ["after=0", "after=2&issued=true", "after=\(end + 1)", "after=\(UInt64.max)"] {
                 let answer = try await client.ask(changes("?\(query)&wait=60", caller.authorization))
@@ -188,7 +189,7 @@ import Testing
             #expect(other.status == 410)
             // An empty journal still has its end.
             try await store.write(creates: false) { writer, transaction in
-                for number in 4...end { try writer.forgetJournal(number, in: transaction) }
+                try writer.perform(.forgetJournal(through: end), in: transaction)
             }
             #expect(try await client.ask(changes("?after=\(end)", caller.authorization)).status == 200)
             #expect(try await client.ask(changes("?after=3&issued=true", caller.authorization)).status == 410)
@@ -260,7 +261,7 @@ import Testing
             let end = try await server.end(client, caller)
             _ = try await server.issuer.revoke([try await server.key().id], chain: false)
             let store = server.fixture.store
-            try await store.write(creates: false) { _, transaction in
+            try await store.tamper { _, transaction in
                 _ = try transaction.put(store.schema.journal.database, key: end + 2, value: [99, 1].octets)
             }
             let answer = try await client.ask(changes("?after=\(end)", caller.authorization))

@@ -105,7 +105,7 @@ func check(
     return request
 }
 
-/// The same with raw headers.
+/// A request as Envoy describes it with `encode_raw_headers`: its headers are bytes, in the order of the request.
 func rawCheck(
     _ path: String, _ headers: [(String, String)], policy: String? = "any", method: String = "GET"
 ) -> CheckRequest {

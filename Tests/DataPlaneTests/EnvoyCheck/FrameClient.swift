@@ -61,7 +61,7 @@ final class FrameClient: Sendable {
         }
     }
 
-    /// The same in one write, before any response can be read.
+    /// Sends parts of one or more calls in one write, before any response can be read.
     func sendAtOnce(_ calls: [(id: Int, payload: HTTP2Frame.FramePayload)]) {
         for call in calls {
             channel.write(HTTP2Frame(streamID: HTTP2StreamID(call.id), payload: call.payload), promise: nil)

@@ -197,7 +197,7 @@ import Testing
         try await withChecks(Self.policies) { server, client in
             let key = try await server.key()
             let store = server.fixture.store
-            try await store.write(creates: false) { _, transaction in
+            try await store.tamper { _, transaction in
                 let table = store.schema.credentials.database
                 _ = try transaction.put(table, key: key.id.rawValue, value: [1, 2, 3].octets)
             }

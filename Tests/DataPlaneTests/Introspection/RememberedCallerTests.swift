@@ -110,7 +110,7 @@ import TestSupport
             let fifth = try await key("e")
             #expect(
                 try await status(server, apiKey(fifth.secret)) {
-                    _ = try await server.issuer.editKey(fifth.id, KeyEdit(notBefore: server.now.adding(1_000)))
+                    _ = try await server.issuer.editKey(fifth.id, KeyEdit(notBefore: .set(server.now.adding(1_000))))
                 } == 401)
         }
     }

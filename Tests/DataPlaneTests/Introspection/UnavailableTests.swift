@@ -10,7 +10,7 @@ import TestSupport
 @Suite(.timeLimit(.minutes(10))) struct `An unavailable store` {
     /// Overwrites a row with an invalid one.
     private func damage(_ id: CredentialID, in store: CredentialStore) async throws {
-        try await store.write(creates: false) { writer, transaction in
+        try await store.tamper { writer, transaction in
             _ = try transaction.put(store.schema.credentials.database, key: id.rawValue, value: [1, 2, 3].octets)
         }
     }
@@ -22,7 +22,7 @@ import TestSupport
         credential.record.pepper = 999
         let row = credential.row
         let store = server.fixture.store
-        try await store.write(creates: false) { _, transaction in
+        try await store.tamper { _, transaction in
             _ = try store.schema.credentials.put(key.id.rawValue, row, in: transaction)
         }
         return key.secret

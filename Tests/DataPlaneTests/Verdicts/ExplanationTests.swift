@@ -1,4 +1,4 @@
-import class ControlPlane.Explaining
+import class ControlPlane.Explainer
 import CredentialModel
 import Foundation
 import Issuance
@@ -56,7 +56,7 @@ import Testing
 
     @Test func `has the verdict and the first reason of /v1/verify, for any caller`() async throws {
         try await withServer { server in
-            let explaining = try Explaining(issuer: server.issuer)
+            let explaining = try Explainer(issuer: server.issuer)
             let credentials = try await credentials(server)
             let client = try await server.connect()
             var reasons: Set<String> = []
@@ -86,7 +86,7 @@ import Testing
 
     @Test func `has the verdict and the first reason of /verify`() async throws {
         try await withServer { server in
-            let explaining = try Explaining(issuer: server.issuer)
+            let explaining = try Explainer(issuer: server.issuer)
             let credentials = try await credentials(server)
             let client = try await server.connect()
             var counted = outcomes(server)

@@ -4,7 +4,7 @@ import Issuance
 import TestSupport
 import Testing
 
-/// A request is authenticated before it waits for the writer: what it proved itself with may end in between.
+/// A request is authenticated before it waits for the writer. Its secret may end in between.
 @Suite struct `A client that has authenticated` {
     enum Ending: CaseIterable {
         case secretRevoked, secretRotated, secretExpired, credentialsRevoked, ownerRevoked, clientRevoked
@@ -45,9 +45,9 @@ import Testing
         #expect(await refusal { try await grant.refresh(answer.refreshToken) } == .invalidClient)
         #expect(await refusal { try await issuer.revoke(answer.accessToken, by: grant.proof) } == .invalidClient)
         let made = try grant.fixture.pages(limit: 1_000).joined().count - count
-        // A rotation makes the new secret.
+        // A rotation creates the new secret.
         #expect(made == (ending == .secretRotated ? 1 : 0))
-        // None of it was used up.
+        // The codes and tokens were not used up.
         if [.secretRevoked, .secretRotated, .secretExpired, .ownerRevoked].contains(ending) {
             let new = try await issuer.rotateClientSecret(grant.client.clientID, overlapSeconds: 60)
             let proof = try GrantFixture.proof(of: new, in: grant.fixture)
@@ -57,7 +57,7 @@ import Testing
         }
     }
 
-    @Test func `gets nothing behind the end of its secret in the same batch`() async throws {
+    @Test func `gets nothing after the end of its secret in the same batch`() async throws {
         let grant = try await GrantFixture(isPublic: false)
         let code = try await grant.code()
         let answer = try await grant.tokens()
@@ -78,14 +78,14 @@ import Testing
         #expect(try grant.isActive(answer.accessToken))
     }
 
-    @Test func `works on while the overlap of its rotated secret lasts`() async throws {
+    @Test func `continues to work during the overlap of its rotated secret`() async throws {
         let grant = try await GrantFixture(isPublic: false)
         _ = try await grant.issuer.rotateClientSecret(grant.client.clientID, overlapSeconds: 60)
         let answer = try await grant.issuer.clientCredentials(of: grant.proof, scope: nil, resources: [])
         #expect(try grant.isActive(answer.accessToken))
     }
 
-    @Test func `is not proven by another client's secret, by another kind, or by its name alone`() async throws {
+    @Test func `is not authenticated by another client's secret, by another kind, or by its id alone`() async throws {
         let grant = try await GrantFixture(isPublic: false)
         let other = try await GrantFixture(isPublic: false)
         let key = try await grant.fixture.plant { $0.record.client = grant.client.number }

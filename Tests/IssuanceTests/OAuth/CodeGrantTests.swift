@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 @Suite struct `An authorization code` {
-    @Test func `gives an access and a refresh token of one family, for what was agreed to`() async throws {
+    @Test func `gives an access and a refresh token of one family with the agreed scope`() async throws {
         let grant = try await GrantFixture()
         let answer = try await grant.tokens(scope: "read")
         #expect(answer.scope == ["read"] && answer.expiresInSeconds == 3_600)
@@ -22,7 +22,7 @@ import Testing
         #expect(try await grant.tokens().refreshToken == nil)
     }
 
-    @Test func `is used once: a replay ends what it gave`() async throws {
+    @Test func `works once: a replay revokes its tokens`() async throws {
         let grant = try await GrantFixture()
         let code = try await grant.code()
         let answer = try await grant.redeem(code)
@@ -35,7 +35,8 @@ import Testing
         #expect(await refusal { try await grant.refresh(later.refreshToken) } == .invalidGrant)
     }
 
-    @Test func `comes once out of a sign-in, however many ask at once, and also after a restart`() async throws {
+    @Test func `is issued once for a sign-in, however many requests there are, and also after a restart`() async throws
+    {
         let grant = try await GrantFixture()
         let request = try grant.request()
         let decision = try await grant.decision(["read"])
@@ -77,7 +78,7 @@ import Testing
         #expect(try await grant.isActive(grant.redeem(code).accessToken))
     }
 
-    @Test func `needs no redirect URI when the request named none, and takes only the registered one`() async throws {
+    @Test func `needs no redirect URI if the request had none, and accepts only the registered one`() async throws {
         let grant = try await GrantFixture()
         #expect(try await grant.isActive(grant.redeem(grant.code(names: false), redirectURI: nil).accessToken))
         let code = try await grant.code(names: false)
@@ -102,7 +103,7 @@ import Testing
         #expect(await failure { try await grant.decision(["read"]) } == .gone(reason: "the client is revoked"))
     }
 
-    @Test func `is narrowed by resources and by what the person agrees to`() async throws {
+    @Test func `is restricted by resources and by the scope to which the user agrees`() async throws {
         let grant = try await GrantFixture(audience: ["https://a", "https://b"])
         let answer = try await grant.redeem(
             try await grant.code(resources: ["https://a", "https://b"]), resources: ["https://b"])
@@ -118,7 +119,7 @@ import Testing
         #expect(await refusal { try grant.request(resources: ["https://c"]) } == .invalidTarget)
     }
 
-    @Test func `goes to one of many that redeem it at once, and then all of it ends`() async throws {
+    @Test func `gives tokens to one of many concurrent requests, and then all of them are revoked`() async throws {
         let grant = try await GrantFixture()
         for _ in 0..<GrantFixture.races {
             let code = try await grant.code()
@@ -127,22 +128,22 @@ import Testing
                 return await group.reduce(into: [TokenAnswer]()) { if let answer = $1 { $0.append(answer) } }
             }
             #expect(answers.count == 1)
-            // The others came after it: for them it was a replay.
+            // The others came later, so theirs were replays.
             #expect(try answers.allSatisfy { try !grant.isActive($0.accessToken) })
         }
     }
 
-    @Test func `is challenged as RFC 7636 shows in its appendix B`() throws {
+    @Test func `has the challenge of RFC 7636, appendix B`() throws {
         let challenge = try #require(CodeChallenge(GrantFixture.challenge))
         #expect(challenge.text == GrantFixture.challenge)
         for bad in ["", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM=", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw+cM"] {
             #expect(CodeChallenge(bad) == nil)
         }
-        // The last character holds two bits that mean nothing: only one spelling is one.
+        // The last character has two unused bits: only one spelling is valid.
         #expect(CodeChallenge("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cN") == nil)
     }
 
-    @Test func `of a client goes to a registered address only`() async throws {
+    @Test func `is sent only to a registered address`() async throws {
         let grant = try await GrantFixture()
         func address(_ asked: String?, _ registered: [String], isPublic: Bool = true) -> String? {
             var client = grant.client

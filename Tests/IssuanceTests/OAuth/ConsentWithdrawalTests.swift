@@ -35,7 +35,7 @@ extension GrantFixture {
     }
 
     @Test(arguments: [true, false])
-    func `ends what was decided before in a full map too`(_ remember: Bool) async throws {
+    func `ends earlier decisions in a full map too`(_ remember: Bool) async throws {
         let grant = try await GrantFixture(
             options: StoreOptions(mapBytes: 1 << 20, cacheBytes: 1 << 20, readersMax: 32))
         let fixture = grant.fixture
@@ -53,7 +53,7 @@ extension GrantFixture {
         let isUnderPressure = fixture.store.headRoom.room.isUnderPressure
         #expect(isUnderPressure)
         #expect(try await grant.withdraw() == remember)
-        // Now there is room for codes.
+        // Make room for codes.
         _ = try await Sweep.run(on: fixture.store, retention: RetentionPolicy(tokenSeconds: 0, keySeconds: 0))
         #expect(await refusal { try await grant.authorize(request, by: decision) } == .accessDenied)
         let anew = try await grant.decision(["read"], remember: remember)
@@ -61,7 +61,7 @@ extension GrantFixture {
         #expect(try fixture.check().isEmpty)
     }
 
-    @Test func `takes no room: the row shares a page with others and is overwritten in place`() async throws {
+    @Test func `needs no space: the row shares a page with others and is overwritten in place`() async throws {
         let fixture = try Fixture()
         let before = try row(fixture)
         #expect(before.count == WithdrawalSlots.byteCount)
@@ -79,7 +79,7 @@ extension GrantFixture {
         #expect(try fixture.statistic("requests") == 0)
     }
 
-    @Test func `is noted in one of all slots, which nobody can predict without the lookup secret`() async throws {
+    @Test func `is recorded in one of all slots, which cannot be predicted without the lookup secret`() async throws {
         let (first, second) = (try await GrantFixture(), try await GrantFixture())
         func slots(_ grant: GrantFixture) async throws -> [Int] {
             try await grant.fixture.store.write(creates: false) { writer, _ in
@@ -110,7 +110,7 @@ extension GrantFixture {
         #expect(try fixture.check().isEmpty)
     }
 
-    @Test func `whose row is damaged ends all decisions, and until then none gives a code`() async throws {
+    @Test func `whose row is damaged ends all decisions, and until then no code is issued`() async throws {
         let grant = try await GrantFixture()
         let fixture = grant.fixture
         let request = try grant.request()
@@ -126,7 +126,7 @@ extension GrantFixture {
             return
         }
         #expect(try fixture.check() == ["meta withdrawals: the row is damaged"])
-        // Anybody's: a new row cannot tell whose consents were withdrawn before.
+        // Of all users: a new row does not tell whose consents were withdrawn before.
         _ = try await grant.issuer.revokeConsent(subject: "bob", clientID: grant.client.clientID)
         #expect(try fixture.check().isEmpty)
         #expect(await refusal { try await grant.authorize(request, by: decision) } == .accessDenied)
@@ -134,10 +134,10 @@ extension GrantFixture {
         #expect(try await grant.authorize(request, by: anew) != nil)
     }
 
-    /// The exchange comes between two pages of what the withdrawal reads. The token that it gives lies on the page that was
-    /// read already, and on the other page lies only the one that was spent.
+    /// The exchange happens between two pages that the withdrawal reads. The new token is on the page that was already read; on
+    /// the other page is only the used one.
     @Test(.timeLimit(.minutes(1)), arguments: [CredentialKind.refreshToken, .authorizationCode])
-    func `ends what was exchanged while it ran`(_ kind: CredentialKind) async throws {
+    func `ends tokens that were exchanged while it ran`(_ kind: CredentialKind) async throws {
         let grant = try await GrantFixture()
         let store = grant.fixture.store
         let pageRows = Issuer.revocationsPerRequestMax
@@ -150,7 +150,7 @@ extension GrantFixture {
         let gate = WriterGate(store)
         async let withdrawn = grant.withdraw()
         try await gate.waitUntilQueued(1)
-        // Stops the writer thread when it has acknowledged the removal of the consent, which comes before in the same batch.
+        // Stops the writer thread after it has acknowledged the removal of the consent, which is earlier in the same batch.
         let pause = DispatchSemaphore(value: 0)
         defer { pause.signal() }
         await withCheckedContinuation { reached in
@@ -170,7 +170,7 @@ extension GrantFixture {
         pause.signal()
         let answer = try await exchange.value
         _ = try await withdrawn
-        // As the order of ids is meant to be.
+        // The ids have the intended order.
         for token in [answer.accessToken, answer.refreshToken] {
             let id = try grant.row(token).record.id
             #expect(id.rawValue < firstID)

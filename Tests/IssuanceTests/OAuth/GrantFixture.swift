@@ -5,7 +5,7 @@ import Issuance
 import TestSupport
 import Testing
 
-/// A store with a client, and the requests that its flows begin with.
+/// A store with a client, and the requests with which its flows begin.
 struct GrantFixture: Sendable {
     static let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
     static let challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
@@ -16,7 +16,7 @@ struct GrantFixture: Sendable {
     let fixture: Fixture
     let issuer: Issuer
     let client: ClientDefinition
-    /// As a request of the client has it, which was authenticated before any of the test.
+    /// The proof of a request that was authenticated at the start of the test.
     let proof: ClientProof
     let secret: SecretText?
 
@@ -36,7 +36,7 @@ struct GrantFixture: Sendable {
         proof = try Self.proof(of: made, in: fixture)
     }
 
-    /// What the authentication of a client gives.
+    /// The result of authenticating a client.
     static func proof(of made: IssuedClient, in fixture: Fixture) throws -> ClientProof {
         let client = try #require(fixture.store.published.clients.client(id: made.summary.clientID))
         guard let secret = made.secret else { return try #require(ClientProof(publicClient: client)) }
@@ -94,7 +94,7 @@ struct GrantFixture: Sendable {
 
     func tokens(scope: String? = nil) async throws -> TokenAnswer { try await redeem(try await code(scope: scope)) }
 
-    /// The row of a token, alive or not.
+    /// The row of a token, valid or not.
     func row(_ token: SecretText?) throws -> StoredCredential {
         let bytes = try #require(token).revealBytes()
         guard let native = NativeCredential(bytes.octets, vendor: .iiniit) else { throw StoreFailure.closed }
@@ -105,7 +105,7 @@ struct GrantFixture: Sendable {
     func isActive(_ token: SecretText?) throws -> Bool { try fixture.verdict(try #require(token)).isActive }
 }
 
-/// What a flow was refused with; nil when it was not.
+/// The error code with which a flow was refused; nil if it was not.
 func refusal<Value>(_ body: () async throws -> Value) async -> OAuthError.Code? {
     do {
         _ = try await body()

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 @Suite struct `A refresh token` {
-    @Test func `gives new tokens each time and ends itself`() async throws {
+    @Test func `gives new tokens and ends`() async throws {
         let grant = try await GrantFixture()
         var answer = try await grant.tokens()
         for _ in 0..<5 {
@@ -16,7 +16,7 @@ import Testing
         }
     }
 
-    @Test func `that is used again ends its whole family, and no other`() async throws {
+    @Test func `that is used again ends its whole family and no other`() async throws {
         let grant = try await GrantFixture()
         let other = try await grant.tokens()
         let first = try await grant.tokens()
@@ -31,8 +31,8 @@ import Testing
         #expect(try await grant.isActive(grant.refresh(other.refreshToken).accessToken))
     }
 
-    /// Who revokes by an id that he read a moment before means the grant, which may have gone on since.
-    @Test func `that was exchanged still ends its grant when it is revoked`() async throws {
+    /// A revocation by the id of a refresh token is meant for the grant, which may have been refreshed since.
+    @Test func `that was already used still ends its grant when it is revoked`() async throws {
         let grant = try await GrantFixture()
         let first = try await grant.tokens()
         let id = try grant.row(first.refreshToken).record.id
@@ -42,7 +42,7 @@ import Testing
         #expect(await refusal { try await grant.refresh(second.refreshToken) } == .invalidGrant)
     }
 
-    @Test func `narrows the access token and keeps what was granted`() async throws {
+    @Test func `can restrict the access token and keeps the granted scope`() async throws {
         let grant = try await GrantFixture()
         let first = try await grant.tokens()
         let narrow = try await grant.refresh(first.refreshToken, scope: "read")
@@ -52,11 +52,11 @@ import Testing
         #expect(await refusal { try await grant.refresh(wide.refreshToken, scope: "read admin") } == .invalidScope)
         #expect(
             await refusal { try await grant.refresh(wide.refreshToken, resources: ["https://x"]) } == .invalidTarget)
-        // What was refused has not used it up.
+        // A refused request does not use it up.
         #expect(try await grant.isActive(grant.refresh(wide.refreshToken).accessToken))
     }
 
-    @Test func `is its client's only, and of its own kind`() async throws {
+    @Test func `works only for its client and only as a refresh token`() async throws {
         let grant = try await GrantFixture()
         let stranger = try GrantFixture.proof(
             of: await grant.issuer.createClient(
@@ -73,13 +73,13 @@ import Testing
         #expect(try await grant.isActive(grant.refresh(answer.refreshToken).accessToken))
     }
 
-    @Test func `with leeway is taken again while what it gave is unused`() async throws {
+    @Test func `with leeway is accepted again while its successor is unused`() async throws {
         let grant = try await GrantFixture(policy: GrantPolicy(reuseLeewaySeconds: 60))
         let first = try await grant.tokens()
         let lost = try await grant.refresh(first.refreshToken)
         let again = try await grant.refresh(first.refreshToken)
         #expect(try grant.isActive(again.accessToken))
-        // The lost one has been replaced; whoever has it is not the one who asked again.
+        // The lost successor was replaced. A client that uses it is not the one that repeated the request.
         #expect(await refusal { try await grant.refresh(lost.refreshToken) } == .invalidGrant)
         let fresh = try await grant.tokens()
         let used = try await grant.refresh(fresh.refreshToken)
@@ -88,7 +88,7 @@ import Testing
         #expect(try !grant.isActive(used.accessToken))
     }
 
-    @Test func `goes to one of many that use it at once`() async throws {
+    @Test func `gives tokens to one of many concurrent requests`() async throws {
         let grant = try await GrantFixture()
         for _ in 0..<GrantFixture.races {
             let token = try await grant.tokens().refreshToken
@@ -100,7 +100,7 @@ import Testing
         }
     }
 
-    @Test func `races a revocation of its owner: no token lives after the acknowledgement`() async throws {
+    @Test func `that races a revocation of its owner leaves no valid token after the acknowledgement`() async throws {
         let grant = try await GrantFixture()
         for _ in 0..<GrantFixture.races {
             let token = try await grant.tokens().refreshToken
@@ -108,12 +108,12 @@ import Testing
             _ = try await grant.issuer.revokeOwner("alice", issuedBefore: nil)
             let answer = await refreshed
             #expect(try answer.map { try !grant.isActive($0.accessToken) } ?? true)
-            // Whichever came first.
+            // In either order.
             #expect(await refusal { try await grant.refresh(token) } == .invalidGrant)
         }
     }
 
-    @Test func `ends at its grant's end, however often it is used`() async throws {
+    @Test func `ends with its grant, however often it is refreshed`() async throws {
         let grant = try await GrantFixture(policy: GrantPolicy(refreshIdleSeconds: 100, refreshAbsoluteSeconds: 150))
         let first = try await grant.tokens()
         let second = try await grant.refresh(first.refreshToken)
@@ -121,13 +121,13 @@ import Testing
         let now = grant.fixture.store.clock.now()
         #expect(row.record.expiresAt <= now.adding(100))
         #expect(try #require(row.grantEndsAt) <= now.adding(150))
-        // A used one is remembered until then, and not for ever.
+        // A used one is kept until then and no longer.
         #expect(try grant.row(first.refreshToken).record.expiresAt == row.grantEndsAt)
     }
 }
 
 @Suite struct `Client credentials and revocation` {
-    @Test func `give a client a token of its own`() async throws {
+    @Test func `give a client a token for itself`() async throws {
         let grant = try await GrantFixture(isPublic: false)
         let answer = try await grant.issuer.clientCredentials(of: grant.proof, scope: "read", resources: [])
         let record = try #require(try grant.fixture.verdict(answer.accessToken).record)
@@ -144,7 +144,7 @@ import Testing
         #expect(unproven == .unauthorizedClient)
     }
 
-    @Test func `give a token whose expires_in is its end, also where that is the end of time`() async throws {
+    @Test func `give a token whose expires_in is its end, also at the year 9999`() async throws {
         let grant = try await GrantFixture(isPublic: false)
         let policy = LifetimePolicy(accessTokenSecondsDefault: .max, accessTokenSecondsMax: .max)
         let issuer = Issuer(store: grant.fixture.store, policy: policy)
@@ -160,7 +160,7 @@ import Testing
         }
     }
 
-    @Test func `end an access token alone and a refresh token with all of its grant`() async throws {
+    @Test func `end an access token alone, and a refresh token with its whole grant`() async throws {
         let grant = try await GrantFixture()
         let first = try await grant.tokens()
         try await grant.issuer.revoke(first.accessToken, by: grant.proof)
@@ -171,7 +171,7 @@ import Testing
         #expect(await refusal { try await grant.refresh(second.refreshToken) } == .invalidGrant)
     }
 
-    @Test func `leave another client's tokens alone`() async throws {
+    @Test func `do not change another client's tokens`() async throws {
         let grant = try await GrantFixture()
         let stranger = try GrantFixture.proof(
             of: await grant.issuer.createClient(ClientRequest(name: "other", isPublic: true)), in: grant.fixture)
@@ -183,7 +183,7 @@ import Testing
         #expect(try await grant.isActive(grant.refresh(answer.refreshToken).accessToken))
     }
 
-    @Test func `by administration take a refresh token's grant along`() async throws {
+    @Test func `by administration end the grant of a refresh token`() async throws {
         let grant = try await GrantFixture()
         let answer = try await grant.tokens()
         let id = try grant.row(answer.refreshToken).record.id
@@ -193,7 +193,7 @@ import Testing
 }
 
 @Suite struct `A consent` {
-    @Test func `is remembered, widened and taken back with what was given on it`() async throws {
+    @Test func `is stored, extended, and withdrawn together with its tokens`() async throws {
         let grant = try await GrantFixture()
         let clientID = grant.client.clientID
         try await grant.issuer.rememberConsent(subject: "alice", clientID: clientID, scope: ["read"])

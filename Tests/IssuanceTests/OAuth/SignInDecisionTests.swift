@@ -6,7 +6,7 @@ import Testing
 @testable import CredentialStore
 @testable import Issuance
 
-/// Between the agreement and the code lie up to ten minutes in which no row exists that could be revoked.
+/// For up to ten minutes between the decision and the code there is no row that could be revoked.
 @Suite struct `A decided sign-in` {
     private func holder(_ grant: GrantFixture, _ scope: [String]) async throws -> (
         authority: Authority, id: CredentialID
@@ -22,7 +22,9 @@ import Testing
     }
 
     @Test(arguments: Ending.allCases, [true, false])
-    func `gives no code when what it relied on was revoked since`(_ ending: Ending, _ remember: Bool) async throws {
+    func `gives no code if something that it relied on was revoked since`(_ ending: Ending, _ remember: Bool)
+        async throws
+    {
         let grant = try await GrantFixture()
         let (authority, id) = try await holder(grant, ["countersign:authorizations:decide"])
         let request = try grant.request()
@@ -41,16 +43,16 @@ import Testing
         case .decidersOwnerRevoked: _ = try await grant.issuer.revokeOwner("login", issuedBefore: nil)
         }
         #expect(await refusal { try await grant.authorize(request, by: decision, signIn: "s") } == .accessDenied)
-        // It is not used up: whoever decides again gets a code.
+        // The sign-in is not used up: a new decision gets a code.
         let again = try await grant.decision(["read"], remember: remember)
         #expect(try await grant.authorize(request, by: again, signIn: "s") != nil)
-        // Also when the withdrawal is remembered and another follows.
+        // Also if another withdrawal follows.
         let last = try await grant.decision(["read"], remember: remember)
         _ = try await grant.issuer.revokeConsent(subject: "alice", clientID: grant.client.clientID)
         #expect(await refusal { try await grant.authorize(request, by: last) } == .accessDenied)
     }
 
-    @Test func `gives no code behind the revocation of its owner in the same batch`() async throws {
+    @Test func `gives no code after the revocation of its owner in the same batch`() async throws {
         let grant = try await GrantFixture()
         let request = try grant.request()
         let decision = try await grant.decision(["read"])
@@ -64,7 +66,7 @@ import Testing
         #expect(await refused == .accessDenied)
     }
 
-    @Test func `is held against the time of a bulk revocation that names one`() async throws {
+    @Test func `is compared with the time of a bulk revocation that has one`() async throws {
         let grant = try await GrantFixture()
         let now = grant.fixture.store.clock.now()
         func decided(_ time: UnixSeconds) async throws -> SignInDecision {
@@ -81,7 +83,7 @@ import Testing
         #expect(try await grant.authorize(request, by: new) != nil)
     }
 
-    @Test func `is not ended by what was revoked before, or of others`() async throws {
+    @Test func `is not ended by earlier revocations, or by those of others`() async throws {
         let grant = try await GrantFixture()
         func makeClient() async throws -> ClientDefinition {
             let made = try await grant.issuer.createClient(
@@ -89,7 +91,7 @@ import Testing
                     name: "other", grants: ["authorization_code"], redirectURIs: ["https://o.example"], isPublic: true))
             return try #require(grant.fixture.store.published.clients.client(id: made.summary.clientID))
         }
-        // Withdrawals of others are noticed as well where they share a slot.
+        // Withdrawals of others have an effect if they share a slot.
         let slot = try await grant.withdrawalSlot("alice", grant.client)
         var (bob, other) = ("bob", try await makeClient())
         while try await grant.withdrawalSlot(bob, grant.client) == slot { bob += "b" }
@@ -105,7 +107,7 @@ import Testing
         #expect(try await grant.authorize(try grant.request(), by: decision) != nil)
     }
 
-    @Test(arguments: [true, false]) func `is not decided by whoever was revoked`(_ remember: Bool) async throws {
+    @Test(arguments: [true, false]) func `cannot be made by a revoked credential`(_ remember: Bool) async throws {
         let grant = try await GrantFixture()
         let (authority, id) = try await holder(grant, ["countersign:authorizations:decide"])
         _ = try await grant.issuer.revoke([id], chain: false)
@@ -119,7 +121,7 @@ import Testing
         }
     }
 
-    /// The backup knows neither the decision nor what ended it.
+    /// The backup contains neither the decision nor the revocation that ended it.
     @Test func `gives no code after a restore`() async throws {
         let grant = try await GrantFixture()
         let fixture = grant.fixture
@@ -140,7 +142,7 @@ import Testing
         #expect(try again.check().isEmpty)
     }
 
-    @Test func `of a version that names no incarnation cannot be read`() async throws {
+    @Test func `of a version without an incarnation cannot be read`() async throws {
         let grant = try await GrantFixture()
         let text = String(decoding: try JSONEncoder().encode(await grant.decision(["read"])), as: UTF8.self)
         func read(_ text: String) -> SignInDecision? {
@@ -154,9 +156,9 @@ import Testing
         case asPlanned, shortened, rotated, revoked
     }
 
-    /// Each ends the decider at a time that has passed when the code is asked for.
+    /// Each ends the decider before the code is requested.
     @Test(arguments: DeciderEnd.allCases, [true, false])
-    func `stands when its decider has expired as planned, and not when that was ended earlier`(
+    func `is valid if its decider expired as planned, and not if it was ended earlier`(
         _ end: DeciderEnd, _ isDecidedBefore: Bool
     ) async throws {
         let grant = try await GrantFixture()
@@ -171,8 +173,10 @@ import Testing
         if isDecidedBefore || end == .revoked { decision = try await decide() }
         switch end {
         case .asPlanned: break
-        case .shortened: _ = try await issuer.editKey(id, KeyEdit(expiresAt: fixture.store.clock.now().adding(300)))
-        // Its overlap ends with the key itself, so that nothing is shortened.
+        case .shortened:
+            let end = fixture.store.clock.now().adding(300)
+            _ = try await issuer.editKey(id, KeyEdit(expiresAt: .set(end)))
+        // The overlap ends with the key itself, so nothing is shortened.
         case .rotated: _ = try await issuer.rotate(id, overlapSeconds: 3_600)
         case .revoked: _ = try await issuer.revoke([id], chain: false)
         }

@@ -15,9 +15,9 @@ final class Follower {
 
     init(_ fixture: Fixture, store: String? = nil, peppers: String? = nil) throws {
         let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        let program = URL(fileURLWithPath: own).deletingLastPathComponent().appendingPathComponent("FollowingProof")
+        let program = URL(fileURLWithPath: own).deletingLastPathComponent().appendingPathComponent("Proofs")
         child = try ChildProcess(
-            program.path, ["answer", store ?? fixture.directory, peppers ?? fixture.pepperPath],
+            program.path, ["following", "answer", store ?? fixture.directory, peppers ?? fixture.pepperPath],
             input: questions.fileHandleForReading, output: answers.fileHandleForWriting)
         try questions.fileHandleForReading.close()
         try answers.fileHandleForWriting.close()

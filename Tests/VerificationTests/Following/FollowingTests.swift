@@ -118,7 +118,7 @@ import Testing
         _ = try await fixture.issuer.revoke([keys[0].summary.id], chain: false)
         _ = try await fixture.issuer.revokeOwner("bob", issuedBefore: nil)
         try await fixture.store.write(creates: false) { writer, transaction in
-            for number in before + 1...before + 2 { try writer.forgetJournal(number, in: transaction) }
+            try writer.perform(.forgetJournal(through: before + 2), in: transaction)
         }
         _ = try await fixture.key()
         #expect(try follower.verdict(keys[0].secret) == "inactive revoked")

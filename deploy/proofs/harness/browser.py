@@ -1,4 +1,4 @@
-"""Headless Chromium, as a person's browser."""
+"""Headless Chromium."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,12 +10,12 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from .checks import Refuted
 
-PATIENCE_SECONDS = 30
+TIMEOUT_SECONDS = 30
 
 
 @contextmanager
 def browser(width: int, height: int) -> Iterator[webdriver.Chrome]:
-    """A window of that size whose console is kept. It ends with the block."""
+    """A window of that size, whose console messages are recorded. It is closed when the block ends."""
     options = webdriver.ChromeOptions()
     for word in (
             "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--window-size={width},{height}"):
@@ -23,15 +23,15 @@ def browser(width: int, height: int) -> Iterator[webdriver.Chrome]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService("/usr/bin/chromedriver"))
     try:
-        driver.set_page_load_timeout(PATIENCE_SECONDS)
+        driver.set_page_load_timeout(TIMEOUT_SECONDS)
         yield driver
     finally:
         driver.quit()
 
 
-def wait_for(driver: webdriver.Chrome, is_so: Callable[[], Any], what: str) -> Any:
-    """What the condition gives once it is something. Raises Refuted when it never is."""
+def wait_for(driver: webdriver.Chrome, condition: Callable[[], Any], what: str) -> Any:
+    """The first true result of the condition. Raises Refuted after the timeout."""
     try:
-        return WebDriverWait(driver, PATIENCE_SECONDS, ignored_exceptions=None).until(lambda _: is_so(), what)
+        return WebDriverWait(driver, TIMEOUT_SECONDS, ignored_exceptions=None).until(lambda _: condition(), what)
     except TimeoutException:
-        raise Refuted(f"not so: {what}") from None
+        raise Refuted(f"timed out: {what}") from None

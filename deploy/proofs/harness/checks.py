@@ -1,4 +1,4 @@
-"""What a proof says: what holds, what does not, and the exit status at its end."""
+"""The result of a proof: its checks, their messages, and the exit status."""
 
 import signal
 import sys
@@ -11,27 +11,27 @@ PROBLEMS_SHOWN_MAX = 40
 
 
 class Unproven(Exception):
-    """Something went wrong that is not what the proof is about, so that nothing was proven. Its text names no secret."""
+    """The proof could not run, so nothing was proven. Its text contains no secret."""
 
 
 class Refuted(Exception):
-    """Something does not hold. Its text names no secret."""
+    """A check failed. Its text contains no secret."""
 
 
 def require(holds: object, what: str) -> None:
-    """For a proof that ends with the first thing that does not hold. Raises Refuted."""
+    """For a proof that ends with its first failed check. Raises Refuted."""
     if not holds:
-        raise Refuted(f"not so: {what}")
+        raise Refuted(f"failed: {what}")
 
 
 def check(holds: object, what: str) -> None:
-    """The same, and says what holds."""
+    """The same, and prints a check that passed."""
     require(holds, what)
     print(f"  {what}", flush=True)
 
 
 class Checks:
-    """For a proof that goes on and says at its end what does not hold."""
+    """For a proof that goes on after a failed check and reports all of them at its end."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -43,25 +43,25 @@ class Checks:
             print(f"  {what}", flush=True)
         else:
             self.failures.append(what)
-            print(f"  NOT SO: {what}" + (f"\n    {str(seen)[:2000]}" if seen != "" else ""), flush=True)
+            print(f"  FAILED: {what}" + (f"\n    {str(seen)[:2000]}" if seen != "" else ""), flush=True)
         return bool(holds)
 
 
 def as_expected(name: str, problems: Sequence[str], mutant: str = "") -> bool:
-    """Prints the problems. Whether there are none; where `mutant` names a broken program, whether there are some."""
+    """Prints the problems. Returns whether there are none, or, if `mutant` names a broken program, whether there are some."""
     for line in problems[:PROBLEMS_SHOWN_MAX]:
         print(line, file=sys.stderr)
     if mutant:
-        print(f"{name}: {mutant} " + ("was caught" if problems else "was not noticed"))
+        print(f"{name}: {mutant} " + ("was caught" if problems else "was not detected"))
     return bool(problems) == bool(mutant)
 
 
 def conclude(name: str, prove: Callable[[], bool], unproven: int = UNPROVEN) -> NoReturn:
-    """Runs a proof, which says whether the outcome is the expected one, and ends the program.
+    """Runs a proof, which returns whether its result is the expected one, and ends the program.
 
-    - unproven: the exit status when nothing was proven. Some proofs tell it from 1 and some do not.
+    - unproven: the exit status when nothing was proven. Some proofs distinguish it from 1, others do not.
     """
-    # A polite end runs what ends the processes too.
+    # As an exception, so that the blocks that end the child processes are left.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(UNPROVEN))
     try:
         status = PROVEN if prove() else REFUTED

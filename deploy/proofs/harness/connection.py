@@ -1,5 +1,5 @@
-"""HTTP/1.1 over one connection, and no more of it than that takes: the proofs share two processors with the service, and
-`http.client` takes more of them than the service does."""
+"""A minimal HTTP/1.1 client. The proofs share two processors with the service, and `http.client` would take more processor time
+than the service does."""
 
 import json
 import os
@@ -8,28 +8,28 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
-from .processes import PATIENCE_SECONDS
+from .processes import TIMEOUT_SECONDS
 
-Place = int | str | os.PathLike
+Address = int | str | os.PathLike
 """A port of this machine or the path of a Unix socket."""
 
 
 class Closed(ConnectionResetError):
-    """The other side has closed the connection."""
+    """The peer has closed the connection."""
 
 
-def connected(place: Place, timeout: float | None = PATIENCE_SECONDS, source: str | None = None) -> socket.socket:
-    """A socket to that place, from that address of loopback if one is named."""
-    if not isinstance(place, int):
+def connected(address: Address, timeout: float | None = TIMEOUT_SECONDS, source: str | None = None) -> socket.socket:
+    """A connected socket, bound to the loopback address `source` if one is given."""
+    if not isinstance(address, int):
         made = socket.socket(socket.AF_UNIX)
         made.settimeout(timeout)
-        made.connect(str(place))
+        made.connect(str(address))
         return made
-    made = socket.create_connection(("127.0.0.1", place), timeout, source and (source, 0))
-    # While nobody listens at a port that is free for all, the kernel may choose it for this end too.
+    made = socket.create_connection(("127.0.0.1", address), timeout, source and (source, 0))
+    # If nothing listens on an ephemeral port, the kernel may choose the same port for this end and connect it to itself.
     if made.getsockname() == made.getpeername():
         made.close()
-        raise ConnectionRefusedError(f"nobody listens on {place}")
+        raise ConnectionRefusedError(f"nothing listens on port {address}")
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return made
 
@@ -46,11 +46,11 @@ class Answer:
 
 
 class Connection:
-    """Raises OSError when it breaks, and never opens itself anew: whoever was asked may have done it or not."""
+    """Raises OSError when it breaks. It is never reopened, since the request may or may not have been carried out."""
 
-    def __init__(self, place: Place | socket.socket, timeout: float | None = PATIENCE_SECONDS) -> None:
-        """Takes a socket that is connected as well; its timeout then stays."""
-        self.socket = place if isinstance(place, socket.socket) else connected(place, timeout)
+    def __init__(self, address: Address | socket.socket, timeout: float | None = TIMEOUT_SECONDS) -> None:
+        """Also accepts a connected socket, whose timeout is then kept."""
+        self.socket = address if isinstance(address, socket.socket) else connected(address, timeout)
         self.rest = b""
 
     def close(self) -> None:
@@ -63,7 +63,7 @@ class Connection:
         self.close()
 
     def ask(self, method: str, target: str, body: bytes | str = b"", fields: str = "", host: str = "localhost") -> Answer:
-        """`fields` are whole lines, each with its end."""
+        """`fields` are whole header lines, each with its line end."""
         self.send(method, target, body, fields, host)
         return self.answer()
 
@@ -87,13 +87,13 @@ class Connection:
         return Answer(status, fields, self.exactly(int(fields.get("content-length", 0))))
 
     def head(self) -> tuple[int, dict[str, str]]:
-        """Status and fields of an answer whose body is read next."""
+        """Status and fields of an answer whose body has not been read yet."""
         lines = self.until(b"\r\n\r\n").decode("latin-1").split("\r\n")
         fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
         return int(lines[0].split(" ", 2)[1]), fields
 
     def chunks(self) -> Iterator[bytes]:
-        """A body whose length nobody knew, piece by piece as it comes."""
+        """The pieces of a chunked body, as they arrive."""
         while size := int(self.until(b"\r\n").split(b";")[0], 16):
             yield self.exactly(size)
             self.exactly(2)
@@ -102,9 +102,9 @@ class Connection:
     # Bytes
 
     def until(self, end: bytes) -> bytes:
-        while (place := self.rest.find(end)) < 0:
+        while (position := self.rest.find(end)) < 0:
             self.more()
-        found, self.rest = self.rest[:place], self.rest[place + len(end):]
+        found, self.rest = self.rest[:position], self.rest[position + len(end):]
         return found
 
     def exactly(self, count: int) -> bytes:
@@ -116,11 +116,11 @@ class Connection:
     def more(self) -> None:
         piece = self.socket.recv(65_536)
         if not piece:
-            raise Closed("closed by the other side")
+            raise Closed("the peer closed the connection")
         self.rest += piece
 
 
-# As much of HTTP/2 as a client needs that says always the same (RFC 9113)
+# What a client of HTTP/2 needs to send always the same request (RFC 9113)
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 DATA, HEADERS, RST_STREAM, SETTINGS, GOAWAY, WINDOW_UPDATE = 0, 1, 3, 4, 7, 8
@@ -132,6 +132,6 @@ def frame(kind: int, flags: int, stream: int, content: bytes = b"") -> bytes:
 
 
 def literal(name: str, value: str) -> bytes:
-    """A field that neither side remembers (RFC 7541 §6.2.2); both texts below 127 bytes."""
+    """A literal field without indexing (RFC 7541 §6.2.2). Both texts must be shorter than 127 bytes."""
     return b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
 

@@ -1,4 +1,4 @@
-"""Starts programs, waits for what they come to, and ends them by their id, whatever happens in between."""
+"""Starts programs, waits for them, and ends them by their id, also after an error."""
 
 import ctypes
 import os
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from .checks import Unproven
 
-PATIENCE_SECONDS = 20
-"""What has not answered or ended by then counts as hanging."""
+TIMEOUT_SECONDS = 20
+"""After that, a program that has not answered or ended counts as hanging."""
 PR_SET_PDEATHSIG = 1
 
 _prctl = ctypes.CDLL(None).prctl
@@ -25,13 +25,13 @@ def _end_with_parent() -> None:
 
 
 def _before_program() -> Callable[[], None] | None:
-    # Beside other threads Python may run nothing between fork and exec; and the kernel would not wait for the end of the
-    # program but for that of the thread that started the child.
+    # With other threads, Python code must not run between fork and exec. The kernel would also send the signal at the end
+    # of the thread that started the child, not at the end of the program.
     return _end_with_parent if threading.active_count() == 1 else None
 
 
 class Process:
-    """A program in a session of its own, so that Ctrl-C reaches this program alone, with its output in a file."""
+    """A program with its output in a file. It has its own session, so Ctrl-C reaches only the proof."""
 
     def __init__(
         self, command: Sequence[object], log: Path, environment: Mapping[str, str] | None = None, folder: Path | None = None,
@@ -54,22 +54,22 @@ class Process:
         return self._process.poll()
 
     def is_stopped(self) -> bool:
-        # The state stands behind the name, which is in brackets.
+        # The state follows the name, which is in parentheses.
         return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
     def send(self, what: signal.Signals) -> None:
-        """Nothing happens when it has ended."""
+        """Does nothing if the program has ended."""
         self._process.send_signal(what)
 
-    def wait(self, seconds: float = PATIENCE_SECONDS) -> int:
-        """The exit status. Raises Unproven when it goes on running."""
+    def wait(self, seconds: float = TIMEOUT_SECONDS) -> int:
+        """The exit status. Raises Unproven if the program is still running after `seconds`."""
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise Unproven(f"{self._name} did not end within {seconds:g} s") from None
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> int:
-        """The exit status. Raises Unproven when it has to be killed."""
+        """The exit status. Raises Unproven if the program had to be killed."""
         self.send(how)
         try:
             return self.wait()
@@ -79,9 +79,9 @@ class Process:
             self.kill()
 
     def kill(self) -> None:
-        """With all that it started and that is still there."""
+        """Kills the program and everything in its process group."""
         if self._is_over:
-            return  # The number may be another's by now.
+            return  # The id may belong to another process by now.
         self._is_over = True
         try:
             os.killpg(self.pid, signal.SIGKILL)
@@ -93,7 +93,7 @@ class Process:
                 pipe.close()
 
     def close(self) -> None:
-        """Ends it politely if that is possible."""
+        """Ends the program with SIGTERM, or with SIGKILL if that does not end it."""
         try:
             self.end()
         except Unproven:
@@ -105,7 +105,8 @@ class Process:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def last_words(self, lines: int = 12) -> str:
+    def log_tail(self, lines: int = 12) -> str:
+        """The last lines of the log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
 
@@ -116,31 +117,31 @@ def children(pid: int) -> list[int]:
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
-            continue  # It has ended meanwhile.
+            continue  # It has ended in the meantime.
         if int(fields[1]) == pid:
             found.append(int(stat.parent.name))
     return found
 
 
 def run(
-    command: Sequence[object], *, seconds_max: float = 3 * PATIENCE_SECONDS, given: str = "", folder: Path | None = None,
+    command: Sequence[object], *, seconds_max: float = 3 * TIMEOUT_SECONDS, stdin: str = "", folder: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a command to its end, with `given` on its standard input. Raises Unproven when it takes longer."""
+    """Runs a command to its end, with `stdin` as its standard input. Raises Unproven if it takes longer than `seconds_max`."""
     words = [str(word) for word in command]
     try:
         return subprocess.run(
-            words, input=given, capture_output=True, text=True, timeout=seconds_max, cwd=folder, env=environment,
+            words, input=stdin, capture_output=True, text=True, timeout=seconds_max, cwd=folder, env=environment,
             preexec_fn=_before_program())
     except subprocess.TimeoutExpired:
         raise Unproven(f"{Path(words[0]).name} took more than {seconds_max:.0f} s") from None
 
 
 def output_of(
-    command: Sequence[object], *, seconds_max: float = 3 * PATIENCE_SECONDS, statuses: tuple[int, ...] = (0,),
+    command: Sequence[object], *, seconds_max: float = 3 * TIMEOUT_SECONDS, statuses: tuple[int, ...] = (0,),
     folder: Path | None = None,
 ) -> str:
-    """The standard output of a command. Raises Unproven when it takes longer, or when its exit status is none of these."""
+    """The standard output of a command. Raises Unproven if it takes longer, or if its exit status is not in `statuses`."""
     done = run(command, seconds_max=seconds_max, folder=folder)
     if done.returncode not in statuses:
         words = "\n".join((done.stderr or done.stdout).strip().splitlines()[-8:])
@@ -149,11 +150,11 @@ def output_of(
 
 
 def wait_until(
-    is_so: Callable[[], object], seconds: float = PATIENCE_SECONDS, every: float = 0.05, process: Process | None = None,
+    condition: Callable[[], object], seconds: float = TIMEOUT_SECONDS, every: float = 0.05, process: Process | None = None,
 ) -> bool:
-    """Whether it was so in time, and before the end of the process."""
+    """Whether the condition became true in time, and before the process ended."""
     deadline = time.monotonic() + seconds
-    while not is_so():
+    while not condition():
         if time.monotonic() > deadline or (process and process.poll() is not None):
             return False
         time.sleep(every)
@@ -161,7 +162,7 @@ def wait_until(
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on now, all different."""
+    """Different free ports on the loopback interface."""
     probes = [socket.socket() for _ in range(count)]
     try:
         for probe in probes:

@@ -15,7 +15,7 @@ package enum Malformation: String, Error, Sendable {
 /// One answer at the start of the bytes that have come.
 ///
 /// Reads it whole or not at all: an answer usually arrives in one piece, and then nothing is kept between calls. One that
-/// comes in many is read anew with each, which costs its head again and never its body.
+/// comes in many is read again with each, which costs its head again and never its body.
 package struct Response: Equatable, Sendable {
     /// 200...599.
     package let status: Int

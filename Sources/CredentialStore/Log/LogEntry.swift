@@ -1,0 +1,224 @@
+import CredentialDigest
+import CredentialModel
+import LMDB
+
+// A log is a sequence of entries, one for each transaction that changed something. Each entry names the one before it by
+// its hash, so a store that has followed a log up to a position can tell whether the next entry continues from there.
+//
+// ```
+//   0 "CS"   2 version   3 kind     4 format level (4)
+//   8 epoch             16 number                        the entry's place in the log
+//  24 hash of the entry before (32)
+//  56 batch id (16)                                      random: the same bytes may arrive twice
+//  72 writer            80 time
+//  88 flags (4)         92 bytes of operations (4)
+//  96 operations, encrypted, and 16 bytes of tag
+// ```
+//
+// Operations name owners and scopes, so they are encrypted (AES-256-GCM). The key is derived from the lookup secret,
+// which all stores of the same data have, and from everything that makes an entry unique. The header is authenticated
+// with them. Whoever has the log and no pepper file can read nothing, and cannot add an entry that a store would take.
+// Operations have tags, never secrets.
+
+/// How much of a log a store has: everything up to and including one entry.
+struct LogPosition: Sendable, Equatable {
+    /// One log. It is another one after a restore, and after a time in which the store was changed without its log.
+    var epoch: UInt64
+    /// The number of the last entry, from 1; 0 at the beginning.
+    var number: UInt64
+    /// The hash of that entry; of the beginning: a random number.
+    var hash: [UInt8]
+
+    static let hashBytes = 32
+
+    /// The beginning of a new log.
+    static func beginning() -> LogPosition {
+        LogPosition(
+            epoch: UInt64.random(in: 1...UInt64.max), number: 0,
+            hash: (0..<hashBytes).map { _ in UInt8.random(in: 0...255) })
+    }
+
+    // The row in `meta`.
+
+    var row: [UInt8] {
+        var row: [UInt8] = []
+        row.append(word64: epoch)
+        row.append(word64: number)
+        return row + hash
+    }
+
+    init(epoch: UInt64, number: UInt64, hash: [UInt8]) {
+        self.epoch = epoch
+        self.number = number
+        self.hash = hash
+    }
+
+    init?(row: [UInt8]) {
+        guard row.count == 16 + Self.hashBytes else { return nil }
+        self.init(epoch: row.octets.word64(at: 0), number: row.octets.word64(at: 8), hash: Array(row[16...]))
+    }
+}
+
+/// The operations of one transaction, with their place in a log.
+struct LogEntry: Sendable {
+    static let headerBytes = 96
+    /// The version of the entry's form.
+    static let version: UInt8 = 1
+    /// What operations mean, and what follows from them. Higher: this version cannot apply them.
+    static let formatLevel: UInt32 = 1
+    /// An entry is one transaction, which is bounded by its mutations.
+    static let bytesMax = 64 << 20
+
+    private static let magic = Array("CS".utf8)
+    private static let transactionKind: UInt8 = 1
+    private static let keyName = Array("countersign log entry".utf8)
+
+    /// The position that a store has reached when it has this entry.
+    let position: LogPosition
+    let previousHash: [UInt8]
+    /// Of the transaction.
+    let time: UnixSeconds
+    /// All of it.
+    let bytes: [UInt8]
+
+    /// Makes the entry that follows on a position.
+    /// - Parameters:
+    ///   - origin: of the data, so that the entries of two stores never have the same key.
+    ///   - writer: identifies the process that wrote it.
+    /// - Throws: ``LogFailure/tooLong``.
+    init(
+        _ operations: [UInt8], after position: LogPosition, origin: UInt64, writer: UInt64, time: UnixSeconds,
+        lookup: TagKey
+    ) throws(StoreFailure) {
+        guard operations.count + Self.headerBytes + SealedMessage.overheadBytes <= Self.bytesMax else {
+            throw .log(.tooLong)
+        }
+        var header = Self.beginning(epoch: position.epoch)
+        header.append(word64: position.number + 1)
+        header += position.hash
+        for _ in 0..<2 { header.append(word64: UInt64.random(in: 0...UInt64.max)) }
+        header.append(word64: writer)
+        header.append(word64: UInt64(bitPattern: time.rawValue))
+        header.append(word32: 0)
+        header.append(word32: UInt32(operations.count))
+        guard let sealed = SealedMessage.seal(operations, key: Self.key(header, origin, lookup), associated: header)
+        else { throw .lmdb(.system(12)) }
+        self.init(header: header, sealed: sealed)
+    }
+
+    /// Reads an entry.
+    /// - Parameter bytes: a whole entry; nothing about it is assumed.
+    /// - Throws: ``LogFailure/malformed``, ``LogFailure/formatTooNew``.
+    init(_ bytes: [UInt8]) throws(StoreFailure) {
+        guard let count = Self.byteCount(header: bytes), count == bytes.count else { throw .log(.malformed) }
+        guard bytes[2] == Self.version, bytes[3] == Self.transactionKind,
+            bytes.octets.word32(at: 4) <= Self.formatLevel, bytes.octets.word32(at: 88) == 0
+        else { throw .log(.formatTooNew) }
+        self.init(header: Array(bytes[..<Self.headerBytes]), sealed: Array(bytes[Self.headerBytes...]))
+    }
+
+    private init(header: [UInt8], sealed: [UInt8]) {
+        let bytes = header + sealed
+        self.bytes = bytes
+        position = LogPosition(
+            epoch: header.octets.word64(at: 8), number: header.octets.word64(at: 16),
+            hash: SHA256Digest.of(bytes.octets))
+        previousHash = Array(header[24..<56])
+        time = UnixSeconds(Int64(bitPattern: header.octets.word64(at: 80)))
+    }
+
+    /// How every entry of this version begins.
+    static func beginning(epoch: UInt64) -> [UInt8] {
+        var beginning = magic + [version, transactionKind]
+        beginning.append(word32: formatLevel)
+        beginning.append(word64: epoch)
+        return beginning
+    }
+
+    /// The length of the entry that begins with a header; nil when it is none.
+    static func byteCount(header: [UInt8]) -> Int? {
+        guard header.count >= headerBytes, header.starts(with: magic) else { return nil }
+        let count = headerBytes + Int(header.octets.word32(at: 92)) + SealedMessage.overheadBytes
+        return count <= bytesMax ? count : nil
+    }
+
+    /// Decrypts the operations.
+    /// - Throws: ``LogFailure/notGenuine``.
+    func operations(origin: UInt64, lookup: TagKey) throws(StoreFailure) -> [UInt8] {
+        let header = Array(bytes[..<Self.headerBytes])
+        let sealed = Array(bytes[Self.headerBytes...])
+        guard
+            let operations = SealedMessage.open(sealed, key: Self.key(header, origin, lookup), associated: header)
+        else { throw .log(.notGenuine(number: position.number)) }
+        return operations
+    }
+
+    /// The key of one entry: no two entries have epoch, number and batch id in common.
+    private static func key(_ header: [UInt8], _ origin: UInt64, _ lookup: TagKey) -> Tag {
+        var name = keyName
+        name.append(word64: origin)
+        return SealedMessage.key(lookup, name: name + header[8..<24] + header[56..<72])
+    }
+}
+
+/// Why a log cannot be written, or why a store does not take an entry.
+public enum LogFailure: Error, Equatable, Sendable, CustomStringConvertible {
+    /// How a store differs from the one that wrote the log.
+    public enum Divergence: Equatable, Sendable, CustomStringConvertible {
+        case rowMissing, idTaken, numberTaken
+
+        public var description: String {
+            switch self {
+            case .rowMissing: "changes a credential that is not in the store"
+            case .idTaken: "adds a credential whose id is already in the store"
+            case .numberTaken: "assigns a number that is already assigned in the store"
+            }
+        }
+    }
+
+    /// An entry does not fit the rows of the store.
+    case diverged(Divergence)
+    /// An entry that no version writes.
+    case malformed
+    /// An entry of a later version.
+    case formatTooNew
+    /// An entry that was written with another pepper file, by another store, or changed since.
+    case notGenuine(number: UInt64)
+    /// More operations than an entry can hold.
+    case tooLong
+    /// The store has never had a log, or was changed without it.
+    case noPosition
+    /// The entry that follows on the store's position is not in the log.
+    case missing(number: UInt64)
+    /// The log has another entry at the store's position.
+    case otherBranch(number: UInt64)
+    /// The store has a log, and would be changed without it.
+    case needed
+    /// Another process writes to the log.
+    case held(path: String)
+    /// The log's files cannot be read or written.
+    case file(path: String, reason: String)
+
+    public var description: String {
+        switch self {
+        case .diverged(let divergence):
+            "the log \(divergence): the store was changed in another way than by its log; restore a backup, and replay the log on it"
+        case .malformed: "the log has an entry that is damaged: copy it again"
+        case .formatTooNew: "the log was written by a newer version: use that one"
+        case .notGenuine(let number):
+            "entry \(number) of the log is damaged, or was written with another pepper file or by another store: name the right log and pepper file"
+        case .tooLong: "one change is larger than an entry of the log may be: split it"
+        case .noPosition:
+            "the store has no position in a log: it was made, or changed, without one; take a backup that was made while store.log was set"
+        case .missing(let number):
+            "entry \(number) is not in the log, and the store needs it: copy all files of the log, or take a later backup"
+        case .otherBranch(let number):
+            "entry \(number) of the log is another one than the store has: the two went different ways; take a backup made from this log"
+        case .needed:
+            "the store has a log, which must have every change: let the daemon do it, or name the folder of the log in COUNTERSIGN_STORE_LOG"
+        case .held(let path):
+            "the folder of the log \(path) is in use by another process, or cannot be locked: end that process, or check the permissions"
+        case .file(let path, let reason): "the log \(path): \(reason)"
+        }
+    }
+}

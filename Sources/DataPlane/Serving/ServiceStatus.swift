@@ -1,0 +1,30 @@
+import Synchronization
+
+/// Whether the service accepts traffic, as `/readyz` reports it.
+public final class ServiceStatus: Sendable {
+    /// Only ``ready`` takes traffic; the others are the reasons why not.
+    public enum State: UInt8, Sendable {
+        case starting, ready, draining, failed
+    }
+
+    private let state = Atomic<UInt8>(State.starting.rawValue)
+
+    public init() {}
+
+    public var current: State {
+        // Acquire: whoever reads a state sees what was done before it was set.
+        State(rawValue: state.load(ordering: .acquiring)) ?? .failed
+    }
+
+    /// Sets the state. A failed service stays failed.
+    public func become(_ new: State) {
+        var seen = state.load(ordering: .acquiring)
+        while seen != State.failed.rawValue {
+            // Release: pairs with the acquire in `current`.
+            let (exchanged, original) = state.compareExchange(
+                expected: seen, desired: new.rawValue, ordering: .acquiringAndReleasing)
+            if exchanged { return }
+            seen = original
+        }
+    }
+}

@@ -1,0 +1,289 @@
+import CredentialDigest
+import CredentialModel
+import Foundation
+import Issuance
+import LMDB
+import TestSupport
+import Testing
+
+@testable import CredentialStore
+
+@Suite struct `The log of a store` {
+    /// The files of a log, the last one last.
+    private func files(_ fixture: Fixture) throws -> [String] {
+        try RegularFile.names(in: fixture.logged.log).filter { $0.hasSuffix(".log") }.map {
+            fixture.logged.log + "/" + $0
+        }
+    }
+
+    private func peppers(_ fixture: Fixture) throws -> PepperFile { try PepperFileOnDisk.read(fixture.pepperPath) }
+
+    /// What opening the closed store of a fixture throws.
+    private func refusal(_ fixture: Fixture, _ change: (inout StoreOptions) -> Void = { _ in }) throws -> StoreFailure?
+    {
+        var options = fixture.options
+        change(&options)
+        do throws(StoreFailure) {
+            close(
+                try CredentialStore.open(in: fixture.directory, peppers: try peppersOrFail(fixture), options: options))
+            return nil
+        } catch {
+            return error
+        }
+    }
+
+    private func peppersOrFail(_ fixture: Fixture) throws(StoreFailure) -> PepperFile {
+        try PepperFile.read(path: fixture.pepperPath)
+    }
+
+    /// Replaces the closed store by the copy from its beginning.
+    private func putBackCopy(_ fixture: Fixture) throws {
+        let data = "/data.mdb"
+        try FileManager.default.removeItem(atPath: fixture.directory + data)
+        try FileManager.default.copyItem(atPath: fixture.logged.copy + data, toPath: fixture.directory + data)
+    }
+
+    @Test func `gives the store back what it lacks, when it is opened`() async throws {
+        let fixture = try Fixture()
+        let (key, revoked) = (try await fixture.key(), try await fixture.key())
+        _ = try await fixture.issuer.revoke([revoked.summary.id], chain: false)
+        let contents = try StoreContents(fixture.store)
+        fixture.close()
+        try putBackCopy(fixture)
+        let again = try fixture.reopened()
+        #expect(again.store.log?.entriesTakenAtOpening == 3 && again.store.log?.isNew == false)
+        #expect(try StoreContents(again.store).differences(from: contents).isEmpty)
+        #expect(try again.verdict(key.secret).isActive)
+        #expect(try again.verdict(revoked.secret).reason == .revoked)
+        #expect(try again.check().isEmpty)
+        // And it goes on from there.
+        _ = try await again.key()
+        #expect(again.store.log?.entries == 1)
+    }
+
+    @Test func `may end in the middle of an entry, which counts as not written`() async throws {
+        let fixture = try Fixture()
+        _ = try await fixture.key()
+        let file = try #require(files(fixture).last)
+        let whole = try Data(contentsOf: URL(fileURLWithPath: file))
+        let key = try await fixture.key()
+        let both = try Data(contentsOf: URL(fileURLWithPath: file))
+        fixture.close()
+        // Nobody was told of the second key: the store lacks it, and so does the log.
+        try putBackCopy(fixture)
+        for length in [whole.count + 1, whole.count + 100, both.count - 1] {
+            try both.prefix(length).write(to: URL(fileURLWithPath: file))
+            let again = try fixture.reopened()
+            #expect(try again.row(key.summary.id) == nil)
+            #expect(try Data(contentsOf: URL(fileURLWithPath: file)) == whole)
+            again.close()
+        }
+        let again = try fixture.reopened()
+        _ = try await again.key()
+        #expect(try again.reopened().check().isEmpty)
+    }
+
+    @Test func `is refused if an entry is damaged or missing, or is another one than the store has`() async throws {
+        let fixture = try Fixture()
+        for _ in 0..<3 { _ = try await fixture.key() }
+        let file = try #require(files(fixture).last)
+        let whole = try Data(contentsOf: URL(fileURLWithPath: file))
+        fixture.close()
+        fixture.store.noteTampering()
+        func put(_ change: (inout Data) -> Void) throws -> StoreFailure? {
+            var data = whole
+            change(&data)
+            try data.write(to: URL(fileURLWithPath: file))
+            return try refusal(fixture)
+        }
+        // The length of the second entry says that the file ends in it, but the third one follows.
+        let first = try #require(LogEntry.byteCount(header: Array(whole.prefix(LogEntry.headerBytes))))
+        #expect(try put { $0[first + 94] = 1 } == .log(.malformed))
+        #expect(try put { $0[first] = 0 } == .log(.malformed))
+        // Entries before the store's position are not read, those at it are compared.
+        #expect(try put { $0[$0.count - 1] ^= 1 } == .log(.otherBranch(number: 4)))
+        #expect(try put { $0 = $0.prefix(first) } == .log(.missing(number: 2)))
+        #expect(try put { $0 = Data() } == .log(.missing(number: 1)))
+        try putBackCopy(fixture)
+        #expect(try put { $0[first + 120] ^= 1 } == .log(.notGenuine(number: 2)))
+        #expect(try put { $0[$0.count - 1] ^= 1 } == .log(.notGenuine(number: 4)))
+        try FileManager.default.removeItem(atPath: file)
+        #expect(try refusal(fixture) == .log(.missing(number: 1)))
+    }
+
+    @Test func `consists of files, of which old ones are removed, but never the one that is written to`() async throws {
+        let fixture = try Fixture()
+        _ = try await fixture.key()
+        let file = try #require(files(fixture).last)
+        fixture.close()
+        let again = try fixture.reopened()
+        let folder = LogFolder(path: fixture.logged.log)
+        let known = try #require(LogFolder.File(name: String(file.split(separator: "/").last ?? "")))
+        #expect(known.first == 1 && LogFolder.File(epoch: known.epoch, first: 1) == known)
+        for name in ["1-1.log", "\(known.name).old", "x-\(known.name)", "", ".log", "-.log"] {
+            #expect(LogFolder.File(name: name) == nil, "\(name)")
+        }
+        let other = folder.path + "/" + LogFolder.File(epoch: known.epoch &+ 1, first: 1).name
+        try Data([1]).write(to: URL(fileURLWithPath: other))
+        func remove(before time: Int64) throws -> Int? { try again.removeLogFiles(before: UnixSeconds(time)) }
+        #expect(try remove(before: 1_000) == 0)
+        #expect(try remove(before: Int64(Date().timeIntervalSince1970) + 10) == 1)
+        #expect(try files(fixture) == [file])
+    }
+
+    @Test func `is written by one process at a time`() throws {
+        let fixture = try Fixture()
+        let failure = StoreFailure.log(.held(path: fixture.logged.log))
+        #expect(throws: failure) {
+            var options = Fixture.smallOptions
+            options.logDirectory = fixture.logged.log
+            _ = try CredentialStore.create(
+                in: fixture.folder("other"), vendor: .iiniit, peppers: try PepperFile.read(path: fixture.pepperPath),
+                options: options)
+        }
+    }
+
+    @Test func `ends when the store is changed without it, which commands refuse`() async throws {
+        let fixture = try Fixture()
+        _ = try await fixture.key()
+        fixture.close()
+        #expect(
+            try refusal(fixture) {
+                $0.logDirectory = nil
+                $0.mayLeaveLog = false
+            } == .log(.needed))
+        // Opening alone ends nothing.
+        #expect(try refusal(fixture) { $0.logDirectory = nil } == nil)
+        let epoch = try #require(try files(fixture).last)
+        var options = fixture.options
+        options.logDirectory = nil
+        let without = try CredentialStore.open(in: fixture.directory, peppers: try peppers(fixture), options: options)
+        #expect(without.leavesLog && without.log == nil)
+        _ = try await Issuer(store: without).createKeys(KeyRequest(owner: "alice"))
+        close(without)
+        let again = try fixture.reopened()
+        #expect(again.store.log?.isNew == true)
+        _ = try await again.key()
+        #expect(try files(fixture).filter { $0 != epoch }.count == 1)
+        // The old log no longer leads to what the store is.
+        try again.logged.replay(peppers: try peppers(fixture))
+        #expect(
+            try !StoreContents(again.store).differences(
+                from: StoreContents(directory: again.logged.copy, peppers: try peppers(fixture))
+            ).isEmpty)
+    }
+
+    @Test func `brings a restored backup up to date: nothing that was acknowledged is lost`() async throws {
+        let fixture = try Fixture()
+        let before = try await fixture.key()
+        try fixture.backup(toFile: fixture.folder("backup"))
+        let after = try await fixture.key()
+        _ = try await fixture.issuer.revoke([before.summary.id], chain: false)
+        fixture.close()
+        let replacement = try Replacing.restore(
+            fixture.folder("backup"), fixture, try peppers(fixture), nil, log: fixture.logged.log)
+        #expect(replacement.replayed?.entries == 2 && replacement.replayed?.number == 4)
+        let again = try fixture.reopened()
+        #expect(try again.verdict(before.secret).reason == .revoked)
+        #expect(try again.verdict(after.secret).isActive)
+        #expect(again.store.incarnation != fixture.store.incarnation)
+        #expect(try again.check().isEmpty)
+    }
+
+    @Test func `does not fit a backup from before it, or of another store`() async throws {
+        let (fixture, other) = (try Fixture(), try Fixture())
+        _ = try await fixture.key()
+        fixture.close()
+        var options = fixture.options
+        options.logDirectory = nil
+        let without = try CredentialStore.open(in: fixture.directory, peppers: try peppers(fixture), options: options)
+        _ = try await Issuer(store: without).createKeys(KeyRequest(owner: "alice"))
+        try backUp(without, toFile: fixture.folder("backup"))
+        close(without)
+        func restore(_ log: String) throws -> StoreFailure? {
+            do throws(StoreFailure) {
+                _ = try Replacing.restore(
+                    fixture.folder("backup"), fixture, try peppersOrFail(fixture), nil, log: log)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        #expect(try restore(fixture.logged.log) == .log(.noPosition))
+        try other.backup(toFile: other.folder("backup"))
+        _ = try await other.key()
+        #expect(throws: StoreFailure.lookupSecretDiffers) {
+            _ = try Replacing.restore(
+                other.folder("backup"), fixture, try peppers(fixture), nil, log: other.logged.log)
+        }
+    }
+
+    private func backUp(_ store: CredentialStore, toFile path: String) throws { try store.backup(toFile: path) }
+
+    @Test func `does not take a change that no operation made, and nothing of it remains`() async throws {
+        let fixture = try Fixture()
+        let key = try await fixture.key()
+        await #expect(throws: StoreFailure.self) {
+            try await fixture.store.write(creates: false) { writer, transaction in
+                try fixture.store.schema.clients.put(7, [1, 2, 3], in: transaction)
+            }
+        }
+        #expect(fixture.store.hasFailed)
+        let again = try fixture.reopened()
+        #expect(try again.verdict(key.secret).isActive)
+        #expect(try again.check().isEmpty)
+    }
+
+    @Test func `that cannot be written refuses everything, and verification continues`() async {
+        await #expect(processExitsWith: .success) {
+            signal(SIGXFSZ, SIG_IGN)
+            let fixture = try Fixture()
+            let key = try await fixture.key()
+            let count = fixture.store.log?.entries
+            // No file may become longer than this; the store's own file need not, since its next pages are free.
+            let file =
+                fixture.logged.log + "/"
+                + (try RegularFile.names(in: fixture.logged.log).last { $0.hasSuffix(".log") } ?? "")
+            let size = try FileManager.default.attributesOfItem(atPath: file)[.size] as? Int ?? 0
+            setrlimit(__rlimit_resource_t(1), [rlimit(rlim_cur: rlim_t(size + 10), rlim_max: rlim_t.max)])
+            do {
+                _ = try await fixture.issuer.revoke([key.summary.id], chain: false)
+                exit(3)
+            } catch {
+            }
+            guard try fixture.verdict(key.secret).isActive, !fixture.store.hasFailed else { exit(4) }
+            setrlimit(__rlimit_resource_t(1), [rlimit(rlim_cur: rlim_t.max, rlim_max: rlim_t.max)])
+            _ = try await fixture.issuer.revoke([key.summary.id], chain: false)
+            guard try fixture.verdict(key.secret).reason == .revoked else { exit(5) }
+            guard fixture.store.log?.entries == (count ?? 0) + 1 else { exit(6) }
+            let again = try fixture.reopened()
+            guard try again.verdict(key.secret).reason == .revoked, try again.check().isEmpty else { exit(7) }
+        }
+    }
+}
+
+@Suite struct `A number ahead of the journal` {
+    private func read(_ fixture: Fixture, after number: UInt64) throws -> UInt64? {
+        let reader = try fixture.store.makeJournalReader()
+        guard case .piece(let piece) = try reader.read(after: number, issued: true, limit: 10) else { return nil }
+        #expect(piece.entries.isEmpty && !piece.hasMore)
+        return piece.next
+    }
+
+    @Test func `was never assigned by a node alone, and is awaited where others assign numbers, too`() async throws {
+        let alone = try Fixture()
+        _ = try await alone.key()
+        #expect(try read(alone, after: 1) == 1)
+        #expect(try read(alone, after: 2) == nil)
+        var options = alone.options
+        options.sharesJournal = true
+        let shared = try alone.reopened(options: options)
+        for number in [1, 2, UInt64.max] { #expect(try read(shared, after: number) == number) }
+    }
+}
+
+extension Fixture {
+    fileprivate func removeLogFiles(before time: UnixSeconds) throws -> Int? {
+        try store.log?.removeFiles(before: time)
+    }
+}
