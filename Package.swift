@@ -110,6 +110,8 @@ let package = Package(
             name: "Verification",
             dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "CredentialStore"],
             swiftSettings: strict),
+        // Many nodes with one log: what each does is a state machine, apart from the engine that holds the log.
+        .target(name: "Cluster", dependencies: ["CredentialStore"], swiftSettings: strict + [proofSwitches]),
         .target(
             name: "Issuance",
             dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "CredentialStore", "LMDB"],
@@ -229,9 +231,10 @@ let package = Package(
 
         // MARK: Proofs and tests
         // Races between threads and between processes (deploy/proofs/races), size and speed of a store over time
-        // (churn), timing leaks in comparisons (timing); and the broken variants that each of them must catch.
+        // (churn), timing leaks in comparisons (timing), a fleet in virtual time (fleet); and the broken variants that
+        // each of them must catch.
         .executableTarget(
-            name: "Proofs", dependencies: core + ["CMachine", "ProofSupport"], path: "Tests/Proofs/Proofs",
+            name: "Proofs", dependencies: core + ["Cluster", "CMachine", "ProofSupport"], path: "Tests/Proofs/Proofs",
             swiftSettings: strict),
         // Command lines, threads, seeded random numbers and folders, for proofs and tests.
         .target(name: "ProofSupport", path: "Tests/Proofs/ProofSupport", swiftSettings: strict),
@@ -260,6 +263,7 @@ let package = Package(
             name: "VerificationTests",
             dependencies: core + ["AllocationCount", "ChildProcess", "Proofs", "TestSupport"],
             swiftSettings: tests),
+        .testTarget(name: "ClusterTests", dependencies: ["Cluster", "CredentialStore"], swiftSettings: tests),
         .testTarget(name: "IssuanceTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
         // The wire parsers against SwiftNIO's, and properties of them that libFuzzer checks too (deploy/proofs/fuzz-wire).
         .executableTarget(

@@ -72,7 +72,8 @@ public final class CredentialStore: Sendable {
         let headRoom = headRoom
         let commit = GroupCommit(
             environment: environment, schema: schema, published: published, peppers: peppers, interning: interning,
-            clock: clock, auditChain: auditChain, headRoom: headRoom, log: opened.log, onFatal: options.onFatal)
+            clock: clock, auditChain: auditChain, headRoom: headRoom, log: opened.log,
+            entryBytes: options.log.entryBytes, onFatal: options.onFatal)
         self.commit = commit
         thread = try convertingErrors {
             try BatchThread(name: "store-writer", capacity: Self.queueCapacity, batchMax: Self.batchMax) { batch in

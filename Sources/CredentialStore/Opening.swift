@@ -20,6 +20,7 @@ public struct StoreOptions: Sendable {
     public var sharesJournal = false
     /// The machine's clocks at opening; nil for the real ones. For tests with clocks that were set.
     var reading: TrustedClock.Reading?
+    var log = LogOptions()
     /// Receives every row that changes. For tests that compare what operations write.
     var recorder: RowRecorder?
     /// Called once, when a commit failed with unknown outcome or the store's path no longer leads to the open files.
@@ -127,8 +128,15 @@ extension CredentialStore {
         else { throw .lmdb(.system(12)) }
         let interning = Interning(table: published.interned)
         var next: CredentialID?
-        var log: StoreLog?
+        var openedLog: OpenedLog?
         do {
+            if let path = options.logDirectory {
+                var opened = try OpenedLog(in: path)
+                openedLog = opened
+                // What is made anew goes on with nothing.
+                if newVendor == nil, changing == nil { try opened.catchUp(environment, lookup: peppers.lookup) }
+                openedLog = opened
+            }
             let commit = try environment.write { transaction -> OpenedStore in
                 if newVendor == nil { try requireSchema(of: environment, in: transaction) }
                 let schema = try Schema(
@@ -146,13 +154,13 @@ extension CredentialStore {
                 let leavesLog =
                     try options.logDirectory == nil && meta.writer.logPosition(in: transaction) != nil
                 guard !leavesLog || options.mayLeaveLog else { throw StoreFailure.log(.needed) }
-                if let path = options.logDirectory {
-                    log = try StoreLog.begin(
-                        in: path, for: meta.writer, origin: origin, lookup: peppers.lookup, mustBegin: changing != nil,
-                        in: transaction)
-                }
                 let mark = try meta.writer.number(.time, in: transaction)
-                try meta.begin(records: log != nil, in: transaction)
+                try meta.begin(records: openedLog != nil, in: transaction)
+                let log = try openedLog.map { opened in
+                    try StoreLog.begin(
+                        opened, for: meta.writer, origin: origin, lookup: peppers.lookup, mustBegin: changing != nil,
+                        options: options.log, in: transaction)
+                }
                 let alive = try meta.verifiedPeppers(peppers, in: transaction)
                 // The folder was kept, or was to be replaced when the power failed: it is valid again.
                 try meta.forgetReplacement(in: transaction)
@@ -178,7 +186,7 @@ extension CredentialStore {
             return store
         } catch {
             try? environment.close()
-            log?.close()
+            openedLog?.lock.release()
             lock.release()
             if case LMDBError.notFound = error { throw .noStore(directory: directory) }
             return try convertingErrors { throw error }

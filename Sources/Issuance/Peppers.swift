@@ -89,10 +89,11 @@ extension Issuer {
         // A newer pepper was committed before this snapshot, so the count can only decrease.
         let users = try await offThread { store in try store.countByPepper()[number] ?? 0 }
         guard users == 0 else {
+            let needed = users == 1 ? "1 credential" : "\(users) credentials"
             throw .conflict(
                 reason:
-                    "pepper \(number) is still needed by \(users) credentials. Each moves to the newest pepper when "
-                    + "it is used; rotate or revoke the rest, and wait until expired ones are swept "
+                    "pepper \(number) is still needed by \(needed). A credential moves to the newest pepper "
+                    + "when it is used; rotate or revoke the rest, and wait until expired ones are swept "
                     + "(retention.key-seconds)")
         }
         let actor = actor

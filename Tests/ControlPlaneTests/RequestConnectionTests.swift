@@ -349,6 +349,24 @@ private let get = "GET /x?y HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgra
         #expect(!limit.admit(EmbeddedChannel(), now: .uptimeNanoseconds(1)) && client.channel.isActive)
     }
 
+    @Test func `names the listener in the log, and whether it evicts or refuses`() throws {
+        let lines = RoutingTests.LogLines()
+        let limit = ConnectionLimit(
+            connectionsMax: 1, listener: "https://127.0.0.1:1",
+            logger: Logger(label: "test", factory: { _ in lines.handler }))
+        #expect(limit.admit(EmbeddedChannel(), now: .uptimeNanoseconds(1)) && lines.text.isEmpty)
+        let second = EmbeddedChannel()
+        #expect(limit.admit(second, now: .uptimeNanoseconds(2)))
+        limit.set(.answering, of: second, since: .uptimeNanoseconds(3))
+        for time in UInt64(4)...5 { #expect(!limit.admit(EmbeddedChannel(), now: .uptimeNanoseconds(time))) }
+        // One line for each, although both came within a minute.
+        let logged = lines.text.split(separator: "\n")
+        #expect(logged.count == 2 && logged.allSatisfy { $0.hasPrefix("warning") }, "\(logged)")
+        #expect(logged.allSatisfy { $0.contains("https://127.0.0.1:1") }, "\(logged)")
+        #expect(logged.first?.contains("closing the oldest") == true, "\(logged)")
+        #expect(logged.last?.contains("closing new ones") == true, "\(logged)")
+    }
+
     @Test func `evicts the older of two unfinished heads`() throws {
         let limit = limit(2)
         let older = EmbeddedChannel()

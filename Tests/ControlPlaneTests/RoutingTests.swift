@@ -34,11 +34,11 @@ import Testing
 
     @Test(arguments: ["owner=%zz", "owner=%f", "owner=%", "owner=%ff", "%zz=1"])
     func `a query that is not percent-encoded UTF-8 is refused`(query: String) {
-        #expect(throws: Problem.self) { try QueryParameters(query, allowed: ["owner"]) }
+        #expect(throws: Problem.self) { try RequestQuery(query, allowed: ["owner"]) }
     }
 
     @Test func `a query is decoded once`() throws {
-        let query = try QueryParameters("owner=a%2541+b%C3%B6&&limit=", allowed: ["owner", "limit"])
+        let query = try RequestQuery("owner=a%2541+b%C3%B6&&limit=", allowed: ["owner", "limit"])
         #expect(query["owner"] == "a%41 bö")
         #expect(query["limit"] == "")
         #expect(query["after"] == nil)
@@ -129,6 +129,35 @@ import Testing
         #expect(text.contains("/v1/owners/{owner}/revocations"))
         #expect(text.contains("201"))
         for secret in ["owner-of-secrets", "iik1_", "secret-path", "MKCOL"] { #expect(!text.contains(secret)) }
+    }
+
+    @Test func `an error that no endpoint expects is logged with its type and route, and nothing of the request`()
+        async throws
+    {
+        let lines = LogLines()
+        let logger = Logger(label: "test", factory: { _ in lines.handler })
+        let fixture = try Fixture()
+        let administration = controlPlaneRouter(
+            [Route(.get, "/v1/things/{id}", nil) { _ in throw Unexpected() }], issuer: fixture.issuer,
+            access: AccessRule { _, _, _ in .unlimited(.program) }, logger: logger)
+        let oauth = Router(context: ControlPlaneContext.self)
+        oauth.add(middleware: OAuthErrorMiddleware(login: nil, logger: logger))
+        oauth.get("/v1/things/{id}") { _, _ -> Response in throw Unexpected() }
+        let request = Request(
+            head: .init(method: .get, scheme: nil, authority: nil, path: "/v1/things/secret-path"),
+            body: .init(buffer: .init()))
+        for router in [administration, oauth] {
+            let response = try await router.buildResponder().respond(to: request, context: context())
+            #expect(response.status.code == 500)
+        }
+        let failures = lines.text.split(separator: "\n").filter { $0.hasPrefix("error") }
+        #expect(failures.count == 2, "\(failures)")
+        #expect(failures.allSatisfy { $0.contains("Unexpected") && $0.contains("/v1/things/{id}") }, "\(failures)")
+        #expect(!lines.text.contains("secret-path") && !lines.text.contains("secret-text"))
+    }
+
+    private struct Unexpected: Error, CustomStringConvertible {
+        let description = "secret-text"
     }
 
     /// Collects every line of every logger made from it, whatever the level.

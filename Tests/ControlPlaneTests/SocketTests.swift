@@ -35,7 +35,7 @@ import Testing
     @Test func `the files of a process that was killed are removed`() async throws {
         let folder = try ControlPlaneFixture.makeFolder()
         defer { try? FileManager.default.removeItem(at: folder) }
-        let killed = try await PrivateSocket(SocketFile(path: folder.path + "/s"))
+        let killed = try PrivateSocket(SocketFile(path: folder.path + "/s"))
         #expect(FileManager.default.createFile(atPath: killed.temporaryPath, contents: nil))
         try await ControlPlaneFixture.serve(socketPath: folder.path + "/s") { plane async throws in
             #expect(try await plane.client.get("/livez").status == 200)
@@ -87,10 +87,10 @@ import Testing
         }
     }
 
-    @Test func `a group that does not exist is an error and leaves nothing behind`() async throws {
+    @Test func `a group that does not exist is an error and leaves nothing behind`() throws {
         let folder = try ControlPlaneFixture.makeFolder()
         defer { try? FileManager.default.removeItem(at: folder) }
-        let socket = try await PrivateSocket(
+        let socket = try PrivateSocket(
             SocketFile(path: folder.path + "/s", mode: 0o660, group: "no-such-group"))
         #expect(throws: (any Error).self) { try socket.publish() }
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == [])

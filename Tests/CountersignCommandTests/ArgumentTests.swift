@@ -89,11 +89,26 @@ import Testing
         }
     }
 
+    @Test(arguments: [["key", "list"], ["health"], ["store", "check"], ["verify"]])
+    func `a control address is not repeated in errors, since it may hold a password`(command: [String]) {
+        for option in [["--control", "https://u:pw@h"], ["--control=https://u:pw@h"]] {
+            do {
+                _ = try Countersign.parseAsRoot(command + option)
+                Issue.record("It was understood.")
+            } catch {
+                let message = Countersign.fullMessage(for: error)
+                #expect(Countersign.exitCode(for: error) == .validationFailure)
+                #expect(message.contains("--control takes unix:PATH or https://HOST:PORT"), "\(message)")
+                #expect(!message.contains("u:pw"), "\(message)")
+            }
+        }
+    }
+
     @Test func `the default socket is in the store's folder`() throws {
         #expect(try KeyList.parse([]).control.address.socketPath == "./countersign-data/control.sock")
         #expect(try KeyList.parse(["--store", "/srv/c/"]).control.address.socketPath == "/srv/c/control.sock")
         let told = try KeyList.parse(["--store", "/srv/c", "--control", "unix:/x"])
-        #expect(told.control.address.socketPath == "/x")
+        #expect(try told.control.address.socketPath == "/x")
     }
 
     @Test func `key create has all documented options`() throws {
@@ -169,7 +184,9 @@ import Testing
     }
 
     @Test func `an empty variable that is a path is refused`() throws {
-        for name in ["COUNTERSIGN_STORE", "COUNTERSIGN_PEPPER_FILE", "COUNTERSIGN_CONTROL_KEY_FILE"] {
+        for name in [
+            "COUNTERSIGN_STORE", "COUNTERSIGN_STORE_LOG", "COUNTERSIGN_PEPPER_FILE", "COUNTERSIGN_CONTROL_KEY_FILE",
+        ] {
             let refused = #expect(throws: CommandFailure.self) { try ProcessText.check("", of: name) }
             #expect(refused?.status == .usage && refused?.message.contains(name) == true)
             try ProcessText.check("x", of: name)

@@ -118,7 +118,7 @@ import Testing
             #expect((failure == nil) == setting.mayBeEmpty, "\(setting)")
             if let failure { #expect(failure.status == .usage && failure.message.contains(setting.rawValue)) }
         }
-        // Without the flag, which would count before the file.
+        // Without the flag, which takes precedence over the file.
         let file = try await CommandProcess.run(
             ["config", "check", "--config", try file("store: ''\n"), "--settings-only"],
             in: URL(fileURLWithPath: folder.path))
@@ -159,7 +159,7 @@ import Testing
 
     @Test(arguments: [
         ("listen:\n  - a\n bad: 1\n", "line "), ("a: 'x\n", "line"), ("cache:\n\tbytes: 1\n", "line 2"),
-        ("listen: a\nlisten: b\n", "stands twice"), ("- a\n", "names and values"), ("{\"listen\": [}", "line 1"),
+        ("listen: a\nlisten: b\n", "is given twice"), ("- a\n", "names and values"), ("{\"listen\": [}", "line 1"),
     ])
     func `name the line where the file is no YAML, without words of the parser`(text: String, said: String) async throws
     {
@@ -223,6 +223,30 @@ import Testing
         #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path).isEmpty)
     }
 
+    @Test func `accept a folder for the log that exists or can be created`() async throws {
+        for path in [folder.path, folder("log")] {
+            let report = try await report([.storeLog: .string(path)])
+            #expect(report.faults.isEmpty, "\(report)")
+        }
+    }
+
+    @Test func `report a socket of which it is unknown whether a process listens on it`() async throws {
+        let path = folder("datagrams")
+        let blocker = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)
+        defer { close(blocker) }
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8) }
+        let status = withUnsafeBytes(of: &address) { bytes in
+            bind(blocker, bytes.baseAddress?.assumingMemoryBound(to: sockaddr.self), socklen_t(bytes.count))
+        }
+        try #require(status == 0)
+        let report = try await report([.listen: .string("unix:\(path)")])
+        #expect(report.taken.isEmpty && report.faults.count == 1, "\(report)")
+        let said = "Setting listen (unix:\(path)): \(path) is a socket of another kind"
+        #expect(report.faults.first?.hasPrefix(said) == true, "\(report)")
+    }
+
     @Test func `report a map without address space before anything is created`() async throws {
         var settings = try ServeSettings(
             try await SettingsReader(
@@ -235,6 +259,8 @@ import Testing
     }
 
     @Test func `name setting, value, place and remedy`() async throws {
+        let file = folder("file")
+        try Data().write(to: URL(fileURLWithPath: file))
         let cases: [([Setting: ConfigContent], String)] = [
             ([.store: .string(folder("a/b/c"))], "Setting store: the folder"),
             (
@@ -252,6 +278,17 @@ import Testing
                 "more than 103 bytes"
             ),
             ([.pepperFile: .string("/nowhere/pepper")], "Setting pepper-file: '/nowhere/pepper' cannot be made"),
+            (
+                [.storeLog: .string(folder("a/b/log"))],
+                "Setting store.log: the folder '\(folder("a/b"))' for '\(folder("a/b/log"))' does not exist"
+            ),
+            ([.storeLog: .string(file)], "Setting store.log: '\(file)' is a file. Name a folder for the log alone."),
+            ([.storeLog: .string(file + "/log")], "Setting store.log: '\(file)' is not a folder."),
+            // One fault names the folder in which both are to be created.
+            (
+                [.store: .string(folder("a/store")), .storeLog: .string(folder("a/log"))],
+                "Setting store: the folder '\(folder("a"))'"
+            ),
         ]
         for (flags, said) in cases {
             let report = try await report(flags)

@@ -181,7 +181,7 @@ import Testing
             #expect(Set(found) == Set(ids) && found.count == 3)
             #expect(scan.json.first { $0["id"] as? String == ids[2] }?["reason"] as? String == "revoked")
             #expect(scan.json.first { $0["id"] as? String == ids[1] }?["line"] as? Int == 1)
-            #expect(scan.errors.contains("3 credentials found, 2 of them alive."))
+            #expect(scan.errors.contains("3 credentials found, 2 of them active."))
             #expect(!(scan.output + scan.errors).contains("8fK2") && !scan.output.contains("4f6e8a1b"))
         }
     }

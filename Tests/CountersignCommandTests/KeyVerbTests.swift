@@ -116,7 +116,7 @@ import Testing
             #expect(outcome.lines.count == 3)
             #expect(outcome.lines[1].hasPrefix("1     \(dead.id)  api_key  revoked"))
             #expect(outcome.lines[2].hasPrefix("2     \(alive.id)  api_key  ACTIVE"))
-            #expect(outcome.errors == "2 credentials found, 1 of them alive.\n")
+            #expect(outcome.errors == "2 credentials found, 1 of them active.\n")
             for key in [alive.key, dead.key] { #expect(!outcome.output.contains(key)) }
             let json = try await plane.command("key", "scan", "--json", input: text)
             #expect(json.json.map { $0["active"] as? Bool } == [false, true])
@@ -190,7 +190,7 @@ import Testing
             #expect(outcome.output.hasPrefix("Revoked 1 api_key issued to the owner 'a/b ö' (journal number "))
             #expect(try await plane.client.get("/v1/keys/\(id)").text("state") == "revoked")
             let again = try await plane.command("key", "revoke", "--owner", "a/b ö")
-            #expect(again.status == 0 && again.output.hasPrefix("Revoked nothing alive"))
+            #expect(again.status == 0 && again.output.hasPrefix("Revoked nothing active"))
             for _ in 0..<2 { _ = try await plane.makeKey(owner: "acme") }
             let before = try await plane.command(
                 "key", "revoke", "--owner", "acme", "--issued-before", "2026-01-01T00:00:00Z", "--json")

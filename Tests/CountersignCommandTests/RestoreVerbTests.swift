@@ -35,6 +35,8 @@ import Testing
         let fixture = offline.fixture
         let (backup, list) = (fixture.folder("backup"), fixture.folder("revocations"))
         fixture.close()
+        // The restored store begins another log.
+        fixture.store.noteTampering()
         #expect(try await offline.command("store", "backup", backup).status == 0)
         #expect(try await offline.command("key", "revoke", offline.revoked.summary.id.description).status == 0)
         #expect(try await offline.command("store", "revocations", list).status == 0)
@@ -83,8 +85,9 @@ import Testing
         _ = try await fixture.issuer.revoke([offline.revoked.summary.id], chain: false)
         let later = try await fixture.key()
         fixture.close()
+        fixture.store.noteTampering()
         let restored = try await offline.command("store", "restore", backup, "--log", fixture.logged.log)
-        #expect(restored.output.hasPrefix("replayed        2 entries, up to 5\nold folder      "), "\(restored)")
+        #expect(restored.output.hasPrefix("replayed        2 entries, up to 6, of 20"), "\(restored)")
         #expect(try await offline.verdict(offline.revoked) == 1)
         #expect(try await offline.verdict(later) == 0)
         let nowhere = try await offline.command("store", "restore", backup, "--log", fixture.folder("nowhere"))
@@ -105,11 +108,20 @@ import Testing
                 in: URL(fileURLWithPath: fixture.folder.path))
         }
         // The daemon, here this process, writes on.
-        #expect(try await replay("--until", "2020-01-01T00:00:00Z").output == "replayed   0 entries\nentry      1\n")
-        let one = try await replay("--through", "2", "--json")
-        #expect(one.json.first?["entries"] as? Int == 1 && one.json.first?["number"] as? Int == 2, "\(one)")
-        #expect(try await replay().output.hasPrefix("replayed   1 entries\nentry      3, of 20"))
-        #expect(try await replay().output == "replayed   0 entries\nentry      3\n")
+        #expect(try await replay("--until", "2020-01-01T00:00:00Z").output == "replayed   0 entries\nentry      2\n")
+        let one = try await replay("--through", "3", "--json")
+        #expect(one.json.first?["entries"] as? Int == 1 && one.json.first?["number"] as? Int == 3, "\(one)")
+        #expect(try await replay().output.hasPrefix("replayed   1 entries\nentry      4, of 20"))
+        #expect(try await replay().output == "replayed   0 entries\nentry      4\n")
+        func digest(_ store: String) async throws -> CommandProcess.Outcome {
+            try await CommandProcess.run(
+                ["store", "digest", "--store", store, "--json"] + peppers, in: URL(fileURLWithPath: fixture.folder.path)
+            )
+        }
+        let (own, other) = (try await digest(fixture.directory), try await digest(copy))
+        #expect(own.status == 0 && own.json.first?["entry"] as? Int == 4 && own.output == other.output, "\(own)")
+        _ = try await fixture.key()
+        #expect(try await digest(fixture.directory).output != other.output)
         let held = try await CommandProcess.run(
             ["store", "replay", log, "--store", fixture.directory] + peppers,
             in: URL(fileURLWithPath: fixture.folder.path))

@@ -19,6 +19,7 @@ import Testing
             fixture.close()
             try FileManager.default.copyItem(atPath: fixture.pepperPath, toPath: fixture.directory + ".pepper")
             folder = URL(fileURLWithPath: fixture.folder.path)
+            fixture.store.noteTampering()
         }
 
         var file: URL { URL(fileURLWithPath: fixture.directory + "/data.mdb") }

@@ -31,7 +31,7 @@ public final class Fixture: Sendable {
     public let store: CredentialStore
     public let issuer: Issuer
     public let options: StoreOptions
-    /// Its log.
+    /// Its log, if it has one.
     public let logged: LoggedStore
 
     public var directory: String { folder("store") }
@@ -40,9 +40,10 @@ public final class Fixture: Sendable {
     public static let smallOptions = StoreOptions(mapBytes: 64 << 20, cacheBytes: 1 << 20, readersMax: 64)
 
     /// Makes a new store.
+    /// - Parameter isLogged: whether it has a log.
     public convenience init(
         options: StoreOptions = smallOptions, policy: LifetimePolicy = LifetimePolicy(), vendor: Vendor = .iiniit,
-        pepperLines: [String] = []
+        pepperLines: [String] = [], isLogged: Bool = true
     ) throws {
         let folder = try TemporaryFolder()
         var peppers = try PepperFileOnDisk.create(folder("peppers"))
@@ -52,10 +53,11 @@ public final class Fixture: Sendable {
             peppers = try PepperFileOnDisk.read(folder("peppers"))
         }
         let log = try TemporaryFolder()
-        let options = LoggedStore.options(options, log: log)
+        let options = isLogged ? LoggedStore.options(options, log: log) : options
         let store = try CredentialStore.create(
             in: folder("store"), vendor: vendor, peppers: peppers, options: options)
         let logged = try LoggedStore(store, folder: folder, log: log)
+        if !isLogged { store.noteTampering() }
         self.init(folder: folder, store: store, logged: logged, options: options, policy: policy)
     }
 

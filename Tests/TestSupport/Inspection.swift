@@ -64,15 +64,18 @@ extension Fixture {
 public enum Replacing {
     public static func restore(
         _ backup: String, _ fixture: Fixture, _ peppers: PepperFile, _ list: RevocationList?,
-        log: String? = nil, acceptsIncomplete: Bool = false
+        log: String? = nil, limit: ReplayLimit? = nil, acceptsIncomplete: Bool = false
     ) throws(StoreFailure) -> Replacement {
-        try CredentialStore.restore(
-            backup: backup, to: fixture.directory, peppers: peppers, log: log, revocations: list,
+        // The restored store begins another log.
+        fixture.store.noteTampering()
+        return try CredentialStore.restore(
+            backup: backup, to: fixture.directory, peppers: peppers, log: log, limit: limit, revocations: list,
             acceptsIncomplete: acceptsIncomplete, options: fixture.options)
     }
 
     public static func upgrade(_ fixture: Fixture, _ peppers: PepperFile) throws(StoreFailure) -> UpgradeOutcome {
-        try CredentialStore.upgrade(in: fixture.directory, peppers: peppers, options: fixture.options)
+        fixture.store.noteTampering()
+        return try CredentialStore.upgrade(in: fixture.directory, peppers: peppers, options: fixture.options)
     }
 }
 

@@ -1,4 +1,5 @@
-"""Kills the daemon during writes, restarts it, and compares its answers with what it acknowledged.
+"""Kills the daemon during writes, restarts it, and compares its answers with what it acknowledged. Then the log of the store
+is replayed to a backup from the beginning, which must give the same store.
 
     crashes.py PROGRAM CYCLES sound|losses
 
@@ -6,6 +7,7 @@ Exits with 0 if the result is the expected one, with 1 if it is the other one, a
 """
 
 import concurrent.futures
+import json
 import os
 import random
 import signal
@@ -16,12 +18,13 @@ from crash_families import FamilyWriter
 from crash_writers import DEAD, Writer
 from harness.checks import Unproven, as_expected, conclude
 from harness.connection import Connection
-from harness.processes import TIMEOUT_SECONDS
-from harness.service import INACTIVE, Introspector, Service
+from harness.processes import TIMEOUT_SECONDS, run
+from harness.service import INACTIVE, Introspector, Service, environment_without_settings
 
 PROGRAM, CYCLES, EXPECTED = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 WRITERS, FAMILY_WRITERS, SAMPLE, CONNECTIONS = 6, 3, 300, 4
 READY_SECONDS_MAX = 2.0
+LOG = "COUNTERSIGN_STORE_LOG"
 
 
 class Auditor:
@@ -79,8 +82,29 @@ def kill_in_the_middle(service, writers, cycle):
     return [writer.lost for writer in writers if writer.lost]
 
 
+def same_after_replay(service, copy):
+    """The differences between the store and its first backup, after the log was replayed to that."""
+    def store_command(verb, *words):
+        words = (PROGRAM, "store", verb, *words, "--pepper-file", f"{service.store}.pepper", "--json")
+        done = run(words, environment=environment_without_settings())
+        if done.returncode != 0:
+            raise Unproven(f"store {verb}: {done.stderr}")
+        return done.stdout
+
+    entries = json.loads(store_command("replay", service.environment[LOG], "--store", copy))["entries"]
+    digests = [store_command("digest", "--store", store) for store in (service.store, copy)]
+    if digests[0] != digests[1]:
+        return ["a replay of the log gives another store:", *digests]
+    print(f"{entries} entries of the log give the same store")
+    return []
+
+
 def prove(service):
     service.start()
+    copy = service.folder / "copy"
+    copy.mkdir(mode=0o700)
+    if service.command("store", "backup", copy / "data.mdb").returncode != 0:
+        raise Unproven("no backup was made")
     auditor = Auditor(service.port, service.json_result("client", "create", "--name", "auditor", "--may", "introspect"))
     client_id = service.json_result(
         "client", "create", "--name", "shop", "--public", "--grant", "authorization_code", "--grant", "refresh_token",
@@ -111,6 +135,9 @@ def prove(service):
         raise Unproven("the store is not sound: " + check.stdout + check.stderr)
     if service.end() != 0:
         raise Unproven("the daemon ended with an error after SIGTERM")
+    losses = same_after_replay(service, copy)
+    if losses:
+        return losses
     if slowest > READY_SECONDS_MAX:
         raise Unproven(f"ready again only after {slowest:.2f} s")
     acknowledged, unknown = (sum(getattr(writer, name) for writer in writers) for name in ("acknowledged", "unknown"))
@@ -125,6 +152,7 @@ def prove(service):
 
 def main():
     with Service(PROGRAM, "--login-url", "https://login.example/") as service:
+        service.environment[LOG] = str(service.folder / "store-log")
         losses = prove(service)
     return as_expected("crashes", losses, "the mutant" if EXPECTED == "losses" else "")
 

@@ -52,7 +52,7 @@ struct ChangeRoutes: Sendable {
         .changesGone, detail: "Drop all cached answers, and start again without 'after'.", member: "after")
 
     private static func number(
-        _ name: String, _ query: QueryParameters, from lowest: UInt64 = 0, to highest: UInt64 = .max
+        _ name: String, _ query: RequestQuery, from lowest: UInt64 = 0, to highest: UInt64 = .max
     ) throws(Problem) -> UInt64? {
         guard let text = query[name] else { return nil }
         guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let number = UInt64(text),

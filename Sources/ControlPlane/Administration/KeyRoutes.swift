@@ -118,7 +118,7 @@ extension Exchange {
             PageResource(items: page.items.map { CredentialResource($0) }, next: page.next?.description))
     }
 
-    private static func time(_ query: QueryParameters, _ name: String) throws(Problem) -> UnixSeconds? {
+    private static func time(_ query: RequestQuery, _ name: String) throws(Problem) -> UnixSeconds? {
         guard let text = query[name] else { return nil }
         guard let seconds = Int64(text) else {
             throw Problem(.badQuery, detail: "'\(name)' must be seconds since 1970.", member: name)
@@ -126,7 +126,7 @@ extension Exchange {
         return try UnixSeconds.from(seconds, member: name)
     }
 
-    private static func cursor(_ query: QueryParameters) throws(Problem) -> CredentialID? {
+    private static func cursor(_ query: RequestQuery) throws(Problem) -> CredentialID? {
         guard let text = query["after"] else { return nil }
         guard let id = CredentialID(text) else {
             throw Problem(.badQuery, detail: "'after' must be the 'next' of a page.", member: "after")

@@ -30,9 +30,40 @@ final class ConnectionLimit: Sendable {
         var since: NIODeadline
     }
 
+    /// What happened to a new connection.
+    private enum Outcome {
+        /// With the connection that is evicted for it, if all were in use.
+        case admitted(evicting: (any Channel)?)
+        case refused
+    }
+
     private struct State {
         var entries: [ObjectIdentifier: Entry] = [:]
-        var warnedAt: NIODeadline?
+        /// When an eviction and a refusal were last logged.
+        var warnedOfEvictionAt: NIODeadline?
+        var warnedOfRefusalAt: NIODeadline?
+
+        /// - Returns: also whether the outcome is to be logged.
+        mutating func admit(
+            _ channel: any Channel, connectionsMax: Int, now: NIODeadline
+        ) -> (Outcome, shouldWarn: Bool) {
+            var victim: (any Channel)?
+            var shouldWarn = false
+            if entries.count >= connectionsMax {
+                guard let key = self.victim() else { return (.refused, Self.isDue(&warnedOfRefusalAt, now)) }
+                victim = entries.removeValue(forKey: key)?.channel
+                shouldWarn = Self.isDue(&warnedOfEvictionAt, now)
+            }
+            entries[ObjectIdentifier(channel)] = Entry(channel: channel, since: now)
+            return (.admitted(evicting: victim), shouldWarn)
+        }
+
+        /// Whether the last warning is long enough ago. If so, `now` is the last one.
+        private static func isDue(_ warnedAt: inout NIODeadline?, _ now: NIODeadline) -> Bool {
+            if let last = warnedAt, now - last <= .seconds(warningIntervalSeconds) { return false }
+            warnedAt = now
+            return true
+        }
 
         /// The connection to evict; nil if all are being answered.
         func victim() -> ObjectIdentifier? {
@@ -49,14 +80,16 @@ final class ConnectionLimit: Sendable {
     private static let warningIntervalSeconds: Int64 = 60
 
     let connectionsMax: Int
+    private let listener: String
     private let state = Mutex(State())
     private let logger: Logger
     private let evicted: Counter
     private let refused: Counter
 
-    /// - Parameter listener: its address, as the label of its metrics.
+    /// - Parameter listener: its address, for the log and as the label of its metrics.
     init(connectionsMax: Int, listener: String, logger: Logger) {
         self.connectionsMax = connectionsMax
+        self.listener = listener
         self.logger = logger
         evicted = Counter(label: "countersign_control_connections_evicted", dimensions: [("listener", listener)])
         refused = Counter(label: "countersign_control_connections_refused", dimensions: [("listener", listener)])
@@ -67,33 +100,32 @@ final class ConnectionLimit: Sendable {
     /// Accepts a connection and evicts another if all are in use.
     /// - Returns: false if every other connection is being answered; the caller then closes the new one.
     func admit(_ channel: any Channel, now: NIODeadline) -> Bool {
-        let (isAdmitted, victim, shouldWarn) = state.withLock { state -> (Bool, (any Channel)?, Bool) in
-            var victim: (any Channel)?
-            var shouldWarn = false
-            if state.entries.count >= connectionsMax {
-                shouldWarn = state.warnedAt.map { now - $0 > .seconds(Self.warningIntervalSeconds) } ?? true
-                if shouldWarn { state.warnedAt = now }
-                guard let key = state.victim() else { return (false, nil, shouldWarn) }
-                victim = state.entries.removeValue(forKey: key)?.channel
-            }
-            state.entries[ObjectIdentifier(channel)] = Entry(channel: channel, since: now)
-            return (true, victim, shouldWarn)
-        }
-        if shouldWarn {
-            logger.warning(
-                "all connections of a control listener are in use: closing the oldest of the most common activity",
-                metadata: ["connections": .stringConvertible(connectionsMax)])
-        }
-        if isAdmitted {
-            channel.closeFuture.whenComplete { [self] _ in remove(channel) }
-        } else {
+        let (outcome, shouldWarn) = state.withLock { $0.admit(channel, connectionsMax: connectionsMax, now: now) }
+        if shouldWarn { warn(outcome) }
+        switch outcome {
+        case .refused:
             refused.increment()
+            return false
+        case .admitted(let victim):
+            channel.closeFuture.whenComplete { [self] _ in remove(channel) }
+            if let victim {
+                evicted.increment()
+                victim.pipeline.fireUserInboundEventTriggered(Eviction())
+            }
+            return true
         }
-        if let victim {
-            evicted.increment()
-            victim.pipeline.fireUserInboundEventTriggered(Eviction())
-        }
-        return isAdmitted
+    }
+
+    private func warn(_ outcome: Outcome) {
+        let message: Logger.Message =
+            switch outcome {
+            case .admitted:
+                "all connections of a control listener are in use: closing the oldest of the most common activity"
+            case .refused: "all connections of a control listener are being answered: closing new ones"
+            }
+        logger.warning(
+            message,
+            metadata: ["listener": .string(listener), "connections": .stringConvertible(connectionsMax)])
     }
 
     func set(_ activity: Activity, of channel: any Channel, since now: NIODeadline) {

@@ -142,7 +142,7 @@ private struct SocketListener: Service {
     let onListening: @Sendable () async -> Void
 
     func run() async throws {
-        let socket = try await PrivateSocket(file)
+        let socket = try PrivateSocket(file)
         defer { socket.discard() }
         let (bound, signal) = AsyncStream.makeStream(of: Void.self)
         // The server would log the temporary path of the socket; this service logs the final one.

@@ -1,6 +1,5 @@
 import Foundation
-import NIOCore
-import NIOPosix
+import Listening
 
 /// The path of a socket file, and who may open it.
 public struct SocketFile: Sendable {
@@ -53,8 +52,8 @@ struct PrivateSocket: Sendable {
 
     /// Creates the folder and removes the files of a listener that no longer runs.
     ///
-    /// - Throws: ``Failure``, or the system's error.
-    init(_ file: SocketFile) async throws {
+    /// - Throws: ``Failure``, `UnixSocketFile.Fault`, or the system's error.
+    init(_ file: SocketFile) throws {
         self.file = file
         let path = file.path
         let url = URL(fileURLWithPath: path)
@@ -65,32 +64,17 @@ struct PrivateSocket: Sendable {
         guard longest <= Self.pathBytesMax else {
             throw Failure.pathTooLong(path: path, bytesMax: Self.pathBytesMax - (longest - path.utf8.count))
         }
-        try await Self.clearStale(path)
+        try Self.clearStale(path)
         try? FileManager.default.removeItem(atPath: folder)
         try FileManager.default.createDirectory(
             atPath: folder, withIntermediateDirectories: false, attributes: [.posixPermissions: 0o700])
     }
 
-    private static func clearStale(_ path: String) async throws {
+    private static func clearStale(_ path: String) throws {
         guard let attributes = try? FileManager.default.attributesOfItem(atPath: path) else { return }
         guard attributes[.type] as? FileAttributeType == .typeSocket else { throw Failure.notASocket(path: path) }
-        guard try await !isListening(at: path) else { throw Failure.inUse(path: path) }
+        guard try !UnixSocketFile.isListening(path) else { throw Failure.inUse(path: path) }
         try FileManager.default.removeItem(atPath: path)
-    }
-
-    /// Whether a process listens on a socket file.
-    /// - Throws: `IOError` if that cannot be determined, for example without permission.
-    private static func isListening(at path: String) async throws -> Bool {
-        do {
-            let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-                .connectTimeout(.seconds(1))
-                .connect(unixDomainSocketPath: path).get()
-            try? await channel.close()
-            return true
-        } catch let error as IOError where [ENOENT, ECONNREFUSED].contains(error.errnoCode) {
-            // There is no file, or no process behind it.
-            return false
-        }
     }
 
     /// Gives the bound socket its mode, group and path. After this, clients can connect.

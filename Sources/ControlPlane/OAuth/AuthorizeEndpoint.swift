@@ -81,7 +81,7 @@ struct AuthorizeEndpoint: Sendable {
             case .application(let url): url
             case .demonstration: server.address(OAuthPath.demonstration)
             }
-        var response = Response.seeOther(RedirectURI.adding([("login_challenge", text)], to: address))
+        var response = Response.seeOther(RedirectAddress.adding([("login_challenge", text)], to: address))
         response.headers[.setCookie] = server.cookie.setCookieField(cookie)
         return response
     }
@@ -117,7 +117,7 @@ struct AuthorizeEndpoint: Sendable {
             let parameters: [(name: String, value: String?)] = [
                 ("code", code.reveal()), ("state", challenge.state), ("iss", server.settings.issuer),
             ]
-            return .seeOther(RedirectURI.adding(parameters, to: challenge.redirectURI))
+            return .seeOther(RedirectAddress.adding(parameters, to: challenge.redirectURI))
         } catch {
             return .seeOther(server.errorRedirect(error, challenge.redirectURI, challenge.state))
         }
@@ -127,7 +127,7 @@ struct AuthorizeEndpoint: Sendable {
 extension OAuthServer {
     /// The redirect with an error (RFC 6749 §4.1.2.1).
     fileprivate func errorRedirect(_ error: OAuthError, _ redirectURI: String, _ state: String?) -> String {
-        RedirectURI.adding(
+        RedirectAddress.adding(
             [
                 ("error", error.code.rawValue), ("error_description", Self.description(error.reason)), ("state", state),
                 ("iss", settings.issuer),
@@ -149,7 +149,8 @@ extension OAuthServer {
     }
 }
 
-private enum RedirectURI {
+/// The addresses to which a browser is redirected.
+private enum RedirectAddress {
     /// Adds the parameters that have a value. The URI may already have a query.
     static func adding(_ parameters: [(name: String, value: String?)], to base: String) -> String {
         var text = base

@@ -69,8 +69,10 @@ enum OAuthForm {
         do {
             let buffer = try await request.readBody(upTo: bytesMax, from: peer)
             text = String(validating: buffer.readableBytesView, as: UTF8.self)
+        } catch is NIOTooManyBytesError {
+            throw OAuthError(.invalidRequest, "the body has more than \(bytesMax) bytes")
         } catch {
-            throw OAuthError(.invalidRequest, "the body has more than \(bytesMax) bytes, or was cut off")
+            throw OAuthError(.invalidRequest, "the body was cut off")
         }
         guard let text, let parameters = FormParameters(text) else {
             throw OAuthError(.invalidRequest, "the body is not percent-encoded UTF-8")

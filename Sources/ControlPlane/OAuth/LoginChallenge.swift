@@ -104,7 +104,7 @@ extension OAuthServer {
     ) async throws -> String {
         let challenge = try challenge(text)
         guard scope.allSatisfy(challenge.scope.contains) else {
-            throw OAuthError(.invalidScope, "the granted scope exceeds the requested scope")
+            throw OAuthError.scopeExceedsRequest
         }
         try issuer.requirePerson(subject)
         let decision = try await issuer.decideSignIn(

@@ -10,7 +10,7 @@ func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<ControlPlaneCo
     let router = Router(context: ControlPlaneContext.self, options: [.autoGenerateHeadEndpoints])
     router.add(middleware: RequestMetrics())
     router.add(middleware: RequestLog(logger: logger, successLevel: .debug))
-    router.add(middleware: OAuthErrorMiddleware(login: server.settings.login))
+    router.add(middleware: OAuthErrorMiddleware(login: server.settings.login, logger: logger))
     let cors = CORSPolicy(allowedOrigins: Set(server.settings.corsOrigins))
     let authorize = AuthorizeEndpoint(server: server)
     let token = TokenEndpoint(server: server, reuse: ReuseReporter(logger: logger))
@@ -60,7 +60,7 @@ func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<ControlPlaneCo
     addDocument(OAuthPath.protectedResource, metadata.protectedResource)
     addDocument(OAuthPath.protectedResource + "/**", metadata.protectedResource)
 
-    let leaks = LeakEndpoint(server: server)
+    let leaks = LeakEndpoint(server: server, logger: logger)
     router.post(RouterPath(OAuthPath.leaks)) { request, context in await leaks.answer(request, from: context.peer) }
 
     if let login = server.settings.login {
@@ -105,13 +105,15 @@ private struct CORSPolicy: Sendable {
 }
 
 /// Answers 404, 405 and unexpected errors in the format of OAuth errors.
-private struct OAuthErrorMiddleware: RouterMiddleware {
+struct OAuthErrorMiddleware: RouterMiddleware {
     typealias Context = ControlPlaneContext
 
     private let allowed: [String: String]
+    private let logger: Logger
 
     /// - Parameter login: nil if there is no sign-in.
-    init(login: OAuthSettings.Login?) {
+    init(login: OAuthSettings.Login?, logger: Logger) {
+        self.logger = logger
         var allowed = [
             OAuthPath.token: "POST, OPTIONS", OAuthPath.revoke: "POST, OPTIONS", OAuthPath.leaks: "POST",
             OAuthPath.metadata: "GET, HEAD, OPTIONS", OAuthPath.protectedResource: "GET, HEAD, OPTIONS",
@@ -148,6 +150,7 @@ private struct OAuthErrorMiddleware: RouterMiddleware {
             // The client has disconnected, or gets its response from the connection.
             throw error
         } catch {
+            logger.logUnexpected(error, "OAuth request failed", route: context.endpointPath)
             return OAuthError(.serverError, "the server failed").response(realm: "")
         }
     }

@@ -59,7 +59,7 @@ struct TokenEndpoint: Sendable {
     private func possible(_ text: String) throws(OAuthError) -> SecretText {
         let secret = Self.secret(text)
         guard try server.authentication.secrets.mayBeKnown(secret) else {
-            throw OAuthError(.invalidGrant, "the code or refresh token is unknown, or another client's")
+            throw .unknownOrForeign
         }
         return secret
     }
@@ -120,6 +120,7 @@ struct RevocationEndpoint: Sendable {
 /// The status is 202 whether the credential exists or not.
 struct LeakEndpoint: Sendable {
     let server: OAuthServer
+    let logger: Logger
 
     private static let bytesMax = 16 * 1_024
 
@@ -139,6 +140,7 @@ struct LeakEndpoint: Sendable {
             }
             return accepted
         } catch {
+            logger.logUnexpected(error, "OAuth request failed", route: OAuthPath.leaks)
             // Not 202: the finder would not send the report again.
             return OAuthError(.temporarilyUnavailable, "the report was not processed; send it again").response(
                 realm: "")

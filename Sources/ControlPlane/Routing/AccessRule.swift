@@ -116,6 +116,7 @@ enum PresentedCredential {
         case .bearer(let range): self = .bearer(SecretText(Array(bytes[range.bounds])))
         case .basic(let range):
             var decoder = BasicCredentials()
+            defer { decoder.wipe() }
             guard decoder.parse(bytes.octets.extracting(range.bounds)) else { return nil }
             let (id, secret) = decoder.withCredentials { id, secret in (id.copied(), secret.copied()) }
             guard let id = String(validating: id, as: UTF8.self), let secret = String(validating: secret, as: UTF8.self)

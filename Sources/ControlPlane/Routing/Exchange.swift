@@ -12,7 +12,7 @@ import NetworkAddress
 struct Exchange: Sendable {
     let request: Request
     let parameters: Parameters
-    let query: QueryParameters
+    let query: RequestQuery
     let body: [UInt8]
     /// Acts in the name of the caller.
     let issuer: Issuer
@@ -66,7 +66,7 @@ extension UnixSeconds {
 // MARK: - Query
 
 /// The query of a request. Only parameters that the route knows, each once: a misspelled `chain` must not be ignored.
-struct QueryParameters: Sendable {
+struct RequestQuery: Sendable {
     private var values: [String: String] = [:]
 
     init(_ query: String?, allowed: [String]) throws(Problem) {

@@ -27,8 +27,7 @@ struct ProblemMiddleware: RouterMiddleware {
             // The client has disconnected, or gets its response from the connection.
             throw error
         } catch {
-            // Only the type: the text of an unknown error may contain input.
-            logger.error("control request failed", metadata: ["error": "\(type(of: error))"])
+            logger.logUnexpected(error, "control request failed", route: context.endpointPath)
             response = try Self.response(Problem(.internalError))
         }
         response.headers[.cacheControl] = "no-store"

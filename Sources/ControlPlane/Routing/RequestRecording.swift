@@ -77,3 +77,12 @@ extension HTTPRequest.Method {
         return known.contains(self) ? rawValue : "other"
     }
 }
+
+extension Logger {
+    /// Logs an error that no endpoint expects. Only its type: the text of an unknown error may contain input.
+    /// - Parameter route: the template of the route; nil if the request has none.
+    func logUnexpected(_ error: any Error, _ message: Message, route: String?) {
+        self.error(
+            message, metadata: ["error": .string("\(type(of: error))"), "route": .string(route ?? "unknown")])
+    }
+}

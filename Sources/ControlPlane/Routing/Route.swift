@@ -56,7 +56,7 @@ struct Route: Sendable {
     ) async throws -> Response {
         let authorize = { @Sendable in try await access.admit(request, context.peer, right) }
         var authority = try await authorize()
-        let query = try QueryParameters(request.uri.query, allowed: query)
+        let query = try RequestQuery(request.uri.query, allowed: query)
         let bytes = try await body.read(
             from: request, context.peer, mediaType: takes?.mediaType ?? StrictJSON.mediaType)
         if body != .none { authority = try await authorize() }

@@ -1,5 +1,5 @@
 import CredentialDigest
-import CredentialModel
+public import CredentialModel
 import LMDB
 
 // A log is a sequence of entries, one for each transaction that changed something. Each entry names the one before it by
@@ -10,9 +10,9 @@ import LMDB
 //   8 epoch             16 number                        the entry's place in the log
 //  24 hash of the entry before (32)
 //  56 batch id (16)                                      random: the same bytes may arrive twice
-//  72 writer            80 time
-//  88 flags (4)         92 bytes of operations (4)
-//  96 operations, encrypted, and 16 bytes of tag
+//  72 writer            80 time              88 mark    the writer's clocks, see `Author`
+//  96 flags (4)        100 bytes of content (4)
+// 104 content, encrypted, and 16 bytes of tag
 // ```
 //
 // Operations name owners and scopes, so they are encrypted (AES-256-GCM). The key is derived from the lookup secret,
@@ -21,13 +21,13 @@ import LMDB
 // Operations have tags, never secrets.
 
 /// How much of a log a store has: everything up to and including one entry.
-struct LogPosition: Sendable, Equatable {
+public struct LogPosition: Sendable, Equatable {
     /// One log. It is another one after a restore, and after a time in which the store was changed without its log.
-    var epoch: UInt64
+    public var epoch: UInt64
     /// The number of the last entry, from 1; 0 at the beginning.
-    var number: UInt64
+    public var number: UInt64
     /// The hash of that entry; of the beginning: a random number.
-    var hash: [UInt8]
+    public var hash: [UInt8]
 
     static let hashBytes = 32
 
@@ -47,7 +47,7 @@ struct LogPosition: Sendable, Equatable {
         return row + hash
     }
 
-    init(epoch: UInt64, number: UInt64, hash: [UInt8]) {
+    public init(epoch: UInt64, number: UInt64, hash: [UInt8]) {
         self.epoch = epoch
         self.number = number
         self.hash = hash
@@ -61,7 +61,25 @@ struct LogPosition: Sendable, Equatable {
 
 /// The operations of one transaction, with their place in a log.
 struct LogEntry: Sendable {
-    static let headerBytes = 96
+    static let headerBytes = 104
+
+    enum Kind: UInt8 {
+        /// The content is operations.
+        case transaction = 1
+        /// The first entry of a log: the content is the position in the store's log before this one, if it had any.
+        case beginning = 2
+    }
+
+    /// Who wrote an entry, and when.
+    struct Author: Equatable {
+        /// Identifies one opening of a store.
+        var writer: UInt64
+        /// Of the transaction.
+        var time: UnixSeconds
+        /// The time that a restart may rely on (``TrustedClock/mark(_:)``), without steps of the wall clock far ahead; 0
+        /// if it is not known.
+        var mark: UnixSeconds
+    }
     /// The version of the entry's form.
     static let version: UInt8 = 1
     /// What operations mean, and what follows from them. Higher: this version cannot apply them.
@@ -70,40 +88,40 @@ struct LogEntry: Sendable {
     static let bytesMax = 64 << 20
 
     private static let magic = Array("CS".utf8)
-    private static let transactionKind: UInt8 = 1
     private static let keyName = Array("countersign log entry".utf8)
 
     /// The position that a store has reached when it has this entry.
     let position: LogPosition
     let previousHash: [UInt8]
-    /// Of the transaction.
-    let time: UnixSeconds
+    let kind: Kind
+    let author: Author
     /// All of it.
     let bytes: [UInt8]
 
+    var time: UnixSeconds { author.time }
+
     /// Makes the entry that follows on a position.
-    /// - Parameters:
-    ///   - origin: of the data, so that the entries of two stores never have the same key.
-    ///   - writer: identifies the process that wrote it.
+    /// - Parameter origin: of the data, so that the entries of two stores never have the same key.
     /// - Throws: ``LogFailure/tooLong``.
     init(
-        _ operations: [UInt8], after position: LogPosition, origin: UInt64, writer: UInt64, time: UnixSeconds,
-        lookup: TagKey
+        _ kind: Kind, _ content: [UInt8], after position: LogPosition, by author: Author, origin: UInt64, lookup: TagKey
     ) throws(StoreFailure) {
-        guard operations.count + Self.headerBytes + SealedMessage.overheadBytes <= Self.bytesMax else {
+        guard content.count + Self.headerBytes + SealedMessage.overheadBytes <= Self.bytesMax else {
             throw .log(.tooLong)
         }
-        var header = Self.beginning(epoch: position.epoch)
+        var header = Self.beginning(epoch: position.epoch, kind)
         header.append(word64: position.number + 1)
         header += position.hash
         for _ in 0..<2 { header.append(word64: UInt64.random(in: 0...UInt64.max)) }
-        header.append(word64: writer)
-        header.append(word64: UInt64(bitPattern: time.rawValue))
+        header.append(word64: author.writer)
+        header.append(word64: UInt64(bitPattern: author.time.rawValue))
+        header.append(word64: UInt64(bitPattern: author.mark.rawValue))
         header.append(word32: 0)
-        header.append(word32: UInt32(operations.count))
-        guard let sealed = SealedMessage.seal(operations, key: Self.key(header, origin, lookup), associated: header)
-        else { throw .lmdb(.system(12)) }
-        self.init(header: header, sealed: sealed)
+        header.append(word32: UInt32(content.count))
+        guard let sealed = SealedMessage.seal(content, key: Self.key(header, origin, lookup), associated: header) else {
+            throw .lmdb(.system(12))
+        }
+        self.init(kind, header: header, sealed: sealed)
     }
 
     /// Reads an entry.
@@ -111,25 +129,28 @@ struct LogEntry: Sendable {
     /// - Throws: ``LogFailure/malformed``, ``LogFailure/formatTooNew``.
     init(_ bytes: [UInt8]) throws(StoreFailure) {
         guard let count = Self.byteCount(header: bytes), count == bytes.count else { throw .log(.malformed) }
-        guard bytes[2] == Self.version, bytes[3] == Self.transactionKind,
-            bytes.octets.word32(at: 4) <= Self.formatLevel, bytes.octets.word32(at: 88) == 0
+        guard bytes[2] == Self.version, let kind = Kind(rawValue: bytes[3]),
+            bytes.octets.word32(at: 4) <= Self.formatLevel, bytes.octets.word32(at: 96) == 0
         else { throw .log(.formatTooNew) }
-        self.init(header: Array(bytes[..<Self.headerBytes]), sealed: Array(bytes[Self.headerBytes...]))
+        self.init(kind, header: Array(bytes[..<Self.headerBytes]), sealed: Array(bytes[Self.headerBytes...]))
     }
 
-    private init(header: [UInt8], sealed: [UInt8]) {
+    private init(_ kind: Kind, header: [UInt8], sealed: [UInt8]) {
         let bytes = header + sealed
+        self.kind = kind
         self.bytes = bytes
         position = LogPosition(
             epoch: header.octets.word64(at: 8), number: header.octets.word64(at: 16),
             hash: SHA256Digest.of(bytes.octets))
         previousHash = Array(header[24..<56])
-        time = UnixSeconds(Int64(bitPattern: header.octets.word64(at: 80)))
+        author = Author(
+            writer: header.octets.word64(at: 72), time: UnixSeconds(Int64(bitPattern: header.octets.word64(at: 80))),
+            mark: UnixSeconds(Int64(bitPattern: header.octets.word64(at: 88))))
     }
 
     /// How every entry of this version begins.
-    static func beginning(epoch: UInt64) -> [UInt8] {
-        var beginning = magic + [version, transactionKind]
+    static func beginning(epoch: UInt64, _ kind: Kind = .transaction) -> [UInt8] {
+        var beginning = magic + [version, kind.rawValue]
         beginning.append(word32: formatLevel)
         beginning.append(word64: epoch)
         return beginning
@@ -138,19 +159,24 @@ struct LogEntry: Sendable {
     /// The length of the entry that begins with a header; nil when it is none.
     static func byteCount(header: [UInt8]) -> Int? {
         guard header.count >= headerBytes, header.starts(with: magic) else { return nil }
-        let count = headerBytes + Int(header.octets.word32(at: 92)) + SealedMessage.overheadBytes
+        let count = headerBytes + Int(header.octets.word32(at: 100)) + SealedMessage.overheadBytes
         return count <= bytesMax ? count : nil
     }
 
-    /// Decrypts the operations.
+    /// The time of the entry that begins with a header; nil when it is none.
+    static func time(header: [UInt8]) -> UnixSeconds? {
+        byteCount(header: header).map { _ in UnixSeconds(Int64(bitPattern: header.octets.word64(at: 80))) }
+    }
+
+    /// Decrypts the content.
     /// - Throws: ``LogFailure/notGenuine``.
-    func operations(origin: UInt64, lookup: TagKey) throws(StoreFailure) -> [UInt8] {
+    func content(origin: UInt64, lookup: TagKey) throws(StoreFailure) -> [UInt8] {
         let header = Array(bytes[..<Self.headerBytes])
         let sealed = Array(bytes[Self.headerBytes...])
-        guard
-            let operations = SealedMessage.open(sealed, key: Self.key(header, origin, lookup), associated: header)
-        else { throw .log(.notGenuine(number: position.number)) }
-        return operations
+        guard let content = SealedMessage.open(sealed, key: Self.key(header, origin, lookup), associated: header) else {
+            throw .log(.notGenuine(number: position.number))
+        }
+        return content
     }
 
     /// The key of one entry: no two entries have epoch, number and batch id in common.
@@ -190,6 +216,8 @@ public enum LogFailure: Error, Equatable, Sendable, CustomStringConvertible {
     case noPosition
     /// The entry that follows on the store's position is not in the log.
     case missing(number: UInt64)
+    /// The log ends, and the store went on with another one.
+    case continuedElsewhere(since: UnixSeconds)
     /// The log has another entry at the store's position.
     case otherBranch(number: UInt64)
     /// The store has a log, and would be changed without it.
@@ -212,8 +240,10 @@ public enum LogFailure: Error, Equatable, Sendable, CustomStringConvertible {
             "the store has no position in a log: it was made, or changed, without one; take a backup that was made while store.log was set"
         case .missing(let number):
             "entry \(number) is not in the log, and the store needs it: copy all files of the log, or take a later backup"
+        case .continuedElsewhere(let time):
+            "the log ends, and the store went on with another one that began \(time.rawValue) seconds after 1970-01-01: what was changed then, revocations included, does not fit this backup. Take a backup made since, or say with --log-until up to which time"
         case .otherBranch(let number):
-            "entry \(number) of the log is another one than the store has: the two went different ways; take a backup made from this log"
+            "entry \(number) of the log differs from the one that the store has: take a backup made from this log, or copy the log again"
         case .needed:
             "the store has a log, which must have every change: let the daemon do it, or name the folder of the log in COUNTERSIGN_STORE_LOG"
         case .held(let path):

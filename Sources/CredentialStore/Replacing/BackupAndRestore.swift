@@ -50,7 +50,8 @@ extension CredentialStore {
     ///
     /// - Parameters:
     ///   - directory: the store's folder, which no process may hold. It may be absent.
-    ///   - log: the folder of the store's log, with everything that was changed since the backup; nil when there is none.
+    ///   - log: the folder of the store's log, with what was changed since the backup; nil when there is none.
+    ///   - limit: how far the log is replayed. Without a limit, a log that ended before the store did is refused.
     ///   - revocations: what was revoked since the backup, or since the end of the log; nil when that is lost.
     ///   - acceptsIncomplete: applies the list also if it does not have everything that was revoked since the backup
     ///     (``Lineage``, ``RevocationList/completeSince``), because the caller has said so.
@@ -58,8 +59,9 @@ extension CredentialStore {
     /// - Throws: ``StoreFailure``; then nothing has changed.
     @available(*, noasync)
     public static func restore(
-        backup: String, to directory: String, peppers: PepperFile, log: String? = nil, revocations: RevocationList?,
-        acceptsIncomplete: Bool = false, options: StoreOptions = StoreOptions(), progress: (UInt64) -> Void = { _ in }
+        backup: String, to directory: String, peppers: PepperFile, log: String? = nil, limit: ReplayLimit? = nil,
+        revocations: RevocationList?, acceptsIncomplete: Bool = false, options: StoreOptions = StoreOptions(),
+        progress: (UInt64) -> Void = { _ in }
     ) throws(StoreFailure) -> Replacement {
         // Held until the folder is replaced, so that no daemon starts on the old one in between.
         let lock = try lockIfPresent(directory)
@@ -70,12 +72,30 @@ extension CredentialStore {
             do throws(StoreFailure) {
                 try Migration.run(in: staged, lookup: peppers.lookup, mapBytes: options.mapBytes)
                 var replayed: ReplayReport?
-                if let log { replayed = try replay(log: log, to: staged, peppers: peppers, options: options) }
+                if let log {
+                    replayed = try replay(
+                        log: log, to: staged, peppers: peppers, limit: limit ?? ReplayLimit(), options: options)
+                    if limit == nil { try requireLast(log, of: staged, lookup: peppers.lookup) }
+                }
                 var replacement = try makeNewIncarnation(staged, peppers, revocations, acceptsIncomplete, options)
                 replacement.replayed = replayed
                 return replacement
             } catch .lmdb(.notAStore), .lmdb(.notFound), .noStore, .lmdb(.versionMismatch) {
                 throw .notABackup(path: backup)
+            }
+        }
+    }
+
+    /// Refuses a log that ended while the store went on, with another log in the same folder: what was revoked then would
+    /// be valid again.
+    private static func requireLast(_ log: String, of staged: String, lookup: TagKey) throws(StoreFailure) {
+        try convertingErrors { () throws in
+            let environment = try Environment(
+                directory: staged, options: Environment.Options(mapBytes: 0, databasesMax: Schema.tableCount))
+            defer { try? environment.close() }
+            guard let replay = try Replay(environment, lookup) else { return }
+            if let later = try replay.beginningOfLaterLog(in: LogFolder(path: log)) {
+                throw StoreFailure.log(.continuedElsewhere(since: later))
             }
         }
     }

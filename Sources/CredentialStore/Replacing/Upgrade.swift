@@ -85,10 +85,17 @@ enum Migration {
                 }
                 guard found < Schema.version else { return }
                 for step in steps.dropFirst(Int(found) - 1) { try step(environment, lookup, transaction) }
+                // The log does not say what the steps have done.
+                try forgetLog(environment, transaction)
                 let meta = try environment.openDatabase("meta", keys: .bytes, in: transaction, create: false)
                 try put(.schema, Schema.version, meta, transaction)
             }
         }
+    }
+
+    private static func forgetLog(_ environment: Environment, _ transaction: borrowing WriteTransaction) throws {
+        let meta = try environment.openDatabase("meta", keys: .bytes, in: transaction, create: false)
+        try transaction.delete(meta, key: MetaName.logPosition.key.octets)
     }
 
     /// 1 to 2: adds the first incarnation, by which a list of revocations is matched with a backup.

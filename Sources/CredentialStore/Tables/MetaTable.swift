@@ -35,6 +35,11 @@ enum MetaName {
     /// of the audit log, which has its own code; and the position of the expiry warnings, on which no verdict depends.
     static let plainNames: Set<String> = ["schema", "lookup-check", "replaced", "audit-head", "expiry-warned"]
 
+    /// The rows that each copy of a store has for itself.
+    private static let localNames: [MetaName] = [.time, .logPosition, .replaced]
+
+    static func isLocal(_ key: [UInt8]) -> Bool { localNames.contains { $0.key == key } }
+
     var key: [UInt8] {
         let name =
             switch self {

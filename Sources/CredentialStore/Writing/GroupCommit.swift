@@ -32,6 +32,8 @@ final class GroupCommit: Sendable {
     private let interning: Interning
     private let clock: TrustedClock
     private let headRoom: HeadRoom
+    /// Bytes of operations from which on further mutations are left to the next transaction (``LogOptions/entryBytes``).
+    private let entryBytes: Int
     private let onFatal: @Sendable (StoreFailure) -> Void
     private let failed = Atomic<Bool>(false)
 
@@ -48,7 +50,7 @@ final class GroupCommit: Sendable {
     init(
         environment: Environment, schema: Schema, published: Published, peppers: PepperRing, interning: Interning,
         clock: TrustedClock, auditChain: AuditChain, headRoom: HeadRoom, log: StoreLog?,
-        onFatal: @escaping @Sendable (StoreFailure) -> Void
+        entryBytes: Int, onFatal: @escaping @Sendable (StoreFailure) -> Void
     ) {
         self.environment = environment
         let mapBytes = (try? environment.usage().mapBytes) ?? .max
@@ -62,6 +64,7 @@ final class GroupCommit: Sendable {
         self.interning = interning
         self.clock = clock
         self.headRoom = headRoom
+        self.entryBytes = entryBytes
         self.onFatal = onFatal
         let room = try? environment.read { transaction in
             Room(
@@ -106,10 +109,6 @@ final class GroupCommit: Sendable {
         }
     }
 
-    /// Bytes of operations from which on further mutations are left to the next transaction: a log sends an entry as a
-    /// whole, so a revocation waits for the one before it.
-    private static let entryBytes = 256 << 10
-
     /// How often a revocation that finds no free page is retried.
     private static let triesMax = 3
 
@@ -138,7 +137,7 @@ final class GroupCommit: Sendable {
                         in: transaction)
                     var rest = waiting.endIndex
                     for (index, mutation) in waiting.enumerated() {
-                        guard writer.recordedBytes.count < Self.entryBytes else {
+                        guard writer.recordedBytes.count < entryBytes else {
                             rest = index
                             break
                         }
@@ -221,18 +220,30 @@ final class GroupCommit: Sendable {
             return fatal(waiting + postponed, .outcomeUnknown(error.reason))
         } catch let error as StoreFailure {
             guard error.isRefusalOfLog, writer.withLock({ $0.log?.isUnknown }) == false else {
-                return fatal(waiting + postponed, error)
+                return fatal(waiting + postponed, withdrawEntry() ?? error)
             }
-            // The log has not taken the transaction, so nothing of it remains.
-            commits.noteFailedWrite()
-            refuse(waiting, error)
-            waiting = []
-            return .again
+            return refuseWhatTheLogDidNotTake(error, &waiting, &postponed)
         } catch let error as LMDBError {
-            return fatal(waiting + postponed, .lmdb(error))
+            return fatal(waiting + postponed, withdrawEntry() ?? .lmdb(error))
         } catch {
             return fatal(waiting + postponed, .closed)
         }
+    }
+
+    /// The log has not taken the transaction, so nothing of it remains. If it is too long for an entry, half of it is tried.
+    private func refuseWhatTheLogDidNotTake(
+        _ failure: StoreFailure, _ waiting: inout [Mutation], _ postponed: inout [Mutation]
+    ) -> Attempt {
+        if failure == .log(.tooLong), waiting.count > 1 {
+            let half = waiting.count / 2
+            postponed.insert(contentsOf: waiting[half...], at: 0)
+            waiting.removeSubrange(half...)
+            return .again
+        }
+        commits.noteFailedWrite()
+        refuse(waiting, failure)
+        waiting = []
+        return .again
     }
 
     /// Takes the transaction's entry out of the log, because the transaction was not committed.

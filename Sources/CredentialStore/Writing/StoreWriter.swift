@@ -12,7 +12,7 @@ public final class StoreWriter {
     /// Seconds since the Unix epoch, read once for the batch.
     public internal(set) var now: UnixSeconds = .always
     /// The time that a restart may rely on (``TrustedClock/mark(_:)``); nil: not written.
-    private var mark: UnixSeconds?
+    private(set) var mark: UnixSeconds?
     /// The time in units of 2^-32 seconds, as in ids of access tokens.
     private var instant: UInt64 = 0
     /// The last id assigned to an access token, whether or not its transaction was committed.

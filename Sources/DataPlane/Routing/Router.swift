@@ -127,17 +127,14 @@ private struct Health {
 
     func answerReadiness(_ out: inout ByteBuffer) {
         _ = out.appendAnswer { out in
-            switch loop.services.readiness.current {
-            case .ready: out.whole(200, "text/plain", "ready\n", framing, loop) { _ in }
-            case .starting: refuse("the service is starting", "1", &out)
-            case .draining: refuse("the service is shutting down", "5", &out)
-            case .failed: refuse("the store has failed and the process is ending", "5", &out)
+            let state = loop.services.readiness.current
+            guard let reason = state.unreadyReason else {
+                return out.whole(200, "text/plain", "ready\n", framing, loop) { _ in }
+            }
+            out.problem(503, reason, framing, loop) {
+                $0.append(field: "Retry-After", state == .starting ? "1" : "5")
             }
         }
-    }
-
-    private func refuse(_ reason: StaticString, _ seconds: StaticString, _ out: inout ByteWriter) {
-        out.problem(503, reason, framing, loop) { $0.append(field: "Retry-After", seconds) }
     }
 
     @inline(never)

@@ -167,7 +167,7 @@ public final class DataPlaneServer: Service {
                 .bind(host: host, port: port).get()
         case .unix(let path):
             // Removing the socket file of a running process would cut off its clients silently.
-            if await isListening(path) { throw UnixSocketFile.inUse(path) }
+            if try UnixSocketFile.isListening(path) { throw UnixSocketFile.inUse(path) }
             try UnixSocketFile.removeStale(path)
             let channel = try await bootstrap.bind(unixDomainSocketPath: path).get()
             do {
@@ -178,14 +178,6 @@ public final class DataPlaneServer: Service {
             }
             return channel
         }
-    }
-
-    private func isListening(_ path: String) async -> Bool {
-        guard let channel = try? await ClientBootstrap(group: group).connect(unixDomainSocketPath: path).get() else {
-            return false
-        }
-        try? await channel.close()
-        return true
     }
 
     private func accept(

@@ -5,6 +5,16 @@ public final class ServiceStatus: Sendable {
     /// Only ``ready`` takes traffic; the others are the reasons why not.
     public enum State: UInt8, Sendable {
         case starting, ready, draining, failed
+
+        /// Why the service is not ready, for people; nil for ``ready``.
+        public var unreadyReason: StaticString? {
+            switch self {
+            case .ready: nil
+            case .starting: "the service is starting"
+            case .draining: "the service is shutting down"
+            case .failed: "the store has failed and the process is ending"
+            }
+        }
     }
 
     private let state = Atomic<UInt8>(State.starting.rawValue)

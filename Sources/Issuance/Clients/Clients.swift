@@ -96,7 +96,7 @@ extension Issuer {
             throw .invalid(field: "grant_types", reason: "can be \(Self.grantTypes.joined(separator: ", "))")
         }
         guard request.redirectURIs.count <= Self.redirectURIsMax else {
-            throw .invalid(field: "redirect_uris", reason: "must be at most \(Self.redirectURIsMax)")
+            throw .invalid(field: "redirect_uris", reason: "must have at most \(Self.redirectURIsMax) URIs")
         }
         for uri in request.redirectURIs {
             if let reason = RedirectURI.fault(in: uri) {

@@ -148,6 +148,15 @@ public struct OAuthError: Error, Sendable, Equatable, CustomStringConvertible {
 
     public var description: String { "\(code.rawValue): \(reason)" }
 
+    /// For a presented code or refresh token. The same error in all cases: the client must not learn whether a secret that is
+    /// not its own exists.
+    public static let unknownOrForeign = OAuthError(
+        .invalidGrant, "the code or refresh token is unknown, or was issued to another client")
+
+    /// For a sign-in decision that grants scope which the authorization request did not ask for.
+    public static let scopeExceedsRequest = OAuthError(
+        .invalidScope, "the granted scope exceeds the requested one")
+
     /// Any other error than an ``OAuthError`` is a failure of the service: the caller should try again.
     init(_ error: any Error) {
         switch error {

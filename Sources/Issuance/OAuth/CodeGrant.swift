@@ -25,7 +25,7 @@ extension Issuer {
         }
         try requirePerson(subject)
         guard scope.allSatisfy(request.scope.contains) else {
-            throw OAuthError(.invalidScope, "the granted scope exceeds the requested one")
+            throw .scopeExceedsRequest
         }
         let grants = try Self.grants(scope, request.audience)
         // Kept for much longer than a sign-in may take: see RepeatableRequest.keepSeconds.
@@ -116,7 +116,7 @@ extension StoreWriter {
         let client = try client(provenBy: redemption.client, in: transaction)
         guard let code = try row(ofPresented: redemption.code, [.authorizationCode], store: store, in: transaction),
             code.record.client == client.number
-        else { throw OAuthError(.invalidGrant, "the code is unknown, or was issued to another client") }
+        else { throw OAuthError.unknownOrForeign }
         let ended = OAuthError(.invalidGrant, "the code is revoked or expired")
         // Checked first, so that a family is revoked, and its reuse reported, only once.
         guard try !watermarkRevokes(code, in: transaction) else { throw ended }

@@ -50,7 +50,7 @@ extension StoreWriter {
         let client = try client(provenBy: refreshing.client, in: transaction)
         guard let old = try row(ofPresented: refreshing.token, [.refreshToken], store: store, in: transaction),
             old.record.client == client.number
-        else { throw OAuthError(.invalidGrant, "the refresh token is unknown, or was issued to another client") }
+        else { throw OAuthError.unknownOrForeign }
         guard try !watermarkRevokes(old, in: transaction), now < old.record.expiresAt else {
             throw OAuthError(.invalidGrant, "the refresh token is revoked or expired")
         }

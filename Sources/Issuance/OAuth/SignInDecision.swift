@@ -3,7 +3,7 @@ import CredentialStore
 import LMDB
 
 // After a user has agreed and until the code is issued, the decision is kept by the browser, for up to ten minutes. It is a
-// sealed text and not a row of the store, so a revocation cannot end it. Therefore it contains the state of the store at the
+// signed text and not a row of the store, so a revocation cannot end it. Therefore it contains the state of the store at the
 // time of the decision. The transaction that stores the code compares this state with the current one and issues no code if
 // something that the decision relies on was revoked since.
 //
@@ -11,7 +11,7 @@ import LMDB
 // a revocation, or the mark that a decision was used.
 
 /// A user's consent to an authorization request. Made by ``Issuer/decideSignIn(for:subject:scope:remember:)``. It must be
-/// sealed before it leaves this service.
+/// signed before it leaves this service.
 public struct SignInDecision: Codable, Sendable {
     /// The user who agreed.
     public let subject: String

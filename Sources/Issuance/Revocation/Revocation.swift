@@ -36,7 +36,7 @@ extension Issuer {
     /// - Throws: ``IssuanceError``, whose message says how many credentials were revoked before the failure.
     public func revoke(_ ids: [CredentialID], chain: Bool) async throws(IssuanceError) -> RevocationReport {
         guard (1...Self.revocationsPerRequestMax).contains(ids.count) else {
-            throw .invalid(field: "ids", reason: "must be 1 to \(Self.revocationsPerRequestMax)")
+            throw .invalid(field: "ids", reason: "must have 1 to \(Self.revocationsPerRequestMax) ids")
         }
         let actor = actor
         var walk = RevocationWalk(ids, chain: chain)

@@ -1,3 +1,4 @@
+internal import CLMDB
 internal import Glibc
 
 /// A file to which records are appended, each durable before it counts.
@@ -15,8 +16,9 @@ public final class AppendedFile: @unchecked Sendable {
     public init(path: String, forReading: Bool = false) throws(FileError) {
         // SAFETY: the path is NUL-terminated for the length of the call.
         let isNew = unsafe !forReading && access(path, F_OK) != 0
-        let flags = forReading ? O_RDONLY : O_RDWR | O_CREAT | O_NOFOLLOW
-        guard let file = FileDescriptor.open(path, flags, mode: 0o600) else {
+        let flags = forReading ? O_RDONLY : O_RDWR | O_CREAT
+        // Not blocking: it could be a pipe, which is refused below.
+        guard let file = FileDescriptor.open(path, flags | O_NOFOLLOW | O_NONBLOCK, mode: 0o600) else {
             throw FileError(path, errno)
         }
         guard let information = file.information else { throw FileError(path, errno) }
@@ -48,6 +50,24 @@ public final class AppendedFile: @unchecked Sendable {
         byteCount += bytes.count
     }
 
+    /// Whether the path still leads to this file.
+    public var isInPlace: Bool {
+        var info = stat()
+        // SAFETY: the path is NUL-terminated during the call; `info` is a local out-parameter.
+        guard let own = file.information, unsafe lstat(path, &info) == 0 else { return false }
+        return own.st_ino == info.st_ino && own.st_dev == info.st_dev
+    }
+
+    /// Allocates blocks behind the end, so that a disk that runs full does not refuse what comes next. If there are none,
+    /// or the file system cannot, nothing happens.
+    public func reserve(ahead count: Int) {
+        guard reservedBytes < byteCount + count / 2 else { return }
+        if clmdb_allocate(file.number, Int64(byteCount + count)) == 0 { reservedBytes = byteCount + count }
+    }
+
+    /// The file has blocks up to here.
+    private var reservedBytes = 0
+
     /// A sync failed: the system may have dropped what was to be written, and does not say so again.
     public private(set) var isUnknown = false
 
@@ -58,6 +78,7 @@ public final class AppendedFile: @unchecked Sendable {
             throw FileError(path, errno)
         }
         byteCount = count
+        reservedBytes = 0
     }
 
     /// Bytes from an offset on; fewer at the end of the file.

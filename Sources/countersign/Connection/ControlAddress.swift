@@ -1,7 +1,5 @@
 import ArgumentParser
-import Glibc
-import NIOCore
-import NIOPosix
+import Listening
 import NetworkAddress
 
 /// The address of a control plane: `unix:PATH`, `https://HOST:PORT`, or `http://` on loopback.
@@ -24,8 +22,9 @@ struct ControlAddress: Equatable, Sendable {
             socketPath: socketPath, baseURL: "http+unix://\(PercentEncoding.encode(socketPath))", text: socketPath)
     }
 
-    /// - Throws: `ValidationError` that says what to write instead. It does not repeat the text, which may hold a password.
-    static func parse(_ argument: String) throws -> ControlAddress {
+    /// - Throws: `ValidationError` that says what to write instead. It does not repeat the text, which may hold a password. So
+    ///   this must not be the `transform` of an option: the parser writes the value before what that throws.
+    static func parse(_ argument: String) throws(ValidationError) -> ControlAddress {
         guard let address = ControlAddress(argument: argument) else {
             throw ValidationError(
                 "--control takes unix:PATH or https://HOST:PORT, without user name, path or query. http:// is for loopback only, "
@@ -49,24 +48,12 @@ struct ControlAddress: Equatable, Sendable {
 
 /// Tests whether a daemon listens on a socket, before a request is sent to it.
 enum SocketProbe {
-    /// - Throws: ``CommandFailure`` when the socket is there and cannot be used.
-    static func isListening(_ path: String) async throws -> Bool {
-        do {
-            let channel = try await ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
-                .connectTimeout(.seconds(5))
-                .connect(unixDomainSocketPath: path).get()
-            try? await channel.close()
-            return true
-        } catch let error as IOError where error.errnoCode == ECONNREFUSED || error.errnoCode == ENOENT {
-            return false
-        } catch let error as IOError where error.errnoCode == ENOTDIR {
-            return false
-        } catch let error as IOError where error.errnoCode == EACCES {
-            throw CommandFailure("This user may not use the socket '\(path)'. Run as the user that runs the daemon.")
-        } catch SocketAddressError.unixDomainSocketPathTooLong {
-            throw CommandFailure("The socket path '\(path)' is too long for the system. Use a shorter folder.")
+    /// - Throws: ``CommandFailure`` if that cannot be determined, for example without permission.
+    static func isListening(_ path: String) throws(CommandFailure) -> Bool {
+        do throws(UnixSocketFile.Fault) {
+            return try UnixSocketFile.isListening(path)
         } catch {
-            throw CommandFailure("Cannot connect to '\(path)'. Is it the socket of a daemon?")
+            throw CommandFailure("The control socket cannot be used: \(error.description).")
         }
     }
 }

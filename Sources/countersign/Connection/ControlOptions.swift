@@ -18,8 +18,8 @@ struct ControlOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
             "Control plane of the daemon: unix:PATH, or https://HOST:PORT with --control-key-file (default: control.sock in the store's folder).",
-            valueName: "url"), transform: ControlAddress.parse)
-    var control: ControlAddress?
+            valueName: "url"))
+    var control: String?
 
     @Option(
         help: ArgumentHelp(
@@ -33,18 +33,26 @@ struct ControlOptions: ParsableArguments {
             valueName: "file"), transform: PathText.argument)
     var controlCA: String?
 
-    /// The address to connect to.
+    func validate() throws {
+        _ = try address
+    }
+
+    /// The address to connect to. Does not throw after ``validate()``.
     var address: ControlAddress {
-        control ?? ControlAddress(socketPath: store.hasSuffix("/") ? store + "control.sock" : store + "/control.sock")
+        get throws(ValidationError) {
+            if let control { return try ControlAddress.parse(control) }
+            return ControlAddress(socketPath: store.hasSuffix("/") ? store + "control.sock" : store + "/control.sock")
+        }
     }
 
     /// Runs `body` with a connection to the daemon, or to the store itself when no daemon runs.
     ///
     /// - Throws: ``CommandFailure``, and what `body` throws.
     func withConnection(_ body: (ControlConnection) async throws -> Void) async throws {
-        guard let path = address.socketPath else { return try await overNetwork(body) }
-        if try await SocketProbe.isListening(path) { return try await ControlConnection.use(address, body) }
-        guard control == nil else { throw nobodyListens }
+        let address = try address
+        guard let path = address.socketPath else { return try await overNetwork(address, body) }
+        if try SocketProbe.isListening(path) { return try await ControlConnection.use(address, body) }
+        guard control == nil else { throw nobodyListens(address) }
         try requireStoreFolder()
         let control = try await InProcessControl.opener(store)
         do {
@@ -58,12 +66,15 @@ struct ControlOptions: ParsableArguments {
 
     /// Runs `body` with a connection to a running daemon only.
     func withDaemon(_ body: (ControlConnection) async throws -> Void) async throws {
-        guard let path = address.socketPath else { return try await overNetwork(body) }
-        guard try await SocketProbe.isListening(path) else { throw nobodyListens }
+        let address = try address
+        guard let path = address.socketPath else { return try await overNetwork(address, body) }
+        guard try SocketProbe.isListening(path) else { throw nobodyListens(address) }
         try await ControlConnection.use(address, body)
     }
 
-    private func overNetwork(_ body: (ControlConnection) async throws -> Void) async throws {
+    private func overNetwork(
+        _ address: ControlAddress, _ body: (ControlConnection) async throws -> Void
+    ) async throws {
         let file = controlKeyFile ?? ProcessInfo.processInfo.environment["COUNTERSIGN_CONTROL_KEY_FILE"]
         guard let file else {
             throw CommandFailure(
@@ -83,7 +94,7 @@ struct ControlOptions: ParsableArguments {
         }
     }
 
-    private var nobodyListens: CommandFailure {
+    private func nobodyListens(_ address: ControlAddress) -> CommandFailure {
         CommandFailure(
             """
             No daemon listens on '\(address.text)'. Start 'countersign serve', or name the socket with --control \

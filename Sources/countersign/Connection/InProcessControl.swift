@@ -36,7 +36,7 @@ struct InProcessControl: Sendable {
         var logger = Logger(label: "countersign")
         logger.logLevel = .critical
         let (listening, signal) = AsyncStream.makeStream(of: Void.self)
-        let administration = try StoreFolder.naming {
+        let administration = try StoreFolder.reportingFailures {
             try ControlPlaneServices(
                 issuer: issuer, readiness: { .ready }, backupFolder: path)
         }

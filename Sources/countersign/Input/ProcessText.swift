@@ -36,7 +36,8 @@ enum ProcessText {
     }
 
     /// Variables that commands other than `serve` take as paths. `serve` checks its own with all other settings.
-    private static let paths = [Setting.store.variable, Setting.pepperFile.variable] + Variables.others
+    private static let paths =
+        [Setting.store.variable, Setting.storeLog.variable, Setting.pepperFile.variable] + Variables.others
 
     static func check(_ text: String, of name: String) throws(CommandFailure) {
         guard PathText.isBlank(text), paths.contains(name) else { return }

@@ -49,8 +49,8 @@ struct KeyCreate: AsyncParsableCommand {
     @OptionGroup var control: ControlOptions
 
     func validate() throws {
-        guard (1...BulkCreation.countMax).contains(count) else {
-            throw ValidationError("--count must be 1 to \(BulkCreation.countMax).")
+        guard (1...BulkKeyDownload.countMax).contains(count) else {
+            throw ValidationError("--count must be 1 to \(BulkKeyDownload.countMax).")
         }
         guard count <= KeyRequest.countMax || output.json else {
             throw ValidationError(
@@ -65,7 +65,7 @@ struct KeyCreate: AsyncParsableCommand {
             notBefore: notBefore.map { UnixSeconds($0.seconds) }, count: count)
         try await control.withConnection { connection in
             guard count <= KeyRequest.countMax else {
-                return try await BulkCreation(connection: connection, request: request).run()
+                return try await BulkKeyDownload(connection: connection, request: request).run()
             }
             let created: KeysCreated
             do {
@@ -130,7 +130,7 @@ struct KeyCreate: AsyncParsableCommand {
 }
 
 /// Creates more keys than one answer holds, and prints them line by line as they arrive.
-private struct BulkCreation {
+private struct BulkKeyDownload {
     /// The most that one command creates.
     static let countMax = 100_000_000
 

@@ -124,10 +124,10 @@ struct Revocation {
 }
 
 extension BulkRevocationResult {
-    /// What was ended, for a sentence: "3 api_key, 1 access_token", "at least …", or "nothing alive".
+    /// What was ended, for a sentence: "3 api_key, 1 access_token", "at least …", or "nothing active".
     var countText: String {
         guard !revoked.isEmpty else {
-            return isCountComplete ? "nothing alive (all of it had ended before)" : "everything"
+            return isCountComplete ? "nothing active (all of it had ended before)" : "everything"
         }
         let parts = revoked.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
         return (isCountComplete ? "" : "at least ") + parts.joined(separator: ", ")

@@ -77,7 +77,7 @@ struct KeyScan: AsyncParsableCommand {
             }
             if imported { try await judge(foreign.finish(), countUnknown: false) }
             if !output.json, found > 0 { try Console.line(table.render()) }
-            Console.error("\(found) credentials found, \(active) of them alive.")
+            Console.error("\(found) credentials found, \(active) of them active.")
             if active > 0 { throw CommandStatus.negative }
         }
     }

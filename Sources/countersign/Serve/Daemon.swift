@@ -41,7 +41,7 @@ struct Daemon: Sendable {
             logger.warning("an environment variable is ignored", metadata: ["reason": .string(name)])
         }
         var settings = settings
-        settings.hold(
+        settings.limitConnections(
             to: DescriptorPlan(
                 limit: DescriptorPlan.raiseLimit(), wanted: settings.dataPlane.connectionsMax,
                 controlListeners: settings.controlNetwork.count + 1), logger)
@@ -74,7 +74,7 @@ struct Daemon: Sendable {
         }
         if log.entriesTakenAtOpening > 0 {
             logger.notice(
-                "the store has taken what its log has and it lacked",
+                "applied the log entries that the store lacked",
                 metadata: ["entries": "\(log.entriesTakenAtOpening)"])
         }
     }
@@ -195,7 +195,7 @@ struct Daemon: Sendable {
             issuer: issuer,
             checkStore: { [settings, store = issuer.store] () async throws(IssuanceError) -> [String] in
                 do {
-                    return try await ReplacedStore.offThread {
+                    return try await StoreFolder.offThread {
                         try StoreCheckProcess.run(
                             store: settings.storePath, pepperPath: settings.pepperPath,
                             isWanted: { !store.waitsForSnapshots })
@@ -205,12 +205,7 @@ struct Daemon: Sendable {
                 }
             },
             readiness: {
-                switch readiness.current {
-                case .ready: .ready
-                case .starting: .notReady(reason: "the service is starting")
-                case .draining: .notReady(reason: "the service is shutting down")
-                case .failed: .notReady(reason: "the store has failed and the process is ending")
-                }
+                readiness.current.unreadyReason.map { .notReady(reason: "\($0)") } ?? .ready
             }, exposition: { exposition.render() }, backupFolder: settings.storePath, oauth: oauth)
     }
 

@@ -125,6 +125,8 @@ struct StoreMetrics: Sendable {
                 "countersign_store_log_entries_total", .counter, "Transactions that the store's log has taken.",
                 log.entries)
             text.single(
+                "countersign_store_log_entry", .gauge, "The number of the last entry of the store's log.", log.number)
+            text.single(
                 "countersign_store_log_bytes_total", .counter, "Bytes of those transactions in the log.", log.bytes)
         }
         text.single("countersign_store_commits_total", .counter, "Durable commits.", commits.commits)

@@ -10,9 +10,8 @@ struct ServeCommand: AsyncParsableCommand {
             Example:
               countersign serve --store /var/lib/countersign --listen http://127.0.0.1:8080 --issuer https://id.example
 
-            A flag counts before a COUNTERSIGN_… variable, and that before the settings file. SIGTERM ends the service after the
-            requests that have begun, SIGHUP reads certificate and policies again. The log goes to standard error, one JSON
-            object a line.
+            Precedence: flag, then COUNTERSIGN_… variable, then settings file. SIGTERM ends the service after the requests that
+            have begun, SIGHUP reads certificate and policies again. The log goes to standard error, one JSON object a line.
             """)
 
     @OptionGroup var options: ServeOptions

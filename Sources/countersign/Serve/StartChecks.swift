@@ -19,12 +19,12 @@ struct StartChecks {
 
     func run() async -> Report {
         var report = Report()
-        report.faults += storeFaults() + mapFaults() + pepperFaults()
+        report.faults += storeFaults() + logFaults() + mapFaults() + pepperFaults()
         // A group of its own, which ends here. The threads of the shared one would stay.
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         for (listener, setting) in listeners {
             switch listener.transport {
-            case .unix(let path): await check(path, of: listener, setting, &report)
+            case .unix(let path): check(path, of: listener, setting, &report)
             case .http(let host, let port), .https(let host, let port):
                 await check(host, port, "Setting \(setting.rawValue) (\(listener)): ", group, &report)
             }
@@ -39,16 +39,27 @@ struct StartChecks {
             + [settings.health].compactMap { $0 }.map { ($0, .healthListen) }
     }
 
-    // MARK: The store and its peppers
+    // MARK: The store, its log and its peppers
 
     private var hasStore: Bool { CredentialStore.exists(in: settings.storePath) }
 
     private func storeFaults() -> [String] {
-        let path = settings.storePath
-        let name = "Setting \(Setting.store.rawValue): "
+        folderFaults(settings.storePath, .store, content: "the store")
+    }
+
+    /// A first start opens the log after it has created the pepper file.
+    private func logFaults() -> [String] {
+        guard let path = settings.logPath else { return [] }
+        if FolderState(path) == .missing, isReportedForStore(FolderState.parent(of: path)) { return [] }
+        return folderFaults(path, .storeLog, content: "the log")
+    }
+
+    /// Why files cannot be created in a folder, which is itself created when only its parent exists.
+    private func folderFaults(_ path: String, _ setting: Setting, content: String) -> [String] {
+        let name = "Setting \(setting.rawValue): "
         switch FolderState(path) {
         case .usable: return []
-        case .notAFolder: return [name + "'\(path)' is a file. Name a folder for the store alone."]
+        case .notAFolder: return [name + "'\(path)' is a file. Name a folder for \(content) alone."]
         case .closed: return [name + "this user may not write to '\(path)'. Run as its owner, or change its owner."]
         case .missing:
             let parent = FolderState.parent(of: path)
@@ -62,6 +73,11 @@ struct StartChecks {
                 ]
             }
         }
+    }
+
+    /// Whether the store's folder is to be created in this folder too, so that its fault names it.
+    private func isReportedForStore(_ parent: String) -> Bool {
+        parent == FolderState.parent(of: settings.storePath) && FolderState(settings.storePath) == .missing
     }
 
     /// The whole map takes address space from the start, which `ulimit -v` limits.
@@ -98,8 +114,7 @@ struct StartChecks {
             ]
         }
         let parent = FolderState.parent(of: path)
-        // When both are to be created in one folder, the store's fault reports it.
-        guard FolderState(parent) == .usable || parent == FolderState.parent(of: settings.storePath) else {
+        guard FolderState(parent) == .usable || isReportedForStore(parent) else {
             return [name + "'\(path)' cannot be made: '\(parent)' is no folder that this user may write to."]
         }
         return []
@@ -109,7 +124,7 @@ struct StartChecks {
 
     private func check(
         _ path: String, of listener: ListenerAddress, _ setting: Setting, _ report: inout Report
-    ) async {
+    ) {
         let name = "Setting \(setting.rawValue) (\(listener)): "
         // The control socket is created in a folder beside its place, with a path that is four bytes longer.
         let pathBytesMax = 107 - (setting == .controlListen ? 4 : 0)
@@ -137,8 +152,12 @@ struct StartChecks {
             return
         }
         // Not for a socket in the store's folder: the lock of the store says more, such as who holds it.
-        if folder != settings.storePath, (try? await SocketProbe.isListening(path)) == true {
+        guard folder != settings.storePath else { return }
+        do throws(UnixSocketFile.Fault) {
+            guard try UnixSocketFile.isListening(path) else { return }
             report.taken.append(name + "another process listens there. Stop it first, or choose another path.")
+        } catch {
+            report.faults.append(name + "\(error.description).")
         }
     }
 

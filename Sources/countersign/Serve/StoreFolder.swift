@@ -1,3 +1,4 @@
+import ArgumentParser
 import CredentialDigest
 import CredentialStore
 import Dispatch
@@ -21,7 +22,7 @@ enum StoreFolder {
         // A warning: when a volume was not mounted, the new empty store reports every credential as inactive.
         Logger(label: "countersign").warning("creating a new store", metadata: ["store": .string(settings.storePath)])
         let hasPeppers = FileManager.default.fileExists(atPath: settings.pepperPath)
-        return try naming(cacheBytes: options.cacheBytes) {
+        return try reportingFailures(cacheBytes: options.cacheBytes) {
             let peppers =
                 hasPeppers
                 ? try PepperFileOnDisk.read(settings.pepperPath) : try PepperFileOnDisk.create(settings.pepperPath)
@@ -35,7 +36,7 @@ enum StoreFolder {
     private static func open(
         _ store: String, _ pepper: String, _ options: StoreOptions, vendor settings: ServeSettings
     ) throws(CommandFailure) -> CredentialStore? {
-        try naming(cacheBytes: options.cacheBytes) {
+        try reportingFailures(cacheBytes: options.cacheBytes) {
             let peppers = try PepperFileOnDisk.read(pepper)
             do throws(StoreFailure) {
                 return try CredentialStore.open(in: store, vendor: settings.vendor, peppers: peppers, options: options)
@@ -45,16 +46,20 @@ enum StoreFolder {
         }
     }
 
+    /// 0: the map has the size that the store records. A command needs little cache.
+    static let commandOptions = StoreOptions(mapBytes: 0, cacheBytes: 1 << 20)
+
     /// Opens an existing store for a command, when no daemon holds it.
     /// - Throws: ``CommandFailure`` also when another process holds the store.
     static func openExisting(_ store: String, pepperPath: String) throws(CommandFailure) -> CredentialStore {
-        try naming {
+        try reportingFailures {
             guard CredentialStore.exists(in: store) else { throw StoreFailure.noStore(directory: store) }
             let peppers = try PepperFileOnDisk.read(pepperPath)
             do {
-                // 0: the map has the size that the store records. A command needs little cache.
-                var options = StoreOptions(mapBytes: 0, cacheBytes: 1 << 20)
-                options.logDirectory = ProcessInfo.processInfo.environment[Setting.storeLog.variable]
+                var options = commandOptions
+                options.logDirectory = ProcessInfo.processInfo.environment[Setting.storeLog.variable].map {
+                    ServeSettings.normalised($0)
+                }
                 options.mayLeaveLog = false
                 return try CredentialStore.open(in: store, peppers: peppers, options: options)
             } catch StoreFailure.held(.heldBy(let pid)) {
@@ -77,9 +82,15 @@ enum StoreFolder {
         }
     }
 
+    /// Runs long work on a thread of its own, so that it blocks none of the cooperative ones.
+    /// - Throws: ``CommandFailure``.
+    static func offThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+        try await WorkThreads.long.run { try reportingFailures(body) }
+    }
+
     /// Runs `body` and turns errors of store and issuance into sentences.
     /// - Parameter cacheBytes: the setting, for the sentence about too little memory.
-    static func naming<Value>(
+    static func reportingFailures<Value>(
         cacheBytes: Int? = nil, _ body: () throws -> Value
     ) throws(CommandFailure) -> Value {
         do {
@@ -99,5 +110,29 @@ enum StoreFolder {
         } catch {
             throw CommandFailure("An unexpected failure: \(type(of: error)).")
         }
+    }
+}
+
+/// The folder and pepper file of a store, for commands that work on them themselves and not through a daemon.
+struct StoreFolderOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "Folder of the store (also COUNTERSIGN_STORE; default: ./countersign-data).", valueName: "dir"),
+        transform: PathText.argument)
+    var store = ControlOptions.defaultStore
+
+    @Option(
+        help: ArgumentHelp(
+            "Pepper file of the store (also COUNTERSIGN_PEPPER_FILE; default: the folder's name and '.pepper').",
+            valueName: "file"),
+        transform: PathText.argument)
+    var pepperFile: String?
+
+    /// The folder without a slash at its end, since the old folder and the pepper file are named after it.
+    var path: String { URL(fileURLWithPath: store).standardizedFileURL.path }
+
+    func peppers() throws -> PepperFile {
+        let path = pepperFile ?? ProcessInfo.processInfo.environment[Setting.pepperFile.variable] ?? path + ".pepper"
+        return try StoreFolder.reportingFailures { try PepperFileOnDisk.read(path) }
     }
 }

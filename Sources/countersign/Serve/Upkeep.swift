@@ -205,6 +205,8 @@ struct Upkeep: Service {
 
     private func removeLogFiles() throws -> Int {
         guard let log = store.log, !store.clock.isAhead() else { return 0 }
-        return try log.removeFiles(before: store.clock.now().adding(-retention.logSeconds))
+        // Files have times of the wall clock; the store's clock does not follow it back.
+        let now = min(store.clock.now(), UnixSeconds(TrustedClock.Reading.current.wall))
+        return try log.removeFiles(before: now.adding(-retention.logSeconds))
     }
 }

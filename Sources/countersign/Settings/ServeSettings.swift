@@ -30,7 +30,7 @@ struct ServeSettings: Sendable {
     /// Nil: there is no authorization server.
     var oauth: OAuthSettings?
     var health: ListenerAddress?
-    /// Limit of connections for each listener of the control plane; nil until ``hold(to:_:)``.
+    /// Limit of connections for each listener of the control plane; nil until ``limitConnections(to:_:)``.
     var controlConnectionsMax: Int?
     var threads: Int
     var pepperPath: String
@@ -146,7 +146,7 @@ struct ServeSettings: Sendable {
     }
 
     /// Lowers the limits of connections to the file descriptors that the process may have.
-    mutating func hold(to plan: DescriptorPlan, _ logger: Logger) {
+    mutating func limitConnections(to plan: DescriptorPlan, _ logger: Logger) {
         dataPlane.probesMax = min(dataPlane.probesMax, plan.healthMax)
         controlConnectionsMax = plan.controlMax
         guard plan.dataPlaneMax < dataPlane.connectionsMax else { return }
@@ -159,7 +159,7 @@ struct ServeSettings: Sendable {
         dataPlane.connectionsMax = plan.dataPlaneMax
     }
 
-    private static func normalised(_ path: String) -> String {
+    static func normalised(_ path: String) -> String {
         URL(fileURLWithPath: path).standardizedFileURL.path
     }
 

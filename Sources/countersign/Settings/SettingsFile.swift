@@ -102,7 +102,7 @@ enum YAMLFile {
         case .scanner(_, _, let mark, _), .parser(_, _, let mark, _), .composer(_, _, let mark, _):
             ", line \(mark.line), column \(mark.column): this is no YAML. Check the indentation (no tabs), quotes and brackets."
         case .duplicatedKeysInMapping(let names, let context):
-            ", line \(context.mark.line): \(names.map { "'\(SafeText.visible($0))'" }.joined(separator: ", ")) stands twice."
+            ", line \(context.mark.line): \(names.map { "'\(SafeText.visible($0))'" }.joined(separator: ", ")) is given twice."
         default: " something is neither YAML nor JSON."
         }
     }

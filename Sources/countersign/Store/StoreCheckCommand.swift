@@ -23,9 +23,9 @@ struct StoreCheckCommand: AsyncParsableCommand {
 
     func run() async throws {
         if here { return try StoreCheckProcess.check(store: path) }
-        guard try await !isOffline() else {
+        guard try !isOffline() else {
             let path = path
-            let problems = try await ReplacedStore.offThread {
+            let problems = try await StoreFolder.offThread {
                 try StoreCheckProcess.run(store: path, pepperPath: StoreCheckProcess.pepperPath(of: path))
             }
             return try report(StoreCheck(problems: problems))
@@ -36,9 +36,9 @@ struct StoreCheckCommand: AsyncParsableCommand {
     private var path: String { URL(fileURLWithPath: control.store).standardizedFileURL.path }
 
     /// Whether there is no daemon to ask, so that this command starts the other process itself.
-    private func isOffline() async throws -> Bool {
-        guard control.control == nil, let socket = control.address.socketPath else { return false }
-        guard try await !SocketProbe.isListening(socket) else { return false }
+    private func isOffline() throws -> Bool {
+        guard control.control == nil, let socket = try control.address.socketPath else { return false }
+        guard try !SocketProbe.isListening(socket) else { return false }
         try control.requireStoreFolder()
         return true
     }

@@ -11,7 +11,8 @@ struct StoreCommand: AsyncParsableCommand {
               countersign store backup /backup/countersign.mdb
             """,
         subcommands: [
-            StoreCheckCommand.self, StoreStats.self, StoreBackup.self, StoreRevocations.self, StoreRestore.self,
+            StoreCheckCommand.self, StoreStats.self, StoreDigestCommand.self, StoreBackup.self, StoreRevocations.self,
+            StoreRestore.self,
             StoreReplay.self, StoreUpgrade.self,
         ])
 }

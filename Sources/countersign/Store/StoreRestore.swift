@@ -15,8 +15,9 @@ struct StoreRestore: AsyncParsableCommand {
             'store revocations' wrote, or accept that those revocations are lost. A backup that is older than \
             retention.backup-seconds may be refused, since the list is no longer complete for it.
 
-            If the store has a log (store.log), give its folder with --log. Then nothing is lost: everything that was \
-            changed since the backup is done again, and no list is needed.
+            If the store has a log (store.log), give its folder with --log. Then everything is done again that was changed \
+            since the backup, up to the last entry of the folder, and no list is needed. The output names that entry and its \
+            time: compare the time with that of the last change, if the folder is a copy. --log-until stops before a mistake.
 
             Examples:
               countersign store restore /backup/countersign.mdb --log /log
@@ -31,6 +32,11 @@ struct StoreRestore: AsyncParsableCommand {
         transform: PathText.argument)
     var log: String?
 
+    @Option(
+        help: ArgumentHelp("Do no changes of the log after this time again.", valueName: "time"),
+        transform: TimeArgument.parse)
+    var logUntil: TimeArgument?
+
     @Option(help: ArgumentHelp("List that 'store revocations' wrote.", valueName: "file"), transform: PathText.argument)
     var revocationsFrom: String?
 
@@ -41,16 +47,18 @@ struct StoreRestore: AsyncParsableCommand {
     var acceptIncompleteList = false
 
     @OptionGroup var output: OutputOptions
-    @OptionGroup var replaced: ReplacedStore
+    @OptionGroup var folder: StoreFolderOptions
 
     /// Not in `validate`: it runs before the parser looks for unknown options, and its error would hide theirs.
     private func requireList() throws(CommandFailure) {
         // A log has the revocations, too. A list may have some that were made after its end.
         guard log != nil ? !acceptLostRevocations : (revocationsFrom != nil) != acceptLostRevocations else {
             throw CommandFailure(
-                "Give --log DIR if the store has a log; else either --revocations-from FILE, or --accept-lost-revocations when there is no list.",
-                status: .usage
-            )
+                "Give --log DIR if the store has a log; else either --revocations-from FILE, or --accept-lost-revocations "
+                    + "when there is no list.", status: .usage)
+        }
+        guard logUntil == nil || log != nil else {
+            throw CommandFailure("--log-until needs --log DIR.", status: .usage)
         }
         guard !acceptIncompleteList || revocationsFrom != nil else {
             throw CommandFailure("--accept-incomplete-list needs --revocations-from FILE.", status: .usage)
@@ -60,21 +68,23 @@ struct StoreRestore: AsyncParsableCommand {
     func run() async throws {
         try requireList()
         let revocations = try revocationsFrom.map(Self.list)
-        let peppers = try replaced.peppers()
-        let path = replaced.path
+        let peppers = try folder.peppers()
+        let path = folder.path
         let (file, log, acceptsIncomplete) = (file, log, acceptIncompleteList)
+        let limit = logUntil.map { ReplayLimit(until: UnixSeconds($0.seconds)) }
         let size = try? FileManager.default.attributesOfItem(atPath: file)[.size] as? Int
-        let outcome = try await ReplacedStore.offThread {
+        let outcome = try await StoreFolder.offThread {
             var bar = ProgressBar("restore")
             defer { bar.finish() }
             return try CredentialStore.restore(
-                backup: file, to: path, peppers: peppers, log: log, revocations: revocations,
-                acceptsIncomplete: acceptsIncomplete, options: ReplacedStore.options
+                backup: file, to: path, peppers: peppers, log: log, limit: limit, revocations: revocations,
+                acceptsIncomplete: acceptsIncomplete, options: StoreFolder.commandOptions
             ) { bar.update(done: Int(clamping: $0), of: size) }
         }
         if output.json { return try Console.json(RestoredStore(path, outcome)) }
         if let replayed = outcome.replayed {
-            try Console.line("replayed        \(replayed.entries) entries, up to \(replayed.number)")
+            let time = replayed.time.map { ", of \(TimeText.utc($0.rawValue))" } ?? ""
+            try Console.line("replayed        \(replayed.entries) entries, up to \(replayed.number)\(time)")
         }
         if let applied = outcome.revocations {
             try Console.line("revoked since   \(applied.applied)")
@@ -116,62 +126,6 @@ private struct RestoredStore: Encodable {
     }
 }
 
-struct StoreReplay: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(
-        commandName: "replay", abstract: "Bring a copy of a store up to what its log says.",
-        discussion: """
-            For a copy that is kept ready elsewhere: a backup that was put into a folder as data.mdb, and the files of the \
-            log (store.log), copied as they grow. No process may hold the copy. It gets every change that the log has and it \
-            lacks, and can be replayed to again. The pepper file must be the store's.
-
-            Do not start a daemon on it while the original may still be in use. To replace a store that is lost, use \
-            'store restore --log', which tells clients and gateways that it is another one.
-
-            Examples:
-              countersign store replay /log --store /standby/data --pepper-file /standby/pepper
-              countersign store replay /log --store /standby/data --until 2026-12-31T23:59:59Z
-            """)
-
-    @Argument(help: ArgumentHelp("Folder of the log, or a copy of it.", valueName: "dir"), transform: PathText.argument)
-    var log: String
-
-    @Option(help: ArgumentHelp("The last entry to apply.", valueName: "number"))
-    var through: UInt64?
-
-    @Option(
-        help: ArgumentHelp("Apply no changes after this time.", valueName: "time"), transform: TimeArgument.parse)
-    var until: TimeArgument?
-
-    @OptionGroup var output: OutputOptions
-    @OptionGroup var replaced: ReplacedStore
-
-    func run() async throws {
-        let peppers = try replaced.peppers()
-        let (path, log) = (replaced.path, log)
-        let limit = ReplayLimit(through: through, until: until.map { UnixSeconds($0.seconds) })
-        let report = try await ReplacedStore.offThread {
-            try CredentialStore.replay(
-                log: log, to: path, peppers: peppers, limit: limit, options: ReplacedStore.options)
-        }
-        if output.json { return try Console.json(ReplayedLog(report)) }
-        try Console.line("replayed   \(report.entries) entries")
-        try Console.line("entry      \(report.number)\(report.time.map { ", of " + TimeText.utc($0.rawValue) } ?? "")")
-    }
-}
-
-/// The output of `replay --json`.
-private struct ReplayedLog: Encodable {
-    let entries: UInt64
-    let number: UInt64
-    let time: Int64?
-
-    init(_ report: ReplayReport) {
-        entries = report.entries
-        number = report.number
-        time = report.time?.rawValue
-    }
-}
-
 struct StoreUpgrade: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "upgrade", abstract: "Convert the store of an earlier version to the current schema.",
@@ -183,13 +137,13 @@ struct StoreUpgrade: AsyncParsableCommand {
               countersign store upgrade --store /var/lib/countersign/data
             """)
 
-    @OptionGroup var replaced: ReplacedStore
+    @OptionGroup var folder: StoreFolderOptions
 
     func run() async throws {
-        let peppers = try replaced.peppers()
-        let path = replaced.path
-        let outcome = try await ReplacedStore.offThread {
-            try CredentialStore.upgrade(in: path, peppers: peppers, options: ReplacedStore.options)
+        let peppers = try folder.peppers()
+        let path = folder.path
+        let outcome = try await StoreFolder.offThread {
+            try CredentialStore.upgrade(in: path, peppers: peppers, options: StoreFolder.commandOptions)
         }
         switch outcome {
         case .current(let schema): try Console.line("The store has schema \(schema) already: nothing to do.")
@@ -197,38 +151,5 @@ struct StoreUpgrade: AsyncParsableCommand {
             if let kept = replacement.kept { try Console.line("old folder   \(kept)") }
             try Console.line("upgraded     \(path), from schema \(from) to \(to)")
         }
-    }
-}
-
-/// The store that `restore` and `upgrade` replace. They work on its folder while no daemon runs.
-struct ReplacedStore: ParsableArguments {
-    @Option(
-        help: ArgumentHelp(
-            "Folder of the store (also COUNTERSIGN_STORE; default: ./countersign-data).", valueName: "dir"),
-        transform: PathText.argument)
-    var store = ControlOptions.defaultStore
-
-    @Option(
-        help: ArgumentHelp(
-            "Pepper file of the store (also COUNTERSIGN_PEPPER_FILE; default: the folder's name and '.pepper').",
-            valueName: "file"),
-        transform: PathText.argument)
-    var pepperFile: String?
-
-    /// The folder without a slash at its end, since the old folder and the pepper file are named after it.
-    var path: String { URL(fileURLWithPath: store).standardizedFileURL.path }
-
-    func peppers() throws -> PepperFile {
-        let path = pepperFile ?? ProcessInfo.processInfo.environment[Setting.pepperFile.variable] ?? path + ".pepper"
-        return try StoreFolder.naming { try PepperFileOnDisk.read(path) }
-    }
-
-    /// 0: the map has the size that the store records. A command needs little cache.
-    static let options = StoreOptions(mapBytes: 0, cacheBytes: 1 << 20)
-
-    /// Runs long work on a thread of its own, so that it blocks none of the cooperative ones.
-    /// - Throws: ``CommandFailure``.
-    static func offThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
-        try await WorkThreads.long.run { try StoreFolder.naming(body) }
     }
 }

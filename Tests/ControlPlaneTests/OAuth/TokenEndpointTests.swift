@@ -1,5 +1,6 @@
 import ControlPlane
 import ControlPlaneFixture
+import CredentialModel
 import Foundation
 import Issuance
 import Logging
@@ -176,6 +177,8 @@ private let machine = #""name": "m", "grant_types": ["client_credentials"], "sco
                 let answer = try await server.post(path, body, type: type)
                 #expect(answer.status == 400 && answer.text("error") == "invalid_request", "\(type) \(body.count)")
             }
+            let tooLong = try await server.post("/oauth2/token", form + "&x=" + String(repeating: "a", count: 70_000))
+            #expect(tooLong.text("error_description") == "the body has more than 65536 bytes")
             // Some clients leave the media type out; nothing else is possible.
             let untyped = try await RawConnection.exchange(
                 "http://127.0.0.1:\(server.port)",
@@ -216,6 +219,33 @@ private let machine = #""name": "m", "grant_types": ["client_credentials"], "sco
             #expect(answer.status == 200)
             #expect(try await server.redeem(client.id, code).text("error") == "invalid_grant")
             #expect(try !server.isActive(answer.text("access_token")))
+        }
+    }
+
+    @Test func `does not tell a client whether a secret that is not its own exists`() async throws {
+        try await OAuthFixture.serve { server in
+            let client = try await server.client(shop)
+            let other = try await server.client(shop)
+            let code = try await server.code(other.id)
+            let tokens = try await server.redeem(other.id, try await server.code(other.id))
+            let refreshToken = try #require(tokens.text("refresh_token"))
+            func refresh(_ token: String) async throws -> ControlClient.Answer {
+                try await server.post(
+                    "/oauth2/token",
+                    form: [("grant_type", "refresh_token"), ("client_id", client.id), ("refresh_token", token)])
+            }
+            func unknown(_ kind: CredentialKind) -> String {
+                CredentialFormat.mint(kind: kind, id: .random(), vendor: server.fixture.store.vendor).reveal()
+            }
+            let answers = [
+                try await server.redeem(client.id, code),
+                try await server.redeem(client.id, unknown(.authorizationCode)),
+                try await server.redeem(client.id, refreshToken), try await server.redeem(client.id, "nonsense"),
+                try await refresh(refreshToken), try await refresh(unknown(.refreshToken)), try await refresh(code),
+                try await refresh("nonsense"),
+            ]
+            #expect(answers[0].status == 400 && answers[0].text("error") == "invalid_grant")
+            #expect(answers.allSatisfy { $0.status == 400 && $0.bytes == answers[0].bytes })
         }
     }
 

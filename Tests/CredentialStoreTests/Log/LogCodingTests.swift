@@ -142,10 +142,10 @@ import Testing
 @Suite struct `An entry of a log` {
     private let lookup = TagKey(Array(repeating: 7, count: 32))
 
-    private func entry(_ operations: [UInt8] = [1, 2, 3], after position: LogPosition = .beginning()) throws -> LogEntry
-    {
-        try LogEntry(
-            operations, after: position, origin: 5, writer: 6, time: UnixSeconds(1_000), lookup: lookup)
+    private let author = LogEntry.Author(writer: 6, time: UnixSeconds(1_000), mark: UnixSeconds(990))
+
+    private func entry(_ content: [UInt8] = [1, 2, 3], after position: LogPosition = .beginning()) throws -> LogEntry {
+        try LogEntry(.transaction, content, after: position, by: author, origin: 5, lookup: lookup)
     }
 
     @Test func `follows on a position, and holds its operations unreadably`() throws {
@@ -156,8 +156,8 @@ import Testing
         #expect(entry.previousHash == position.hash && entry.position.hash != position.hash)
         #expect(!entry.bytes.indices.contains { entry.bytes[$0...].starts(with: text) })
         let again = try LogEntry(entry.bytes)
-        #expect(again.position == entry.position && again.time == UnixSeconds(1_000))
-        #expect(try again.operations(origin: 5, lookup: lookup) == text)
+        #expect(again.position == entry.position && again.author == author && again.kind == .transaction)
+        #expect(try again.content(origin: 5, lookup: lookup) == text)
         #expect(LogPosition(row: entry.position.row) == entry.position)
         // The same operations never have the same bytes.
         #expect(try self.entry(text, after: position).bytes != entry.bytes)
@@ -168,11 +168,11 @@ import Testing
         for index in entry.bytes.indices {
             var bytes = entry.bytes
             bytes[index] ^= 1
-            #expect(throws: StoreFailure.self) { _ = try LogEntry(bytes).operations(origin: 5, lookup: lookup) }
+            #expect(throws: StoreFailure.self) { _ = try LogEntry(bytes).content(origin: 5, lookup: lookup) }
         }
         let failure = StoreFailure.log(.notGenuine(number: 1))
-        #expect(throws: failure) { _ = try entry.operations(origin: 5, lookup: TagKey([1])) }
-        #expect(throws: failure) { _ = try entry.operations(origin: 6, lookup: lookup) }
+        #expect(throws: failure) { _ = try entry.content(origin: 5, lookup: TagKey([1])) }
+        #expect(throws: failure) { _ = try entry.content(origin: 6, lookup: lookup) }
         #expect(throws: StoreFailure.log(.malformed)) { _ = try LogEntry(Array(entry.bytes.dropLast())) }
         #expect(throws: StoreFailure.log(.malformed)) { _ = try LogEntry([]) }
     }

@@ -3,6 +3,7 @@ import CredentialModel
 import Foundation
 import Issuance
 import LMDB
+import Synchronization
 import TestSupport
 import Testing
 
@@ -98,17 +99,17 @@ import Testing
         }
         // The length of the second entry says that the file ends in it, but the third one follows.
         let first = try #require(LogEntry.byteCount(header: Array(whole.prefix(LogEntry.headerBytes))))
-        #expect(try put { $0[first + 94] = 1 } == .log(.malformed))
+        #expect(try put { $0[first + 102] = 1 } == .log(.malformed))
         #expect(try put { $0[first] = 0 } == .log(.malformed))
         // Entries before the store's position are not read, those at it are compared.
-        #expect(try put { $0[$0.count - 1] ^= 1 } == .log(.otherBranch(number: 4)))
+        #expect(try put { $0[$0.count - 1] ^= 1 } == .log(.otherBranch(number: 5)))
         #expect(try put { $0 = $0.prefix(first) } == .log(.missing(number: 2)))
         #expect(try put { $0 = Data() } == .log(.missing(number: 1)))
         try putBackCopy(fixture)
-        #expect(try put { $0[first + 120] ^= 1 } == .log(.notGenuine(number: 2)))
-        #expect(try put { $0[$0.count - 1] ^= 1 } == .log(.notGenuine(number: 4)))
+        #expect(try put { $0[first + 120] ^= 1 } == .log(.otherBranch(number: 2)))
+        #expect(try put { $0[$0.count - 1] ^= 1 } == .log(.notGenuine(number: 5)))
         try FileManager.default.removeItem(atPath: file)
-        #expect(try refusal(fixture) == .log(.missing(number: 1)))
+        #expect(try refusal(fixture) == .log(.missing(number: 4)))
     }
 
     @Test func `consists of files, of which old ones are removed, but never the one that is written to`() async throws {
@@ -147,6 +148,7 @@ import Testing
         let fixture = try Fixture()
         _ = try await fixture.key()
         fixture.close()
+        fixture.store.noteTampering()
         #expect(
             try refusal(fixture) {
                 $0.logDirectory = nil
@@ -182,7 +184,7 @@ import Testing
         fixture.close()
         let replacement = try Replacing.restore(
             fixture.folder("backup"), fixture, try peppers(fixture), nil, log: fixture.logged.log)
-        #expect(replacement.replayed?.entries == 2 && replacement.replayed?.number == 4)
+        #expect(replacement.replayed?.entries == 2 && replacement.replayed?.number == 5)
         let again = try fixture.reopened()
         #expect(try again.verdict(before.secret).reason == .revoked)
         #expect(try again.verdict(after.secret).isActive)
@@ -194,6 +196,7 @@ import Testing
         let (fixture, other) = (try Fixture(), try Fixture())
         _ = try await fixture.key()
         fixture.close()
+        fixture.store.noteTampering()
         var options = fixture.options
         options.logDirectory = nil
         let without = try CredentialStore.open(in: fixture.directory, peppers: try peppers(fixture), options: options)
@@ -234,31 +237,183 @@ import Testing
         #expect(try again.check().isEmpty)
     }
 
-    @Test func `that cannot be written refuses everything, and verification continues`() async {
-        await #expect(processExitsWith: .success) {
-            signal(SIGXFSZ, SIG_IGN)
-            let fixture = try Fixture()
-            let key = try await fixture.key()
-            let count = fixture.store.log?.entries
-            // No file may become longer than this; the store's own file need not, since its next pages are free.
-            let file =
-                fixture.logged.log + "/"
-                + (try RegularFile.names(in: fixture.logged.log).last { $0.hasSuffix(".log") } ?? "")
-            let size = try FileManager.default.attributesOfItem(atPath: file)[.size] as? Int ?? 0
-            setrlimit(__rlimit_resource_t(1), [rlimit(rlim_cur: rlim_t(size + 10), rlim_max: rlim_t.max)])
-            do {
-                _ = try await fixture.issuer.revoke([key.summary.id], chain: false)
-                exit(3)
-            } catch {
-            }
-            guard try fixture.verdict(key.secret).isActive, !fixture.store.hasFailed else { exit(4) }
-            setrlimit(__rlimit_resource_t(1), [rlimit(rlim_cur: rlim_t.max, rlim_max: rlim_t.max)])
-            _ = try await fixture.issuer.revoke([key.summary.id], chain: false)
-            guard try fixture.verdict(key.secret).reason == .revoked else { exit(5) }
-            guard fixture.store.log?.entries == (count ?? 0) + 1 else { exit(6) }
-            let again = try fixture.reopened()
-            guard try again.verdict(key.secret).reason == .revoked, try again.check().isEmpty else { exit(7) }
+    /// A fixture whose log refuses to be written while there is a code.
+    private func failing(_ fileBytesMax: Int = 64 << 20) throws -> (fixture: Fixture, code: Box) {
+        let box = Box()
+        var options = Fixture.smallOptions
+        options.log.fileBytesMax = fileBytesMax
+        options.log.fault = { () throws(FileError) in
+            if let code = box.code.withLock({ $0 }) { throw .system(path: "log", code: code) }
         }
+        return (try Fixture(options: options), box)
+    }
+
+    private final class Box: Sendable {
+        let code = Mutex<Int32?>(nil)
+        func set(_ new: Int32?) { code.withLock { $0 = new } }
+    }
+
+    @Test(arguments: [28, 5, 24] as [Int32])
+    func `that cannot be written refuses everything, and verification continues`(
+        code: Int32
+    ) async throws {
+        let (fixture, box) = try failing()
+        let key = try await fixture.key()
+        let entries = try #require(fixture.store.log?.entries)
+        box.set(code)
+        await #expect(throws: IssuanceError.self) {
+            _ = try await fixture.issuer.revoke([key.summary.id], chain: false)
+        }
+        #expect(try fixture.verdict(key.secret).isActive)
+        #expect(!fixture.store.hasFailed && fixture.store.log?.entries == entries)
+        box.set(nil)
+        _ = try await fixture.issuer.revoke([key.summary.id], chain: false)
+        #expect(try fixture.verdict(key.secret).reason == .revoked)
+        #expect(fixture.store.log?.entries == entries + 1)
+        let again = try fixture.reopened()
+        #expect(try again.verdict(key.secret).reason == .revoked)
+        #expect(try again.check().isEmpty)
+    }
+
+    @Test func `goes on in another file when one is large, also after a failure just there, and is read across them`()
+        async throws
+    {
+        let (fixture, box) = try failing(2_000)
+        for number in 0..<30 {
+            if number.isMultiple(of: 7) {
+                box.set(28)
+                _ = try? await fixture.key()
+                box.set(nil)
+            }
+            _ = try await fixture.key()
+        }
+        #expect(try files(fixture).count > 3)
+        let contents = try StoreContents(fixture.store)
+        fixture.close()
+        try putBackCopy(fixture)
+        let again = try fixture.reopened()
+        #expect(try StoreContents(again.store).differences(from: contents).isEmpty)
+        #expect(again.store.log?.entriesTakenAtOpening == 30)
+        // An empty last file, as a failure at its beginning may leave it.
+        _ = try await again.key()
+        let number = try #require(again.store.log?.number)
+        again.close()
+        let path = try #require(files(fixture).last)
+        let last = try #require(LogFolder.File(name: String(path.split(separator: "/").last ?? "")))
+        let empty = LogFolder.File(epoch: last.epoch, first: number + 1)
+        try Data().write(to: URL(fileURLWithPath: fixture.logged.log + "/" + empty.name))
+        let third = try again.reopened()
+        _ = try await third.key()
+        #expect(third.store.log?.number == number + 1)
+        #expect(try third.removeLogFiles(before: UnixSeconds(Int64(Date().timeIntervalSince1970) + 10)) ?? 0 > 2)
+        #expect(try files(fixture).count == 1)
+        third.store.noteTampering()
+    }
+
+    @Test func `has a transaction for as many mutations as an entry may have`() async throws {
+        var options = Fixture.smallOptions
+        options.log.entryBytes = 500
+        let fixture = try Fixture(options: options)
+        await withTaskGroup(of: Void.self) { group in
+            for number in 0..<200 { group.addTask { _ = try? await fixture.key(owner: "owner \(number)") } }
+        }
+        #expect(try fixture.pages(limit: 1_000).joined().count == 200)
+        // Each entry has five or six keys at most.
+        #expect(fixture.store.log?.entries ?? 0 > 30)
+    }
+
+    @Test func `is replayed to a copy with a smaller map, which is enlarged`() async throws {
+        let fixture = try Fixture()
+        for number in 0..<40 {
+            _ = try await fixture.issuer.createKeys(
+                KeyRequest(owner: String(repeating: "o", count: 200), scope: ["scope:\(number)"], count: 100))
+        }
+        let report = try fixture.logged.replay(peppers: try peppers(fixture), mapBytes: 1 << 20)
+        #expect(report.entries == 40)
+        #expect(
+            try StoreContents(fixture.store).differences(
+                from: StoreContents(directory: fixture.logged.copy, peppers: try peppers(fixture))
+            ).isEmpty)
+    }
+
+    @Test func `says what replaced a row that was damaged where the change was decided`() async throws {
+        let fixture = try Fixture()
+        let key = try await fixture.key()
+        let table = fixture.store.schema.credentials.database
+        try await fixture.store.tamper { _, transaction in
+            _ = try transaction.put(table, key: key.summary.id.rawValue, value: [1, 2, 3].octets)
+        }
+        _ = try await fixture.issuer.revoke([key.summary.id], chain: false)
+        try fixture.logged.replay(peppers: try peppers(fixture))
+        #expect(
+            try StoreContents(fixture.store).differences(
+                from: StoreContents(directory: fixture.logged.copy, peppers: try peppers(fixture))
+            ).isEmpty)
+    }
+
+    @Test func `whose last entry is whole in length only is cut before it, if the store lacks just that one`()
+        async throws
+    {
+        let fixture = try Fixture()
+        let key = try await fixture.key()
+        let file = try #require(files(fixture).last)
+        fixture.close()
+        fixture.store.noteTampering()
+        try putBackCopy(fixture)
+        var data = try Data(contentsOf: URL(fileURLWithPath: file))
+        data[data.count - 30] ^= 1
+        try data.write(to: URL(fileURLWithPath: file))
+        let again = try fixture.reopened()
+        #expect(try again.row(key.summary.id) == nil && again.store.log?.entriesTakenAtOpening == 0)
+        #expect(try Data(contentsOf: URL(fileURLWithPath: file + ".cut")).count > 100)
+        _ = try await again.key()
+        #expect(try again.reopened().check().isEmpty)
+    }
+
+    @Test func `whose file is removed under the store ends all writing: no copy of it would have what follows`()
+        async throws
+    {
+        let fixture = try Fixture()
+        let key = try await fixture.key()
+        fixture.store.noteTampering()
+        let file = try #require(files(fixture).last)
+        try FileManager.default.removeItem(atPath: file)
+        await #expect(throws: (any Error).self) { _ = try await fixture.key() }
+        #expect(fixture.store.hasFailed)
+        #expect(try fixture.verdict(key.secret).isActive)
+    }
+
+    @Test func `that ended while the store went on with another one is not enough for a restore`() async throws {
+        let fixture = try Fixture()
+        let key = try await fixture.key()
+        try fixture.backup(toFile: fixture.folder("backup"))
+        fixture.close()
+        fixture.store.noteTampering()
+        var options = fixture.options
+        options.logDirectory = nil
+        let without = try CredentialStore.open(in: fixture.directory, peppers: try peppers(fixture), options: options)
+        _ = try await Issuer(store: without).createKeys(KeyRequest(owner: "alice"))
+        close(without)
+        // The next log begins in a later second than the last commit before it.
+        try await Task.sleep(nanoseconds: 1_100_000_000)
+        let again = try fixture.reopened()
+        _ = try await again.issuer.revoke([key.summary.id], chain: false)
+        again.close()
+        func restore(_ limit: ReplayLimit?) throws -> StoreFailure? {
+            do throws(StoreFailure) {
+                _ = try Replacing.restore(
+                    fixture.folder("backup"), fixture, try peppersOrFail(fixture), nil, log: fixture.logged.log,
+                    limit: limit)
+                return nil
+            } catch {
+                return error
+            }
+        }
+        guard case .log(.continuedElsewhere) = try restore(nil) else {
+            Issue.record("restored without what was revoked")
+            return
+        }
+        #expect(try restore(ReplayLimit(until: .never)) == nil)
     }
 }
 

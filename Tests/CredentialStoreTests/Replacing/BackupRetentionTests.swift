@@ -58,7 +58,7 @@ import Testing
         _ = try await issuer.revoke([revoked[2]], chain: false)
         // Shortened and then revoked.
         revoked.append(try await fixture.key().summary.id)
-        _ = try await issuer.editKey(revoked[3], KeyEdit(expiresAt: .set(now.adding(50))))
+        _ = try await issuer.editKey(revoked[3], KeyEdit(expiresAt: .set(now.adding(500))))
         _ = try await issuer.revoke([revoked[3]], chain: false)
         let client = try await fixture.client().summary
         _ = try await issuer.rotateClientSecret(client.clientID, overlapSeconds: 0)
@@ -66,10 +66,10 @@ import Testing
         // Those that were only shortened are marked once the retention time after their new expiry is over, and dated
         // then.
         var shortened = [try await fixture.key().summary.id, try await fixture.key().summary.id]
-        _ = try await issuer.editKey(shortened[0], KeyEdit(expiresAt: .set(now.adding(50))))
-        let next = try await issuer.rotate(shortened[1], overlapSeconds: 50).summary.id
+        _ = try await issuer.editKey(shortened[0], KeyEdit(expiresAt: .set(now.adding(500))))
+        let next = try await issuer.rotate(shortened[1], overlapSeconds: 500).summary.id
         let second = try await fixture.client().summary
-        _ = try await issuer.rotateClientSecret(second.clientID, overlapSeconds: 50)
+        _ = try await issuer.rotateClientSecret(second.clientID, overlapSeconds: 500)
         shortened.append(second.secrets[0].id)
 
         #expect(try await sweep(fixture, after: 8 * Self.day) == 0)

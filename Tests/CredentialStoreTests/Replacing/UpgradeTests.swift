@@ -129,7 +129,7 @@ import Verification
         #expect(try again.check().isEmpty)
         let kept = try #require(replacement.kept)
         #expect(throws: StoreFailure.schemaTooOld(found: 1, known: Schema.version)) {
-            _ = try CredentialStore.open(in: kept, peppers: peppers, options: fixture.options)
+            _ = try CredentialStore.open(in: kept, peppers: peppers, options: Fixture.smallOptions)
         }
         again.close()
         #expect(try Replacing.upgrade(fixture, peppers) == .current(schema: Schema.version))

@@ -8,14 +8,15 @@ import Testing
 
 @Suite struct `A commit that the disk refuses` {
     /// In separate processes, because file size limit and descriptors belong to the whole process.
-    @Test func `changes nothing: reads continue, the batch fails, and the next one may succeed`() async {
-        await #expect(processExitsWith: .success) {
+    @Test(arguments: [true, false])
+    func `changes nothing: reads continue, the batch fails, and the next one may succeed`(isLogged: Bool) async {
+        await #expect(processExitsWith: .success) { [isLogged] in
             signal(SIGXFSZ, SIG_IGN)
             let told = Mutex<[StoreFailure]>([])
             let options = StoreOptions(mapBytes: 64 << 20, cacheBytes: 1 << 20, readersMax: 8) { failure in
                 told.withLock { $0.append(failure) }
             }
-            let fixture = try Fixture(options: options)
+            let fixture = try Fixture(options: options, isLogged: isLogged)
             let (id, secret) = try await fixture.plant()
             let size = try FileManager.default.attributesOfItem(atPath: fixture.directory + "/data.mdb")[.size] as? Int
             setrlimit(__rlimit_resource_t(1), [rlimit(rlim_cur: rlim_t(size ?? 0), rlim_max: rlim_t.max)])

@@ -106,8 +106,11 @@ import Testing
         #expect(try fixture.reopened().check().isEmpty)
     }
 
-    @Test func `of keys with the longest texts accepts the revocation of each, one by one`() async throws {
-        let fixture = try Fixture(options: StoreOptions(mapBytes: 8 << 20, cacheBytes: 1 << 20, readersMax: 32))
+    @Test(arguments: [true, false]) func `of keys with the longest texts accepts the revocation of each, one by one`(
+        isLogged: Bool
+    ) async throws {
+        let fixture = try Fixture(
+            options: StoreOptions(mapBytes: 8 << 20, cacheBytes: 1 << 20, readersMax: 32), isLogged: isLogged)
         let ids = try await fillWithLongTexts(fixture)
         #expect(ids.count > 1_000 && ids.count < 20_000)
         #expect(await revokeOneByOne(ids, fixture) == [])
@@ -115,8 +118,10 @@ import Testing
         #expect(try fixture.check().isEmpty)
     }
 
-    @Test func `refuses what adds rows, and changes nothing else`() async throws {
-        let fixture = try Fixture(options: StoreOptions(mapBytes: 1 << 20, cacheBytes: 1 << 20, readersMax: 32))
+    @Test(arguments: [true, false]) func `refuses what adds rows, and changes nothing else`(isLogged: Bool) async throws
+    {
+        let fixture = try Fixture(
+            options: StoreOptions(mapBytes: 1 << 20, cacheBytes: 1 << 20, readersMax: 32), isLogged: isLogged)
         let planted = try await fill(fixture)
         let requests: [@Sendable (Issuer, CredentialID) async throws -> Void] = [
             { issuer, _ in _ = try await issuer.createKeys(KeyRequest(owner: "o")) },
@@ -141,8 +146,11 @@ import Testing
         #expect(await revokeOneByOne(planted.map(\.id), fixture) == [])
     }
 
-    @Test func `delays a revocation until the snapshot that holds the free pages is released`() async throws {
-        let fixture = try Fixture(options: StoreOptions(mapBytes: 1 << 20, cacheBytes: 1 << 20, readersMax: 32))
+    @Test(arguments: [true, false]) func `delays a revocation until the snapshot that holds the free pages is released`(
+        isLogged: Bool
+    ) async throws {
+        let fixture = try Fixture(
+            options: StoreOptions(mapBytes: 1 << 20, cacheBytes: 1 << 20, readersMax: 32), isLogged: isLogged)
         let planted = try await fill(fixture)
         let entered = DispatchSemaphore(value: 0)
         let store = fixture.store

@@ -9,7 +9,7 @@ import Foundation
 enum ProofsCommand {
     private static let proofs: KeyValuePairs<String, any Proof.Type> = [
         "races": RacesProof.self, "following": FollowingProof.self, "churn": ChurnProof.self,
-        "timing": TimingProof.self,
+        "timing": TimingProof.self, "fleet": FleetProof.self,
     ]
 
     static func main() async {

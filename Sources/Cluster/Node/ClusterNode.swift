@@ -1,0 +1,466 @@
+public import CredentialStore
+
+// One node of a fleet, as a state machine: requests, replies, entries and the time go in, and what is to be done comes
+// out. It performs nothing itself, so that the simulation runs the code that a node runs.
+//
+// ## The claim
+//
+// When a change has been acknowledged `everywhere`, no verification that starts later, on any node, is decided without
+// it: each node has the change, or refuses to answer.
+//
+// ## Why it holds
+//
+// A node answers only while it has a *lease*: a time on its own boot clock. It gets one by a renewal, a transaction that
+// puts its record and reads `head`. All transactions have one order. Let p be the place of the renewal in it: the lease
+// lasts until the *sending* of the renewal plus D, and is not used before the node's readers have all entries up to the
+// `head` that was read at p.
+//
+// Let a be the place of the append, which also reads all records, and T the time at which its author had the reply.
+// Take a verification after the acknowledgement, under a lease that was got at p.
+//
+//   - *Renewed later* (p > a): `head` at p has the entry, so the node's readers have it.
+//   - *Renewed earlier* (p < a): the node's record was there at a, so the author waited for it. Either the node said in
+//     a later record that it has the entry; or the author waited until no lease from before a can be left: the renewal
+//     was sent before p < a, so before T, and the author's clock has since gone on by D and what clocks may differ.
+//
+// A record is removed only by a comparison with the revision at which it was last seen, when that was longer ago than a
+// lease can last. A renewal that is repeated late changes a record, but nobody uses its reply. Neither the clocks of two
+// machines, nor the engine's clock or plain reads, nor a list of nodes kept by people is relied on.
+//
+// One history: an append compares `head` with the position at which its mutations were decided, hash included. So an
+// entry follows only on what its author had, and what was decided on older state is decided again.
+
+/// The times that all nodes of a fleet agree on, in nanoseconds.
+public struct ClusterTimes: Sendable, Equatable {
+    /// D: how long a node goes on after its last renewal.
+    public var lease: UInt64
+    /// How far a pause of a virtual machine may hide from its clock.
+    public var margin: UInt64
+    /// How long a request may take before it is sent again.
+    public var retry: UInt64
+    /// After this time on one clock, a lease of D on another one is over: each clock differs by one percent at most.
+    public var fence: UInt64
+    /// For how long a record must not have changed before it is removed.
+    public var removal: UInt64
+
+    public init(lease: UInt64, margin: UInt64 = 50_000_000, retry: UInt64 = 1_000_000_000) {
+        self.lease = lease
+        self.margin = margin
+        self.retry = retry
+        // 1.01 ÷ 0.99 is less than 1 + 1 ÷ 49.
+        fence = lease + lease / 49 + margin
+        removal = fence + 1_000_000_000
+    }
+
+    var renewal: UInt64 { min(lease / 4, 2_500_000_000) }
+}
+
+/// Why a node stops for good. It answers nothing from then on.
+public enum ClusterStop: Sendable, Equatable {
+    /// The log no longer has the next entry: the store must be copied from another node.
+    case behind
+    /// The log was begun anew from another state: as above, unless this is that state.
+    case otherEpoch
+    /// The engine had entries that it has no longer, or has others in their place.
+    case engineLostHistory
+    /// What became of an append cannot be found out.
+    case unknownOutcome
+}
+
+/// What is asked of the writer of a node.
+public enum ClusterOutcome: Sendable, Equatable {
+    /// The append was done: commit.
+    case won
+    /// Nothing was appended since the state of the decision.
+    case proven
+    /// Another entry came first: give up the transaction, apply what comes, and decide again.
+    case lost
+    /// As `lost`; but the log is sealed, so nothing is appended any more.
+    case sealed
+}
+
+/// How far an acknowledgement reaches.
+public struct Acknowledgement: Sendable, Equatable {
+    /// Nodes that have the change, or whose lease is over.
+    public var isEverywhere: Bool
+    /// Nodes that may still answer without it, because their clocks cannot be trusted.
+    public var unconfirmed: Set<UInt64>
+
+    public init(isEverywhere: Bool, unconfirmed: Set<UInt64>) {
+        self.isEverywhere = isEverywhere
+        self.unconfirmed = unconfirmed
+    }
+}
+
+public struct ClusterNode<Entry: ClusterEntry>: Sendable {
+    public enum Action: Sendable {
+        case send(EngineRequest<Entry>, tag: UInt64)
+        /// Apply these entries in order, then say ``applied(_:at:)``.
+        case apply([Entry])
+        /// The outcome of ``propose(_:at:)`` or ``prove(at:)``.
+        case settle(ClusterOutcome)
+        /// The outcome of ``confirm(_:at:)``.
+        case acknowledge(ticket: UInt64, Acknowledgement)
+        case stop(ClusterStop)
+    }
+
+    public let node: UInt64
+    let times: ClusterTimes
+    let isPausable: Bool
+
+    /// What the store and all its readers have.
+    public private(set) var applied: LogPosition
+    /// What was given to the store to apply.
+    public private(set) var handed: LogPosition
+    public private(set) var stopped: ClusterStop?
+    /// Until when it may answer, on its boot clock; 0 for never.
+    public private(set) var leaseEnd: UInt64 = 0
+
+    private var lastTag: UInt64 = 0
+    private var renewal: Renewal?
+    /// A lease that begins when the store has what its renewal saw.
+    private var pendingLease: (end: UInt64, needs: LogPosition)?
+    private var nextRenewal: UInt64 = 0
+    private var catchingUp: (tag: UInt64, sent: UInt64)?
+    private var proposal: Proposal?
+    private var waits: [Wait] = []
+    private var recordsAsked: (tag: UInt64, sent: UInt64)?
+    private var nextRecords: UInt64 = 0
+    /// When each record was first seen as it is.
+    private var seen: [UInt64: (revision: UInt64, since: UInt64)] = [:]
+
+    private struct Renewal {
+        let tag: UInt64
+        let sent: UInt64
+        /// What was applied when it was sent: the engine must not know less.
+        let applied: LogPosition
+    }
+
+    private struct Proposal {
+        var tag: UInt64
+        var sent: UInt64
+        let entry: Entry?
+        let expecting: LogPosition
+    }
+
+    private struct Wait {
+        let ticket: UInt64
+        let position: LogPosition
+        /// Nodes that have not confirmed yet, and whether their clock proves anything.
+        var missing: [UInt64: Bool]
+        let revision: UInt64
+        let end: UInt64
+    }
+
+    /// - Parameter applied: the position of the store.
+    public init(node: UInt64, applied: LogPosition, times: ClusterTimes, isPausable: Bool = false) {
+        self.node = node
+        self.applied = applied
+        handed = applied
+        self.times = times
+        self.isPausable = isPausable
+    }
+
+    /// Whether a verification may be answered. The time must be read after the verification's bytes have arrived.
+    public func isFresh(at now: UInt64) -> Bool { now < leaseEnd && stopped == nil }
+
+    /// Whether a mutation may be decided: the store has everything that the node knows of.
+    public var mayPropose: Bool { proposal == nil && handed == applied && stopped == nil }
+
+    // MARK: Time
+
+    /// Does what is due. Call it often enough: at least every ten milliseconds while something is waited for.
+    public mutating func tick(at now: UInt64) -> [Action] {
+        guard stopped == nil else { return [] }
+        var actions: [Action] = []
+        if now >= nextRenewal { renew(at: now, &actions) }
+        if let asked = catchingUp, now >= asked.sent + times.retry { catchUp(at: now, again: true, &actions) }
+        if var waiting = proposal, now >= waiting.sent + times.retry {
+            waiting.tag = newTag()
+            waiting.sent = now
+            proposal = waiting
+            // The same bytes: another entry for the same place could be done beside the first one.
+            actions.append(.send(request(of: waiting), tag: waiting.tag))
+        }
+        if now >= nextRecords { askForRecords(at: now, &actions) }
+        endWaits(at: now, &actions)
+        return actions
+    }
+
+    private mutating func newTag() -> UInt64 {
+        lastTag += 1
+        return lastTag
+    }
+
+    // MARK: Lease
+
+    private mutating func renew(at now: UInt64, _ actions: inout [Action]) {
+        let tag = newTag()
+        // The time before it is sent: whatever it reads was so at a later time.
+        renewal = Renewal(tag: tag, sent: now, applied: applied)
+        nextRenewal = now + times.renewal
+        let record = NodeRecord(
+            node: node, applied: applied, leaseNanoseconds: times.lease, isPausable: isPausable)
+        actions.append(.send(.renew(record), tag: tag))
+    }
+
+    private mutating func renewed(_ head: LogHead, _ renewal: Renewal, at now: UInt64, _ actions: inout [Action]) {
+        guard head.position.epoch == renewal.applied.epoch else { return stop(.otherEpoch, &actions) }
+        let isForked = head.position.number == renewal.applied.number && head.position.hash != renewal.applied.hash
+        if head.position.number < renewal.applied.number || isForked { return stop(.engineLostHistory, &actions) }
+        // A sealed log grows no more, and a new one may grow already.
+        guard !head.isSealed else { return }
+        pendingLease = (renewal.sent + times.lease, head.position)
+        extendLease()
+        if head.position.number > handed.number { catchUp(at: now, again: false, &actions) }
+    }
+
+    private mutating func extendLease() {
+        guard let pending = pendingLease, applied.number >= pending.needs.number else { return }
+        leaseEnd = max(leaseEnd, pending.end)
+        pendingLease = nil
+    }
+
+    // MARK: Entries
+
+    private mutating func catchUp(at now: UInt64, again: Bool, _ actions: inout [Action]) {
+        guard catchingUp == nil || again else { return }
+        let tag = newTag()
+        catchingUp = (tag, now)
+        actions.append(.send(.entries(after: handed), tag: tag))
+    }
+
+    /// Entries from a watch. They may be late, repeated or have gaps.
+    public mutating func watched(_ entries: [Entry], at now: UInt64) -> [Action] {
+        guard stopped == nil else { return [] }
+        var actions: [Action] = []
+        take(entries, at: now, &actions)
+        return actions
+    }
+
+    private mutating func take(_ entries: [Entry], at now: UInt64, _ actions: inout [Action]) {
+        var next: [Entry] = []
+        var isGap = false
+        for entry in entries {
+            let position = entry.position
+            guard position.epoch == handed.epoch else { continue }
+            if position.number == handed.number, position.hash != handed.hash {
+                return stop(.engineLostHistory, &actions)
+            }
+            guard position.number > handed.number else { continue }
+            guard position.number == handed.number + 1 else {
+                isGap = true
+                break
+            }
+            guard entry.previousHash == handed.hash else { return stop(.engineLostHistory, &actions) }
+            if let waiting = proposal {
+                // It stands where the proposal would: it is the proposal, or came before it.
+                let isOwn = waiting.entry?.batch == entry.batch
+                proposal = nil
+                actions.append(.settle(isOwn ? .won : .lost))
+                handed = position
+                if isOwn { continue }
+            }
+            handed = position
+            next.append(entry)
+        }
+        if !next.isEmpty { actions.append(.apply(next)) }
+        if isGap { catchUp(at: now, again: false, &actions) }
+    }
+
+    /// The store and all its readers have everything up to a position.
+    /// - Parameter wantsConfirmation: whether the author of any of the entries waits for this.
+    public mutating func applied(_ position: LogPosition, wantsConfirmation: Bool, at now: UInt64) -> [Action] {
+        guard stopped == nil else { return [] }
+        applied = position
+        extendLease()
+        var actions: [Action] = []
+        if wantsConfirmation { renew(at: now, &actions) }
+        return actions
+    }
+
+    // MARK: Writing
+
+    /// Sends an entry that was decided at ``applied``. The writer waits for the outcome, with its transaction open.
+    ///
+    /// After ``ClusterOutcome/won`` it commits, tells its readers, and says ``applied(_:wantsConfirmation:at:)``.
+    public mutating func propose(_ entry: Entry, at now: UInt64) -> [Action] { begin(entry, at: now) }
+
+    /// Proves that ``applied`` is the newest state, for an answer that changes nothing.
+    public mutating func prove(at now: UInt64) -> [Action] { begin(nil, at: now) }
+
+    private mutating func begin(_ entry: Entry?, at now: UInt64) -> [Action] {
+        guard mayPropose else { return [.settle(.lost)] }
+        // Those of an earlier transaction say nothing about this one.
+        lastRecords = nil
+        let begun = Proposal(tag: newTag(), sent: now, entry: entry, expecting: applied)
+        proposal = begun
+        return [.send(request(of: begun), tag: begun.tag)]
+    }
+
+    private func request(of proposal: Proposal) -> EngineRequest<Entry> {
+        if let entry = proposal.entry {
+            .append(entry, expecting: proposal.expecting)
+        } else {
+            .prove(proposal.expecting)
+        }
+    }
+
+    private mutating func settled(
+        _ reply: EngineReply<Entry>, _ waiting: Proposal, at now: UInt64, _ actions: inout [Action]
+    ) {
+        switch reply {
+        case .held(let records):
+            proposal = nil
+            if let entry = waiting.entry {
+                handed = entry.position
+                actions.append(.settle(.won))
+            } else {
+                actions.append(.settle(.proven))
+            }
+            lastRecords = (records, now)
+        case .moved(let head, let page):
+            guard head.position.epoch == handed.epoch else { return stop(.otherEpoch, &actions) }
+            guard head.position.number >= waiting.expecting.number else { return stop(.engineLostHistory, &actions) }
+            if page.first > waiting.expecting.number + 1 {
+                // An earlier copy of the entry may have been appended, and removed since.
+                return stop(waiting.entry == nil ? .behind : .unknownOutcome, &actions)
+            }
+            guard page.entries.isEmpty else { return take(page.entries, at: now, &actions) }
+            if head.position == waiting.expecting, head.isSealed {
+                proposal = nil
+                actions.append(.settle(.sealed))
+            } else if head.position.number == waiting.expecting.number, head.position.hash != waiting.expecting.hash {
+                stop(.engineLostHistory, &actions)
+            }
+        case .renewed, .entries, .records: break
+        }
+    }
+
+    // MARK: Acknowledgement
+
+    /// The records that the last transaction of the writer read, and when its reply came.
+    private var lastRecords: (records: RecordList, at: UInt64)?
+
+    /// Waits until every node has what this one has, or cannot answer any more. Call it after the outcome, when this
+    /// node's own readers have the change.
+    ///
+    /// The records must come from a transaction that was ordered behind the change. After an append whose reply was lost
+    /// there are none: ``prove(at:)`` first.
+    /// - Returns: nil without such records.
+    public mutating func confirm(_ ticket: UInt64, at now: UInt64) -> [Action]? {
+        guard let (list, time) = lastRecords else { return nil }
+        lastRecords = nil
+        var missing: [UInt64: Bool] = [:]
+        var end = time
+        for (other, stored) in list.records where other != node {
+            missing[other] = !stored.record.isPausable
+            if !stored.record.isPausable { end = max(end, time + fence(of: stored.record)) }
+        }
+        end = max(end, time + times.fence)
+        waits.append(
+            Wait(ticket: ticket, position: applied, missing: missing, revision: list.revision, end: end))
+        nextRecords = now
+        var actions: [Action] = []
+        endWaits(at: now, &actions)
+        return actions
+    }
+
+    /// After this time, no lease can be left that a node had when it wrote this record.
+    private func fence(of record: NodeRecord) -> UInt64 {
+        record.leaseNanoseconds <= times.lease
+            ? times.fence : ClusterTimes(lease: record.leaseNanoseconds, margin: times.margin).fence
+    }
+
+    private mutating func endWaits(at now: UInt64, _ actions: inout [Action]) {
+        for wait in waits where wait.missing.isEmpty || now >= wait.end {
+            let unconfirmed = Set(wait.missing.filter { !$0.value }.keys)
+            let acknowledgement = Acknowledgement(isEverywhere: unconfirmed.isEmpty, unconfirmed: unconfirmed)
+            actions.append(.acknowledge(ticket: wait.ticket, acknowledgement))
+        }
+        waits.removeAll { $0.missing.isEmpty || now >= $0.end }
+    }
+
+    private mutating func askForRecords(at now: UInt64, _ actions: inout [Action]) {
+        // Often while somebody waits; else only to find records of nodes that are gone.
+        nextRecords = now + (waits.isEmpty ? times.renewal : 20_000_000)
+        if let asked = recordsAsked, now < asked.sent + times.retry { return }
+        let tag = newTag()
+        recordsAsked = (tag, now)
+        actions.append(.send(.records, tag: tag))
+    }
+
+    private mutating func learn(_ list: RecordList, at now: UInt64, _ actions: inout [Action]) {
+        for index in waits.indices {
+            // An older list may lack a record that is there.
+            guard list.revision >= waits[index].revision else { continue }
+            for other in waits[index].missing.keys {
+                guard let stored = list.records[other] else {
+                    // Removed: its lease was over.
+                    waits[index].missing[other] = nil
+                    continue
+                }
+                let (theirs, ours) = (stored.record.applied, waits[index].position)
+                guard theirs.epoch == ours.epoch, theirs.number >= ours.number else { continue }
+                if theirs.number == ours.number, theirs.hash != ours.hash { return stop(.engineLostHistory, &actions) }
+                waits[index].missing[other] = nil
+            }
+        }
+        endWaits(at: now, &actions)
+        var still: [UInt64: (revision: UInt64, since: UInt64)] = [:]
+        for (other, stored) in list.records where other != node {
+            let before = seen[other]
+            let since = before?.revision == stored.revision ? before?.since ?? now : now
+            still[other] = (stored.revision, since)
+            let removal = fence(of: stored.record) - times.fence + times.removal
+            // A node whose clock may have stood still is removed by people only.
+            if !stored.record.isPausable, now >= since + removal {
+                actions.append(.send(.removeRecord(other, revision: stored.revision), tag: newTag()))
+            }
+        }
+        seen = still
+    }
+
+    // MARK: Replies
+
+    /// A reply of the engine. Late and repeated ones are ignored.
+    public mutating func received(_ reply: EngineReply<Entry>, tag: UInt64, at now: UInt64) -> [Action] {
+        guard stopped == nil else { return [] }
+        var actions: [Action] = []
+        if let waiting = proposal, waiting.tag == tag {
+            settled(reply, waiting, at: now, &actions)
+        } else if case .renewed(let head) = reply, let sent = renewal, sent.tag == tag {
+            renewal = nil
+            renewed(head, sent, at: now, &actions)
+        } else if case .entries(let head, let page) = reply, let asked = catchingUp, asked.tag == tag {
+            catchingUp = nil
+            if head.position.epoch != handed.epoch {
+                // A read may be from before the present epoch: only a renewal proves another one.
+            } else if page.first > handed.number + 1, head.position.number > handed.number {
+                stop(.behind, &actions)
+            } else {
+                take(page.entries, at: now, &actions)
+                if let needs = pendingLease?.needs, needs.number > handed.number {
+                    catchUp(at: now, again: false, &actions)
+                }
+            }
+        } else if case .records(let list) = reply, let asked = recordsAsked, asked.tag == tag {
+            recordsAsked = nil
+            learn(list, at: now, &actions)
+        }
+        return actions
+    }
+
+    #if COUNTERSIGN_PROOF
+        /// Broken on purpose: the simulation must notice a lease that is counted from the reply.
+        public mutating func pretendRenewalWasSent(at now: UInt64) {
+            if let sent = renewal { renewal = Renewal(tag: sent.tag, sent: now, applied: sent.applied) }
+        }
+    #endif
+
+    private mutating func stop(_ reason: ClusterStop, _ actions: inout [Action]) {
+        stopped = reason
+        leaseEnd = 0
+        actions.append(.stop(reason))
+    }
+}
