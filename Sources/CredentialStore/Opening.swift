@@ -131,10 +131,12 @@ extension CredentialStore {
         var openedLog: OpenedLog?
         do {
             if let path = options.logDirectory {
-                var opened = try OpenedLog(in: path)
+                // What is made anew goes on with nothing. For a store that has a log, a folder that is missing is a mistake:
+                // its disk may not be mounted.
+                let replay = try newVendor == nil && changing == nil ? Replay(environment, peppers.lookup) : nil
+                var opened = try OpenedLog(in: path, mayCreate: replay == nil)
                 openedLog = opened
-                // What is made anew goes on with nothing.
-                if newVendor == nil, changing == nil { try opened.catchUp(environment, lookup: peppers.lookup) }
+                if let replay { try opened.catchUp(with: replay) }
                 openedLog = opened
             }
             let commit = try environment.write { transaction -> OpenedStore in

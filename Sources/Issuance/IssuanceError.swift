@@ -104,7 +104,19 @@ enum RequestText {
             throw .invalid(field: field, reason: "must have at most \(bytesMax) bytes")
         }
         try requireNoControls(text, field: field)
+        // What the eye would not see, or would see in another order, on a terminal or a page.
+        guard text.unicodeScalars.allSatisfy(isVisible) else {
+            throw .invalid(
+                field: field, reason: "must not contain control characters, line separators or marks of direction")
+        }
         return text
+    }
+
+    private static func isVisible(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.properties.generalCategory {
+        case .control, .lineSeparator, .paragraphSeparator: false
+        default: !scalar.properties.isBidiControl
+        }
     }
 
     private static func requireNoControls(_ text: String, field: String) throws(IssuanceError) {

@@ -78,6 +78,10 @@ public struct ListenerAddress: Sendable, Equatable, CustomStringConvertible {
 
     /// Parses the text form.
     public init(_ text: String) throws(Fault) {
+        // Faults repeat the text, but no password.
+        guard text.contains("unix:") || !text.contains("@") else {
+            throw Fault(text: "…@…", reason: "must not have a user or a password")
+        }
         func fault(_ reason: String) -> Fault { Fault(text: text, reason: reason) }
         self.text = text
         let parts = text.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)

@@ -30,68 +30,6 @@ public import CredentialStore
 // One history: an append compares `head` with the position at which its mutations were decided, hash included. So an
 // entry follows only on what its author had, and what was decided on older state is decided again.
 
-/// The times that all nodes of a fleet agree on, in nanoseconds.
-public struct ClusterTimes: Sendable, Equatable {
-    /// D: how long a node goes on after its last renewal.
-    public var lease: UInt64
-    /// How far a pause of a virtual machine may hide from its clock.
-    public var margin: UInt64
-    /// How long a request may take before it is sent again.
-    public var retry: UInt64
-    /// After this time on one clock, a lease of D on another one is over: each clock differs by one percent at most.
-    public var fence: UInt64
-    /// For how long a record must not have changed before it is removed.
-    public var removal: UInt64
-
-    public init(lease: UInt64, margin: UInt64 = 50_000_000, retry: UInt64 = 1_000_000_000) {
-        self.lease = lease
-        self.margin = margin
-        self.retry = retry
-        // 1.01 ÷ 0.99 is less than 1 + 1 ÷ 49.
-        fence = lease + lease / 49 + margin
-        removal = fence + 1_000_000_000
-    }
-
-    var renewal: UInt64 { min(lease / 4, 2_500_000_000) }
-}
-
-/// Why a node stops for good. It answers nothing from then on.
-public enum ClusterStop: Sendable, Equatable {
-    /// The log no longer has the next entry: the store must be copied from another node.
-    case behind
-    /// The log was begun anew from another state: as above, unless this is that state.
-    case otherEpoch
-    /// The engine had entries that it has no longer, or has others in their place.
-    case engineLostHistory
-    /// What became of an append cannot be found out.
-    case unknownOutcome
-}
-
-/// What is asked of the writer of a node.
-public enum ClusterOutcome: Sendable, Equatable {
-    /// The append was done: commit.
-    case won
-    /// Nothing was appended since the state of the decision.
-    case proven
-    /// Another entry came first: give up the transaction, apply what comes, and decide again.
-    case lost
-    /// As `lost`; but the log is sealed, so nothing is appended any more.
-    case sealed
-}
-
-/// How far an acknowledgement reaches.
-public struct Acknowledgement: Sendable, Equatable {
-    /// Nodes that have the change, or whose lease is over.
-    public var isEverywhere: Bool
-    /// Nodes that may still answer without it, because their clocks cannot be trusted.
-    public var unconfirmed: Set<UInt64>
-
-    public init(isEverywhere: Bool, unconfirmed: Set<UInt64>) {
-        self.isEverywhere = isEverywhere
-        self.unconfirmed = unconfirmed
-    }
-}
-
 public struct ClusterNode<Entry: ClusterEntry>: Sendable {
     public enum Action: Sendable {
         case send(EngineRequest<Entry>, tag: UInt64)

@@ -1,6 +1,6 @@
 import CredentialDigest
 public import CredentialModel
-import LMDB
+public import LMDB
 
 // A log is a sequence of entries, one for each transaction that changed something. Each entry names the one before it by
 // its hash, so a store that has followed a log up to a position can tell whether the next entry continues from there.
@@ -130,8 +130,9 @@ struct LogEntry: Sendable {
     init(_ bytes: [UInt8]) throws(StoreFailure) {
         guard let count = Self.byteCount(header: bytes), count == bytes.count else { throw .log(.malformed) }
         guard bytes[2] == Self.version, let kind = Kind(rawValue: bytes[3]),
-            bytes.octets.word32(at: 4) <= Self.formatLevel, bytes.octets.word32(at: 96) == 0
+            bytes.octets.word32(at: 4) <= Self.formatLevel
         else { throw .log(.formatTooNew) }
+        guard bytes.octets.word32(at: 96) == 0 else { throw .log(.malformed) }
         self.init(kind, header: Array(bytes[..<Self.headerBytes]), sealed: Array(bytes[Self.headerBytes...]))
     }
 
@@ -206,6 +207,8 @@ public enum LogFailure: Error, Equatable, Sendable, CustomStringConvertible {
     case diverged(Divergence)
     /// An entry that no version writes.
     case malformed
+    /// A file has something in it that is no entry, or not the next one.
+    case damaged(file: String)
     /// An entry of a later version.
     case formatTooNew
     /// An entry that was written with another pepper file, by another store, or changed since.
@@ -215,15 +218,19 @@ public enum LogFailure: Error, Equatable, Sendable, CustomStringConvertible {
     /// The store has never had a log, or was changed without it.
     case noPosition
     /// The entry that follows on the store's position is not in the log.
-    case missing(number: UInt64)
+    case missing(number: UInt64, folder: String)
     /// The log ends, and the store went on with another one.
     case continuedElsewhere(since: UnixSeconds)
+    /// The log is to be replayed up to an entry or a time before the one that the store is at.
+    case alreadyBeyond(number: UInt64)
     /// The log has another entry at the store's position.
     case otherBranch(number: UInt64)
     /// The store has a log, and would be changed without it.
     case needed
-    /// Another process writes to the log.
-    case held(path: String)
+    /// Another process writes to the log, or its folder cannot be locked.
+    case held(path: String, DirectoryLockError)
+    /// The log's last file was removed, replaced or shortened while the store was open.
+    case displaced(path: String)
     /// The log's files cannot be read or written.
     case file(path: String, reason: String)
 
@@ -231,23 +238,29 @@ public enum LogFailure: Error, Equatable, Sendable, CustomStringConvertible {
         switch self {
         case .diverged(let divergence):
             "the log \(divergence): the store was changed in another way than by its log; restore a backup, and replay the log on it"
-        case .malformed: "the log has an entry that is damaged: copy it again"
+        case .malformed: "the log has an entry that is damaged: copy it again, or restore the folder from a copy"
+        case .damaged(let file):
+            "\(file) is damaged: copy it again, or restore it from a copy; a store that is sound goes on with a new log when this one is moved away and store.log names an empty folder, after one start without store.log"
         case .formatTooNew: "the log was written by a newer version: use that one"
         case .notGenuine(let number):
             "entry \(number) of the log is damaged, or was written with another pepper file or by another store: name the right log and pepper file"
         case .tooLong: "one change is larger than an entry of the log may be: split it"
         case .noPosition:
             "the store has no position in a log: it was made, or changed, without one; take a backup that was made while store.log was set"
-        case .missing(let number):
-            "entry \(number) is not in the log, and the store needs it: copy all files of the log, or take a later backup"
+        case .missing(let number, let folder):
+            "entry \(number) is not in \(folder), and the store or backup needs it: check that this is the right folder and that its disk is mounted, copy all files of the log, or take a later backup; a store that is sound goes on with a new log after one start without store.log"
         case .continuedElsewhere(let time):
-            "the log ends, and the store went on with another one that began \(time.rawValue) seconds after 1970-01-01: what was changed then, revocations included, does not fit this backup. Take a backup made since, or say with --log-until up to which time"
+            "the log ends, and the store went on with another one, which began \(time.rawValue) seconds after 1970-01-01: what was changed then, revocations included, does not fit this backup. Take a backup made since, or say with --log-until up to which earlier time"
+        case .alreadyBeyond(let number):
+            "the backup or copy has entry \(number) of the log already, which is later than you asked for: take an earlier backup"
         case .otherBranch(let number):
             "entry \(number) of the log differs from the one that the store has: take a backup made from this log, or copy the log again"
         case .needed:
             "the store has a log, which must have every change: let the daemon do it, or name the folder of the log in COUNTERSIGN_STORE_LOG"
-        case .held(let path):
-            "the folder of the log \(path) is in use by another process, or cannot be locked: end that process, or check the permissions"
+        case .held(let path, let reason):
+            "the folder of the log \(path): \(reason)"
+        case .displaced(let path):
+            "the last file of the log in \(path) was removed, replaced or shortened while the store was open, so what follows would be in no copy of it: move the folder away, start once without store.log, then set it again and make a backup"
         case .file(let path, let reason): "the log \(path): \(reason)"
         }
     }

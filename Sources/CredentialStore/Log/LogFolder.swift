@@ -35,7 +35,8 @@ struct LogFolder: Sendable {
                 let first = numbers[1]
             else { return nil }
             self.init(epoch: epoch, first: first)
-            guard self.name == name else { return nil }
+            // Entries are numbered from 1.
+            guard self.name == name, first > 0 else { return nil }
         }
 
         private static func digits(_ number: UInt64) -> String {
@@ -68,6 +69,8 @@ struct LogFolder: Sendable {
         /// Where the last whole entry ends, and the file.
         let entryEnd: Int
         let fileEnd: Int
+        /// Whether the file was read to its end.
+        var isWhole = true
     }
 
     /// Reads the entries after a position, in order, each checked against the one before it.
@@ -80,18 +83,18 @@ struct LogFolder: Sendable {
         let files = try files(of: start.epoch)
         // The last file that can have the entry at `start`, which is compared with it.
         guard let last = files.last, let begin = files.lastIndex(where: { $0.first <= max(start.number, 1) }) else {
-            throw .log(.missing(number: max(start.number, 1)))
+            throw .log(.missing(number: max(start.number, 1), folder: path))
         }
         var position: LogPosition?
         var number = files[begin].first - 1
         var end = End(file: files[begin], entryEnd: 0, fileEnd: 0)
         var isOver = false
         for file in files[begin...] where !isOver {
-            guard file.first == number + 1 else { throw .log(.missing(number: number + 1)) }
+            guard file.first == number + 1 else { throw .log(.missing(number: number + 1, folder: path)) }
             end = try read(file, isLast: file == last) { (entry) throws(StoreFailure) in
                 number += 1
                 guard entry.position.epoch == start.epoch, entry.position.number == number else {
-                    throw .log(.malformed)
+                    throw .log(.damaged(file: path + "/" + file.name))
                 }
                 let before = number == start.number + 1 ? start : position
                 if let before, entry.previousHash != before.hash { throw .log(.otherBranch(number: before.number)) }
@@ -101,7 +104,7 @@ struct LogFolder: Sendable {
                 return isOver ? .stop : .next
             }
         }
-        guard number >= start.number else { throw .log(.missing(number: number + 1)) }
+        guard number >= start.number else { throw .log(.missing(number: number + 1, folder: path)) }
         return end
     }
 
@@ -110,7 +113,7 @@ struct LogFolder: Sendable {
         _ file: File, isLast: Bool, _ each: (LogEntry) throws(StoreFailure) -> ScanStep
     ) throws(StoreFailure) -> End {
         let source = try self.file(file, forReading: true)
-        var offset = 0
+        var (offset, isWhole) = (0, true)
         while offset < source.byteCount {
             let header = try Self.converting { () throws(FileError) in
                 try source.read(at: offset, count: LogEntry.headerBytes)
@@ -120,46 +123,64 @@ struct LogFolder: Sendable {
                 // The end of an append that was interrupted, or of a copy: nobody was told that it is there. Unless
                 // another entry follows: then this one is damaged.
                 guard isLast, try !hasEntry(of: file.epoch, in: source, from: offset + 1) else {
-                    throw .log(.malformed)
+                    throw .log(.damaged(file: source.path))
                 }
                 break
             }
             let bytes = try Self.converting { () throws(FileError) in try source.read(at: offset, count: count) }
             offset += count
-            if try each(try LogEntry(bytes)) == .stop { break }
+            if try each(try LogEntry(bytes)) == .stop {
+                isWhole = false
+                break
+            }
         }
-        return End(file: file, entryEnd: offset, fileEnd: source.byteCount)
+        return End(file: file, entryEnd: offset, fileEnd: source.byteCount, isWhole: isWhole)
     }
 
-    /// When another log began in this folder with which the store went on: one that names this log as its predecessor,
-    /// or one without a known predecessor that is younger than the store.
+    /// When another log began in this folder with which the store went on: one that names this log as its predecessor, or
+    /// one that is not older than the store.
     func beginningOfLaterLog(
         than epoch: UInt64, after time: UnixSeconds, origin: UInt64, lookup: TagKey
     ) throws(StoreFailure) -> UnixSeconds? {
         var latest: UnixSeconds?
         for file in try files() where file.epoch != epoch && file.first == 1 {
-            var first: LogEntry?
-            // An entry that cannot be read is of another store, or was never complete.
-            _ = try? read(file, isLast: true) { (entry) throws(StoreFailure) in
-                first = entry
-                return .stop
+            // One that cannot be read is of another store, or was never complete.
+            guard let first = try? beginning(of: file),
+                let content = try? first.content(origin: origin, lookup: lookup)
+            else { continue }
+            if LogPosition(row: content)?.epoch == epoch || first.time >= time {
+                latest = max(latest ?? first.time, first.time)
             }
-            guard let first, let content = try? first.content(origin: origin, lookup: lookup) else { continue }
-            let isLater = LogPosition(row: content).map { $0.epoch == epoch } ?? (first.time > time)
-            if isLater { latest = max(latest ?? first.time, first.time) }
         }
         return latest
     }
 
-    /// Moves what is behind the last whole entry into a file of its own, `NAME.cut`: it counts as not written, but
+    /// The first entry of a log's first file.
+    private func beginning(of file: File) throws(StoreFailure) -> LogEntry? {
+        let source = try self.file(file, forReading: true)
+        return try Self.converting { () throws(FileError) in
+            let header = try source.read(at: 0, count: LogEntry.headerBytes)
+            guard let count = LogEntry.byteCount(header: header), count <= Self.beginningBytesMax else { return nil }
+            let bytes = try source.read(at: 0, count: count)
+            return try? LogEntry(bytes)
+        }
+    }
+
+    /// The first entry of a log has one position at most.
+    private static let beginningBytesMax = 1_024
+
+    /// Moves what is behind the last whole entry into a file of its own, `NAME.cut-NUMBER`: it counts as not written, but
     /// should it have been damaged and not torn, somebody may want to look at it.
-    func cut(_ end: End) throws(StoreFailure) {
+    /// - Returns: the path of that file.
+    func cut(_ end: End) throws(StoreFailure) -> String {
         let file = try file(end.file)
-        try Self.converting { () throws(FileError) in
+        return try Self.converting { () throws(FileError) in
             let rest = try file.read(at: end.entryEnd, count: end.fileEnd - end.entryEnd)
-            let aside = try AppendedFile(path: file.path + ".cut")
+            let aside = try AppendedFile(
+                path: "\(file.path).cut-\(UInt64.random(in: 0...UInt64.max))", mustBeNew: true)
             try aside.append(rest)
             try file.truncate(to: end.entryEnd)
+            return aside.path
         }
     }
 
@@ -172,6 +193,14 @@ struct LogFolder: Sendable {
         let beginning = LogEntry.beginning(epoch: epoch)
         return rest.indices.contains { rest[$0] == beginning[0] && rest[$0...].starts(with: beginning) }
     }
+
+    /// Whether the disk has so little space left that the rest is kept for revocations.
+    var isShortOfSpace: Bool {
+        guard let space = try? DiskSpace.of(path) else { return false }
+        return space.availableBytes < min(Self.floorBytesMax, space.totalBytes / 20)
+    }
+
+    private static let floorBytesMax = 64 << 20
 
     static func converting<Value>(_ body: () throws(FileError) -> Value) throws(StoreFailure) -> Value {
         do {

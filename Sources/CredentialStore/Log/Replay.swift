@@ -28,6 +28,8 @@ public struct ReplayReport: Sendable, Equatable {
     public var number: UInt64
     /// The time of that entry; nil when none was applied.
     public var time: UnixSeconds?
+    /// Bytes behind the last whole entry, which were not read: the end of an interrupted append or copy, or damage.
+    public var unreadBytes = 0
 }
 
 extension CredentialStore {
@@ -59,7 +61,9 @@ extension CredentialStore {
         return try convertingErrors { () throws in
             guard let replay = try Replay(environment, peppers.lookup) else { throw StoreFailure.log(.noPosition) }
             var report = ReplayReport(number: replay.start.number)
-            try replay.run(LogFolder(path: log), limit, into: &report, progress)
+            guard replay.mayReplay(limit) else { throw StoreFailure.log(.alreadyBeyond(number: replay.start.number)) }
+            let end = try replay.run(LogFolder(path: log), limit, into: &report, progress)
+            report.unreadBytes = end.isWhole ? end.fileEnd - end.entryEnd : 0
             return report
         }
     }
@@ -101,6 +105,11 @@ struct Replay {
         self.environment = environment
         self.lookup = lookup
         (writer, origin, start, storeTime) = opened
+    }
+
+    /// Whether the store is not beyond the limit already.
+    func mayReplay(_ limit: ReplayLimit) -> Bool {
+        start.number <= limit.through ?? .max && storeTime <= limit.until ?? .never
     }
 
     func beginningOfLaterLog(in folder: LogFolder) throws(StoreFailure) -> UnixSeconds? {

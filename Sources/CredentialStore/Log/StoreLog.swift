@@ -33,7 +33,6 @@ final class StoreLog {
     /// An entry was written, or may have been, of which nobody can tell whether it will be found.
     private(set) var isUnknown = false
 
-    private static let floorBytesMax = 64 << 20
     /// Blocks that are allocated ahead of the entries, for some hundred thousand revocations on a full disk.
     private static let reserveBytes = 16 << 20
 
@@ -48,7 +47,8 @@ final class StoreLog {
         self.position = position
         self.options = options
         figures = LogFigures(
-            folder: folder, position: position, isNew: isNew, entriesTakenAtOpening: opened.entriesTaken)
+            folder: folder, position: position, isNew: isNew, entriesTakenAtOpening: opened.entriesTaken,
+            cutAtOpening: opened.cut)
     }
 
     /// Continues the store's log, or begins a new one.
@@ -60,13 +60,17 @@ final class StoreLog {
         let old = try writer.logPosition(in: transaction)
         if !mustBegin, let old, let end = opened.end {
             let log = StoreLog(opened, origin, lookup, old, options, isNew: false)
-            log.file = try opened.folder.file(end.file)
+            let file = try opened.folder.file(end.file)
+            file.reserve(ahead: reserveBytes)
+            log.file = file
             return log
         }
         let log = StoreLog(opened, origin, lookup, .beginning(), options, isNew: true)
         // A log has an entry from its beginning on, so that one without files is known to be missing. It says from where
         // the store came.
-        let entry = try log.entry(.beginning, old?.row ?? [], for: writer)
+        let left = try MetaTable(writer.schema).value(.logPredecessor, in: transaction)
+        let predecessor = old?.row ?? left ?? []
+        let entry = try log.entry(.beginning, predecessor, for: writer)
         try log.append(entry)
         try writer.setLogPosition(log.position, in: transaction)
         return log
@@ -74,8 +78,8 @@ final class StoreLog {
 
     /// Appends a transaction's operations as an entry, which is durable when this returns.
     /// - Throws: ``StoreFailure/diskFull(directory:)``, ``StoreFailure/writeFailed(directory:_:)``,
-    ///   ``LogFailure/tooLong``: nothing was appended. ``StoreFailure/outcomeUnknown(_:)`` and
-    ///   ``StoreFailure/displaced(directory:)`` when ``isUnknown`` is set.
+    ///   ``LogFailure/tooLong``: nothing was appended. ``StoreFailure/outcomeUnknown(_:)`` and ``LogFailure/displaced(path:)``
+    ///   when ``isUnknown`` is set.
     func append(_ writer: StoreWriter, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
         let operations = writer.recordedBytes
         guard !operations.isEmpty else { return }
@@ -99,7 +103,7 @@ final class StoreLog {
             try options.fault?()
             file = try self.file(for: entry)
             byteCount = file.byteCount
-            try file.append(entry.bytes)
+            if file.isInPlace { try file.append(entry.bytes) }
         } catch {
             let reason = error.asLMDBError
             if self.file?.isUnknown == true {
@@ -111,7 +115,7 @@ final class StoreLog {
         // What is written to a file that the path no longer leads to is in no copy of the log, and lost at the next start.
         guard file.isInPlace else {
             isUnknown = true
-            throw .displaced(directory: folder.path)
+            throw .log(.displaced(path: folder.path))
         }
         file.reserve(ahead: Self.reserveBytes)
         before = (position, byteCount)
@@ -136,10 +140,7 @@ final class StoreLog {
     var directory: String { folder.path }
 
     /// Whether the disk has so little space left that the rest is kept for revocations.
-    var isShortOfSpace: Bool {
-        guard let space = try? DiskSpace.of(folder.path) else { return false }
-        return space.availableBytes < min(Self.floorBytesMax, space.totalBytes / 20)
-    }
+    var isShortOfSpace: Bool { folder.isShortOfSpace }
 
     /// The last entry is in the store as well.
     func committed() {
@@ -184,43 +185,51 @@ struct OpenedLog {
     var end: LogFolder.End?
     /// Entries that the store lacked.
     var entriesTaken: UInt64 = 0
+    /// The file with what was behind the last whole entry.
+    var cut: String?
 
-    /// Locks the folder, which is created if it is missing.
-    /// - Throws: ``LogFailure/held(path:)``.
-    init(in path: String) throws(StoreFailure) {
+    /// Locks the folder.
+    /// - Parameter mayCreate: whether it is created if it is missing.
+    /// - Throws: ``LogFailure/held(path:_:)``, ``LogFailure/file(path:reason:)``.
+    init(in path: String, mayCreate: Bool) throws(StoreFailure) {
         folder = LogFolder(path: path)
-        _ = try LogFolder.converting { () throws(FileError) in try DurableDirectory.create(path: path) }
+        if mayCreate {
+            _ = try LogFolder.converting { () throws(FileError) in try DurableDirectory.create(path: path) }
+        }
         // Two copies of a store would continue the same log in two ways.
         do {
             lock = try DirectoryLock(directory: path)
         } catch {
-            throw .log(.held(path: path))
+            throw .log(.held(path: path, error))
         }
     }
 
     /// Gives the store what the log has and it lacks.
     /// - Throws: ``LogFailure`` when the log does not go on from where the store is.
-    mutating func catchUp(_ environment: Environment, lookup: TagKey) throws {
-        guard let replay = try Replay(environment, lookup) else { return }
+    mutating func catchUp(with replay: Replay) throws {
         let folder = folder
+        var cut: String?
         var report = ReplayReport(number: replay.start.number)
         var end: LogFolder.End?
         do {
             end = try replay.run(
                 folder, into: &report,
-                beforeLast: { (entry, end) throws(StoreFailure) in try Self.rewrite(entry, at: end, in: folder) })
+                beforeLast: { (entry, end) throws(StoreFailure) in
+                    if end.fileEnd > end.entryEnd { cut = try folder.cut(end) }
+                    try Self.rewrite(entry, at: end, in: folder)
+                })
         } catch StoreFailure.log(.notGenuine(let number)) where number == replay.start.number + 1 {
             // The one entry that nobody can have been told of: its append was interrupted although its length is there.
             end = try Self.cutOnlyEntry(after: replay.start, in: folder)
         }
-        if let end, end.fileEnd > end.entryEnd { try folder.cut(end) }
+        if cut == nil, let end, end.fileEnd > end.entryEnd { cut = try folder.cut(end) }
         self.end = end
+        self.cut = cut
         entriesTaken = report.entries
     }
 
     /// Writes the last entry once more, so that it is durable before the store has it.
     private static func rewrite(_ entry: LogEntry, at end: LogFolder.End, in folder: LogFolder) throws(StoreFailure) {
-        if end.fileEnd > end.entryEnd { try folder.cut(end) }
         // A file that has no entry yet was made when the one before it was complete and durable.
         guard end.entryEnd >= entry.bytes.count else { return }
         let file = try folder.file(end.file)
@@ -250,17 +259,26 @@ public final class LogFigures: Sendable {
     public let isNew: Bool
     /// Entries that the log had and the store lacked, when it was opened: more than one if a copy was put in its place.
     public let entriesTakenAtOpening: UInt64
+    /// The path of the file with what was behind the last whole entry when the store was opened, and counts as not
+    /// written; nil if there was nothing.
+    public let cutAtOpening: String?
     private let folder: LogFolder
     private let epoch: UInt64
     private let counts: Mutex<(number: UInt64, entries: UInt64, bytes: UInt64)>
 
-    init(folder: LogFolder, position: LogPosition, isNew: Bool, entriesTakenAtOpening: UInt64) {
+    init(
+        folder: LogFolder, position: LogPosition, isNew: Bool, entriesTakenAtOpening: UInt64, cutAtOpening: String?
+    ) {
         self.folder = folder
         epoch = position.epoch
         self.isNew = isNew
         self.entriesTakenAtOpening = entriesTakenAtOpening
+        self.cutAtOpening = cutAtOpening
         counts = Mutex((position.number, 0, 0))
     }
+
+    /// The folder, if its disk is short of space.
+    var fullDirectory: String? { folder.isShortOfSpace ? folder.path : nil }
 
     /// The number of the last entry.
     public var number: UInt64 { counts.withLock { $0.number } }
@@ -308,12 +326,18 @@ extension StoreWriter {
         try MetaTable(schema).value(.logPosition, in: transaction).flatMap { LogPosition(row: $0) }
     }
 
-    /// Nil: from now on the store is changed without a log.
-    func setLogPosition(
-        _ position: LogPosition?, in transaction: borrowing WriteTransaction
-    ) throws(StoreFailure) {
+    func setLogPosition(_ position: LogPosition, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
         try changeLocally(in: transaction) { () throws(StoreFailure) in
-            try MetaTable(schema).set(MetaName.logPosition.key, position?.row, in: transaction)
+            try MetaTable(schema).put(.logPosition, position.row, in: transaction)
+        }
+    }
+
+    /// From now on the store is changed without a log. The next one will name the position where this one was left: so a
+    /// restore that would end with this one can see that there is more.
+    func leaveLog(at position: LogPosition, in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        try changeLocally(in: transaction) { () throws(StoreFailure) in
+            try MetaTable(schema).set(MetaName.logPosition.key, nil, in: transaction)
+            try MetaTable(schema).put(.logPredecessor, position.row, in: transaction)
         }
     }
 }

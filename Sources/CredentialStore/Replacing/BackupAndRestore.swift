@@ -75,7 +75,7 @@ extension CredentialStore {
                 if let log {
                     replayed = try replay(
                         log: log, to: staged, peppers: peppers, limit: limit ?? ReplayLimit(), options: options)
-                    if limit == nil { try requireLast(log, of: staged, lookup: peppers.lookup) }
+                    try requireLast(log, of: staged, lookup: peppers.lookup, until: limit?.until)
                 }
                 var replacement = try makeNewIncarnation(staged, peppers, revocations, acceptsIncomplete, options)
                 replacement.replayed = replayed
@@ -88,13 +88,16 @@ extension CredentialStore {
 
     /// Refuses a log that ended while the store went on, with another log in the same folder: what was revoked then would
     /// be valid again.
-    private static func requireLast(_ log: String, of staged: String, lookup: TagKey) throws(StoreFailure) {
+    /// - Parameter end: the time up to which the log was wanted: a store that went on later is then no fault.
+    private static func requireLast(
+        _ log: String, of staged: String, lookup: TagKey, until end: UnixSeconds?
+    ) throws(StoreFailure) {
         try convertingErrors { () throws in
             let environment = try Environment(
                 directory: staged, options: Environment.Options(mapBytes: 0, databasesMax: Schema.tableCount))
             defer { try? environment.close() }
             guard let replay = try Replay(environment, lookup) else { return }
-            if let later = try replay.beginningOfLaterLog(in: LogFolder(path: log)) {
+            if let later = try replay.beginningOfLaterLog(in: LogFolder(path: log)), end.map({ later <= $0 }) ?? true {
                 throw StoreFailure.log(.continuedElsewhere(since: later))
             }
         }

@@ -18,6 +18,8 @@ enum MetaName {
     case replaced
     /// How much of the log this store has: see ``LogPosition``.
     case logPosition
+    /// Where the log was left that the store had before.
+    case logPredecessor
     case internedHighest(InternedTable.Kind)
     case pepperCheck(UInt16)
     /// Credentials were imported by this scheme.
@@ -36,7 +38,7 @@ enum MetaName {
     static let plainNames: Set<String> = ["schema", "lookup-check", "replaced", "audit-head", "expiry-warned"]
 
     /// The rows that each copy of a store has for itself.
-    private static let localNames: [MetaName] = [.time, .logPosition, .replaced]
+    private static let localNames: [MetaName] = [.time, .logPosition, .logPredecessor, .replaced]
 
     static func isLocal(_ key: [UInt8]) -> Bool { localNames.contains { $0.key == key } }
 
@@ -50,6 +52,7 @@ enum MetaName {
             case .vendor: "vendor"
             case .replaced: "replaced"
             case .logPosition: "log-position"
+            case .logPredecessor: "log-predecessor"
             case .origin: "origin"
             case .ancestors: "ancestors"
             case .completeSince: "complete-since"

@@ -51,6 +51,7 @@ extension CredentialStore {
         let (room, disk) = (headRoom.room, headRoom.disk)
         let available = (try? environment.diskSpace().availableBytes) ?? disk.availableBytes
         if disk.isFull || available < disk.floorBytes { return .diskFull(directory: directory) }
+        if let directory = log?.fullDirectory { return .diskFull(directory: directory) }
         return room.bytesForCreates < Self.createBytes ? .full(usedPercent: room.usedPercent) : nil
     }
 

@@ -88,8 +88,8 @@ public final class StoreWriter {
             }
         }
         // A store that is changed without its log is no longer what the log describes.
-        if !isReplay, recorded == nil, operationCount > 0, try logPosition(in: transaction) != nil {
-            try setLogPosition(nil, in: transaction)
+        if !isReplay, recorded == nil, operationCount > 0, let position = try logPosition(in: transaction) {
+            try leaveLog(at: position, in: transaction)
         }
         // Without a log nothing depends on it; tests run with the check all the same.
         if recorded != nil || isReplay || _isDebugAssertConfiguration(),

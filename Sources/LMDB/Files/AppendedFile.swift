@@ -11,18 +11,21 @@ public final class AppendedFile: @unchecked Sendable {
     public private(set) var byteCount: Int
 
     /// Opens a file, or creates it (0600) if it is absent; then its folder entry is durable, too.
-    /// - Parameter forReading: it must exist, and is not written to.
+    /// - Parameters:
+    ///   - forReading: it must exist, and is not written to.
+    ///   - mustBeNew: it must not exist.
     /// - Throws: ``FileError``.
-    public init(path: String, forReading: Bool = false) throws(FileError) {
+    public init(path: String, forReading: Bool = false, mustBeNew: Bool = false) throws(FileError) {
         // SAFETY: the path is NUL-terminated for the length of the call.
         let isNew = unsafe !forReading && access(path, F_OK) != 0
-        let flags = forReading ? O_RDONLY : O_RDWR | O_CREAT
+        let flags = forReading ? O_RDONLY : O_RDWR | O_CREAT | (mustBeNew ? O_EXCL : 0)
         // Not blocking: it could be a pipe, which is refused below.
         guard let file = FileDescriptor.open(path, flags | O_NOFOLLOW | O_NONBLOCK, mode: 0o600) else {
             throw FileError(path, errno)
         }
         guard let information = file.information else { throw FileError(path, errno) }
-        guard information.st_mode & S_IFMT == S_IFREG else { throw .notRegular(path: path) }
+        // Under a second name it could be a file of something else.
+        guard information.st_mode & S_IFMT == S_IFREG, information.st_nlink == 1 else { throw .notRegular(path: path) }
         if isNew, !DurableDirectory.sync(path: DurableDirectory.parent(of: path)) {
             throw .system(path: path, code: EIO)
         }
@@ -34,13 +37,12 @@ public final class AppendedFile: @unchecked Sendable {
     /// Appends bytes, and returns when they are durable.
     /// - Throws: ``FileError``. Then they do not count; but if ``isUnknown`` is set, they may be in the file.
     public func append(_ bytes: [UInt8]) throws(FileError) {
-        guard ftruncate(file.number, off_t(byteCount)) == 0,
-            lseek(file.number, off_t(byteCount), SEEK_SET) == off_t(byteCount)
-        else { throw FileError(path, errno) }
+        try removeLeftovers()
+        guard lseek(file.number, off_t(byteCount), SEEK_SET) == off_t(byteCount) else { throw FileError(path, errno) }
         // SAFETY: bytes have no padding.
         let code = unsafe FileDescriptor.writeAll(bytes.span.bytes, to: file.number)
         guard code == 0 else {
-            _ = ftruncate(file.number, off_t(byteCount))
+            try? removeLeftovers()
             throw FileError(path, code)
         }
         guard fdatasync(file.number) == 0 else {
@@ -50,12 +52,20 @@ public final class AppendedFile: @unchecked Sendable {
         byteCount += bytes.count
     }
 
-    /// Whether the path still leads to this file.
+    /// Removes what a failed append has left behind the end. Only if there is something: it also frees the blocks there.
+    private func removeLeftovers() throws(FileError) {
+        guard let information = file.information else { throw FileError(path, errno) }
+        guard information.st_size > off_t(byteCount) else { return }
+        reservedBytes = 0
+        guard ftruncate(file.number, off_t(byteCount)) == 0 else { throw FileError(path, errno) }
+    }
+
+    /// Whether the path still leads to this file, and the file has all that was appended.
     public var isInPlace: Bool {
         var info = stat()
         // SAFETY: the path is NUL-terminated during the call; `info` is a local out-parameter.
         guard let own = file.information, unsafe lstat(path, &info) == 0 else { return false }
-        return own.st_ino == info.st_ino && own.st_dev == info.st_dev
+        return own.st_ino == info.st_ino && own.st_dev == info.st_dev && own.st_size >= off_t(byteCount)
     }
 
     /// Allocates blocks behind the end, so that a disk that runs full does not refuse what comes next. If there are none,

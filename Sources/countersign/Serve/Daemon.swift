@@ -72,6 +72,11 @@ struct Daemon: Sendable {
         if log.isNew {
             logger.notice("a log of the store begins: back up the store now, since earlier backups do not fit this log")
         }
+        if let path = log.cutAtOpening {
+            logger.warning(
+                "the log ended within an entry, or with a damaged one, of which nobody should have been told: it was moved",
+                metadata: ["file": .string(path)])
+        }
         if log.entriesTakenAtOpening > 0 {
             logger.notice(
                 "applied the log entries that the store lacked",

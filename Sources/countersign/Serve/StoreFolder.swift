@@ -101,6 +101,11 @@ enum StoreFolder {
                 "The system does not give this process enough memory. Lower \(Setting.cacheBytes.rawValue)\(most), or raise "
                     + "the limit of the container, of the unit or of ulimit -v. \(Setting.storeMapBytes.rawValue) counts for the latter."
             )
+        } catch StoreFailure.log(.continuedElsewhere(let since)) {
+            throw CommandFailure(
+                "The log ends, and the store went on with another one, which began at \(TimeText.utc(since.rawValue)). What was "
+                    + "changed then, revocations included, does not fit this backup. Take a backup made since, or say with "
+                    + "--log-until up to which earlier time.")
         } catch let failure as StoreFailure {
             throw CommandFailure("\(failure.description).")
         } catch let error as IssuanceError {

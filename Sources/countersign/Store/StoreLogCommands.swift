@@ -42,6 +42,9 @@ struct StoreReplay: AsyncParsableCommand {
         }
         if output.json { return try Console.json(ReplayedLog(report)) }
         try Console.line("replayed   \(report.entries) entries")
+        if report.unreadBytes > 0 {
+            try Console.line("not read   \(report.unreadBytes) bytes behind the last whole entry")
+        }
         try Console.line("entry      \(report.number)\(report.time.map { ", of " + TimeText.utc($0.rawValue) } ?? "")")
     }
 }
@@ -51,11 +54,13 @@ private struct ReplayedLog: Encodable {
     let entries: UInt64
     let number: UInt64
     let time: Int64?
+    let unread_bytes: Int
 
     init(_ report: ReplayReport) {
         entries = report.entries
         number = report.number
         time = report.time?.rawValue
+        unread_bytes = report.unreadBytes
     }
 }
 

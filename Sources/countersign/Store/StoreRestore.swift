@@ -85,6 +85,9 @@ struct StoreRestore: AsyncParsableCommand {
         if let replayed = outcome.replayed {
             let time = replayed.time.map { ", of \(TimeText.utc($0.rawValue))" } ?? ""
             try Console.line("replayed        \(replayed.entries) entries, up to \(replayed.number)\(time)")
+            if replayed.unreadBytes > 0 {
+                try Console.line("not read        \(replayed.unreadBytes) bytes behind the last whole entry")
+            }
         }
         if let applied = outcome.revocations {
             try Console.line("revoked since   \(applied.applied)")
@@ -113,6 +116,7 @@ private struct RestoredStore: Encodable {
     let kept: String?
     let replayed_entries: UInt64?
     let log_number: UInt64?
+    let log_unread_bytes: Int?
     let revocations_applied: Int?
     let revocations_unknown: Int?
 
@@ -121,6 +125,7 @@ private struct RestoredStore: Encodable {
         kept = outcome.kept
         replayed_entries = outcome.replayed?.entries
         log_number = outcome.replayed?.number
+        log_unread_bytes = outcome.replayed?.unreadBytes
         revocations_applied = outcome.revocations?.applied
         revocations_unknown = outcome.revocations?.unknown
     }

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from selenium import webdriver
-from selenium.common.exceptions import TimeoutException
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
 from selenium.webdriver.support.ui import WebDriverWait
 
 from .checks import Refuted
@@ -30,8 +30,12 @@ def browser(width: int, height: int) -> Iterator[webdriver.Chrome]:
 
 
 def wait_for(driver: webdriver.Chrome, condition: Callable[[], Any], what: str) -> Any:
-    """The first true result of the condition. Raises Refuted after the timeout."""
+    """The first true result of the condition. Raises Refuted after the timeout.
+
+    An element that the page replaces while the condition reads it is no fault: the next reading finds the new one.
+    """
     try:
-        return WebDriverWait(driver, TIMEOUT_SECONDS, ignored_exceptions=None).until(lambda _: condition(), what)
+        wait = WebDriverWait(driver, TIMEOUT_SECONDS, ignored_exceptions=[StaleElementReferenceException])
+        return wait.until(lambda _: condition(), what)
     except TimeoutException:
         raise Refuted(f"timed out: {what}") from None
