@@ -230,6 +230,20 @@ import Testing
         }
     }
 
+    @Test func `report a folder of the log that leads into the store's, or belongs to somebody else`() async throws {
+        let (store, link, foreign) = (folder("store"), folder("link"), folder("foreign"))
+        try FileManager.default.createDirectory(atPath: store, withIntermediateDirectories: false)
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: store)
+        let inside = try await report([.storeLog: .string(link)])
+        #expect(inside.faults.count == 1 && inside.faults[0].contains("leads into the store's folder"), "\(inside)")
+        // Only root can give a folder away.
+        guard geteuid() == 0 else { return }
+        try FileManager.default.createDirectory(atPath: foreign, withIntermediateDirectories: false)
+        try #require(chown(foreign, 1, 1) == 0)
+        let owned = try await report([.storeLog: .string(foreign)])
+        #expect(owned.faults.count == 1 && owned.faults[0].contains("belongs to uid 1"), "\(owned)")
+    }
+
     @Test func `report a socket of which it is unknown whether a process listens on it`() async throws {
         let path = folder("datagrams")
         let blocker = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue), 0)

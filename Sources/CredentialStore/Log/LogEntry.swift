@@ -257,8 +257,12 @@ public enum LogFailure: Error, Equatable, Sendable, CustomStringConvertible {
             "entry \(number) of the log differs from the one that the store has: take a backup made from this log, or copy the log again"
         case .needed:
             "the store has a log, which must have every change: let the daemon do it, or name the folder of the log in COUNTERSIGN_STORE_LOG"
+        case .held(let path, .heldBy(let pid)):
+            "the folder of the log \(path) is in use by \(pid.map { "process \($0)" } ?? "another process"): end that process, or name another folder"
+        case .held(let path, .notOwner(let uid)):
+            "the folder of the log \(path) belongs to uid \(uid): run as that user, or change its owner"
         case .held(let path, let reason):
-            "the folder of the log \(path): \(reason)"
+            "the folder of the log \(path) cannot be locked (\(reason)): check its permissions"
         case .displaced(let path):
             "the last file of the log in \(path) was removed, replaced or shortened while the store was open, so what follows would be in no copy of it: move the folder away, start once without store.log, then set it again and make a backup"
         case .file(let path, let reason): "the log \(path): \(reason)"

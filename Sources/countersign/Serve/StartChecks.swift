@@ -50,6 +50,13 @@ struct StartChecks {
     /// A first start opens the log after it has created the pepper file.
     private func logFaults() -> [String] {
         guard let path = settings.logPath else { return [] }
+        let (real, store) = (FolderState.resolved(path), FolderState.resolved(settings.storePath))
+        guard real != store, !real.hasPrefix(store + "/") else {
+            let name = "Setting \(Setting.storeLog.rawValue): "
+            return [
+                name + "'\(path)' leads into the store's folder, with which it would be lost. Name a folder elsewhere."
+            ]
+        }
         if FolderState(path) == .missing, isReportedForStore(FolderState.parent(of: path)) { return [] }
         return folderFaults(path, .storeLog, content: "the log")
     }
@@ -58,7 +65,12 @@ struct StartChecks {
     private func folderFaults(_ path: String, _ setting: Setting, content: String) -> [String] {
         let name = "Setting \(setting.rawValue): "
         switch FolderState(path) {
-        case .usable: return []
+        case .usable:
+            // Its lock is for one user, and a folder of somebody else can be taken away at any time.
+            guard let owner = FolderState.owner(of: path), owner != geteuid() else { return [] }
+            return [
+                name + "the folder '\(path)' belongs to uid \(owner). Run as that user, or change its owner (chown)."
+            ]
         case .notAFolder: return [name + "'\(path)' is a file. Name a folder for \(content) alone."]
         case .closed: return [name + "this user may not write to '\(path)'. Run as its owner, or change its owner."]
         case .missing:
@@ -205,6 +217,16 @@ private enum FolderState {
         }
         self = !isFolder.boolValue ? .notAFolder : FileManager.default.isWritableFile(atPath: path) ? .usable : .closed
     }
+
+    /// The uid that a folder belongs to.
+    static func owner(of path: String) -> uid_t? {
+        var info = stat()
+        // SAFETY: the path is NUL-terminated during the call; `info` is a local out-parameter.
+        return unsafe stat(path, &info) == 0 ? info.st_uid : nil
+    }
+
+    /// Without symbolic links.
+    static func resolved(_ path: String) -> String { URL(fileURLWithPath: path).resolvingSymlinksInPath().path }
 
     static func parent(of path: String) -> String {
         URL(fileURLWithPath: path).deletingLastPathComponent().standardizedFileURL.path

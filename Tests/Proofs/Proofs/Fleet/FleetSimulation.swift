@@ -454,9 +454,10 @@ struct FleetSimulation {
         case 0..<4:
             let pause = [100, 1_000, 5_000, 12_000, 30_000].randomElement(using: &random) ?? 0
             let length = UInt64.random(in: 0...UInt64(pause), using: &random) * Self.millisecond
-            node.pausedUntil = max(node.pausedUntil, now + length)
-            // As kvm-clock does while the machine is paused.
-            if node.isPausable { node.stoodStill += length }
+            let before = max(node.pausedUntil, now)
+            node.pausedUntil = max(before, now + length)
+            // As kvm-clock does while the machine is paused. Nobody reads it until then.
+            if node.isPausable { node.stoodStill += node.pausedUntil - before }
         case 4..<7:
             node.cutOffUntil = now + UInt64.random(in: 1...25, using: &random) * Self.second
             if chance(50) { node.deafUntil = node.cutOffUntil }
