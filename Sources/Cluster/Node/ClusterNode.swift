@@ -27,6 +27,11 @@ public import CredentialStore
 // lease can last. A renewal that is repeated late changes a record, but nobody uses its reply. Neither the clocks of two
 // machines, nor the engine's clock or plain reads, nor a list of nodes kept by people is relied on.
 //
+// The clock of some virtual machines stands still while they are paused. The lease of such a node is not over when time
+// has passed, so it is never waited for with time alone: it confirms, or the acknowledgement names it. Therefore it joins
+// by an entry, and not by its record only: an engine that is put back to an older state loses records, and a log that is
+// begun anew must know of every such node until its next start.
+//
 // One history: an append compares `head` with the position at which its mutations were decided, hash included. So an
 // entry follows only on what its author had, and what was decided on older state is decided again.
 
@@ -346,7 +351,8 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
         }
         endWaits(at: now, &actions)
         var still: [UInt64: (revision: UInt64, since: UInt64)] = [:]
-        for (other, stored) in list.records where other != node {
+        // In one order, so that the same inputs give the same actions.
+        for (other, stored) in list.records.sorted(by: { $0.key < $1.key }) where other != node {
             let before = seen[other]
             let since = before?.revision == stored.revision ? before?.since ?? now : now
             still[other] = (stored.revision, since)

@@ -50,6 +50,8 @@ enum ClusterMutant: String, CaseIterable {
     case acknowledgeBeforeCommit = "acknowledge-before-commit"
     case answerWithoutProof = "answer-without-proof"
     case reseedAtOnce = "reseed-at-once"
+    /// A log that is begun anew does not know of nodes whose clocks may stand still.
+    case forgetPausable = "forget-pausable"
     case publishBeforeWon = "publish-before-won"
 }
 
@@ -64,10 +66,12 @@ struct EngineModel {
 
     private static let pageCount = 16
 
-    init(_ position: LogPosition, _ mutant: ClusterMutant?) {
+    /// - Parameter nodes: what the beginning of a log has to know of nodes.
+    init(_ position: LogPosition, _ mutant: ClusterMutant?, nodes: [NodeRecord] = []) {
         head = LogHead(position: position)
         first = position.number + 1
         self.mutant = mutant
+        for node in nodes { records.records[node.node] = StoredRecord(record: node, revision: 0) }
     }
 
     /// Executes a request.
@@ -110,7 +114,8 @@ struct EngineModel {
     private func listed(_ random: inout Randomness) -> RecordList {
         guard mutant == .incompleteRecords else { return records }
         var some = records
-        for node in records.records.keys where Int.random(in: 0..<3, using: &random) == 0 { some.records[node] = nil }
+        // Sorted: the order of a dictionary differs from process to process, and a seed must give the same run.
+        for node in records.records.keys.sorted() where Int.random(in: 0..<3, using: &random) == 0 { some.records[node] = nil }
         return some
     }
 
@@ -123,6 +128,12 @@ struct EngineModel {
         guard entries.count > count else { return }
         entries.removeFirst(entries.count - count)
         first = entries.first?.position.number ?? head.position.number + 1
+    }
+
+    /// A process has ended for certain: its node has started again.
+    mutating func forget(_ node: UInt64) {
+        records.revision += 1
+        records.records[node] = nil
     }
 
     mutating func seal() { head.isSealed = true }

@@ -21,8 +21,13 @@ struct FleetProof: Proof {
 
     func run() async throws -> ProofOutcome {
         if let mutant { return caught(mutant) ? .violated : .held }
-        guard holds() else { return .violated }
-        let missed = ClusterMutant.allCases.filter { !caught($0) }
+        // Each is alone with its seeds, so they share the processors.
+        async let holds = holds()
+        let missed = await withTaskGroup(of: ClusterMutant?.self) { group in
+            for mutant in ClusterMutant.allCases { group.addTask { caught(mutant) ? nil : mutant } }
+            return await group.reduce(into: [ClusterMutant]()) { if let missed = $1 { $0.append(missed) } }
+        }
+        guard await holds else { return .violated }
         guard missed.isEmpty else {
             print("NOT CAUGHT: \(missed.map(\.rawValue).joined(separator: ", "))")
             return .violated
@@ -30,7 +35,7 @@ struct FleetProof: Proof {
         return .held
     }
 
-    private func holds() -> Bool {
+    private func holds() async -> Bool {
         var (verifications, everywhere, acknowledged, lost, bootstraps, reseeds) = (0, 0, 0, 0, 0, 0)
         var seed = seed
         var left = steps

@@ -489,7 +489,8 @@ struct FleetSimulation {
 
     /// A new start on the same disk; on another node's data if that is no longer what the log goes on from.
     private mutating func restart(_ node: SimulatedNode) {
-        guard !isReseeding else { return at(Self.second, .restart(node.name)) }
+        // A machine that is paused starts nothing.
+        guard !isReseeding, now >= node.pausedUntil else { return at(Self.second, .restart(node.name)) }
         let position = node.store.position
         let isUsable =
             position.epoch == engine.head.position.epoch && position.number + 1 >= engine.first
@@ -505,9 +506,10 @@ struct FleetSimulation {
             node.store = peer.store
             bootstraps += 1
         }
+        // The process before this one cannot answer any more, whatever its clock did.
+        if node.isPausable { engine.forget(node.node.node) }
         node.isDead = false
         node.start += 1
-        node.pausedUntil = 0
         node.node = machine(node.store.position, node.isPausable)
         at(soon(), .tick(node.name, start: node.start))
     }
@@ -528,7 +530,13 @@ struct FleetSimulation {
         guard let best = nodes.max(by: Self.isBehind) else { return }
         let old = best.store.position
         let position = LogPosition(epoch: old.epoch + 1, number: old.number, hash: old.hash)
-        engine = EngineModel(position, mutant)
+        // Leases of other nodes are over by now. That of a node whose clock stood still may not be: so its joining is an
+        // entry of the log, which is lost no more than any other, and a new log begins with such nodes.
+        let pausable = nodes.filter { $0.isPausable && mutant != .forgetPausable }.map {
+            NodeRecord(
+                node: $0.node.node, applied: $0.node.applied, leaseNanoseconds: times.lease, isPausable: true)
+        }
+        engine = EngineModel(position, mutant, nodes: pausable)
         lastSnapshot = engine
         history = []
         for node in nodes where node.store.position == old { node.store.position = position }
