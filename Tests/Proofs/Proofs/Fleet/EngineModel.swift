@@ -115,7 +115,9 @@ struct EngineModel {
         guard mutant == .incompleteRecords else { return records }
         var some = records
         // Sorted: the order of a dictionary differs from process to process, and a seed must give the same run.
-        for node in records.records.keys.sorted() where Int.random(in: 0..<3, using: &random) == 0 { some.records[node] = nil }
+        for node in records.records.keys.sorted() where Int.random(in: 0..<3, using: &random) == 0 {
+            some.records[node] = nil
+        }
         return some
     }
 
