@@ -136,7 +136,7 @@ extension GrantFixture {
 
     /// The exchange happens between two pages that the withdrawal reads. The new token is on the page that was already read; on
     /// the other page is only the used one.
-    @Test(.timeLimit(.minutes(1)), arguments: [CredentialKind.refreshToken, .authorizationCode])
+    @Test(.timeLimit(.minutes(10)), arguments: [CredentialKind.refreshToken, .authorizationCode])
     func `ends tokens that were exchanged while it ran`(_ kind: CredentialKind) async throws {
         let grant = try await GrantFixture()
         let store = grant.fixture.store
