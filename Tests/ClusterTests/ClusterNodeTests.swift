@@ -83,8 +83,10 @@ extension [Action] {
         return list
     }
 
-    private func record(_ node: UInt64, _ applied: LogPosition, pausable: Bool = false) -> NodeRecord {
-        NodeRecord(node: node, applied: applied, leaseNanoseconds: 10 * second, isPausable: pausable)
+    private func record(
+        _ node: UInt64, _ applied: LogPosition, pausable: Bool = false, lease: UInt64 = 10 * second
+    ) -> NodeRecord {
+        NodeRecord(node: node, applied: applied, leaseNanoseconds: lease, isPausable: pausable)
     }
 
     @Test func `answers from a renewal on, until its sending plus the lease`() throws {
@@ -206,6 +208,19 @@ extension [Action] {
         _ = pausable.confirm(1, at: 2 * second)
         let end = pausable.tick(at: 2 * second + times.fence).acknowledgement
         #expect(end == Acknowledgement(isEverywhere: false, unconfirmed: [2]))
+        // Nor does a lease that no node may have: whatever wrote the record does not keep to the rules.
+        for lease in [ClusterTimes.longestLease + 1, UInt64.max - second, UInt64.max] {
+            var unruly = try waiting(record(2, beginning, lease: lease))
+            _ = unruly.confirm(1, at: 2 * second)
+            let end = unruly.tick(at: 2 * second + times.fence).acknowledgement
+            #expect(end == Acknowledgement(isEverywhere: false, unconfirmed: [2]))
+        }
+        // A longer one than its own is waited for.
+        var long = try waiting(record(2, beginning, lease: ClusterTimes.longestLease))
+        let fence = ClusterTimes(lease: ClusterTimes.longestLease).fence
+        _ = long.confirm(1, at: 2 * second)
+        #expect(long.tick(at: 2 * second + fence - 1).acknowledgement == nil)
+        #expect(long.tick(at: 2 * second + fence).acknowledgement?.isEverywhere == true)
     }
 
     @Test func `removes a record only when it has seen it unchanged for longer than a lease`() throws {
@@ -225,5 +240,6 @@ extension [Action] {
         #expect(try !removes(record(2, beginning), after: times.removal - 1))
         #expect(try removes(record(2, beginning), after: times.removal))
         #expect(try !removes(record(2, beginning, pausable: true), after: 100 * times.removal))
+        #expect(try !removes(record(2, beginning, lease: .max), after: 100 * times.removal))
     }
 }

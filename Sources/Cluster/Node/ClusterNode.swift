@@ -297,8 +297,8 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
         var missing: [UInt64: Bool] = [:]
         var end = time
         for (other, stored) in list.records where other != node {
-            missing[other] = !stored.record.isPausable
-            if !stored.record.isPausable { end = max(end, time + fence(of: stored.record)) }
+            missing[other] = stored.record.endsWithTime
+            if stored.record.endsWithTime { end = max(end, time + fence(of: stored.record)) }
         }
         end = max(end, time + times.fence)
         waits.append(
@@ -309,7 +309,7 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
         return actions
     }
 
-    /// After this time, no lease can be left that a node had when it wrote this record.
+    /// After this time, no lease can be left that a node had when it wrote this record, if it ends with time.
     private func fence(of record: NodeRecord) -> UInt64 {
         record.leaseNanoseconds <= times.lease
             ? times.fence : ClusterTimes(lease: record.leaseNanoseconds, margin: times.margin).fence
@@ -356,9 +356,9 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
             let before = seen[other]
             let since = before?.revision == stored.revision ? before?.since ?? now : now
             still[other] = (stored.revision, since)
-            let removal = fence(of: stored.record) - times.fence + times.removal
             // A node whose clock may have stood still is removed by people only.
-            if !stored.record.isPausable, now >= since + removal {
+            guard stored.record.endsWithTime else { continue }
+            if now >= since + fence(of: stored.record) - times.fence + times.removal {
                 actions.append(.send(.removeRecord(other, revision: stored.revision), tag: newTag()))
             }
         }

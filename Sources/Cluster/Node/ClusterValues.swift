@@ -20,6 +20,9 @@ public struct ClusterTimes: Sendable, Equatable {
         removal = fence + 1_000_000_000
     }
 
+    /// The longest lease that a node may give itself: a day.
+    public static let longestLease: UInt64 = 86_400_000_000_000
+
     var renewal: UInt64 { min(lease / 4, 2_500_000_000) }
 }
 

@@ -27,6 +27,10 @@ public struct NodeRecord: Sendable, Equatable {
     /// Its clock may stand still while it is paused, so its lease proves nothing when time has passed.
     public var isPausable: Bool
 
+    /// Whether its lease is over when enough time has passed. A lease that no node may have proves nothing, and its
+    /// number is not calculated with.
+    var endsWithTime: Bool { !isPausable && leaseNanoseconds <= ClusterTimes.longestLease }
+
     public init(node: UInt64, applied: LogPosition, leaseNanoseconds: UInt64, isPausable: Bool = false) {
         self.node = node
         self.applied = applied

@@ -53,6 +53,7 @@ extension Environment {
                 guard isUnwritten(id) else { throw CommitFailure(reason: reason) }
                 throw reason
             }
+            // SAFETY: the ledger outlives this closure; the commit does not touch it.
             if let recorder, let rows = unsafe ledger.pointee.rows { recorder.add(rows) }
             return Commit(value: value, transactionID: changed ? id : id &- 1, changed: changed)
         }

@@ -336,6 +336,7 @@ public struct WriteTransaction: ~Copyable, ReadableTransaction {
         if code == 0 {
             core.noteChange()
             if core.isRecording {
+                // SAFETY: the caller keeps the key's bytes valid during the call; they are copied here.
                 core.record(RecordedRow(handle: database.handle, key: unsafe Array(key), value: copy(value)))
             }
         }
@@ -367,7 +368,10 @@ public struct WriteTransaction: ~Copyable, ReadableTransaction {
             throw error
         }
         core.noteChange()
-        if core.isRecording { core.record(RecordedRow(handle: database.handle, key: unsafe Array(key), value: nil)) }
+        if core.isRecording {
+            // SAFETY: the caller keeps the key's bytes valid during the call; they are copied here.
+            core.record(RecordedRow(handle: database.handle, key: unsafe Array(key), value: nil))
+        }
         return true
     }
 }

@@ -55,7 +55,7 @@ func withDaemon<Value>(
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
     let readiness = ServiceStatus()
     var settings = DataPlaneSettings()
-    settings.freshSeconds = 120
+    (settings.freshSeconds, settings.headSeconds, settings.bodySeconds) = (120, 120, 120)
     settings.drainSeconds = 0
     let (started, continuation) = AsyncStream<[String]>.makeStream()
     let server = try DataPlaneServer(

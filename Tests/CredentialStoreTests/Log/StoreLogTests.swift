@@ -3,22 +3,12 @@ import CredentialModel
 import Foundation
 import Issuance
 import LMDB
-import Synchronization
 import TestSupport
 import Testing
 
 @testable import CredentialStore
 
 @Suite struct `The log of a store` {
-    /// The files of a log, the last one last.
-    private func files(_ fixture: Fixture) throws -> [String] {
-        try RegularFile.names(in: fixture.logged.log).filter { $0.hasSuffix(".log") }.map {
-            fixture.logged.log + "/" + $0
-        }
-    }
-
-    private func peppers(_ fixture: Fixture) throws -> PepperFile { try PepperFileOnDisk.read(fixture.pepperPath) }
-
     /// What opening the closed store of a fixture throws.
     private func refusal(_ fixture: Fixture, _ change: (inout StoreOptions) -> Void = { _ in }) throws -> StoreFailure?
     {
@@ -37,20 +27,13 @@ import Testing
         try PepperFile.read(path: fixture.pepperPath)
     }
 
-    /// Replaces the closed store by the copy from its beginning.
-    private func putBackCopy(_ fixture: Fixture) throws {
-        let data = "/data.mdb"
-        try FileManager.default.removeItem(atPath: fixture.directory + data)
-        try FileManager.default.copyItem(atPath: fixture.logged.copy + data, toPath: fixture.directory + data)
-    }
-
     @Test func `gives the store back what it lacks, when it is opened`() async throws {
         let fixture = try Fixture()
         let (key, revoked) = (try await fixture.key(), try await fixture.key())
         _ = try await fixture.issuer.revoke([revoked.summary.id], chain: false)
         let contents = try StoreContents(fixture.store)
         fixture.close()
-        try putBackCopy(fixture)
+        try fixture.putBackCopy()
         let again = try fixture.reopened()
         #expect(again.store.log?.entriesTakenAtOpening == 3 && again.store.log?.isNew == false)
         #expect(try StoreContents(again.store).differences(from: contents).isEmpty)
@@ -65,13 +48,13 @@ import Testing
     @Test func `may end in the middle of an entry, which counts as not written`() async throws {
         let fixture = try Fixture()
         _ = try await fixture.key()
-        let file = try #require(files(fixture).last)
+        let file = try #require(fixture.logFiles().last)
         let whole = try Data(contentsOf: URL(fileURLWithPath: file))
         let key = try await fixture.key()
         let both = try Data(contentsOf: URL(fileURLWithPath: file))
         fixture.close()
         // Nobody was told of the second key: the store lacks it, and so does the log.
-        try putBackCopy(fixture)
+        try fixture.putBackCopy()
         for length in [whole.count + 1, whole.count + 100, both.count - 1] {
             try both.prefix(length).write(to: URL(fileURLWithPath: file))
             let again = try fixture.reopened()
@@ -87,7 +70,7 @@ import Testing
     @Test func `is refused if an entry is damaged or missing, or is another one than the store has`() async throws {
         let fixture = try Fixture()
         for _ in 0..<3 { _ = try await fixture.key() }
-        let file = try #require(files(fixture).last)
+        let file = try #require(fixture.logFiles().last)
         let whole = try Data(contentsOf: URL(fileURLWithPath: file))
         fixture.close()
         fixture.store.noteTampering()
@@ -105,7 +88,7 @@ import Testing
         #expect(try put { $0[$0.count - 1] ^= 1 } == .log(.otherBranch(number: 5)))
         #expect(try put { $0 = $0.prefix(first) } == .log(.missing(number: 2, folder: fixture.logged.log)))
         #expect(try put { $0 = Data() } == .log(.missing(number: 1, folder: fixture.logged.log)))
-        try putBackCopy(fixture)
+        try fixture.putBackCopy()
         #expect(try put { $0[first + 120] ^= 1 } == .log(.otherBranch(number: 2)))
         #expect(try put { $0[$0.count - 1] ^= 1 } == .log(.notGenuine(number: 5)))
         try FileManager.default.removeItem(atPath: file)
@@ -115,7 +98,7 @@ import Testing
     @Test func `consists of files, of which old ones are removed, but never the one that is written to`() async throws {
         let fixture = try Fixture()
         _ = try await fixture.key()
-        let file = try #require(files(fixture).last)
+        let file = try #require(fixture.logFiles().last)
         fixture.close()
         let again = try fixture.reopened()
         let folder = LogFolder(path: fixture.logged.log)
@@ -132,7 +115,7 @@ import Testing
         func remove(before time: Int64) throws -> Int? { try again.removeLogFiles(before: UnixSeconds(time)) }
         #expect(try remove(before: 1_000) == 0)
         #expect(try remove(before: Int64(Date().timeIntervalSince1970) + 10) == 1)
-        #expect(try files(fixture) == [file])
+        #expect(try fixture.logFiles() == [file])
     }
 
     @Test func `is written by one process at a time`() throws {
@@ -162,22 +145,22 @@ import Testing
             } == .log(.needed))
         // Opening alone ends nothing.
         #expect(try refusal(fixture) { $0.logDirectory = nil } == nil)
-        let epoch = try #require(try files(fixture).last)
+        let epoch = try #require(try fixture.logFiles().last)
         var options = fixture.options
         options.logDirectory = nil
-        let without = try CredentialStore.open(in: fixture.directory, peppers: try peppers(fixture), options: options)
+        let without = try CredentialStore.open(in: fixture.directory, peppers: try fixture.peppers(), options: options)
         #expect(without.leavesLog && without.log == nil)
         _ = try await Issuer(store: without).createKeys(KeyRequest(owner: "alice"))
         close(without)
         let again = try fixture.reopened()
         #expect(again.store.log?.isNew == true)
         _ = try await again.key()
-        #expect(try files(fixture).filter { $0 != epoch }.count == 1)
+        #expect(try fixture.logFiles().filter { $0 != epoch }.count == 1)
         // The old log no longer leads to what the store is.
-        try again.logged.replay(peppers: try peppers(fixture))
+        try again.logged.replay(peppers: try fixture.peppers())
         #expect(
             try !StoreContents(again.store).differences(
-                from: StoreContents(directory: again.logged.copy, peppers: try peppers(fixture))
+                from: StoreContents(directory: again.logged.copy, peppers: try fixture.peppers())
             ).isEmpty)
     }
 
@@ -189,7 +172,7 @@ import Testing
         _ = try await fixture.issuer.revoke([before.summary.id], chain: false)
         fixture.close()
         let replacement = try Replacing.restore(
-            fixture.folder("backup"), fixture, try peppers(fixture), nil, log: fixture.logged.log)
+            fixture.folder("backup"), fixture, try fixture.peppers(), nil, log: fixture.logged.log)
         #expect(replacement.replayed?.entries == 2 && replacement.replayed?.number == 5)
         let again = try fixture.reopened()
         #expect(try again.verdict(before.secret).reason == .revoked)
@@ -205,7 +188,7 @@ import Testing
         fixture.store.noteTampering()
         var options = fixture.options
         options.logDirectory = nil
-        let without = try CredentialStore.open(in: fixture.directory, peppers: try peppers(fixture), options: options)
+        let without = try CredentialStore.open(in: fixture.directory, peppers: try fixture.peppers(), options: options)
         _ = try await Issuer(store: without).createKeys(KeyRequest(owner: "alice"))
         try backUp(without, toFile: fixture.folder("backup"))
         close(without)
@@ -223,7 +206,7 @@ import Testing
         _ = try await other.key()
         #expect(throws: StoreFailure.lookupSecretDiffers) {
             _ = try Replacing.restore(
-                other.folder("backup"), fixture, try peppers(fixture), nil, log: other.logged.log)
+                other.folder("backup"), fixture, try fixture.peppers(), nil, log: other.logged.log)
         }
     }
 
@@ -241,79 +224,6 @@ import Testing
         let again = try fixture.reopened()
         #expect(try again.verdict(key.secret).isActive)
         #expect(try again.check().isEmpty)
-    }
-
-    /// A fixture whose log refuses to be written while there is a code.
-    private func failing(_ fileBytesMax: Int = 64 << 20) throws -> (fixture: Fixture, code: Box) {
-        let box = Box()
-        var options = Fixture.smallOptions
-        options.log.fileBytesMax = fileBytesMax
-        options.log.fault = { () throws(FileError) in
-            if let code = box.code.withLock({ $0 }) { throw .system(path: "log", code: code) }
-        }
-        return (try Fixture(options: options), box)
-    }
-
-    private final class Box: Sendable {
-        let code = Mutex<Int32?>(nil)
-        func set(_ new: Int32?) { code.withLock { $0 = new } }
-    }
-
-    @Test(arguments: [28, 5, 24] as [Int32])
-    func `that cannot be written refuses everything, and verification continues`(
-        code: Int32
-    ) async throws {
-        let (fixture, box) = try failing()
-        let key = try await fixture.key()
-        let entries = try #require(fixture.store.log?.entries)
-        box.set(code)
-        await #expect(throws: IssuanceError.self) {
-            _ = try await fixture.issuer.revoke([key.summary.id], chain: false)
-        }
-        #expect(try fixture.verdict(key.secret).isActive)
-        #expect(!fixture.store.hasFailed && fixture.store.log?.entries == entries)
-        box.set(nil)
-        _ = try await fixture.issuer.revoke([key.summary.id], chain: false)
-        #expect(try fixture.verdict(key.secret).reason == .revoked)
-        #expect(fixture.store.log?.entries == entries + 1)
-        let again = try fixture.reopened()
-        #expect(try again.verdict(key.secret).reason == .revoked)
-        #expect(try again.check().isEmpty)
-    }
-
-    @Test func `goes on in another file when one is large, also after a failure just there, and is read across them`()
-        async throws
-    {
-        let (fixture, box) = try failing(2_000)
-        for number in 0..<30 {
-            if number.isMultiple(of: 7) {
-                box.set(28)
-                _ = try? await fixture.key()
-                box.set(nil)
-            }
-            _ = try await fixture.key()
-        }
-        #expect(try files(fixture).count > 3)
-        let contents = try StoreContents(fixture.store)
-        fixture.close()
-        try putBackCopy(fixture)
-        let again = try fixture.reopened()
-        #expect(try StoreContents(again.store).differences(from: contents).isEmpty)
-        #expect(again.store.log?.entriesTakenAtOpening == 30)
-        // An empty last file, as a failure at its beginning may leave it.
-        _ = try await again.key()
-        let number = try #require(again.store.log?.number)
-        again.close()
-        let path = try #require(files(fixture).last)
-        let last = try #require(LogFolder.File(name: String(path.split(separator: "/").last ?? "")))
-        let empty = LogFolder.File(epoch: last.epoch, first: number + 1)
-        try Data().write(to: URL(fileURLWithPath: fixture.logged.log + "/" + empty.name))
-        let third = try again.reopened()
-        _ = try await third.key()
-        #expect(third.store.log?.number == number + 1)
-        #expect(try third.removeLogFiles(before: UnixSeconds(Int64(Date().timeIntervalSince1970) + 10)) ?? 0 > 2)
-        #expect(try files(fixture).count == 1)
-        third.store.noteTampering()
     }
 
     @Test func `has a transaction for as many mutations as an entry may have`() async throws {
@@ -334,11 +244,11 @@ import Testing
             _ = try await fixture.issuer.createKeys(
                 KeyRequest(owner: String(repeating: "o", count: 200), scope: ["scope:\(number)"], count: 100))
         }
-        let report = try fixture.logged.replay(peppers: try peppers(fixture), mapBytes: 1 << 20)
+        let report = try fixture.logged.replay(peppers: try fixture.peppers(), mapBytes: 1 << 20)
         #expect(report.entries == 40)
         #expect(
             try StoreContents(fixture.store).differences(
-                from: StoreContents(directory: fixture.logged.copy, peppers: try peppers(fixture))
+                from: StoreContents(directory: fixture.logged.copy, peppers: try fixture.peppers())
             ).isEmpty)
     }
 
@@ -350,10 +260,10 @@ import Testing
             _ = try transaction.put(table, key: key.summary.id.rawValue, value: [1, 2, 3].octets)
         }
         _ = try await fixture.issuer.revoke([key.summary.id], chain: false)
-        try fixture.logged.replay(peppers: try peppers(fixture))
+        try fixture.logged.replay(peppers: try fixture.peppers())
         #expect(
             try StoreContents(fixture.store).differences(
-                from: StoreContents(directory: fixture.logged.copy, peppers: try peppers(fixture))
+                from: StoreContents(directory: fixture.logged.copy, peppers: try fixture.peppers())
             ).isEmpty)
     }
 
@@ -362,10 +272,10 @@ import Testing
     {
         let fixture = try Fixture()
         let key = try await fixture.key()
-        let file = try #require(files(fixture).last)
+        let file = try #require(fixture.logFiles().last)
         fixture.close()
         fixture.store.noteTampering()
-        try putBackCopy(fixture)
+        try fixture.putBackCopy()
         var data = try Data(contentsOf: URL(fileURLWithPath: file))
         data[data.count - 30] ^= 1
         try data.write(to: URL(fileURLWithPath: file))
@@ -378,56 +288,13 @@ import Testing
         #expect(try again.reopened().check().isEmpty)
     }
 
-    @Test func `whose file is removed under the store ends all writing: no copy of it would have what follows`()
-        async throws
-    {
-        let fixture = try Fixture()
-        let key = try await fixture.key()
-        fixture.store.noteTampering()
-        let file = try #require(files(fixture).last)
-        try FileManager.default.removeItem(atPath: file)
-        await #expect(throws: (any Error).self) { _ = try await fixture.key() }
-        #expect(fixture.store.hasFailed)
-        #expect(try fixture.verdict(key.secret).isActive)
-    }
-
-    @Test func `whose file is shortened under the store ends all writing, and has no hole`() async throws {
-        let fixture = try Fixture()
-        _ = try await fixture.key()
-        fixture.store.noteTampering()
-        let file = try #require(files(fixture).last)
-        try Data().write(to: URL(fileURLWithPath: file))
-        await #expect(throws: (any Error).self) { _ = try await fixture.key() }
-        #expect(fixture.store.hasFailed)
-        #expect(try Data(contentsOf: URL(fileURLWithPath: file)).isEmpty)
-    }
-
-    @Test func `keeps blocks behind its end, from the start on and after each entry`() async throws {
-        let fixture = try Fixture()
-        func blockBytes() throws -> Int {
-            var info = stat()
-            let file = try #require(files(fixture).last)
-            try #require(stat(file, &info) == 0)
-            return Int(info.st_blocks) * 512
-        }
-        let reserve = 8 << 20
-        #expect(try blockBytes() > reserve)
-        for _ in 0..<3 {
-            _ = try await fixture.key()
-            #expect(try blockBytes() > reserve)
-        }
-        let again = try fixture.reopened()
-        #expect(try blockBytes() > reserve)
-        again.close()
-    }
-
     @Test func `cannot be replayed to before where the copy is`() async throws {
         let fixture = try Fixture()
         _ = try await fixture.key()
-        try fixture.logged.replay(peppers: try peppers(fixture))
+        try fixture.logged.replay(peppers: try fixture.peppers())
         for limit in [ReplayLimit(through: 2), ReplayLimit(until: UnixSeconds(1_000))] {
             #expect(throws: StoreFailure.log(.alreadyBeyond(number: 3))) {
-                try fixture.logged.replay(peppers: try peppers(fixture), limit: limit)
+                try fixture.logged.replay(peppers: try fixture.peppers(), limit: limit)
             }
         }
     }
@@ -440,7 +307,7 @@ import Testing
         fixture.store.noteTampering()
         var options = fixture.options
         options.logDirectory = nil
-        let without = try CredentialStore.open(in: fixture.directory, peppers: try peppers(fixture), options: options)
+        let without = try CredentialStore.open(in: fixture.directory, peppers: try fixture.peppers(), options: options)
         _ = try await Issuer(store: without).createKeys(KeyRequest(owner: "alice"))
         close(without)
         let again = try fixture.reopened()
@@ -466,28 +333,22 @@ import Testing
     }
 }
 
-@Suite struct `A number ahead of the journal` {
-    private func read(_ fixture: Fixture, after number: UInt64) throws -> UInt64? {
-        let reader = try fixture.store.makeJournalReader()
-        guard case .piece(let piece) = try reader.read(after: number, issued: true, limit: 10) else { return nil }
-        #expect(piece.entries.isEmpty && !piece.hasMore)
-        return piece.next
-    }
-
-    @Test func `was never assigned by a node alone, and is awaited where others assign numbers, too`() async throws {
-        let alone = try Fixture()
-        _ = try await alone.key()
-        #expect(try read(alone, after: 1) == 1)
-        #expect(try read(alone, after: 2) == nil)
-        var options = alone.options
-        options.sharesJournal = true
-        let shared = try alone.reopened(options: options)
-        for number in [1, 2, UInt64.max] { #expect(try read(shared, after: number) == number) }
-    }
-}
-
 extension Fixture {
-    fileprivate func removeLogFiles(before time: UnixSeconds) throws -> Int? {
+    /// The files of the log, the last one last.
+    func logFiles() throws -> [String] {
+        try RegularFile.names(in: logged.log).filter { $0.hasSuffix(".log") }.map { logged.log + "/" + $0 }
+    }
+
+    func peppers() throws -> PepperFile { try PepperFileOnDisk.read(pepperPath) }
+
+    /// Replaces the closed store by the copy from its beginning.
+    func putBackCopy() throws {
+        let data = "/data.mdb"
+        try FileManager.default.removeItem(atPath: directory + data)
+        try FileManager.default.copyItem(atPath: logged.copy + data, toPath: directory + data)
+    }
+
+    func removeLogFiles(before time: UnixSeconds) throws -> Int? {
         try store.log?.removeFiles(before: time)
     }
 }

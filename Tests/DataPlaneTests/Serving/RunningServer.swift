@@ -82,8 +82,8 @@ private func serve<Value>(
 ) async throws -> Value {
     let fixture = try given ?? Fixture()
     var settings = DataPlaneSettings()
-    // Tests run concurrently on few processors: a connection may wait long for its next request.
-    settings.freshSeconds = 120
+    // Tests run concurrently on few processors: a connection may wait long for its next request, or the rest of one.
+    (settings.freshSeconds, settings.headSeconds, settings.bodySeconds) = (120, 120, 120)
     change(&settings)
     try settings.check()
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
