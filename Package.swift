@@ -75,7 +75,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         // What parts and packages report of themselves; Exposition is the back end, which Prometheus scrapes.
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
-        // Tests only: a client and messages of gRPC that we did not write, which must understand what we did.
+        // The client of etcd; in tests, a client and messages of gRPC that we did not write, which must understand what
+        // we did.
         .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
         .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
         .package(url: "https://github.com/grpc/grpc-swift-protobuf", from: "2.4.1"),
@@ -111,7 +112,20 @@ let package = Package(
             dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "CredentialStore"],
             swiftSettings: strict),
         // Many nodes with one log: what each does is a state machine, apart from the engine that holds the log.
-        .target(name: "Cluster", dependencies: ["CredentialStore"], swiftSettings: strict + [proofSwitches]),
+        .target(
+            name: "Cluster", dependencies: ["CredentialStore", "CMachine"], swiftSettings: strict + [proofSwitches]),
+        // The log on etcd. Generated is made from Protos by protoc with the plugins of the packages below, and committed:
+        // building the plugins takes longer than everything else.
+        .target(
+            name: "EtcdEngine",
+            dependencies: [
+                "Cluster", "CredentialStore", "NetworkAddress",
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
+                .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            exclude: ["Protos"], swiftSettings: administration),
         .target(
             name: "Issuance",
             dependencies: ["CredentialModel", "CredentialDigest", "RecordCache", "CredentialStore", "LMDB"],
@@ -176,9 +190,8 @@ let package = Package(
         .executableTarget(
             name: "countersign",
             dependencies: [
-                "AdministrationAPI", "ControlPlane", "DataPlane", "Exposition", "ForwardAuth", "Issuance",
-                "Verification",
-                "CredentialStore",
+                "AdministrationAPI", "Cluster", "ControlPlane", "DataPlane", "EtcdEngine", "Exposition", "ForwardAuth",
+                "Issuance", "Verification", "CredentialStore",
                 "CredentialDigest", "CredentialModel", "Listening", "LMDB", "CMachine", "NetworkAddress", "RecordCache",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
@@ -264,6 +277,10 @@ let package = Package(
             dependencies: core + ["AllocationCount", "ChildProcess", "Proofs", "TestSupport"],
             swiftSettings: tests),
         .testTarget(name: "ClusterTests", dependencies: ["Cluster", "CredentialStore"], swiftSettings: tests),
+        // Whole nodes on a real etcd.
+        .testTarget(
+            name: "FleetTests", dependencies: core + ["ChildProcess", "Cluster", "EtcdEngine", "TestSupport"],
+            swiftSettings: tests),
         .testTarget(name: "IssuanceTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
         // The wire parsers against SwiftNIO's, and properties of them that libFuzzer checks too (deploy/proofs/fuzz-wire).
         .executableTarget(

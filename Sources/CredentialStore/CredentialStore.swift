@@ -32,6 +32,9 @@ public final class CredentialStore: Sendable {
     /// The store had a log, and has none now: its next change ends it.
     public let leavesLog: Bool
 
+    /// The fleet whose log the store has; nil for a store of its own.
+    public let fleet: FleetOptions?
+
     let sharesJournal: Bool
     let environment: Environment
     let schema: Schema
@@ -40,7 +43,7 @@ public final class CredentialStore: Sendable {
     let headRoom = HeadRoom()
     private let lock: DirectoryLock
     private let commit: GroupCommit
-    private let thread: BatchThread<Mutation>
+    private let thread: BatchThread<WriterWork>
     private let closed = Atomic<Bool>(false)
     /// The sweep need not look for unindexed tokens up to this id: those that remain are indexed or damaged.
     let sweptTokens = Atomic<UInt64>(0)
@@ -61,7 +64,8 @@ public final class CredentialStore: Sendable {
         lookup = opened.lookup
         foreignSchemes = opened.foreignSchemes
         clock = opened.clock
-        sharesJournal = options.sharesJournal
+        fleet = options.fleet
+        sharesJournal = options.sharesJournal || options.fleet != nil
         log = opened.log?.figures
         leavesLog = opened.leavesLog
         environment = opened.environment
@@ -76,9 +80,34 @@ public final class CredentialStore: Sendable {
             entryBytes: options.log.entryBytes, onFatal: options.onFatal)
         self.commit = commit
         thread = try convertingErrors {
-            try BatchThread(name: "store-writer", capacity: Self.queueCapacity, batchMax: Self.batchMax) { batch in
-                commit.run(batch)
+            try BatchThread(name: "store-writer", capacity: Self.queueCapacity, batchMax: Self.batchMax) {
+                (batch, takeWaiting) in
+                commit.run(batch.compactMap(\.mutation)) { takeWaiting().compactMap(\.mutation) }
             }
+        }
+        // Nothing is written before it joins.
+        if fleet != nil { commit.awaitLog() }
+    }
+
+    /// Makes this the store of a node of its fleet. Before, every write fails.
+    ///
+    /// - Parameters:
+    ///   - log: the fleet's log, at the store's ``logPosition``.
+    /// - Returns: makes the writer look for entries that have arrived (``SharedLog/arrived()``); may be called by any
+    ///   thread.
+    public func join(_ log: any SharedLog, at position: LogPosition) -> @Sendable () -> Void {
+        let keys = KeysInUse(
+            meta: MetaTable(schema), published: published, peppers: peppers, pepperPath: fleet?.pepperPath ?? "",
+            foreignSchemes: foreignSchemes)
+        commit.join(SharedCommit(log: log, position: position, origin: origin, lookup: lookup, keys: keys))
+        // A full queue looks for entries anyway.
+        return { [thread] in _ = thread.submit(.look) }
+    }
+
+    /// How much of its log the store has; nil for a store without one.
+    public func logPosition() throws(StoreFailure) -> LogPosition? {
+        try reading { transaction in
+            try MetaTable(schema).value(.logPosition, in: transaction).flatMap { LogPosition(row: $0) }
         }
     }
 
@@ -106,44 +135,84 @@ public final class CredentialStore: Sendable {
     /// It must do its checks before its first write, and must read inside the transaction whatever it relies on.
     /// - Parameters:
     ///   - creates: whether the mutation adds rows; those are refused when the map or the disk is nearly full.
+    ///   - reach: how far it must have got in a fleet, if not as ``Reach`` says; a store of its own is everywhere.
     ///   - inBackground: whether no caller waits for it. Foreground mutations overtake it, so long work must be split
     ///     into pieces (``StoreWriter/beginPiece()``), each in its own mutation.
-    /// - Throws: what the body throws, or ``StoreFailure``.
+    /// - Throws: what the body throws, or ``StoreFailure``. ``SharedLogFailure/unconfirmed(nodes:)`` when it is done but
+    ///   has not got as far as `reach`.
     public func write<Value: Sendable>(
-        creates: Bool, inBackground: Bool = false,
+        creates: Bool, reach: Reach? = nil, inBackground: Bool = false,
         _ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Value
     ) async throws -> Value {
+        let written = try await writeSoFar(creates: creates, reach: reach, inBackground: inBackground, body)
+        if let failure = written.unconfirmed { throw StoreFailure.shared(failure) }
+        return written.value
+    }
+
+    /// The same for a caller who goes on if it is done but has not got as far as `reach`.
+    public func writeSoFar<Value: Sendable>(
+        creates: Bool, reach: Reach? = nil, inBackground: Bool = false,
+        _ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Value
+    ) async throws -> Written<Value> {
         try await withCheckedThrowingContinuation { continuation in
-            submit(creates: creates, inBackground: inBackground, body) { continuation.resume(with: $0) }
+            submitSoFar(creates: creates, reach: reach, inBackground: inBackground, body) {
+                continuation.resume(with: $0)
+            }
         }
+    }
+
+    /// Makes sure that what was acknowledged by any node of the fleet before this call is in the store. Nothing for a store
+    /// of its own.
+    /// - Throws: ``StoreFailure/shared(_:)`` while that cannot be known.
+    public func becomeCurrent() async throws {
+        guard let fleet else { return }
+        if fleet.freshness.isOver() { throw fleet.freshness.refuse() }
+        // A change that changes nothing is proven as every other (see `SharedLog`).
+        try await write(creates: false, reach: .node) { _, _ in }
     }
 
     /// The same without `async`: `completion` runs on the writer thread, once the change is durable and visible.
     public func submit<Value: Sendable>(
-        creates: Bool, inBackground: Bool = false,
+        creates: Bool, reach: Reach? = nil, inBackground: Bool = false,
         _ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Value,
         completion: @escaping @Sendable (Result<Value, any Error>) -> Void
     ) {
+        submitSoFar(creates: creates, reach: reach, inBackground: inBackground, body) { result in
+            completion(
+                result.flatMap { written in
+                    written.unconfirmed.map { .failure(StoreFailure.shared($0)) } ?? .success(written.value)
+                })
+        }
+    }
+
+    private func submitSoFar<Value: Sendable>(
+        creates: Bool, reach: Reach?, inBackground: Bool,
+        _ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Value,
+        completion: @escaping @Sendable (Result<Written<Value>, any Error>) -> Void
+    ) {
         let result = ResultBox<Value>()
-        let mutation = Mutation(creates: creates, since: inBackground ? nil : .now) { writer, transaction in
+        let mutation = Mutation(creates: creates, reach: reach, since: inBackground ? nil : .now) {
+            writer, transaction in
             let value = try body(writer, transaction)
             result.set(value)
         } finish: { error in
-            if let error {
+            if case StoreFailure.shared(let failure)? = error, failure.isAboutReach, let value = result.take() {
+                completion(.success(Written(value: value, unconfirmed: failure)))
+            } else if let error {
                 completion(.failure(error))
             } else if let value = result.take() {
-                completion(.success(value))
+                completion(.success(Written(value: value)))
             } else {
                 completion(.failure(StoreFailure.closed))
             }
         }
-        let isTaken = inBackground ? thread.submitInBackground(mutation) : thread.submit(mutation)
+        let isTaken = inBackground ? thread.submitInBackground(.mutation(mutation)) : thread.submit(.mutation(mutation))
         if !isTaken { completion(.failure(hasFailed || isClosed ? StoreFailure.closed : .busy)) }
     }
 
     /// Offers a mutation that may be dropped: no caller waits for it, and a busy queue does not accept it.
     public func offer(_ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Void) {
-        _ = thread.submitIfIdle(Mutation(creates: true, since: nil, apply: body, finish: { _ in }))
+        _ = thread.submitIfIdle(.mutation(Mutation(creates: true, since: nil, apply: body, finish: { _ in })))
     }
 
     private var isClosed: Bool { closed.load(ordering: .acquiring) }
@@ -165,6 +234,24 @@ public final class CredentialStore: Sendable {
         try? environment.close()
         commit.close()
         lock.release()
+    }
+}
+
+/// What a mutation returned, and whether it got as far as was wanted.
+public struct Written<Value: Sendable>: Sendable {
+    public let value: Value
+    /// ``SharedLogFailure/unconfirmed(nodes:)``, or nil.
+    public var unconfirmed: SharedLogFailure?
+}
+
+/// What the writer thread is given.
+private enum WriterWork: Sendable {
+    case mutation(Mutation)
+    /// Entries of other nodes may have arrived.
+    case look
+
+    var mutation: Mutation? {
+        if case .mutation(let mutation) = self { mutation } else { nil }
     }
 }
 

@@ -15,6 +15,8 @@ public struct StoreOptions: Sendable {
     public var logDirectory: String?
     /// Whether a store that has a log may be opened without it, which ends the log with the next change.
     public var mayLeaveLog = true
+    /// The fleet that the store belongs to; nil for a store of its own.
+    public var fleet: FleetOptions?
     /// Whether other nodes write the same journal: a client may come from one of them with a number that this node does
     /// not have yet.
     public var sharesJournal = false
@@ -35,6 +37,21 @@ public struct StoreOptions: Sendable {
         self.readersMax = readersMax
         self.logDirectory = logDirectory
         self.onFatal = onFatal
+    }
+}
+
+/// How a store is opened that shares its log with other nodes.
+public struct FleetOptions: Sendable {
+    public var name: String
+    /// The pepper file, which is read again when another node begins to use a new pepper.
+    public var pepperPath: String
+    /// Until when the store may answer.
+    public var freshness: Freshness
+
+    public init(name: String, pepperPath: String, freshness: Freshness = Freshness()) {
+        self.name = name
+        self.pepperPath = pepperPath
+        self.freshness = freshness
     }
 }
 
@@ -153,8 +170,10 @@ extension CredentialStore {
                     throw StoreFailure.otherVendor(found: vendor.description, expected: expected.description)
                 }
                 let origin = try meta.writer.number(.origin, in: transaction) ?? 0
+                try meta.requireFleet(options.fleet?.name, mayLeave: changing != nil, in: transaction)
                 let leavesLog =
-                    try options.logDirectory == nil && meta.writer.logPosition(in: transaction) != nil
+                    try options.logDirectory == nil && options.fleet == nil
+                    && meta.writer.logPosition(in: transaction) != nil
                 guard !leavesLog || options.mayLeaveLog else { throw StoreFailure.log(.needed) }
                 let mark = try meta.writer.number(.time, in: transaction)
                 try meta.begin(records: openedLog != nil, in: transaction)
@@ -163,7 +182,11 @@ extension CredentialStore {
                         opened, for: meta.writer, origin: origin, lookup: peppers.lookup, mustBegin: changing != nil,
                         options: options.log, in: transaction)
                 }
-                let alive = try meta.verifiedPeppers(peppers, in: transaction)
+                // A store of a fleet is changed only through the fleet's log.
+                let alive =
+                    try options.fleet == nil
+                    ? meta.verifiedPeppers(peppers, in: transaction)
+                    : meta.meta.knownPeppers(of: peppers, in: transaction)
                 // The folder was kept, or was to be replaced when the power failed: it is valid again.
                 try meta.forgetReplacement(in: transaction)
                 try changing?(meta.writer, transaction)
@@ -239,6 +262,17 @@ private struct MetaReader {
         let known = try writer.number(.time, in: transaction) ?? 0
         let now = max(TrustedClock.Reading.current.wall, Int64(clamping: known))
         try writer.begin(now: UnixSeconds(now), records: records, in: transaction)
+    }
+
+    /// - Parameter mayLeave: the store is made anew from something else, and leaves its fleet.
+    func requireFleet(
+        _ name: String?, mayLeave: Bool, in transaction: borrowing WriteTransaction
+    ) throws(StoreFailure) {
+        let own = try meta.value(.fleet, in: transaction).map { String(decoding: $0, as: UTF8.self) }
+        if mayLeave, own != nil { return try writer.setFleet(nil, in: transaction) }
+        guard own != name else { return }
+        guard let name else { throw .shared(.belongsToFleet(name: own ?? "")) }
+        throw .shared(.notOfFleet(name: name, other: own))
     }
 
     func end(_ log: StoreLog?, in transaction: borrowing WriteTransaction) throws(StoreFailure) {

@@ -60,6 +60,8 @@ public enum StoreFailure: Error, Equatable, Sendable, CustomStringConvertible {
     case unsound(findings: Int, first: String)
     /// The log cannot be written, or does not fit the store.
     case log(LogFailure)
+    /// The log that the store shares with those of other nodes.
+    case shared(SharedLogFailure)
     /// The interned numbers of a kind are used up.
     case internedExhausted
     /// The store that this process follows has been replaced by another.
@@ -133,6 +135,8 @@ public enum StoreFailure: Error, Equatable, Sendable, CustomStringConvertible {
         case .unsound(let findings, let first):
             "the copy has \(findings) faults (\(first)): nothing was replaced; take another backup"
         case .log(let failure):
+            failure.description
+        case .shared(let failure):
             failure.description
         case .internedExhausted:
             "the store has as many distinct scope sets, audiences, networks or clients as it can hold"

@@ -18,6 +18,9 @@ public struct Issuer: Sendable {
     var actor: AuditActor { authority.actor }
     /// Identifies the current request if its caller may repeat it; the repetition then creates nothing.
     private(set) var repeatable: RepeatableRequest?
+    /// How far the changes of the current request must get, and how far they got; nil: as each change wants it, and one
+    /// that does not get so far throws.
+    private var reach: RequestReach?
 
     public init(
         store: CredentialStore, policy: LifetimePolicy = LifetimePolicy(), grantPolicy: GrantPolicy = GrantPolicy(),
@@ -44,6 +47,22 @@ public struct Issuer: Sendable {
         return issuer
     }
 
+    /// See ``CredentialStore/becomeCurrent()``.
+    public func becomeCurrent() async throws(IssuanceError) {
+        do {
+            try await store.becomeCurrent()
+        } catch {
+            throw IssuanceError(error)
+        }
+    }
+
+    /// An issuer for one request that says afterwards how far its changes got.
+    public func reaching(_ reach: RequestReach) -> Issuer {
+        var issuer = self
+        issuer.reach = reach
+        return issuer
+    }
+
     /// Runs a mutation and converts its errors.
     func mutate<Value: Sendable>(
         creates: Bool,
@@ -63,11 +82,21 @@ public struct Issuer: Sendable {
         creates: Bool, _ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Value
     ) async throws -> Value {
         let (authority, repeatable) = (authority, repeatable)
-        return try await store.write(creates: creates) { writer, transaction in
+        return try await commit(creates: creates) { writer, transaction in
             try authority.requireStanding(writer, in: transaction)
             if let repeatable { try writer.requireNew(repeatable, in: transaction) }
             return try body(writer, transaction)
         }
+    }
+
+    /// The same without asking again whether the caller is authorised.
+    func commit<Value: Sendable>(
+        creates: Bool, _ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Value
+    ) async throws -> Value {
+        guard let reach else { return try await store.write(creates: creates, body) }
+        let written = try await store.writeSoFar(creates: creates, reach: reach.wanted, body)
+        if let failure = written.unconfirmed { reach.note(failure) }
+        return written.value
     }
 
     /// Runs a blocking read on a separate thread.

@@ -19,10 +19,12 @@ public final class BatchThread<Element: Sendable>: Sendable {
     ///   - capacity: most elements that can wait.
     ///   - batchMax: most elements that `body` gets.
     ///   - body: called on the thread with one or more elements, in order of submission. Elements left in the array are
-    ///     discarded.
+    ///     discarded. If it is held up and has to tell whoever waits, it can take the elements that wait behind them,
+    ///     without those in the background.
     /// - Throws: ``LMDBError/system(_:)`` when the system cannot start a thread.
     public init(
-        name: String, capacity: Int, batchMax: Int, body: @escaping @Sendable (inout [Element]) -> Void
+        name: String, capacity: Int, batchMax: Int,
+        body: @escaping @Sendable (inout [Element], _ takeWaiting: () -> [Element]) -> Void
     ) throws(LMDBError) {
         let queue = BatchQueue<Element>(capacity: max(capacity, 1), batchMax: max(batchMax, 1))
         self.queue = queue
@@ -120,7 +122,9 @@ private struct Ring<Element> {
 
     private var count: Int { urgent.count + background.count }
 
-    func start(name: String, _ body: @escaping @Sendable (inout [Element]) -> Void) -> Int32 {
+    func start(
+        name: String, _ body: @escaping @Sendable (inout [Element], _ takeWaiting: () -> [Element]) -> Void
+    ) -> Int32 {
         lock.withLock {
             // The thread retains the queue, not the owner: releasing the owner closes the queue.
             let code = startThread(&thread) { self.run(name, body) }
@@ -164,17 +168,25 @@ private struct Ring<Element> {
         if let toJoin { pthread_join(toJoin, nil) }
     }
 
-    private func run(_ name: String, _ body: (inout [Element]) -> Void) {
+    private func run(_ name: String, _ body: (inout [Element], _ takeWaiting: () -> [Element]) -> Void) {
         // SAFETY: the name is NUL-terminated for the length of the call.
         unsafe clmdb_name_thread(name)
         var batch: [Element] = []
         while takeBatch(into: &batch) {
-            body(&batch)
+            body(&batch, takeWaiting)
             batch.removeAll(keepingCapacity: true)
         }
         lock.withLock {
             isFinished = true
             wake()
+        }
+    }
+
+    private func takeWaiting() -> [Element] {
+        lock.withLock {
+            var taken: [Element] = []
+            urgent.take(urgent.count, into: &taken)
+            return taken
         }
     }
 

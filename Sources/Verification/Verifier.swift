@@ -10,7 +10,8 @@ public import RecordCache
 /// snapshot, the first call after it reads what was committed, and others wait for that.)
 ///
 /// After the store's owner, this process or another, has acknowledged a revocation, edit or rotation, every call that
-/// starts later sees it. The proofs are in RecordCache.swift and CommitFollower.swift.
+/// starts later sees it. The proofs are in RecordCache.swift, CommitFollower.swift and, for the nodes of a fleet,
+/// ClusterNode.swift.
 public final class Verifier: @unchecked Sendable {
     /// Counters for metrics. Readable on any thread.
     public let counters = VerifierCounters()
@@ -37,6 +38,8 @@ public final class Verifier: @unchecked Sendable {
     private enum Source {
         /// In this process, which accepts offered writes.
         case owned(CredentialStore)
+        /// In this process and by other nodes, so that it must be up to date.
+        case shared(CredentialStore, Freshness)
         /// In another process, whose commits are followed.
         case followed(FollowedStore)
     }
@@ -49,7 +52,7 @@ public final class Verifier: @unchecked Sendable {
     /// - Throws: ``StoreFailure`` when no reader slot is left.
     public convenience init(store: CredentialStore, reportsUses: Bool = true) throws(StoreFailure) {
         let uses = reportsUses ? UseReports() : nil
-        try self.init(store, .owned(store), uses)
+        try self.init(store, store.fleet.map { .shared(store, $0.freshness) } ?? .owned(store), uses)
         if let uses { store.uses.add(uses) }
     }
 
@@ -74,11 +77,16 @@ public final class Verifier: @unchecked Sendable {
         self.source = source
     }
 
-    /// Learns what another process has committed to its store. Before the first look into the cache, and between a read
-    /// of the store and the judgement of its result.
+    /// Learns what another process has committed to its store, or makes sure that this node of a fleet has what others
+    /// have acknowledged. Before the first look into the cache, and between a read of the store and the judgement of its
+    /// result.
     @inline(__always)
     func follow(at now: UnixSeconds) throws(StoreFailure) {
-        if case .followed(let store) = source { try store.follow(at: now) }
+        switch source {
+        case .owned: return
+        case .shared(_, let freshness): if freshness.isOver() { throw freshness.refuse() }
+        case .followed(let store): try store.follow(at: now)
+        }
     }
 
     /// Decides whether a presented credential is usable now.
@@ -262,7 +270,11 @@ public final class Verifier: @unchecked Sendable {
     private func offerRetag(_ record: inout CredentialRecord, to tag: Tag, pepper: UInt16) {
         let id = record.id
         let expected = record.tag
-        guard case .owned(let store) = source else { return }
+        let store: CredentialStore
+        switch source {
+        case .owned(let own), .shared(let own, _): store = own
+        case .followed: return
+        }
         store.offer { writer, transaction in
             _ = try writer.retag(id, expected: expected, to: tag, pepper: pepper, in: transaction)
         }

@@ -17,7 +17,8 @@ struct Countersign: AsyncParsableCommand {
         version: Version.current,
         subcommands: [
             ServeCommand.self, KeyCommand.self, ClientCommand.self, TokenCommand.self, VerifyCommand.self,
-            ConsentCommand.self, StoreCommand.self, PepperCommand.self, AuditCommand.self, ConfigCommand.self,
+            ConsentCommand.self, StoreCommand.self, ClusterCommand.self, PepperCommand.self, AuditCommand.self,
+            ConfigCommand.self,
             HealthCommand.self,
         ])
 

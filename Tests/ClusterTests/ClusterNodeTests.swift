@@ -176,7 +176,7 @@ extension [Action] {
             var records = RecordList(revision: 5)
             for other in others { records.records[other.node] = StoredRecord(record: other, revision: 4) }
             _ = node.received(.held(records), tag: tag, at: 2 * second)
-            _ = node.applied(one.position, wantsConfirmation: false, at: 2 * second)
+            _ = node.applied(one.position, wantsConfirmation: true, isOwn: true, at: 2 * second)
             return node
         }
         var alone = try waiting()
@@ -202,6 +202,12 @@ extension [Action] {
         _ = silent.confirm(1, at: 2 * second)
         #expect(silent.tick(at: 2 * second + times.fence - 1).acknowledgement == nil)
         #expect(silent.tick(at: 2 * second + times.fence).acknowledgement?.isEverywhere == true)
+
+        // What others have said before the append says nothing of it; what they have said before a proof does.
+        var again = try waiting(record(2, beginning))
+        let proof = try #require(again.prove(at: 3 * second).tag)
+        _ = again.received(.held(list(record(2, one.position), revision: 7)), tag: proof, at: 3 * second)
+        #expect(again.confirm(2, at: 3 * second)?.acknowledgement?.isEverywhere == true)
 
         // The clock of a node that may be paused proves nothing.
         var pausable = try waiting(record(2, beginning, pausable: true))

@@ -10,7 +10,7 @@ import Testing
         let (environment, numbers) = (store.environment, store.numbers)
         let threads = Mutex<Set<UInt>>([])
         let batches = Atomic<Int>(0)
-        let writer = try BatchThread<UInt64>(name: "writer", capacity: 64, batchMax: 16) { batch in
+        let writer = try BatchThread<UInt64>(name: "writer", capacity: 64, batchMax: 16) { batch, _ in
             #expect(!batch.isEmpty && batch.count <= 16)
             threads.withLock { _ = $0.insert(pthread_self()) }
             batches.add(1, ordering: .relaxed)
@@ -35,7 +35,7 @@ import Testing
 
     @Test func `the order of one submitter is kept`() throws {
         let seen = Mutex<[Int]>([])
-        let thread = try BatchThread<Int>(name: "order", capacity: 1_000, batchMax: 7) { batch in
+        let thread = try BatchThread<Int>(name: "order", capacity: 1_000, batchMax: 7) { batch, _ in
             let taken = batch
             seen.withLock { $0 += taken }
         }
@@ -47,7 +47,7 @@ import Testing
     @Test func `a full queue refuses work, and droppable work from a quarter on`() throws {
         let gate = Gate()
         let done = Atomic<Int>(0)
-        let thread = try BatchThread<Int>(name: "full", capacity: 8, batchMax: 100) { batch in
+        let thread = try BatchThread<Int>(name: "full", capacity: 8, batchMax: 100) { batch, _ in
             gate.pass()
             done.add(batch.count, ordering: .relaxed)
         }
@@ -70,7 +70,7 @@ import Testing
     @Test func `background work waits for all others, and makes progress under any load`() throws {
         let gate = Gate()
         let seen = Mutex<[[Int]]>([])
-        let thread = try BatchThread<Int>(name: "background", capacity: 1_000, batchMax: 10) { batch in
+        let thread = try BatchThread<Int>(name: "background", capacity: 1_000, batchMax: 10) { batch, _ in
             gate.pass()
             let taken = batch
             seen.withLock { $0.append(taken) }
@@ -92,7 +92,7 @@ import Testing
     @Test func `background work alone is taken at once, up to a quarter of the queue`() throws {
         let gate = Gate()
         let done = Atomic<Int>(0)
-        let thread = try BatchThread<Int>(name: "alone", capacity: 8, batchMax: 100) { batch in
+        let thread = try BatchThread<Int>(name: "alone", capacity: 8, batchMax: 100) { batch, _ in
             gate.pass()
             done.add(batch.count, ordering: .relaxed)
         }
@@ -111,8 +111,8 @@ import Testing
         for _ in 0..<50 {
             let done = Atomic<Int>(0)
             let accepted = Atomic<Int>(0)
-            let thread = try BatchThread<Int>(name: "close", capacity: 100, batchMax: 10) {
-                done.add($0.count, ordering: .sequentiallyConsistent)
+            let thread = try BatchThread<Int>(name: "close", capacity: 100, batchMax: 10) { batch, _ in
+                done.add(batch.count, ordering: .sequentiallyConsistent)
             }
             DispatchQueue.concurrentPerform(iterations: 4) { index in
                 for number in 0..<20 where thread.submit(number) { accepted.add(1, ordering: .sequentiallyConsistent) }
@@ -129,8 +129,8 @@ import Testing
     @Test func `dropping the owner drains and ends the thread`() throws {
         let done = Atomic<Int>(0)
         do {
-            let thread = try BatchThread<Int>(name: "drop", capacity: 10, batchMax: 1) {
-                done.add($0.count, ordering: .relaxed)
+            let thread = try BatchThread<Int>(name: "drop", capacity: 10, batchMax: 1) { batch, _ in
+                done.add(batch.count, ordering: .relaxed)
             }
             for number in 0..<10 { #expect(thread.submit(number)) }
         }
@@ -140,7 +140,7 @@ import Testing
     @Test func `a body that closes its own thread does not wait for itself`() throws {
         let box = Mutex<BatchThread<Int>?>(nil)
         let closed = Gate()
-        let thread = try BatchThread<Int>(name: "self", capacity: 10, batchMax: 1) { _ in
+        let thread = try BatchThread<Int>(name: "self", capacity: 10, batchMax: 1) { _, _ in
             box.withLock { $0 }?.close()
             closed.open()
         }
@@ -154,8 +154,8 @@ import Testing
 
     @MainActor @Test func `a thread started on the main actor does not inherit its isolation`() throws {
         let done = Atomic<Int>(0)
-        let thread = try BatchThread<Int>(name: "main", capacity: 10, batchMax: 1) {
-            done.add($0.count, ordering: .relaxed)
+        let thread = try BatchThread<Int>(name: "main", capacity: 10, batchMax: 1) { batch, _ in
+            done.add(batch.count, ordering: .relaxed)
         }
         #expect(thread.submit(1))
         thread.close()
@@ -164,7 +164,7 @@ import Testing
 
     @Test func `elements are released when their batch is done`() throws {
         final class Canary: Sendable {}
-        let thread = try BatchThread<Canary>(name: "release", capacity: 4, batchMax: 4) { _ in }
+        let thread = try BatchThread<Canary>(name: "release", capacity: 4, batchMax: 4) { _, _ in }
         weak var weakCanary: Canary?
         do {
             let canary = Canary()

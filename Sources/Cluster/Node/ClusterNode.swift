@@ -48,6 +48,8 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
     }
 
     public let node: UInt64
+    /// For people.
+    let name: String
     let times: ClusterTimes
     let isPausable: Bool
 
@@ -55,6 +57,8 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
     public private(set) var applied: LogPosition
     /// What was given to the store to apply.
     public private(set) var handed: LogPosition
+    /// At or behind the last entry that takes something away, as far as the store has it.
+    private var decisive: LogPosition
     public private(set) var stopped: ClusterStop?
     /// Until when it may answer, on its boot clock; 0 for never.
     public private(set) var leaseEnd: UInt64 = 0
@@ -96,16 +100,23 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
     }
 
     /// - Parameter applied: the position of the store.
-    public init(node: UInt64, applied: LogPosition, times: ClusterTimes, isPausable: Bool = false) {
+    public init(
+        node: UInt64, name: String = "", applied: LogPosition, times: ClusterTimes, isPausable: Bool = false
+    ) {
         self.node = node
+        self.name = name
         self.applied = applied
         handed = applied
+        decisive = applied
         self.times = times
         self.isPausable = isPausable
     }
 
     /// Whether a verification may be answered. The time must be read after the verification's bytes have arrived.
     public func isFresh(at now: UInt64) -> Bool { now < leaseEnd && stopped == nil }
+
+    /// Whether ``tick(at:)`` should be called often: somebody waits for what other nodes say.
+    public var isWaiting: Bool { !waits.isEmpty }
 
     /// Whether a mutation may be decided: the store has everything that the node knows of.
     public var mayPropose: Bool { proposal == nil && handed == applied && stopped == nil }
@@ -143,7 +154,7 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
         renewal = Renewal(tag: tag, sent: now, applied: applied)
         nextRenewal = now + times.renewal
         let record = NodeRecord(
-            node: node, applied: applied, leaseNanoseconds: times.lease, isPausable: isPausable)
+            node: node, name: name, applied: applied, leaseNanoseconds: times.lease, isPausable: isPausable)
         actions.append(.send(.renew(record), tag: tag))
     }
 
@@ -212,13 +223,19 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
     }
 
     /// The store and all its readers have everything up to a position.
-    /// - Parameter wantsConfirmation: whether the author of any of the entries waits for this.
-    public mutating func applied(_ position: LogPosition, wantsConfirmation: Bool, at now: UInt64) -> [Action] {
+    /// - Parameters:
+    ///   - wantsConfirmation: whether any of the entries since the last call takes something away, so that its author may
+    ///     wait for this.
+    ///   - isOwn: whether this node is that author.
+    public mutating func applied(
+        _ position: LogPosition, wantsConfirmation: Bool, isOwn: Bool = false, at now: UInt64
+    ) -> [Action] {
         guard stopped == nil else { return [] }
         applied = position
+        if wantsConfirmation { decisive = position }
         extendLease()
         var actions: [Action] = []
-        if wantsConfirmation { renew(at: now, &actions) }
+        if wantsConfirmation, !isOwn { renew(at: now, &actions) }
         return actions
     }
 
@@ -285,8 +302,8 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
     /// The records that the last transaction of the writer read, and when its reply came.
     private var lastRecords: (records: RecordList, at: UInt64)?
 
-    /// Waits until every node has what this one has, or cannot answer any more. Call it after the outcome, when this
-    /// node's own readers have the change.
+    /// Waits until every node has what this one has and what takes something away, or cannot answer any more. Call it
+    /// after the outcome, when this node's own readers have the change.
     ///
     /// The records must come from a transaction that was ordered behind the change. After an append whose reply was lost
     /// there are none: ``prove(at:)`` first.
@@ -297,12 +314,15 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
         var missing: [UInt64: Bool] = [:]
         var end = time
         for (other, stored) in list.records where other != node {
+            let theirs = stored.record.applied
+            // It said so before, for an earlier caller.
+            if theirs.epoch == decisive.epoch, theirs.number > decisive.number || theirs == decisive { continue }
             missing[other] = stored.record.endsWithTime
             if stored.record.endsWithTime { end = max(end, time + fence(of: stored.record)) }
         }
         end = max(end, time + times.fence)
         waits.append(
-            Wait(ticket: ticket, position: applied, missing: missing, revision: list.revision, end: end))
+            Wait(ticket: ticket, position: decisive, missing: missing, revision: list.revision, end: end))
         nextRecords = now
         var actions: [Action] = []
         endWaits(at: now, &actions)
@@ -326,7 +346,7 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
 
     private mutating func askForRecords(at now: UInt64, _ actions: inout [Action]) {
         // Often while somebody waits; else only to find records of nodes that are gone.
-        nextRecords = now + (waits.isEmpty ? times.renewal : 20_000_000)
+        nextRecords = now + (waits.isEmpty ? times.renewal : times.poll)
         if let asked = recordsAsked, now < asked.sent + times.retry { return }
         let tag = newTag()
         recordsAsked = (tag, now)
@@ -365,7 +385,25 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
         seen = still
     }
 
+    /// Stops for a reason that was found elsewhere.
+    public mutating func stop(_ reason: ClusterStop) -> [Action] {
+        guard stopped == nil else { return [] }
+        var actions: [Action] = []
+        stop(reason, &actions)
+        return actions
+    }
+
     // MARK: Replies
+
+    /// No reply will come. What was asked may have been done all the same, so it is asked again at once.
+    public mutating func unanswered(_ tag: UInt64, at now: UInt64) -> [Action] {
+        guard stopped == nil else { return [] }
+        if proposal?.tag == tag { proposal?.sent = 0 }
+        if catchingUp?.tag == tag { catchingUp?.sent = 0 }
+        if recordsAsked?.tag == tag { recordsAsked = nil }
+        if renewal?.tag == tag { nextRenewal = now }
+        return tick(at: now)
+    }
 
     /// A reply of the engine. Late and repeated ones are ignored.
     public mutating func received(_ reply: EngineReply<Entry>, tag: UInt64, at now: UInt64) -> [Action] {
@@ -405,6 +443,7 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
     private mutating func stop(_ reason: ClusterStop, _ actions: inout [Action]) {
         stopped = reason
         leaseEnd = 0
+        proposal = nil
         actions.append(.stop(reason))
     }
 }

@@ -1,3 +1,5 @@
+public import CredentialStore
+
 /// The times that all nodes of a fleet agree on, in nanoseconds.
 public struct ClusterTimes: Sendable, Equatable {
     /// D: how long a node goes on after its last renewal.
@@ -10,11 +12,16 @@ public struct ClusterTimes: Sendable, Equatable {
     public var fence: UInt64
     /// For how long a record must not have changed before it is removed.
     public var removal: UInt64
+    /// How often the records are read while somebody waits for what they say.
+    public var poll: UInt64
 
-    public init(lease: UInt64, margin: UInt64 = 50_000_000, retry: UInt64 = 1_000_000_000) {
+    public init(
+        lease: UInt64, margin: UInt64 = 50_000_000, retry: UInt64 = 1_000_000_000, poll: UInt64 = 20_000_000
+    ) {
         self.lease = lease
         self.margin = margin
         self.retry = retry
+        self.poll = poll
         // 1.01 ÷ 0.99 is less than 1 + 1 ÷ 49.
         fence = lease + lease / 49 + margin
         removal = fence + 1_000_000_000
@@ -27,7 +34,7 @@ public struct ClusterTimes: Sendable, Equatable {
 }
 
 /// Why a node stops for good. It answers nothing from then on.
-public enum ClusterStop: Sendable, Equatable {
+public enum ClusterStop: Sendable, Equatable, CustomStringConvertible {
     /// The log no longer has the next entry: the store must be copied from another node.
     case behind
     /// The log was begun anew from another state: as above, unless this is that state.
@@ -36,6 +43,25 @@ public enum ClusterStop: Sendable, Equatable {
     case engineLostHistory
     /// What became of an append cannot be found out.
     case unknownOutcome
+    /// The log is written in a format that this version does not know.
+    case formatTooNew
+    /// The store cannot take an entry.
+    case cannotApply(StoreFailure)
+
+    public var description: String {
+        switch self {
+        case .behind:
+            "the log no longer has the entries that follow on this store: empty the store's folder and start again, which copies another node"
+        case .otherEpoch:
+            "the log was begun anew from the store of another node: empty the store's folder and start again, which copies another node"
+        case .engineLostHistory:
+            "etcd has lost entries that it had, or has others in their place: it was put back to an older state or is damaged. Look at `countersign cluster status` on each node before anything else"
+        case .unknownOutcome:
+            "a change was sent and it cannot be found out whether it was made, because the log was trimmed meanwhile: empty the store's folder and start again, which copies another node"
+        case .formatTooNew: "the log is written by a newer version: upgrade this node"
+        case .cannotApply(let failure): "an entry of the log cannot be applied: \(failure)"
+        }
+    }
 }
 
 /// What is asked of the writer of a node.

@@ -16,10 +16,14 @@ public protocol ClusterEntry: Sendable {
     var wantsConfirmation: Bool { get }
 }
 
+extension LogEntry: ClusterEntry {}
+
 /// What a node has told the others of itself.
 public struct NodeRecord: Sendable, Equatable {
     /// One start of a process.
     public var node: UInt64
+    /// For people.
+    public var name: String
     /// What its store and all its readers have.
     public var applied: LogPosition
     /// The longest lease that it gives itself, in nanoseconds.
@@ -31,8 +35,11 @@ public struct NodeRecord: Sendable, Equatable {
     /// number is not calculated with.
     var endsWithTime: Bool { !isPausable && leaseNanoseconds <= ClusterTimes.longestLease }
 
-    public init(node: UInt64, applied: LogPosition, leaseNanoseconds: UInt64, isPausable: Bool = false) {
+    public init(
+        node: UInt64, name: String = "", applied: LogPosition, leaseNanoseconds: UInt64, isPausable: Bool = false
+    ) {
         self.node = node
+        self.name = name
         self.applied = applied
         self.leaseNanoseconds = leaseNanoseconds
         self.isPausable = isPausable

@@ -28,6 +28,8 @@ func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<ControlPlaneCo
                 let parameters = try await OAuthForm.read(request, from: context.peer) { () throws(OAuthError) in
                     try server.authentication.admitHead(of: request)
                 }
+                // A client, code or token that another node has made a moment ago is not unknown.
+                try await server.becomeCurrent()
                 response = try await handle(parameters, request)
             } catch {
                 response = error.response(realm: realm)
@@ -64,8 +66,14 @@ func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<ControlPlaneCo
     router.post(RouterPath(OAuthPath.leaks)) { request, context in await leaks.answer(request, from: context.peer) }
 
     if let login = server.settings.login {
-        router.get(RouterPath(OAuthPath.authorize), use: authorize.authorize)
-        router.get(RouterPath(OAuthPath.resume), use: authorize.resume)
+        router.get(RouterPath(OAuthPath.authorize)) { request, context in
+            try await server.becomeCurrent()
+            return try await authorize.authorize(request, context)
+        }
+        router.get(RouterPath(OAuthPath.resume)) { request, context in
+            try await server.becomeCurrent()
+            return try await authorize.resume(request, context)
+        }
         if login == .demonstration {
             let demonstration = DemonstrationLogin(server: server)
             router.get(RouterPath(OAuthPath.demonstration), use: demonstration.show)
@@ -149,6 +157,8 @@ struct OAuthErrorMiddleware: RouterMiddleware {
         } catch let error as RequestConnection.IncompleteBody {
             // The client has disconnected, or gets its response from the connection.
             throw error
+        } catch let error as OAuthError {
+            return error.response(realm: "")
         } catch {
             logger.logUnexpected(error, "OAuth request failed", route: context.endpointPath)
             return OAuthError(.serverError, "the server failed").response(realm: "")

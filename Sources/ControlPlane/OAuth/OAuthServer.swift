@@ -21,6 +21,15 @@ public struct OAuthServer: Sendable {
     }
 
     func address(_ path: String) -> String { settings.issuer + path }
+
+    /// See ``CredentialStore/becomeCurrent()``.
+    func becomeCurrent() async throws(OAuthError) {
+        do {
+            try await issuer.becomeCurrent()
+        } catch {
+            throw OAuthError(.temporarilyUnavailable, error.message)
+        }
+    }
 }
 
 /// The address of the authorization server, and where people sign in.

@@ -1,4 +1,5 @@
 import AdministrationAPI
+import CredentialStore
 import HTTPTypes
 import Hummingbird
 import Issuance
@@ -54,6 +55,29 @@ struct Route: Sendable {
     func respond(
         to request: Request, _ context: ControlPlaneContext, issuer: Issuer, access: AccessRule
     ) async throws -> Response {
+        // What another node has acknowledged before must be known here: of a request that changes something at once, of
+        // one that only asks if its answer is that something is not there.
+        guard right != nil, issuer.store.fleet != nil else {
+            return try await respondNow(to: request, context, issuer: issuer, access: access)
+        }
+        if method == .get {
+            do {
+                return try await respondNow(to: request, context, issuer: issuer, access: access)
+            } catch let problem as Problem where [401, 404].contains(problem.status) {
+                try await issuer.becomeCurrent()
+                return try await respondNow(to: request, context, issuer: issuer, access: access)
+            }
+        }
+        try await issuer.becomeCurrent()
+        let reach = RequestReach(wanted: try request.wantedReach())
+        var response = try await respondNow(to: request, context, issuer: issuer.reaching(reach), access: access)
+        reach.describe(in: &response)
+        return response
+    }
+
+    private func respondNow(
+        to request: Request, _ context: ControlPlaneContext, issuer: Issuer, access: AccessRule
+    ) async throws -> Response {
         let authorize = { @Sendable in try await access.admit(request, context.peer, right) }
         var authority = try await authorize()
         let query = try RequestQuery(request.uri.query, allowed: query)
@@ -76,6 +100,43 @@ struct Route: Sendable {
     /// Whether a request to this route can have a member, a query parameter or a path parameter of this name.
     func hasMember(_ name: String) -> Bool {
         takes?.hasMember(name) == true || query.contains(name) || path.contains("{\(name)}")
+    }
+}
+
+// MARK: - Fleet
+
+extension HTTPField.Name {
+    /// How far a change must have got: `everywhere`, or `quorum` (durable, and applied on the node that answers).
+    fileprivate static let ack = HTTPField.Name("Ack")
+    fileprivate static let acknowledged = HTTPField.Name("Acknowledged")
+    fileprivate static let unconfirmed = HTTPField.Name("Unconfirmed")
+}
+
+extension Request {
+    /// - Returns: nil without an `Ack` field: as the change itself wants it.
+    fileprivate func wantedReach() throws(Problem) -> Reach? {
+        let values = HTTPField.Name.ack.map { headers[values: $0] } ?? []
+        switch values {
+        case []: return nil
+        case ["everywhere"]: return .everywhere
+        case ["quorum"]: return .node
+        default: throw Problem(.invalidValue, detail: "'Ack' must be everywhere or quorum.")
+        }
+    }
+}
+
+extension RequestReach {
+    /// Says how far the changes got. 202: done, and not known on all nodes, which are named where that is possible.
+    fileprivate func describe(in response: inout Response) {
+        guard (200..<300).contains(response.status.code) else { return }
+        let name = HTTPField.Name.acknowledged
+        guard let nodes = unconfirmed else {
+            if let name { response.headers[name] = wanted == .node ? "quorum" : "everywhere" }
+            return
+        }
+        response.status = .accepted
+        if let name { response.headers[name] = "quorum" }
+        if let name = HTTPField.Name.unconfirmed { response.headers[name] = nodes.joined(separator: ", ") }
     }
 }
 

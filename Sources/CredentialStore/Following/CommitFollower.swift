@@ -55,9 +55,7 @@ final class CommitFollower: Sendable {
     private let meta: MetaTable
     private let incarnation: UInt64
     private let published: Published
-    private let peppers: PepperRing
-    private let pepperPath: String
-    private let foreignSchemes: ForeignSchemes
+    private let keys: KeysInUse
 
     /// The id of the snapshot up to which everything is known here; 0 before the first and after a permanent failure.
     private let applied = Atomic<UInt64>(0)
@@ -91,10 +89,9 @@ final class CommitFollower: Sendable {
         self.schema = schema
         self.incarnation = incarnation
         self.published = published
-        self.peppers = peppers
-        self.pepperPath = pepperPath
-        self.foreignSchemes = foreignSchemes
         meta = MetaTable(schema)
+        keys = KeysInUse(
+            meta: meta, published: published, peppers: peppers, pepperPath: pepperPath, foreignSchemes: foreignSchemes)
         watch = try environment.makeCommitWatch()
         state = Mutex(State(reader: try environment.makeReader()))
     }
@@ -162,12 +159,12 @@ final class CommitFollower: Sendable {
                 let newest = try meta.number(.journalNumber, in: transaction) ?? 0
                 if newest != known.journalNumber {
                     try learnTexts(&known, in: transaction)
-                    try learnSchemes(in: transaction)
+                    try keys.learnSchemes(in: transaction)
                     if try !followJournal(from: known.journalNumber, to: newest, in: transaction) {
                         // At first there are no copies, and writing to all slots would use all of the cache's memory.
                         if known.journalNumber != nil { published.cache.raiseFloors(to: transaction.id) }
                         try learnWatermarks(in: transaction)
-                        try forgetPeppers(in: transaction)
+                        try keys.forgetPeppers(in: transaction)
                     }
                     known.journalNumber = newest
                     let credentials = try transaction.count(schema.credentials.database)
@@ -205,7 +202,7 @@ final class CommitFollower: Sendable {
             if let id = entry.id, entry.event != .issued { published.cache.raiseFloor(of: id, to: snapshot) }
             if let subject = entry.watermarkSubject { subjects.append(subject) }
             if entry.event == .pepperRetired, let number = entry.subjectNumber {
-                _ = peppers.retire(UInt16(truncatingIfNeeded: number))
+                _ = keys.peppers.retire(UInt16(truncatingIfNeeded: number))
             }
             return .next
         }
@@ -241,43 +238,17 @@ final class CommitFollower: Sendable {
         }
     }
 
-    /// Reads the pepper file again when the store uses a pepper that is not known here, once a second until it is
-    /// found.
-    ///
-    /// If the file lacks it, verification goes on with the others; credentials under the new one fail, and are not
-    /// reported as inactive.
+    /// Looks for a pepper that is not known here, once a second until it is found.
     private func learnPeppers(
         _ state: inout State, checks: Bool, in transaction: borrowing ReadTransaction
     ) throws(StoreFailure) {
-        let highest = UInt16(truncatingIfNeeded: try meta.number(.pepperHighest, in: transaction) ?? 0)
-        guard peppers.newest.number < highest else {
+        guard try keys.unknownPepper(in: transaction) != nil else {
             state.lacksPepper = false
             return
         }
         guard checks || !state.lacksPepper else { return }
         state.lacksPepper = true
-        // First makes room.
-        try forgetPeppers(in: transaction)
-        guard let file = try? PepperFile.read(path: pepperPath),
-            let known = try? meta.knownPeppers(of: file, in: transaction)
-        else { return }
-        for pepper in known.peppers { _ = peppers.add(pepper) }
-        if peppers.newest.number == highest { state.lacksPepper = false }
-    }
-
-    private func forgetPeppers(in transaction: borrowing ReadTransaction) throws(StoreFailure) {
-        for number in peppers.numbers where try meta.value(.pepperCheck(number), in: transaction) == nil {
-            _ = peppers.retire(number)
-        }
-    }
-
-    /// Without the key of a scheme, credentials imported by it would be reported as unknown.
-    private func learnSchemes(in transaction: borrowing ReadTransaction) throws(StoreFailure) {
-        do throws(StoreFailure) {
-            published.note(try meta.schemesInUse(of: foreignSchemes, in: transaction))
-        } catch .hmacKeyMissing(let name) {
-            throw .needsReopening(because: "keys imported under the HMAC key '\(name)'")
-        }
+        state.lacksPepper = try !keys.learnPeppers(in: transaction)
     }
 }
 

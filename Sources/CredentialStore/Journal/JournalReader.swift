@@ -96,12 +96,14 @@ public final class JournalReader: @unchecked Sendable {
     private let journal: AuthenticatedTable
     private let changes: ChangeSignal
     private let awaitsNumbers: Bool
+    private let freshness: Freshness?
 
     init(store: CredentialStore) throws(StoreFailure) {
         reader = try convertingErrors { () throws in try store.environment.makeReader() }
         journal = store.schema.journal
         changes = store.published.changes
         awaitsNumbers = store.sharesJournal
+        freshness = store.fleet?.freshness
     }
 
     /// Reads the entries after a number, as far as all readers of this process know of them (see ``ChangeSignal``).
@@ -111,8 +113,16 @@ public final class JournalReader: @unchecked Sendable {
     ///   - issued: whether to include entries that invalidate nothing, such as issuance.
     ///   - limit: most entries to return.
     /// - Throws: ``StoreFailure``, also for a damaged entry, since it may record a revocation.
+    ///   ``SharedLogFailure/notFresh`` where that may not be true of other nodes' changes.
     @available(*, noasync)
     public func read(after number: UInt64, issued: Bool, limit: Int) throws(StoreFailure) -> Outcome {
+        let outcome = try readPage(after: number, issued: issued, limit: limit)
+        // Behind the read, and also if there was nothing: whoever hears of no change keeps its answers.
+        if let freshness, freshness.isOver() { throw freshness.refuse() }
+        return outcome
+    }
+
+    private func readPage(after number: UInt64, issued: Bool, limit: Int) throws(StoreFailure) -> Outcome {
         // Before the snapshot: everything published by now is in it.
         let newest = changes.newest
         // On a node alone, the client has followed another state of this store: it must begin anew, since what it is

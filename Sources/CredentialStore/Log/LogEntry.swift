@@ -11,7 +11,7 @@ public import LMDB
 //  24 hash of the entry before (32)
 //  56 batch id (16)                                      random: the same bytes may arrive twice
 //  72 writer            80 time              88 mark    the writer's clocks, see `Author`
-//  96 flags (4)        100 bytes of content (4)
+//  96 flags (4)        100 bytes of content (4)        flag 1: the author waits until every node has it
 // 104 content, encrypted, and 16 bytes of tag
 // ```
 //
@@ -29,7 +29,7 @@ public struct LogPosition: Sendable, Equatable {
     /// The hash of that entry; of the beginning: a random number.
     public var hash: [UInt8]
 
-    static let hashBytes = 32
+    public static let hashBytes = 32
 
     /// The beginning of a new log.
     static func beginning() -> LogPosition {
@@ -60,7 +60,7 @@ public struct LogPosition: Sendable, Equatable {
 }
 
 /// The operations of one transaction, with their place in a log.
-struct LogEntry: Sendable {
+public struct LogEntry: Sendable {
     static let headerBytes = 104
 
     enum Kind: UInt8 {
@@ -83,7 +83,7 @@ struct LogEntry: Sendable {
     /// The version of the entry's form.
     static let version: UInt8 = 1
     /// What operations mean, and what follows from them. Higher: this version cannot apply them.
-    static let formatLevel: UInt32 = 1
+    public static let formatLevel: UInt32 = 1
     /// An entry is one transaction, which is bounded by its mutations.
     static let bytesMax = 64 << 20
 
@@ -91,20 +91,30 @@ struct LogEntry: Sendable {
     private static let keyName = Array("countersign log entry".utf8)
 
     /// The position that a store has reached when it has this entry.
-    let position: LogPosition
-    let previousHash: [UInt8]
+    public let position: LogPosition
+    public let previousHash: [UInt8]
     let kind: Kind
     let author: Author
     /// All of it.
-    let bytes: [UInt8]
+    public let bytes: [UInt8]
 
     var time: UnixSeconds { author.time }
+
+    /// Tells the entry from another one for the same place.
+    public var batch: UInt64 { bytes.octets.word64(at: 56) }
+
+    /// Whether its author waits until every node that shares the log has it.
+    public var wantsConfirmation: Bool { bytes.octets.word32(at: 96) & Self.confirmationFlag != 0 }
+
+    private static let confirmationFlag: UInt32 = 1
 
     /// Makes the entry that follows on a position.
     /// - Parameter origin: of the data, so that the entries of two stores never have the same key.
     /// - Throws: ``LogFailure/tooLong``.
     init(
-        _ kind: Kind, _ content: [UInt8], after position: LogPosition, by author: Author, origin: UInt64, lookup: TagKey
+        _ kind: Kind, _ content: [UInt8], after position: LogPosition, by author: Author,
+        wantsConfirmation: Bool = false,
+        origin: UInt64, lookup: TagKey
     ) throws(StoreFailure) {
         guard content.count + Self.headerBytes + SealedMessage.overheadBytes <= Self.bytesMax else {
             throw .log(.tooLong)
@@ -116,7 +126,7 @@ struct LogEntry: Sendable {
         header.append(word64: author.writer)
         header.append(word64: UInt64(bitPattern: author.time.rawValue))
         header.append(word64: UInt64(bitPattern: author.mark.rawValue))
-        header.append(word32: 0)
+        header.append(word32: wantsConfirmation ? Self.confirmationFlag : 0)
         header.append(word32: UInt32(content.count))
         guard let sealed = SealedMessage.seal(content, key: Self.key(header, origin, lookup), associated: header) else {
             throw .lmdb(.system(12))
@@ -127,12 +137,12 @@ struct LogEntry: Sendable {
     /// Reads an entry.
     /// - Parameter bytes: a whole entry; nothing about it is assumed.
     /// - Throws: ``LogFailure/malformed``, ``LogFailure/formatTooNew``.
-    init(_ bytes: [UInt8]) throws(StoreFailure) {
+    public init(_ bytes: [UInt8]) throws(StoreFailure) {
         guard let count = Self.byteCount(header: bytes), count == bytes.count else { throw .log(.malformed) }
         guard bytes[2] == Self.version, let kind = Kind(rawValue: bytes[3]),
             bytes.octets.word32(at: 4) <= Self.formatLevel
         else { throw .log(.formatTooNew) }
-        guard bytes.octets.word32(at: 96) == 0 else { throw .log(.malformed) }
+        guard bytes.octets.word32(at: 96) & ~Self.confirmationFlag == 0 else { throw .log(.malformed) }
         self.init(kind, header: Array(bytes[..<Self.headerBytes]), sealed: Array(bytes[Self.headerBytes...]))
     }
 

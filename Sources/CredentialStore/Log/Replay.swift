@@ -183,7 +183,7 @@ struct Replay {
 extension StoreWriter {
     /// Does what an entry says. The caller has checked that the entry follows on the store's position, and tells the
     /// numbers of texts whether the transaction was committed.
-    fileprivate func replay(
+    func replay(
         _ entry: LogEntry, origin: UInt64, lookup: TagKey, in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
         let content = try entry.content(origin: origin, lookup: lookup)

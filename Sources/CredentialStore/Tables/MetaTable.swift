@@ -20,6 +20,8 @@ enum MetaName {
     case logPosition
     /// Where the log was left that the store had before.
     case logPredecessor
+    /// The name of the fleet whose log the store has.
+    case fleet
     case internedHighest(InternedTable.Kind)
     case pepperCheck(UInt16)
     /// Credentials were imported by this scheme.
@@ -38,9 +40,16 @@ enum MetaName {
     static let plainNames: Set<String> = ["schema", "lookup-check", "replaced", "audit-head", "expiry-warned"]
 
     /// The rows that each copy of a store has for itself.
-    private static let localNames: [MetaName] = [.time, .logPosition, .logPredecessor, .replaced]
+    private static let localNames: [MetaName] = [.time, .logPosition, .logPredecessor, .replaced, .fleet]
 
     static func isLocal(_ key: [UInt8]) -> Bool { localNames.contains { $0.key == key } }
+
+    /// Whether the row says that a pepper or a scheme of imported credentials is in use.
+    static func namesKey(_ key: [UInt8]) -> Bool {
+        key.starts(with: pepperCheckPrefix.utf8) || key.starts(with: foreignSchemePrefix.utf8)
+    }
+
+    private static let pepperCheckPrefix = "pepper-check-"
 
     var key: [UInt8] {
         let name =
@@ -53,6 +62,7 @@ enum MetaName {
             case .replaced: "replaced"
             case .logPosition: "log-position"
             case .logPredecessor: "log-predecessor"
+            case .fleet: "fleet"
             case .origin: "origin"
             case .ancestors: "ancestors"
             case .completeSince: "complete-since"
@@ -63,7 +73,7 @@ enum MetaName {
             case .lookupCheck: "lookup-check"
             case .auditHead: "audit-head"
             case .internedHighest(let kind): "interned-highest-\(kind.rawValue)"
-            case .pepperCheck(let number): "pepper-check-\(number)"
+            case .pepperCheck(let number): Self.pepperCheckPrefix + String(number)
             case .foreignScheme(let scheme): Self.foreignSchemePrefix + scheme
             }
         return Array(name.utf8)

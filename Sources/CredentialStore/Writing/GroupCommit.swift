@@ -18,20 +18,21 @@ import Synchronization
 // not notice.
 //
 // A store that has a log gives it the transaction's operations before the commit (see `StoreLog`). If the log does not
-// take them, nothing is committed, and the mutations are refused.
+// take them, nothing is committed, and the mutations are refused. For a log that is shared with other nodes, see
+// `SharedCommit`.
 //
 // When a commit fails while its meta page is written, the state on disk is unknown: the store accepts no more writes,
 // and the process must exit.
 
 /// Runs batches of mutations on the writer thread.
 final class GroupCommit: Sendable {
-    private let environment: Environment
-    private let writer: Mutex<WriterBox>
-    private let published: Published
-    private let peppers: PepperRing
-    private let interning: Interning
+    let environment: Environment
+    let writer: Mutex<WriterBox>
+    let published: Published
+    let peppers: PepperRing
+    let interning: Interning
     private let clock: TrustedClock
-    private let headRoom: HeadRoom
+    let headRoom: HeadRoom
     /// Bytes of operations from which on further mutations are left to the next transaction (``LogOptions/entryBytes``).
     private let entryBytes: Int
     private let onFatal: @Sendable (StoreFailure) -> Void
@@ -40,10 +41,13 @@ final class GroupCommit: Sendable {
     /// Counters and commit times of batches, for metrics.
     let commits = CommitCounters()
 
-    private struct WriterBox: @unchecked Sendable {
+    struct WriterBox: @unchecked Sendable {
         // All are used only on the writer thread; the lock around them shows that to the compiler.
         let writer: StoreWriter
         let log: StoreLog?
+        /// Nothing is written until it has the log of its fleet.
+        var isOfFleet = false
+        var shared: SharedCommit?
         var disk: DiskHold
     }
 
@@ -81,10 +85,13 @@ final class GroupCommit: Sendable {
     var hasFailed: Bool { failed.load(ordering: .acquiring) }
 
     /// Commits a batch and finishes each of its mutations exactly once.
+    /// - Parameter queued: takes the mutations that wait behind this batch.
     @available(*, noasync)
-    func run(_ batch: [Mutation]) {
+    func run(_ batch: [Mutation], queued: () -> [Mutation]) {
         guard !hasFailed else { return refuse(batch, .closed) }
-        var waiting = batch
+        guard writer.withLock({ !$0.isOfFleet || $0.shared != nil }) else { return refuse(batch, .shared(.away)) }
+        takeArrived()
+        var waiting = paced(batch, queued)
         var postponed: [Mutation] = []
         var triesLeft = Self.triesMax
         headRoom.disk = writer.withLock { box in
@@ -97,7 +104,7 @@ final class GroupCommit: Sendable {
                 postponed.insert(contentsOf: waiting[most...], at: 0)
                 waiting.removeSubrange(most...)
             }
-            switch attempt(&waiting, &postponed, &triesLeft) {
+            switch attempt(&waiting, &postponed, &triesLeft, queued) {
             case .committed:
                 (waiting, postponed) = (postponed, [])
                 triesLeft = Self.triesMax
@@ -124,22 +131,29 @@ final class GroupCommit: Sendable {
     }
 
     private func attempt(
-        _ waiting: inout [Mutation], _ postponed: inout [Mutation], _ triesLeft: inout Int
+        _ waiting: inout [Mutation], _ postponed: inout [Mutation], _ triesLeft: inout Int,
+        _ queued: () -> [Mutation]
     ) -> Attempt {
         var refused: [Int: any Error] = [:]
+        // What must be known on every node before it is acknowledged.
+        var everywhere: Set<Int> = []
         let begun = ContinuousClock.now
         do {
             let commit = try writer.withLock { box in
-                let writer = box.writer
+                let (writer, shared) = (box.writer, box.shared)
                 return try environment.write { transaction in
                     try writer.begin(
-                        now: clock.now(), mark: clock.mark(), instant: clock.instant(), records: box.log != nil,
-                        in: transaction)
+                        now: max(clock.now(), shared?.lastTime ?? .always), mark: clock.mark(),
+                        instant: clock.instant(), records: box.log != nil || shared != nil, in: transaction)
                     var rest = waiting.endIndex
                     for (index, mutation) in waiting.enumerated() {
                         guard writer.recordedBytes.count < entryBytes else {
                             rest = index
                             break
+                        }
+                        if let failure = mutation.failure {
+                            refused[index] = failure
+                            continue
                         }
                         if mutation.creates, let refusal = try refusalOfCreates(writer, transaction) {
                             refused[index] = refusal
@@ -147,7 +161,11 @@ final class GroupCommit: Sendable {
                         }
                         let before = writer.progress(in: transaction)
                         do {
+                            let ended = writer.publication.otherNumber
                             try mutation.apply(writer, transaction)
+                            if mutation.mustReachEverywhere(ends: writer.publication.otherNumber != ended) {
+                                everywhere.insert(index)
+                            }
                         } catch StoreFailure.lmdb(let error) where error == .mapFull || error.isRefusedWrite {
                             throw error
                         } catch {
@@ -166,12 +184,20 @@ final class GroupCommit: Sendable {
                     waiting.removeSubrange(rest...)
                     do {
                         try writer.end(in: transaction)
+                        headRoom.room = try writer.room(in: transaction)
                         try box.log?.append(writer, in: transaction)
+                        try shared?.append(writer, in: transaction) { wait in
+                            refuse(queued() + postponed, .shared(.away))
+                            postponed.removeAll()
+                            let isProof = writer.recordedBytes.isEmpty
+                            guard isProof || wait >= SharedCommit.patience else { return }
+                            refuse(waiting, .shared(isProof ? .away : .outcomeUnknown))
+                            waiting.removeAll()
+                        }
                     } catch StoreFailure.lmdb(let error) where error == .mapFull || error.isRefusedWrite {
                         throw error
                     }
                     interning.publish()
-                    headRoom.room = try writer.room(in: transaction)
                     #if COUNTERSIGN_PROOF
                         // Broken on purpose: deploy/proofs/crashes must notice.
                         if cs_is_broken(cs_commit_before_acknowledgement) != 0 { Self.acknowledge(&waiting, refused) }
@@ -180,7 +206,11 @@ final class GroupCommit: Sendable {
                 }
             }
             interning.committed()
-            writer.withLock { $0.log?.committed() }
+            let shared = writer.withLock { box in
+                box.log?.committed()
+                box.shared?.committed()
+                return box.shared
+            }
             let durable = ContinuousClock.now
             // What was written to a file that the path no longer leads to is lost at the next start.
             guard !commit.changed || environment.isInPlace else {
@@ -199,11 +229,26 @@ final class GroupCommit: Sendable {
             }
             commits.note(waiting, changed: commit.changed, since: begun, durable: durable)
             if commit.changed { writer.withLock { $0.writer.lastCommit = durable - begun } }
+            if let shared {
+                shared.log.applied(shared.position, wantsConfirmation: commit.value.endsSomething, isOwn: true)
+                confirm(&waiting, everywhere, shared, queued)
+            }
             // Only now, when all readers know, are the callers told that their mutations are done.
             Self.acknowledge(&waiting, refused)
             return .committed
         } catch Aborted.failed(let index, let error) {
-            waiting.remove(at: index).finish(error)
+            if writer.withLock({ $0.shared != nil }) {
+                // The state in which it failed is not proven to be the newest before the rest is.
+                waiting[index].failure = error
+            } else {
+                waiting.remove(at: index).finish(error)
+            }
+            return .again
+        } catch is SharedCommit.Lost {
+            // Another node was first. In the state after that, what failed may not fail.
+            for index in waiting.indices { waiting[index].failure = nil }
+            interning.aborted()
+            takeArrived()
             return .again
         } catch Aborted.overfull(let index, let room) {
             // Creates after this one almost certainly do not fit either; trying each would repeat the batch each time.
@@ -214,17 +259,17 @@ final class GroupCommit: Sendable {
             waiting += late.filter { !$0.creates }
             return .again
         } catch let error as LMDBError where error == .mapFull || error.isRefusedWrite {
-            if let failure = withdrawEntry() { return fatal(waiting + postponed, failure) }
+            if let failure = withdrawEntry(because: error) { return fatal(waiting + postponed, failure) }
             return retryWithLess(error, &waiting, &postponed, &triesLeft)
         } catch let error as CommitFailure {
             return fatal(waiting + postponed, .outcomeUnknown(error.reason))
         } catch let error as StoreFailure {
             guard error.isRefusalOfLog, writer.withLock({ $0.log?.isUnknown }) == false else {
-                return fatal(waiting + postponed, withdrawEntry() ?? error)
+                return fatal(waiting + postponed, withdrawEntry(because: .system(0)) ?? error)
             }
             return refuseWhatTheLogDidNotTake(error, &waiting, &postponed)
         } catch let error as LMDBError {
-            return fatal(waiting + postponed, withdrawEntry() ?? .lmdb(error))
+            return fatal(waiting + postponed, withdrawEntry(because: error) ?? .lmdb(error))
         } catch {
             return fatal(waiting + postponed, .closed)
         }
@@ -248,8 +293,10 @@ final class GroupCommit: Sendable {
 
     /// Takes the transaction's entry out of the log, because the transaction was not committed.
     /// - Returns: why the log may still have it; the next opening of the store then takes it from there.
-    private func withdrawEntry() -> StoreFailure? {
+    private func withdrawEntry(because error: LMDBError) -> StoreFailure? {
         writer.withLock { box in
+            // Other nodes have it already.
+            if box.shared?.isHeld == true { return .outcomeUnknown(error) }
             do throws(StoreFailure) {
                 try box.log?.withdraw()
                 return nil
@@ -344,7 +391,7 @@ final class GroupCommit: Sendable {
         if !failed.exchange(true, ordering: .acquiringAndReleasing) { onFatal(failure) }
     }
 
-    private func refuse(_ mutations: [Mutation], _ failure: StoreFailure) {
+    func refuse(_ mutations: [Mutation], _ failure: StoreFailure) {
         for mutation in mutations { mutation.finish(failure) }
     }
 }
@@ -353,7 +400,7 @@ extension StoreFailure {
     /// Whether it means that the log did not take a transaction.
     fileprivate var isRefusalOfLog: Bool {
         switch self {
-        case .diskFull, .writeFailed, .log(.tooLong): true
+        case .diskFull, .writeFailed, .log(.tooLong), .shared: true
         default: false
         }
     }
@@ -363,10 +410,33 @@ extension StoreFailure {
 struct Mutation: Sendable {
     /// Whether it makes the store larger and so is refused when the map is full: issuing, re-tagging, last use.
     let creates: Bool
+    /// How far it must have got when it is acknowledged; nil: see ``Reach``.
+    let reach: Reach?
     /// When it was submitted; nil if no caller waits for it.
     let since: ContinuousClock.Instant?
     /// Does the work. May run more than once, if its transaction had to be aborted.
     let apply: @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Void
     /// Acknowledges, or reports the failure. Called exactly once.
     let finish: @Sendable ((any Error)?) -> Void
+    /// It has failed in this state of a fleet, which is not proven to be the newest yet.
+    var failure: (any Error)?
+
+    init(
+        creates: Bool, reach: Reach? = nil, since: ContinuousClock.Instant?,
+        apply: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Void,
+        finish: @escaping @Sendable ((any Error)?) -> Void
+    ) {
+        self.creates = creates
+        self.reach = reach
+        self.since = since
+        self.apply = apply
+        self.finish = finish
+    }
+
+    /// - Parameter ends: whether it has changed something so that an earlier answer may be wrong.
+    func mustReachEverywhere(ends: Bool) -> Bool {
+        if let reach { return reach == .everywhere }
+        // Nobody waits for what runs in the background.
+        return since != nil && (ends || !creates)
+    }
 }

@@ -101,7 +101,9 @@ extension StoreWriter {
     ) throws(StoreFailure) {
         let database: Database
         switch table {
-        case .meta: return try MetaTable(schema).set(key, value, in: transaction)
+        case .meta:
+            if MetaName.namesKey(key) { publication.changesKeys = true }
+            return try MetaTable(schema).set(key, value, in: transaction)
         case .expiry: database = schema.expiry
         case .requests: database = schema.requests
         }

@@ -15,10 +15,29 @@ struct Publication {
     var foreignSchemes = ForeignSchemeSet()
     var peppersAdded: [Pepper] = []
     var peppersRetired: [UInt16] = []
+    /// Which peppers or schemes are in use has changed. Whoever decided that has said which; a replay must look.
+    var changesKeys = false
     /// The highest journal number assigned; 0 for none.
     var journalNumber: UInt64 = 0
     /// The highest journal number of an entry that can invalidate an answer.
     var otherNumber: UInt64?
+
+    /// Whether an earlier answer may be wrong.
+    var endsSomething: Bool { otherNumber != nil }
+
+    /// Adds what readers must learn from a later transaction.
+    mutating func add(_ later: Publication) {
+        floors += later.floors
+        issued += later.issued
+        watermarks += later.watermarks
+        clients += later.clients
+        foreignSchemes = ForeignSchemeSet(bits: foreignSchemes.bits | later.foreignSchemes.bits)
+        peppersAdded += later.peppersAdded
+        peppersRetired += later.peppersRetired
+        changesKeys = changesKeys || later.changesKeys
+        journalNumber = max(journalNumber, later.journalNumber)
+        otherNumber = later.otherNumber ?? otherNumber
+    }
 }
 
 /// What all verifying threads share: cached records, bulk revocations, and the texts to which records refer by number.

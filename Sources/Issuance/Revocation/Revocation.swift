@@ -54,7 +54,7 @@ extension Issuer {
             do {
                 // Only the first transaction checks the caller's credential again. The request may revoke that credential
                 // itself, and a chain that is revoked by half would be worse than finishing an admitted request.
-                walk = try await isFirst ? write(creates: false, step) : store.write(creates: false, step)
+                walk = try await isFirst ? write(creates: false, step) : commit(creates: false, step)
                 isFirst = false
             } catch StoreFailure.full where rows > 1 {
                 // Rows can need more pages than usual, and a snapshot can keep free pages from being reused.

@@ -49,8 +49,15 @@ struct Daemon: Sendable {
     }
 
     private func start(_ exposition: Exposition, _ logger: Logger) async throws {
-        let readiness = DataPlane.ServiceStatus()
-        let store = try StoreFolder.openOrCreate(settings, options: storeOptions(readiness, logger))
+        let fleet = settings.fleet.map { fleet in
+            FleetOptions(
+                name: fleet.address.fleet, pepperPath: settings.pepperPath,
+                freshness: Freshness(usesTicks: fleet.clock.hasSteadyTicks))
+        }
+        let readiness = DataPlane.ServiceStatus(freshness: fleet?.freshness)
+        var options = storeOptions(readiness, logger)
+        options.fleet = fleet
+        let store = try StoreFolder.openOrCreate(settings, options: options)
         Self.report(store, logger)
         do {
             try await serve(store, readiness, exposition, logger)
@@ -124,13 +131,19 @@ struct Daemon: Sendable {
         let administration = try controlPlaneServices(issuer, oauth, readiness, exposition)
         let control = controlSocket(administration, logger, announcement)
         let network = try controlNetwork(administration, logger, announcement)
+        let node = try settings.fleet.map { fleet in
+            try FleetNode(fleet, store: store, freshness: store.fleet?.freshness ?? Freshness(), logger: logger)
+        }
+        if let node { exposition.collect { FleetMetrics(figures: node.figures, etcd: node.etcd).write(to: &$0) } }
         let upkeep = Upkeep(
             store: store, identity: settings.identity, keyWarningSeconds: settings.lifetimes.keyWarningSeconds,
             retention: settings.retention, reloadPolicies: reloadingPolicies(of: dataPlane, logger), logger: logger)
         let services = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                // Stopped in reverse order: the data plane drains before administration ends.
-                services: [.init(service: upkeep), .init(service: control)]
+                // Stopped in reverse order: the data plane drains before administration ends, and that before the node
+                // leaves its fleet.
+                services: (node.map { [.init(service: $0)] } ?? [])
+                    + [.init(service: upkeep), .init(service: control)]
                     + network.map { .init(service: $0) } + [.init(service: dataPlane), .init(service: StopNotice())],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         do {

@@ -1,6 +1,8 @@
 import CMachine
+import Cluster
 import CredentialStore
 import DataPlane
+import EtcdEngine
 import Exposition
 import Foundation
 import Listening
@@ -215,5 +217,50 @@ struct ProcessUsage: Equatable {
         virtualBytes = virtual
         startSeconds = bootedAt + start / ticksPerSecond
         self.threads = threads
+    }
+}
+
+/// The metrics of a node of a fleet.
+struct FleetMetrics: Sendable {
+    let figures: ClusterFigures
+    let etcd: EtcdUsage
+
+    func write(to text: inout PrometheusText) {
+        text.single(
+            "countersign_cluster_applied_entry", .gauge, "Number of the last entry of the log that this node has.",
+            figures.applied)
+        text.single(
+            "countersign_cluster_behind_entries", .gauge, "Entries that this node has heard of and does not have yet.",
+            figures.known > figures.applied ? figures.known - figures.applied : 0)
+        text.single(
+            "countersign_cluster_lease_remaining_seconds", .gauge,
+            "Time until this node answers nothing any more, unless it reaches the log before.", figures.leaseSeconds)
+        text.single(
+            "countersign_cluster_nodes", .gauge, "Nodes that have a record in etcd, this one included.", figures.nodes)
+        text.family(
+            "countersign_cluster_appends_total", .counter,
+            "Transactions of this node, by what became of them: won, lost to another node, or proven without a change.")
+        for (result, count) in [
+            ("won", figures.appendsWon), ("lost", figures.appendsLost), ("proven", figures.proofs),
+        ] {
+            text.sample("countersign_cluster_appends_total", [("result", result)], count)
+        }
+        text.single(
+            "countersign_cluster_renewals_total", .counter, "Renewals of this node's lease.", figures.renewals)
+        text.single(
+            "countersign_cluster_unanswered_requests_total", .counter,
+            "Requests to etcd that failed or had no reply in time.", figures.unanswered)
+        text.single(
+            "countersign_cluster_refused_stale_total", .counter,
+            "Verifications that were not answered because the lease was over.", figures.refusals)
+        text.single(
+            "countersign_cluster_stopped", .gauge, "1 if this node has left the fleet for good; the log says why.",
+            figures.hasStopped ? 1 : 0)
+        text.single(
+            "countersign_cluster_etcd_bytes", .gauge, "Bytes of data in etcd that are in use, as of the last minute.",
+            UInt64(clamping: etcd.bytesInUse))
+        text.single(
+            "countersign_cluster_first_entry", .gauge, "Number of the oldest entry of the log that etcd keeps.",
+            etcd.first)
     }
 }

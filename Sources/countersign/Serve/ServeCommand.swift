@@ -162,6 +162,15 @@ struct ServeOptions: ParsableArguments {
     @Option(help: ArgumentHelp("File of the peppers (default: DIR.pepper).", valueName: "file"))
     var pepperFile: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Be a node of a fleet: etcd://HOST:PORT,HOST:PORT,HOST:PORT/FLEET?ca=FILE&cert=FILE&key=FILE (see 'countersign cluster').",
+            valueName: "url"))
+    var cluster: String?
+
+    @Option(help: ArgumentHelp("The name of this node (default: that of the machine).", valueName: "name"))
+    var node: String?
+
     @Option(help: ArgumentHelp("Certificate of the https and grpcs listeners with its chain, PEM.", valueName: "file"))
     var tlsCertificate: String?
 
@@ -178,7 +187,7 @@ struct ServeOptions: ParsableArguments {
             (.store, store), (.vendor, vendor), (.healthListen, healthListen), (.issuer, issuer),
             (.introspectionURL, introspectionURL), (.loginURL, loginURL), (.pepperFile, pepperFile),
             (.tlsCertificate, tlsCertificate), (.policies, policies),
-            (.tlsKey, tlsKey), (.tlsClientCA, tlsClientCA),
+            (.tlsKey, tlsKey), (.tlsClientCA, tlsClientCA), (.cluster, cluster), (.clusterNode, node),
         ]
         for (setting, text) in texts { flags[setting] = text.map { .string($0) } }
         if adminPage { flags[.adminPage] = .bool(true) }

@@ -19,6 +19,11 @@ enum StoreFolder {
         {
             return store
         }
+        guard settings.fleet == nil else {
+            throw CommandFailure(
+                "There is no store in '\(settings.storePath)': begin the fleet with 'countersign cluster init', or copy a node's store with 'countersign cluster join'."
+            )
+        }
         // A warning: when a volume was not mounted, the new empty store reports every credential as inactive.
         Logger(label: "countersign").warning("creating a new store", metadata: ["store": .string(settings.storePath)])
         let hasPeppers = FileManager.default.fileExists(atPath: settings.pepperPath)

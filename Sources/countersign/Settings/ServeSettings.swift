@@ -18,6 +18,8 @@ struct ServeSettings: Sendable {
     var mapBytes: Int
     /// Folder of the store's log; nil: it has none.
     var logPath: String?
+    /// Nil: the store is one of its own.
+    var fleet: FleetSettings?
     var cacheBytes: Int
     var vendor: Vendor?
     /// Addresses of the data plane, those of gRPC last.
@@ -78,6 +80,10 @@ struct ServeSettings: Sendable {
         if let logPath, logPath == storePath || logPath.hasPrefix(storePath + "/") {
             faults.add(
                 reader.fault(.storeLog, "must not lie in the store's folder: it would be lost together with the store"))
+        }
+        fleet = FleetSettings(reader, faults)
+        if fleet != nil, logPath != nil {
+            faults.add(reader.fault(.storeLog, "has no place beside cluster: the fleet's log has every change"))
         }
         cacheBytes =
             faults.value { () throws -> Int? in

@@ -9,6 +9,12 @@ enum Setting: String, CaseIterable {
     case store
     case storeMapBytes = "store.map-bytes"
     case storeLog = "store.log"
+    case cluster
+    case clusterNode = "cluster.node"
+    case clusterRegion = "cluster.region"
+    case clusterLeaseSeconds = "cluster.lease-seconds"
+    case clusterClock = "cluster.clock"
+    case clusterAllowEngine = "cluster.allow-engine"
     case vendor
     case listen
     case grpcListen = "grpc-listen"
@@ -70,6 +76,7 @@ enum Setting: String, CaseIterable {
         case .threads, .connectionsMax, .retentionJournalPercent: .number
         case .drainSeconds, .keySecondsDefault, .keySecondsMax, .accessTokenSecondsDefault, .accessTokenSecondsMax,
             .refreshIdleSeconds, .refreshAbsoluteSeconds, .refreshReuseLeeway, .keyWarningSeconds,
+            .clusterLeaseSeconds,
             .retentionTokenSeconds, .retentionKeySeconds, .retentionBackupSeconds, .retentionLogSeconds,
             .retentionJournalSeconds:
             .seconds

@@ -149,11 +149,10 @@ import Testing
     @Test func `sends GOAWAY at a shutdown, and answers pending calls`() async throws {
         let fixture = try Fixture()
         let folder = try TemporaryFolder()
-        var settings = DataPlaneSettings()
+        var settings = DataPlaneSettings.patient
         settings.policies = try PolicySet([Policy(name: "any", rule: PolicyRule())])
-        // A loaded machine may be slow between two steps of this test.
-        settings.graceSeconds = 12
-        settings.bodySeconds = 60
+        // A loaded machine may be slow between two steps of this test, and after this time idle connections are closed.
+        settings.graceSeconds = 30
         settings.drainSeconds = 60
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let (started, continuation) = AsyncStream<[String]>.makeStream()

@@ -21,9 +21,8 @@ import Testing
         _ body: (RunningServer, ServiceGroup, Task<Void, any Error>) async throws -> Void
     ) async throws {
         let fixture = try Fixture()
-        var settings = DataPlaneSettings()
+        var settings = DataPlaneSettings.patient
         settings.drainSeconds = drainSeconds
-        (settings.headSeconds, settings.freshSeconds) = (120, 120)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let readiness = ServiceStatus()
         let (started, continuation) = AsyncStream<[String]>.makeStream()

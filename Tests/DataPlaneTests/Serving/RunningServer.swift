@@ -81,9 +81,7 @@ private func serve<Value>(
     settings change: (inout DataPlaneSettings) -> Void, _ body: (RunningServer) async throws -> Value
 ) async throws -> Value {
     let fixture = try given ?? Fixture()
-    var settings = DataPlaneSettings()
-    // Tests run concurrently on few processors: a connection may wait long for its next request, or the rest of one.
-    (settings.freshSeconds, settings.headSeconds, settings.bodySeconds) = (120, 120, 120)
+    var settings = DataPlaneSettings.patient
     change(&settings)
     try settings.check()
     let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
@@ -168,5 +166,15 @@ extension RunningServer {
             change(&$0)
         }
         return (planted.id, planted.secret.reveal())
+    }
+}
+
+extension DataPlaneSettings {
+    /// For every server of a test. Tests run concurrently on few processors: a connection may wait long for its next
+    /// request, or the rest of one. A test of a deadline sets that one.
+    static var patient: DataPlaneSettings {
+        var settings = DataPlaneSettings()
+        (settings.freshSeconds, settings.headSeconds, settings.bodySeconds) = (120, 120, 120)
+        return settings
     }
 }

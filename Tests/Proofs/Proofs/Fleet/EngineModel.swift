@@ -10,6 +10,10 @@ enum SimulatedChange: Equatable {
     case redeem(UInt32)
     /// A number for a text.
     case intern(UInt32, text: UInt32)
+
+    var endsSomething: Bool {
+        if case .revoke = self { true } else { false }
+    }
 }
 
 struct SimulatedEntry: ClusterEntry, Equatable {
@@ -53,6 +57,8 @@ enum ClusterMutant: String, CaseIterable {
     /// A log that is begun anew does not know of nodes whose clocks may stand still.
     case forgetPausable = "forget-pausable"
     case publishBeforeWon = "publish-before-won"
+    /// A node that applies a revocation of another one does not remember it for callers who revoke the same once more.
+    case forgottenRevocation = "forgotten-revocation"
 }
 
 /// etcd as the protocol relies on it: transactions in one order, and reads that may be old.

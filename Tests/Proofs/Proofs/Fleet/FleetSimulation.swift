@@ -151,7 +151,7 @@ struct FleetSimulation {
         case .applied(let name, let start):
             guard let node = awake(name, start, event), let last = node.isApplying.last else { return }
             for entry in node.isApplying { node.store.apply(entry.changes, entry.position) }
-            let wanted = node.isApplying.contains(where: \.wantsConfirmation)
+            let wanted = mutant != .forgottenRevocation && node.isApplying.contains(where: \.wantsConfirmation)
             node.isApplying = []
             perform(node.node.applied(last.position, wantsConfirmation: wanted, at: node.clock(now)), node)
             decide(node)
@@ -262,7 +262,7 @@ struct FleetSimulation {
         }
         let entry = SimulatedEntry(
             node.decided, after: node.node.applied, batch: UInt64.random(in: 0...UInt64.max, using: &random),
-            wantsConfirmation: node.batch.contains(where: \.everywhere))
+            wantsConfirmation: node.decided.contains(where: \.endsSomething))
         node.proposed = entry.position
         perform(node.node.propose(entry, at: node.clock(now)), node)
     }
@@ -290,7 +290,8 @@ struct FleetSimulation {
             if chance(2), kill(node) { return }
             guard let position = node.proposed else { return fail("won without a proposal") }
             node.store.apply(node.decided, position)
-            perform(node.node.applied(position, wantsConfirmation: false, at: node.clock(now)), node)
+            let ends = node.decided.contains(where: \.endsSomething)
+            perform(node.node.applied(position, wantsConfirmation: ends, isOwn: true, at: node.clock(now)), node)
             answer(node)
         case .proven: answer(node)
         case .lost, .sealed:
@@ -374,16 +375,19 @@ struct FleetSimulation {
         switch Int.random(in: 0..<10, using: &random) {
         case 0..<4:
             let pause = [100, 1_000, 5_000, 12_000, 30_000].randomElement(using: &random) ?? 0
-            let length = UInt64.random(in: 0...UInt64(pause), using: &random) * Self.millisecond
-            let before = max(node.pausedUntil, now)
-            node.pausedUntil = max(before, now + length)
-            // As kvm-clock does while the machine is paused. Nobody reads it until then.
-            if node.isPausable { node.stoodStill += node.pausedUntil - before }
+            standStill(node, for: UInt64.random(in: 0...UInt64(pause), using: &random) * Self.millisecond)
         case 4..<7:
             node.cutOffUntil = now + UInt64.random(in: 1...25, using: &random) * Self.second
             if chance(50) { node.deafUntil = node.cutOffUntil }
         default: kill(node)
         }
+    }
+
+    private func standStill(_ node: SimulatedNode, for length: UInt64) {
+        let before = max(node.pausedUntil, now)
+        node.pausedUntil = max(before, now + length)
+        // As kvm-clock does while the machine is paused. Nobody reads it until then.
+        if node.isPausable { node.stoodStill += node.pausedUntil - before }
     }
 
     /// - Returns: false for the last one that is alive.
@@ -443,12 +447,20 @@ struct FleetSimulation {
         history = []
         isReseeding = true
         reseeds += 1
-        at(mutant == .reseedAtOnce ? Self.millisecond : times.fence * 102 / 100 + Self.second, .openReseeded)
+        let opening = times.fence * 102 / 100 + Self.second
+        at(mutant == .reseedAtOnce ? Self.millisecond : opening, .openReseeded)
+        // The hardest case: one whose clock stands still for as long, and a moment longer.
+        if let node = nodes.filter({ $0.isPausable && !$0.isDead }).randomElement(using: &random) {
+            standStill(node, for: opening + UInt64.random(in: 100...9_000, using: &random) * Self.millisecond)
+        }
     }
 
     private mutating func reseed() {
+        // From the node that knows most, which must be awake for that.
+        guard let last = nodes.max(by: Self.isBehind),
+            let best = nodes.first(where: { $0.pausedUntil <= now && !Self.isBehind($0, last) })
+        else { return at(Self.second, .openReseeded) }
         isReseeding = false
-        guard let best = nodes.max(by: Self.isBehind) else { return }
         let old = best.store.position
         let position = LogPosition(epoch: old.epoch + 1, number: old.number, hash: old.hash)
         // Leases of other nodes are over by now. That of a node whose clock stood still may not be: so its joining is an
@@ -460,8 +472,10 @@ struct FleetSimulation {
         engine = EngineModel(position, mutant, nodes: pausable)
         lastSnapshot = engine
         history = []
-        for node in nodes where node.store.position == old { node.store.position = position }
-        for node in nodes where node.isDead == false {
+        // A paused one cannot be told, and does not know when it wakes.
+        let awake = nodes.filter { $0.pausedUntil <= now }
+        for node in awake where node.store.position == old { node.store.position = position }
+        for node in awake where !node.isDead {
             // Whoever is not at exactly that state copies it; whoever is goes on with a new start.
             if node.store.position == position || node.node.stopped != nil { bootstrapSoon(node) }
         }

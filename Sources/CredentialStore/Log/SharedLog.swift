@@ -1,0 +1,109 @@
+// Several nodes, each with a store of its own, share one log. Each node appends its transactions, and applies those of the
+// others. What all of them have applied up to one position is equal, row by row.
+//
+// A transaction is decided in the state at the node's position, and counts only if nothing was appended since. So the
+// order is: operations, append by comparison, commit, what readers must learn, acknowledgement. If another node was
+// first, the transaction is given up, that node's entries are applied, and the same mutations are decided again.
+//
+// Nothing is answered from an old state either: a batch that changes nothing, refusals included, is proven by the same
+// comparison without an append. Otherwise a revocation here of a key that was made on another node a moment ago would
+// find no row and say so.
+
+/// The log that the stores of several nodes share, as the writer of one store sees it.
+///
+/// All functions are called on the writer's thread.
+public protocol SharedLog: Sendable {
+    /// Entries of other nodes that follow on what the store has, in order; empty while there are none. Does not wait.
+    func arrived() -> [LogEntry]
+    /// Appends an entry that was decided at the store's position, and waits for the outcome.
+    func append(_ entry: LogEntry) -> SharedLogOutcome
+    /// Waits for a proof that nothing was appended behind the store's position.
+    func prove() -> SharedLogOutcome
+    /// Waits again, after ``SharedLogOutcome/undecided``.
+    func outcome() -> SharedLogOutcome
+    /// The store and all its readers have everything up to a position.
+    /// - Parameters:
+    ///   - wantsConfirmation: whether an entry since the last call takes something away.
+    ///   - isOwn: whether that was appended here.
+    func applied(_ position: LogPosition, wantsConfirmation: Bool, isOwn: Bool)
+    /// Waits until every node has all of what the store has that takes something away, or cannot answer without it.
+    /// - Parameter completion: called on any thread, once; with a reason if that is not certain.
+    /// - Returns: false if the last outcome was found out in a way that says nothing about other nodes: then ``prove()``,
+    ///   and again. The completion is not called.
+    func confirm(_ completion: @escaping @Sendable (SharedLogFailure?) -> Void) -> Bool
+    /// The store cannot take an entry of the log, so this node must not answer any more.
+    func cannotApply(_ failure: StoreFailure)
+}
+
+/// What became of an append or a proof.
+public enum SharedLogOutcome: Sendable, Equatable {
+    /// The entry is in the log; or it is proven that nothing was appended.
+    case held
+    /// Another entry was first.
+    case lost
+    /// It was not done, and will not be.
+    case refused(SharedLogFailure)
+    /// It is not known yet, and may be done at any time: it must be waited for.
+    case undecided
+}
+
+/// How far a change must have got when it is acknowledged.
+///
+/// Unless the caller says otherwise: everywhere, if it takes something away, or finds that there is nothing to take away;
+/// and what only adds something, on this node.
+public enum Reach: Sendable {
+    /// It is durable in the log, and every reader of this node has it.
+    case node
+    /// In addition, no node accepts what it revoked: each has it, or answers nothing until it has.
+    case everywhere
+}
+
+/// Why a store of a fleet could not do something.
+public enum SharedLogFailure: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The log cannot be reached: nothing was done.
+    case away
+    /// The log could not be reached when the answer was due. It is done, or will be, or not at all.
+    case outcomeUnknown
+    /// It is done. These nodes have not confirmed it and may answer without it; none: it could not be found out which.
+    case unconfirmed(nodes: [String])
+    /// The log is closed: the fleet moves to another one.
+    case sealed
+    /// This node has not proven lately that it has everything, so it answers nothing.
+    case notFresh
+    /// This node has stopped.
+    case stopped(reason: String)
+    /// The store belongs to a fleet.
+    case belongsToFleet(name: String)
+    /// The store does not belong to a fleet.
+    case ofNoFleet
+    /// The store does not belong to this fleet.
+    case notOfFleet(name: String, other: String?)
+
+    /// Whether the change is done all the same.
+    var isAboutReach: Bool {
+        if case .unconfirmed = self { true } else { false }
+    }
+
+    public var description: String {
+        switch self {
+        case .away: "the log of the fleet cannot be reached: nothing was changed; try again, or at another node"
+        case .outcomeUnknown:
+            "the log of the fleet could not be reached in time, and it is not known whether this was done: ask again"
+        case .unconfirmed(nodes: []):
+            "it is done, but it could not be found out whether every node has it: ask again"
+        case .unconfirmed(let nodes):
+            "it is done, but these nodes have not confirmed it yet: \(nodes.joined(separator: ", "))"
+        case .sealed: "the log of the fleet is closed, because the fleet moves to another one: try again later"
+        case .notFresh:
+            "this node of the fleet cannot reach the log, so it does not know whether something was revoked elsewhere: try another node"
+        case .stopped(let reason): "this node of the fleet has stopped: \(reason)"
+        case .belongsToFleet(let name):
+            "the store belongs to the fleet '\(name)', whose log must have every change: start it with --cluster, or detach it from the fleet first"
+        case .ofNoFleet: "the store does not belong to a fleet: nothing was changed"
+        case .notOfFleet(let name, nil):
+            "the store does not belong to a fleet, and is to be one of '\(name)': begin the fleet with `countersign cluster init`, or start with an empty folder"
+        case .notOfFleet(let name, let other?):
+            "the store belongs to the fleet '\(other)', not to '\(name)': check --cluster and --store"
+        }
+    }
+}

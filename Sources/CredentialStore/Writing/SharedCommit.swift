@@ -1,0 +1,236 @@
+import CredentialDigest
+import CredentialModel
+import Glibc
+import LMDB
+import RecordCache
+import Synchronization
+
+// The writer of a store that shares its log with other nodes (see `SharedLog`).
+//
+// After an append that held only the commit is left. If that fails, the process ends: the entry is in the log, and the
+// store gets it from there when it is opened again. While the log cannot be reached, the transaction stays open, because
+// the entry may be appended at any time; readers do not notice. Callers do not wait for it longer than `patience`.
+
+/// The writer's side of a shared log. Used on the writer thread only.
+final class SharedCommit {
+    /// Another node has appended first.
+    struct Lost: Error {}
+
+    let log: any SharedLog
+    private let origin: UInt64
+    private let lookup: TagKey
+    /// Identifies this opening of the store.
+    private let writer = UInt64.random(in: 1...UInt64.max)
+    /// Of the store.
+    private(set) var position: LogPosition
+    /// The last entry is in the log, and its transaction is not committed yet.
+    private(set) var isHeld = false
+    /// Of the last entry. Time does not go back in the log, whoever writes it.
+    private(set) var lastTime = UnixSeconds.always
+    /// The writers of the last entries, to tell how many nodes write now.
+    private var recentWriters: [UInt64] = []
+    private var lastCreates = ContinuousClock.now
+    let keys: KeysInUse
+    /// The store uses a pepper that this node's file lacks; looked for again after this time.
+    var lacksPepperUntil: ContinuousClock.Instant?
+
+    /// After this time, callers are told that the outcome is not known.
+    static let patience = Duration.seconds(10)
+    /// Most bytes of an entry: it waits in front of every revocation that comes after it, and an engine takes no more.
+    static let entryBytesMax = 1 << 20
+    private static let recentMax = 32
+    private static let pacePerWriter = Duration.milliseconds(4)
+
+    init(log: any SharedLog, position: LogPosition, origin: UInt64, lookup: TagKey, keys: KeysInUse) {
+        self.log = log
+        self.keys = keys
+        self.position = position
+        self.origin = origin
+        self.lookup = lookup
+    }
+
+    /// Appends the transaction's operations, or proves that the state in which it did nothing is the newest. Only the
+    /// commit is left when this returns.
+    /// - Parameter undecided: called from time to time while the outcome is not known, with the time since the beginning.
+    /// - Throws: ``Lost``, ``StoreFailure/shared(_:)``, ``LogFailure/tooLong``: the transaction must be given up.
+    func append(
+        _ writer: StoreWriter, in transaction: borrowing WriteTransaction, undecided: (Duration) -> Void
+    ) throws {
+        let operations = writer.recordedBytes
+        guard !operations.isEmpty else { return try settle(undecided) { log.prove() } }
+        let entry = try LogEntry(
+            .transaction, operations, after: position,
+            by: LogEntry.Author(writer: self.writer, time: writer.now, mark: writer.mark ?? .always),
+            wantsConfirmation: writer.publication.endsSomething, origin: origin, lookup: lookup)
+        guard entry.bytes.count <= Self.entryBytesMax else { throw StoreFailure.log(.tooLong) }
+        // Before the append: behind it, nothing may fail but the commit itself.
+        try writer.setLogPosition(entry.position, in: transaction)
+        try settle(undecided) { log.append(entry) }
+        isHeld = true
+        note(entry)
+    }
+
+    private func settle(_ undecided: (Duration) -> Void, _ ask: () -> SharedLogOutcome) throws {
+        let begun = ContinuousClock.now
+        var outcome = ask()
+        while outcome == .undecided {
+            undecided(.now - begun)
+            outcome = log.outcome()
+        }
+        switch outcome {
+        case .held, .undecided: return
+        case .lost: throw Lost()
+        case .refused(let failure): throw StoreFailure.shared(failure)
+        }
+    }
+
+    func committed() { isHeld = false }
+
+    /// The store has an entry.
+    func note(_ entry: LogEntry) {
+        position = entry.position
+        lastTime = max(lastTime, entry.time)
+        recentWriters.append(entry.author.writer)
+        if recentWriters.count > Self.recentMax { recentWriters.removeFirst() }
+    }
+
+    /// Applies an entry of another node.
+    func apply(_ entry: LogEntry, to writer: StoreWriter, in transaction: borrowing WriteTransaction) throws {
+        try writer.replay(entry, origin: origin, lookup: lookup, in: transaction)
+    }
+
+    /// How long a batch of nothing but creates waits. Where several nodes write without a pause, one of them would win
+    /// nearly every comparison, and revocations would wait for all of them.
+    func paceOfCreates() -> Duration {
+        let writers = Set(recentWriters).count
+        let due = lastCreates + Self.pacePerWriter * writers
+        lastCreates = max(due, .now)
+        return writers > 1 ? due - .now : .zero
+    }
+}
+
+extension GroupCommit {
+    /// Refuses all writes until the store has joined its fleet.
+    func awaitLog() { writer.withLock { $0.isOfFleet = true } }
+
+    /// Makes the store one of a node.
+    func join(_ shared: SharedCommit) { writer.withLock { $0.shared = shared } }
+
+    /// Waits with a batch that only creates, as long as nothing else arrives.
+    func paced(_ batch: [Mutation], _ queued: () -> [Mutation]) -> [Mutation] {
+        guard let shared = writer.withLock({ $0.shared }), !batch.isEmpty, batch.allSatisfy(\.creates) else {
+            return batch
+        }
+        var batch = batch
+        let end = ContinuousClock.now + shared.paceOfCreates()
+        while .now < end, batch.last?.creates == true {
+            usleep(500)
+            batch += queued()
+        }
+        return batch
+    }
+
+    /// Applies the entries of other nodes that have arrived.
+    func takeArrived() {
+        guard let shared = writer.withLock({ $0.shared }) else { return }
+        if let time = shared.lacksPepperUntil, time < .now { try? learnKeys(shared) }
+        while !hasFailed {
+            let entries = shared.log.arrived()
+            guard !entries.isEmpty else { return }
+            do throws(StoreFailure) {
+                try apply(entries[...], shared)
+            } catch {
+                interning.aborted()
+                // Whoever reads the log again from the last commit gets them once more.
+                if case .lmdb = error { fail(error) }
+                if case .outcomeUnknown = error { fail(error) }
+                return shared.log.cannotApply(error)
+            }
+        }
+    }
+
+    /// Applies entries in one commit; in a full map in smaller ones, which copy fewer pages.
+    private func apply(_ entries: ArraySlice<LogEntry>, _ shared: SharedCommit) throws(StoreFailure) {
+        do throws(StoreFailure) {
+            let commit = try convertingErrors { () throws in
+                try writer.withLock { box in
+                    let writer = box.writer
+                    return try environment.write { transaction in
+                        var learned = Publication()
+                        for entry in entries {
+                            try shared.apply(entry, to: writer, in: transaction)
+                            learned.add(writer.publication)
+                        }
+                        headRoom.room = try writer.room(in: transaction)
+                        interning.publish()
+                        return learned
+                    }
+                }
+            }
+            interning.committed()
+            for entry in entries { shared.note(entry) }
+            if commit.value.changesKeys { try learnKeys(shared) }
+            published.apply(commit.value, transaction: commit.transactionID, peppers: peppers)
+            published.cache.grow(for: headRoom.room.records)
+        } catch {
+            guard error == .lmdb(.mapFull), entries.count > 1 else { throw error }
+            interning.aborted()
+            let half = entries.startIndex + entries.count / 2
+            try apply(entries[..<half], shared)
+            return try apply(entries[half...], shared)
+        }
+        shared.log.applied(
+            shared.position, wantsConfirmation: entries.contains(where: \.wantsConfirmation), isOwn: false)
+    }
+
+    /// Learns which peppers and schemes other nodes have begun or ceased to use.
+    private func learnKeys(_ shared: SharedCommit) throws(StoreFailure) {
+        let hasPeppers = try convertingErrors { () throws in
+            try environment.read { transaction in
+                try shared.keys.learnSchemes(in: transaction)
+                try shared.keys.forgetPeppers(in: transaction)
+                return try shared.keys.learnPeppers(in: transaction)
+            }
+        }
+        shared.lacksPepperUntil = hasPeppers ? nil : .now + .seconds(1)
+    }
+
+    /// Hands the mutations that must be known everywhere to the log, which finishes them when they are.
+    func confirm(
+        _ batch: inout [Mutation], _ places: Set<Int>, _ shared: SharedCommit, _ queued: () -> [Mutation]
+    ) {
+        // Those who were told already, that the outcome is not known, are gone.
+        let places = places.filter(batch.indices.contains)
+        guard !places.isEmpty else { return }
+        let mutations = places.map { batch[$0] }
+        for place in places { batch[place] = batch[place].withoutFinish }
+        let finish: @Sendable (SharedLogFailure?) -> Void = { failure in
+            for mutation in mutations { mutation.finish(failure.map { StoreFailure.shared($0) }) }
+        }
+        let begun = ContinuousClock.now
+        while !shared.log.confirm(finish) {
+            // The records of the other nodes must be read behind the append, and its reply was lost.
+            var outcome = shared.log.prove()
+            var isTold = false
+            while outcome == .undecided {
+                refuse(queued(), .shared(.away))
+                if !isTold, .now - begun >= SharedCommit.patience {
+                    finish(.unconfirmed(nodes: []))
+                    isTold = true
+                }
+                outcome = shared.log.outcome()
+            }
+            if isTold { return }
+            switch outcome {
+            case .held, .undecided: continue
+            case .lost: takeArrived()
+            case .refused: return finish(.unconfirmed(nodes: []))
+            }
+        }
+    }
+}
+
+extension Mutation {
+    /// The same for somebody who has been told already.
+    fileprivate var withoutFinish: Mutation { Mutation(creates: creates, since: since, apply: apply, finish: { _ in }) }
+}

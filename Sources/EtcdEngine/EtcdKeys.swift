@@ -1,0 +1,151 @@
+public import Cluster
+import CredentialStore
+import Foundation
+import SwiftProtobuf
+
+// What is in etcd, for each fleet under a prefix of its own:
+//
+//     head                    the position of the log, its format level, and whether it is open
+//     log/EPOCH/NUMBER        one entry
+//     first                   the number of the oldest entry that is kept; missing: 1
+//     nodes/NODE              what a node tells the others of itself
+//     none                    never there: deleting it is a transaction that changes nothing and goes through Raft
+//
+// Numbers in keys have 16 hexadecimal digits, so keys are in the order of the numbers.
+
+struct EtcdKeys {
+    let prefix: String
+
+    init(fleet: String) { prefix = "/countersign/\(fleet)/" }
+
+    var head: Data { key("head") }
+    var first: Data { key("first") }
+    var none: Data { key("none") }
+
+    func entry(_ epoch: UInt64, _ number: UInt64) -> Data { key("log/\(Self.hex(epoch))/\(Self.hex(number))") }
+
+    /// Entries from a number on, as the two ends of a range.
+    func entries(_ epoch: UInt64, from number: UInt64) -> (Data, Data) {
+        // '0' follows on '/'.
+        (entry(epoch, number), key("log/\(Self.hex(epoch))0"))
+    }
+
+    func node(_ node: UInt64) -> Data { key("nodes/\(Self.hex(node))") }
+
+    var nodes: (Data, Data) { (key("nodes/"), key("nodes0")) }
+
+    /// The node whose record is under a key.
+    func node(of key: Data) -> UInt64? {
+        let nodes = self.nodes.0
+        guard key.starts(with: nodes), key.count == nodes.count + 16 else { return nil }
+        return UInt64(String(decoding: key.dropFirst(nodes.count), as: UTF8.self), radix: 16)
+    }
+
+    private func key(_ name: String) -> Data { Data((prefix + name).utf8) }
+
+    private static func hex(_ number: UInt64) -> String {
+        let digits = String(number, radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+}
+
+/// The value of `head`. An append compares all of it.
+struct EtcdHead: Equatable {
+    var head: LogHead
+    var level: UInt32 = LogEntry.formatLevel
+
+    private static let byteCount = 16 + LogPosition.hashBytes + 4 + 1
+
+    var data: Data {
+        var data = Data()
+        data.append(bigEndian: head.position.epoch)
+        data.append(bigEndian: head.position.number)
+        data.append(contentsOf: head.position.hash)
+        data.append(bigEndian: level)
+        data.append(head.isSealed ? 1 : 0)
+        return data
+    }
+
+    init(_ head: LogHead) { self.head = head }
+
+    /// - Returns: nil for a value that no version writes.
+    init?(_ data: Data) {
+        let bytes = [UInt8](data)
+        guard bytes.count == Self.byteCount, bytes[Self.byteCount - 1] <= 1 else { return nil }
+        func number(_ range: Range<Int>) -> UInt64 { bytes[range].reduce(0) { $0 << 8 | UInt64($1) } }
+        let hashEnd = 16 + LogPosition.hashBytes
+        head = LogHead(
+            position: LogPosition(epoch: number(0..<8), number: number(8..<16), hash: Array(bytes[16..<hashEnd])),
+            isSealed: bytes[Self.byteCount - 1] == 1)
+        level = UInt32(truncatingIfNeeded: number(hashEnd..<hashEnd + 4))
+    }
+}
+
+extension NodeRecord {
+    func data(_ about: NodeAbout, time: Int64) throws -> Data {
+        var message = Countersign_NodeRecord()
+        message.epoch = applied.epoch
+        message.number = applied.number
+        message.hash = Data(applied.hash)
+        message.leaseNanoseconds = leaseNanoseconds
+        message.isPausable = isPausable
+        message.name = name
+        message.region = about.region
+        message.version = about.version
+        message.levelMin = 1
+        message.levelMax = LogEntry.formatLevel
+        message.time = time
+        return try message.serializedBytes()
+    }
+
+    /// A record of another node; nothing about it is assumed. What cannot be read is the record of a node of which nothing
+    /// is known: it has confirmed nothing, and its lease is not over with time.
+    init(node: UInt64, _ data: Data) {
+        let message = try? Countersign_NodeRecord(serializedBytes: data)
+        self.init(
+            node: node, name: Self.visible(message?.name ?? ""),
+            applied: LogPosition(
+                epoch: message?.epoch ?? 0, number: message?.number ?? 0, hash: message.map { [UInt8]($0.hash) } ?? []),
+            leaseNanoseconds: message?.leaseNanoseconds ?? .max, isPausable: message?.isPausable ?? true)
+    }
+}
+
+extension NodeRecord {
+    /// A name as it may stand in a header, a log and a table.
+    fileprivate static func visible(_ name: String) -> String {
+        String(name.unicodeScalars.prefix(64).filter { ("!"..."~").contains($0) && $0 != "," }.map(Character.init))
+    }
+}
+
+/// What a node says of itself.
+public struct FleetNodeStatus: Sendable {
+    public let record: NodeRecord
+    public let region: String
+    public let version: String
+
+    init(node: UInt64, _ data: Data) {
+        record = NodeRecord(node: node, data)
+        let message = try? Countersign_NodeRecord(serializedBytes: data)
+        region = NodeRecord.visible(message?.region ?? "")
+        version = NodeRecord.visible(message?.version ?? "")
+    }
+}
+
+/// What a node's record says for people.
+public struct NodeAbout: Sendable {
+    public var region: String
+    public var version: String
+
+    public init(region: String = "", version: String = "") {
+        self.region = region
+        self.version = version
+    }
+}
+
+extension Data {
+    fileprivate mutating func append(bigEndian number: some FixedWidthInteger) {
+        for shift in stride(from: number.bitWidth - 8, through: 0, by: -8) {
+            append(UInt8(truncatingIfNeeded: number >> shift))
+        }
+    }
+}
