@@ -40,7 +40,8 @@ extension Result {
 
 /// Runs a test with a fleet.
 func withFleet(
-    of count: Int = 3, on server: EtcdServer? = nil, lease: UInt64 = 10_000_000_000, pepperLines: [String] = [],
+    of count: Int = 3, on server: EtcdServer? = nil, lease: UInt64 = 10_000_000_000, isPausable: Bool = false,
+    pepperLines: [String] = [], query: String = "",
     _ body: (Fleet) async throws -> Void
 ) async throws {
     let etcd = try server ?? EtcdServer.shared.get()
@@ -48,7 +49,7 @@ func withFleet(
     let name = "fleet-" + UUID().uuidString
     let names = (0..<count).map { "n\($0)" }
     let first = try FleetNode.beginFleet(name, in: folder, pepperLines: pepperLines)
-    let engine = try EtcdEngine(etcd.address(fleet: name))
+    let engine = try EtcdEngine(etcd.address(fleet: name, query: query))
     let connections = Task { await engine.run() }
     var attempts = 30
     while try await eventuallyBegins(engine, at: first) == nil, attempts > 0 { attempts -= 1 }
@@ -56,7 +57,10 @@ func withFleet(
     for node in names { try FleetNode.copyStore(in: folder, to: node) }
     var nodes: [FleetNode] = []
     for node in names {
-        nodes.append(try FleetNode(node, folder: folder, address: etcd.address(fleet: name), lease: lease))
+        nodes.append(
+            try FleetNode(
+                node, folder: folder, address: etcd.address(fleet: name, query: query), lease: lease,
+                isPausable: isPausable))
     }
     let fleet = Fleet(name: name, folder: folder, nodes: nodes, etcd: etcd)
     do {
@@ -104,7 +108,10 @@ final class FleetNode: Sendable {
         try FileManager.default.copyItem(atPath: folder("peppers"), toPath: folder(node + "-peppers"))
     }
 
-    init(_ name: String, folder: TemporaryFolder, address: EtcdAddress, lease: UInt64 = 10_000_000_000) throws {
+    init(
+        _ name: String, folder: TemporaryFolder, address: EtcdAddress, lease: UInt64 = 10_000_000_000,
+        isPausable: Bool = false
+    ) throws {
         self.name = name
         directory = folder(name)
         pepperPath = folder(name + "-peppers")
@@ -117,7 +124,7 @@ final class FleetNode: Sendable {
         guard let position = try store.logPosition() else { throw NotFresh() }
         let engine = try EtcdEngine(address, about: NodeAbout(region: "here", version: "test"))
         member = ClusterMember(
-            name: name, position: position, times: ClusterTimes(lease: lease, poll: 4_000_000), isPausable: false,
+            name: name, position: position, times: ClusterTimes(lease: lease, poll: 4_000_000), isPausable: isPausable,
             engine: engine, freshness: freshness)
         member.attach(store, at: position)
         issuer = Issuer(store: store, policy: LifetimePolicy(), pepperPath: pepperPath)
@@ -139,8 +146,12 @@ final class FleetNode: Sendable {
         try Verifier(store: store).verdict(secret.revealBytes(), at: store.clock.now()).isActive
     }
 
+    /// Stops taking part without a word, as if it were paused.
+    func fallSilent() { member.close() }
+
     func close() async {
         member.close()
+        await member.leave()
         for task in tasks { task.cancel() }
         for task in tasks { await task.value }
         await Self.close(store)

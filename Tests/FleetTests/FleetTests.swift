@@ -1,3 +1,4 @@
+import ChildProcess
 import Cluster
 import CredentialModel
 import CredentialStore
@@ -69,6 +70,70 @@ import Verification
 
     private static func scopes(of ids: [CredentialID], at node: FleetNode) throws -> [[String]] {
         try ids.map { id in try node.store.credential(id).map { node.issuer.summary($0).scope.sorted() } ?? [] }
+    }
+
+    @Test func `waits for the lease of a node that has died, and names one whose clock proves nothing`() async throws {
+        for isPausable in [false, true] {
+            try await withFleet(of: 2, lease: 3_000_000_000, isPausable: isPausable) { fleet in
+                let (one, two) = (fleet.nodes[0], fleet.nodes[1])
+                let keys = try await one.issuer.createKeys(KeyRequest(owner: "alice", count: 2))
+                #expect(try await two.reaches(one))
+                two.fallSilent()
+                let reach = RequestReach()
+                let begun = ContinuousClock.now
+                _ = try await one.issuer.reaching(reach).revoke([keys[0].summary.id], chain: false)
+                #expect(reach.unconfirmed == (isPausable ? ["n1"] : nil))
+                // Its last renewal is at most a quarter of the lease old.
+                #expect(.now - begun > .milliseconds(2_000))
+                #expect(try !one.accepts(keys[0].secret))
+                guard isPausable else { return }
+                // Whoever does not ask how far it got must not take it for done.
+                await #expect(throws: IssuanceError.self) {
+                    try await one.issuer.revoke([keys[1].summary.id], chain: false)
+                }
+                #expect(try !one.accepts(keys[1].secret))
+                // Whoever does not want to wait gets an answer at once.
+                let quorum = RequestReach(wanted: .node)
+                _ = try await one.issuer.reaching(quorum).revoke([keys[1].summary.id], chain: false)
+                #expect(quorum.unconfirmed == nil)
+            }
+        }
+    }
+
+    @Test func `speaks to etcd over TLS, and both show certificates`() async throws {
+        let folder = try TemporaryFolder()
+        try Self.openssl(folder, "ca", ["-addext", "basicConstraints=critical,CA:TRUE"])
+        for name in ["etcd", "node"] {
+            try Self.openssl(
+                folder, name,
+                ["-CA", folder("ca.pem"), "-CAkey", folder("ca.key"), "-addext", "subjectAltName=IP:127.0.0.1"])
+        }
+        let etcd = try EtcdServer(
+            options: ["--cert-file", folder("etcd.pem"), "--key-file", folder("etcd.key")]
+                + ["--client-cert-auth", "--trusted-ca-file", folder("ca.pem")])
+        func query(_ name: String, ca: String = "ca") -> String {
+            "?ca=\(folder(ca + ".pem"))&cert=\(folder(name + ".pem"))&key=\(folder(name + ".key"))"
+        }
+        try await withFleet(of: 2, on: etcd, query: query("node")) { fleet in
+            let key = try await fleet.nodes[0].issuer.createKeys(KeyRequest(owner: "alice"))[0]
+            _ = try await fleet.nodes[1].issuer.revoke([key.summary.id], chain: false)
+            #expect(try !fleet.nodes[0].accepts(key.secret))
+        }
+        // Without a certificate that etcd trusts, and to an etcd that shows one of somebody else.
+        try Self.openssl(folder, "other", ["-addext", "basicConstraints=critical,CA:TRUE"])
+        for query in [query("other"), query("node", ca: "other")] {
+            let engine = try EtcdEngine(etcd.address(fleet: "x", query: query))
+            let connections = Task { await engine.run() }
+            await #expect(throws: EngineRefusal.self) { try await engine.check() }
+            connections.cancel()
+        }
+    }
+
+    private static func openssl(_ folder: TemporaryFolder, _ name: String, _ arguments: [String]) throws {
+        _ = try ChildProcess.output(
+            of: ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+                + ["-days", "2", "-subj", "/CN=\(name)", "-out", folder(name + ".pem")]
+                + ["-keyout", folder(name + ".key")] + arguments)
     }
 
     @Test func `goes on where a node left off, when that starts again`() async throws {

@@ -52,6 +52,8 @@ public enum SharedLogOutcome: Sendable, Equatable {
 /// Unless the caller says otherwise: everywhere, if it takes something away, or finds that there is nothing to take away;
 /// and what only adds something, on this node.
 public enum Reach: Sendable {
+    /// It changes only rows that each store has for itself, such as last uses: no other node is asked.
+    case own
     /// It is durable in the log, and every reader of this node has it.
     case node
     /// In addition, no node accepts what it revoked: each has it, or answers nothing until it has.

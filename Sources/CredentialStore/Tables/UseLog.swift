@@ -84,7 +84,7 @@ extension CredentialStore {
         var written = 0
         while written < taken.count {
             let start = written
-            written += try await write(creates: true, inBackground: true) { writer, transaction in
+            written += try await write(creates: true, reach: .own, inBackground: true) { writer, transaction in
                 var piece = writer.beginPiece()
                 var count = 0
                 for row in taken[start...] {
@@ -101,7 +101,7 @@ extension CredentialStore {
     /// - Throws: ``StoreFailure``.
     public func noteTime() async throws {
         let mark = clock.mark()
-        try await write(creates: false) { writer, transaction in
+        try await write(creates: false, reach: .own) { writer, transaction in
             try writer.noteTime(mark, in: transaction)
         }
     }

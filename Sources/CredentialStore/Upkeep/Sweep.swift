@@ -97,7 +97,7 @@ public struct Sweep: Sendable {
             }
         } while last > 0
         // Overwrites eight bytes, so it is not refused when the map is nearly full.
-        try await store.write(creates: false, reach: .node) { writer, transaction in
+        try await store.write(creates: false, reach: .own) { writer, transaction in
             try writer.noteTime(mark, in: transaction)
         }
         return report

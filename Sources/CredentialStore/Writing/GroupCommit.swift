@@ -186,7 +186,9 @@ final class GroupCommit: Sendable {
                         try writer.end(in: transaction)
                         headRoom.room = try writer.room(in: transaction)
                         try box.log?.append(writer, in: transaction)
-                        try shared?.append(writer, in: transaction) { wait in
+                        let isOwn = waiting.allSatisfy { $0.reach == .own }
+                        try shared?.append(writer, isOwn: isOwn, in: transaction) { wait in
+                            guard wait >= SharedCommit.patienceOfOthers else { return }
                             refuse(queued() + postponed, .shared(.away))
                             postponed.removeAll()
                             let isProof = writer.recordedBytes.isEmpty
@@ -264,7 +266,7 @@ final class GroupCommit: Sendable {
         } catch let error as CommitFailure {
             return fatal(waiting + postponed, .outcomeUnknown(error.reason))
         } catch let error as StoreFailure {
-            guard error.isRefusalOfLog, writer.withLock({ $0.log?.isUnknown }) == false else {
+            guard error.isRefusalOfLog, writer.withLock({ $0.log?.isUnknown }) != true else {
                 return fatal(waiting + postponed, withdrawEntry(because: .system(0)) ?? error)
             }
             return refuseWhatTheLogDidNotTake(error, &waiting, &postponed)

@@ -36,6 +36,9 @@ final class SharedCommit {
 
     /// After this time, callers are told that the outcome is not known.
     static let patience = Duration.seconds(10)
+    /// After this time, callers are told that nothing was done, where that is certain. An engine that elects a new leader
+    /// is back before.
+    static let patienceOfOthers = Duration.seconds(4)
     /// Most bytes of an entry: it waits in front of every revocation that comes after it, and an engine takes no more.
     static let entryBytesMax = 1 << 20
     private static let recentMax = 32
@@ -51,13 +54,15 @@ final class SharedCommit {
 
     /// Appends the transaction's operations, or proves that the state in which it did nothing is the newest. Only the
     /// commit is left when this returns.
-    /// - Parameter undecided: called from time to time while the outcome is not known, with the time since the beginning.
+    /// - Parameters:
+    ///   - isOwn: whether no mutation concerns other nodes.
+    ///   - undecided: called from time to time while the outcome is not known, with the time since the beginning.
     /// - Throws: ``Lost``, ``StoreFailure/shared(_:)``, ``LogFailure/tooLong``: the transaction must be given up.
     func append(
-        _ writer: StoreWriter, in transaction: borrowing WriteTransaction, undecided: (Duration) -> Void
+        _ writer: StoreWriter, isOwn: Bool, in transaction: borrowing WriteTransaction, undecided: (Duration) -> Void
     ) throws {
         let operations = writer.recordedBytes
-        guard !operations.isEmpty else { return try settle(undecided) { log.prove() } }
+        guard !operations.isEmpty else { return isOwn ? () : try settle(undecided) { log.prove() } }
         let entry = try LogEntry(
             .transaction, operations, after: position,
             by: LogEntry.Author(writer: self.writer, time: writer.now, mark: writer.mark ?? .always),

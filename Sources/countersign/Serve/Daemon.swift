@@ -141,9 +141,9 @@ struct Daemon: Sendable {
         let services = ServiceGroup(
             configuration: ServiceGroupConfiguration(
                 // Stopped in reverse order: the data plane drains before administration ends, and that before the node
-                // leaves its fleet.
-                services: (node.map { [.init(service: $0)] } ?? [])
-                    + [.init(service: upkeep), .init(service: control)]
+                // leaves its fleet. What upkeep writes at the end is the store's own.
+                services: [.init(service: upkeep)] + (node.map { [.init(service: $0)] } ?? [])
+                    + [.init(service: control)]
                     + network.map { .init(service: $0) } + [.init(service: dataPlane), .init(service: StopNotice())],
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         do {
