@@ -14,8 +14,9 @@ public final class EtcdEngine: ClusterEngine {
     private let keys: EtcdKeys
     private let about: NodeAbout
 
-    /// A transaction that has no reply until then is sent to another member. etcd elects a new leader in 1 to 2 seconds.
-    private static let timeout = Duration.seconds(2)
+    /// A transaction that has no reply until then is sent to another member: this one may be dead, and its connection still
+    /// be waited for. etcd elects a new leader in 1 to 2 seconds, and answers with an error meanwhile.
+    private static let timeout = Duration.seconds(1)
     /// Entries of one read. The longest are 1 MiB.
     private static let pageEntries: Int64 = 16
     /// Entries that an append which came too late gets back.

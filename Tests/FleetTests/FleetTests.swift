@@ -35,6 +35,16 @@ import Verification
         }
     }
 
+    @Test func `gives out what every node accepts already, if that is asked for`() async throws {
+        try await withFleet { fleet in
+            for _ in 0..<20 {
+                let issuer = fleet.nodes[0].issuer.reaching(RequestReach(wanted: .everywhere))
+                let key = try await issuer.createKeys(KeyRequest(owner: "alice"))[0]
+                for node in fleet.nodes { #expect(try node.accepts(key.secret)) }
+            }
+        }
+    }
+
     @Test func `has one history, although all nodes write at once`() async throws {
         try await withFleet { fleet in
             let made = Mutable<[(CredentialID, [String])]>([])

@@ -187,7 +187,8 @@ final class GroupCommit: Sendable {
                         headRoom.room = try writer.room(in: transaction)
                         try box.log?.append(writer, in: transaction)
                         let isOwn = waiting.allSatisfy { $0.reach == .own }
-                        try shared?.append(writer, isOwn: isOwn, in: transaction) { wait in
+                        let isWanted = waiting.contains { $0.reach == .everywhere }
+                        try shared?.append(writer, isOwn: isOwn, isWanted: isWanted, in: transaction) { wait in
                             guard wait >= SharedCommit.patienceOfOthers else { return }
                             refuse(queued() + postponed, .shared(.away))
                             postponed.removeAll()
@@ -232,7 +233,7 @@ final class GroupCommit: Sendable {
             commits.note(waiting, changed: commit.changed, since: begun, durable: durable)
             if commit.changed { writer.withLock { $0.writer.lastCommit = durable - begun } }
             if let shared {
-                shared.log.applied(shared.position, wantsConfirmation: commit.value.endsSomething, isOwn: true)
+                shared.log.applied(shared.position, wantsConfirmation: shared.isDecisive, isOwn: true)
                 confirm(&waiting, everywhere, shared, queued)
             }
             // Only now, when all readers know, are the callers told that their mutations are done.

@@ -25,6 +25,8 @@ final class SharedCommit {
     private(set) var position: LogPosition
     /// The last entry is in the log, and its transaction is not committed yet.
     private(set) var isHeld = false
+    /// Whether that entry must be confirmed by other nodes.
+    private(set) var isDecisive = false
     /// Of the last entry. Time does not go back in the log, whoever writes it.
     private(set) var lastTime = UnixSeconds.always
     /// The writers of the last entries, to tell how many nodes write now.
@@ -56,22 +58,26 @@ final class SharedCommit {
     /// commit is left when this returns.
     /// - Parameters:
     ///   - isOwn: whether no mutation concerns other nodes.
+    ///   - isWanted: whether somebody wants to know when every node has it, although nothing is taken away.
     ///   - undecided: called from time to time while the outcome is not known, with the time since the beginning.
     /// - Throws: ``Lost``, ``StoreFailure/shared(_:)``, ``LogFailure/tooLong``: the transaction must be given up.
     func append(
-        _ writer: StoreWriter, isOwn: Bool, in transaction: borrowing WriteTransaction, undecided: (Duration) -> Void
+        _ writer: StoreWriter, isOwn: Bool, isWanted: Bool, in transaction: borrowing WriteTransaction,
+        undecided: (Duration) -> Void
     ) throws {
+        isDecisive = false
         let operations = writer.recordedBytes
         guard !operations.isEmpty else { return isOwn ? () : try settle(undecided) { log.prove() } }
         let entry = try LogEntry(
             .transaction, operations, after: position,
             by: LogEntry.Author(writer: self.writer, time: writer.now, mark: writer.mark ?? .always),
-            wantsConfirmation: writer.publication.endsSomething, origin: origin, lookup: lookup)
+            wantsConfirmation: writer.publication.endsSomething || isWanted, origin: origin, lookup: lookup)
         guard entry.bytes.count <= Self.entryBytesMax else { throw StoreFailure.log(.tooLong) }
         // Before the append: behind it, nothing may fail but the commit itself.
         try writer.setLogPosition(entry.position, in: transaction)
         try settle(undecided) { log.append(entry) }
         isHeld = true
+        isDecisive = entry.wantsConfirmation
         note(entry)
     }
 

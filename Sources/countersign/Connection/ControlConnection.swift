@@ -5,13 +5,18 @@ import NIOCore
 import NIOHTTP1
 import NIOSSL
 import NetworkAddress
+import Synchronization
 
 /// Sends requests to a control plane, over its Unix socket or the network.
-struct ControlConnection: Sendable {
+final class ControlConnection: Sendable {
     private let http: HTTPClient
     private let address: ControlAddress
     /// The value of the Authorization field; nil for a socket, whose permissions decide who may use it.
     private let authorization: String?
+    /// The field `Ack` of requests that may have it.
+    private let ack: String?
+    /// What the answers have said of nodes that have not confirmed a change.
+    private let unconfirmed = Mutex<String?>(nil)
 
     /// The longest answer that is read into memory.
     private static let answerBytesMax = 64 * 1_024 * 1_024
@@ -22,7 +27,7 @@ struct ControlConnection: Sendable {
     /// - Parameter authority: file with the certificate authorities that may have signed the server's certificate; nil: those of
     ///   the system.
     static func use(
-        _ address: ControlAddress, authorization: String? = nil, authority: String? = nil,
+        _ address: ControlAddress, authorization: String? = nil, authority: String? = nil, ack: String? = nil,
         _ body: (ControlConnection) async throws -> Void
     ) async throws {
         var configuration = HTTPClient.Configuration()
@@ -42,12 +47,31 @@ struct ControlConnection: Sendable {
         configuration.connectionPool.retryConnectionEstablishment = false
         let http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         do {
-            try await body(ControlConnection(http: http, address: address, authorization: authorization))
+            let connection = ControlConnection(http, address, authorization: authorization, ack: ack)
+            try await body(connection)
+            try connection.requireConfirmed()
         } catch {
             try? await http.shutdown()
             throw error
         }
         try await http.shutdown()
+    }
+
+    private init(_ http: HTTPClient, _ address: ControlAddress, authorization: String?, ack: String?) {
+        self.http = http
+        self.address = address
+        self.authorization = authorization
+        self.ack = ack
+    }
+
+    /// - Throws: ``CommandFailure`` if a change is done, and not known on all nodes of a fleet.
+    private func requireConfirmed() throws(CommandFailure) {
+        guard let nodes = unconfirmed.withLock({ $0 }) else { return }
+        let which =
+            nodes.isEmpty ? "it is not known which nodes have it" : "these nodes have not confirmed it: \(nodes)"
+        throw CommandFailure(
+            "It is done, but \(which). They may accept what was revoked until they do. Repeat the command to ask again.",
+            mayBeDone: true)
     }
 
     /// Sends a request without a body and decodes the answer.
@@ -120,6 +144,7 @@ struct ControlConnection: Sendable {
         // HTTP/1.1 requires the field, and AsyncHTTPClient sends none to a socket.
         if address.socketPath != nil { request.headers.add(name: "Host", value: "countersign") }
         if let authorization { request.headers.add(name: "Authorization", value: authorization) }
+        if let ack, method != .GET { request.headers.add(name: "Ack", value: ack) }
         return request
     }
 
@@ -154,6 +179,9 @@ struct ControlConnection: Sendable {
         var retries = 0
         while true {
             let response = try await execute(request)
+            if response.status == .accepted {
+                unconfirmed.withLock { $0 = SafeText.visible(response.headers.first(name: "Unconfirmed") ?? "") }
+            }
             if (200..<300).contains(response.status.code) { return response }
             let refused = await Self.refusal(response)
             guard refused.isBusy, retries < Self.busyRetriesMax else { throw refused.failure }

@@ -33,8 +33,17 @@ struct ControlOptions: ParsableArguments {
             valueName: "file"), transform: PathText.argument)
     var controlCA: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "In a fleet: when a change counts as done, everywhere or quorum (default: everywhere for what takes something away).",
+            valueName: "reach"))
+    var ack: String?
+
     func validate() throws {
         _ = try address
+        guard ack == nil || ack == "everywhere" || ack == "quorum" else {
+            throw ValidationError("--ack must be everywhere or quorum.")
+        }
     }
 
     /// The address to connect to. Does not throw after ``validate()``.
@@ -51,12 +60,12 @@ struct ControlOptions: ParsableArguments {
     func withConnection(_ body: (ControlConnection) async throws -> Void) async throws {
         let address = try address
         guard let path = address.socketPath else { return try await overNetwork(address, body) }
-        if try SocketProbe.isListening(path) { return try await ControlConnection.use(address, body) }
+        if try SocketProbe.isListening(path) { return try await ControlConnection.use(address, ack: ack, body) }
         guard control == nil else { throw nobodyListens(address) }
         try requireStoreFolder()
         let control = try await InProcessControl.opener(store)
         do {
-            try await ControlConnection.use(control.address, body)
+            try await ControlConnection.use(control.address, ack: ack, body)
         } catch {
             await control.shutdown()
             throw error
@@ -69,7 +78,7 @@ struct ControlOptions: ParsableArguments {
         let address = try address
         guard let path = address.socketPath else { return try await overNetwork(address, body) }
         guard try SocketProbe.isListening(path) else { throw nobodyListens(address) }
-        try await ControlConnection.use(address, body)
+        try await ControlConnection.use(address, ack: ack, body)
     }
 
     private func overNetwork(
@@ -82,7 +91,7 @@ struct ControlOptions: ParsableArguments {
                 status: .usage)
         }
         let field = try ControlCredential.field(fromFile: file)
-        try await ControlConnection.use(address, authorization: field, authority: controlCA, body)
+        try await ControlConnection.use(address, authorization: field, authority: controlCA, ack: ack, body)
     }
 
     /// - Throws: ``CommandFailure`` when the store's folder does not exist: a mistyped path must not look like an empty store.
