@@ -101,6 +101,18 @@ extension [Action] {
         #expect(node.leaseEnd == 15 * second)
     }
 
+    @Test func `has one renewal under way, and tells afterwards what that did not say`() throws {
+        var node = node()
+        let tag = try #require(node.tick(at: second).renewal)
+        _ = node.watched([one], at: second)
+        #expect(node.applied(one.position, wantsConfirmation: true, at: second).renewal == nil)
+        let again = node.received(.renewed(head(one.position)), tag: tag, at: 1_100_000_000)
+        guard case .send(.renew(let record), _)? = again.last else { throw CancellationError() }
+        #expect(record.applied == one.position)
+        // One without a reply does not stop the next.
+        #expect(node.tick(at: 4 * second).renewal != nil)
+    }
+
     @Test func `answers only when its readers have what the renewal saw`() throws {
         var node = node()
         let tag = try #require(node.tick(at: second).renewal)

@@ -65,6 +65,8 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
 
     private var lastTag: UInt64 = 0
     private var renewal: Renewal?
+    /// Something is to be told that the renewal under way does not say.
+    private var mustRenewAgain = false
     /// A lease that begins when the store has what its renewal saw.
     private var pendingLease: (end: UInt64, needs: LogPosition)?
     private var nextRenewal: UInt64 = 0
@@ -149,6 +151,13 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
     // MARK: Lease
 
     private mutating func renew(at now: UInt64, _ actions: inout [Action]) {
+        // One after the other: of two that are under way, the older one could be the last to be executed, and the others
+        // would wait for what this node has said already.
+        if let sent = renewal, now < sent.sent + times.retry {
+            mustRenewAgain = true
+            return
+        }
+        mustRenewAgain = false
         let tag = newTag()
         // The time before it is sent: whatever it reads was so at a later time.
         renewal = Renewal(tag: tag, sent: now, applied: applied)
@@ -401,7 +410,7 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
         if proposal?.tag == tag { proposal?.sent = 0 }
         if catchingUp?.tag == tag { catchingUp?.sent = 0 }
         if recordsAsked?.tag == tag { recordsAsked = nil }
-        if renewal?.tag == tag { nextRenewal = now }
+        if renewal?.tag == tag { (renewal, nextRenewal) = (nil, now) }
         return tick(at: now)
     }
 
@@ -414,6 +423,7 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
         } else if case .renewed(let head) = reply, let sent = renewal, sent.tag == tag {
             renewal = nil
             renewed(head, sent, at: now, &actions)
+            if mustRenewAgain, stopped == nil { renew(at: now, &actions) }
         } else if case .entries(let head, let page) = reply, let asked = catchingUp, asked.tag == tag {
             catchingUp = nil
             if head.position.epoch != handed.epoch {
