@@ -123,6 +123,8 @@ let package = Package(
                 .product(name: "GRPCCore", package: "grpc-swift-2"),
                 .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
                 .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP2", package: "swift-nio-http2"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             exclude: ["Protos"], swiftSettings: administration),
@@ -279,7 +281,11 @@ let package = Package(
         .testTarget(name: "ClusterTests", dependencies: ["Cluster", "CredentialStore"], swiftSettings: tests),
         // Whole nodes on a real etcd.
         .testTarget(
-            name: "FleetTests", dependencies: core + ["ChildProcess", "Cluster", "EtcdEngine", "TestSupport"],
+            name: "FleetTests",
+            dependencies: core + [
+                "ChildProcess", "Cluster", "EtcdEngine", "TestSupport",
+                .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOEmbedded", package: "swift-nio"),
+            ],
             swiftSettings: tests),
         .testTarget(name: "IssuanceTests", dependencies: core + ["TestSupport"], swiftSettings: tests),
         // The wire parsers against SwiftNIO's, and properties of them that libFuzzer checks too (deploy/proofs/fuzz-wire).

@@ -13,7 +13,8 @@ public protocol ClusterEngine: Sendable {
     func perform(_ request: EngineRequest<LogEntry>) async throws(EngineFault) -> EngineReply<LogEntry>
     /// Removes the record of a node that has ended.
     func remove(_ node: UInt64) async throws(EngineFault)
-    /// Gives entries as they are appended, until it is cancelled. Some may be missing.
+    /// Gives entries as they are appended, until it is cancelled; none when it begins to, so that what was appended before
+    /// is read. Some may be missing.
     func watch(_ receive: @escaping @Sendable ([LogEntry]) -> Void) async
 }
 

@@ -1,6 +1,8 @@
 import Cluster
 import GRPCCore
 import GRPCNIOTransportHTTP2Posix
+import NIOCore
+import NIOHTTP2
 import NetworkAddress
 import Synchronization
 
@@ -42,7 +44,10 @@ final class EtcdClient: Sendable {
         for endpoint in address.endpoints {
             do {
                 let transport = try HTTP2ClientTransport.Posix(
-                    target: Self.target(endpoint), transportSecurity: Self.security(address.identity))
+                    target: Self.target(endpoint), transportSecurity: Self.security(address.identity),
+                    config: .defaults { config in
+                        config.channelDebuggingCallbacks.onCreateTCPConnection = { Self.answerPings(on: $0) }
+                    })
                 members.append(Member(endpoint: endpoint, connection: GRPCClient(transport: transport)))
             } catch {
                 throw EtcdAddress.Fault(
@@ -50,6 +55,15 @@ final class EtcdClient: Sendable {
             }
         }
         state = Mutex(State(members: members))
+    }
+
+    /// See ``PingAnswers``.
+    private static func answerPings(on channel: any Channel) -> EventLoopFuture<Void> {
+        channel.eventLoop.makeCompletedFuture {
+            let pipeline = channel.pipeline.syncOperations
+            let http = try pipeline.handler(type: NIOHTTP2Handler.self)
+            try pipeline.addHandler(PingAnswers(), position: .before(http))
+        }
     }
 
     private static func target(_ endpoint: EtcdAddress.Endpoint) -> any ResolvableTarget {

@@ -347,6 +347,8 @@ public final class EtcdEngine: ClusterEngine {
             } onResponse: { response in
                 for try await message in response.messages {
                     if message.canceled { return }
+                    // Whatever was appended before must be read.
+                    if message.created { receive([]) }
                     let entries = message.events.compactMap { try? Self.entry($0.kv) }
                     if !entries.isEmpty { receive(entries) }
                 }

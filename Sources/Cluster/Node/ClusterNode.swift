@@ -194,9 +194,11 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
     }
 
     /// Entries from a watch. They may be late, repeated or have gaps.
+    /// - Parameter entries: none: the watch begins, and what was appended before is not in it.
     public mutating func watched(_ entries: [Entry], at now: UInt64) -> [Action] {
         guard stopped == nil else { return [] }
         var actions: [Action] = []
+        if entries.isEmpty { catchUp(at: now, again: true, &actions) }
         take(entries, at: now, &actions)
         return actions
     }
