@@ -71,6 +71,7 @@ public final class ClusterMember: SharedLog {
     private static let tick = Duration.milliseconds(50)
     private static let pollingTick = Duration.milliseconds(2)
     private static let retryPause = Duration.milliseconds(20)
+    private static let attemptsToLeave = 3
     /// Entries that the writer takes at once, and their bytes.
     private static let entriesMax = 64
     private static let bytesMax = 4 << 20
@@ -147,8 +148,10 @@ public final class ClusterMember: SharedLog {
 
     /// Tells the others that this node has ended, so that nobody waits for it. Only when it is closed.
     public func leave() async {
-        let node = state.withLock { $0.isClosed ? $0.node.node : nil }
-        if let node { try? await engine.remove(node) }
+        guard state.withLock(\.isClosed) else { return }
+        for _ in 0..<Self.attemptsToLeave {
+            if (try? await engine.remove(node)) != nil { return }
+        }
     }
 
     /// What the store and all its readers have.

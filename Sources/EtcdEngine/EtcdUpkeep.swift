@@ -2,9 +2,9 @@ import CredentialStore
 import Foundation
 import SwiftProtobuf
 
-// etcd keeps every revision of every key until it is told not to, and renewals make some each second. So one node removes
-// old entries and compacts: the one with the lowest number, as far as it knows. If two do, nothing is lost: an entry is
-// removed only together with a change of `first` that was compared.
+// etcd keeps every revision of every key until it is told not to, and renewals make some each second. So each node removes
+// old entries and compacts now and then. If two do so at once, nothing is lost: an entry is removed only together with a
+// change of `first` that was compared. Not one node alone: that could be one that has died and is still listed.
 //
 // Size goes before the time that a node may be away: a full etcd refuses every append, and so every revocation. A node
 // that is behind the oldest entry stops, says so, and joins again.
@@ -34,20 +34,21 @@ public struct EtcdUsage: Sendable {
 /// Removes old entries and revisions.
 public struct EtcdUpkeep: Sendable {
     private let engine: EtcdEngine
-    private let node: UInt64
     private let retention: LogRetention
     /// The number of the last entry at some times.
     private var samples: [(time: Int64, number: UInt64)] = []
-    private var rounds = 0
+    /// Until the next compaction.
+    private var roundsLeft = 0
+    /// The size says nothing before what was removed has been compacted and measured.
+    private var isMeasured = true
 
     private static let roundSeconds: Int64 = 30
     private static let roundsPerCompaction = 10
     /// Entries that are removed by one transaction: more would hold up appends.
     private static let entriesAtOnce: UInt64 = 1_000
 
-    public init(_ engine: EtcdEngine, node: UInt64, retention: LogRetention = LogRetention()) {
+    public init(_ engine: EtcdEngine, retention: LogRetention = LogRetention()) {
         self.engine = engine
-        self.node = node
         self.retention = retention
     }
 
@@ -66,29 +67,36 @@ public struct EtcdUpkeep: Sendable {
         samples.removeAll { $0.time < now - retention.seconds - Self.roundSeconds }
         var usage = EtcdUsage()
         (usage.bytesInUse, usage.first) = (try await engine.bytesInUse(), state.first)
-        guard state.records.keys.min() ?? node >= node else { return usage }
-        let target = target(state, usage.bytesInUse, at: now)
+        let (target, isForSize) = target(state, usage.bytesInUse, at: now)
+        isMeasured = true
         while usage.first < target, !Task.isCancelled {
             let next = min(target, usage.first + Self.entriesAtOnce)
             let epoch = state.head.position.epoch
             guard try await engine.trim(epoch, from: usage.first, to: next) else { break }
             usage.first = next
+            if isForSize { isMeasured = false }
         }
-        rounds += 1
-        if rounds % Self.roundsPerCompaction == 0 { try await engine.compact() }
+        roundsLeft -= 1
+        if roundsLeft < 0 || !isMeasured {
+            try await engine.compact()
+            roundsLeft = Self.roundsPerCompaction
+        }
         return usage
     }
 
     /// The number of the oldest entry that is to remain.
-    private func target(_ state: EtcdUpkeepState, _ bytes: Int64, at now: Int64) -> UInt64 {
+    private func target(
+        _ state: EtcdUpkeepState, _ bytes: Int64, at now: Int64
+    ) -> (number: UInt64, isForSize: Bool) {
         let last = state.head.position.number
         let live = state.records.values.filter { $0.record.applied.epoch == state.head.position.epoch }
         // What any node that runs lacks, and the last entry, from which a node sees that nothing is missing.
         let needed = min(live.map { $0.record.applied.number }.min() ?? last, last)
         let old = samples.last { $0.time <= now - retention.seconds }?.number ?? 0
         let half = state.first + (max(last, state.first) - state.first) / 2
-        if bytes > retention.bytesMax { return min(half, last) }
-        if bytes > retention.bytes { return min(max(half, old), needed) }
-        return min(old, needed)
+        // Not again before the size is known without what was removed.
+        if isMeasured, bytes > retention.bytesMax { return (min(half, last), true) }
+        if isMeasured, bytes > retention.bytes { return (min(max(half, old), needed), true) }
+        return (min(old, needed), false)
     }
 }

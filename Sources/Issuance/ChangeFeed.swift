@@ -65,7 +65,8 @@ public final class ChangeFeed: Sendable {
         let signal = store.published.changes
         signal.wakeOnce(ObjectIdentifier(registration), wantsIssued: issued) { continuation.yield() }
         // Checked after registering, since the signal wakes nobody for earlier changes (see `ChangeSignal`).
-        if signal.newest == number { for await _ in stream { break } }
+        // On a node of a fleet the number may be ahead, if it comes from another one.
+        if signal.newest <= number { for await _ in stream { break } }
         signal.forget(ObjectIdentifier(registration))
     }
 

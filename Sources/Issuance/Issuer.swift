@@ -95,8 +95,20 @@ public struct Issuer: Sendable {
     ) async throws -> Value {
         guard let reach else { return try await store.write(creates: creates, body) }
         let written = try await store.writeSoFar(creates: creates, reach: reach.wanted, body)
+        reach.note(creates: creates)
         if let failure = written.unconfirmed { reach.note(failure) }
         return written.value
+    }
+
+    /// Waits until what an earlier request has done is known as widely as this one wants it: an answer to a repeated
+    /// request says no less than that to the first.
+    public func confirmEarlier() async throws(IssuanceError) {
+        guard store.fleet != nil else { return }
+        do {
+            try await commit(creates: false) { _, _ in }
+        } catch {
+            throw IssuanceError(error)
+        }
     }
 
     /// Runs a blocking read on a separate thread.

@@ -60,6 +60,11 @@ extension Issuer {
             // A transaction may run again, or an earlier one may have failed to commit. The file then already has the new
             // pepper.
             if (file.peppers.last?.number ?? 0) <= newest {
+                guard store.fleet == nil else {
+                    throw IssuanceError.conflict(
+                        reason: "in a fleet, first write the same new pepper into the pepper file of every node: "
+                            + "a node without it could verify nothing that moves to it")
+                }
                 guard let longer = file.addingPepper(above: newest) else {
                     throw IssuanceError.conflict(reason: "all pepper numbers are used")
                 }

@@ -57,8 +57,10 @@ public final class Verifier: @unchecked Sendable {
     }
 
     /// A verifier for a store that another process owns. It does not report uses, because only the owner writes.
-    /// - Throws: ``StoreFailure`` when no reader slot is left.
+    /// - Throws: ``StoreFailure`` when no reader slot is left. ``SharedLogFailure/notFollowed(fleet:)`` for the store of a
+    ///   node of a fleet, whose lease this process does not know.
     public convenience init(store: FollowedStore) throws(StoreFailure) {
+        if let fleet = store.fleet { throw .shared(.notFollowed(fleet: fleet)) }
         try self.init(store, .followed(store), nil)
     }
 

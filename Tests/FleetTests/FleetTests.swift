@@ -161,6 +161,10 @@ import Verification
     @Test func `learns a new pepper from each node's own file, and the schemes of imported keys`() async throws {
         try await withFleet(of: 2) { fleet in
             let (one, two) = (fleet.nodes[0], fleet.nodes[1])
+            // Not generated on one node: the others could verify nothing that moves to it.
+            await #expect(throws: IssuanceError.self) { try await one.issuer.addPepper() }
+            let file = try #require(PepperFileOnDisk.read(fleet.folder("n0-peppers")).addingPepper(above: 1))
+            try FixtureFile.replace(fleet.folder("n0-peppers"), file.serialized())
             _ = try await one.issuer.addPepper()
             #expect(try await two.reaches(one))
             // Not in its file yet.
@@ -187,7 +191,7 @@ import Verification
             defer { connections.cancel() }
             var retention = LogRetention()
             retention.seconds = 100
-            var upkeep = EtcdUpkeep(engine, node: 0, retention: retention)
+            var upkeep = EtcdUpkeep(engine, retention: retention)
             #expect(try await upkeep.round(at: 1_000).first == 1)
             for _ in 0..<5 { _ = try await one.issuer.createKeys(KeyRequest(owner: "alice")) }
             #expect(try await upkeep.round(at: 1_050).first == 1)
@@ -262,6 +266,13 @@ import Verification
             try CredentialStore.open(
                 in: own.directory, peppers: PepperFileOnDisk.read(own.pepperPath), options: options)
         }
+    }
+
+    @Test func `is not verified by from another process, which does not know of the lease`() throws {
+        let folder = try TemporaryFolder()
+        _ = try FleetNode.beginFleet("ours", in: folder, pepperLines: [])
+        let followed = try FollowedStore.open(in: folder("begun"), pepperPath: folder("peppers"))
+        #expect(throws: StoreFailure.shared(.notFollowed(fleet: "ours"))) { try Verifier(store: followed) }
     }
 
     @Test func `writes nothing before it has joined`() async throws {

@@ -456,6 +456,7 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
         stopped = reason
         leaseEnd = 0
         proposal = nil
+        waits = []
         actions.append(.stop(reason))
     }
 }

@@ -135,6 +135,8 @@ struct LeakEndpoint: Sendable {
         }
         do {
             let found = SecretText(Array(report.credential.reveal().utf8))
+            // What another node has issued is known here as well.
+            try await server.becomeCurrent()
             if try server.authentication.secrets.mayBeKnown(found) {
                 _ = try await server.issuer.revokeLeaked(found)
             }

@@ -128,6 +128,8 @@ extension Exchange {
         do {
             return try await create(issuer.answering(repeatable))
         } catch IssuanceError.repeated(let ids) {
+            // The first one may still be waiting for other nodes.
+            try await issuer.confirmEarlier()
             return try await replay(ids)
         }
     }

@@ -131,7 +131,7 @@ extension RequestReach {
         guard (200..<300).contains(response.status.code) else { return }
         let name = HTTPField.Name.acknowledged
         guard let nodes = unconfirmed else {
-            if let name { response.headers[name] = wanted == .node ? "quorum" : "everywhere" }
+            if let name { response.headers[name] = isEverywhere ? "everywhere" : "quorum" }
             return
         }
         response.status = .accepted

@@ -54,6 +54,7 @@ final class CommitFollower: Sendable {
     private let schema: Schema
     private let meta: MetaTable
     private let incarnation: UInt64
+    private let isOfFleet: Bool
     private let published: Published
     private let keys: KeysInUse
 
@@ -82,12 +83,14 @@ final class CommitFollower: Sendable {
     private static let backSeconds: Int64 = 60
 
     init(
-        environment: Environment, schema: Schema, incarnation: UInt64, published: Published, peppers: PepperRing,
+        environment: Environment, schema: Schema, incarnation: UInt64, isOfFleet: Bool, published: Published,
+        peppers: PepperRing,
         pepperPath: String, foreignSchemes: ForeignSchemes
     ) throws(LMDBError) {
         self.environment = environment
         self.schema = schema
         self.incarnation = incarnation
+        self.isOfFleet = isOfFleet
         self.published = published
         meta = MetaTable(schema)
         keys = KeysInUse(
@@ -182,6 +185,9 @@ final class CommitFollower: Sendable {
         guard try meta.number(.incarnation, in: transaction) == incarnation,
             try meta.value(.replaced, in: transaction) == nil
         else { throw .replaced(directory: environment.directory) }
+        // It has begun a fleet since.
+        let fleet = try meta.value(.fleet, in: transaction)
+        guard isOfFleet || fleet == nil else { throw .replaced(directory: environment.directory) }
     }
 
     /// Raises floors and watermarks from the journal's entries.

@@ -30,6 +30,9 @@ public final class FollowedStore: Sendable {
     public let vendor: Vendor
     /// Changes when the data is restored from a backup.
     public let incarnation: UInt64
+    /// The fleet that the store belongs to. What other nodes revoke is in it late or, when the daemon has ended, never, so
+    /// nothing may be verified by it.
+    public let fleet: String?
     public let published: Published
     public let peppers: PepperRing
     /// The schemes by which credentials can be imported.
@@ -91,19 +94,21 @@ public final class FollowedStore: Sendable {
             throw StoreFailure.lmdb(.system(12))
         }
         let meta = MetaTable(schema)
-        let (vendor, incarnation, mark, alive) = try environment.read { transaction in
+        let (vendor, incarnation, mark, alive, fleet) = try environment.read { transaction in
             try meta.require(file.lookup, in: transaction)
             // A missing key is reported by name here; later it would be a reason to open the store again.
             published.note(try meta.schemesInUse(of: file.foreignSchemes, in: transaction))
             return (
                 try meta.vendor(in: transaction), try meta.number(.incarnation, in: transaction) ?? 0,
-                try meta.number(.time, in: transaction), try meta.knownPeppers(of: file, in: transaction)
+                try meta.number(.time, in: transaction), try meta.knownPeppers(of: file, in: transaction),
+                try meta.value(.fleet, in: transaction).map { String(decoding: $0, as: UTF8.self) }
             )
         }
         guard !alive.peppers.isEmpty else { throw StoreFailure.pepperMissing(number: 1) }
         self.directory = directory
         self.vendor = vendor
         self.incarnation = incarnation
+        self.fleet = fleet
         self.published = published
         self.environment = environment
         self.schema = schema
@@ -113,7 +118,8 @@ public final class FollowedStore: Sendable {
         foreignSchemes = file.foreignSchemes
         clock = TrustedClock(mark: mark.map { UnixSeconds(Int64(clamping: $0)) })
         follower = try CommitFollower(
-            environment: environment, schema: schema, incarnation: incarnation, published: published,
+            environment: environment, schema: schema, incarnation: incarnation, isOfFleet: fleet != nil,
+            published: published,
             peppers: peppers, pepperPath: pepperPath, foreignSchemes: foreignSchemes)
     }
 

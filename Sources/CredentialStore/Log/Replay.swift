@@ -184,12 +184,13 @@ extension StoreWriter {
     /// Does what an entry says. The caller has checked that the entry follows on the store's position, and tells the
     /// numbers of texts whether the transaction was committed.
     func replay(
-        _ entry: LogEntry, origin: UInt64, lookup: TagKey, in transaction: borrowing WriteTransaction
+        _ entry: LogEntry, origin: UInt64, lookup: TagKey, notAfter limit: UnixSeconds = .never,
+        in transaction: borrowing WriteTransaction
     ) throws(StoreFailure) {
         let content = try entry.content(origin: origin, lookup: lookup)
         if entry.kind == .transaction {
             let (time, mark) = (entry.author.time, entry.author.mark)
-            try begin(now: time, mark: mark > .always ? mark : nil, in: transaction)
+            try begin(now: time, mark: mark > .always && mark <= limit ? mark : nil, in: transaction)
             var decoder = OperationDecoder(content, now: time)
             while let operation = try decoder.next(self, in: transaction) { try perform(operation, in: transaction) }
             try end(isReplay: true, in: transaction)

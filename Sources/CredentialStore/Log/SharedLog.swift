@@ -76,6 +76,8 @@ public enum SharedLogFailure: Error, Equatable, Sendable, CustomStringConvertibl
     case stopped(reason: String)
     /// The store belongs to a fleet.
     case belongsToFleet(name: String)
+    /// Another process owns the store and knows whether it is up to date.
+    case notFollowed(fleet: String)
     /// The store does not belong to a fleet.
     case ofNoFleet
     /// The store does not belong to this fleet.
@@ -101,6 +103,8 @@ public enum SharedLogFailure: Error, Equatable, Sendable, CustomStringConvertibl
         case .stopped(let reason): "this node of the fleet has stopped: \(reason)"
         case .belongsToFleet(let name):
             "the store belongs to the fleet '\(name)', whose log must have every change: start it with --cluster, or detach it from the fleet first"
+        case .notFollowed(let fleet):
+            "the store belongs to a node of the fleet '\(fleet)', and only that node's daemon knows whether it is up to date: ask the daemon over its Unix socket"
         case .ofNoFleet: "the store does not belong to a fleet: nothing was changed"
         case .notOfFleet(let name, nil):
             "the store does not belong to a fleet, and is to be one of '\(name)': begin the fleet with `countersign cluster init`, or start with an empty folder"

@@ -31,7 +31,7 @@ final class GroupCommit: Sendable {
     let published: Published
     let peppers: PepperRing
     let interning: Interning
-    private let clock: TrustedClock
+    let clock: TrustedClock
     let headRoom: HeadRoom
     /// Bytes of operations from which on further mutations are left to the next transaction (``LogOptions/entryBytes``).
     private let entryBytes: Int
@@ -107,6 +107,7 @@ final class GroupCommit: Sendable {
             switch attempt(&waiting, &postponed, &triesLeft, queued) {
             case .committed:
                 (waiting, postponed) = (postponed, [])
+                for index in waiting.indices { waiting[index].failure = nil }
                 triesLeft = Self.triesMax
             case .fatal: return
             case .again:
@@ -234,10 +235,11 @@ final class GroupCommit: Sendable {
             if commit.changed { writer.withLock { $0.writer.lastCommit = durable - begun } }
             if let shared {
                 shared.log.applied(shared.position, wantsConfirmation: shared.isDecisive, isOwn: true)
-                confirm(&waiting, everywhere, shared, queued)
             }
+            let unconfirmed = shared == nil ? [] : takeUnconfirmed(&waiting, everywhere)
             // Only now, when all readers know, are the callers told that their mutations are done.
             Self.acknowledge(&waiting, refused)
+            if let shared { confirm(unconfirmed, shared, queued) }
             return .committed
         } catch Aborted.failed(let index, let error) {
             if writer.withLock({ $0.shared != nil }) {
@@ -250,6 +252,7 @@ final class GroupCommit: Sendable {
         } catch is SharedCommit.Lost {
             // Another node was first. In the state after that, what failed may not fail.
             for index in waiting.indices { waiting[index].failure = nil }
+            for index in postponed.indices { postponed[index].failure = nil }
             interning.aborted()
             takeArrived()
             return .again

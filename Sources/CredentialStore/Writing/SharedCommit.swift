@@ -78,7 +78,7 @@ final class SharedCommit {
         try settle(undecided) { log.append(entry) }
         isHeld = true
         isDecisive = entry.wantsConfirmation
-        note(entry)
+        note(entry, notAfter: .never)
     }
 
     private func settle(_ undecided: (Duration) -> Void, _ ask: () -> SharedLogOutcome) throws {
@@ -98,17 +98,26 @@ final class SharedCommit {
     func committed() { isHeld = false }
 
     /// The store has an entry.
-    func note(_ entry: LogEntry) {
+    /// - Parameter limit: a later time than this is not believed.
+    func note(_ entry: LogEntry, notAfter limit: UnixSeconds) {
         position = entry.position
-        lastTime = max(lastTime, entry.time)
+        // One node's clock that is far ahead must not become the time of all.
+        if entry.time <= limit { lastTime = max(lastTime, entry.time) }
         recentWriters.append(entry.author.writer)
         if recentWriters.count > Self.recentMax { recentWriters.removeFirst() }
     }
 
     /// Applies an entry of another node.
-    func apply(_ entry: LogEntry, to writer: StoreWriter, in transaction: borrowing WriteTransaction) throws {
-        try writer.replay(entry, origin: origin, lookup: lookup, in: transaction)
+    /// - Parameter limit: a later time than this does not become the one that a restart relies on.
+    func apply(
+        _ entry: LogEntry, to writer: StoreWriter, notAfter limit: UnixSeconds,
+        in transaction: borrowing WriteTransaction
+    ) throws {
+        try writer.replay(entry, origin: origin, lookup: lookup, notAfter: limit, in: transaction)
     }
+
+    /// How far the clocks of two nodes may be apart, as far as anything is believed of them.
+    static let clockSecondsMax: Int64 = 60
 
     /// How long a batch of nothing but creates waits. Where several nodes write without a pause, one of them would win
     /// nearly every comparison, and revocations would wait for all of them.
@@ -134,7 +143,7 @@ extension GroupCommit {
         }
         var batch = batch
         let end = ContinuousClock.now + shared.paceOfCreates()
-        while .now < end, batch.last?.creates == true {
+        while .now < end, batch.allSatisfy(\.creates) {
             usleep(500)
             batch += queued()
         }
@@ -162,6 +171,7 @@ extension GroupCommit {
 
     /// Applies entries in one commit; in a full map in smaller ones, which copy fewer pages.
     private func apply(_ entries: ArraySlice<LogEntry>, _ shared: SharedCommit) throws(StoreFailure) {
+        let limit = clock.now().adding(SharedCommit.clockSecondsMax)
         do throws(StoreFailure) {
             let commit = try convertingErrors { () throws in
                 try writer.withLock { box in
@@ -169,7 +179,7 @@ extension GroupCommit {
                     return try environment.write { transaction in
                         var learned = Publication()
                         for entry in entries {
-                            try shared.apply(entry, to: writer, in: transaction)
+                            try shared.apply(entry, to: writer, notAfter: limit, in: transaction)
                             learned.add(writer.publication)
                         }
                         headRoom.room = try writer.room(in: transaction)
@@ -179,7 +189,7 @@ extension GroupCommit {
                 }
             }
             interning.committed()
-            for entry in entries { shared.note(entry) }
+            for entry in entries { shared.note(entry, notAfter: limit) }
             if commit.value.changesKeys { try learnKeys(shared) }
             published.apply(commit.value, transaction: commit.transactionID, peppers: peppers)
             published.cache.grow(for: headRoom.room.records)
@@ -206,15 +216,18 @@ extension GroupCommit {
         shared.lacksPepperUntil = hasPeppers ? nil : .now + .seconds(1)
     }
 
-    /// Hands the mutations that must be known everywhere to the log, which finishes them when they are.
-    func confirm(
-        _ batch: inout [Mutation], _ places: Set<Int>, _ shared: SharedCommit, _ queued: () -> [Mutation]
-    ) {
+    /// Takes the mutations that must be known everywhere out of a batch, in which nobody waits for them any more.
+    func takeUnconfirmed(_ batch: inout [Mutation], _ places: Set<Int>) -> [Mutation] {
         // Those who were told already, that the outcome is not known, are gone.
         let places = places.filter(batch.indices.contains)
-        guard !places.isEmpty else { return }
         let mutations = places.map { batch[$0] }
         for place in places { batch[place] = batch[place].withoutFinish }
+        return mutations
+    }
+
+    /// Hands mutations to the log, which finishes them when every node has them.
+    func confirm(_ mutations: [Mutation], _ shared: SharedCommit, _ queued: () -> [Mutation]) {
+        guard !mutations.isEmpty else { return }
         let finish: @Sendable (SharedLogFailure?) -> Void = { failure in
             for mutation in mutations { mutation.finish(failure.map { StoreFailure.shared($0) }) }
         }

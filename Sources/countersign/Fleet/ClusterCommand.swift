@@ -11,7 +11,7 @@ struct ClusterCommand: AsyncParsableCommand {
             Example:
               countersign cluster init --cluster etcd://10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379/main?ca=ca.pem&cert=node.pem&key=node.key
             """,
-        subcommands: [ClusterInit.self, ClusterJoin.self, ClusterStatus.self, ClusterDetach.self])
+        subcommands: [ClusterInit.self, ClusterJoin.self, ClusterStatus.self, ClusterForget.self, ClusterDetach.self])
 }
 
 /// Where the fleet is.
@@ -136,6 +136,41 @@ struct ClusterJoin: AsyncParsableCommand {
     }
 }
 
+struct ClusterForget: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "forget", abstract: "Remove the record of a node that has ended.",
+        discussion: """
+            A node that was killed leaves its record behind. It goes by itself when the lease is over, unless the node's clock \
+            may pause ('cluster status'): then every revocation waits for that node until its record is removed. Make sure that \
+            the process has ended and its machine is not paused: a node that is forgotten and still runs may accept what was \
+            revoked until its lease is over.
+
+            Example:
+              countersign cluster forget n2 --cluster etcd://127.0.0.1:2379/main
+            """)
+
+    @Argument(help: ArgumentHelp("The node's name, or its id in 'cluster status --json'.", valueName: "node"))
+    var node: String
+
+    @OptionGroup var options: ClusterOptions
+
+    func run() async throws {
+        let wanted = node
+        try await options.withEngine { engine, _ in
+            let found = try await engine.nodes().filter {
+                $0.record.name == wanted || String($0.record.node, radix: 16) == wanted
+            }
+            guard let node = found.first else { throw CommandFailure("There is no record of a node '\(wanted)'.") }
+            guard found.count == 1 else {
+                let ids = found.map { String($0.record.node, radix: 16) }.joined(separator: ", ")
+                throw CommandFailure("There are \(found.count) records with this name. Give one of the ids: \(ids).")
+            }
+            try await engine.remove(node.record.node)
+            try Console.line("The record of '\(wanted)' is removed.")
+        }
+    }
+}
+
 struct ClusterDetach: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "detach", abstract: "Make this store one of its own again.",
@@ -164,7 +199,7 @@ struct ClusterStatus: AsyncParsableCommand {
         commandName: "status", abstract: "The nodes of a fleet, and how far each of them is.",
         discussion: """
             Reads what the nodes tell each other through etcd. A node that has ended without saying so is listed until its \
-            lease is over.
+            lease is over, and one whose clock may pause until it is forgotten ('cluster forget').
 
             Example:
               countersign cluster status --cluster etcd://127.0.0.1:2379/main

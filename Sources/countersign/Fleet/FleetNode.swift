@@ -45,18 +45,18 @@ final class FleetNode: Service {
         await check()
         let member = member
         let taking = Task { await member.run() }
-        let node = member.node
         let upkeep = Task {
-            var upkeep = EtcdUpkeep(engine, node: node)
+            var upkeep = EtcdUpkeep(engine)
             await upkeep.run { found in self.usage.withLock { $0 = found } }
         }
         try? await gracefulShutdown()
         upkeep.cancel()
-        // Nobody waits for a node that says it has ended.
         member.close()
-        await member.leave()
         taking.cancel()
+        // Nothing of this node is under way any more that would put its record back.
         await taking.value
+        // Nobody waits for a node that says it has ended.
+        await member.leave()
         await upkeep.value
         connections.cancel()
         await connections.value

@@ -80,7 +80,7 @@ struct FleetSettings: Sendable {
     }
 
     var times: ClusterTimes {
-        ClusterTimes(lease: leaseNanoseconds, margin: clock.marginNanoseconds, poll: 4_000_000)
+        ClusterTimes(lease: leaseNanoseconds, margin: MachineClock.marginNanoseconds, poll: 4_000_000)
     }
 
     func engine() throws(CommandFailure) -> EtcdEngine {
