@@ -33,13 +33,14 @@ public final class Verifier: @unchecked Sendable {
     /// The owner of the record that the last call found, if it is longer than a record can hold.
     private var longOwner: [UInt8] = []
     private let source: Source
+    /// Whether other nodes change the store too, and this one is up to date; nil for a store of its own. Beside `source`,
+    /// so that looking costs no reference count, which all threads would share.
+    private let freshness: Freshness?
 
     /// Where the store is written.
     private enum Source {
         /// In this process, which accepts offered writes.
         case owned(CredentialStore)
-        /// In this process and by other nodes, so that it must be up to date.
-        case shared(CredentialStore, Freshness)
         /// In another process, whose commits are followed.
         case followed(FollowedStore)
     }
@@ -52,7 +53,7 @@ public final class Verifier: @unchecked Sendable {
     /// - Throws: ``StoreFailure`` when no reader slot is left.
     public convenience init(store: CredentialStore, reportsUses: Bool = true) throws(StoreFailure) {
         let uses = reportsUses ? UseReports() : nil
-        try self.init(store, store.fleet.map { .shared(store, $0.freshness) } ?? .owned(store), uses)
+        try self.init(store, .owned(store), uses, store.fleet?.freshness)
         if let uses { store.uses.add(uses) }
     }
 
@@ -61,10 +62,12 @@ public final class Verifier: @unchecked Sendable {
     ///   node of a fleet, whose lease this process does not know.
     public convenience init(store: FollowedStore) throws(StoreFailure) {
         if let fleet = store.fleet { throw .shared(.notFollowed(fleet: fleet)) }
-        try self.init(store, .followed(store), nil)
+        try self.init(store, .followed(store), nil, nil)
     }
 
-    private init(_ store: some VerifiableStore, _ source: Source, _ uses: UseReports?) throws(StoreFailure) {
+    private init(
+        _ store: some VerifiableStore, _ source: Source, _ uses: UseReports?, _ freshness: Freshness?
+    ) throws(StoreFailure) {
         reader = try store.makeReader()
         published = store.published
         interned = published.interned
@@ -77,6 +80,7 @@ public final class Verifier: @unchecked Sendable {
         vendor = store.vendor
         self.uses = uses
         self.source = source
+        self.freshness = freshness
     }
 
     /// Learns what another process has committed to its store, or makes sure that this node of a fleet has what others
@@ -84,11 +88,8 @@ public final class Verifier: @unchecked Sendable {
     /// result.
     @inline(__always)
     func follow(at now: UnixSeconds) throws(StoreFailure) {
-        switch source {
-        case .owned: return
-        case .shared(_, let freshness): if freshness.isOver() { throw freshness.refuse() }
-        case .followed(let store): try store.follow(at: now)
-        }
+        if let freshness, freshness.isOver() { throw freshness.refuse() }
+        if case .followed(let store) = source { try store.follow(at: now) }
     }
 
     /// Decides whether a presented credential is usable now.
@@ -272,11 +273,7 @@ public final class Verifier: @unchecked Sendable {
     private func offerRetag(_ record: inout CredentialRecord, to tag: Tag, pepper: UInt16) {
         let id = record.id
         let expected = record.tag
-        let store: CredentialStore
-        switch source {
-        case .owned(let own), .shared(let own, _): store = own
-        case .followed: return
-        }
+        guard case .owned(let store) = source else { return }
         store.offer { writer, transaction in
             _ = try writer.retag(id, expected: expected, to: tag, pepper: pepper, in: transaction)
         }
