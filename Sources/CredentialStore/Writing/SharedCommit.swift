@@ -39,8 +39,8 @@ final class SharedCommit {
     /// After this time, callers are told that the outcome is not known.
     static let patience = Duration.seconds(10)
     /// After this time, callers are told that nothing was done, where that is certain. An engine that elects a new leader
-    /// is back before.
-    static let patienceOfOthers = Duration.seconds(4)
+    /// is back before, also on a busy machine and when the first vote is split.
+    static let patienceOfOthers = Duration.seconds(6)
     /// Most bytes of an entry: it waits in front of every revocation that comes after it, and an engine takes no more.
     static let entryBytesMax = 1 << 20
     private static let recentMax = 32
