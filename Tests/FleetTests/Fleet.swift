@@ -143,7 +143,11 @@ final class FleetNode: Sendable {
     }
 
     func accepts(_ secret: SecretText) throws -> Bool {
-        try Verifier(store: store).verdict(secret.revealBytes(), at: store.clock.now()).isActive
+        do {
+            return try Verifier(store: store).verdict(secret.revealBytes(), at: store.clock.now()).isActive
+        } catch StoreFailure.shared(.notFresh) {
+            return false
+        }
     }
 
     /// Stops taking part without a word, as if it were paused.

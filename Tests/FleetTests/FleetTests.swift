@@ -275,6 +275,25 @@ import Verification
         #expect(throws: StoreFailure.shared(.notFollowed(fleet: "ours"))) { try Verifier(store: followed) }
     }
 
+    @Test func `tells followers of no change while it is not up to date, and not that there was none`() throws {
+        let folder = try TemporaryFolder()
+        _ = try FleetNode.beginFleet("ours", in: folder, pepperLines: [])
+        var options = Fixture.smallOptions
+        let fleet = FleetOptions(name: "ours", pepperPath: folder("peppers"))
+        options.fleet = fleet
+        let store = try CredentialStore.open(
+            in: folder("begun"), peppers: PepperFileOnDisk.read(folder("peppers")), options: options)
+        defer { store.close() }
+        let reader = try store.makeJournalReader()
+        #expect(throws: StoreFailure.shared(.notFresh)) { try reader.read(after: 0, issued: true, limit: 10) }
+        #expect(fleet.freshness.refusals == 1)
+        // A lease that no clock reaches.
+        fleet.freshness.extend(to: .max)
+        _ = try reader.read(after: 0, issued: true, limit: 10)
+        fleet.freshness.end()
+        #expect(throws: StoreFailure.shared(.notFresh)) { try reader.read(after: 0, issued: true, limit: 10) }
+    }
+
     @Test func `writes nothing before it has joined`() async throws {
         let folder = try TemporaryFolder()
         _ = try FleetNode.beginFleet("ours", in: folder, pepperLines: [])

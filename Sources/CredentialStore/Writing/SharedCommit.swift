@@ -237,8 +237,9 @@ extension GroupCommit {
             var outcome = shared.log.prove()
             var isTold = false
             while outcome == .undecided {
-                refuse(queued(), .shared(.away))
-                if !isTold, .now - begun >= SharedCommit.patience {
+                let wait = ContinuousClock.now - begun
+                if wait >= SharedCommit.patienceOfOthers { refuse(queued(), .shared(.away)) }
+                if !isTold, wait >= SharedCommit.patience {
                     finish(.unconfirmed(nodes: []))
                     isTold = true
                 }
@@ -252,9 +253,4 @@ extension GroupCommit {
             }
         }
     }
-}
-
-extension Mutation {
-    /// The same for somebody who has been told already.
-    fileprivate var withoutFinish: Mutation { Mutation(creates: creates, since: since, apply: apply, finish: { _ in }) }
 }

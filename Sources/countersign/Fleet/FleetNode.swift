@@ -71,7 +71,7 @@ final class FleetNode: Service {
         }
         if settings.clock.isPausable {
             logger.warning(
-                "the clock of this machine may stand still while it is paused, so its leases prove nothing: a revocation waits until this node confirms it (cluster.clock)"
+                "the clock of this machine may stand still while it is paused, so its leases prove nothing: a revocation that it does not confirm is answered with 202 (cluster.clock)"
             )
         }
     }
