@@ -75,7 +75,7 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
         // What parts and packages report of themselves; Exposition is the back end, which Prometheus scrapes.
         .package(url: "https://github.com/apple/swift-metrics", from: "2.13.0"),
-        // The client of etcd; in tests, a client and messages of gRPC that we did not write, which must understand what
+        // The client of etcd, and what nodes ask one another; in tests, a client and messages of gRPC that we did not write, which must understand what
         // we did.
         .package(url: "https://github.com/grpc/grpc-swift-2", from: "2.4.3"),
         .package(url: "https://github.com/grpc/grpc-swift-nio-transport", from: "2.9.2"),
@@ -125,6 +125,17 @@ let package = Package(
                 .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOHTTP2", package: "swift-nio-http2"),
+                .product(name: "SwiftProtobuf", package: "swift-protobuf"),
+            ],
+            exclude: ["Protos"], swiftSettings: administration),
+        // What nodes ask one another directly: a copy of the store, for one that begins with nothing.
+        .target(
+            name: "FleetPeers",
+            dependencies: [
+                "CredentialDigest", "CredentialModel", "NetworkAddress",
+                .product(name: "GRPCCore", package: "grpc-swift-2"),
+                .product(name: "GRPCNIOTransportHTTP2Posix", package: "grpc-swift-nio-transport"),
+                .product(name: "GRPCProtobuf", package: "grpc-swift-protobuf"),
                 .product(name: "SwiftProtobuf", package: "swift-protobuf"),
             ],
             exclude: ["Protos"], swiftSettings: administration),
@@ -192,8 +203,8 @@ let package = Package(
         .executableTarget(
             name: "countersign",
             dependencies: [
-                "AdministrationAPI", "Cluster", "ControlPlane", "DataPlane", "EtcdEngine", "Exposition", "ForwardAuth",
-                "Issuance", "Verification", "CredentialStore",
+                "AdministrationAPI", "Cluster", "ControlPlane", "DataPlane", "EtcdEngine", "Exposition", "FleetPeers",
+                "ForwardAuth", "Issuance", "Verification", "CredentialStore",
                 "CredentialDigest", "CredentialModel", "Listening", "LMDB", "CMachine", "NetworkAddress", "RecordCache",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
@@ -283,7 +294,7 @@ let package = Package(
         .testTarget(
             name: "FleetTests",
             dependencies: core + [
-                "ChildProcess", "Cluster", "EtcdEngine", "TestSupport",
+                "ChildProcess", "Cluster", "EtcdEngine", "FleetPeers", "TestSupport",
                 .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOEmbedded", package: "swift-nio"),
             ],
             swiftSettings: tests),

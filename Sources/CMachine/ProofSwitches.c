@@ -14,6 +14,11 @@ static const char *const names[] = {
     [cs_floor_check_on_hits] = "floor-check-on-hits",
     [cs_remembered_floor_last] = "remembered-floor-last",
     [cs_learn_before_following] = "learn-before-following",
+    [cs_acknowledge_before_confirmation] = "acknowledge-before-confirmation",
+    [cs_answer_without_lease] = "answer-without-lease",
+    [cs_lease_from_reply] = "lease-from-reply",
+    [cs_unknown_without_barrier] = "unknown-without-barrier",
+    [cs_survive_until_commit] = "survive-until-commit",
 };
 enum { guarantee_count = sizeof names / sizeof names[0] };
 

@@ -22,12 +22,15 @@ public struct ControlPlaneServices: Sendable {
     let backupFolder: String
     /// Nil if this node has no authorization server.
     public let oauth: OAuthServer?
+    /// Nil if this is not a node of a fleet.
+    let fleet: FleetAdministration?
 
     /// - Throws: ``StoreFailure`` if the store has no free reader slot.
     public init(
         issuer: Issuer, checkStore: CheckStore? = nil,
         readiness: @escaping @Sendable () async -> Readiness,
-        exposition: @escaping @Sendable () -> String = { "" }, backupFolder: String, oauth: OAuthServer? = nil
+        exposition: @escaping @Sendable () -> String = { "" }, backupFolder: String, oauth: OAuthServer? = nil,
+        fleet: FleetAdministration? = nil
     ) throws(StoreFailure) {
         self.issuer = issuer
         explainer = try Explainer(issuer: issuer)
@@ -37,6 +40,7 @@ public struct ControlPlaneServices: Sendable {
         self.exposition = exposition
         self.backupFolder = backupFolder
         self.oauth = oauth
+        self.fleet = fleet
     }
 }
 
@@ -53,6 +57,7 @@ struct LongWork: Sendable {
     let backup = ExclusiveWork("A backup")
     let revocationList = ExclusiveWork("A list of revocations")
     let storeCheck = ExclusiveWork("A check of the store")
+    let comparison = ExclusiveWork("A comparison of the nodes")
     let auditCheck = ExclusiveWork("A check of the audit log")
 }
 

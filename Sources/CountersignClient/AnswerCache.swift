@@ -18,23 +18,18 @@ import Synchronization
 //
 // The second part is what may enter the cache. An answer may be older than a page that was applied before it arrived:
 // the service verified the credential, it was revoked, the page reported that (and found nothing to remove), and then
-// the answer arrived. So each request gets a ticket when it is sent, and its answer is cached only if no change was
-// applied since. A change that the service published before the request was sent is reflected in the answer: a node
-// publishes a change only after it stops accepting the credential.
+// the answer arrived. Or the answer and the page come from different nodes of a fleet, of which one is behind. So the
+// service says through which change an answer is decided, and the answer is cached only if that includes every change
+// that the cache has applied. Changes behind it will still be applied. The nodes of a fleet number changes alike.
 
 /// The cached answers and the time up to which they are proven. A value without a clock and without a socket.
 struct AnswerCache: Sendable {
     typealias Instant = ContinuousClock.Instant
 
-    /// The state of the cache when a request was sent.
-    struct Ticket: Equatable, Sendable {
-        fileprivate let number: UInt64
-    }
-
     enum Finding: Equatable, Sendable {
         case hit(Identity)
-        /// The service has to be called. Its answer may be cached with the ticket, if there is one.
-        case miss(Ticket?)
+        /// The service has to be called.
+        case miss
     }
 
     /// A guarantee that is switched off, for tests that must detect it.
@@ -50,8 +45,8 @@ struct AnswerCache: Sendable {
     private let options: CacheOptions
     private let mutation: Mutation
     private var entries: [AnswerKey: Entry] = [:]
-    /// Incremented by everything that invalidates answers in flight.
-    private var number: UInt64 = 0
+    /// Through which change the cache has applied what the service has published; nil while the feed is not followed.
+    private var applied: ChangePosition?
     /// When the newest known page of changes was requested; nil while the feed is not followed.
     private var requestedAt: Instant?
 
@@ -74,24 +69,25 @@ struct AnswerCache: Sendable {
 
     /// - Parameter seconds: since the Unix epoch.
     mutating func find(_ key: AnswerKey, at now: Instant, seconds: Int64) -> Finding {
-        guard let requestedAt else { return .miss(nil) }
+        guard let requestedAt else { return .miss }
         guard isProven(requestedAt, now) else {
             stop()
-            return .miss(nil)
+            return .miss
         }
-        guard let entry = entries[key] else { return .miss(Ticket(number: number)) }
+        guard let entry = entries[key] else { return .miss }
         let identity = entry.identity
         guard now < entry.keptUntil, seconds < identity.expiresAt ?? .max, seconds >= identity.notBefore ?? .min else {
             entries[key] = nil
-            return .miss(Ticket(number: number))
+            return .miss
         }
         return .hit(identity)
     }
 
-    /// Caches an answer, unless a change was applied since its request was sent.
-    mutating func keep(_ identity: Identity, for key: AnswerKey, _ ticket: Ticket, at now: Instant) {
-        guard requestedAt != nil, options.entriesMax > 0 else { return }
-        guard ticket.number == number || mutation == .keepsLateAnswers else { return }
+    /// Caches an answer, unless it was decided without a change that was applied here.
+    /// - Parameter decided: through which change; nil if the service does not say.
+    mutating func keep(_ identity: Identity, for key: AnswerKey, decided: ChangePosition?, at now: Instant) {
+        guard requestedAt != nil, options.entriesMax > 0, let applied else { return }
+        guard decided.map({ $0.includes(applied) }) ?? false || mutation == .keepsLateAnswers else { return }
         if entries.count >= options.entriesMax, entries[key] == nil {
             // An arbitrary one: a dictionary's order depends on a random seed.
             entries.remove(at: entries.startIndex)
@@ -100,30 +96,35 @@ struct AnswerCache: Sendable {
     }
 
     /// Starts to follow the feed.
-    /// - Parameter requestedAt: when the first page was requested.
-    mutating func begin(requestedAt: Instant) {
-        forgetAll()
+    /// - Parameters:
+    ///   - position: where the first page ends.
+    ///   - requestedAt: when it was requested.
+    mutating func begin(_ position: ChangePosition, requestedAt: Instant) {
+        entries = [:]
+        applied = position
         self.requestedAt = requestedAt
     }
 
     /// Removes the answers that changes name.
-    /// - Parameter requestedAt: when the page was requested; nil if there are more changes, since not everything is
-    ///   known yet.
-    mutating func apply(_ changes: [ChangeEntry], requestedAt: Instant?) {
+    /// - Parameters:
+    ///   - number: that of the last change.
+    ///   - requestedAt: when the page was requested; nil if there are more changes, since not everything is known yet.
+    mutating func apply(_ changes: [ChangeEntry], through number: UInt64, requestedAt: Instant?) {
         if !changes.isEmpty { drop(changes) }
+        applied?.number = number
         if let requestedAt { self.requestedAt = requestedAt }
     }
 
     /// Stops to follow the feed: nothing is proven any more.
     mutating func stop() {
         guard mutation != .trustsBrokenFeed else { return }
-        forgetAll()
+        entries = [:]
+        applied = nil
         requestedAt = nil
     }
 
     private mutating func drop(_ changes: [ChangeEntry]) {
-        if changes.contains(where: { $0.flush == true }) { return forgetAll() }
-        number += 1
+        if changes.contains(where: { $0.flush == true }) { return entries = [:] }
         let ids = Set(changes.compactMap(\.id))
         let clients = Set(changes.compactMap(\.clientID))
         let families = Set(changes.compactMap(\.family))
@@ -133,11 +134,27 @@ struct AnswerCache: Sendable {
                 && !(identity.family.map(families.contains) ?? false)
         }
     }
+}
 
-    private mutating func forgetAll() {
-        number += 1
-        entries = [:]
+/// A place in the change feed. The nodes of a fleet have the same numbers.
+struct ChangePosition: Equatable, Sendable {
+    /// Of the store that the number is of.
+    let incarnation: String
+    var number: UInt64
+
+    init(incarnation: String, number: UInt64) {
+        (self.incarnation, self.number) = (incarnation, number)
     }
+
+    /// Reads the field `Changes-Through` of an answer: `INCARNATION/NUMBER`.
+    init?(_ field: String) {
+        let parts = field.split(separator: "/", omittingEmptySubsequences: false)
+        guard parts.count == 2, UInt64(parts[0]) != nil, let number = UInt64(parts[1]) else { return nil }
+        (incarnation, self.number) = (String(parts[0]), number)
+    }
+
+    /// Whether what was decided here has everything up to another place.
+    func includes(_ other: ChangePosition) -> Bool { incarnation == other.incarnation && number >= other.number }
 }
 
 /// A value behind a lock, shared by several owners.
@@ -233,7 +250,8 @@ struct Follower: Sendable {
         var requestedAt = ContinuousClock.now
         var page = try await fetch("/v1/changes")
         let incarnation = page.incarnation
-        cache.withLock { $0.begin(requestedAt: requestedAt) }
+        let begun = ChangePosition(incarnation: incarnation, number: page.next)
+        cache.withLock { [requestedAt] in $0.begin(begun, requestedAt: requestedAt) }
         logger.debug("following changes", metadata: ["after": "\(page.next)"])
         onStart()
         while true {
@@ -244,7 +262,9 @@ struct Follower: Sendable {
                 "/v1/changes?after=\(page.next)&incarnation=\(incarnation)&limit=\(Self.changesMax)")
             guard page.incarnation == incarnation else { throw FeedError.otherIncarnation }
             let isAll = page.changes.count < Self.changesMax
-            cache.withLock { $0.apply(page.changes, requestedAt: isAll ? requestedAt : nil) }
+            cache.withLock { [page, requestedAt] in
+                $0.apply(page.changes, through: page.next, requestedAt: isAll ? requestedAt : nil)
+            }
         }
     }
 

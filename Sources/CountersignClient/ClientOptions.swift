@@ -3,8 +3,9 @@ import NetworkAddress
 
 /// The options of a ``CountersignClient``.
 public struct ClientOptions: Sendable {
-    /// Where the service listens.
-    public var endpoint: Endpoint
+    /// Where the service listens: one address, or those of several nodes of one fleet. One is used at a time; if it does
+    /// not answer, the next one.
+    public var endpoints: [Endpoint]
     /// The credentials of this program. Nil for none, which is enough on a Unix socket that the service is configured
     /// to open (`listen: unix:PATH?may=introspect`, and `&may=changes` for the cache).
     public var credentials: ClientCredentials?
@@ -21,7 +22,13 @@ public struct ClientOptions: Sendable {
     public var cache: CacheOptions?
 
     public init(endpoint: Endpoint, credentials: ClientCredentials? = nil) {
-        self.endpoint = endpoint
+        self.init(endpoints: [endpoint], credentials: credentials)
+    }
+
+    /// - Parameter endpoints: at least one.
+    public init(endpoints: [Endpoint], credentials: ClientCredentials? = nil) {
+        precondition(!endpoints.isEmpty, "a client needs an endpoint")
+        self.endpoints = endpoints
         self.credentials = credentials
     }
 }

@@ -68,18 +68,16 @@ public final class CountersignClient: Service {
     public func verify(
         _ credential: Credential, requiring requirement: Requirement = .none
     ) async throws(VerificationFailure) -> Verdict {
-        guard let cache else { return try await fetch(credential, requirement) }
+        guard let cache else { return try await fetch(credential, requirement).verdict }
         let key = AnswerKey(credential, requirement, secret)
-        let ticket: AnswerCache.Ticket?
-        switch cache.withLock({ $0.find(key, at: .now, seconds: Self.secondsNow()) }) {
-        case .hit(let identity): return .active(identity)
-        case .miss(let given): ticket = given
+        if case .hit(let identity) = cache.withLock({ $0.find(key, at: .now, seconds: Self.secondsNow()) }) {
+            return .active(identity)
         }
-        let verdict = try await fetch(credential, requirement)
+        let (verdict, decided) = try await fetch(credential, requirement)
         // Only active credentials are cached: an inactive one may become active, and unknown ones must not fill the
         // cache.
-        if let ticket, case .active(let identity) = verdict {
-            cache.withLock { $0.keep(identity, for: key, ticket, at: .now) }
+        if case .active(let identity) = verdict {
+            cache.withLock { $0.keep(identity, for: key, decided: decided, at: .now) }
         }
         return verdict
     }
@@ -96,21 +94,23 @@ public final class CountersignClient: Service {
         guard credentials.count <= VerifyRequest.credentialsMax else {
             throw .questionRefused(detail: "more than a thousand credentials")
         }
-        let response: VerifyResponses = try await send(VerifyRequest(credentials, requirement), bytesMax: 16 << 20)
+        let (response, _): (VerifyResponses, _) = try await send(
+            VerifyRequest(credentials, requirement), bytesMax: 16 << 20)
         guard response.results.count == credentials.count else { throw .answerNotUnderstood }
         return response.results.map(\.verdict)
     }
 
     private func fetch(
         _ credential: Credential, _ requirement: Requirement
-    ) async throws(VerificationFailure) -> Verdict {
-        let response: VerifyResponse = try await send(VerifyRequest(credential, requirement), bytesMax: 64 << 10)
-        return response.verdict
+    ) async throws(VerificationFailure) -> (verdict: Verdict, decided: ChangePosition?) {
+        let (response, decided): (VerifyResponse, _) = try await send(
+            VerifyRequest(credential, requirement), bytesMax: 64 << 10)
+        return (response.verdict, decided)
     }
 
     private func send<Body: Decodable>(
         _ request: VerifyRequest, bytesMax: Int
-    ) async throws(VerificationFailure) -> Body {
+    ) async throws(VerificationFailure) -> (Body, decided: ChangePosition?) {
         let body = try request.encoded()
         // Relaxed: nothing else depends on the count.
         defer { pendingRequests.subtract(1, ordering: .relaxed) }
@@ -124,7 +124,7 @@ public final class CountersignClient: Service {
             guard let body = try? JSONDecoder().decode(Body.self, from: response.body) else {
                 throw .answerNotUnderstood
             }
-            return body
+            return (body, response.changesThrough.flatMap { ChangePosition($0) })
         case 401, 403: throw .callerRefused(status: response.status)
         case 400, 413, 415:
             let problem = try? JSONDecoder().decode(Problem.self, from: response.body)

@@ -3,18 +3,27 @@ import Foundation
 import NIOCore
 import NIOHTTP1
 import NIOSSL
+import Synchronization
 
-/// Persistent connections to the service. Each response is bounded in bytes, and in time from the first attempt to the
-/// last byte.
+/// Persistent connections to the service, which may have several nodes. Each response is bounded in bytes, and in time from
+/// the first attempt to the last byte.
 final class ServiceConnection: Sendable {
     private let http: HTTPClient
-    private let baseURL: String
-    private let headers: HTTPHeaders
+    private let targets: [Target]
+    /// The one that is used now.
+    private let preferred = Atomic(0)
+
+    private struct Target {
+        let baseURL: String
+        let headers: HTTPHeaders
+    }
 
     struct Response {
         let status: Int
         let body: Data
         let retryAfterSeconds: Int?
+        /// Through which change it was decided.
+        let changesThrough: String?
     }
 
     /// - Parameter connectionsMax: maximum number of open connections; further requests wait for one, within their
@@ -35,13 +44,14 @@ final class ServiceConnection: Sendable {
             configuration.tlsConfiguration = tls
         }
         http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-        baseURL = options.endpoint.baseURL
-        // A Unix socket has no host name, but every HTTP/1.1 request must have one (RFC 9112 §3.2).
-        var headers: HTTPHeaders = options.endpoint.isUnixSocket ? ["Host": "countersign"] : [:]
-        if let credentials = options.credentials {
-            headers.add(name: "Authorization", value: credentials.authorization)
+        targets = options.endpoints.map { endpoint in
+            // A Unix socket has no host name, but every HTTP/1.1 request must have one (RFC 9112 §3.2).
+            var headers: HTTPHeaders = endpoint.isUnixSocket ? ["Host": "countersign"] : [:]
+            if let credentials = options.credentials {
+                headers.add(name: "Authorization", value: credentials.authorization)
+            }
+            return Target(baseURL: endpoint.baseURL, headers: headers)
         }
-        self.headers = headers
     }
 
     deinit {
@@ -54,23 +64,48 @@ final class ServiceConnection: Sendable {
     }
 
     func get(_ path: String, bytesMax: Int, deadline: Duration) async throws(VerificationFailure) -> Response {
-        try await execute(.GET, path, headers, nil, bytesMax, deadline)
+        try await execute(.GET, path, nil, bytesMax, deadline)
     }
 
     func post(
         _ path: String, json: Data, bytesMax: Int, deadline: Duration
     ) async throws(VerificationFailure) -> Response {
-        var headers = headers
-        headers.add(name: "Content-Type", value: "application/json")
-        return try await execute(.POST, path, headers, json, bytesMax, deadline)
+        try await execute(.POST, path, json, bytesMax, deadline)
     }
 
+    /// Asks the preferred node and, if it cannot answer, each other one once: a question has no side effects.
     private func execute(
-        _ method: HTTPMethod, _ path: String, _ headers: HTTPHeaders, _ body: Data?, _ bytesMax: Int, _ limit: Duration
+        _ method: HTTPMethod, _ path: String, _ body: Data?, _ bytesMax: Int, _ limit: Duration
     ) async throws(VerificationFailure) -> Response {
-        var request = HTTPClientRequest(url: baseURL + path)
+        let end = ContinuousClock.now + limit
+        var left = targets.count
+        while true {
+            let index = preferred.load(ordering: .relaxed)
+            // Those that are left get as much time as this one.
+            let share = (end - .now) / left
+            left -= 1
+            let result = await Result { () async throws(VerificationFailure) in
+                try await attempt(method, path, targets[index], body, bytesMax, share)
+            }
+            switch result {
+            case .success(let response) where response.status != 503 || left == 0: return response
+            case .failure(let failure):
+                guard case .unavailable = failure, left > 0, end > .now else { throw failure }
+            case .success: break
+            }
+            // Unless another request has found the same meanwhile.
+            _ = preferred.compareExchange(
+                expected: index, desired: (index + 1) % targets.count, ordering: .relaxed)
+        }
+    }
+
+    private func attempt(
+        _ method: HTTPMethod, _ path: String, _ target: Target, _ body: Data?, _ bytesMax: Int, _ limit: Duration
+    ) async throws(VerificationFailure) -> Response {
+        var request = HTTPClientRequest(url: target.baseURL + path)
         request.method = method
-        request.headers = headers
+        request.headers = target.headers
+        if body != nil { request.headers.add(name: "Content-Type", value: "application/json") }
         // A body of known size is written together with the head. The older form of this API writes bodies as streams,
         // and its pool traps if a response closes the connection before the body was written (1.37.0).
         if let body { request.body = .bytes(ByteBuffer(bytes: body)) }
@@ -100,7 +135,8 @@ final class ServiceConnection: Sendable {
             try Task.checkCancellation()
             return Response(
                 status: Int(response.status.code), body: Data(body.readableBytesView),
-                retryAfterSeconds: response.headers.first(name: "Retry-After").flatMap { Int($0) })
+                retryAfterSeconds: response.headers.first(name: "Retry-After").flatMap { Int($0) },
+                changesThrough: response.headers.first(name: "Changes-Through"))
         }
         let timeout = http.eventLoopGroup.any().scheduleTask(deadline: deadline) { work.cancel() }
         defer { timeout.cancel() }
@@ -127,6 +163,16 @@ final class ServiceConnection: Sendable {
         if error is DeadlinePassed { return .unavailable(cause: "no answer in time", retryAfterSeconds: 1) }
         // Errors of connections contain addresses and reasons, never request data.
         return .unavailable(cause: "\(error)", retryAfterSeconds: 1)
+    }
+}
+
+extension Result where Failure == VerificationFailure {
+    fileprivate init(_ body: () async throws(VerificationFailure) -> Success) async {
+        do {
+            self = .success(try await body())
+        } catch {
+            self = .failure(error)
+        }
     }
 }
 

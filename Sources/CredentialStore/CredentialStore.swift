@@ -45,6 +45,8 @@ public final class CredentialStore: Sendable {
     private let commit: GroupCommit
     private let thread: BatchThread<WriterWork>
     private let closed = Atomic<Bool>(false)
+    /// Beside the writer's, which is locked while it waits for the log.
+    private let sharedLog = Mutex<(any SharedLog)?>(nil)
     /// The sweep need not look for unindexed tokens up to this id: those that remain are indexed or damaged.
     let sweptTokens = Atomic<UInt64>(0)
     let forecast = FillForecast()
@@ -99,6 +101,7 @@ public final class CredentialStore: Sendable {
         let keys = KeysInUse(
             meta: MetaTable(schema), published: published, peppers: peppers, pepperPath: fleet?.pepperPath ?? "",
             foreignSchemes: foreignSchemes)
+        sharedLog.withLock { $0 = log }
         commit.join(SharedCommit(log: log, position: position, origin: origin, lookup: lookup, keys: keys))
         // A full queue looks for entries anyway.
         return { [thread] in _ = thread.submit(.look) }
@@ -171,7 +174,15 @@ public final class CredentialStore: Sendable {
         try await write(creates: false, reach: .node) { _, _ in }
     }
 
-    /// The same without `async`: `completion` runs on the writer thread, once the change is durable and visible.
+    /// Makes sure that readers have what was acknowledged by any node of the fleet before this call, without the writer.
+    /// - Parameter completion: called on any thread; false if that could not be found out in time.
+    public func catchUp(_ completion: @escaping @Sendable (_ isCurrent: Bool) -> Void) {
+        guard fleet != nil else { return completion(true) }
+        guard let log = sharedLog.withLock({ $0 }) else { return completion(false) }
+        log.catchUp(completion)
+    }
+
+    /// ``write(creates:reach:_:)`` without `async`: `completion` runs on the writer thread, once the change is durable and visible.
     public func submit<Value: Sendable>(
         creates: Bool, reach: Reach? = nil, inBackground: Bool = false,
         _ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Value,
@@ -226,6 +237,7 @@ public final class CredentialStore: Sendable {
     @available(*, noasync)
     public func close() {
         closed.store(true, ordering: .releasing)
+        commit.prepareToClose()
         thread.close()
         // From here on another process may revoke credentials of which this one still has copies.
         published.cache.close()

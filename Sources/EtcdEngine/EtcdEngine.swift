@@ -3,6 +3,7 @@ public import CredentialStore
 import Foundation
 import GRPCCore
 import SwiftProtobuf
+import Synchronization
 
 // The requests of the protocol as transactions of etcd. What the protocol relies on is the order of Raft: appends, proofs
 // and renewals are transactions that write, or would write, so each of them goes through Raft and reads a state that is the
@@ -12,7 +13,7 @@ import SwiftProtobuf
 public final class EtcdEngine: ClusterEngine {
     private let client: EtcdClient
     private let keys: EtcdKeys
-    private let about: NodeAbout
+    private let about: Mutex<NodeAbout>
 
     /// A transaction that has no reply until then is sent to another member: this one may be dead, and its connection still
     /// be waited for. etcd elects a new leader in 1 to 2 seconds, and answers with an error meanwhile.
@@ -30,8 +31,11 @@ public final class EtcdEngine: ClusterEngine {
     {
         client = try EtcdClient(address, allowed: allowed)
         keys = EtcdKeys(fleet: address.fleet)
-        self.about = about
+        self.about = Mutex(about)
     }
+
+    /// Changes what the node's record says, from the next renewal on.
+    public func say(_ change: @Sendable (inout NodeAbout) -> Void) { about.withLock { change(&$0) } }
 
     /// Keeps the connections until it is cancelled.
     public func run() async { await client.run() }
@@ -87,8 +91,30 @@ public final class EtcdEngine: ClusterEngine {
     /// Removes the record of a node that has ended: nobody waits for it any more.
     public func remove(_ node: UInt64) async throws(EngineFault) {
         var transaction = Etcdserverpb_TxnRequest()
-        transaction.success = [.delete(keys.node(node))]
+        transaction.success = [.delete(keys.node(node)), .delete(keys.digest(node))]
         _ = try await execute(transaction)
+    }
+
+    public func publish(
+        _ digest: StoreDigest?, at position: LogPosition, for comparison: UInt64, of node: UInt64
+    ) async throws(EngineFault) {
+        guard let data = try? FleetNodeDigest.data(digest, at: position, for: comparison) else { throw .unavailable }
+        var transaction = Etcdserverpb_TxnRequest()
+        transaction.success = [.put(keys.digest(node), data)]
+        _ = try await execute(transaction)
+    }
+
+    /// What the nodes have said for a comparison so far. May be out of date.
+    public func digests(for comparison: UInt64) async throws(EngineFault) -> [FleetNodeDigest] {
+        let (digests, end) = keys.digests
+        var list: [FleetNodeDigest] = []
+        for pair in try range(of: try await read([.range(digests, end)]), at: 0) {
+            guard let node = keys.digestedNode(of: pair.key),
+                let digest = FleetNodeDigest(node: node, pair.value, of: comparison)
+            else { continue }
+            list.append(digest)
+        }
+        return list
     }
 
     /// Begins the log of a fleet, at the position of its first store.
@@ -106,6 +132,53 @@ public final class EtcdEngine: ClusterEngine {
         if try await execute(transaction).succeeded { return true }
         // It may have been executed twice.
         return try await head()?.position == position
+    }
+
+    /// Begins the log anew, closed, at the position of a store, with what must be known of nodes whose clocks may stand still.
+    /// The entries of the log before are not read any more.
+    /// - Parameter old: the head that is there; nil for none.
+    /// - Returns: whether it was the head; else nothing is changed.
+    public func beginAnew(
+        at position: LogPosition, replacing old: LogHead?, pausable: [NodeRecord]
+    ) async throws(EngineFault) -> Bool {
+        var transaction = Etcdserverpb_TxnRequest()
+        transaction.compare = [
+            .with { compare in
+                compare.key = keys.head
+                if let old {
+                    compare.target = .value
+                    compare.value = EtcdHead(old).data
+                } else {
+                    compare.target = .create
+                    compare.createRevision = 0
+                }
+            }
+        ]
+        let closed = EtcdHead(LogHead(position: position, isSealed: true))
+        transaction.success = [.put(keys.head, closed.data), .delete(keys.first)]
+        for record in pausable {
+            guard let data = try? record.data(NodeAbout(), time: 0) else { throw .unavailable }
+            transaction.success.append(.put(keys.node(record.node), data))
+        }
+        if try await execute(transaction).succeeded { return true }
+        // It may have been executed twice.
+        return try await head() == closed.head
+    }
+
+    /// Opens a log that was begun anew.
+    /// - Returns: false if another head is there.
+    public func open(at position: LogPosition) async throws(EngineFault) -> Bool {
+        var transaction = Etcdserverpb_TxnRequest()
+        transaction.compare = [
+            .with { compare in
+                compare.target = .value
+                compare.key = keys.head
+                compare.value = EtcdHead(LogHead(position: position, isSealed: true)).data
+            }
+        ]
+        transaction.success = [.put(keys.head, EtcdHead(LogHead(position: position)).data)]
+        if try await execute(transaction).succeeded { return true }
+        return try await head() == LogHead(position: position)
     }
 
     /// The head of the log; nil where there is none. May be out of date.
@@ -158,6 +231,26 @@ public final class EtcdEngine: ClusterEngine {
         return try await execute(transaction).succeeded
     }
 
+    /// Removes some entries of logs before the present one.
+    /// - Returns: whether there may be more.
+    func removeEntries(notOf epoch: UInt64) async throws(EngineFault) -> Bool {
+        let (log, logEnd) = keys.log
+        let (present, presentEnd) = keys.entries(epoch, from: 0)
+        var hasMore = false
+        for (from, end) in [(log, present), (presentEnd, logEnd)] {
+            let reply = try await read([.range(from, end, limit: Self.removedAtOnce, keysOnly: true)])
+            let found = try range(of: reply, at: 0)
+            guard let last = found.last else { continue }
+            var transaction = Etcdserverpb_TxnRequest()
+            transaction.success = [.delete(from, to: last.key + [0])]
+            _ = try await execute(transaction)
+            hasMore = hasMore || found.count == Self.removedAtOnce
+        }
+        return hasMore
+    }
+
+    private static let removedAtOnce: Int64 = 1_000
+
     /// Forgets all revisions but the newest.
     func compact() async throws(EngineFault) {
         let revision = client.floor
@@ -183,7 +276,7 @@ public final class EtcdEngine: ClusterEngine {
         case .renew(let record):
             let data: Data
             do {
-                data = try record.data(about, time: Int64(Date().timeIntervalSince1970))
+                data = try record.data(about.withLock { $0 }, time: Int64(Date().timeIntervalSince1970))
             } catch {
                 throw .unavailable
             }
@@ -401,13 +494,14 @@ extension Etcdserverpb_RequestOp {
     }
 
     fileprivate static func range(
-        _ key: Data, _ end: Data? = nil, limit: Int64 = 0, isSerializable: Bool = false
+        _ key: Data, _ end: Data? = nil, limit: Int64 = 0, keysOnly: Bool = false, isSerializable: Bool = false
     ) -> Self {
         .with { operation in
             operation.requestRange = .with { range in
                 range.key = key
                 range.rangeEnd = end ?? Data()
                 range.limit = limit
+                range.keysOnly = keysOnly
                 range.serializable = isSerializable
             }
         }

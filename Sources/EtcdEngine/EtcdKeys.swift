@@ -1,5 +1,5 @@
 public import Cluster
-import CredentialStore
+public import CredentialStore
 import Foundation
 import SwiftProtobuf
 
@@ -9,6 +9,7 @@ import SwiftProtobuf
 //     log/EPOCH/NUMBER        one entry
 //     first                   the number of the oldest entry that is kept; missing: 1
 //     nodes/NODE              what a node tells the others of itself
+//     digests/NODE            the content of its store at one entry, for the last comparison
 //     none                    never there: deleting it is a transaction that changes nothing and goes through Raft
 //
 // Numbers in keys have 16 hexadecimal digits, so keys are in the order of the numbers.
@@ -30,15 +31,26 @@ struct EtcdKeys {
         (entry(epoch, number), key("log/\(Self.hex(epoch))0"))
     }
 
+    /// All entries of all logs.
+    var log: (Data, Data) { (key("log/"), key("log0")) }
+
     func node(_ node: UInt64) -> Data { key("nodes/\(Self.hex(node))") }
+
+    func digest(_ node: UInt64) -> Data { key("digests/\(Self.hex(node))") }
+
+    var digests: (Data, Data) { (key("digests/"), key("digests0")) }
 
     var nodes: (Data, Data) { (key("nodes/"), key("nodes0")) }
 
     /// The node whose record is under a key.
-    func node(of key: Data) -> UInt64? {
-        let nodes = self.nodes.0
-        guard key.starts(with: nodes), key.count == nodes.count + 16 else { return nil }
-        return UInt64(String(decoding: key.dropFirst(nodes.count), as: UTF8.self), radix: 16)
+    func node(of key: Data) -> UInt64? { number(of: key, behind: nodes.0) }
+
+    /// The node whose digest is under a key.
+    func digestedNode(of key: Data) -> UInt64? { number(of: key, behind: digests.0) }
+
+    private func number(of key: Data, behind folder: Data) -> UInt64? {
+        guard key.starts(with: folder), key.count == folder.count + 16 else { return nil }
+        return UInt64(String(decoding: key.dropFirst(folder.count), as: UTF8.self), radix: 16)
     }
 
     private func key(_ name: String) -> Data { Data((prefix + name).utf8) }
@@ -92,6 +104,8 @@ extension NodeRecord {
         message.name = name
         message.region = about.region
         message.version = about.version
+        message.address = about.address
+        message.pepperChecks = about.pepperChecks.map { Data($0) }
         message.levelMin = 1
         message.levelMax = LogEntry.formatLevel
         message.time = time
@@ -107,13 +121,15 @@ extension NodeRecord {
             applied: LogPosition(
                 epoch: message?.epoch ?? 0, number: message?.number ?? 0, hash: message.map { [UInt8]($0.hash) } ?? []),
             leaseNanoseconds: message?.leaseNanoseconds ?? .max, isPausable: message?.isPausable ?? true)
+        time = message?.time ?? 0
     }
 }
 
 extension NodeRecord {
     /// A name as it may stand in a header, a log and a table.
-    fileprivate static func visible(_ name: String) -> String {
-        String(name.unicodeScalars.prefix(64).filter { ("!"..."~").contains($0) && $0 != "," }.map(Character.init))
+    fileprivate static func visible(_ name: String, bytesMax: Int = 64) -> String {
+        String(
+            name.unicodeScalars.prefix(bytesMax).filter { ("!"..."~").contains($0) && $0 != "," }.map(Character.init))
     }
 }
 
@@ -122,12 +138,18 @@ public struct FleetNodeStatus: Sendable {
     public let record: NodeRecord
     public let region: String
     public let version: String
+    /// Where other nodes reach it; empty: nowhere.
+    public let address: String
+    /// The check values of the peppers in its file.
+    public let pepperChecks: [[UInt8]]
 
     init(node: UInt64, _ data: Data) {
         record = NodeRecord(node: node, data)
         let message = try? Countersign_NodeRecord(serializedBytes: data)
         region = NodeRecord.visible(message?.region ?? "")
         version = NodeRecord.visible(message?.version ?? "")
+        address = NodeRecord.visible(message?.address ?? "", bytesMax: 300)
+        pepperChecks = message?.pepperChecks.map { [UInt8]($0) } ?? []
     }
 }
 
@@ -135,10 +157,12 @@ public struct FleetNodeStatus: Sendable {
 public struct NodeAbout: Sendable {
     public var region: String
     public var version: String
+    public var address: String
+    /// The check values of the peppers in its file.
+    public var pepperChecks: [[UInt8]] = []
 
-    public init(region: String = "", version: String = "") {
-        self.region = region
-        self.version = version
+    public init(region: String = "", version: String = "", address: String = "") {
+        (self.region, self.version, self.address) = (region, version, address)
     }
 }
 
@@ -147,5 +171,48 @@ extension Data {
         for shift in stride(from: number.bitWidth - 8, through: 0, by: -8) {
             append(UInt8(truncatingIfNeeded: number >> shift))
         }
+    }
+}
+
+/// The content of a node's store, for a comparison.
+public struct FleetNodeDigest: Sendable {
+    public let node: UInt64
+    public let position: LogPosition
+    /// Nil: it could not be read.
+    public let tables: [Table]?
+
+    public struct Table: Sendable, Equatable {
+        public let name: String
+        public let rows: UInt64
+        public let hash: [UInt8]
+    }
+
+    /// - Returns: nil for the digest of another comparison, and for what no version writes.
+    init?(node: UInt64, _ data: Data, of comparison: UInt64) {
+        guard let message = try? Countersign_NodeDigest(serializedBytes: data), message.comparison == comparison else {
+            return nil
+        }
+        self.node = node
+        position = LogPosition(epoch: message.epoch, number: message.number, hash: [UInt8](message.hash))
+        tables =
+            message.isReadable
+            ? message.tables.map { Table(name: $0.name, rows: $0.rows, hash: [UInt8]($0.hash)) } : nil
+    }
+
+    static func data(_ digest: StoreDigest?, at position: LogPosition, for comparison: UInt64) throws -> Data {
+        var message = Countersign_NodeDigest()
+        message.comparison = comparison
+        message.epoch = position.epoch
+        message.number = position.number
+        message.hash = Data(position.hash)
+        message.isReadable = digest != nil
+        message.tables = (digest?.tables ?? []).map { table in
+            .with {
+                $0.name = table.name
+                $0.rows = UInt64(table.rows)
+                $0.hash = Data(table.hash)
+            }
+        }
+        return try message.serializedBytes()
     }
 }

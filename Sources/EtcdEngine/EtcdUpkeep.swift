@@ -76,6 +76,8 @@ public struct EtcdUpkeep: Sendable {
             usage.first = next
             if isForSize { isMeasured = false }
         }
+        // What is left of a log before this one was begun anew.
+        while try await engine.removeEntries(notOf: state.head.position.epoch), !Task.isCancelled {}
         roundsLeft -= 1
         if roundsLeft < 0 || !isMeasured {
             try await engine.compact()

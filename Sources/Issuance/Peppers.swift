@@ -42,7 +42,7 @@ extension Issuer {
     /// - Throws: ``IssuanceError/conflict(reason:)`` if this process may not write the file, or if there is no room for
     ///   another pepper.
     public func addPepper() async throws(IssuanceError) -> PepperSummary {
-        let path = try writablePath()
+        let path = try usablePath()
         let (store, actor) = (store, actor)
         let number: UInt16 = try await mutate(creates: true) { writer, transaction in
             guard store.peppers.numbers.count < PepperRing.aliveMax else {
@@ -84,7 +84,7 @@ extension Issuer {
     /// Removes a pepper that no credential needs any more from the store and from the pepper file.
     /// - Throws: ``IssuanceError/conflict(reason:)`` while credentials use it, and for the newest.
     public func retirePepper(_ number: Int) async throws(IssuanceError) {
-        let path = try writablePath()
+        let path = try usablePath()
         guard let number = UInt16(exactly: number), store.peppers.numbers.contains(number) else {
             throw .invalid(field: "number", reason: "there is no pepper with this number")
         }
@@ -108,6 +108,8 @@ extension Issuer {
             }
             try writer.audit(AuditedAction(.pepperRetired, pepper: number), by: actor, in: transaction)
         }
+        // The files of a fleet are managed elsewhere, where they are links; an additional pepper does no harm.
+        if store.fleet != nil, SecretFile.isLink(path: path) { return }
         // Last, because a store can be opened with an additional pepper in the file, but not with a missing one.
         do {
             try PepperFileOnDisk.replace(path, by: try PepperFileOnDisk.read(path).removingPepper(number))
@@ -117,9 +119,9 @@ extension Issuer {
     }
 
     /// A symbolic link is not replaced by a file: its manager would restore the link to the old file without the new pepper,
-    /// and the store could not be opened again.
-    private func writablePath() throws(IssuanceError) -> String {
-        guard let pepperPath, !SecretFile.isLink(path: pepperPath) else {
+    /// and the store could not be opened again. In a fleet, a new pepper is in the file already.
+    private func usablePath() throws(IssuanceError) -> String {
+        guard let pepperPath, store.fleet != nil || !SecretFile.isLink(path: pepperPath) else {
             throw .conflict(
                 reason: "this process may not write the pepper file: add the pepper to the file and restart")
         }

@@ -27,7 +27,7 @@ extension Verifier {
             if let reason = try verifyImported(form.octets, id, at: now, into: &record) { return reason }
             isKnown = true
         }
-        return isKnown ? nil : .malformed
+        return isKnown ? nil : try verdictOnUnheardOf(.malformed)
     }
 
     /// Decides on an imported credential whose alias led to an id.
@@ -45,7 +45,9 @@ extension Verifier {
             var stamp: UInt64?
             let slot = copy
             if slot == nil {
-                guard case .found(let read) = try read(id, .apiKey, at: now, into: &record) else { return .unknown }
+                guard case .found(let read) = try read(id, .apiKey, at: now, into: &record) else {
+                    return try verdictOnUnheardOf(.unknown)
+                }
                 stamp = read
             }
             copy = nil

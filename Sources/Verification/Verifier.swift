@@ -45,6 +45,13 @@ public final class Verifier: @unchecked Sendable {
         case followed(FollowedStore)
     }
 
+    /// Whether a credential of which the store has never heard is an error (``SharedLogFailure/unheardOf``) and no verdict.
+    /// On a node of a fleet, another node may have made it a moment ago: ``CredentialStore/catchUp(_:)``, and verify it
+    /// again without this.
+    public var refusesUnheardOf = false
+    /// How often that was the case.
+    public private(set) var unheardOf: UInt64 = 0
+
     /// Every how many hits one is recorded for eviction: recording each would contend for a shared cache line.
     private static let touchInterval: UInt64 = 8
 
@@ -180,11 +187,13 @@ public final class Verifier: @unchecked Sendable {
             return decide(&record, in: slot, newest: newest, at: now)
         }
         counters.misses.increment()
-        if !idFilter.mayContain(id) { return .unknown }
+        if !idFilter.mayContain(id) { return try verdictOnUnheardOf(.unknown) }
         // Twice, since a pepper may be retired between reading the row and finding the pepper: by then the row has a
         // newer tag.
         for _ in 0..<2 {
-            guard case .found(let stamp) = try read(id, kind, at: now, into: &record) else { return .unknown }
+            guard case .found(let stamp) = try read(id, kind, at: now, into: &record) else {
+                return try verdictOnUnheardOf(.unknown)
+            }
             guard let presentedTag = tag(of: claimed.block, under: record.pepper, newest: newest) else { continue }
             guard ConstantTime.equal(presentedTag, record.tag) else { return .unknown }
             // Only now is it certain that the caller knows the secret: unknown ids and wrong secrets never fill the
@@ -193,6 +202,13 @@ public final class Verifier: @unchecked Sendable {
             return decide(&record, in: nil, newest: newest, at: now)
         }
         return try verdictWithoutPepper(on: &record)
+    }
+
+    /// The verdict on a credential that is not in the store.
+    func verdictOnUnheardOf(_ reason: InactiveReason) throws(StoreFailure) -> InactiveReason {
+        guard refusesUnheardOf else { return reason }
+        unheardOf &+= 1
+        throw .shared(.unheardOf)
     }
 
     /// The whole owner of the record that the last call returned, even if it has more than 64 bytes.

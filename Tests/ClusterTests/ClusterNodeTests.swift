@@ -49,6 +49,12 @@ extension [Action] {
         return []
     }
 
+    /// Whether a barrier has ended, and how.
+    fileprivate var passed: Bool? {
+        for case .passed(let isPassed) in self { return isPassed }
+        return nil
+    }
+
     fileprivate var stopped: ClusterStop? {
         for case .stop(let reason) in self { return reason }
         return nil
@@ -259,5 +265,77 @@ extension [Action] {
         #expect(try removes(record(2, beginning), after: times.removal))
         #expect(try !removes(record(2, beginning, pausable: true), after: 100 * times.removal))
         #expect(try !removes(record(2, beginning, lease: .max), after: 100 * times.removal))
+    }
+
+    @Test func `confirms at once, and in a storm of revocations only so often`() throws {
+        var node = node()
+        let first = try #require(node.tick(at: second).renewal)
+        _ = node.received(.renewed(head(beginning)), tag: first, at: second)
+        let millisecond = second / 1_000
+        #expect(node.watched([one], at: second + 50 * millisecond).applied == [1])
+        let confirmed = node.applied(one.position, wantsConfirmation: true, at: second + 50 * millisecond)
+        let tag = try #require(confirmed.renewal)
+        _ = node.received(.renewed(head(one.position)), tag: tag, at: second + 51 * millisecond)
+        let two = Entry(after: one.position, batch: 2)
+        _ = node.watched([two], at: second + 51 * millisecond)
+        #expect(node.applied(two.position, wantsConfirmation: true, at: second + 51 * millisecond).renewal == nil)
+        #expect(node.isWaiting)
+        #expect(node.tick(at: second + 52 * millisecond).renewal != nil)
+    }
+
+    // MARK: The barrier before "unknown"
+
+    @Test func `passes a barrier when its store has what the log had`() throws {
+        var node = node()
+        let tag = try #require(node.passBarrier(at: 0).tag)
+        // Only one at a time.
+        #expect(node.passBarrier(at: 0).passed == false)
+        #expect(node.received(.held(list(revision: 1)), tag: tag, at: 1).passed == true)
+
+        let second = try #require(node.passBarrier(at: 2).tag)
+        let reply = node.received(.moved(head(one.position), page(one)), tag: second, at: 3)
+        #expect(reply.applied == [1] && reply.passed == nil)
+        #expect(node.applied(one.position, wantsConfirmation: false, at: 4).passed == true)
+    }
+
+    @Test func `asks for what the reply to a barrier does not have`() throws {
+        var node = node()
+        let tag = try #require(node.passBarrier(at: 0).tag)
+        let two = Entry(after: one.position, batch: 2)
+        let reply = node.received(.moved(head(two.position), page(one)), tag: tag, at: 1)
+        #expect(reply.applied == [1] && reply.tag != nil && reply.passed == nil)
+        #expect(node.applied(one.position, wantsConfirmation: false, at: 2).passed == nil)
+        #expect(node.watched([two], at: 3).applied == [2])
+        #expect(node.applied(two.position, wantsConfirmation: false, at: 4).passed == true)
+    }
+
+    @Test func `does not pass a barrier that has no reply, or comes too late`() throws {
+        var node = node()
+        _ = node.passBarrier(at: 0)
+        #expect(node.tick(at: second / 4).passed == nil)
+        #expect(node.tick(at: second / 2).passed == false)
+        let tag = try #require(node.passBarrier(at: second).tag)
+        #expect(node.unanswered(tag, at: second + 1).passed == false)
+        // A late reply to it says nothing.
+        #expect(node.received(.held(list(revision: 1)), tag: tag, at: second + 2).passed == nil)
+    }
+
+    @Test func `stops at a barrier that shows a log which has lost entries`() throws {
+        var node = node()
+        #expect(node.watched([one], at: 0).applied == [1])
+        let tag = try #require(node.passBarrier(at: 1).tag)
+        let actions = node.received(.moved(head(beginning), page()), tag: tag, at: 2)
+        #expect(actions.stopped == .engineLostHistory && actions.passed == false)
+    }
+
+    @Test func `answers nothing before the log knows of its clock`() throws {
+        var node = node(pausable: true)
+        let tag = try #require(node.tick(at: 0).renewal)
+        _ = node.received(.renewed(head(beginning)), tag: tag, at: 1)
+        #expect(!node.isFresh(at: 2))
+        node.announced()
+        let again = try #require(node.tick(at: 3 * second).renewal)
+        _ = node.received(.renewed(head(beginning)), tag: again, at: 3 * second + 1)
+        #expect(node.isFresh(at: 3 * second + 2))
     }
 }

@@ -25,13 +25,15 @@ import Testing
         id: String? = nil, clientID: String? = nil, family: String? = nil, flush: Bool? = nil
     ) -> ChangeEntry { ChangeEntry(id: id, clientID: clientID, family: family, flush: flush) }
 
+    private func place(_ number: UInt64, of incarnation: String = "1") -> ChangePosition {
+        ChangePosition(incarnation: incarnation, number: number)
+    }
+
     /// A cache that has had an answer since time 0.
     private func filled(_ identity: Identity, _ options: CacheOptions = CacheOptions()) -> AnswerCache {
         var cache = AnswerCache(options)
-        cache.begin(requestedAt: start)
-        if case .miss(.some(let ticket)) = cache.find(key, at: start, seconds: 100) {
-            cache.keep(identity, for: key, ticket, at: start)
-        }
+        cache.begin(place(5), requestedAt: start)
+        cache.keep(identity, for: key, decided: place(5), at: start)
         return cache
     }
 
@@ -41,7 +43,7 @@ import Testing
 
     @Test func `is not used before changes are followed`() {
         var cache = AnswerCache(CacheOptions())
-        #expect(cache.find(key, at: start, seconds: 100) == .miss(nil))
+        #expect(cache.find(key, at: start, seconds: 100) == .miss)
         #expect(cache.lag(at: start) == nil)
     }
 
@@ -54,13 +56,13 @@ import Testing
     @Test func `counts its lag from the request for changes`() {
         var cache = filled(identity())
         // It arrived at 1,900 but was requested at 500: what was revoked meanwhile is not in it.
-        cache.apply([], requestedAt: at(500))
+        cache.apply([], through: 5, requestedAt: at(500))
         #expect(isHit(&cache, at: 2_500) && !isHit(&cache, at: 2_501))
     }
 
     @Test func `is not proven by a page that is not the last`() {
         var cache = filled(identity())
-        cache.apply([change(id: "other")], requestedAt: nil)
+        cache.apply([change(id: "other")], through: 6, requestedAt: nil)
         #expect(isHit(&cache, at: 2_000) && !isHit(&cache, at: 2_001))
     }
 
@@ -72,37 +74,54 @@ import Testing
             (change(family: "g"), false), (change(), false), (change(flush: false), false),
         ] {
             var cache = filled(held)
-            cache.apply([told], requestedAt: at(1))
+            cache.apply([told], through: 6, requestedAt: at(1))
             #expect(isHit(&cache) != isDropped)
         }
     }
 
     @Test(arguments: [AnswerCache.Mutation.none, .keepsLateAnswers])
-    func `keeps no answer that was in flight when a change was applied`(_ mutation: AnswerCache.Mutation) {
+    func `keeps no answer that was decided without a change that was applied`(_ mutation: AnswerCache.Mutation) {
         var cache = AnswerCache(CacheOptions(), mutation: mutation)
-        cache.begin(requestedAt: start)
-        guard case .miss(.some(let ticket)) = cache.find(key, at: start, seconds: 100) else {
-            Issue.record("no ticket")
-            return
-        }
-        cache.apply([change(id: "a")], requestedAt: at(1))
-        cache.keep(identity(), for: key, ticket, at: at(1))
+        cache.begin(place(5), requestedAt: start)
+        cache.apply([change(id: "a")], through: 6, requestedAt: at(1))
+        cache.keep(identity(), for: key, decided: place(5), at: at(1))
         #expect(isHit(&cache) == (mutation == .keepsLateAnswers))
+        // It was in flight, but with the change.
+        cache.keep(identity(), for: key, decided: place(6), at: at(1))
+        #expect(isHit(&cache))
     }
 
-    @Test func `keeps no answer that was requested before following was restarted`() {
+    @Test func `keeps no answer of a node that is behind, or of another store, or that does not say`() {
         var cache = AnswerCache(CacheOptions())
-        cache.begin(requestedAt: start)
-        guard case .miss(.some(let ticket)) = cache.find(key, at: start, seconds: 100) else {
-            Issue.record("no ticket")
-            return
+        cache.begin(place(5), requestedAt: start)
+        for decided in [place(4), place(5, of: "2"), place(6, of: "2"), nil] {
+            cache.keep(identity(), for: key, decided: decided, at: start)
+            #expect(!isHit(&cache))
         }
+        cache.keep(identity(), for: key, decided: place(9), at: start)
+        #expect(isHit(&cache))
+        // What the other node had before is still to come, and then it goes.
+        cache.apply([change(id: "a")], through: 7, requestedAt: at(1))
+        #expect(!isHit(&cache))
+    }
+
+    @Test func `keeps nothing while changes are not followed, and nothing older when they are again`() {
+        var cache = filled(identity())
         cache.stop()
-        cache.keep(identity(), for: key, ticket, at: at(1))
+        cache.keep(identity(), for: key, decided: place(5), at: at(1))
         #expect(cache.count == 0)
-        cache.begin(requestedAt: at(2))
-        cache.keep(identity(), for: key, ticket, at: at(3))
+        cache.begin(place(8), requestedAt: at(2))
+        cache.keep(identity(), for: key, decided: place(7), at: at(3))
         #expect(cache.count == 0)
+    }
+
+    @Test(arguments: ["", "/", "1", "1/", "/1", "x/1", "1/x", "1/2/3", "1/-2", "18446744073709551616/1"])
+    func `takes no place in the feed that is malformed`(_ field: String) {
+        #expect(ChangePosition(field) == nil)
+    }
+
+    @Test func `reads a place in the feed`() {
+        #expect(ChangePosition("17/42") == place(42, of: "17"))
     }
 
     @Test func `is empty as soon as changes are no longer followed`() {
@@ -126,11 +145,10 @@ import Testing
 
     @Test func `has a maximum number of answers`() {
         var cache = AnswerCache(CacheOptions(entriesMax: 3))
-        cache.begin(requestedAt: start)
+        cache.begin(place(5), requestedAt: start)
         for number in 0..<100 {
             let key = AnswerKey(Credential("\(number)"), .none, secret)
-            guard case .miss(.some(let ticket)) = cache.find(key, at: start, seconds: 100) else { continue }
-            cache.keep(identity(), for: key, ticket, at: start)
+            cache.keep(identity(), for: key, decided: place(5), at: start)
             #expect(cache.find(key, at: start, seconds: 100) == .hit(identity()) && cache.count <= 3)
         }
     }

@@ -256,3 +256,74 @@ import TestSupport
         }
     }
 }
+
+/// Several nodes of one fleet, with responses set by the test.
+@Suite(.timeLimit(.minutes(10))) struct `A client of several nodes` {
+    private static func withNodes(
+        _ body: @Sendable @escaping (ScriptedService, ScriptedService, CountersignClient) async throws -> Void
+    ) async throws {
+        let (one, two) = (ScriptedService(), ScriptedService())
+        try await one.run { first async throws in
+            try await two.run { second async throws in
+                var options = ClientOptions(endpoints: [first, second])
+                options.cache = CacheOptions()
+                options.deadline = .seconds(30)
+                let client = CountersignClient(options, logger: quiet)
+                try await withFollowing(client) { () async throws in try await body(one, two, client) }
+            }
+        }
+    }
+
+    @Test func `asks the next one when one cannot answer, and stays there`() async throws {
+        try await Self.withNodes { one, two, client async throws in
+            #expect(try await client.verify(Credential("a")).isActive)
+            one.verdict.withLock { $0.status = 503 }
+            for number in 0..<5 { #expect(try await client.verify(Credential("b\(number)")).isActive) }
+            #expect(one.questionCount == 2 && two.questionCount == 5)
+            two.verdict.withLock { $0.status = 503 }
+            await #expect(throws: VerificationFailure.self) { try await client.verify(Credential("c")) }
+            one.verdict.withLock { $0.status = 200 }
+            #expect(try await client.verify(Credential("d")).isActive)
+        }
+    }
+
+    @Test func `keeps its answers when it follows another one`() async throws {
+        try await Self.withNodes { one, two, client async throws in
+            // Not necessarily at once: on a machine that stalls for a second, a feed seems to be silent.
+            let isKept = try await eventually {
+                one.changes.withLock { $0.status = 200 }
+                two.changes.withLock { $0.status = 503 }
+                let isHeld = try await eventually {
+                    try await client.verify(Credential("a")).isActive && client.cachedAnswers == 1
+                }
+                two.changes.withLock { $0.status = 200 }
+                one.changes.withLock { $0.status = 503 }
+                let (polls, questions) = (two.pollCount, one.questionCount + two.questionCount)
+                let hasMoved = try await eventually { two.pollCount > polls + 4 }
+                return isHeld && hasMoved && client.cachedAnswers == 1
+                    && one.questionCount + two.questionCount == questions
+            }
+            #expect(isKept)
+            // The other node reports what is left of this answer.
+            two.changes.withLock {
+                $0.body = ScriptedService.page(#"{"number":6,"event":"revoked","id":"EoDdrWzLqRF"}"#, next: 6)
+            }
+            #expect(try await eventually { client.cachedAnswers == 0 })
+        }
+    }
+
+    @Test func `keeps no answer of a node that is behind the one that it follows`() async throws {
+        try await Self.withNodes { one, _, client async throws in
+            #expect(try await eventually { client.cacheLag != nil })
+            one.verdict.withLock { $0.through = "7/4" }
+            #expect(try await client.verify(Credential("a")).isActive && client.cachedAnswers == 0)
+            one.verdict.withLock { $0.through = "8/5" }
+            #expect(try await client.verify(Credential("a")).isActive && client.cachedAnswers == 0)
+            one.verdict.withLock { $0.through = "7/5" }
+            let isKept = try await eventually {
+                try await client.verify(Credential("a")).isActive && client.cachedAnswers == 1
+            }
+            #expect(isKept)
+        }
+    }
+}

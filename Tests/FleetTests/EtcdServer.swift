@@ -95,7 +95,7 @@ final class EtcdServer: Sendable {
         return (isDone, Int(in_port_t(bigEndian: address.sin_port)))
     }
 
-    private static func freePort() throws -> Int {
+    static func freePort() throws -> Int {
         let (isBound, port) = socketOnLoopback(
             { socket, address in
                 var length = socklen_t(MemoryLayout<sockaddr_in>.size)

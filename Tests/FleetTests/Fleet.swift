@@ -128,7 +128,15 @@ final class FleetNode: Sendable {
             engine: engine, freshness: freshness)
         member.attach(store, at: position)
         issuer = Issuer(store: store, policy: LifetimePolicy(), pepperPath: pepperPath)
-        let member = member
+        let (member, store) = (member, store)
+        if isPausable {
+            Task {
+                while (try? await store.announce(pausableNode: member.node, name: name)) == nil {
+                    try? await Task.sleep(for: .milliseconds(50))
+                }
+                member.announced()
+            }
+        }
         tasks = [Task { await engine.run() }, Task { await member.run() }]
     }
 

@@ -112,9 +112,9 @@ import Verification
 
     @Test func `speaks to etcd over TLS, and both show certificates`() async throws {
         let folder = try TemporaryFolder()
-        try Self.openssl(folder, "ca", ["-addext", "basicConstraints=critical,CA:TRUE"])
+        try openssl(folder, "ca", ["-addext", "basicConstraints=critical,CA:TRUE"])
         for name in ["etcd", "node"] {
-            try Self.openssl(
+            try openssl(
                 folder, name,
                 ["-CA", folder("ca.pem"), "-CAkey", folder("ca.key"), "-addext", "subjectAltName=IP:127.0.0.1"])
         }
@@ -130,20 +130,13 @@ import Verification
             #expect(try !fleet.nodes[0].accepts(key.secret))
         }
         // Without a certificate that etcd trusts, and to an etcd that shows one of somebody else.
-        try Self.openssl(folder, "other", ["-addext", "basicConstraints=critical,CA:TRUE"])
+        try openssl(folder, "other", ["-addext", "basicConstraints=critical,CA:TRUE"])
         for query in [query("other"), query("node", ca: "other")] {
             let engine = try EtcdEngine(etcd.address(fleet: "x", query: query))
             let connections = Task { await engine.run() }
             await #expect(throws: EngineRefusal.self) { try await engine.check() }
             connections.cancel()
         }
-    }
-
-    private static func openssl(_ folder: TemporaryFolder, _ name: String, _ arguments: [String]) throws {
-        _ = try ChildProcess.output(
-            of: ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
-                + ["-days", "2", "-subj", "/CN=\(name)", "-out", folder(name + ".pem")]
-                + ["-keyout", folder(name + ".key")] + arguments)
     }
 
     @Test func `goes on where a node left off, when that starts again`() async throws {

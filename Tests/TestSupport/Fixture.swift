@@ -61,6 +61,19 @@ public final class Fixture: Sendable {
         self.init(folder: folder, store: store, logged: logged, options: options, policy: policy)
     }
 
+    /// Opens the store of a node of the fleet `two`, whose lease never ends.
+    convenience init(nodeIn folder: TemporaryFolder) throws {
+        var options = Self.smallOptions
+        let fleet = FleetOptions(name: "two", pepperPath: folder("peppers"))
+        fleet.freshness.extend(to: .max)
+        options.fleet = fleet
+        let store = try CredentialStore.open(
+            in: folder("store"), peppers: PepperFileOnDisk.read(folder("peppers")), options: options)
+        let logged = try LoggedStore(store, folder: folder, log: TemporaryFolder())
+        store.noteTampering()
+        self.init(folder: folder, store: store, logged: logged, options: options, policy: LifetimePolicy())
+    }
+
     private init(
         folder: TemporaryFolder, store: CredentialStore, logged: LoggedStore, options: StoreOptions,
         policy: LifetimePolicy

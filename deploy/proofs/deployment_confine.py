@@ -1,5 +1,6 @@
 """Starts one program as a container engine or systemd would: as process 1 of new namespaces, in a root that is mounted
-read-only, as a user without capabilities, and with the system call filters of a unit.
+read-only, as a user without capabilities, and with the system call filters of a unit. Its network is new too, unless the task
+names the namespace of one.
 
 Reads its task as JSON from standard input, prints the process id of the program, and ends with its exit status. Needs root.
 Runs with Debian's Python, for which Debian has a package with the bindings of libseccomp.
@@ -20,7 +21,8 @@ import seccomp as s
 
 libc = ctypes.CDLL(None, use_errno=True)
 
-NEW_NAMESPACES = 0x20000 | 0x20000000 | 0x40000000 | 0x4000000 | 0x8000000  # mount, pid, network, UTS, IPC
+NEW_NETWORK = 0x40000000
+NEW_NAMESPACES = 0x20000 | 0x20000000 | NEW_NETWORK | 0x4000000 | 0x8000000  # mount, pid, network, UTS, IPC
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 32, 4096, 16384, 1 << 18
 PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38
 CAPABILITIES = int(Path("/proc/sys/kernel/cap_last_cap").read_text()) + 1
@@ -130,8 +132,13 @@ def child(task: dict) -> None:
 
 def main() -> int:
     task = json.load(sys.stdin)
-    succeed(libc.unshare(NEW_NAMESPACES))
-    raise_loopback()
+    if task["network"]:
+        with open(task["network"]) as network:
+            succeed(libc.setns(network.fileno(), NEW_NETWORK))
+        succeed(libc.unshare(NEW_NAMESPACES & ~NEW_NETWORK))
+    else:
+        succeed(libc.unshare(NEW_NAMESPACES))
+        raise_loopback()
     mount_all(Path(task["root"]), task["mounts"])
     number = os.fork()
     if number == 0:

@@ -20,6 +20,8 @@ from harness.service import make_certificate, reports_ready
 
 # The packages of Debian's smallest image that a program needs. All are essential or required by apt.
 BASE = ("base-files", "libc6", "libgcc-s1", "libstdc++6", "zlib1g")
+# Those of the others in that image that a script needs.
+SHELL = ("dash", "coreutils", "libacl1", "libattr1", "libgmp10", "libpcre2-8-0", "libselinux1")
 # The command of the READMEs, which creates the lookup secret and pepper 1 without a secret in an argument list.
 PEPPER_LINE = """(umask 077; printf 'lookup %s\\n1 %s\\n' "$(openssl rand -hex 32)" "$(openssl rand -hex 32)" > pepper)"""
 
@@ -137,11 +139,16 @@ class Sandbox:
     def start(
         self, command: list[str], user: int, group: int, folder: str, groups: Iterable[int] = (),
         environment: dict[str, str] | None = None, calls: dict | None = None, proc: str = "", umask: int = 0o022,
+        network: str = "",
     ) -> "SandboxedProgram":
+        """
+        - network: the file of a network namespace; without one the program gets a new one.
+        """
         log = self.fixture.path(f"{self.name}/log-{time.monotonic_ns()}")
         task = {
             "root": str(self.root), "mounts": list(self.mounts.values()), "command": command, "user": user, "group": group,
             "groups": list(groups), "folder": folder, "log": str(log), "filter": calls, "proc": proc, "umask": umask,
+            "network": network,
             "environment": {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"} | (environment or {})}
         process = self.fixture.start(["/usr/bin/python3", Path(__file__).with_name("deployment_confine.py")], log, piped=True)
         process.stdin.write(json.dumps(task).encode())
@@ -193,9 +200,17 @@ class SandboxedProgram:
         try:
             return self._process.wait()
         except Unproven:
+            self.kill()
+            return -1
+
+    @property
+    def has_ended(self) -> bool:
+        return self._process.poll() is not None
+
+    def kill(self) -> None:
+        if not self.has_ended:
             os.kill(self.pid, signal.SIGKILL)
             self._process.wait()
-            return -1
 
 
 # Secrets

@@ -10,13 +10,14 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import yaml
 
+import deployment_fleet
 from deployment_container import FinalStage
-from deployment_fixture import BASE, PEPPER_LINE, SandboxedProgram, Sandbox, Fixture, certificate, pepper
+from deployment_fixture import BASE, PEPPER_LINE, SHELL, SandboxedProgram, Sandbox, Fixture, certificate, pepper
 from harness.processes import wait_until
 
 # The oldest version in which sidecars and ReadWriteOncePod are enabled by default, and the newest that the validator knows.
@@ -52,40 +53,61 @@ class Manifests:
         return self.pod.get("initContainers", []) + self.pod["containers"]
 
     @property
+    def lasting(self) -> list[dict]:
+        """Without those that end before the others begin."""
+        begun = [container for container in self.pod.get("initContainers", []) if container.get("restartPolicy") == "Always"]
+        return begun + self.pod["containers"]
+
+    @property
     def verifier(self) -> dict:
         return next(container for container in self.containers if container["name"] == "countersign")
 
+    def config(self, name: str) -> dict[str, str]:
+        """The content of a ConfigMap. Those that the manifests do not have are made by people, or absent."""
+        return next((found["data"] for found in self.all("ConfigMap") if found["metadata"]["name"] == name), {})
+
     def settings(self) -> str:
-        return self.all("ConfigMap")[0]["data"]["countersign.yaml"]
+        return next(found["data"]["countersign.yaml"] for found in self.all("ConfigMap") if "countersign.yaml" in found["data"])
 
 
 def prove(fixture: Fixture) -> None:
     fixture.check(PEPPER_LINE in (fixture.deploy / "kubernetes/README.md").read_text(), "the README creates the pepper in this way")
     final = FinalStage((fixture.deploy / "container/Containerfile").read_text())
-    sandbox = Sandbox(fixture, "kubernetes/sandbox", [*BASE, *final.packages])
+    sandbox = Sandbox(fixture, "kubernetes/sandbox", [*BASE, *SHELL, *final.packages])
     (sandbox.root / final.one("WORKDIR").lstrip("/")).mkdir(parents=True, exist_ok=True)
-    for name in ("service", "sidecar"):
+    for name, run in {"service": service, "sidecar": sidecar, "fleet": deployment_fleet.prove}.items():
         print(f"  {name}", flush=True)
         rendered = fixture.run("kubectl", "kustomize", fixture.deploy / "kubernetes" / name)
         if not fixture.check(rendered.returncode == 0, "kustomize renders it", rendered.stderr):
             continue
         file = fixture.path(f"kubernetes/{name}.yaml")
         file.write_text(rendered.stdout)
-        for version in VERSIONS:
-            output = fixture.run(
-                "kubernetes-validate", "--strict", "--quiet", *(["-k", version] if version else []), file)
-            fixture.check(
-                output.returncode == 0, f"the schemas of Kubernetes {version or 'newest'} accept it",
-                output.stdout + output.stderr)
+        validate(fixture, file)
         manifests = Manifests(rendered.stdout)
-        judge(fixture, manifests)
+        judge(fixture, manifests, nodes=3 if name == "fleet" else 1)
+
+        def pod(number: int = 0, secrets: dict[str, Path] | None = None) -> Pod:
+            return Pod(fixture, name, manifests, final, sandbox, number, secrets)
+
         try:
-            (service if name == "service" else sidecar)(fixture, Pod(fixture, name, manifests, final, sandbox))
+            run(fixture, pod)
         except (KeyError, IndexError) as absent:
             fixture.check(False, f"{name} has all parts of a pod", f"{type(absent).__name__}: {absent}")
+        if name == "fleet":
+            # It is no part of the fleet, so its fields are read as they are.
+            validate(fixture, fixture.deploy / "kubernetes/fleet/etcd.yaml")
 
 
-def judge(fixture: Fixture, manifests: Manifests) -> None:
+def validate(fixture: Fixture, file: Path) -> None:
+    for version in VERSIONS:
+        output = fixture.run(
+            "kubernetes-validate", "--strict", "--quiet", *(["-k", version] if version else []), file)
+        fixture.check(
+            output.returncode == 0, f"the schemas of Kubernetes {version or 'newest'} accept {file.name}",
+            output.stdout + output.stderr)
+
+
+def judge(fixture: Fixture, manifests: Manifests, nodes: int) -> None:
     pod, workload = manifests.pod, manifests.workload
     fixture.check(not manifests.all("Secret"), "the manifests contain no Secret")
     fixture.check(
@@ -98,24 +120,26 @@ def judge(fixture: Fixture, manifests: Manifests) -> None:
         all(bare.items() <= container.get("securityContext", {}).items() and "memory" in container["resources"]["limits"]
             for container in manifests.containers), "no container may write its root or gain a right")
     claims = workload["volumeClaimTemplates"]
-    holders = [container["name"] for container in manifests.containers for mount in container["volumeMounts"]
+    holders = [container["name"] for container in manifests.lasting for mount in container["volumeMounts"]
                if mount["name"] == "store"]
     fixture.check(
-        workload["replicas"] == 1 and [claim["spec"]["accessModes"] for claim in claims] == [["ReadWriteOncePod"]] and holders == ["countersign"],
-        "one pod, and in it one container, has the store")
+        workload["replicas"] == nodes and [claim["spec"]["accessModes"] for claim in claims] == [["ReadWriteOncePod"]]
+        and holders == ["countersign"], "one pod, and in it one container at a time, has the store; pods: " + str(nodes))
     labels = workload["template"]["metadata"]["labels"]
     selectors = [workload["selector"]["matchLabels"]] + [
         document["spec"]["selector"] for document in manifests.all("Service")] + [
         document["spec"]["podSelector"].get("matchLabels") for document in manifests.all("NetworkPolicy")] + [
         document["spec"]["selector"].get("matchLabels") for document in manifests.all("PodDisruptionBudget")]
     fixture.check(all(selector == labels for selector in selectors), "everything selects this pod and no other", selectors)
-    ports = {port["name"]: port["containerPort"] for container in manifests.containers for port in container["ports"]}
+    ports = {port["name"]: port["containerPort"] for container in manifests.lasting for port in container["ports"]}
     named = [port["targetPort"] for document in manifests.all("Service") for port in document["spec"]["ports"]] + [
         port["port"] for document in manifests.all("NetworkPolicy") for rule in document["spec"]["ingress"]
         for port in rule["ports"]]
     fixture.check(set(named) <= set(ports), "services and policies name existing ports", named)
     settings = yaml.safe_load(manifests.settings())
-    listened = {int(address.rsplit(":", 1)[1]) for address in [*settings["listen"], settings["health-listen"]]
+    others = [text for found in manifests.all("ConfigMap") for name, text in found["data"].items()
+              if name == "COUNTERSIGN_CLUSTER_LISTEN"]
+    listened = {int(address.rsplit(":", 1)[1]) for address in [*settings["listen"], settings["health-listen"], *others]
                 if not address.startswith("unix:")}
     verifier = {port["containerPort"] for port in manifests.verifier["ports"]}
     fixture.check(listened == verifier, "the listeners of the settings are the ports of the manifest", (listened, verifier))
@@ -123,44 +147,55 @@ def judge(fixture: Fixture, manifests: Manifests) -> None:
     fixture.check(
         annotations["prometheus.io/scrape"] == "true" and int(annotations["prometheus.io/port"]) == ports["health"],
         "the annotations name the port of the metrics")
+    stopping = manifests.verifier.get("lifecycle", {}).get("preStop", {}).get("exec", {}).get("command", ["sleep", "0"])
     fixture.check(
-        pod["terminationGracePeriodSeconds"] >= settings["drain-seconds"] + WRITE_SECONDS,
-        "a pod has more time to end than the program drains")
+        pod["terminationGracePeriodSeconds"] >= int(stopping[1]) + settings["drain-seconds"] + WRITE_SECONDS,
+        "a pod has more time to end than the program waits and drains")
     fixture.check(
         2 * settings["store.map-bytes"] <= bytes_of(claims[0]["spec"]["resources"]["requests"]["storage"]),
         "the volume has room for the store twice")
 
 
 class Pod:
-    """One container of a rendered manifest with its volumes."""
+    """A pod of a rendered manifest with its volumes. The sandbox is one machine, on which one of its containers runs at a time."""
 
-    def __init__(self, fixture: Fixture, name: str, manifests: Manifests, final: FinalStage, sandbox: Sandbox) -> None:
-        self.fixture, self.name, self.manifests, self.final, self.sandbox = fixture, name, manifests, final, sandbox
+    def __init__(
+        self, fixture: Fixture, name: str, manifests: Manifests, final: FinalStage, sandbox: Sandbox, number: int = 0,
+        secrets: dict[str, Path] | None = None,
+    ) -> None:
+        """
+        - number: of the pod in its StatefulSet.
+        - secrets: the folder of each Secret, by the name of its volume. Those that are not named are made.
+        """
+        self.fixture, self.manifests, self.final, self.sandbox = fixture, manifests, final, sandbox
+        self.folder = f"kubernetes/{name}/{number}"
         container, pod = manifests.verifier, manifests.pod
         security = pod["securityContext"] | container["securityContext"]
         self.user, self.group, self.volume_group = security["runAsUser"], security["runAsGroup"], security["fsGroup"]
-        self.environment = final.environment | {entry["name"]: entry["value"] for entry in container["env"]}
+        self.name = f"{manifests.all('StatefulSet')[0]['metadata']['name']}-{number}"
+        # ConfigMaps that people make.
+        self.made: dict[str, dict[str, str]] = {}
         self.command = [final.command[0], *container["args"]]
         self.volumes = {volume["name"]: volume for volume in pod["volumes"]}
-        self.folders = {mount["name"]: fixture.path(f"kubernetes/{name}/{mount['name']}") for mount in container["volumeMounts"]}
-        sandbox.mounts.clear()
-        self.secrets = {"pepper": pepper(fixture, f"kubernetes/{name}/made").parent}
-        if "tls" in self.folders:
-            self.secrets["tls"] = fixture.path(f"kubernetes/{name}/first/tls.crt").parent
+        self.folders = {mount["name"]: fixture.path(f"{self.folder}/{mount['name']}") for mount in container["volumeMounts"]}
+        self.secrets = dict(secrets or {})
+        if "pepper" not in self.secrets:
+            self.secrets["pepper"] = pepper(fixture, f"{self.folder}/made").parent
+        if "tls" in self.folders and "tls" not in self.secrets:
+            self.secrets["tls"] = fixture.path(f"{self.folder}/first/tls.crt").parent
             certificate(self.secrets["tls"], "first")
-        for mount in container["volumeMounts"]:
-            self._mount_volume(mount["name"])
-            sandbox.mount(self.folders[mount["name"]], mount["mountPath"], writable=not mount.get("readOnly"))
+        for volume in self.folders:
+            self._make_volume(volume)
 
-    def _mount_volume(self, name: str) -> None:
+    def _make_volume(self, name: str) -> None:
         volume, folder = self.volumes.get(name, {}), self.folders[name]
         folder.mkdir()
         if "secret" in volume:
             self.project(name, self.secrets[name], volume["secret"].get("defaultMode", 0o644))
         elif "configMap" in volume:
-            made = self.fixture.path(f"kubernetes/{self.name}/settings-text/countersign.yaml")
-            made.write_text(self.manifests.settings())
-            self.project(name, made.parent, 0o644)
+            for file, text in self.manifests.config(volume["configMap"]["name"]).items():
+                self.fixture.path(f"{self.folder}/{name}-text/{file}").write_text(text)
+            self.project(name, self.fixture.folder / f"{self.folder}/{name}-text", 0o644)
         else:
             os.chown(folder, 0, self.volume_group)
             folder.chmod(0o2777 if "emptyDir" in volume else 0o2775)
@@ -179,10 +214,40 @@ class Pod:
         (folder / "..data_tmp").symlink_to(version.name)
         os.replace(folder / "..data_tmp", folder / "..data")
 
-    def start(self) -> SandboxedProgram:
+    def environment_of(self, container: dict) -> dict[str, str]:
+        found = dict(self.final.environment)
+        for source in container.get("envFrom", []):
+            found |= self.manifests.config(source["configMapRef"]["name"])
+        for entry in container["env"]:
+            if "value" in entry:
+                # $(NAME) is the value of a variable before it.
+                found[entry["name"]] = re.sub(r"\$\((\w+)\)", lambda name: found[name[1]], entry["value"])
+            elif "fieldRef" in entry["valueFrom"]:
+                field = entry["valueFrom"]["fieldRef"]["fieldPath"]
+                found[entry["name"]] = {"metadata.name": self.name, "metadata.namespace": "default"}[field]
+            else:
+                key = entry["valueFrom"]["configMapKeyRef"]
+                content = self.made.get(key["name"], {})
+                if key["key"] in content or not key.get("optional"):
+                    found[entry["name"]] = content[key["key"]]
+        return found
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return self.environment_of(self.manifests.verifier)
+
+    def run(self, container: dict, network: str = "") -> SandboxedProgram:
+        self.sandbox.mounts.clear()
+        for mount in container["volumeMounts"]:
+            self.sandbox.mount(self.folders[mount["name"]], mount["mountPath"], writable=not mount.get("readOnly"))
+        # "command" takes the place of the image's entry point, and "args" that of its arguments.
+        command = [*container.get("command", self.final.command[:1]), *container.get("args", [])]
         return self.sandbox.start(
-            self.command, self.user, self.group, self.final.one("WORKDIR"), groups=[self.volume_group],
-            environment=self.environment)
+            command, self.user, self.group, self.final.one("WORKDIR"), groups=[self.volume_group],
+            environment=self.environment_of(container), network=network)
+
+    def start(self, network: str = "") -> SandboxedProgram:
+        return self.run(self.manifests.verifier, network)
 
     def probes(self) -> Iterator[tuple[str, str]]:
         container = self.manifests.verifier
@@ -197,7 +262,8 @@ class Pod:
             running.end()
             return False
         for kind, url in self.probes():
-            fixture.check(running.status_of(url) == 200, f"its {kind} is answered")
+            # A node of a fleet is ready when it has a lease.
+            fixture.check(wait_until(lambda: running.status_of(url) == 200), f"its {kind} is answered", running.log)
         return True
 
     def key(self, running: SandboxedProgram) -> str:
@@ -206,15 +272,14 @@ class Pod:
         return made.stdout.partition('"key":"')[2].partition('"')[0]
 
 
-def service(fixture: Fixture, pod: Pod) -> None:
+def service(fixture: Fixture, make: Callable[..., Pod]) -> None:
+    pod = make()
     pod.project("pepper", pod.secrets["pepper"], 0o644)
     refused = pod.start()
     fixture.check(
         refused.wait() not in (0, -1) and "pepper" in refused.log, "the default mode of a Secret is refused", refused.log)
     pod.project("pepper", pod.secrets["pepper"], pod.volumes["pepper"]["secret"].get("defaultMode", 0o644))
-    checked = pod.sandbox.start(
-        [pod.command[0], "config", "check", *pod.command[2:]], pod.user, pod.group, pod.final.one("WORKDIR"),
-        groups=[pod.volume_group], environment=pod.environment)
+    checked = pod.run(pod.manifests.verifier | {"args": ["config", "check", *pod.command[2:]]})
     fixture.check(checked.wait() == 0, "countersign config check accepts the settings", checked.log)
     running = pod.start()
     if not pod.is_well(running):
@@ -226,7 +291,7 @@ def service(fixture: Fixture, pod: Pod) -> None:
 
     fixture.check(len(pod.key(running)) == 66, "kubectl exec creates a key without naming the store")
     fixture.check("CN = first" in presented(), "the mounted certificate is presented")
-    renewed = fixture.path("kubernetes/service/renewed/tls.crt").parent
+    renewed = fixture.path(f"{pod.folder}/renewed/tls.crt").parent
     certificate(renewed, "renewed")
     pod.project("tls", renewed, pod.volumes["tls"]["secret"]["defaultMode"])
     fixture.check(
@@ -234,7 +299,8 @@ def service(fixture: Fixture, pod: Pod) -> None:
     fixture.check(running.end() == 0, "it ends with status 0")
 
 
-def sidecar(fixture: Fixture, pod: Pod) -> None:
+def sidecar(fixture: Fixture, make: Callable[..., Pod]) -> None:
+    pod = make()
     application = pod.manifests.pod["containers"][0]
     fixture.check(
         [(mount["name"], mount.get("readOnly")) for mount in application["volumeMounts"]] == [("socket", True)],

@@ -44,6 +44,9 @@ MUTANTS = {
     "settings": Mutant(
         "the settings file has an unknown setting", "systemd", "config check", "systemd/countersign.yaml", "drain-seconds",
         "drain-second"),
+    "credential": Mutant(
+        "a node of a fleet does not get its key", "systemd", "passes the certificates", "systemd/fleet.conf",
+        "LoadCredential=etcd-node.key:/etc/countersign/etcd-node.key\n", ""),
     "field": Mutant(
         "a manifest has an unknown field", "kubernetes", "the schemas of Kubernetes",
         "kubernetes/service/statefulset.yaml", "readOnlyRootFilesystem", "readonlyRootFilesystem"),
@@ -59,9 +62,27 @@ MUTANTS = {
         "the budget is for every pod of the namespace", "kubernetes", "selects this pod",
         "kubernetes/service/poddisruptionbudget.yaml",
         "    matchLabels:\n      app.kubernetes.io/name: countersign\n", "    matchLabels: {}\n"),
+    "zones": Mutant(
+        "two nodes of a fleet may stay in one zone", "kubernetes", "in all zones", "kubernetes/fleet/statefulset.yaml",
+        "whenUnsatisfiable: DoNotSchedule", "whenUnsatisfiable: ScheduleAnyway"),
+    "grace": Mutant(
+        "a node is killed before it has drained", "kubernetes", "more time to end", "kubernetes/fleet/statefulset.yaml",
+        "terminationGracePeriodSeconds: 45", "terminationGracePeriodSeconds: 25"),
+    "member": Mutant(
+        "the nodes ask a member that does not exist", "kubernetes", "three members", "kubernetes/fleet/fleet.env",
+        "etcd-2.etcd:2379", "etcd-3.etcd:2379"),
+    "begins": Mutant(
+        "a pod begins a fleet although nobody has said so", "kubernetes", "begins a fleet by itself",
+        "kubernetes/fleet/join.sh", '[ "${BEGINNING_POD:-}" = "$COUNTERSIGN_CLUSTER_NODE" ]', "true"),
+    "silent-etcd": Mutant(
+        "an etcd that does not answer is taken for an empty one", "kubernetes", "waits for it", "kubernetes/fleet/join.sh",
+        '*"There is no fleet"*)', "*)"),
     "alert": Mutant(
         "an alert uses an unknown metric", "observability", "tests of the alerts", "observability/rules.yaml",
         "expr: countersign_ready == 0", "expr: countersign_is_ready == 0"),
+    "fleet-alert": Mutant(
+        "an alert of a fleet is for a service alone too", "observability", "tests of the alerts", "observability/rules.yaml",
+        "expr: countersign_cluster_nodes < 3", "expr: (countersign_cluster_nodes or countersign_ready) < 3"),
     "untested": Mutant(
         "an alert without a test uses an unknown metric", "observability", "series that rules use",
         "observability/rules.yaml", "  - name: countersign-alerts\n    rules:\n",

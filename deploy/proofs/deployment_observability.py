@@ -14,10 +14,12 @@ from pathlib import Path
 import yaml
 
 from deployment_fixture import Fixture
+from harness.checks import Unproven
 from harness.connection import Connection, connected
 from harness.processes import free_port, free_ports, wait_until
 from harness.service import DIGITS, FORM, Service, basic, make_certificate, unknown_credential
 
+MANUAL = Path(__file__).resolve().parent.parent.parent / "Sources/Verification/Verification.docc"
 # Long enough for the scrapes that a rate needs.
 TRAFFIC_SECONDS = 8
 UNUSUAL_REQUESTS = 400
@@ -51,6 +53,42 @@ class Observed(Service):
 
     def series(self) -> set[str]:
         return {line.rsplit(" ", 1)[0] for line in self.metrics().splitlines() if line and not line.startswith("#")}
+
+
+class Node(Service):
+    """A node of a fleet of one, on an etcd of one member."""
+
+    def __init__(self, fixture: Fixture) -> None:
+        folder = fixture.path("observability/node/log").parent
+        super().__init__(fixture.program, folder=folder, listens=("--listen", "--health-listen"))
+        client, peer = free_ports(2)
+        addresses = [f"--{kind}-{whom}-urls=http://127.0.0.1:{port}" for kind, whom, port in (
+            ("listen", "client", client), ("advertise", "client", client), ("listen", "peer", peer),
+            ("initial-advertise", "peer", peer))]
+        self.etcd = fixture.start(
+            ["etcd", "--name=m", f"--initial-cluster=m=http://127.0.0.1:{peer}", f"--data-dir={folder / 'etcd'}", *addresses],
+            folder / "etcd.log")
+        self.cluster = f"etcd://127.0.0.1:{client}/main"
+
+    def begin(self) -> None:
+        """Its store becomes the fleet's."""
+        self.start()
+        self.end()
+        begun = [self.command("cluster", "init", "--cluster", self.cluster)]
+
+        def has_begun() -> bool:
+            if begun[-1].returncode != 0:
+                begun.append(self.command("cluster", "init", "--cluster", self.cluster))
+            return begun[-1].returncode == 0
+
+        if not wait_until(has_begun, process=self.etcd):
+            raise Unproven(f"the fleet does not begin: {begun[-1].stderr}")
+        self.flags += ["--cluster", self.cluster, "--node", "n1"]
+        self.start()
+
+    def metrics(self) -> str:
+        with Connection(self.health_port, 5) as connection:
+            return connection.ask("GET", "/metrics").body.decode()
 
 
 def ask(port: int, method: str, path: str, fields: dict[str, str], body: str = "", encrypted: bool = False) -> int:
@@ -129,7 +167,7 @@ def unusual_requests(service: Observed, traffic: Traffic) -> list[Callable[[], i
 
 
 class Prometheus:
-    def __init__(self, fixture: Fixture, service: Observed) -> None:
+    def __init__(self, fixture: Fixture, service: Observed, node: Node) -> None:
         self.port = free_port()
         folder = fixture.path("observability/prometheus/config.yaml").parent
         config = yaml.safe_load((fixture.deploy / "observability/prometheus.yaml").read_text())
@@ -138,7 +176,8 @@ class Prometheus:
         # Kubernetes.
         config["global"] = {name: "1s" for name in config["global"]}
         config["rule_files"] = [str(fixture.deploy / "observability" / name) for name in config["rule_files"]]
-        config["scrape_configs"][0]["static_configs"] = [{"targets": [f"127.0.0.1:{service.health_port}"]}]
+        config["scrape_configs"][0]["static_configs"] = [
+            {"targets": [f"127.0.0.1:{each.health_port}" for each in (service, node)]}]
         job = pods["scrape_configs"][0]
         del job["kubernetes_sd_configs"]
         job["job_name"], job["file_sd_configs"] = "pods", [{"files": [str(folder / "pods.json")]}]
@@ -181,11 +220,15 @@ def prove(fixture: Fixture) -> None:
     service.launch()
     if not fixture.check(service.becomes_ready(), "the service runs", service.log_tail()):
         return
-    linted = fixture.run("promtool", "check", "metrics", stdin=service.metrics())
-    fixture.check(linted.returncode == 0 and not linted.stdout + linted.stderr, "promtool accepts the metrics",
-                linted.stdout + linted.stderr)
+    fixture.check("countersign_cluster_" not in service.metrics(), "it has no metrics of a fleet")
+    node = fixture.cleanup.enter_context(Node(fixture))
+    node.begin()
+    for each in (service, node):
+        linted = fixture.run("promtool", "check", "metrics", stdin=each.metrics())
+        fixture.check(linted.returncode == 0 and not linted.stdout + linted.stderr, "promtool accepts the metrics",
+                    linted.stdout + linted.stderr)
     traffic = Traffic(service)
-    prometheus = Prometheus(fixture, service)
+    prometheus = Prometheus(fixture, service, node)
     fixture.check(prometheus.checked.returncode == 0, "promtool accepts the configuration", prometheus.checked.stderr)
     if not fixture.check(wait_until(prometheus.is_up), "Prometheus runs and scrapes", prometheus.process.log_tail()[-500:]):
         return
@@ -193,10 +236,11 @@ def prove(fixture: Fixture) -> None:
     statuses = []
     while time.monotonic() < until:
         statuses += traffic.round()
+        node.json_result("key", "create", "--owner", "o")
     fixture.check(set(statuses) == {200, 401, 403}, f"{len(statuses)} requests had the expected statuses", set(statuses))
     targets(fixture, prometheus)
     rules(fixture, prometheus, folder)
-    dashboard(fixture, prometheus, folder, service)
+    dashboard(fixture, prometheus, folder, service, node)
     cardinality(fixture, service, traffic)
     fixture.check(service.end() == 0, "the service ends")
     fixture.check(
@@ -221,7 +265,7 @@ def files(fixture: Fixture, folder: Path) -> None:
         seen == {rule["alert"]: {True, False} for rule in alerts}, "each alert is tested to fire and not to fire", seen)
     undetected = []
     for rule in alerts:
-        # The same rules, one of which uses an unknown metric.
+        # The same rules, one of which uses an unknown metric, and its own tests.
         broken = json.loads(json.dumps(groups))
         for group in broken:
             for each in group["rules"]:
@@ -229,19 +273,30 @@ def files(fixture: Fixture, folder: Path) -> None:
                     each["expr"] = SELECTOR.sub(lambda found: "no_" + found[0].replace(":", "_"), each["expr"])
         place = fixture.path("observability/broken/rules.yaml")
         place.write_text(yaml.safe_dump({"groups": broken}))
-        (place.parent / "rules.test.yaml").write_text((folder / "rules.test.yaml").read_text())
+        own = [test | {"alert_rule_test": found} for test in tests
+               if (found := [each for each in test["alert_rule_test"] if each["alertname"] == rule["alert"]])]
+        (place.parent / "rules.test.yaml").write_text(yaml.safe_dump(
+            {"rule_files": ["rules.yaml"], "evaluation_interval": "1m", "tests": own}))
         if fixture.run("promtool", "test", "rules", place.parent / "rules.test.yaml").returncode == 0:
             undetected.append(rule["alert"])
     fixture.check(not undetected, "the tests detect an unknown metric in each alert", undetected)
     readme = (folder / "README.md").read_text()
     fixture.check(all(f"`{rule['alert']}`" in readme for rule in alerts), "the README describes each alert")
+    pages = "".join((MANUAL / name).read_text() for name in ("Operating.md", "FleetOperations.md"))
+    lacking = [rule["alert"] for rule in alerts if f"\n### {rule['alert']}\n" not in pages]
+    fixture.check(not lacking, "the manual says what to do about each alert", lacking)
+    linked = set(re.findall(r"docc/(\w+\.md)#(countersign\w+)", readme))
+    fixture.check(
+        linked == {(name, found.lower()) for name in ("Operating.md", "FleetOperations.md")
+                   for found in re.findall(r"\n### (Countersign\w+)\n", (MANUAL / name).read_text())},
+        "the README leads to these places", linked)
 
 
 def targets(fixture: Fixture, prometheus: Prometheus) -> None:
     active = [target["labels"] for target in prometheus.get("targets")["activeTargets"]]
     pods = [labels for labels in active if labels["job"] == "pods"]
     fixture.check(
-        len(active) == 2 and [labels["instance"] for labels in pods] == ["shop/orders-0"],
+        len(active) == 3 and [labels["instance"] for labels in pods] == ["shop/orders-0"],
         "of the pods, only the port health of the container countersign is scraped, under the name of the pod", active)
 
 
@@ -269,7 +324,7 @@ def rules(fixture: Fixture, prometheus: Prometheus, folder: Path) -> None:
     fixture.check(firing_alerts == {"CountersignSupersededUsed"}, "no other alert fires", firing_alerts)
 
 
-def dashboard(fixture: Fixture, prometheus: Prometheus, folder: Path, service: Observed) -> None:
+def dashboard(fixture: Fixture, prometheus: Prometheus, folder: Path, service: Observed, node: Node) -> None:
     board = json.loads((folder / "dashboard.json").read_text())
     panels = [panel for panel in board["panels"] if panel["type"] != "row"]
     fixture.check(
@@ -283,7 +338,7 @@ def dashboard(fixture: Fixture, prometheus: Prometheus, folder: Path, service: O
         if "$" in query or not prometheus.values(query):
             empty.append((title, query))
     fixture.check(not empty, f"each of {len(expressions)} queries of the dashboard finds numbers", empty)
-    families = set(re.findall(r"^# TYPE (\S+)", service.metrics(), re.MULTILINE))
+    families = set(re.findall(r"^# TYPE (\S+)", service.metrics() + node.metrics(), re.MULTILINE))
     shown = {found[1] for _, expression in expressions for found in SELECTOR.finditer(expression)}
     shown |= {name.removesuffix("_bucket") for name in shown}
     fixture.check(families <= shown, f"each of {len(families)} metrics of the service is on the dashboard", families - shown)

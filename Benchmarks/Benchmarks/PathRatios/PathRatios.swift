@@ -57,6 +57,14 @@ enum PathRatios {
                     name: "verify hit, in batches / bare HMAC",
                     value: times.ratio("verify hit, in batches", to: "bare HMAC"), most: 1.3),
                 Limit(
+                    name: "verify hit with a lease by ticks / without",
+                    value: times.ratio("verify hit on a node, ticks, 1000 keys", to: "verify hit, 1000 keys"),
+                    most: 1.02
+                ),
+                Limit(
+                    name: "verify hit with a lease by the boot clock / without",
+                    value: times.ratio("verify hit on a node, boot clock, 1000 keys", to: "verify hit, 1000 keys")),
+                Limit(
                     name: "verify miss / (bare HMAC + bare mdb_get)",
                     value: times.ratio("verify miss", to: "bare HMAC", "bare mdb_get"), most: 1.15),
                 Limit(

@@ -42,7 +42,7 @@ extension MeasuredStore {
         [
             try .hmac(), try hit(), bareGet(), try miss(), try wrongSecret(), try unknownID(), try revokedKey(),
             try importedKey(), parse(), try tag(), try hitOfFew(8), try batchOfFew(1_000), try batch(),
-            try hitOfFew(1_000),
+            try hitOfFew(1_000), try hitOnNode(1_000, usesTicks: true), try hitOnNode(1_000, usesTicks: false),
         ]
     }
 

@@ -36,6 +36,10 @@ public final class MeasuredStore: @unchecked Sendable {
     static let writtenByLMDB = "written"
 
     let root: URL
+    let peppers: PepperFile
+    let mapBytes: Int
+    /// Nodes of a fleet.
+    var nodes: [CredentialStore] = []
 
     /// Issues the keys and opens the copies. Takes a few seconds.
     /// - Parameter keyCount: a multiple of 1,000.
@@ -47,6 +51,7 @@ public final class MeasuredStore: @unchecked Sendable {
         root = folder.appendingPathComponent("countersign-measured-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: root, withIntermediateDirectories: true)
         guard let peppers = PepperFile.random() else { throw MeasuringFault("no pepper") }
+        (self.peppers, self.mapBytes) = (peppers, mapBytes)
         let options = StoreOptions(mapBytes: mapBytes)
         let source = try CredentialStore.create(
             in: root.path + "/source", vendor: .iiniit, peppers: peppers, options: options)
@@ -89,7 +94,7 @@ public final class MeasuredStore: @unchecked Sendable {
 
     /// Closes everything and takes the folders away.
     public func close() {
-        for store in [warm, cold, issuing.store] { store.close() }
+        for store in [warm, cold, issuing.store] + nodes { store.close() }
         try? FileManager.default.removeItem(at: root)
     }
 

@@ -300,9 +300,36 @@ async function measure() {
   before = now
 }
 
+// Nodes: what etcd shows of the fleet.
+async function showNodes() {
+  const fleet = await ask('GET', '/v1/cluster')
+  by('nodes-log').textContent = 'The log of the fleet ' + fleet.fleet + ' has ' + fleet.entry + ' entries'
+    + (fleet.closed ? ', and is closed.' : '.')
+  by('nodes-rows').replaceChildren(...fleet.nodes.map(node => row([
+    node.name, node.region, { text: node.entry, as: 'number' }, { text: node.behind, as: node.behind > 1000 ? 'soon' : 'number' },
+    { text: node.lease_seconds, as: 'number' }, node.may_pause ? 'may pause' : 'steady', node.version
+  ])))
+  by('etcd-rows').replaceChildren(...fleet.etcd.map(member => row([member.endpoint, member.state])))
+}
+
+async function compareNodes() {
+  say('Comparing…')
+  const comparison = await ask('POST', '/v1/cluster/comparisons')
+  const others = comparison.nodes.filter(node => node.equal !== true).map(node =>
+    node.name + (node.equal === false ? ' differs in ' + node.differing.join(', ') : ' has not answered'))
+  say(comparison.rows + ' rows at entry ' + comparison.entry + ': '
+    + (comparison.equal ? 'all stores are equal.' : others.join('; ') + '.'))
+}
+
+// A service that is not a node of a fleet has no such section.
+async function lookForFleet() {
+  const button = document.querySelector('nav [data-section=nodes]')
+  try { await ask('GET', '/v1/cluster'); button.hidden = false } catch { button.hidden = true }
+}
+
 async function open(name) {
   clearInterval(timer)
-  for (const id of ['sign-in', 'keys', 'clients', 'activity']) by(id).hidden = id !== name
+  for (const id of ['sign-in', 'keys', 'clients', 'activity', 'nodes']) by(id).hidden = id !== name
   document.querySelector('nav').hidden = name === 'sign-in'
   for (const button of document.querySelectorAll('nav [data-section]')) {
     if (button.dataset.section === name) button.setAttribute('aria-current', 'page')
@@ -315,6 +342,9 @@ async function open(name) {
     before = null
     await measure()
     timer = setInterval(guarded(measure), 2000)
+  } else if (name === 'nodes') {
+    await showNodes()
+    timer = setInterval(guarded(showNodes), 2000)
   } else await load(name)
 }
 
@@ -324,6 +354,7 @@ by('sign-in-form').onsubmit = guarded(async () => {
   // A header takes no other characters, and fetch would complain in its own words.
   if (!/^[\x21-\x7e]+$/.test(credential)) throw new Error('This is no key.')
   try { await open('keys') } catch (error) { credential = ''; await open('sign-in'); throw error }
+  await lookForFleet()
 })
 by('sign-out').onclick = guarded(async () => {
   credential = ''
@@ -337,6 +368,7 @@ by('secret-copy').onclick = guarded(async () => {
   say('Copied.')
 })
 by('secret-done').onclick = () => { by('secret-value').textContent = ''; by('secret').hidden = true }
+by('nodes-compare').onclick = guarded(compareNodes)
 by('key-form').onsubmit = submitted(by('key-form'), createKey)
 by('client-form').onsubmit = submitted(by('client-form'), createClient)
 for (const name of Object.keys(lists)) by(name + '-more').onclick = guarded(() => load(name, true))

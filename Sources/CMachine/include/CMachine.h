@@ -209,11 +209,21 @@ enum cs_guarantee {
     cs_floor_check_on_hits,
     cs_remembered_floor_last,
     cs_learn_before_following,
+    // Of a node of a fleet.
+    cs_acknowledge_before_confirmation,
+    cs_answer_without_lease,
+    cs_lease_from_reply,
+    cs_unknown_without_barrier,
+    // Not a guarantee: without it, the process kills itself behind one append in twenty.
+    cs_survive_until_commit,
 };
 
 /// Whether the environment variable PROOF_BREAKS names the guarantee.
 /// Undefined outside proof builds: a call there fails to link.
 int cs_is_broken(enum cs_guarantee guarantee);
+
+/// Ends the process as `kill -9` does.
+static inline void cs_die(void) { kill(getpid(), SIGKILL); }
 
 /// Lets another thread run, for one that waits.
 static inline void cs_yield(void) { sched_yield(); }

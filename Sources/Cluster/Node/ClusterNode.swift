@@ -32,6 +32,10 @@ public import CredentialStore
 // by an entry, and not by its record only: an engine that is put back to an older state loses records, and a log that is
 // begun anew must know of every such node until its next start.
 //
+// A node that has never heard of a credential may lack what was acknowledged a moment ago elsewhere, whatever its lease. So
+// before it says "unknown", it passes a barrier: a transaction that writes nothing and yet has its place in the order,
+// and reads `head`. When the store has that, it has everything that was acknowledged before the barrier was sent.
+//
 // One history: an append compares `head` with the position at which its mutations were decided, hash included. So an
 // entry follows only on what its author had, and what was decided on older state is decided again.
 
@@ -44,6 +48,8 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
         case settle(ClusterOutcome)
         /// The outcome of ``confirm(_:at:)``.
         case acknowledge(ticket: UInt64, Acknowledgement)
+        /// The outcome of ``passBarrier(at:)``.
+        case passed(Bool)
         case stop(ClusterStop)
     }
 
@@ -52,6 +58,8 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
     let name: String
     let times: ClusterTimes
     let isPausable: Bool
+    /// Whether the log says that a node with such a clock takes part.
+    private var isAnnounced: Bool
 
     /// What the store and all its readers have.
     public private(set) var applied: LogPosition
@@ -64,19 +72,26 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
     public private(set) var leaseEnd: UInt64 = 0
 
     private var lastTag: UInt64 = 0
+    private var barrier: ReadBarrier?
     private var renewal: Renewal?
     /// Something is to be told that the renewal under way does not say.
     private var mustRenewAgain = false
     /// A lease that begins when the store has what its renewal saw.
     private var pendingLease: (end: UInt64, needs: LogPosition)?
     private var nextRenewal: UInt64 = 0
+    private var lastRenewal: UInt64 = 0
+    /// Others may wait for what this node has, and were told something a moment ago.
+    private var owesConfirmation = false
+    /// Nodes with a record, as of the last list.
+    private var nodeCount = 0
     private var catchingUp: (tag: UInt64, sent: UInt64)?
     private var proposal: Proposal?
-    private var waits: [Wait] = []
+    /// Who waits for what other nodes say, and what they have said.
+    private var confirmations = Confirmations()
     private var recordsAsked: (tag: UInt64, sent: UInt64)?
     private var nextRecords: UInt64 = 0
-    /// When each record was first seen as it is.
-    private var seen: [UInt64: (revision: UInt64, since: UInt64)] = [:]
+    /// The records that the last transaction of the writer read, and when its reply came.
+    private var lastRecords: (records: RecordList, at: UInt64)?
 
     private struct Renewal {
         let tag: UInt64
@@ -92,15 +107,6 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
         let expecting: LogPosition
     }
 
-    private struct Wait {
-        let ticket: UInt64
-        let position: LogPosition
-        /// Nodes that have not confirmed yet, and whether their clock proves anything.
-        var missing: [UInt64: Bool]
-        let revision: UInt64
-        let end: UInt64
-    }
-
     /// - Parameter applied: the position of the store.
     public init(
         node: UInt64, name: String = "", applied: LogPosition, times: ClusterTimes, isPausable: Bool = false
@@ -112,13 +118,17 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
         decisive = applied
         self.times = times
         self.isPausable = isPausable
+        isAnnounced = !isPausable
     }
+
+    /// The log has the entry by which this node joins. A node whose clock may stand still answers nothing before.
+    public mutating func announced() { isAnnounced = true }
 
     /// Whether a verification may be answered. The time must be read after the verification's bytes have arrived.
     public func isFresh(at now: UInt64) -> Bool { now < leaseEnd && stopped == nil }
 
-    /// Whether ``tick(at:)`` should be called often: somebody waits for what other nodes say.
-    public var isWaiting: Bool { !waits.isEmpty }
+    /// Whether ``tick(at:)`` should be called often: somebody waits for what other nodes say, or for what this one says.
+    public var isWaiting: Bool { !confirmations.isEmpty || owesConfirmation }
 
     /// Whether a mutation may be decided: the store has everything that the node knows of.
     public var mayPropose: Bool { proposal == nil && handed == applied && stopped == nil }
@@ -130,6 +140,7 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
         guard stopped == nil else { return [] }
         var actions: [Action] = []
         if now >= nextRenewal { renew(at: now, &actions) }
+        if owesConfirmation { tellOthers(at: now, &actions) }
         if let asked = catchingUp, now >= asked.sent + times.retry { catchUp(at: now, again: true, &actions) }
         if var waiting = proposal, now >= waiting.sent + times.retry {
             waiting.tag = newTag()
@@ -140,6 +151,7 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
         }
         if now >= nextRecords { askForRecords(at: now, &actions) }
         endWaits(at: now, &actions)
+        if let end = barrier?.end, now >= end { endBarrier(false, &actions) }
         return actions
     }
 
@@ -150,6 +162,13 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
 
     // MARK: Lease
 
+    /// Tells the others what this node has, because some may wait for it. In a storm of revocations all nodes do this at
+    /// once, so each does it only so often.
+    private mutating func tellOthers(at now: UInt64, _ actions: inout [Action]) {
+        owesConfirmation = now < lastRenewal + times.pace(ofNodes: nodeCount)
+        if !owesConfirmation { renew(at: now, &actions) }
+    }
+
     private mutating func renew(at now: UInt64, _ actions: inout [Action]) {
         // One after the other: of two that are under way, the older one could be the last to be executed, and the others
         // would wait for what this node has said already.
@@ -157,7 +176,7 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
             mustRenewAgain = true
             return
         }
-        mustRenewAgain = false
+        (mustRenewAgain, owesConfirmation, lastRenewal) = (false, false, now)
         let tag = newTag()
         // The time before it is sent: whatever it reads was so at a later time.
         renewal = Renewal(tag: tag, sent: now, applied: applied)
@@ -173,6 +192,10 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
         if head.position.number < renewal.applied.number || isForked { return stop(.engineLostHistory, &actions) }
         // A sealed log grows no more, and a new one may grow already.
         guard !head.isSealed else { return }
+        guard isAnnounced else {
+            if head.position.number > handed.number { catchUp(at: now, again: false, &actions) }
+            return
+        }
         pendingLease = (renewal.sent + times.lease, head.position)
         extendLease()
         if head.position.number > handed.number { catchUp(at: now, again: false, &actions) }
@@ -246,8 +269,48 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
         if wantsConfirmation { decisive = position }
         extendLease()
         var actions: [Action] = []
-        if wantsConfirmation, !isOwn { renew(at: now, &actions) }
+        endBarrierIfReached(&actions)
+        if wantsConfirmation, !isOwn { tellOthers(at: now, &actions) }
         return actions
+    }
+
+    // MARK: Reading
+
+    /// Makes sure that the store has everything that was acknowledged before this call. One at a time.
+    public mutating func passBarrier(at now: UInt64) -> [Action] {
+        guard stopped == nil, barrier == nil else { return [.passed(false)] }
+        let tag = newTag()
+        barrier = ReadBarrier(tag: tag, asked: handed, end: now + times.barrier)
+        return [.send(.prove(handed), tag: tag)]
+    }
+
+    private mutating func barrierReplied(
+        _ reply: EngineReply<Entry>, _ asked: ReadBarrier, at now: UInt64, _ actions: inout [Action]
+    ) {
+        switch reply {
+        case .held: barrier?.needs = asked.asked.number
+        case .moved(let head, let page):
+            guard head.position.epoch == handed.epoch else { return stop(.otherEpoch, &actions) }
+            guard head.position.number >= asked.asked.number else { return stop(.engineLostHistory, &actions) }
+            if page.first > asked.asked.number + 1, head.position.number > asked.asked.number {
+                return stop(.behind, &actions)
+            }
+            barrier?.needs = head.position.number
+            take(page.entries, at: now, &actions)
+            if stopped == nil, head.position.number > handed.number { catchUp(at: now, again: false, &actions) }
+        case .renewed, .entries, .records: return
+        }
+        endBarrierIfReached(&actions)
+    }
+
+    private mutating func endBarrierIfReached(_ actions: inout [Action]) {
+        if let needs = barrier?.needs, applied.number >= needs { endBarrier(true, &actions) }
+    }
+
+    private mutating func endBarrier(_ isPassed: Bool, _ actions: inout [Action]) {
+        guard barrier != nil else { return }
+        barrier = nil
+        actions.append(.passed(isPassed))
     }
 
     // MARK: Writing
@@ -310,9 +373,6 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
 
     // MARK: Acknowledgement
 
-    /// The records that the last transaction of the writer read, and when its reply came.
-    private var lastRecords: (records: RecordList, at: UInt64)?
-
     /// Waits until every node has what this one has and what takes something away, or cannot answer any more. Call it
     /// after the outcome, when this node's own readers have the change.
     ///
@@ -322,42 +382,22 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
     public mutating func confirm(_ ticket: UInt64, at now: UInt64) -> [Action]? {
         guard let (list, time) = lastRecords else { return nil }
         lastRecords = nil
-        var missing: [UInt64: Bool] = [:]
-        var end = time
-        for (other, stored) in list.records where other != node {
-            let theirs = stored.record.applied
-            // It said so before, for an earlier caller.
-            if theirs.epoch == decisive.epoch, theirs.number > decisive.number || theirs == decisive { continue }
-            missing[other] = stored.record.endsWithTime
-            if stored.record.endsWithTime { end = max(end, time + fence(of: stored.record)) }
-        }
-        end = max(end, time + times.fence)
-        waits.append(
-            Wait(ticket: ticket, position: decisive, missing: missing, revision: list.revision, end: end))
+        confirmations.begin(ticket, of: decisive, list, readAt: time, by: node, times)
         nextRecords = now
         var actions: [Action] = []
         endWaits(at: now, &actions)
         return actions
     }
 
-    /// After this time, no lease can be left that a node had when it wrote this record, if it ends with time.
-    private func fence(of record: NodeRecord) -> UInt64 {
-        record.leaseNanoseconds <= times.lease
-            ? times.fence : ClusterTimes(lease: record.leaseNanoseconds, margin: times.margin).fence
-    }
-
     private mutating func endWaits(at now: UInt64, _ actions: inout [Action]) {
-        for wait in waits where wait.missing.isEmpty || now >= wait.end {
-            let unconfirmed = Set(wait.missing.filter { !$0.value }.keys)
-            let acknowledgement = Acknowledgement(isEverywhere: unconfirmed.isEmpty, unconfirmed: unconfirmed)
-            actions.append(.acknowledge(ticket: wait.ticket, acknowledgement))
+        for (ticket, acknowledgement) in confirmations.takeEnded(at: now) {
+            actions.append(.acknowledge(ticket: ticket, acknowledgement))
         }
-        waits.removeAll { $0.missing.isEmpty || now >= $0.end }
     }
 
     private mutating func askForRecords(at now: UInt64, _ actions: inout [Action]) {
         // Often while somebody waits; else only to find records of nodes that are gone.
-        nextRecords = now + (waits.isEmpty ? times.renewal : times.poll)
+        nextRecords = now + (isWaiting ? times.poll : times.renewal)
         if let asked = recordsAsked, now < asked.sent + times.retry { return }
         let tag = newTag()
         recordsAsked = (tag, now)
@@ -365,35 +405,12 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
     }
 
     private mutating func learn(_ list: RecordList, at now: UInt64, _ actions: inout [Action]) {
-        for index in waits.indices {
-            // An older list may lack a record that is there.
-            guard list.revision >= waits[index].revision else { continue }
-            for other in waits[index].missing.keys {
-                guard let stored = list.records[other] else {
-                    // Removed: its lease was over.
-                    waits[index].missing[other] = nil
-                    continue
-                }
-                let (theirs, ours) = (stored.record.applied, waits[index].position)
-                guard theirs.epoch == ours.epoch, theirs.number >= ours.number else { continue }
-                if theirs.number == ours.number, theirs.hash != ours.hash { return stop(.engineLostHistory, &actions) }
-                waits[index].missing[other] = nil
-            }
-        }
+        nodeCount = list.records.count
+        guard confirmations.learn(list) else { return stop(.engineLostHistory, &actions) }
         endWaits(at: now, &actions)
-        var still: [UInt64: (revision: UInt64, since: UInt64)] = [:]
-        // In one order, so that the same inputs give the same actions.
-        for (other, stored) in list.records.sorted(by: { $0.key < $1.key }) where other != node {
-            let before = seen[other]
-            let since = before?.revision == stored.revision ? before?.since ?? now : now
-            still[other] = (stored.revision, since)
-            // A node whose clock may have stood still is removed by people only.
-            guard stored.record.endsWithTime else { continue }
-            if now >= since + fence(of: stored.record) - times.fence + times.removal {
-                actions.append(.send(.removeRecord(other, revision: stored.revision), tag: newTag()))
-            }
+        for (other, revision) in confirmations.gone(list, at: now, except: node, times) {
+            actions.append(.send(.removeRecord(other, revision: revision), tag: newTag()))
         }
-        seen = still
     }
 
     /// Stops for a reason that was found elsewhere.
@@ -413,7 +430,9 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
         if catchingUp?.tag == tag { catchingUp?.sent = 0 }
         if recordsAsked?.tag == tag { recordsAsked = nil }
         if renewal?.tag == tag { (renewal, nextRenewal) = (nil, now) }
-        return tick(at: now)
+        var actions: [Action] = []
+        if barrier?.tag == tag { endBarrier(false, &actions) }
+        return actions + tick(at: now)
     }
 
     /// A reply of the engine. Late and repeated ones are ignored.
@@ -425,7 +444,7 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
         } else if case .renewed(let head) = reply, let sent = renewal, sent.tag == tag {
             renewal = nil
             renewed(head, sent, at: now, &actions)
-            if mustRenewAgain, stopped == nil { renew(at: now, &actions) }
+            if mustRenewAgain || owesConfirmation, stopped == nil { tellOthers(at: now, &actions) }
         } else if case .entries(let head, let page) = reply, let asked = catchingUp, asked.tag == tag {
             catchingUp = nil
             if head.position.epoch != handed.epoch {
@@ -441,6 +460,8 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
         } else if case .records(let list) = reply, let asked = recordsAsked, asked.tag == tag {
             recordsAsked = nil
             learn(list, at: now, &actions)
+        } else if let asked = barrier, asked.tag == tag {
+            barrierReplied(reply, asked, at: now, &actions)
         }
         return actions
     }
@@ -456,7 +477,8 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
         stopped = reason
         leaseEnd = 0
         proposal = nil
-        waits = []
+        confirmations = Confirmations()
+        endBarrier(false, &actions)
         actions.append(.stop(reason))
     }
 }

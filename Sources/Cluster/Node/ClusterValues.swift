@@ -30,6 +30,12 @@ public struct ClusterTimes: Sendable, Equatable {
     /// The longest lease that a node may give itself: a day.
     public static let longestLease: UInt64 = 86_400_000_000_000
 
+    /// How long an answer may wait until the node has what others have acknowledged.
+    let barrier: UInt64 = 500_000_000
+
+    /// How far apart a node's confirmations are at least: all nodes of the fleet may confirm at once.
+    func pace(ofNodes count: Int) -> UInt64 { max(2_000_000, UInt64(count) * 400_000) }
+
     var renewal: UInt64 { min(lease / 4, 2_500_000_000) }
 }
 
@@ -87,4 +93,15 @@ public struct Acknowledgement: Sendable, Equatable {
         self.isEverywhere = isEverywhere
         self.unconfirmed = unconfirmed
     }
+}
+
+/// A transaction under way that shows what was acknowledged before it.
+struct ReadBarrier: Sendable {
+    let tag: UInt64
+    /// What the node had when it was sent.
+    let asked: LogPosition
+    /// After this time it has failed.
+    let end: UInt64
+    /// The number of the entry that the store must have; nil before the reply.
+    var needs: UInt64?
 }

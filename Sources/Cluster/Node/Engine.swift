@@ -30,6 +30,8 @@ public struct NodeRecord: Sendable, Equatable {
     public var leaseNanoseconds: UInt64
     /// Its clock may stand still while it is paused, so its lease proves nothing when time has passed.
     public var isPausable: Bool
+    /// What its wall clock showed when it wrote this, in seconds since 1970-01-01; 0 if it is not known.
+    public var time: Int64 = 0
 
     /// Whether its lease is over when enough time has passed. A lease that no node may have proves nothing, and its
     /// number is not calculated with.

@@ -15,10 +15,11 @@ func administrationRoutes(_ services: ControlPlaneServices) -> [Route] {
     let owners = OwnerRoutes()
     let authorizations = AuthorizationRoutes(server: services.oauth)
     let consents = ConsentRoutes()
-    let peppers = PepperRoutes()
+    let peppers = PepperRoutes(fleet: services.fleet)
     let store = StoreRoutes(backupFolder: services.backupFolder, checkStore: services.checkStore, work: services.work)
     let audit = AuditRoutes(work: services.work)
     let changes = ChangeRoutes(feed: services.changes)
+    let fleet = FleetRoutes(fleet: services.fleet, work: services.work)
     let explain = ExplainRoutes(explainer: services.explainer)
     let imports = Route.Body.json(bytesMax: ControlPlaneLimits.importBodyBytesMax)
     let keyFilters = ["owner", "client_id", "expires_before", "rotated", "search", "after", "limit"]
@@ -80,6 +81,9 @@ func administrationRoutes(_ services: ControlPlaneServices) -> [Route] {
         Route(.get, "/v1/store/check", .storeRead, isLongRunning: true, store.check),
         Route(.post, "/v1/store/backup", .storeBackup, isLongRunning: true, store.backup),
         Route(.get, "/v1/store/revocations", .storeBackup, isLongRunning: true, store.revocations),
+
+        Route(.get, "/v1/cluster", .storeRead, fleet.show),
+        Route(.post, "/v1/cluster/comparisons", .storeRead, isLongRunning: true, fleet.compare),
 
         Route(.get, "/v1/changes", .changes, query: changeFilters, isLongRunning: true, changes.list),
         Route(.get, "/v1/audit", .auditRead, query: ["after", "limit"], audit.list),

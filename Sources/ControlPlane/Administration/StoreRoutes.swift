@@ -104,6 +104,8 @@ private struct BackupCopy: Sendable {
 
 /// `/v1/peppers`: the numbers of the peppers, never their bytes.
 struct PepperRoutes: Sendable {
+    let fleet: FleetAdministration?
+
     func list(_ exchange: Exchange) async throws -> Response {
         try .json(
             PepperList(
@@ -113,6 +115,7 @@ struct PepperRoutes: Sendable {
 
     func add(_ exchange: Exchange) async throws -> Response {
         try exchange.refuseIdempotencyKey()
+        try await fleet?.requirePeppers()
         return try .json(PepperResource(try await exchange.issuer.addPepper()), status: .created)
     }
 

@@ -54,6 +54,8 @@ public enum AuditAction: UInt8, Sendable, CaseIterable {
     case familyRevoked = 15
     case clientEdited = 16
     case consentRevoked = 17
+    case fleetBegun = 18
+    case fleetLeft = 19
 
     /// The name in the administration API.
     public var name: String {
@@ -75,6 +77,8 @@ public enum AuditAction: UInt8, Sendable, CaseIterable {
         case .familyRevoked: "family_revoked"
         case .clientEdited: "client_edited"
         case .consentRevoked: "consent_revoked"
+        case .fleetBegun: "fleet_begun"
+        case .fleetLeft: "fleet_left"
         }
     }
 }

@@ -63,6 +63,10 @@ public final class Freshness: Sendable {
     /// Whether nothing may be answered now. Call it when the question has arrived.
     @inline(__always)
     public func isOver() -> Bool {
+        #if COUNTERSIGN_PROOF
+            // Broken on purpose: deploy/proofs/fleet-faults must notice.
+            if cs_is_broken(cs_answer_without_lease) != 0 { return false }
+        #endif
         // Acquire: pairs with the release in `extend`, which comes after everything that readers must have learned.
         if cs_ticks() < leaseEndTicks.load(ordering: .acquiring) { return false }
         return cs_boot_nanoseconds() >= leaseEnd.load(ordering: .acquiring)

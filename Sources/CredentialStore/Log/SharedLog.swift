@@ -11,7 +11,7 @@
 
 /// The log that the stores of several nodes share, as the writer of one store sees it.
 ///
-/// All functions are called on the writer's thread.
+/// All functions but ``catchUp(_:)`` are called on the writer's thread.
 public protocol SharedLog: Sendable {
     /// Entries of other nodes that follow on what the store has, in order; empty while there are none. Does not wait.
     func arrived() -> [LogEntry]
@@ -31,6 +31,17 @@ public protocol SharedLog: Sendable {
     /// - Returns: false if the last outcome was found out in a way that says nothing about other nodes: then ``prove()``,
     ///   and again. The completion is not called.
     func confirm(_ completion: @escaping @Sendable (SharedLogFailure?) -> Void) -> Bool
+    /// What the clocks of other nodes show now, in seconds since 1970-01-01: that which is furthest ahead, as far as they
+    /// have said it. Nil: they have not.
+    func clockOfOthers() -> Int64?
+    /// An entry of another node has a time that is more than a minute ahead of this node's clock.
+    func foundClockAhead()
+    /// Makes sure that the store and all its readers have everything that was acknowledged on any node before this call.
+    /// Called on any thread.
+    /// - Parameter completion: called on any thread, once; false if that could not be found out in time.
+    func catchUp(_ completion: @escaping @Sendable (Bool) -> Void)
+    /// The store at a position, for a comparison with other nodes; nil if it could not be hashed. Called on any thread.
+    func compared(_ comparison: UInt64, at position: LogPosition, _ digest: StoreDigest?)
     /// The store cannot take an entry of the log, so this node must not answer any more.
     func cannotApply(_ failure: StoreFailure)
 }
@@ -70,6 +81,10 @@ public enum SharedLogFailure: Error, Equatable, Sendable, CustomStringConvertibl
     case unconfirmed(nodes: [String])
     /// The log is closed: the fleet moves to another one.
     case sealed
+    /// Nothing is written with this clock.
+    case clockAhead(seconds: Int64)
+    /// This node has never heard of the credential, and has not asked the log whether it lacks something.
+    case unheardOf
     /// This node has not proven lately that it has everything, so it answers nothing.
     case notFresh
     /// This node has stopped.
@@ -98,6 +113,10 @@ public enum SharedLogFailure: Error, Equatable, Sendable, CustomStringConvertibl
         case .unconfirmed(let nodes):
             "it is done, but these nodes have not confirmed it yet: \(nodes.joined(separator: ", "))"
         case .sealed: "the log of the fleet is closed, because the fleet moves to another one: try again later"
+        case .clockAhead(let seconds):
+            "the clock of this node is \(seconds) s ahead of the fleet's, so nothing is changed with it: set the clock, or try another node"
+        case .unheardOf:
+            "this node has never heard of the credential, and could not find out whether another node has: try again"
         case .notFresh:
             "this node of the fleet cannot reach the log, so it does not know whether something was revoked elsewhere: try another node"
         case .stopped(let reason): "this node of the fleet has stopped: \(reason)"

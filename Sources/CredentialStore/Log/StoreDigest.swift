@@ -35,33 +35,44 @@ public struct StoreDigest: Sendable, Equatable {
                 let position = try MetaTable(schema).value(.logPosition, in: transaction).flatMap {
                     LogPosition(row: $0)
                 }
-                return StoreDigest(number: position?.number, tables: try tables(of: schema, in: transaction))
+                let tables = try tables(of: schema, in: transaction) { true }
+                return StoreDigest(number: position?.number, tables: tables ?? [])
             }
         }
     }
 
-    private static func tables(
-        of schema: Schema, in transaction: borrowing ReadTransaction
-    ) throws -> [(name: String, rows: Int, hash: [UInt8])] {
-        try schema.all.filter { !$0.database.isLocal(in: schema) }.map { name, database in
+    /// - Parameter isWanted: asked from time to time.
+    /// - Returns: nil when it was not wanted any more.
+    static func tables(
+        of schema: Schema, in transaction: borrowing ReadTransaction, while isWanted: () -> Bool
+    ) throws -> [(name: String, rows: Int, hash: [UInt8])]? {
+        var tables: [(name: String, rows: Int, hash: [UInt8])] = []
+        for (name, database) in schema.all where !database.isLocal(in: schema) {
             var sum = Sum()
+            var isOver = false
             if database.keys == .integer {
                 try transaction.scan(database, from: 0) { (key: UInt64, value: RawSpan) in
                     var bytes: [UInt8] = []
                     bytes.append(word64: key)
                     sum.add(bytes, value)
-                    return .next
+                    isOver = sum.rows % Self.rowsBetweenQuestions == 0 && !isWanted()
+                    return isOver ? .stop : .next
                 }
             } else {
                 try transaction.scan(database, from: nil) { (key: RawSpan, value: RawSpan) in
                     let key = key.copied()
                     if database != schema.meta.database || !MetaName.isLocal(key) { sum.add(key, value) }
-                    return .next
+                    isOver = sum.rows % Self.rowsBetweenQuestions == 0 && !isWanted()
+                    return isOver ? .stop : .next
                 }
             }
-            return (name, sum.rows, sum.hash)
+            if isOver { return nil }
+            tables.append((name, sum.rows, sum.hash))
         }
+        return tables
     }
+
+    private static let rowsBetweenQuestions = 1_000
 
     /// Rows are short, so they are hashed one by one, each together with the hash of those before it.
     private struct Sum {

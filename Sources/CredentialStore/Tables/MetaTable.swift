@@ -22,11 +22,19 @@ enum MetaName {
     case logPredecessor
     /// The name of the fleet whose log the store has.
     case fleet
+    /// The last comparison of the stores of a fleet: random.
+    case comparison
+    /// See ``FleetMemory``.
+    case longestLease
+    case pausableNode(UInt64)
+    /// The last node that had this store, and on which machine.
+    case lastStart
     case internedHighest(InternedTable.Kind)
     case pepperCheck(UInt16)
     /// Credentials were imported by this scheme.
     case foreignScheme(String)
 
+    static let pausableNodePrefix = "pausable-node-"
     /// The common prefix of scheme keys.
     static let foreignSchemePrefix = "foreign-scheme-"
 
@@ -40,7 +48,9 @@ enum MetaName {
     static let plainNames: Set<String> = ["schema", "lookup-check", "replaced", "audit-head", "expiry-warned"]
 
     /// The rows that each copy of a store has for itself.
-    private static let localNames: [MetaName] = [.time, .logPosition, .logPredecessor, .replaced, .fleet]
+    private static let localNames: [MetaName] = [
+        .time, .logPosition, .logPredecessor, .replaced, .fleet, .longestLease, .lastStart,
+    ]
 
     static func isLocal(_ key: [UInt8]) -> Bool { localNames.contains { $0.key == key } }
 
@@ -63,6 +73,10 @@ enum MetaName {
             case .logPosition: "log-position"
             case .logPredecessor: "log-predecessor"
             case .fleet: "fleet"
+            case .comparison: "comparison"
+            case .longestLease: "longest-lease"
+            case .pausableNode(let node): Self.pausableNodePrefix + String(node, radix: 16)
+            case .lastStart: "last-start"
             case .origin: "origin"
             case .ancestors: "ancestors"
             case .completeSince: "complete-since"
@@ -191,8 +205,31 @@ struct MetaTable {
     private func notedSchemes(
         in transaction: borrowing some ReadableTransaction & ~Copyable
     ) throws(StoreFailure) -> [String: [UInt8]] {
-        let prefix = Array(MetaName.foreignSchemePrefix.utf8)
-        var noted: [String: [UInt8]] = [:]
+        var noted = try rows(MetaName.foreignSchemePrefix, in: transaction)
+        // Written before schemes were recorded, when there was only one.
+        let hasAliases = try convertingErrors { () throws in try transaction.count(aliases.database) > 0 }
+        if noted.isEmpty, hasAliases { noted[ForeignScheme.raw.name] = ForeignScheme.raw.checkValue }
+        return noted
+    }
+
+    /// See ``FleetMemory``.
+    func pausableNodes(
+        in transaction: borrowing some ReadableTransaction & ~Copyable
+    ) throws(StoreFailure) -> [UInt64: String] {
+        var nodes: [UInt64: String] = [:]
+        for (name, value) in try rows(MetaName.pausableNodePrefix, in: transaction) {
+            guard let node = UInt64(name, radix: 16) else { throw .corrupt(table: "meta") }
+            nodes[node] = String(decoding: value, as: UTF8.self)
+        }
+        return nodes
+    }
+
+    /// The rows whose keys begin with a prefix, by what follows on it.
+    private func rows(
+        _ prefix: String, in transaction: borrowing some ReadableTransaction & ~Copyable
+    ) throws(StoreFailure) -> [String: [UInt8]] {
+        let prefix = Array(prefix.utf8)
+        var rows: [String: [UInt8]] = [:]
         do {
             try table.scan(
                 from: prefix.octets, in: transaction,
@@ -203,17 +240,13 @@ struct MetaTable {
                     (String(decoding: key.copied().dropFirst(prefix.count), as: UTF8.self), value.copied())
                 }
             ) { name, value in
-                noted[name] = value
+                rows[name] = value
                 return .next
-            }
-            // Written before schemes were recorded, when there was only one.
-            if noted.isEmpty, try transaction.count(aliases.database) > 0 {
-                noted[ForeignScheme.raw.name] = ForeignScheme.raw.checkValue
             }
         } catch {
             return try convertingErrors { throw error }
         }
-        return noted
+        return rows
     }
 
     /// The check value that the store keeps of the lookup secret.

@@ -37,6 +37,8 @@ final class GroupCommit: Sendable {
     private let entryBytes: Int
     private let onFatal: @Sendable (StoreFailure) -> Void
     private let failed = Atomic<Bool>(false)
+    private let closing = Atomic<Bool>(false)
+    let schema: Schema
 
     /// Counters and commit times of batches, for metrics.
     let commits = CommitCounters()
@@ -57,6 +59,7 @@ final class GroupCommit: Sendable {
         entryBytes: Int, onFatal: @escaping @Sendable (StoreFailure) -> Void
     ) {
         self.environment = environment
+        self.schema = schema
         let mapBytes = (try? environment.usage().mapBytes) ?? .max
         writer = Mutex(
             WriterBox(
@@ -235,6 +238,7 @@ final class GroupCommit: Sendable {
             if commit.changed { writer.withLock { $0.writer.lastCommit = durable - begun } }
             if let shared {
                 shared.log.applied(shared.position, wantsConfirmation: shared.isDecisive, isOwn: true)
+                if commit.changed, let comparison = commit.value.comparison { compare(comparison, shared) }
             }
             let unconfirmed = shared == nil ? [] : takeUnconfirmed(&waiting, everywhere)
             // Only now, when all readers know, are the callers told that their mutations are done.
@@ -388,6 +392,11 @@ final class GroupCommit: Sendable {
         refuse(unfinished, failure)
         return .fatal
     }
+
+    /// The store is about to be closed: nothing that takes long is begun or continued.
+    func prepareToClose() { closing.store(true, ordering: .relaxed) }
+
+    var isClosing: Bool { closing.load(ordering: .relaxed) }
 
     /// Releases the log, when nothing more is written.
     func close() { writer.withLock { $0.log?.close() } }

@@ -103,6 +103,9 @@ extension StoreWriter {
         switch table {
         case .meta:
             if MetaName.namesKey(key) { publication.changesKeys = true }
+            if key == MetaName.comparison.key, value?.count == 8 {
+                publication.comparison = value?.octets.word64(at: 0)
+            }
             return try MetaTable(schema).set(key, value, in: transaction)
         case .expiry: database = schema.expiry
         case .requests: database = schema.requests

@@ -17,6 +17,8 @@ struct Publication {
     var peppersRetired: [UInt16] = []
     /// Which peppers or schemes are in use has changed. Whoever decided that has said which; a replay must look.
     var changesKeys = false
+    /// A comparison of the stores of a fleet begins behind this transaction.
+    var comparison: UInt64?
     /// The highest journal number assigned; 0 for none.
     var journalNumber: UInt64 = 0
     /// The highest journal number of an entry that can invalidate an answer.
@@ -35,6 +37,7 @@ struct Publication {
         peppersAdded += later.peppersAdded
         peppersRetired += later.peppersRetired
         changesKeys = changesKeys || later.changesKeys
+        comparison = later.comparison ?? comparison
         journalNumber = max(journalNumber, later.journalNumber)
         otherNumber = later.otherNumber ?? otherNumber
     }

@@ -1,6 +1,10 @@
 import CredentialDigest
 import CredentialModel
 import Glibc
+
+#if COUNTERSIGN_PROOF
+    import CMachine
+#endif
 import LMDB
 import RecordCache
 import Synchronization
@@ -29,6 +33,8 @@ final class SharedCommit {
     private(set) var isDecisive = false
     /// Of the last entry. Time does not go back in the log, whoever writes it.
     private(set) var lastTime = UnixSeconds.always
+    /// When this node had it.
+    private var lastTimeAt = ContinuousClock.now
     /// The writers of the last entries, to tell how many nodes write now.
     private var recentWriters: [UInt64] = []
     private var lastCreates = ContinuousClock.now
@@ -68,6 +74,7 @@ final class SharedCommit {
         isDecisive = false
         let operations = writer.recordedBytes
         guard !operations.isEmpty else { return isOwn ? () : try settle(undecided) { log.prove() } }
+        try requireClock(at: writer.now)
         let entry = try LogEntry(
             .transaction, operations, after: position,
             by: LogEntry.Author(writer: self.writer, time: writer.now, mark: writer.mark ?? .always),
@@ -76,9 +83,23 @@ final class SharedCommit {
         // Before the append: behind it, nothing may fail but the commit itself.
         try writer.setLogPosition(entry.position, in: transaction)
         try settle(undecided) { log.append(entry) }
+        #if COUNTERSIGN_PROOF
+            // The hardest moment: other nodes have the entry, and this one's store has not.
+            if cs_is_broken(cs_survive_until_commit) != 0, entry.position.number % 20 == 0 { cs_die() }
+        #endif
         isHeld = true
         isDecisive = entry.wantsConfirmation
         note(entry, notAfter: .never)
+    }
+
+    /// Refuses what would make the fleet's time that of a clock which is far ahead: time does not go back in the log.
+    private func requireClock(at now: UnixSeconds) throws(StoreFailure) {
+        var known = log.clockOfOthers()
+        if lastTime > .always {
+            known = max(known ?? .min, lastTime.rawValue + (ContinuousClock.now - lastTimeAt).components.seconds)
+        }
+        guard let known, now.rawValue - known > Self.clockSecondsMax else { return }
+        throw .shared(.clockAhead(seconds: now.rawValue - known))
     }
 
     private func settle(_ undecided: (Duration) -> Void, _ ask: () -> SharedLogOutcome) throws {
@@ -102,7 +123,11 @@ final class SharedCommit {
     func note(_ entry: LogEntry, notAfter limit: UnixSeconds) {
         position = entry.position
         // One node's clock that is far ahead must not become the time of all.
-        if entry.time <= limit { lastTime = max(lastTime, entry.time) }
+        if entry.time > limit {
+            log.foundClockAhead()
+        } else if entry.time >= lastTime {
+            (lastTime, lastTimeAt) = (entry.time, .now)
+        }
         recentWriters.append(entry.author.writer)
         if recentWriters.count > Self.recentMax { recentWriters.removeFirst() }
     }
@@ -158,7 +183,8 @@ extension GroupCommit {
             let entries = shared.log.arrived()
             guard !entries.isEmpty else { return }
             do throws(StoreFailure) {
-                try apply(entries[...], shared)
+                var rest = entries[...]
+                while !rest.isEmpty { rest = rest.dropFirst(try apply(rest, shared)) }
             } catch {
                 interning.aborted()
                 // Whoever reads the log again from the last commit gets them once more.
@@ -169,8 +195,9 @@ extension GroupCommit {
         }
     }
 
-    /// Applies entries in one commit; in a full map in smaller ones, which copy fewer pages.
-    private func apply(_ entries: ArraySlice<LogEntry>, _ shared: SharedCommit) throws(StoreFailure) {
+    /// Applies entries in one commit; in a full map fewer of them, which copy fewer pages.
+    /// - Returns: how many. None behind one that begins a comparison, which is of the store without them.
+    private func apply(_ entries: ArraySlice<LogEntry>, _ shared: SharedCommit) throws(StoreFailure) -> Int {
         let limit = clock.now().adding(SharedCommit.clockSecondsMax)
         do throws(StoreFailure) {
             let commit = try convertingErrors { () throws in
@@ -178,30 +205,34 @@ extension GroupCommit {
                     let writer = box.writer
                     return try environment.write { transaction in
                         var learned = Publication()
-                        for entry in entries {
+                        var count = 0
+                        for entry in entries where learned.comparison == nil {
                             try shared.apply(entry, to: writer, notAfter: limit, in: transaction)
                             learned.add(writer.publication)
+                            count += 1
                         }
                         headRoom.room = try writer.room(in: transaction)
                         interning.publish()
-                        return learned
+                        return (learned, count)
                     }
                 }
             }
             interning.committed()
-            for entry in entries { shared.note(entry, notAfter: limit) }
-            if commit.value.changesKeys { try learnKeys(shared) }
-            published.apply(commit.value, transaction: commit.transactionID, peppers: peppers)
+            let (learned, count) = commit.value
+            let applied = entries.prefix(count)
+            for entry in applied { shared.note(entry, notAfter: limit) }
+            if learned.changesKeys { try learnKeys(shared) }
+            published.apply(learned, transaction: commit.transactionID, peppers: peppers)
             published.cache.grow(for: headRoom.room.records)
+            shared.log.applied(
+                shared.position, wantsConfirmation: applied.contains(where: \.wantsConfirmation), isOwn: false)
+            if let comparison = learned.comparison { compare(comparison, shared) }
+            return count
         } catch {
             guard error == .lmdb(.mapFull), entries.count > 1 else { throw error }
             interning.aborted()
-            let half = entries.startIndex + entries.count / 2
-            try apply(entries[..<half], shared)
-            return try apply(entries[half...], shared)
+            return try apply(entries.prefix(entries.count / 2), shared)
         }
-        shared.log.applied(
-            shared.position, wantsConfirmation: entries.contains(where: \.wantsConfirmation), isOwn: false)
     }
 
     /// Learns which peppers and schemes other nodes have begun or ceased to use.
@@ -231,6 +262,10 @@ extension GroupCommit {
         let finish: @Sendable (SharedLogFailure?) -> Void = { failure in
             for mutation in mutations { mutation.finish(failure.map { StoreFailure.shared($0) }) }
         }
+        #if COUNTERSIGN_PROOF
+            // Broken on purpose: deploy/proofs/fleet-faults must notice.
+            if cs_is_broken(cs_acknowledge_before_confirmation) != 0 { return finish(nil) }
+        #endif
         let begun = ContinuousClock.now
         while !shared.log.confirm(finish) {
             // The records of the other nodes must be read behind the append, and its reply was lost.

@@ -151,10 +151,20 @@ final class ConnectionHandler: ChannelInboundHandler, RemovableChannelHandler, S
             }
             if actions.contains(.send) { send(context) }
             if actions.contains(.recheck) { loop.waiters.check(self) }
+            if actions.contains(.ask) { ask(context) }
             if actions.contains(.finish) { finish(context) }
             if actions.contains(.close) { context.close(promise: nil) }
             actions = actions.contains(.proceed) ? machine.proceed(loop) : []
         } while !actions.isEmpty
+    }
+
+    private func ask(_ context: ChannelHandlerContext) {
+        loop.questions?.ask(on: context.eventLoop) { hearing in
+            guard let context = self.context else { return }
+            self.loop.readClock()
+            self.perform(self.machine.heard(hearing, self.loop), context)
+            self.settle(context)
+        }
     }
 
     private func send(_ context: ChannelHandlerContext) {

@@ -7,7 +7,8 @@ import NIOCore
 // ```
 //            bytes                  complete
 //   fresh ─────────→ head ─→ body ─────────→ idle ─→ head …          the request is answered, the next one may follow
-//                                    └─────→ waiting ─→ idle         it is answered when there is a change
+//                                    ├─────→ waiting ─→ idle         it is answered when there is a change
+//                                    └─────→ asking ──→ idle         it is answered when this node has heard from others
 //
 //   any ─→ finishing ─→ closing          the last response is being written; written, and the client should close its side
 // ```
@@ -26,6 +27,8 @@ struct ConnectionMachine: ~Copyable {
         case body
         /// A request for changes waits.
         case waiting
+        /// A request waits for what other nodes have acknowledged.
+        case asking
         /// The last response is being written.
         case finishing
         /// It has been written; the client should close its side.
@@ -50,6 +53,8 @@ struct ConnectionMachine: ~Copyable {
         static let close = Actions(rawValue: 32)
         /// There are more requests to answer: call ``proceed(_:)``.
         static let proceed = Actions(rawValue: 64)
+        /// Get what other nodes have acknowledged, then call ``heard(_:_:)``.
+        static let ask = Actions(rawValue: 128)
     }
 
     var conversation: Conversation
@@ -60,6 +65,8 @@ struct ConnectionMachine: ~Copyable {
     private var pausedSince: Int64?
     /// The waiting request; nil in other phases.
     private(set) var wait: ChangesWait?
+    /// The client has closed its sending side while its request waits for other nodes.
+    private var endsWhenHeard = false
     /// Whether the channel is writable.
     private(set) var isWritable = true
 
@@ -84,7 +91,7 @@ struct ConnectionMachine: ~Copyable {
     /// request.
     var wantsToRead: Bool {
         guard pausedSince == nil else { return false }
-        return phase != .waiting || conversation.pending?.readableBytes ?? 0 <= Self.behindBytesMax
+        return phase != .waiting && phase != .asking || conversation.pending?.readableBytes ?? 0 <= Self.behindBytesMax
     }
 
     /// What the event loop needs to know.
@@ -118,7 +125,7 @@ struct ConnectionMachine: ~Copyable {
     private mutating func take(_ bytes: inout ByteBuffer, _ loop: LoopState) -> Actions {
         if isEnding { return [] }
         // Reading may be off, but a read loop in progress may still deliver a few buffers.
-        if pausedSince != nil || phase == .waiting {
+        if pausedSince != nil || phase == .waiting || phase == .asking {
             conversation.keep(&bytes)
             // Requests after a stream are not answered.
             if wait?.parameters.isStream == true { conversation.pending = nil }
@@ -163,7 +170,21 @@ struct ConnectionMachine: ~Copyable {
         self.isWritable = isWritable
         guard pausedSince != nil, !isEnding, isWritable else { return [] }
         pausedSince = nil
-        return phase == .waiting ? [.send, .recheck] : proceed(loop).union(.send)
+        switch phase {
+        case .waiting: return [.send, .recheck]
+        case .asking: return .send
+        default: return proceed(loop).union(.send)
+        }
+    }
+
+    /// This node has what others have acknowledged, or cannot tell: the request is answered again.
+    mutating func heard(_ hearing: FleetQuestions.Hearing, _ loop: LoopState) -> Actions {
+        guard phase == .asking else { return [] }
+        conversation.hearing = hearing
+        enter(.idle, at: loop.clock.seconds)
+        var actions = proceed(loop).union(.send)
+        if endsWhenHeard, !isEnding, phase != .asking { actions.formUnion(finish(at: loop.clock.seconds)) }
+        return actions
     }
 
     /// Checks whether the waiting request can be answered.
@@ -178,13 +199,17 @@ struct ConnectionMachine: ~Copyable {
             self.wait = nil
             enter(.idle, at: loop.clock.seconds)
             return proceed(loop).union([.endWait, .send])
-        case .ended, .needsMore, .continued:
+        case .ended, .needsMore, .continued, .asks:
             return finish(at: loop.clock.seconds)
         }
     }
 
     /// The client has closed its sending side. It gets its responses, and the connection ends.
     mutating func inputClosed(_ loop: LoopState) -> Actions {
+        if phase == .asking {
+            endsWhenHeard = true
+            return []
+        }
         let actions = resume(.ending, loop)
         return isEnding ? actions : actions.union(finish(at: loop.clock.seconds))
     }
@@ -207,6 +232,8 @@ struct ConnectionMachine: ~Copyable {
         case .body: limit = settings.bodySeconds
         // Each second, so that a caller who has lost the right does not wait any longer.
         case .waiting: return resume(second >= wait?.dueSecond ?? 0 ? .due : .changed, loop)
+        // The answer comes soon, whatever happens.
+        case .asking: return []
         case .finishing: limit = settings.writeSeconds
         case .closing: limit = Self.lingerSeconds
         }
@@ -226,7 +253,7 @@ struct ConnectionMachine: ~Copyable {
         case .head, .body:
             conversation.refuseForRoom(loop)
             return finish(at: loop.clock.seconds)
-        case .waiting, .finishing, .closing: return .close
+        case .waiting, .asking, .finishing, .closing: return .close
         }
     }
 
@@ -258,6 +285,9 @@ struct ConnectionMachine: ~Copyable {
                 new.dueSecond = loop.clock.seconds &+ new.timeoutSeconds
                 enter(.waiting, at: loop.clock.seconds)
                 return .beginWait
+            case .asks:
+                enter(.asking, at: loop.clock.seconds)
+                return .ask
             case .ended:
                 return finish(at: loop.clock.seconds)
             }

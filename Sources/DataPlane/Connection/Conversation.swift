@@ -15,6 +15,8 @@ struct Conversation: ~Copyable {
         case answered
         /// The response, or more of it, follows when there is a change.
         case waits(ChangesWait)
+        /// It is answered when this node knows whether it has heard of everything; its bytes are not consumed.
+        case asks
         /// The last response was written.
         case ended
     }
@@ -28,6 +30,10 @@ struct Conversation: ~Copyable {
     private var parser = RequestParser(limits: Route.limits)
     /// Whether the body may be buffered: the caller is known, or can only be identified by the body.
     private var isAdmitted = false
+    /// `100 Continue` is due when the caller is admitted.
+    private var owesContinue = false
+    /// What this node knows of other nodes, for the request that is answered next.
+    var hearing = FleetQuestions.Hearing.notAsked
     /// Capacity for responses that every connection keeps.
     private static let usualBytes = 4_096
 
@@ -42,20 +48,25 @@ struct Conversation: ~Copyable {
         switch parser.parse(bytes.readableBytesSpan) {
         case .needMore:
             guard parser.isReadingBody else { return .needsMore(isBody: false) }
-            guard admit(bytes.readableBytesSpan, loop) else { return .ended }
-            return .needsMore(isBody: true)
+            return admit(bytes.readableBytesSpan, loop) ?? .needsMore(isBody: true)
         case .continueExpected:
-            guard admit(bytes.readableBytesSpan, loop) else { return .ended }
-            _ = out.appendAnswer { $0.appendContinue() }
-            return .continued
+            owesContinue = true
+            return admit(bytes.readableBytesSpan, loop) ?? .continued
         case .fault(let fault):
             router.refuse(fault, loop, &out)
             return .ended
         case .request(let count):
-            isAdmitted = false
+            (isAdmitted, owesContinue) = (false, false)
+            let written = out.writerIndex
+            loop.questions?.begin(hearing)
             let keepAlive = parser.request.keepAlive && !loop.connections.isDraining
             let wait = Self.answerRequest(
                 bytes.readableBytesSpan, parser, router, keepAlive: keepAlive, &caller, loop, &out)
+            if loop.questions?.mustAsk == true {
+                out.moveWriterIndex(to: written)
+                return .asks
+            }
+            hearing = .notAsked
             bytes.moveReaderIndex(forwardBy: count)
             if let wait { return .waits(wait) }
             return keepAlive ? .answered : .ended
@@ -97,10 +108,23 @@ struct Conversation: ~Copyable {
     }
 
     /// Decides from the head whether the body may be buffered. Once for each request.
-    /// - Returns: false if the request is refused; the response is written.
-    private mutating func admit(_ bytes: RawSpan, _ loop: LoopState) -> Bool {
-        if !isAdmitted { isAdmitted = Self.admit(bytes, parser, router, &caller, loop, &out) }
-        return isAdmitted
+    /// - Returns: how the request ends or waits if it is not admitted; `continued` if the client has been told to go on.
+    private mutating func admit(_ bytes: RawSpan, _ loop: LoopState) -> Step? {
+        if !isAdmitted {
+            let written = out.writerIndex
+            loop.questions?.begin(hearing)
+            isAdmitted = Self.admit(bytes, parser, router, &caller, loop, &out)
+            if loop.questions?.mustAsk == true {
+                out.moveWriterIndex(to: written)
+                isAdmitted = false
+                return .asks
+            }
+        }
+        guard isAdmitted else { return .ended }
+        guard owesContinue else { return nil }
+        owesContinue = false
+        _ = out.appendAnswer { $0.appendContinue() }
+        return .continued
     }
 
     // With separate parameters: one part is modified while another one holds the request that is read.

@@ -175,7 +175,23 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         calls[id] = call
     }
 
-    private func finish(_ call: Call, _ id: HTTP2StreamID, _ context: ChannelHandlerContext) {
+    /// Keeps a call until this node has what other nodes have acknowledged.
+    private func ask(_ call: Call, _ id: HTTP2StreamID, _ context: ChannelHandlerContext) {
+        messageBytes += call.message?.readableBytes ?? 0
+        calls[id] = call
+        loop.questions?.ask(on: context.eventLoop) { hearing in
+            guard let context = self.context, let call = self.calls.removeValue(forKey: id) else { return }
+            self.messageBytes -= call.message?.readableBytes ?? 0
+            self.finish(call, id, context, hearing)
+            context.flush()
+            self.settle()
+        }
+    }
+
+    private func finish(
+        _ call: Call, _ id: HTTP2StreamID, _ context: ChannelHandlerContext,
+        _ hearing: FleetQuestions.Hearing = .notAsked
+    ) {
         defer { if calls.isEmpty { idleSince = loop.clock.seconds } }
         guard let message = call.message else {
             return fail(id, .internal, "the call has no message", isWhole: true, context)
@@ -185,11 +201,13 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
             return fail(id, .internal, "the call ended within its message", isWhole: true, context)
         }
         loop.readClock()
+        loop.questions?.begin(hearing)
         let start = cs_ticks()
         var out = context.channel.allocator.buffer(capacity: CallFrame.usualBytes)
         let bytes = message.readableBytesSpan
         let content = bytes.slice(CallFrame.content(bytes))
         let outcome = call.isHealth ? check.answerHealth(content, &out) : check.answer(content, &loop.scratch, &out)
+        if loop.questions?.mustAsk == true { return ask(call, id, context) }
         if !call.isHealth { loop.times.note(.grpc, since: start) }
         switch outcome {
         case .failed(let code, let reason): fail(id, code, reason, isWhole: true, context)

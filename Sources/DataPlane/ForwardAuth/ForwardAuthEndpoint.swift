@@ -192,7 +192,7 @@ extension LoopState {
         case .notAccepted(let reason): counts.noteInactive(interface, record.kind, reason)
         case .insufficientScope: counts.note(interface, record.kind, .inactive(.insufficientScope))
         case .noCredential: counts.note(interface, nil, .noCredential)
-        case .unavailable: counts.note(interface, nil, .unavailable)
+        case .unavailable: noteUnavailable(interface)
         case .malformed, .preflight: break
         }
     }

@@ -53,7 +53,7 @@ struct Introspection: ~Copyable, ~Escapable {
         do throws(StoreFailure) {
             return try verify(token, scratch.form, for: audience, from: address, &scratch.judging.record)
         } catch {
-            loop.counts.note(.introspection, nil, .unavailable)
+            loop.noteUnavailable(.introspection)
             return .refused(.storeUnavailable)
         }
     }

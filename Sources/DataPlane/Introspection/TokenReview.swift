@@ -46,7 +46,7 @@ struct TokenReview: ~Copyable, ~Escapable {
             }
             write(form.version, &out) { writeUser(&record, form, &$0) }
         } catch {
-            loop.counts.note(.tokenReview, nil, .unavailable)
+            loop.noteUnavailable(.tokenReview)
             out.appendRefusal(.storeUnavailable, context.framing, loop)
         }
     }

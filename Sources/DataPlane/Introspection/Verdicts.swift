@@ -25,7 +25,7 @@ struct Verdicts: ~Copyable, ~Escapable {
         do throws(StoreFailure) {
             try write(requirement, scratch.verdictForm, &scratch.judging.text, &scratch.batch, &answer, &out)
         } catch {
-            loop.counts.note(.verdicts, nil, .unavailable)
+            loop.noteUnavailable(.verdicts)
             answer.takeBack(&out)
             return out.appendRefusal(.storeUnavailable, framing, loop)
         }
@@ -102,7 +102,18 @@ private struct PiecewiseAnswer {
     init(_ out: inout ByteBuffer, _ framing: ResponseFraming, _ loop: LoopState) {
         start = out.writerIndex
         var slot = LengthSlot.none
-        _ = out.appendAnswer { slot = $0.beginJSON(200, framing, loop) }
+        // Read before anything is verified: the verdicts are decided with at least these changes. A cache keeps a verdict
+        // only if it was decided with all changes that the cache has applied.
+        let (incarnation, number) = (loop.services.store.incarnation, loop.published.changes.newest)
+        _ = out.appendAnswer { out in
+            slot = out.beginJSON(200, framing, loop) { out in
+                out.append("Changes-Through: ")
+                out.append(decimal: incarnation)
+                out.append("/")
+                out.append(decimal: number)
+                out.append("\r\n")
+            }
+        }
         self.slot = slot
         bodyStart = out.writerIndex
     }

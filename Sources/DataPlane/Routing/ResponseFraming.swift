@@ -37,9 +37,12 @@ extension ByteWriter {
     }
 
     /// Begins a response with a JSON body, up to the body.
-    mutating func beginJSON(_ status: UInt16, _ framing: ResponseFraming, _ loop: LoopState) -> LengthSlot {
+    mutating func beginJSON(
+        _ status: UInt16, _ framing: ResponseFraming, _ loop: LoopState, fields: (inout ByteWriter) -> Void = { _ in }
+    ) -> LengthSlot {
         let slot = beginUnsized(status, framing, loop)
         append("Content-Type: application/json\r\nCache-Control: no-store\r\n")
+        fields(&self)
         endHead()
         return slot
     }

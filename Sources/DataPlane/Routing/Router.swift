@@ -35,7 +35,7 @@ struct Router: Sendable {
         case .allowed(let audience): wait = callEndpoint(of: route, context, audience, caller.peer, &scratch, &out)
         case .refused(let refusal): refuse(refusal, at: route, context, &scratch, &out)
         }
-        if let interface = route.interface { loop.times.note(interface, since: start) }
+        if let interface = route.interface, loop.questions?.mustAsk != true { loop.times.note(interface, since: start) }
         return wait
     }
 

@@ -23,6 +23,8 @@ final class LoopState: @unchecked Sendable {
 
     private(set) var clock: BurstClock
     let connections: LoopConnections
+    /// Requests that wait for what other nodes have acknowledged; nil for a store of its own.
+    let questions: FleetQuestions?
     /// Connections that wait for changes.
     let waiters: ChangesWaiters
     /// The buffer for large reads.
@@ -44,6 +46,7 @@ final class LoopState: @unchecked Sendable {
         interned = store.published.interned
         refusals = CallerRefusals(logger: services.logger)
         connections = LoopConnections(budget, counts)
+        questions = FleetQuestions(store, verifier)
         waiters = ChangesWaiters(store.published.changes, most: settings.waitersMax)
         policies = settings.policies
         scratch = RequestScratch(verifier: verifier, keyHeaders: settings.keyHeaders)

@@ -60,7 +60,55 @@ nonisolated struct Countersign_NodeRecord: Sendable {
   /// Its wall clock when it wrote this, in seconds since 1970-01-01.
   var time: Int64 = 0
 
+  /// Where other nodes reach it (`https://HOST:PORT`); empty: nowhere.
+  var address: String = String()
+
+  /// Shows which peppers are in the node's pepper file, without their bytes.
+  var pepperChecks: [Data] = []
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  init() {}
+}
+
+/// The content of a node's store at one entry, under digests/ in etcd: written for `cluster compare`.
+nonisolated struct Countersign_NodeDigest: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// Which comparison this is for: random.
+  var comparison: UInt64 = 0
+
+  var epoch: UInt64 = 0
+
+  var number: UInt64 = 0
+
+  var hash: Data = Data()
+
+  /// Whether the store could be read.
+  var isReadable: Bool = false
+
+  var tables: [Countersign_NodeDigest.Table] = []
+
+  var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  nonisolated struct Table: Sendable {
+    // SwiftProtobuf.Message conformance is added in an extension below. See the
+    // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+    // methods supported on all messages.
+
+    var name: String = String()
+
+    var rows: UInt64 = 0
+
+    /// SHA-256 over all rows in the order of their keys.
+    var hash: Data = Data()
+
+    var unknownFields = SwiftProtobuf.UnknownStorage()
+
+    init() {}
+  }
 
   init() {}
 }
@@ -71,7 +119,7 @@ fileprivate nonisolated let _protobuf_package = "countersign"
 
 nonisolated extension Countersign_NodeRecord: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".NodeRecord"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}epoch\0\u{1}number\0\u{1}hash\0\u{3}lease_nanoseconds\0\u{3}is_pausable\0\u{1}name\0\u{1}region\0\u{1}version\0\u{3}level_min\0\u{3}level_max\0\u{1}time\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}epoch\0\u{1}number\0\u{1}hash\0\u{3}lease_nanoseconds\0\u{3}is_pausable\0\u{1}name\0\u{1}region\0\u{1}version\0\u{3}level_min\0\u{3}level_max\0\u{1}time\0\u{1}address\0\u{3}pepper_checks\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -90,6 +138,8 @@ nonisolated extension Countersign_NodeRecord: SwiftProtobuf.Message, SwiftProtob
       case 9: try { try decoder.decodeSingularUInt32Field(value: &self.levelMin) }()
       case 10: try { try decoder.decodeSingularUInt32Field(value: &self.levelMax) }()
       case 11: try { try decoder.decodeSingularInt64Field(value: &self.time) }()
+      case 12: try { try decoder.decodeSingularStringField(value: &self.address) }()
+      case 13: try { try decoder.decodeRepeatedBytesField(value: &self.pepperChecks) }()
       default: break
       }
     }
@@ -129,6 +179,12 @@ nonisolated extension Countersign_NodeRecord: SwiftProtobuf.Message, SwiftProtob
     if self.time != 0 {
       try visitor.visitSingularInt64Field(value: self.time, fieldNumber: 11)
     }
+    if !self.address.isEmpty {
+      try visitor.visitSingularStringField(value: self.address, fieldNumber: 12)
+    }
+    if !self.pepperChecks.isEmpty {
+      try visitor.visitRepeatedBytesField(value: self.pepperChecks, fieldNumber: 13)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -144,6 +200,103 @@ nonisolated extension Countersign_NodeRecord: SwiftProtobuf.Message, SwiftProtob
     if lhs.levelMin != rhs.levelMin {return false}
     if lhs.levelMax != rhs.levelMax {return false}
     if lhs.time != rhs.time {return false}
+    if lhs.address != rhs.address {return false}
+    if lhs.pepperChecks != rhs.pepperChecks {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Countersign_NodeDigest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = _protobuf_package + ".NodeDigest"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}comparison\0\u{1}epoch\0\u{1}number\0\u{1}hash\0\u{3}is_readable\0\u{1}tables\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.comparison) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.epoch) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.number) }()
+      case 4: try { try decoder.decodeSingularBytesField(value: &self.hash) }()
+      case 5: try { try decoder.decodeSingularBoolField(value: &self.isReadable) }()
+      case 6: try { try decoder.decodeRepeatedMessageField(value: &self.tables) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.comparison != 0 {
+      try visitor.visitSingularUInt64Field(value: self.comparison, fieldNumber: 1)
+    }
+    if self.epoch != 0 {
+      try visitor.visitSingularUInt64Field(value: self.epoch, fieldNumber: 2)
+    }
+    if self.number != 0 {
+      try visitor.visitSingularUInt64Field(value: self.number, fieldNumber: 3)
+    }
+    if !self.hash.isEmpty {
+      try visitor.visitSingularBytesField(value: self.hash, fieldNumber: 4)
+    }
+    if self.isReadable != false {
+      try visitor.visitSingularBoolField(value: self.isReadable, fieldNumber: 5)
+    }
+    if !self.tables.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.tables, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Countersign_NodeDigest, rhs: Countersign_NodeDigest) -> Bool {
+    if lhs.comparison != rhs.comparison {return false}
+    if lhs.epoch != rhs.epoch {return false}
+    if lhs.number != rhs.number {return false}
+    if lhs.hash != rhs.hash {return false}
+    if lhs.isReadable != rhs.isReadable {return false}
+    if lhs.tables != rhs.tables {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension Countersign_NodeDigest.Table: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  static let protoMessageName: String = Countersign_NodeDigest.protoMessageName + ".Table"
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}rows\0\u{1}hash\0")
+
+  mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.rows) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.hash) }()
+      default: break
+      }
+    }
+  }
+
+  func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularStringField(value: self.name, fieldNumber: 1)
+    }
+    if self.rows != 0 {
+      try visitor.visitSingularUInt64Field(value: self.rows, fieldNumber: 2)
+    }
+    if !self.hash.isEmpty {
+      try visitor.visitSingularBytesField(value: self.hash, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  static func ==(lhs: Countersign_NodeDigest.Table, rhs: Countersign_NodeDigest.Table) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.rows != rhs.rows {return false}
+    if lhs.hash != rhs.hash {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

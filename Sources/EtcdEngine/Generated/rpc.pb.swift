@@ -59,6 +59,8 @@ nonisolated struct Etcdserverpb_RangeRequest: Sendable {
 
   var serializable: Bool = false
 
+  var keysOnly: Bool = false
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -665,7 +667,7 @@ nonisolated extension Etcdserverpb_ResponseHeader: SwiftProtobuf.Message, SwiftP
 
 nonisolated extension Etcdserverpb_RangeRequest: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".RangeRequest"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}key\0\u{3}range_end\0\u{1}limit\0\u{2}\u{4}serializable\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}key\0\u{3}range_end\0\u{1}limit\0\u{2}\u{4}serializable\0\u{3}keys_only\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -677,6 +679,7 @@ nonisolated extension Etcdserverpb_RangeRequest: SwiftProtobuf.Message, SwiftPro
       case 2: try { try decoder.decodeSingularBytesField(value: &self.rangeEnd) }()
       case 3: try { try decoder.decodeSingularInt64Field(value: &self.limit) }()
       case 7: try { try decoder.decodeSingularBoolField(value: &self.serializable) }()
+      case 8: try { try decoder.decodeSingularBoolField(value: &self.keysOnly) }()
       default: break
       }
     }
@@ -695,6 +698,9 @@ nonisolated extension Etcdserverpb_RangeRequest: SwiftProtobuf.Message, SwiftPro
     if self.serializable != false {
       try visitor.visitSingularBoolField(value: self.serializable, fieldNumber: 7)
     }
+    if self.keysOnly != false {
+      try visitor.visitSingularBoolField(value: self.keysOnly, fieldNumber: 8)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -703,6 +709,7 @@ nonisolated extension Etcdserverpb_RangeRequest: SwiftProtobuf.Message, SwiftPro
     if lhs.rangeEnd != rhs.rangeEnd {return false}
     if lhs.limit != rhs.limit {return false}
     if lhs.serializable != rhs.serializable {return false}
+    if lhs.keysOnly != rhs.keysOnly {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

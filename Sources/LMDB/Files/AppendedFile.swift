@@ -146,6 +146,34 @@ public enum RegularFile {
         return Int64(info.st_mtim.tv_sec)
     }
 
+    /// Gives a durable file another name in its file system, which no file has; then that is durable, too.
+    /// - Throws: ``FileError``.
+    public static func move(_ source: String, to destination: String) throws(FileError) {
+        // SAFETY: the paths are NUL-terminated during the call.
+        guard unsafe link(source, destination) == 0 else { throw FileError(destination, errno) }
+        try remove(source)
+        guard DurableDirectory.sync(path: DurableDirectory.parent(of: destination)) else {
+            throw .system(path: destination, code: EIO)
+        }
+    }
+
+    /// The number of a file in its file system; nil if there is none.
+    public static func inode(_ path: String) -> UInt64? {
+        var info = stat()
+        // SAFETY: the path is NUL-terminated during the call; `info` is a local out-parameter.
+        return unsafe lstat(path, &info) == 0 ? UInt64(info.st_ino) : nil
+    }
+
+    /// The first line of a short file of the system; nil if it cannot be read.
+    public static func line(_ path: String) -> String? {
+        guard let file = FileDescriptor.open(path, O_RDONLY | O_NOCTTY) else { return nil }
+        var buffer = [UInt8](repeating: 0, count: 256)
+        // SAFETY: the buffer is valid and of that length during the call.
+        let count = unsafe buffer.withUnsafeMutableBytes { unsafe Glibc.read(file.number, $0.baseAddress, $0.count) }
+        guard count >= 0 else { return nil }
+        return String(decoding: buffer.prefix(count).prefix { $0 != 10 }, as: UTF8.self)
+    }
+
     /// Removes a file.
     /// - Throws: ``FileError``.
     public static func remove(_ path: String) throws(FileError) {

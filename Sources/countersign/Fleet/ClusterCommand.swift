@@ -1,7 +1,9 @@
+import AdministrationAPI
 import ArgumentParser
 import Cluster
 import CredentialStore
 import EtcdEngine
+import FleetPeers
 import Foundation
 
 struct ClusterCommand: AsyncParsableCommand {
@@ -11,7 +13,10 @@ struct ClusterCommand: AsyncParsableCommand {
             Example:
               countersign cluster init --cluster etcd://10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379/main?ca=ca.pem&cert=node.pem&key=node.key
             """,
-        subcommands: [ClusterInit.self, ClusterJoin.self, ClusterStatus.self, ClusterForget.self, ClusterDetach.self])
+        subcommands: [
+            ClusterInit.self, ClusterJoin.self, ClusterStatus.self, ClusterCompare.self, ClusterForget.self,
+            ClusterReseed.self, ClusterDetach.self,
+        ])
 }
 
 /// Where the fleet is.
@@ -51,11 +56,20 @@ struct ClusterOptions: ParsableArguments {
         } catch {
             throw CommandFailure("--cluster: \(error.reason).", status: .usage)
         }
+        return try await Self.using(engine) { engine in
+            for warning in try await engine.check() { Console.error("Warning: \(warning)") }
+            return try await body(engine, address)
+        }
+    }
+
+    /// Runs `body` while an engine has its connections, and says what is wrong with it.
+    static func using<Value: Sendable>(
+        _ engine: EtcdEngine, _ body: @Sendable (EtcdEngine) async throws -> Value
+    ) async throws -> Value {
         let connections = Task { await engine.run() }
         defer { connections.cancel() }
         do {
-            for warning in try await engine.check() { Console.error("Warning: \(warning)") }
-            return try await body(engine, address)
+            return try await body(engine)
         } catch let refusal as EngineRefusal {
             throw CommandFailure("\(refusal.reason.prefix(1).uppercased() + refusal.reason.dropFirst()).")
         } catch let fault as EngineFault {
@@ -105,12 +119,14 @@ struct ClusterInit: AsyncParsableCommand {
 
 struct ClusterJoin: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "join", abstract: "Make a store for another node of a fleet, from a backup of any node.",
+        commandName: "join", abstract: "Make a store for another node of a fleet, from a copy of any node's.",
         discussion: """
-            Make the backup on a node that runs. This one then gets from the log what was changed since. The pepper file must be \
-            the same on all nodes.
+            Copies a node that runs and says where it is reached (setting cluster.listen). The daemon does the same by itself \
+            when it starts with --cluster and an empty folder. This node then gets from the log what was changed since. The \
+            pepper file must be the same on all nodes.
 
             Examples:
+              countersign cluster join --store /var/lib/countersign --cluster etcd://127.0.0.1:2379/main
               countersign store backup /tmp/seed.mdb
               countersign cluster join --from /tmp/seed.mdb --store /var/lib/countersign --cluster etcd://127.0.0.1:2379/main
             """)
@@ -118,18 +134,41 @@ struct ClusterJoin: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp("File that 'store backup' wrote on a node of the fleet.", valueName: "file"),
         transform: PathText.argument)
-    var from: String
+    var from: String?
+
+    @Option(help: ArgumentHelp("The node to copy (default: the one that is furthest ahead).", valueName: "url"))
+    var fromNode: String?
 
     @OptionGroup var options: ClusterOptions
     @OptionGroup var folder: StoreFolderOptions
 
+    func validate() throws {
+        if from != nil, fromNode != nil { throw ValidationError("Give either --from or --from-node.") }
+    }
+
     func run() async throws {
         let address = try options.address()
         let peppers = try folder.peppers()
-        let (path, file) = (folder.path, from)
-        let position = try await StoreFolder.offThread {
-            try CredentialStore.joinFleet(
-                address.fleet, from: file, to: path, peppers: peppers, options: StoreFolder.commandOptions)
+        let path = folder.path
+        let position: LogPosition
+        if let file = from {
+            position = try await StoreFolder.offThread {
+                try CredentialStore.joinFleet(
+                    address.fleet, from: file, to: path, peppers: peppers, options: StoreFolder.commandOptions)
+            }
+        } else {
+            let only = try fromNode.map { text in
+                do throws(PeerAddress.Fault) {
+                    return try PeerAddress(text)
+                } catch {
+                    throw CommandFailure("--from-node \(error.reason).", status: .usage)
+                }
+            }
+            guard !CredentialStore.exists(in: path) else {
+                throw CommandFailure("There is a store in \(path) already: nothing was copied.")
+            }
+            let join = FleetJoin(address: address, storePath: path, peppers: peppers)
+            position = try await options.withEngine { engine, _ in try await join.run(engine, only: only) }
         }
         try Console.line("The store in \(path) has entry \(position.number) of the fleet '\(address.fleet)'.")
         try Console.line("Start this node with --cluster.")
@@ -209,62 +248,74 @@ struct ClusterStatus: AsyncParsableCommand {
     @OptionGroup var output: OutputOptions
 
     func run() async throws {
-        let (head, nodes, members) = try await options.withEngine { engine, address in
+        let address = try options.address()
+        let (head, nodes, members) = try await options.withEngine { engine, _ in
             guard let head = try await engine.head() else {
                 throw CommandFailure("There is no fleet '\(address.fleet)': begin it with 'countersign cluster init'.")
             }
             return (head, try await engine.nodes(), await engine.members())
         }
-        if output.json { return try Console.json(FleetStatus(head, nodes, members)) }
-        try Console.line("entry  \(head.position.number)\(head.isSealed ? ", closed" : "")")
-        for member in members { try Console.line("etcd   \(member.endpoint)  \(member.state)") }
-        var table = Table(["NODE", "REGION", "ENTRY", "BEHIND", "LEASE", "CLOCK", "VERSION"])
-        for node in nodes {
-            let (record, applied) = (node.record, node.record.applied.number)
-            let behind = head.position.number > applied ? String(head.position.number - applied) : "0"
+        let fleet = FleetResource(address.fleet, head, nodes, members)
+        if output.json { return try Console.json(fleet) }
+        try Console.line("entry  \(fleet.entry)\(fleet.isClosed ? ", closed" : "")")
+        for member in fleet.etcd { try Console.line("etcd   \(member.endpoint)  \(member.state)") }
+        var table = Table(["NODE", "REGION", "ENTRY", "BEHIND", "LEASE", "CLOCK", "ADDRESS", "VERSION"])
+        for node in fleet.nodes {
             table.add([
-                record.name, node.region, String(applied), behind, "\(record.leaseNanoseconds / 1_000_000_000)s",
-                record.isPausable ? "may pause" : "steady", node.version,
+                node.name, node.region, String(node.entry), String(node.behind), "\(node.leaseSeconds)s",
+                node.mayPause ? "may pause" : "steady", node.address ?? "", node.version,
             ])
         }
-        try Console.line(nodes.isEmpty ? "No node runs." : table.render())
+        try Console.line(fleet.nodes.isEmpty ? "No node runs." : table.render())
     }
 }
 
-/// The output of `cluster status --json`.
-private struct FleetStatus: Encodable {
-    struct Node: Encodable {
-        let name: String
-        let region: String
-        let version: String
-        let entry: UInt64
-        let behind: UInt64
-        let lease_seconds: UInt64
-        let may_pause: Bool
-        let id: String
-    }
+struct ClusterCompare: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "compare", abstract: "Compare the stores of all nodes, row by row, while they work.",
+        discussion: """
+            Each node hashes its store at the same entry of the log. Exits with 1 when one differs or has not answered.
 
-    struct Member: Encodable {
-        let endpoint: String
-        let state: String
-    }
+            Example:
+              countersign cluster compare --control unix:/run/countersign/control.sock
+            """)
 
-    let entry: UInt64
-    let closed: Bool
-    let nodes: [Node]
-    let etcd: [Member]
+    @OptionGroup var output: OutputOptions
+    @OptionGroup var control: ControlOptions
 
-    init(_ head: LogHead, _ nodes: [FleetNodeStatus], _ members: [EtcdMemberStatus]) {
-        entry = head.position.number
-        closed = head.isSealed
-        self.nodes = nodes.map { node in
-            let applied = node.record.applied.number
-            return Node(
-                name: node.record.name, region: node.region, version: node.version, entry: applied,
-                behind: head.position.number > applied ? head.position.number - applied : 0,
-                lease_seconds: node.record.leaseNanoseconds / 1_000_000_000, may_pause: node.record.isPausable,
-                id: String(node.record.node, radix: 16))
+    func run() async throws {
+        try await control.withDaemon { connection in
+            try show(try await connection.send(.POST, "/v1/cluster/comparisons"))
         }
-        etcd = members.map { Member(endpoint: $0.endpoint, state: $0.state) }
+    }
+
+    private func show(_ comparison: FleetComparison) throws {
+        if output.json {
+            try Console.json(comparison)
+        } else {
+            var table = Table(["NODE", "EQUAL", "TABLES THAT DIFFER"])
+            for node in comparison.nodes {
+                let isEqual = node.isEqual.map { $0 ? "yes" : "NO" } ?? "has not answered"
+                table.add([node.name, isEqual, node.differing.joined(separator: ", ")])
+            }
+            try Console.line("\(comparison.rows) rows at entry \(comparison.entry)")
+            try Console.line(table.render())
+        }
+        guard comparison.isEqual else { throw CommandStatus.negative }
+    }
+}
+
+extension FleetResource {
+    init(_ name: String, _ head: LogHead, _ nodes: [FleetNodeStatus], _ members: [EtcdMemberStatus]) {
+        self.init(
+            fleet: name, entry: head.position.number, isClosed: head.isSealed,
+            nodes: nodes.map { node in
+                let applied = node.record.applied.number
+                return Node(
+                    name: node.record.name, region: node.region, version: node.version, entry: applied,
+                    behind: head.position.number > applied ? head.position.number - applied : 0,
+                    leaseSeconds: node.record.leaseNanoseconds / 1_000_000_000, mayPause: node.record.isPausable,
+                    id: String(node.record.node, radix: 16), address: node.address.isEmpty ? nil : node.address)
+            }, etcd: members.map { Member(endpoint: $0.endpoint, state: $0.state) })
     }
 }

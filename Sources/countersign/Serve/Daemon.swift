@@ -57,6 +57,7 @@ struct Daemon: Sendable {
         let readiness = DataPlane.ServiceStatus(freshness: fleet?.freshness)
         var options = storeOptions(readiness, logger)
         options.fleet = fleet
+        try await joinFleet()
         let store = try StoreFolder.openOrCreate(settings, options: options)
         Self.report(store, logger)
         do {
@@ -67,6 +68,17 @@ struct Daemon: Sendable {
         }
         await StoreFolder.close(store)
         logger.info("ended")
+    }
+
+    /// A node that begins with nothing copies another one.
+    private func joinFleet() async throws {
+        guard let fleet = settings.fleet, !CredentialStore.exists(in: settings.storePath) else { return }
+        let pepperPath = settings.pepperPath
+        let peppers = try StoreFolder.reportingFailures { try PepperFileOnDisk.read(pepperPath) }
+        let engine = try fleet.engine()
+        let join = FleetJoin(
+            address: fleet.address, region: fleet.region, storePath: settings.storePath, peppers: peppers)
+        _ = try await ClusterOptions.using(engine) { engine in try await join.run(engine) }
     }
 
     /// Says what an operator has to know of the store's log.
@@ -128,12 +140,14 @@ struct Daemon: Sendable {
         exposition.collect { StoreMetrics(store: store).write(to: &$0) }
         exposition.collect { [identity = settings.identity] in ProcessMetrics(identity: identity).write(to: &$0) }
         let oauth = try settings.oauth.map { try OAuthServer(issuer: issuer, settings: $0) }
-        let administration = try controlPlaneServices(issuer, oauth, readiness, exposition)
+        let node = try settings.fleet.map { fleet in
+            try FleetNode(
+                fleet, store: store, storePath: settings.storePath, freshness: store.fleet?.freshness ?? Freshness(),
+                logger: logger)
+        }
+        let administration = try controlPlaneServices(issuer, oauth, node, readiness, exposition)
         let control = controlSocket(administration, logger, announcement)
         let network = try controlNetwork(administration, logger, announcement)
-        let node = try settings.fleet.map { fleet in
-            try FleetNode(fleet, store: store, freshness: store.fleet?.freshness ?? Freshness(), logger: logger)
-        }
         if let node { exposition.collect { FleetMetrics(figures: node.figures, etcd: node.etcd).write(to: &$0) } }
         let upkeep = Upkeep(
             store: store, identity: settings.identity, keyWarningSeconds: settings.lifetimes.keyWarningSeconds,
@@ -206,7 +220,7 @@ struct Daemon: Sendable {
     }
 
     private func controlPlaneServices(
-        _ issuer: Issuer, _ oauth: OAuthServer?, _ readiness: DataPlane.ServiceStatus,
+        _ issuer: Issuer, _ oauth: OAuthServer?, _ node: FleetNode?, _ readiness: DataPlane.ServiceStatus,
         _ exposition: Exposition
     ) throws -> ControlPlaneServices {
         return try ControlPlaneServices(
@@ -224,7 +238,8 @@ struct Daemon: Sendable {
             },
             readiness: {
                 readiness.current.unreadyReason.map { .notReady(reason: "\($0)") } ?? .ready
-            }, exposition: { exposition.render() }, backupFolder: settings.storePath, oauth: oauth)
+            }, exposition: { exposition.render() }, backupFolder: settings.storePath, oauth: oauth,
+            fleet: node?.report.administration)
     }
 
     private func controlSocket(

@@ -251,6 +251,18 @@ struct FleetMetrics: Sendable {
             "countersign_cluster_unanswered_requests_total", .counter,
             "Requests to etcd that failed or had no reply in time.", figures.unanswered)
         text.single(
+            "countersign_cluster_clocks_ahead_total", .counter,
+            "Entries of other nodes whose clocks are more than a minute ahead of this one's.", figures.clocksAhead)
+        text.family(
+            "countersign_cluster_barriers_total", .counter,
+            "Times at which the log was asked whether another node has made a credential that this one has never heard of: passed, or without a reply in time."
+        )
+        for (result, count) in [
+            ("passed", figures.barriers - figures.barriersFailed), ("failed", figures.barriersFailed),
+        ] {
+            text.sample("countersign_cluster_barriers_total", [("result", result)], count)
+        }
+        text.single(
             "countersign_cluster_refused_stale_total", .counter,
             "Verifications that were not answered because the lease was over.", figures.refusals)
         text.single(

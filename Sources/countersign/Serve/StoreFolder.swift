@@ -20,9 +20,7 @@ enum StoreFolder {
             return store
         }
         guard settings.fleet == nil else {
-            throw CommandFailure(
-                "There is no store in '\(settings.storePath)': begin the fleet with 'countersign cluster init', or copy a node's store with 'countersign cluster join'."
-            )
+            throw CommandFailure("There is no store in '\(settings.storePath)', although one was copied to it.")
         }
         // A warning: when a volume was not mounted, the new empty store reports every credential as inactive.
         Logger(label: "countersign").warning("creating a new store", metadata: ["store": .string(settings.storePath)])

@@ -1,5 +1,6 @@
 import Cluster
 import EtcdEngine
+import FleetPeers
 import Foundation
 
 /// How the daemon takes part in a fleet.
@@ -8,12 +9,16 @@ struct FleetSettings: Sendable {
     /// For people. Several nodes may have one name.
     let node: String
     let region: String
+    /// Where it answers other nodes; nil: nowhere.
+    let peerListener: PeerAddress?
+    /// Where they reach it.
+    let peerAddress: String
     let leaseNanoseconds: UInt64
     let clock: MachineClock
     /// Versions of etcd that may be used although they can lose data, for tests.
     let allowedVersions: Set<String>
 
-    private static let leaseSecondsDefault = 10
+    static let leaseSecondsDefault = 10
     /// A shorter one ends while etcd elects a leader.
     private static let leaseSecondsMin = 3
     private static let nameBytesMax = 64
@@ -29,9 +34,14 @@ struct FleetSettings: Sendable {
                 to: Int(ClusterTimes.longestLease / 1_000_000_000))
         }
         let clock = faults.value { try Self.clock(reader) } ?? MachineClock()
+        let listener = faults.value { try Self.peerAddress(reader, .clusterListen) }
+        let reached = faults.value { try Self.peerAddress(reader, .clusterAddress) }
         let versions = faults.value { try reader.text(.clusterAllowEngine) }
         guard let text else {
-            for setting in [Setting.clusterNode, .clusterRegion, .clusterLeaseSeconds, .clusterClock]
+            for setting in [
+                Setting.clusterNode, .clusterRegion, .clusterListen, .clusterAddress, .clusterLeaseSeconds,
+                .clusterClock,
+            ]
             where (try? reader.text(setting)) != nil {
                 faults.add(reader.fault(setting, "has no effect without cluster"))
             }
@@ -43,6 +53,17 @@ struct FleetSettings: Sendable {
             faults.add(reader.fault(.cluster, error.description))
             return nil
         }
+        if let listener, listener.url.isEncrypted, address.identity == nil {
+            faults.add(reader.fault(.clusterListen, "is https and needs ca, cert and key in cluster"))
+        }
+        if let listener, listener.isWildcard, reached == nil {
+            faults.add(reader.fault(.clusterListen, "does not say where other nodes reach it: set cluster.address"))
+        }
+        if reached != nil, listener == nil {
+            faults.add(reader.fault(.clusterAddress, "has no effect without cluster.listen"))
+        }
+        peerListener = listener
+        peerAddress = (reached ?? listener)?.description ?? ""
         self.node = node ?? Self.hostName
         self.region = region ?? ""
         leaseNanoseconds = UInt64(seconds ?? Self.leaseSecondsDefault) * 1_000_000_000
@@ -68,6 +89,16 @@ struct FleetSettings: Sendable {
         }
     }
 
+    private static func peerAddress(_ reader: SettingsReader, _ setting: Setting) throws -> PeerAddress? {
+        try reader.text(setting).map { text in
+            do throws(PeerAddress.Fault) {
+                return try PeerAddress(text)
+            } catch {
+                throw reader.fault(setting, error.reason)
+            }
+        }
+    }
+
     private static func clock(_ reader: SettingsReader) throws -> MachineClock {
         var clock = MachineClock()
         switch try reader.text(.clusterClock) {
@@ -86,7 +117,8 @@ struct FleetSettings: Sendable {
     func engine() throws(CommandFailure) -> EtcdEngine {
         do {
             return try EtcdEngine(
-                address, about: NodeAbout(region: region, version: Version.current), allowed: allowedVersions)
+                address, about: NodeAbout(region: region, version: Version.current, address: peerAddress),
+                allowed: allowedVersions)
         } catch {
             throw CommandFailure("Setting \(Setting.cluster.rawValue): \(error.reason).")
         }

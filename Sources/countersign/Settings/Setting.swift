@@ -12,6 +12,8 @@ enum Setting: String, CaseIterable {
     case cluster
     case clusterNode = "cluster.node"
     case clusterRegion = "cluster.region"
+    case clusterListen = "cluster.listen"
+    case clusterAddress = "cluster.address"
     case clusterLeaseSeconds = "cluster.lease-seconds"
     case clusterClock = "cluster.clock"
     case clusterAllowEngine = "cluster.allow-engine"

@@ -29,7 +29,7 @@ import Testing
             "Explanation": ExplanationResource.self, "Health": HealthResource.self, "Problem": Problem.self,
             "ChangeList": ChangeList.self,
             "AuditEntry": AuditEntryResource.self, "AuditPage": PageResource<AuditEntryResource>.self,
-            "AuditCheck": AuditCheck.self,
+            "AuditCheck": AuditCheck.self, "Fleet": FleetResource.self, "FleetComparison": FleetComparison.self,
         ]
     }
 

@@ -1,4 +1,5 @@
 import CountersignClient
+import HTTPTypes
 import Hummingbird
 import NIOCore
 import NIOPosix
@@ -10,6 +11,8 @@ final class ScriptedService: Sendable {
         var status = 200
         var body = ""
         var retryAfter: String?
+        /// With which changes it was decided.
+        var through = "7/\(UInt64.max)"
         /// It accepts the request and never answers.
         var isSilent = false
         /// It sends a head and the start of a body, and then nothing.
@@ -45,6 +48,7 @@ final class ScriptedService: Sendable {
         if said.isSilent { try await Task.sleep(for: .seconds(60)) }
         var headers: HTTPFields = [:]
         if let seconds = said.retryAfter { headers[.retryAfter] = seconds }
+        if let name = HTTPField.Name("Changes-Through") { headers[name] = said.through }
         if said.stalls {
             return Response(
                 status: .ok, headers: headers,

@@ -59,6 +59,8 @@ enum ClusterMutant: String, CaseIterable {
     case publishBeforeWon = "publish-before-won"
     /// A node that applies a revocation of another one does not remember it for callers who revoke the same once more.
     case forgottenRevocation = "forgotten-revocation"
+    /// The barrier before "unknown" is a plain read.
+    case staleBarrier = "stale-barrier"
 }
 
 /// etcd as the protocol relies on it: transactions in one order, and reads that may be old.

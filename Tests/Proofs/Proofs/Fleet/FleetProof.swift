@@ -36,7 +36,7 @@ struct FleetProof: Proof {
     }
 
     private func holds() async -> Bool {
-        var (verifications, everywhere, acknowledged, lost, bootstraps, reseeds) = (0, 0, 0, 0, 0, 0)
+        var (verifications, everywhere, acknowledged, lost, bootstraps, reseeds, barriers) = (0, 0, 0, 0, 0, 0, 0)
         var seed = seed
         var left = steps
         while left > 0 {
@@ -52,14 +52,17 @@ struct FleetProof: Proof {
             lost += simulation.lostRaces
             bootstraps += simulation.bootstraps
             reseeds += simulation.reseeds
+            barriers += simulation.barriers
             left -= Self.stepsPerSeed
             seed += 1
         }
         print(
             "fleet: \(steps) steps, \(verifications) verifications, \(acknowledged) acknowledged, \(everywhere) of them "
-                + "everywhere, \(lost) lost races, \(bootstraps) bootstraps, \(reseeds) engines put back: 0 violations")
+                + "everywhere, \(lost) lost races, \(barriers) barriers, \(bootstraps) bootstraps, \(reseeds) engines put back: 0 violations"
+        )
         // Nothing is proven by a run in which nothing happens.
         return verifications > steps / 4 && everywhere > steps / 2_000 && lost > 0 && bootstraps > 0
+            && barriers > steps / 1_000
     }
 
     private func caught(_ mutant: ClusterMutant) -> Bool {

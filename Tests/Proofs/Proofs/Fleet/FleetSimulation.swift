@@ -14,6 +14,7 @@ struct FleetSimulation {
     private(set) var lostRaces = 0
     private(set) var bootstraps = 0
     private(set) var reseeds = 0
+    private(set) var barriers = 0
 
     private let mutant: ClusterMutant?
     private var random: Randomness
@@ -82,7 +83,11 @@ struct FleetSimulation {
 
     private mutating func machine(_ position: LogPosition, _ isPausable: Bool) -> ClusterNode<SimulatedEntry> {
         nextNode += 1
-        return ClusterNode(node: nextNode, applied: position, times: times, isPausable: isPausable)
+        var node = ClusterNode<SimulatedEntry>(
+            node: nextNode, applied: position, times: times, isPausable: isPausable)
+        // What a log that is begun anew knows of nodes whose clocks may stand still is part of the model.
+        node.announced()
+        return node
     }
 
     // MARK: Time and chance
@@ -127,13 +132,17 @@ struct FleetSimulation {
             guard let node = awake(name, start, event) else { return }
             perform(node.node.tick(at: node.clock(now)), node)
             decide(node)
+            if chance(20) { passBarrier(node) }
             // Less often when nothing is under way: most steps would otherwise be ticks.
             let isBusy = !node.batch.isEmpty || !node.confirming.isEmpty
             let pause = UInt64.random(in: isBusy ? 10...80 : 100...500, using: &random)
             at(pause * Self.millisecond, .tick(name, start: start))
         case .execute(let request, let tag, let from, let start):
             let replies = chance(3) ? 2 : 1
-            let reply = engine.execute(request, old: old(), &random)
+            var stale = old()
+            let isStale = mutant == .staleBarrier && tag == nodes[from].barrier?.tag
+            let reply =
+                isStale ? stale.execute(request, old: stale, &random) : engine.execute(request, old: stale, &random)
             if case .append(let entry, _) = request, engine.head.position == entry.position { announce(entry) }
             for _ in 0..<replies where !chance(4) { at(delay(), .reply(reply, tag: tag, to: from, start: start)) }
         case .reply(let reply, let tag, let to, let start):
@@ -215,10 +224,30 @@ struct FleetSimulation {
                         endedEverywhere.append(mutation.id)
                     }
                 }
+            case .passed(let isPassed): passed(isPassed, node)
             case .stop: node.needsBootstrap = true
             }
         }
         if node.needsBootstrap, node.start == start { bootstrapSoon(node) }
+    }
+
+    private mutating func passBarrier(_ node: SimulatedNode) {
+        guard node.barrier == nil, node.node.stopped == nil else { return }
+        let actions = node.node.passBarrier(at: node.clock(now))
+        guard case .send(_, let tag)? = actions.first else { return }
+        let issued = acknowledgedChanges.suffix(60).compactMap { change -> UInt32? in
+            if case .issue(let id) = change { id } else { nil }
+        }
+        node.barrier = (tag, issued)
+        perform(actions, node)
+    }
+
+    private mutating func passed(_ isPassed: Bool, _ node: SimulatedNode) {
+        guard let barrier = node.barrier.take(), isPassed else { return }
+        barriers += 1
+        for id in barrier.issued where !node.store.issued.contains(id) {
+            fail("node \(node.name) says that \(id) is unknown, which was issued before it was asked")
+        }
     }
 
     private mutating func send(_ request: EngineRequest<SimulatedEntry>, _ tag: UInt64, _ node: SimulatedNode) {
@@ -401,6 +430,7 @@ struct FleetSimulation {
         node.unproven = []
         node.confirming = [:]
         node.isApplying = []
+        node.barrier = nil
         at(UInt64.random(in: 100...20_000, using: &random) * Self.millisecond, .restart(node.name))
         return true
     }

@@ -57,6 +57,9 @@ final class SimulatedNode {
     /// Mutations that wait for a proof before they can be confirmed.
     var unproven: [Mutation] = []
 
+    /// The barrier under way, and what had been issued with acknowledgement when it began.
+    var barrier: (tag: UInt64, issued: [UInt32])?
+
     struct Mutation {
         enum Kind { case issue, revoke, redeem, intern }
         let kind: Kind

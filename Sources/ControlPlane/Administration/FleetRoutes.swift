@@ -1,0 +1,39 @@
+public import AdministrationAPI
+import Hummingbird
+public import Issuance
+
+/// What a node of a fleet can say of all nodes.
+public struct FleetAdministration: Sendable {
+    let status: @Sendable () async throws(IssuanceError) -> FleetResource
+    let compare: @Sendable () async throws(IssuanceError) -> FleetComparison
+    let requirePeppers: @Sendable () async throws(IssuanceError) -> Void
+
+    /// - Parameter requirePeppers: throws ``IssuanceError/conflict(reason:)`` while a node's pepper file lacks the newest
+    ///   pepper of this node's.
+    public init(
+        status: @escaping @Sendable () async throws(IssuanceError) -> FleetResource,
+        compare: @escaping @Sendable () async throws(IssuanceError) -> FleetComparison,
+        requirePeppers: @escaping @Sendable () async throws(IssuanceError) -> Void
+    ) {
+        (self.status, self.compare, self.requirePeppers) = (status, compare, requirePeppers)
+    }
+}
+
+/// `/v1/cluster`: the nodes of the fleet, and whether their stores are equal.
+struct FleetRoutes: Sendable {
+    let fleet: FleetAdministration?
+    let work: LongWork
+
+    func show(_ exchange: Exchange) async throws -> Response { try .json(try await administration().status()) }
+
+    func compare(_ exchange: Exchange) async throws -> Response {
+        let permit = try work.comparison.acquire()
+        defer { permit.release() }
+        return try .json(try await administration().compare())
+    }
+
+    private func administration() throws(Problem) -> FleetAdministration {
+        guard let fleet else { throw Problem(.notFound, detail: "This service is not a node of a fleet.") }
+        return fleet
+    }
+}
