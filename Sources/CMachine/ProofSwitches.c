@@ -16,7 +16,6 @@ static const char *const names[] = {
     [cs_learn_before_following] = "learn-before-following",
     [cs_acknowledge_before_confirmation] = "acknowledge-before-confirmation",
     [cs_answer_without_lease] = "answer-without-lease",
-    [cs_lease_from_reply] = "lease-from-reply",
     [cs_unknown_without_barrier] = "unknown-without-barrier",
     [cs_survive_until_commit] = "survive-until-commit",
 };

@@ -283,15 +283,6 @@ public final class ClusterMember: SharedLog {
         do throws(EngineFault) {
             let reply = try await engine.perform(request)
             learnNames(reply)
-            #if COUNTERSIGN_PROOF
-                // Broken on purpose: deploy/proofs/fleet-faults must notice.
-                if cs_is_broken(cs_lease_from_reply) != 0, case .renewed = reply {
-                    step { node, now in
-                        node.pretendRenewalWasSent(at: now)
-                        return []
-                    }
-                }
-            #endif
             step { $0.received(reply, tag: tag, at: $1) }
         } catch {
             switch error {

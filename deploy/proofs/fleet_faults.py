@@ -10,10 +10,12 @@ Exits with 0 if the result is the expected one, with 1 if it is the other one, a
 """
 
 import argparse
+import collections
 import json
 import multiprocessing
 import os
 import random
+import re
 import shutil
 import sys
 import tempfile
@@ -28,7 +30,7 @@ from fleet_faults_links import Network
 from fleet_faults_plan import Faults
 from fleet_faults_verifier import News, Verifier
 from fleet_faults_workers import Changers, Load, Shared
-from harness.checks import Unproven, as_expected, conclude
+from harness.checks import Refuted, Unproven, as_expected, conclude
 from harness.connection import Connection
 from harness.processes import wait_until
 from harness.service import basic
@@ -40,6 +42,7 @@ LONG_LOAD = Load(threads=240, each_second=50)
 CALM_SECONDS = 2.0
 READY_SECONDS = 30
 SILENCE_SECONDS = 90
+SAID_LINES = 2_000
 FINAL_BATCH = 500
 STORIES_MAX = 3
 PROBLEMS_SHOWN_MAX = 12
@@ -54,7 +57,6 @@ def arguments():
     parser.add_argument("--folder", type=Path, help="for what the fleet writes; it is not removed")
     parser.add_argument("--mutant", default="", help="the guarantee that is gone, which must be caught")
     parser.add_argument("--pretend", action="store_true", help="take a quorum for everywhere, which must be caught")
-    parser.add_argument("--known-at-once", action="store_true", help="a key is known to all nodes once a quorum has it")
     return parser.parse_args()
 
 
@@ -81,12 +83,10 @@ class Run:
 
     def start_workers(self, caller):
         news = News()
-        self.changes, self.verifications = self.folder / "changes", self.folder / "verifications"
-        self.texts = self.folder / "texts"
         verifier = Verifier(
-            {node.name: node.port for node in self.fleet.nodes}, caller, news, self.verifications, self.shared)
+            {node.name: node.port for node in self.fleet.nodes}, caller, news, self.folder / "verifications", self.shared)
         changers = Changers(
-            self.fleet.nodes, news, self.changes, self.texts, self.shared,
+            self.fleet.nodes, news, self.folder, self.shared,
             LONG_LOAD if self.is_long else SHORT_LOAD, pretend=check.QUORUM if self.options.pretend else None)
         for worker in verifier, changers:
             process = multiprocessing.get_context("fork").Process(target=worker.run, daemon=True)
@@ -130,7 +130,11 @@ class Run:
         if count != self.seen:
             self.seen, self.seen_at = count, time.monotonic()
         elif time.monotonic() - self.seen_at > SILENCE_SECONDS:
-            raise Unproven(f"no revocation was acknowledged everywhere for {SILENCE_SECONDS} s")
+            refusals = (self.folder / "refusals").read_text(encoding="utf-8").splitlines()[-SAID_LINES:]
+            said = collections.Counter(re.sub(r"\d+", "N", line) for line in refusals).most_common(6)
+            raise Refuted(
+                f"no revocation was acknowledged everywhere for {SILENCE_SECONDS} s; nodes said:\n"
+                + "\n".join(f"{count} times {text}" for text, count in said))
 
     def inject(self):
         self.faults.run(self.is_enough, self.watch)
@@ -163,7 +167,7 @@ class Run:
 
     def ask_for_all(self, history):
         """The verdict of every node about every key. One whose text nobody knows is looked up by its id."""
-        texts = dict(line.split() for line in self.texts.read_text().splitlines())
+        texts = dict(line.split() for line in (self.folder / "texts").read_text().splitlines())
         names = [name for name in history.keys if name in texts]
         for node in self.fleet.nodes:
             for begin in range(0, len(names), FINAL_BATCH):
@@ -190,8 +194,8 @@ class Run:
 
     def history(self):
         nodes = [node.name for node in self.fleet.nodes]
-        history, changes = History(nodes, self.options.known_at_once), {}
-        with open(self.changes, encoding="ascii") as file:
+        history, changes = History(nodes, known_at_once=True), {}
+        with open(self.folder / "changes", encoding="ascii") as file:
             for line in file:
                 kind, node, name, called, answered, reach = line.split()
                 # A revocation is noted before it is sent, and again with its answer.
@@ -199,7 +203,7 @@ class Run:
                     kind, sys.intern(node), int(called), None if answered == "-" else int(answered), reach)
         for name, change in changes.values():
             history.key(name).changes.append(change)
-        with open(self.verifications, encoding="ascii") as file:
+        with open(self.folder / "verifications", encoding="ascii") as file:
             for line in file:
                 node, name, called, answered, verdict = line.split()
                 if name in history.keys:

@@ -4,7 +4,8 @@ All processes run on one machine, so the times of all of them compare. A verific
 and a change is acknowledged when its answer has arrived. Only what the manual's page on fleets promises is demanded:
 
 - *everywhere*: a verification that starts after a revocation was acknowledged everywhere finds the key active on no
-  node. Every node knows a key whose creation was acknowledged everywhere, until somebody begins to revoke it.
+  node.
+- Every node knows a key whose creation was acknowledged, everywhere or by a quorum, until somebody begins to revoke it.
 - *quorum*, and the status 202: the same for the node that answered.
 - A node goes nowhere back: it does not find active what it found revoked, and knows what it knew.
 - A change finds every key whose creation was acknowledged before, on whatever node.

@@ -21,6 +21,7 @@ NODES_SHORT = (
 PREFERRED = {
     "acknowledge-before-confirmation": {"slow-node": 6, "pause-node": 4, "lose-replies": 4},
     "answer-without-lease": {"cut-node": 6, "pause-node-for-long": 4, "lose-replies": 2},
+    "unknown-without-barrier": {"slow-node": 6, "pause-node": 2, "lose-replies": 2},
     # A reply that is a second late is used no more. So it takes a node that is paused before it reads the reply to a renewal.
     "lease-from-reply": {"wake-with-replies": 12, "late-replies": 4},
 }

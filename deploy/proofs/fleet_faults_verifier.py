@@ -74,7 +74,7 @@ class Verifier:
         self.selector = selectors.DefaultSelector()
         self.idle = {node: collections.deque() for node in ports}
         self.open = {node: set() for node in ports}
-        self.texts, self.live, self.hot = {}, [], {}
+        self.texts, self.live, self.hot, self.revoking = {}, [], {}, set()
         self.recent = collections.deque()
         self.ended_everywhere = {}
         self.rest = b""
@@ -113,6 +113,7 @@ class Verifier:
                 self.everywhere([name])
             elif name in self.texts and what == "hot":
                 self.hot[name] = time.monotonic()
+                self.revoking.add(name)
                 self.everywhere([name])
             elif name in self.texts:
                 self.hot.pop(name, None)
@@ -233,9 +234,12 @@ class Verifier:
             raise RuntimeError(f"{question.node} answered {question.way.__name__} with {status}: {body[:200]!r}")
         for name, verdict in zip(question.keys, verdicts, strict=True):
             self.note(question, name, answered, verdict)
-            if verdict == ACTIVE and question.called > self.ended_everywhere.get(name, answered):
-                # The checker finds it, too. So a run that is to find one need not go on.
-                self.shared.count("violations")
+            # The checker finds it, too. So a run that is to find one need not go on.
+            if verdict == ACTIVE:
+                self.shared.count("violations", question.called > self.ended_everywhere.get(name, answered))
+            elif verdict not in (AWAY, BROKEN) and name not in self.revoking:
+                self.learn()  # Its revocation may just have begun.
+                self.shared.count("violations", name not in self.revoking)
 
     def broken(self, question):
         try:

@@ -5,6 +5,7 @@ under its `Idempotency-Key`, so that it makes one key; what it made without tell
 """
 
 import collections
+import contextlib
 import multiprocessing
 import random
 import secrets
@@ -57,13 +58,14 @@ class Shared:
 
 class Changers:
     """
-    - log, texts: files of what was done, and of the keys' texts.
+    - folder: gets the files of what was done (`changes`), of the keys' texts (`texts`), and of what nodes said when they
+      refused a change (`refusals`).
     - pretend: a reach that is taken for `everywhere`, which is wrong and must be caught.
     """
 
-    def __init__(self, nodes, news, log, texts, shared, load, pretend=None):
+    def __init__(self, nodes, news, folder, shared, load, pretend=None):
         self.nodes = {node.name: node for node in nodes}
-        self.news, self.log, self.texts, self.shared = news, log, texts, shared
+        self.news, self.folder, self.shared = news, folder, shared
         self.load, self.pretend = load, pretend
         # At one node, so that one which does not answer leaves threads for the others.
         self.each_node_max = load.threads // len(self.nodes)
@@ -75,7 +77,10 @@ class Changers:
 
     def run(self):
         become_part_of_proof()
-        with open(self.log, "w", encoding="ascii") as self.file, open(self.texts, "w", encoding="ascii") as self.text_file:
+        with contextlib.ExitStack() as files:
+            self.changes, self.texts, self.refusals = (
+                files.enter_context(open(self.folder / name, "w", encoding="utf-8"))
+                for name in ("changes", "texts", "refusals"))
             threads = [threading.Thread(target=self.work, args=(number,)) for number in range(self.load.threads)]
             for thread in threads:
                 thread.start()
@@ -146,8 +151,13 @@ class Changers:
             # Nothing was sent, since the node does not listen.
             time.sleep(random.uniform(0, REPEAT_SECONDS))
 
-    def reach(self, answer, statuses):
-        if answer is None or answer.status == 503:
+    def reach(self, node, answer, statuses):
+        if answer is None:
+            return UNKNOWN
+        if answer.status == 503:
+            with self.lock:
+                self.refusals.write(f"{node}: {answer.json.get('detail')}\n")
+                self.refusals.flush()
             return UNKNOWN
         if answer.status == 404:
             return ABSENT
@@ -163,8 +173,8 @@ class Changers:
     def note(self, kind, node, name, called, answered, reach):
         line = f"{kind} {node} {name} {called} {'-' if answered is None else answered} {reach}\n"
         with self.lock:
-            self.file.write(line)
-            self.file.flush()
+            self.changes.write(line)
+            self.changes.flush()
 
     def create(self, label):
         fields = f"Idempotency-Key: {secrets.token_hex(12)}\r\n"
@@ -175,7 +185,7 @@ class Changers:
             node, called, answered, answer = self.send(
                 "POST", "/v1/keys", f'{{"owner":"owner-{label}","scope":"orders:read"}}', fields)
             first = first or called
-            reach = self.reach(answer, (200, 201))
+            reach = self.reach(node, answer, (200, 201))
             if reach == UNKNOWN:
                 time.sleep(random.uniform(0, 2 * REPEAT_SECONDS))
                 continue
@@ -186,7 +196,7 @@ class Changers:
                 return self.revoke(made["id"], is_known=False)
             self.news.live(made["id"], made["key"])
             with self.lock:
-                self.text_file.write(f"{made['id']} {made['key']}\n")
+                self.texts.write(f"{made['id']} {made['key']}\n")
                 self.pool.append(made["id"])
             return None
         return None
@@ -200,7 +210,7 @@ class Changers:
                 "DELETE", f"/v1/keys/{name}", fields=fields,
                 # It may be made before it is answered, or without.
                 sending=lambda node, called: self.note(REVOKE, node, name, called, None, UNKNOWN))
-            reach = self.reach(answer, (200, 204))
+            reach = self.reach(node, answer, (200, 204))
             self.note(REVOKE, node, name, called, answered, reach)
             if reach == EVERYWHERE:
                 self.shared.count(EVERYWHERE)

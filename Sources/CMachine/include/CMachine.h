@@ -212,7 +212,6 @@ enum cs_guarantee {
     // Of a node of a fleet.
     cs_acknowledge_before_confirmation,
     cs_answer_without_lease,
-    cs_lease_from_reply,
     cs_unknown_without_barrier,
     // Not a guarantee: without it, the process kills itself behind one append in twenty.
     cs_survive_until_commit,
