@@ -258,6 +258,26 @@ import Testing
         #expect(nodes.readerLog.clocksAhead == 0)
     }
 
+    @Test func `does not keep a clock that was far ahead at one start`() async throws {
+        let nodes = try TwoNodes()
+        let store = nodes.writer.store
+        let now = store.clock.now().rawValue
+        func mark() throws -> UInt64? {
+            try store.reading { transaction in try MetaTable(store.schema).number(.time, in: transaction) }
+        }
+        let begun = try #require(try mark())
+        // Nothing is known of the fleet's clocks yet.
+        try await store.noteTime()
+        try await store.remember(start: 7)
+        #expect(try mark() == begun)
+        nodes.writerLog.setClockOfOthers(now - 3_600)
+        try await store.noteTime()
+        #expect(try mark().map { $0 <= UInt64(now - 3_540 + 5) || $0 == begun } == true)
+        nodes.writerLog.setClockOfOthers(now + 10)
+        try await store.noteTime()
+        #expect(try #require(try mark()) >= UInt64(now))
+    }
+
     @Test func `knows by its own store which start came before it, and not by a copy`() async throws {
         let nodes = try TwoNodes()
         #expect(try nodes.writer.store.lastStart() == nil)

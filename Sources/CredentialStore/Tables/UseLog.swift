@@ -100,9 +100,8 @@ extension CredentialStore {
     /// Stores the time that the clock has reached: a restart begins no earlier, wherever the wall clock is then.
     /// - Throws: ``StoreFailure``.
     public func noteTime() async throws {
-        let mark = clock.mark()
         try await write(creates: false, reach: .own) { writer, transaction in
-            try writer.noteTime(mark, in: transaction)
+            if let mark = writer.mark { try writer.noteTime(mark, in: transaction) }
         }
     }
 

@@ -145,9 +145,10 @@ final class GroupCommit: Sendable {
         do {
             let commit = try writer.withLock { box in
                 let (writer, shared) = (box.writer, box.shared)
+                let mark = if let shared { shared.mark(clock.mark()) } else { clock.mark() }
                 return try environment.write { transaction in
                     try writer.begin(
-                        now: max(clock.now(), shared?.lastTime ?? .always), mark: clock.mark(),
+                        now: max(clock.now(), shared?.lastTime ?? .always), mark: mark,
                         instant: clock.instant(), records: box.log != nil || shared != nil, in: transaction)
                     var rest = waiting.endIndex
                     for (index, mutation) in waiting.enumerated() {

@@ -94,12 +94,23 @@ final class SharedCommit {
 
     /// Refuses what would make the fleet's time that of a clock which is far ahead: time does not go back in the log.
     private func requireClock(at now: UnixSeconds) throws(StoreFailure) {
-        var known = log.clockOfOthers()
-        if lastTime > .always {
-            known = max(known ?? .min, lastTime.rawValue + (ContinuousClock.now - lastTimeAt).components.seconds)
-        }
-        guard let known, now.rawValue - known > Self.clockSecondsMax else { return }
+        guard let known = fleetTime(), now.rawValue - known > Self.clockSecondsMax else { return }
         throw .shared(.clockAhead(seconds: now.rawValue - known))
+    }
+
+    /// What the fleet's clocks show now, in seconds since 1970-01-01; nil while nothing is known of them.
+    private func fleetTime() -> Int64? {
+        let others = log.clockOfOthers()
+        guard lastTime > .always else { return others }
+        return max(others ?? .min, lastTime.rawValue + (ContinuousClock.now - lastTimeAt).components.seconds)
+    }
+
+    /// The time that a restart of this store may rely on, as far as the fleet agrees: a clock that was far ahead at one
+    /// start must not be so for good.
+    /// - Parameter own: what this node's clock says.
+    /// - Returns: nil while nothing is known of the fleet's clocks.
+    func mark(_ own: UnixSeconds) -> UnixSeconds? {
+        fleetTime().map { min(own, UnixSeconds($0).adding(Self.clockSecondsMax)) }
     }
 
     private func settle(_ undecided: (Duration) -> Void, _ ask: () -> SharedLogOutcome) throws {
