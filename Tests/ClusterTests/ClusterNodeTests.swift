@@ -320,6 +320,13 @@ extension [Action] {
         #expect(node.received(.held(list(revision: 1)), tag: tag, at: second + 2).passed == nil)
     }
 
+    @Test func `passes no barrier at a sealed log, behind which another may have begun`() throws {
+        var node = node()
+        let tag = try #require(node.passBarrier(at: 0).tag)
+        let actions = node.received(.moved(head(beginning, sealed: true), page()), tag: tag, at: 1)
+        #expect(actions.passed == false && actions.stopped == nil)
+    }
+
     @Test func `stops at a barrier that shows a log which has lost entries`() throws {
         var node = node()
         #expect(node.watched([one], at: 0).applied == [1])

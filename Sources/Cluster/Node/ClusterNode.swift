@@ -292,6 +292,8 @@ public struct ClusterNode<Entry: ClusterEntry>: Sendable {
         case .moved(let head, let page):
             guard head.position.epoch == handed.epoch else { return stop(.otherEpoch, &actions) }
             guard head.position.number >= asked.asked.number else { return stop(.engineLostHistory, &actions) }
+            // A sealed log grows no more, and a new one may grow already.
+            guard !head.isSealed else { return endBarrier(false, &actions) }
             if page.first > asked.asked.number + 1, head.position.number > asked.asked.number {
                 return stop(.behind, &actions)
             }
