@@ -11,7 +11,7 @@ struct FleetProof: Proof {
     private var mutant: ClusterMutant?
 
     private static let stepsPerSeed = 20_000
-    private static let mutantSeedsMax = 200
+    private static let mutantSeedsMax = 600
 
     init?(_ arguments: ArraySlice<String>) {
         guard var values = NamedValues(arguments), values.take("--steps", &steps, where: { $0 > 0 }),
