@@ -480,6 +480,10 @@ struct FleetSimulation {
         reseeds += 1
         let opening = times.fence * 102 / 100 + Self.second
         at(mutant == .reseedAtOnce ? Self.millisecond : opening, .openReseeded)
+        // One that hears nothing of it, and answers until its lease is over.
+        if let node = nodes.filter({ !$0.isPausable && !$0.isDead }).randomElement(using: &random) {
+            (node.cutOffUntil, node.deafUntil) = (now + 30 * Self.second, now + 30 * Self.second)
+        }
         // The hardest case: one whose clock stands still for as long, and a moment longer.
         if let node = nodes.filter({ $0.isPausable && !$0.isDead }).randomElement(using: &random) {
             standStill(node, for: opening + UInt64.random(in: 100...9_000, using: &random) * Self.millisecond)
@@ -503,8 +507,8 @@ struct FleetSimulation {
         engine = EngineModel(position, mutant, nodes: pausable)
         lastSnapshot = engine
         history = []
-        // A paused one cannot be told, and does not know when it wakes.
-        let awake = nodes.filter { $0.pausedUntil <= now }
+        // One that is paused or cut off cannot be told, and does not know when it is back.
+        let awake = nodes.filter { $0.pausedUntil <= now && $0.cutOffUntil <= now }
         for node in awake where node.store.position == old { node.store.position = position }
         for node in awake where !node.isDead {
             // Whoever is not at exactly that state copies it; whoever is goes on with a new start.
