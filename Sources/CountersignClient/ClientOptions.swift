@@ -3,9 +3,10 @@ import NetworkAddress
 
 /// The options of a ``CountersignClient``.
 public struct ClientOptions: Sendable {
-    /// Where the service listens: one address, or those of several nodes of one fleet. One is used at a time; if it does
-    /// not answer, the next one.
-    public var endpoints: [Endpoint]
+    /// Where the service listens.
+    public var endpoint: Endpoint
+    /// Where the other nodes of its fleet listen. One is used at a time; if it does not answer, the next one.
+    public var otherEndpoints: [Endpoint]
     /// The credentials of this program. Nil for none, which is enough on a Unix socket that the service is configured
     /// to open (`listen: unix:PATH?may=introspect`, and `&may=changes` for the cache).
     public var credentials: ClientCredentials?
@@ -21,14 +22,8 @@ public struct ClientOptions: Sendable {
     /// Nil, the default, for no cache: every verification is sent to the service.
     public var cache: CacheOptions?
 
-    public init(endpoint: Endpoint, credentials: ClientCredentials? = nil) {
-        self.init(endpoints: [endpoint], credentials: credentials)
-    }
-
-    /// - Parameter endpoints: at least one.
-    public init(endpoints: [Endpoint], credentials: ClientCredentials? = nil) {
-        precondition(!endpoints.isEmpty, "a client needs an endpoint")
-        self.endpoints = endpoints
+    public init(endpoint: Endpoint, otherEndpoints: [Endpoint] = [], credentials: ClientCredentials? = nil) {
+        (self.endpoint, self.otherEndpoints) = (endpoint, otherEndpoints)
         self.credentials = credentials
     }
 }

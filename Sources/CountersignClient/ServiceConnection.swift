@@ -44,7 +44,7 @@ final class ServiceConnection: Sendable {
             configuration.tlsConfiguration = tls
         }
         http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-        targets = options.endpoints.map { endpoint in
+        targets = ([options.endpoint] + options.otherEndpoints).map { endpoint in
             // A Unix socket has no host name, but every HTTP/1.1 request must have one (RFC 9112 §3.2).
             var headers: HTTPHeaders = endpoint.isUnixSocket ? ["Host": "countersign"] : [:]
             if let credentials = options.credentials {
@@ -78,9 +78,11 @@ final class ServiceConnection: Sendable {
         _ method: HTTPMethod, _ path: String, _ body: Data?, _ bytesMax: Int, _ limit: Duration
     ) async throws(VerificationFailure) -> Response {
         let end = ContinuousClock.now + limit
+        // Others may change it meanwhile: each node is asked once all the same.
+        let first = preferred.load(ordering: .relaxed)
+        var index = first
         var left = targets.count
         while true {
-            let index = preferred.load(ordering: .relaxed)
             // Those that are left get as much time as this one.
             let share = (end - .now) / left
             left -= 1
@@ -88,14 +90,17 @@ final class ServiceConnection: Sendable {
                 try await attempt(method, path, targets[index], body, bytesMax, share)
             }
             switch result {
-            case .success(let response) where response.status != 503 || left == 0: return response
+            case .success(let response) where response.status != 503 || left == 0:
+                // Unless another request has chosen one since.
+                if index != first, response.status != 503 {
+                    _ = preferred.compareExchange(expected: first, desired: index, ordering: .relaxed)
+                }
+                return response
             case .failure(let failure):
                 guard case .unavailable = failure, left > 0, end > .now else { throw failure }
             case .success: break
             }
-            // Unless another request has found the same meanwhile.
-            _ = preferred.compareExchange(
-                expected: index, desired: (index + 1) % targets.count, ordering: .relaxed)
+            index = (index + 1) % targets.count
         }
     }
 

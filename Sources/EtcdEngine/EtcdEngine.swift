@@ -128,7 +128,10 @@ public final class EtcdEngine: ClusterEngine {
                 compare.createRevision = 0
             }
         ]
-        transaction.success = [.put(keys.head, EtcdHead(LogHead(position: position)).data)]
+        transaction.success = [
+            .put(keys.head, EtcdHead(LogHead(position: position)).data),
+            .put(keys.epoch, EtcdKeys.value(ofEpoch: position.epoch)),
+        ]
         if try await execute(transaction).succeeded { return true }
         // It may have been executed twice.
         return try await head()?.position == position
@@ -155,7 +158,10 @@ public final class EtcdEngine: ClusterEngine {
             }
         ]
         let closed = EtcdHead(LogHead(position: position, isSealed: true))
-        transaction.success = [.put(keys.head, closed.data), .delete(keys.first)]
+        transaction.success = [
+            .put(keys.head, closed.data), .put(keys.epoch, EtcdKeys.value(ofEpoch: position.epoch)),
+            .delete(keys.first),
+        ]
         for record in pausable {
             guard let data = try? record.data(NodeAbout(), time: 0) else { throw .unavailable }
             transaction.success.append(.put(keys.node(record.node), data))
@@ -210,10 +216,11 @@ public final class EtcdEngine: ClusterEngine {
 
     /// Removes the entries before one.
     /// - Parameter first: the number of the oldest entry now.
-    /// - Returns: false if that is another one; then nothing is removed.
+    /// - Returns: false if that is another one, or another log has begun; then nothing is removed.
     func trim(_ epoch: UInt64, from first: UInt64, to next: UInt64) async throws(EngineFault) -> Bool {
         var transaction = Etcdserverpb_TxnRequest()
         transaction.compare = [
+            isOf(epoch),
             .with { compare in
                 compare.key = keys.first
                 if first == 1 {
@@ -223,7 +230,7 @@ public final class EtcdEngine: ClusterEngine {
                     compare.target = .value
                     compare.value = Data(String(first).utf8)
                 }
-            }
+            },
         ]
         transaction.success = [
             .delete(keys.entry(epoch, first), to: keys.entry(epoch, next)), .put(keys.first, Data(String(next).utf8)),
@@ -231,8 +238,17 @@ public final class EtcdEngine: ClusterEngine {
         return try await execute(transaction).succeeded
     }
 
+    /// Upkeep that was decided for a log must do nothing to one that was begun anew meanwhile.
+    private func isOf(_ epoch: UInt64) -> Etcdserverpb_Compare {
+        .with { compare in
+            compare.target = .value
+            compare.key = keys.epoch
+            compare.value = EtcdKeys.value(ofEpoch: epoch)
+        }
+    }
+
     /// Removes some entries of logs before the present one.
-    /// - Returns: whether there may be more.
+    /// - Returns: whether there may be more; false if another log has begun meanwhile, and nothing is removed.
     func removeEntries(notOf epoch: UInt64) async throws(EngineFault) -> Bool {
         let (log, logEnd) = keys.log
         let (present, presentEnd) = keys.entries(epoch, from: 0)
@@ -242,8 +258,9 @@ public final class EtcdEngine: ClusterEngine {
             let found = try range(of: reply, at: 0)
             guard let last = found.last else { continue }
             var transaction = Etcdserverpb_TxnRequest()
+            transaction.compare = [isOf(epoch)]
             transaction.success = [.delete(from, to: last.key + [0])]
-            _ = try await execute(transaction)
+            guard try await execute(transaction).succeeded else { return false }
             hasMore = hasMore || found.count == Self.removedAtOnce
         }
         return hasMore

@@ -6,6 +6,7 @@ import SwiftProtobuf
 // What is in etcd, for each fleet under a prefix of its own:
 //
 //     head                    the position of the log, its format level, and whether it is open
+//     epoch                   the log that it is of: changes only when that is begun anew
 //     log/EPOCH/NUMBER        one entry
 //     first                   the number of the oldest entry that is kept; missing: 1
 //     nodes/NODE              what a node tells the others of itself
@@ -20,6 +21,7 @@ struct EtcdKeys {
     init(fleet: String) { prefix = "/countersign/\(fleet)/" }
 
     var head: Data { key("head") }
+    var epoch: Data { key("epoch") }
     var first: Data { key("first") }
     var none: Data { key("none") }
 
@@ -54,6 +56,9 @@ struct EtcdKeys {
     }
 
     private func key(_ name: String) -> Data { Data((prefix + name).utf8) }
+
+    /// The value of `epoch`.
+    static func value(ofEpoch epoch: UInt64) -> Data { Data(hex(epoch).utf8) }
 
     private static func hex(_ number: UInt64) -> String {
         let digits = String(number, radix: 16)

@@ -265,7 +265,7 @@ import TestSupport
         let (one, two) = (ScriptedService(), ScriptedService())
         try await one.run { first async throws in
             try await two.run { second async throws in
-                var options = ClientOptions(endpoints: [first, second])
+                var options = ClientOptions(endpoint: first, otherEndpoints: [second])
                 options.cache = CacheOptions()
                 options.deadline = .seconds(30)
                 let client = CountersignClient(options, logger: quiet)
