@@ -30,6 +30,8 @@ public enum LMDBError: Error, Equatable, Sendable {
     case networkFileSystem
     /// Data pages are missing because the data file is truncated.
     case truncated(path: String, bytes: Int, neededBytes: Int)
+    /// A page of the data file has another page's number: it may hold earlier states of rows.
+    case misplacedPage
     case emptyKey
     case keyTooLong(bytes: Int)
     /// The environment was opened read-only.
@@ -113,6 +115,8 @@ extension LMDBError: CustomStringConvertible {
             "the folder is on a network or FUSE file system, where LMDB loses data: use a local disk"
         case .truncated(let path, let bytes, let neededBytes):
             "\(path) is truncated: it has \(bytes) bytes, but needs \(neededBytes); restore it from a backup"
+        case .misplacedPage:
+            "a page of the data file is in another page's place: check the disk, and restore the store from a backup"
         case .emptyKey: "the key is empty: LMDB accepts keys of 1 to \(Environment.keyBytesMax) bytes"
         case .keyTooLong(let bytes): "the key has \(bytes) bytes: LMDB accepts at most \(Environment.keyBytesMax)"
         case .readOnly: "the store was opened for reading only: open it for writing"

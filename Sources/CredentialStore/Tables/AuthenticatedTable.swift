@@ -15,8 +15,9 @@ import Synchronization
 // code is a failure of the store, not a missing row: the service reports that it cannot answer.
 //
 // A code cannot reveal that a row is missing (a damaged branch page hides rows) or that it is an earlier version of
-// itself. Missing rows matter most for watermarks, so `meta` stores their number and combined codes (``WatermarkRow``).
-// See the security model.
+// itself. Earlier versions are in the file, on pages that nothing leads to: such a page in a newer one's place is found
+// by its number (``PageMap``). Missing rows matter most for watermarks, so `meta` stores their number and combined
+// codes (``WatermarkRow``). See the security model.
 
 /// A table whose rows are proven to be unchanged and under the key to which they were written.
 struct AuthenticatedTable: Sendable {
@@ -92,6 +93,7 @@ struct AuthenticatedTable: Sendable {
                 open(value, key: key, body)
             }
         } catch {
+            if error == .misplacedPage { damage.note(.lmdb(error)) }
             throw .lmdb(error)
         }
         guard let found else { return nil }
@@ -109,6 +111,7 @@ struct AuthenticatedTable: Sendable {
                 open(value, key: key, body)
             }
         } catch {
+            if error == .misplacedPage { damage.note(.lmdb(error)) }
             throw .lmdb(error)
         }
         guard let found else { return nil }

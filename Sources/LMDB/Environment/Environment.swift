@@ -54,6 +54,7 @@ internal import Synchronization
     /// Held during a write transaction, so that nesting is an error and not a deadlock, and while a database is opened,
     /// which LMDB allows to one transaction at a time.
     let writer = Lock()
+    @usableFromInline let pages = PageMapHolder()
     let gate = Lock()
     /// The folder's identity when it was opened.
     let identity: FileIdentity
@@ -65,7 +66,7 @@ internal import Synchronization
     /// Opens a store and removes readers left behind by dead processes.
     ///
     /// - Throws: ``LMDBError/alreadyOpen``, ``LMDBError/storeAbsent``, ``LMDBError/networkFileSystem``,
-    ///   ``LMDBError/truncated(path:bytes:neededBytes:)`` or errors of LMDB and the system.
+    ///   ``LMDBError/truncated(path:bytes:neededBytes:)``, ``LMDBError/misplacedPage`` or errors of LMDB and the system.
     public init(directory: String, options: Options) throws(LMDBError) {
         if options.create, !options.readOnly { try Self.createFolder(directory) }
         try FileSystemKind.requireLocal(directory)
@@ -86,6 +87,8 @@ internal import Synchronization
         recorder = options.recorder
         identity = folder
         number = Self.numbers.wrappingAdd(1, ordering: .relaxed).newValue
+        try PlacedPages.require(self)
+        try locatePages()
         // Best effort: if the cleanup fails, the store works all the same.
         _ = try? removeDeadReaders()
     }
@@ -112,6 +115,7 @@ internal import Synchronization
             // `gate` keeps new ones out. No pointer into the map outlives its transaction.
             let code = unsafe mdb_env_set_mapsize(handle, mapBytes)
             guard code == 0 else { throw LMDBError(code: code) }
+            try locatePages()
         }
     }
 

@@ -207,7 +207,7 @@ extension Environment {
         // SAFETY: ended once; the cursor below is closed first, when its scope ends.
         let transaction = unsafe try begin(flags: UInt32(MDB_RDONLY))
         defer { unsafe mdb_txn_abort(transaction) }
-        let core = unsafe TransactionCore(handle: transaction, ledger: nil, environment: number)
+        let core = unsafe TransactionCore(handle: transaction, ledger: nil, environment: number, pages: pages.value)
         let freeList = Database(handle: 0, keys: .integer, environment: number)
         var cursor = try Cursor(core, freeList)
         var pages = 0

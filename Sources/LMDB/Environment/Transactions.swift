@@ -41,7 +41,8 @@ extension Environment {
             defer { if isLive { unsafe mdb_txn_abort(handle) } }
             let value = try body(
                 // SAFETY: `handle` is live until the commit or abort, and the borrow ends before.
-                unsafe WriteTransaction(core: TransactionCore(handle: handle, ledger: ledger, environment: number)))
+                unsafe WriteTransaction(
+                    core: TransactionCore(handle: handle, ledger: ledger, environment: number, pages: pages.value)))
             if let failure = unsafe ledger.pointee.failure { throw explained(failure) }
             // SAFETY: the id is read first, because the commit frees the transaction.
             let id = unsafe UInt64(mdb_txn_id(handle))
@@ -55,6 +56,8 @@ extension Environment {
             }
             // SAFETY: the ledger outlives this closure; the commit does not touch it.
             if let recorder, let rows = unsafe ledger.pointee.rows { recorder.add(rows) }
+            // The first commit of a new store makes its tables.
+            if pages.value.start == 0 { try? locatePages() }
             return Commit(value: value, transactionID: changed ? id : id &- 1, changed: changed)
         }
     }
@@ -85,7 +88,8 @@ extension Environment {
         defer { unsafe mdb_txn_abort(handle) }
         return try body(
             // SAFETY: `handle` is live until the defer above runs, and the borrow ends before.
-            unsafe ReadTransaction(core: TransactionCore(handle: handle, ledger: nil, environment: number)))
+            unsafe ReadTransaction(
+                core: TransactionCore(handle: handle, ledger: nil, environment: number, pages: pages.value)))
     }
 
     /// Makes a read transaction that is kept and renewed: one for each thread that reads often.

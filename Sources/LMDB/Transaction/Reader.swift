@@ -45,7 +45,9 @@ public final class Reader: Sendable {
 
     @inlinable var transaction: ReadTransaction {
         // SAFETY: the slot is claimed, so the transaction is live until `end`; it exists only as a borrowed parameter.
-        unsafe ReadTransaction(core: TransactionCore(handle: slot.handle, ledger: nil, environment: number))
+        unsafe ReadTransaction(
+            core: TransactionCore(handle: slot.handle, ledger: nil, environment: number, pages: environment.pages.value)
+        )
     }
 
     @inlinable func begin() throws(LMDBError) {

@@ -223,6 +223,10 @@ extension Cursor {
         let code = unsafe mdb_cursor_get(handle, &keyValue, &dataValue, operation)
         if code == MDB_NOTFOUND { return false }
         guard code == 0 else { throw LMDBError(code: code) }
+        // A value may be on pages of its own.
+        guard unsafe core.pages.isPlaced(keyValue), unsafe core.pages.isPlaced(dataValue) else {
+            throw .misplacedPage
+        }
         return true
     }
 

@@ -22,12 +22,16 @@ public import CLMDB
     /// Nil in a read transaction.
     @usableFromInline let ledger: UnsafeMutablePointer<WriteLedger>?
     @usableFromInline let environment: UInt32
+    @usableFromInline let pages: PageMap
 
-    @inlinable init(handle: OpaquePointer, ledger: UnsafeMutablePointer<WriteLedger>?, environment: UInt32) {
+    @inlinable init(
+        handle: OpaquePointer, ledger: UnsafeMutablePointer<WriteLedger>?, environment: UInt32, pages: PageMap
+    ) {
         // SAFETY: stored only; the caller guarantees that both outlive the borrow for which they are created.
         unsafe self.handle = handle
         unsafe self.ledger = ledger
         self.environment = environment
+        self.pages = pages
     }
 
     /// - Throws: when the database belongs to another environment or has another key shape.
@@ -92,6 +96,7 @@ public import CLMDB
         }
         if code == MDB_NOTFOUND { return nil }
         guard code == 0 else { throw LMDBError(code: code) }
+        guard unsafe pages.isPlaced(value) else { throw .misplacedPage }
         // SAFETY: LMDB has set both fields to a value inside the map.
         return unsafe UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size)
     }
@@ -109,6 +114,7 @@ public import CLMDB
         }
         if code == MDB_NOTFOUND { return nil }
         guard code == 0 else { throw LMDBError(code: code) }
+        guard unsafe pages.isPlaced(value) else { throw .misplacedPage }
         // SAFETY: LMDB has set both fields to a value inside the map.
         return unsafe UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size)
     }

@@ -89,7 +89,7 @@ enum StoreCheckProcess {
         } catch let failure as StoreFailure {
             switch failure {
             case .lmdb(.pageNotFound), .lmdb(.corrupted), .lmdb(.cursorFull), .lmdb(.pageFull), .lmdb(.incompatible),
-                .lmdb(.badValueSize), .lmdb(.truncated), .corrupt, .damaged:
+                .lmdb(.badValueSize), .lmdb(.truncated), .lmdb(.misplacedPage), .corrupt, .damaged:
                 try damage("the store in the file data.mdb is damaged: \(failure.description)")
             default: throw CommandFailure("\(failure.description).")
             }
