@@ -61,7 +61,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         // Command line: subcommands, help pages and shell completions.
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
-        // HTTP client of the command line and of the client library: speaks to Unix sockets.
+        // HTTP client of the command line and of the client library, since it speaks to Unix sockets; and of a node that hands
+        // changes on.
         .package(url: "https://github.com/swift-server/async-http-client", from: "1.37.0"),
         // Keyed hash by which the client library's cache finds answers: services that link it have no libcrypto of ours.
         .package(url: "https://github.com/apple/swift-crypto", "3.12.3"..<"5.0.0"),
@@ -188,6 +189,8 @@ let package = Package(
             dependencies: [
                 "AdministrationAPI", "CEmbeddedFiles", "CredentialModel", "CredentialDigest", "CredentialStore",
                 "Issuance", "Verification", "Listening", "NetworkAddress", "RecordCache", "HTTPWire",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Hummingbird", package: "hummingbird"),
                 .product(name: "HummingbirdCore", package: "hummingbird"),
@@ -262,6 +265,10 @@ let package = Package(
         .executableTarget(
             name: "Proofs", dependencies: core + ["Cluster", "CMachine", "ProofSupport"], path: "Tests/Proofs/Proofs",
             swiftSettings: strict),
+        // What the log of a fleet costs (deploy/proofs/fleet-figures).
+        .executableTarget(
+            name: "FleetFigures", dependencies: core + ["AdministrationAPI", "Cluster", "EtcdEngine"],
+            path: "Tests/Proofs/FleetFigures", swiftSettings: tests),
         // Command lines, threads, seeded random numbers and folders, for proofs and tests.
         .target(name: "ProofSupport", path: "Tests/Proofs/ProofSupport", swiftSettings: strict),
         // A process that the LMDB tests kill.

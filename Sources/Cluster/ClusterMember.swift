@@ -83,6 +83,7 @@ public final class ClusterMember: SharedLog {
     private let state: Mutex<State>
     private let engine: any ClusterEngine
     private let freshness: Freshness
+    private let isReadOnly: Bool
     private let onStop: @Sendable (ClusterStop) -> Void
     private let work: AsyncStream<Work>
     private let worker: AsyncStream<Work>.Continuation
@@ -105,11 +106,12 @@ public final class ClusterMember: SharedLog {
     ///   - name: for people.
     ///   - position: of the store.
     ///   - isPausable: whether the machine's clock may stand still while it is paused.
+    ///   - isReadOnly: whether it must append nothing.
     ///   - freshness: gets the times until which this node may answer.
     ///   - onStop: called once, when the node stops for good.
     public init(
         node: UInt64 = UInt64.random(in: 1...UInt64.max), name: String, position: LogPosition, times: ClusterTimes,
-        isPausable: Bool, engine: any ClusterEngine, freshness: Freshness,
+        isPausable: Bool, isReadOnly: Bool = false, engine: any ClusterEngine, freshness: Freshness,
         onStop: @escaping @Sendable (ClusterStop) -> Void = { _ in }
     ) {
         state = Mutex(
@@ -117,6 +119,7 @@ public final class ClusterMember: SharedLog {
         self.node = node
         self.engine = engine
         self.freshness = freshness
+        self.isReadOnly = isReadOnly
         self.onStop = onStop
         (work, worker) = AsyncStream.makeStream()
     }
@@ -407,7 +410,8 @@ public final class ClusterMember: SharedLog {
     }
 
     public func append(_ entry: LogEntry) -> SharedLogOutcome {
-        ask(isAppend: true) { $0.propose(entry, at: $1) }
+        if isReadOnly { return .refused(.readOnly) }
+        return ask(isAppend: true) { $0.propose(entry, at: $1) }
     }
 
     public func prove() -> SharedLogOutcome { ask(isAppend: false) { $0.prove(at: $1) } }

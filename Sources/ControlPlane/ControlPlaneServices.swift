@@ -24,13 +24,15 @@ public struct ControlPlaneServices: Sendable {
     public let oauth: OAuthServer?
     /// Nil if this is not a node of a fleet.
     let fleet: FleetAdministration?
+    /// Nil if this node makes changes itself.
+    public let forwarder: ChangeForwarder?
 
     /// - Throws: ``StoreFailure`` if the store has no free reader slot.
     public init(
         issuer: Issuer, checkStore: CheckStore? = nil,
         readiness: @escaping @Sendable () async -> Readiness,
         exposition: @escaping @Sendable () -> String = { "" }, backupFolder: String, oauth: OAuthServer? = nil,
-        fleet: FleetAdministration? = nil
+        fleet: FleetAdministration? = nil, forwarder: ChangeForwarder? = nil
     ) throws(StoreFailure) {
         self.issuer = issuer
         explainer = try Explainer(issuer: issuer)
@@ -41,6 +43,7 @@ public struct ControlPlaneServices: Sendable {
         self.backupFolder = backupFolder
         self.oauth = oauth
         self.fleet = fleet
+        self.forwarder = forwarder
     }
 }
 

@@ -63,7 +63,7 @@ func administrationRoutes(_ services: ControlPlaneServices) -> [Route] {
 
         Route(
             .post, "/v1/authorizations/inspection", .authorizationsDecide, body: .json,
-            takes: AuthorizationInspectionRequest.self, authorizations.inspect),
+            takes: AuthorizationInspectionRequest.self, isReading: true, authorizations.inspect),
         Route(
             .post, "/v1/authorizations/acceptance", .authorizationsDecide, body: .json,
             takes: AuthorizationAcceptance.self, authorizations.accept),
@@ -79,7 +79,7 @@ func administrationRoutes(_ services: ControlPlaneServices) -> [Route] {
 
         Route(.get, "/v1/store/statistics", .storeRead, store.statistics),
         Route(.get, "/v1/store/check", .storeRead, isLongRunning: true, store.check),
-        Route(.post, "/v1/store/backup", .storeBackup, isLongRunning: true, store.backup),
+        Route(.post, "/v1/store/backup", .storeBackup, isLongRunning: true, isReading: true, store.backup),
         Route(.get, "/v1/store/revocations", .storeBackup, isLongRunning: true, store.revocations),
 
         Route(.get, "/v1/cluster", .storeRead, fleet.show),
@@ -96,7 +96,8 @@ func administrationRoutes(_ services: ControlPlaneServices) -> [Route] {
                 status: .ok, headers: [.contentType: "text/plain; version=0.0.4; charset=utf-8"],
                 body: ResponseBody(byteBuffer: ByteBuffer(string: text)))
         },
-        Route(.post, "/v1/explain", .explain, body: .json, takes: ExplainRequest.self, explain.explain),
+        Route(
+            .post, "/v1/explain", .explain, body: .json, takes: ExplainRequest.self, isReading: true, explain.explain),
     ]
 }
 

@@ -32,15 +32,18 @@ public struct NetworkPlane: Sendable {
     public var administration: (services: ControlPlaneServices, authenticator: AdministrationAuthenticator)?
     /// Whether the administration page is served.
     public var hasPage: Bool
+    /// Does what changes something in the place of this node; nil: this node does.
+    public var forwarder: ChangeForwarder?
 
     public init(
         oauth: OAuthServer?,
         administration: (services: ControlPlaneServices, authenticator: AdministrationAuthenticator)?,
-        hasPage: Bool = false
+        hasPage: Bool = false, forwarder: ChangeForwarder? = nil
     ) {
         self.oauth = oauth
         self.administration = administration
         self.hasPage = hasPage
+        self.forwarder = forwarder
     }
 }
 
@@ -57,13 +60,15 @@ public func controlPlaneApplication(
 ) -> some Service {
     var requests = logger
     requests[metadataKey: "listener"] = "oauth"
-    let oauth = plane.oauth.map { oauthRouter($0, logger: requests).buildResponder() }
+    let oauth = plane.oauth.map {
+        oauthRouter($0, forwarder: plane.forwarder, logger: requests).buildResponder()
+    }
     requests[metadataKey: "listener"] = "administration"
     let administration = plane.administration.map { services, authenticator in
         controlPlaneRouter(
             openRoutes(services) + administrationRoutes(services) + (plane.hasPage ? AdministrationPage.routes : []),
             issuer: services.issuer,
-            access: .credentials(authenticator), logger: requests
+            access: .credentials(authenticator), forwarder: plane.forwarder, logger: requests
         ).buildResponder()
     }
     return NetworkListener(
@@ -128,7 +133,7 @@ public func controlPlaneApplication(
 ) -> some Service {
     let routes = openRoutes(services) + administrationRoutes(services)
     return SocketListener(
-        routes: routes, issuer: services.issuer, access: access, file: socket,
+        routes: routes, issuer: services.issuer, access: access, forwarder: services.forwarder, file: socket,
         connectionsMax: connectionsMax ?? ControlPlaneLimits.connectionsMax, logger: logger, onListening: onListening)
 }
 
@@ -136,6 +141,7 @@ private struct SocketListener: Service {
     let routes: [Route]
     let issuer: Issuer
     let access: AccessRule
+    let forwarder: ChangeForwarder?
     let file: SocketFile
     let connectionsMax: Int
     let logger: Logger
@@ -153,7 +159,7 @@ private struct SocketListener: Service {
         let limit = ConnectionLimit(connectionsMax: connectionsMax, listener: "control", logger: logger)
         let application = Application(
             responder: controlPlaneRouter(
-                routes, issuer: issuer, access: access, logger: requests
+                routes, issuer: issuer, access: access, forwarder: forwarder, logger: requests
             ).buildResponder(),
             server: HTTPServerBuilder { StrictHTTPChannel(responder: $0, identity: nil, limit: limit) },
             configuration: ApplicationConfiguration(address: .unixDomainSocket(path: socket.temporaryPath)),

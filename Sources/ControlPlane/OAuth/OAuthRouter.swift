@@ -6,11 +6,16 @@ import Logging
 import NIOCore
 
 /// The public endpoints of the authorization server.
-func oauthRouter(_ server: OAuthServer, logger: Logger) -> Router<ControlPlaneContext> {
+///
+/// - Parameter forwarder: answers in the place of this node what needs the log.
+func oauthRouter(
+    _ server: OAuthServer, forwarder: ChangeForwarder? = nil, logger: Logger
+) -> Router<ControlPlaneContext> {
     let router = Router(context: ControlPlaneContext.self, options: [.autoGenerateHeadEndpoints])
     router.add(middleware: RequestMetrics())
     router.add(middleware: RequestLog(logger: logger, successLevel: .debug))
     router.add(middleware: OAuthErrorMiddleware(login: server.settings.login, logger: logger))
+    if let forwarder { router.add(middleware: OAuthForwarding(forwarder: forwarder, server: server)) }
     let cors = CORSPolicy(allowedOrigins: Set(server.settings.corsOrigins))
     let authorize = AuthorizeEndpoint(server: server)
     let token = TokenEndpoint(server: server, reuse: ReuseReporter(logger: logger))

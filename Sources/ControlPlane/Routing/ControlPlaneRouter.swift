@@ -8,7 +8,7 @@ import NIOCore
 
 /// Builds the router of one listener from its routes and its access rule.
 func controlPlaneRouter(
-    _ routes: [Route], issuer: Issuer, access: AccessRule, logger: Logger
+    _ routes: [Route], issuer: Issuer, access: AccessRule, forwarder: ChangeForwarder? = nil, logger: Logger
 ) -> Router<ControlPlaneContext> {
     // Every GET route answers HEAD too (RFC 9110 §9.3.2).
     let router = Router(context: ControlPlaneContext.self, options: [.autoGenerateHeadEndpoints])
@@ -17,7 +17,7 @@ func controlPlaneRouter(
     router.add(middleware: ProblemMiddleware(methods: AllowedMethods(routes), logger: logger))
     for route in routes {
         router.on(RouterPath(route.path), method: route.method) { request, context in
-            try await route.respond(to: request, context, issuer: issuer, access: access)
+            try await route.respond(to: request, context, issuer: issuer, access: access, forwarder: forwarder)
         }
     }
     return router

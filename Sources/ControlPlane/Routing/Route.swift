@@ -30,12 +30,14 @@ struct Route: Sendable {
     let query: [String]
     /// Whether the response may take long to produce: the caller is then authorized again before it is sent.
     let isLongRunning: Bool
+    /// Whether it changes nothing. A node that hands changes on answers it itself.
+    let isReading: Bool
     private let handle: @Sendable (Exchange) async throws -> Response
 
     init(
         _ method: HTTPRequest.Method, _ path: String, _ right: Right?, body: Body = .none,
         takes: (any StrictRequest.Type)? = nil, query: [String] = [], isLongRunning: Bool = false,
-        _ handle: @escaping @Sendable (Exchange) async throws -> Response
+        isReading: Bool? = nil, _ handle: @escaping @Sendable (Exchange) async throws -> Response
     ) {
         self.method = method
         self.path = path
@@ -44,6 +46,7 @@ struct Route: Sendable {
         self.takes = takes
         self.query = query
         self.isLongRunning = isLongRunning
+        self.isReading = isReading ?? (method == .get)
         self.handle = handle
     }
 
@@ -52,8 +55,11 @@ struct Route: Sendable {
     /// A body may take as long as its deadline allows, and the caller may be revoked meanwhile. So the caller is
     /// authorized before the body is read and again when it has arrived. Every route acts with the rights of the second
     /// time.
+    ///
+    /// - Parameter forwarder: does what changes something in the place of this node.
     func respond(
-        to request: Request, _ context: ControlPlaneContext, issuer: Issuer, access: AccessRule
+        to request: Request, _ context: ControlPlaneContext, issuer: Issuer, access: AccessRule,
+        forwarder: ChangeForwarder? = nil
     ) async throws -> Response {
         // What another node has acknowledged before must be known here: of a request that changes something at once, of
         // one that only asks if its answer is that something is not there.
@@ -69,6 +75,11 @@ struct Route: Sendable {
             }
         }
         try await issuer.becomeCurrent()
+        if let forwarder, !isReading {
+            return try await admitted(request, context, access) { _, body, _ in
+                try await forwarded(request, body, by: forwarder, issuer)
+            }
+        }
         let reach = RequestReach(wanted: try request.wantedReach())
         var response = try await respondNow(to: request, context, issuer: issuer.reaching(reach), access: access)
         reach.describe(in: &response)
@@ -78,23 +89,45 @@ struct Route: Sendable {
     private func respondNow(
         to request: Request, _ context: ControlPlaneContext, issuer: Issuer, access: AccessRule
     ) async throws -> Response {
+        try await admitted(request, context, access) { query, bytes, authority in
+            let exchange = Exchange(
+                request: request, parameters: context.parameters, query: query, body: bytes,
+                issuer: issuer.acting(as: authority),
+                reauthorize: { _ = try await access.admit(request, context.peer, right) })
+            do {
+                return try await handle(exchange)
+            } catch let error as IssuanceError {
+                throw Problem(failure: error, naming: hasMember)
+            }
+        }
+    }
+
+    /// Answers for a caller that has the right, before the body was read and afterwards.
+    private func admitted(
+        _ request: Request, _ context: ControlPlaneContext, _ access: AccessRule,
+        _ answer: (RequestQuery, [UInt8], Authority) async throws -> Response
+    ) async throws -> Response {
         let authorize = { @Sendable in try await access.admit(request, context.peer, right) }
         var authority = try await authorize()
         let query = try RequestQuery(request.uri.query, allowed: query)
         let bytes = try await body.read(
             from: request, context.peer, mediaType: takes?.mediaType ?? StrictJSON.mediaType)
         if body != .none { authority = try await authorize() }
-        let exchange = Exchange(
-            request: request, parameters: context.parameters, query: query, body: bytes,
-            issuer: issuer.acting(as: authority), reauthorize: { _ = try await authorize() })
-        let response: Response
-        do {
-            response = try await handle(exchange)
-        } catch let error as IssuanceError {
-            throw Problem(failure: error, naming: hasMember)
-        }
+        let response = try await answer(query, bytes, authority)
         if isLongRunning { _ = try await authorize() }
         return response
+    }
+
+    private func forwarded(
+        _ request: Request, _ body: [UInt8], by forwarder: ChangeForwarder, _ issuer: Issuer
+    ) async throws -> Response {
+        do throws(ChangeForwarder.Failure) {
+            // Whoever may open the socket needs none here.
+            guard !request.headers[values: .authorization].isEmpty else { throw forwarder.withoutCredential }
+            return try await forwarder.forward(request, body: body) { try await issuer.becomeCurrent() }
+        } catch {
+            throw Problem(error)
+        }
     }
 
     /// Whether a request to this route can have a member, a query parameter or a path parameter of this name.

@@ -81,6 +81,8 @@ public enum SharedLogFailure: Error, Equatable, Sendable, CustomStringConvertibl
     case unconfirmed(nodes: [String])
     /// The log is closed: the fleet moves to another one.
     case sealed
+    /// This node only reads the log.
+    case readOnly
     /// Nothing is written with this clock.
     case clockAhead(seconds: Int64)
     /// This node has never heard of the credential, and has not asked the log whether it lacks something.
@@ -113,6 +115,8 @@ public enum SharedLogFailure: Error, Equatable, Sendable, CustomStringConvertibl
         case .unconfirmed(let nodes):
             "it is done, but these nodes have not confirmed it yet: \(nodes.joined(separator: ", "))"
         case .sealed: "the log of the fleet is closed, because the fleet moves to another one: try again later"
+        case .readOnly:
+            "this node of the fleet only reads: send what changes something to another node, or set cluster.write-via"
         case .clockAhead(let seconds):
             "the clock of this node is \(seconds) s ahead of the fleet's, so nothing is changed with it: set the clock, or try another node"
         case .unheardOf:

@@ -35,7 +35,7 @@ final class FleetNode: Service {
         guard let position else { throw CommandFailure("The store has no position in the log of a fleet.") }
         member = ClusterMember(
             name: settings.node, position: position, times: settings.times, isPausable: settings.clock.isPausable,
-            engine: engine, freshness: freshness
+            isReadOnly: settings.isReadOnly, engine: engine, freshness: freshness
         ) { reason in
             logger.critical(
                 "this node has left the fleet and answers nothing", metadata: ["reason": .string(reason.description)])
@@ -79,6 +79,7 @@ final class FleetNode: Service {
         let memory = Task { await self.remember() }
         let peppers = Task { await self.sayPeppers() }
         let upkeep = Task {
+            guard !settings.isReadOnly else { return }
             var upkeep = EtcdUpkeep(engine)
             await upkeep.run { found in self.usage.withLock { $0 = found } }
         }
@@ -107,7 +108,9 @@ final class FleetNode: Service {
         // The process before this one on the same store has ended, whatever its clock did.
         if let last = try? store.lastStart() {
             await untilDone { [engine] in try await engine.remove(last) }
-            await untilDone { [store] in try await store.announce(pausableNode: last, name: nil) }
+            if !settings.isReadOnly {
+                await untilDone { [store] in try await store.announce(pausableNode: last, name: nil) }
+            }
         }
         let (node, name) = (member.node, settings.node)
         await untilDone { [store] in try await store.remember(start: node) }
@@ -159,7 +162,9 @@ final class FleetNode: Service {
                 if longest > memory.longestLease { try? await store.remember(longestLease: longest) }
                 // Those that were forgotten. Twice, since the list may be out of date.
                 let gone = Set(memory.pausableNodes.keys).subtracting(nodes.map(\.record.node))
-                for node in gone.intersection(missing) { try? await store.announce(pausableNode: node, name: nil) }
+                for node in gone.intersection(missing) where !settings.isReadOnly {
+                    try? await store.announce(pausableNode: node, name: nil)
+                }
                 missing = gone
             }
             try? await Task.sleep(for: .seconds(Self.memorySeconds))

@@ -151,14 +151,17 @@ struct Daemon: Sendable {
         if let node { exposition.collect { FleetMetrics(figures: node.figures, etcd: node.etcd).write(to: &$0) } }
         let upkeep = Upkeep(
             store: store, identity: settings.identity, keyWarningSeconds: settings.lifetimes.keyWarningSeconds,
-            retention: settings.retention, reloadPolicies: reloadingPolicies(of: dataPlane, logger), logger: logger)
+            retention: settings.retention, isReadOnly: settings.fleet?.isReadOnly ?? false,
+            reloadPolicies: reloadingPolicies(of: dataPlane, logger), logger: logger)
+        // Stopped in reverse order: the data plane drains before administration ends, and that before the node leaves its
+        // fleet. What upkeep writes at the end is the store's own.
+        var members: [any Service] = [upkeep]
+        if let node { members.append(node) }
+        if let forwarder = administration.forwarder { members.append(forwarder) }
+        members += [control] + network + [dataPlane, StopNotice()]
         let services = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                // Stopped in reverse order: the data plane drains before administration ends, and that before the node
-                // leaves its fleet. What upkeep writes at the end is the store's own.
-                services: [.init(service: upkeep)] + (node.map { [.init(service: $0)] } ?? [])
-                    + [.init(service: control)]
-                    + network.map { .init(service: $0) } + [.init(service: dataPlane), .init(service: StopNotice())],
+                services: members.map { .init(service: $0) },
                 gracefulShutdownSignals: [.sigterm, .sigint], logger: logger))
         do {
             try await services.run()
@@ -208,7 +211,7 @@ struct Daemon: Sendable {
                 NetworkPlane(
                     oauth: listener.only == .administration ? nil : administration.oauth,
                     administration: listener.only == .oauth ? nil : (administration, callers),
-                    hasPage: settings.hasAdminPage),
+                    hasPage: settings.hasAdminPage, forwarder: administration.forwarder),
                 address: listener, identity: settings.identity, connectionsMax: settings.controlConnectionsMax,
                 logger: logger
             ) { port in
@@ -239,7 +242,7 @@ struct Daemon: Sendable {
             readiness: {
                 readiness.current.unreadyReason.map { .notReady(reason: "\($0)") } ?? .ready
             }, exposition: { exposition.render() }, backupFolder: settings.storePath, oauth: oauth,
-            fleet: node?.report.administration)
+            fleet: node?.report.administration, forwarder: settings.fleet?.home?.forwarder)
     }
 
     private func controlSocket(

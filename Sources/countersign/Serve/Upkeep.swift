@@ -13,6 +13,8 @@ struct Upkeep: Service {
     let identity: TLSIdentity?
     let keyWarningSeconds: Int64
     let retention: RetentionPolicy
+    /// Whether the other nodes of the fleet remove what has ended, and warn of what will.
+    let isReadOnly: Bool
     /// Reads the policies again, on SIGHUP; nil where there are none.
     let reloadPolicies: (@Sendable () throws -> Void)?
     let logger: Logger
@@ -169,10 +171,12 @@ struct Upkeep: Service {
     }
 
     private func sweep() async {
-        do {
-            try await store.warnOfExpiry(secondsBefore: keyWarningSeconds)
-        } catch {
-            logger.error("the search for keys that expire soon failed", metadata: ["reason": "\(error)"])
+        if !isReadOnly {
+            do {
+                try await store.warnOfExpiry(secondsBefore: keyWarningSeconds)
+            } catch {
+                logger.error("the search for keys that expire soon failed", metadata: ["reason": "\(error)"])
+            }
         }
         do {
             // Before the sweep: dead readers pin pages that it needs.
@@ -181,13 +185,15 @@ struct Upkeep: Service {
         } catch {
             logger.error("the search for dead readers failed", metadata: ["reason": "\(error)"])
         }
-        do {
-            let report = try await Sweep.run(on: store, retention: retention)
-            if report.paused {
-                logger.warning("the wall clock is far ahead of the boot clock: the sweep pauses")
+        if !isReadOnly {
+            do {
+                let report = try await Sweep.run(on: store, retention: retention)
+                if report.paused {
+                    logger.warning("the wall clock is far ahead of the boot clock: the sweep pauses")
+                }
+            } catch {
+                logger.error("the sweep failed", metadata: ["reason": "\(error)"])
             }
-        } catch {
-            logger.error("the sweep failed", metadata: ["reason": "\(error)"])
         }
         do {
             let count = try removeLogFiles()

@@ -1,7 +1,9 @@
 import Cluster
+import ControlPlane
 import EtcdEngine
 import FleetPeers
 import Foundation
+import NetworkAddress
 
 /// How the daemon takes part in a fleet.
 struct FleetSettings: Sendable {
@@ -15,6 +17,10 @@ struct FleetSettings: Sendable {
     let peerAddress: String
     let leaseNanoseconds: UInt64
     let clock: MachineClock
+    /// Whether the node must write nothing to the log.
+    let isReadOnly: Bool
+    /// The node that makes changes in the place of this one; nil: it makes them itself, or nobody does.
+    let home: HomeAddress?
     /// Versions of etcd that may be used although they can lose data, for tests.
     let allowedVersions: Set<String>
 
@@ -36,11 +42,13 @@ struct FleetSettings: Sendable {
         let clock = faults.value { try Self.clock(reader) } ?? MachineClock()
         let listener = faults.value { try Self.peerAddress(reader, .clusterListen) }
         let reached = faults.value { try Self.peerAddress(reader, .clusterAddress) }
+        let role = faults.value { try Self.isReadOnly(reader) }
+        let home = faults.value { try HomeAddress(reader) } ?? nil
         let versions = faults.value { try reader.text(.clusterAllowEngine) }
         guard let text else {
             for setting in [
                 Setting.clusterNode, .clusterRegion, .clusterListen, .clusterAddress, .clusterLeaseSeconds,
-                .clusterClock,
+                .clusterClock, .clusterRole, .clusterWriteVia,
             ]
             where (try? reader.text(setting)) != nil {
                 faults.add(reader.fault(setting, "has no effect without cluster"))
@@ -61,6 +69,15 @@ struct FleetSettings: Sendable {
         }
         if reached != nil, listener == nil {
             faults.add(reader.fault(.clusterAddress, "has no effect without cluster.listen"))
+        }
+        isReadOnly = role ?? false
+        self.home = home
+        if isReadOnly, clock.isPausable {
+            faults.add(
+                reader.fault(
+                    .clusterRole,
+                    "edge needs a clock that goes on while the machine is paused, since the log has to name a node without one (cluster.clock)"
+                ))
         }
         peerListener = listener
         peerAddress = (reached ?? listener)?.description ?? ""
@@ -99,6 +116,14 @@ struct FleetSettings: Sendable {
         }
     }
 
+    private static func isReadOnly(_ reader: SettingsReader) throws -> Bool {
+        switch try reader.text(.clusterRole) {
+        case nil, "full": false
+        case "edge": true
+        default: throw reader.fault(.clusterRole, "must be full or edge")
+        }
+    }
+
     private static func clock(_ reader: SettingsReader) throws -> MachineClock {
         var clock = MachineClock()
         switch try reader.text(.clusterClock) {
@@ -123,4 +148,40 @@ struct FleetSettings: Sendable {
             throw CommandFailure("Setting \(Setting.cluster.rawValue): \(error.reason).")
         }
     }
+}
+
+/// Where a node hands changes on to: `https://HOST:PORT?ca=FILE`.
+struct HomeAddress: Sendable {
+    let url: HTTPURL
+    /// Nil: the authorities of the system.
+    let authorities: String?
+
+    /// - Returns: nil without the setting.
+    init?(_ reader: SettingsReader) throws {
+        guard let text = try reader.text(.clusterWriteVia) else { return nil }
+        let parts = text.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+        let form = "must be https://HOST:PORT?ca=FILE, or http://HOST:PORT on this machine"
+        guard let url = HTTPURL(String(parts[0])), url.target.isEmpty else {
+            throw reader.fault(.clusterWriteVia, form)
+        }
+        guard url.isEncrypted || Loopback.contains(host: url.host) else {
+            throw reader.fault(
+                .clusterWriteVia, "must be https:// unless it is on this machine: credentials go over it")
+        }
+        self.url = url
+        guard parts.count == 2 else {
+            authorities = nil
+            return
+        }
+        guard parts[1].hasPrefix("ca="), let file = PercentEncoding.decode(parts[1].dropFirst(3), plusIsSpace: false),
+            !file.isEmpty, url.isEncrypted
+        else { throw reader.fault(.clusterWriteVia, form) }
+        guard ChangeForwarder.canUse(authorities: file) else {
+            throw reader.fault(
+                .clusterWriteVia, "names '\(file)', which holds no certificate in PEM that this user can read")
+        }
+        authorities = file
+    }
+
+    var forwarder: ChangeForwarder { ChangeForwarder(home: url, authorities: authorities) }
 }

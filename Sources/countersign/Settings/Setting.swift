@@ -16,6 +16,8 @@ enum Setting: String, CaseIterable {
     case clusterAddress = "cluster.address"
     case clusterLeaseSeconds = "cluster.lease-seconds"
     case clusterClock = "cluster.clock"
+    case clusterRole = "cluster.role"
+    case clusterWriteVia = "cluster.write-via"
     case clusterAllowEngine = "cluster.allow-engine"
     case vendor
     case listen
