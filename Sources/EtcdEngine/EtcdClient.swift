@@ -18,6 +18,8 @@ final class EtcdClient: Sendable {
         let connection: EtcdConnection
         /// Nil until it was asked, and again after a failure: it may be another version now.
         var check: EtcdMemberCheck?
+        /// It was not there; others are asked until then, if there are any.
+        var awayUntil: ContinuousClock.Instant?
     }
 
     private struct State {
@@ -27,6 +29,25 @@ final class EtcdClient: Sendable {
         var clusterID: UInt64?
         /// The highest revision of a reply that was ordered by Raft.
         var revision: Int64 = 0
+        /// How long replies take.
+        var replyTime = EtcdClient.timeoutMax / EtcdClient.timeoutFactor
+        /// A request without a reply for so long is sent to another member. When a leader dies, what it was to answer is
+        /// lost, and a follower waits for it for seconds; a new leader is elected in one to two.
+        var timeout: Duration {
+            min(max(replyTime * EtcdClient.timeoutFactor, EtcdClient.timeoutMin), EtcdClient.timeoutMax)
+        }
+
+        mutating func note(_ taken: Duration) { replyTime = (replyTime * 15 + taken) / 16 }
+
+        /// Another member than one that has failed.
+        mutating func leave(_ index: Int, isAway: Bool) {
+            members[index].check = nil
+            if isAway { members[index].awayUntil = .now + EtcdClient.awayPause }
+            guard preferred == index else { return }
+            let others = (1..<members.count).map { (index + $0) % members.count }
+            let present = others.first { members[$0].awayUntil.map { $0 < .now } ?? true }
+            preferred = present ?? (index + 1) % members.count
+        }
     }
 
     private let state: Mutex<State>
@@ -35,7 +56,14 @@ final class EtcdClient: Sendable {
 
     static let messageBytesMax = 64 << 20
     private static let checkTimeout = Duration.seconds(1)
+    /// For a member whose connection was there before.
+    private static let checkTimeoutAgain = Duration.milliseconds(250)
     private static let checkPause = Duration.milliseconds(20)
+    fileprivate static let timeoutMin = Duration.milliseconds(400)
+    fileprivate static let timeoutMax = Duration.seconds(1)
+    /// A reply that takes so many times longer than usual is not waited for.
+    fileprivate static let timeoutFactor = 8
+    fileprivate static let awayPause = Duration.seconds(1)
 
     /// - Throws: ``EtcdAddress/Fault`` when the certificates cannot be used.
     init(_ address: EtcdAddress, allowed: Set<String>) throws(EtcdAddress.Fault) {
@@ -91,21 +119,28 @@ final class EtcdClient: Sendable {
     }
 
     /// Calls the preferred member and, if it is not there, once more another one: the request may be executed twice.
-    /// - Parameter timeout: of each call. After a fault, the next call goes to another member.
+    /// After a fault, the next call goes to another member.
     func call<Reply: Sendable>(
-        timeout: Duration, _ body: @Sendable (EtcdConnection, CallOptions) async throws -> Reply
+        _ body: @Sendable (EtcdConnection, CallOptions) async throws -> Reply
     ) async throws(EngineFault) -> Reply {
         var options = CallOptions.defaults
-        options.timeout = timeout
+        options.timeout = state.withLock(\.timeout)
         options.waitForReady = false
         options.maxResponseMessageBytes = Self.messageBytesMax
         options.maxRequestMessageBytes = Self.messageBytesMax
         for attempt in 1...2 {
             let (index, connection) = try await checkedMember()
+            let begun = ContinuousClock.now
             do {
-                return try await body(connection, options)
+                let reply = try await body(connection, options)
+                state.withLock { $0.note(.now - begun) }
+                return reply
             } catch {
-                give(up: index)
+                // One that gave no reply in time may only be slow: then it is waited for a little longer.
+                state.withLock { state in
+                    if (error as? RPCError)?.code == .deadlineExceeded { state.note(.now - begun) }
+                    state.leave(index, isAway: false)
+                }
                 guard attempt == 1, (error as? RPCError)?.code == .unavailable else { break }
             }
         }
@@ -115,15 +150,7 @@ final class EtcdClient: Sendable {
     /// The connection that is preferred now, for a call without an end.
     func connection() async throws(EngineFault) -> (EtcdConnection, giveUp: @Sendable () -> Void) {
         let (index, connection) = try await checkedMember()
-        return (connection, { self.give(up: index) })
-    }
-
-    private func give(up index: Int) {
-        state.withLock { state in
-            guard state.preferred == index else { return }
-            state.members[index].check = nil
-            state.preferred = (index + 1) % state.members.count
-        }
+        return (connection, { self.state.withLock { $0.leave(index, isAway: false) } })
     }
 
     // MARK: Whom to trust
@@ -134,25 +161,27 @@ final class EtcdClient: Sendable {
         if let known = member.check {
             check = known
         } else {
-            check = await ask(member.connection)
+            check = await ask(
+                member.connection,
+                for: state.withLock(\.clusterID) == nil ? Self.checkTimeout : Self.checkTimeoutAgain)
             state.withLock { state in
                 if case .unreachable = check { return }
-                state.members[index].check = check
+                (state.members[index].check, state.members[index].awayUntil) = (check, nil)
             }
         }
         guard case .usable = check else {
-            give(up: index)
+            state.withLock { $0.leave(index, isAway: true) }
             throw .unavailable
         }
         return (index, member.connection)
     }
 
-    private func ask(_ connection: EtcdConnection) async -> EtcdMemberCheck {
+    private func ask(_ connection: EtcdConnection, for patience: Duration) async -> EtcdMemberCheck {
         var options = CallOptions.defaults
-        options.timeout = Self.checkTimeout
+        options.timeout = patience
         // The connection may be on its way. Not `waitForReady`: a call that is made before `run` has begun waits for ever.
         options.waitForReady = false
-        let end = ContinuousClock.now + Self.checkTimeout
+        let end = ContinuousClock.now + patience
         var reply: Etcdserverpb_StatusResponse?
         repeat {
             reply = try? await Etcdserverpb_Maintenance.Client(wrapping: connection).status(
@@ -180,7 +209,7 @@ final class EtcdClient: Sendable {
     func checks() async -> [(endpoint: EtcdAddress.Endpoint, check: EtcdMemberCheck)] {
         var checks: [(EtcdAddress.Endpoint, EtcdMemberCheck)] = []
         for member in state.withLock({ $0.members }) {
-            checks.append((member.endpoint, await ask(member.connection)))
+            checks.append((member.endpoint, await ask(member.connection, for: Self.checkTimeout)))
         }
         return checks
     }

@@ -15,9 +15,6 @@ public final class EtcdEngine: ClusterEngine {
     private let keys: EtcdKeys
     private let about: Mutex<NodeAbout>
 
-    /// A transaction that has no reply until then is sent to another member: this one may be dead, and its connection still
-    /// be waited for. etcd elects a new leader in 1 to 2 seconds, and answers with an error meanwhile.
-    private static let timeout = Duration.seconds(1)
     /// Entries of one read. The longest are 1 MiB.
     private static let pageEntries: Int64 = 16
     /// Entries that an append which came too late gets back.
@@ -207,7 +204,7 @@ public final class EtcdEngine: ClusterEngine {
 
     /// The size of the data of the member that is used now.
     func bytesInUse() async throws(EngineFault) -> Int64 {
-        try await client.call(timeout: Self.timeout) { connection, options in
+        try await client.call { connection, options in
             try await Etcdserverpb_Maintenance.Client(wrapping: connection).status(
                 Etcdserverpb_StatusRequest(), options: options
             ).dbSizeInUse
@@ -271,7 +268,7 @@ public final class EtcdEngine: ClusterEngine {
     /// Forgets all revisions but the newest.
     func compact() async throws(EngineFault) {
         let revision = client.floor
-        try await client.call(timeout: Self.timeout) { connection, options in
+        try await client.call { connection, options in
             do {
                 _ = try await Etcdserverpb_KV.Client(wrapping: connection).compact(
                     .with { $0.revision = revision }, options: options)
@@ -353,7 +350,7 @@ public final class EtcdEngine: ClusterEngine {
     /// Executes a transaction that Raft orders.
     private func execute(_ transaction: Etcdserverpb_TxnRequest) async throws(EngineFault) -> Etcdserverpb_TxnResponse {
         let floor = client.floor
-        let reply = try await client.call(timeout: Self.timeout) { connection, options in
+        let reply = try await client.call { connection, options in
             try await Etcdserverpb_KV.Client(wrapping: connection).txn(transaction, options: options)
         }
         try client.note(reply.header, since: floor)
@@ -365,7 +362,7 @@ public final class EtcdEngine: ClusterEngine {
         var transaction = Etcdserverpb_TxnRequest()
         transaction.success = operations
         let request = transaction
-        return try await client.call(timeout: Self.timeout) { connection, options in
+        return try await client.call { connection, options in
             try await Etcdserverpb_KV.Client(wrapping: connection).txn(request, options: options)
         }
     }

@@ -109,6 +109,7 @@ class Node(Program):
         self.store = folder / name
         self.control = self.store / "control.sock"
         self.environment = environment_without_settings() | environment
+        self.lease_seconds = LEASE_SECONDS
 
     def start(self, environment=None, is_alone=False):
         """
@@ -118,7 +119,7 @@ class Node(Program):
         # The proof pauses processes and not machines, and the boot clock goes on for those.
         fleet = {} if is_alone else {
             "COUNTERSIGN_CLUSTER": self.cluster, "COUNTERSIGN_CLUSTER_NODE": self.name,
-            "COUNTERSIGN_CLUSTER_LEASE_SECONDS": str(LEASE_SECONDS), "COUNTERSIGN_CLUSTER_CLOCK": "trusted"}
+            "COUNTERSIGN_CLUSTER_LEASE_SECONDS": str(self.lease_seconds), "COUNTERSIGN_CLUSTER_CLOCK": "trusted"}
         # By `env`, so that no program before this one is started with it.
         more = ["env", *(f"{name}={value}" for name, value in environment.items())] if environment else []
         self.launch(

@@ -19,6 +19,7 @@ MEMBERS = ["m0", "m1", "m2"]
 PAUSE_SECONDS = 0.002
 CALM_SECONDS = 3
 AFTER_SECONDS = 6
+DEFAULT_LEASE_SECONDS = 10
 
 
 def in_one_process(program, figures, folder, seconds):
@@ -67,6 +68,8 @@ class Callers:
 def without_leader(program, folder, kills):
     """The longest time without a change, at the node that waited longest, for each leader that was killed."""
     with Fleet(program, folder, MEMBERS, ["n1", "n2", "n3"]) as fleet:
+        for node in fleet.nodes:
+            node.lease_seconds = DEFAULT_LEASE_SECONDS
         key = fleet.begin(lambda node: node.administer("POST", "/v1/keys", {"owner": "acme"}).json["items"][0]["key"])
         callers, moments = Callers(fleet.nodes, key), []
         for thread in callers.threads:

@@ -260,6 +260,7 @@ final class GroupCommit: Sendable {
             for index in postponed.indices { postponed[index].failure = nil }
             interning.aborted()
             takeArrived()
+            waiting = paced(waiting, queued)
             return .again
         } catch Aborted.overfull(let index, let room) {
             // Creates after this one almost certainly do not fit either; trying each would repeat the batch each time.

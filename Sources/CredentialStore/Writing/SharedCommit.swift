@@ -35,9 +35,7 @@ final class SharedCommit {
     private(set) var lastTime = UnixSeconds.always
     /// When this node had it.
     private var lastTimeAt = ContinuousClock.now
-    /// The writers of the last entries, to tell how many nodes write now.
-    private var recentWriters: [UInt64] = []
-    private var lastCreates = ContinuousClock.now
+    private var turns: WritersTurns
     let keys: KeysInUse
     /// The store uses a pepper that this node's file lacks; looked for again after this time.
     var lacksPepperUntil: ContinuousClock.Instant?
@@ -49,8 +47,6 @@ final class SharedCommit {
     static let patienceOfOthers = Duration.seconds(6)
     /// Most bytes of an entry: it waits in front of every revocation that comes after it, and an engine takes no more.
     static let entryBytesMax = 1 << 20
-    private static let recentMax = 32
-    private static let pacePerWriter = Duration.milliseconds(4)
 
     init(log: any SharedLog, position: LogPosition, origin: UInt64, lookup: TagKey, keys: KeysInUse) {
         self.log = log
@@ -58,6 +54,7 @@ final class SharedCommit {
         self.position = position
         self.origin = origin
         self.lookup = lookup
+        turns = WritersTurns(own: writer)
     }
 
     /// Appends the transaction's operations, or proves that the state in which it did nothing is the newest. Only the
@@ -82,7 +79,9 @@ final class SharedCommit {
         guard entry.bytes.count <= Self.entryBytesMax else { throw StoreFailure.log(.tooLong) }
         // Before the append: behind it, nothing may fail but the commit itself.
         try writer.setLogPosition(entry.position, in: transaction)
+        let begun = ContinuousClock.now
         try settle(undecided) { log.append(entry) }
+        turns.noteAppend(.now - begun)
         #if COUNTERSIGN_PROOF
             // The hardest moment: other nodes have the entry, and this one's store has not.
             if cs_is_broken(cs_survive_until_commit) != 0, entry.position.number % 20 == 0 { cs_die() }
@@ -139,8 +138,7 @@ final class SharedCommit {
         } else if entry.time >= lastTime {
             (lastTime, lastTimeAt) = (entry.time, .now)
         }
-        recentWriters.append(entry.author.writer)
-        if recentWriters.count > Self.recentMax { recentWriters.removeFirst() }
+        turns.note(entry.author.writer, at: .now)
     }
 
     /// Applies an entry of another node.
@@ -155,14 +153,56 @@ final class SharedCommit {
     /// How far the clocks of two nodes may be apart, as far as anything is believed of them.
     static let clockSecondsMax: Int64 = 60
 
-    /// How long a batch of nothing but creates waits. Where several nodes write without a pause, one of them would win
-    /// nearly every comparison, and revocations would wait for all of them.
-    func paceOfCreates() -> Duration {
-        let writers = Set(recentWriters).count
-        let due = lastCreates + Self.pacePerWriter * writers
-        lastCreates = max(due, .now)
-        return writers > 1 ? due - .now : .zero
+    /// When a batch of nothing but creates may be sent.
+    var turn: ContinuousClock.Instant { turns.own }
+    /// The longest that one waits for its turn.
+    var turnWaitMax: Duration { turns.waitMax }
+}
+
+/// Whose turn it is among nodes that create without a pause.
+///
+/// If all of them sent as soon as they could, most comparisons would be lost, and revocations would wait for all of them:
+/// of five such nodes, four in five appends were lost. So a batch of nothing but creates is sent in an order that every node
+/// sees in the log: after each entry it is the turn of the writer whose number follows on that of its author, and a while
+/// later, if that one has nothing to write, of the one after it. It is only a habit: whoever knows another order loses
+/// a comparison.
+struct WritersTurns {
+    private let writer: UInt64
+    /// The writers of the last entries.
+    private var recent: [UInt64] = []
+    private var lastEntry = ContinuousClock.now
+    /// How long an append takes.
+    private var appendTime = Duration.milliseconds(2)
+
+    private static let recentMax = 32
+    private static let appendTimeMax = Duration.milliseconds(200)
+
+    init(own writer: UInt64) { self.writer = writer }
+
+    mutating func note(_ writer: UInt64, at now: ContinuousClock.Instant) {
+        recent.append(writer)
+        if recent.count > Self.recentMax { recent.removeFirst() }
+        lastEntry = now
     }
+
+    mutating func noteAppend(_ taken: Duration) {
+        appendTime = (appendTime * 7 + min(taken, Self.appendTimeMax)) / 8
+    }
+
+    /// For how long a turn lasts that nobody takes: the entry of the one before must have arrived.
+    private var slot: Duration { appendTime * 2 }
+
+    /// When this node's turn begins, if nobody before it takes theirs.
+    var own: ContinuousClock.Instant {
+        let writers = Set(recent).union([writer]).sorted()
+        guard writers.count > 1, let last = recent.last, let before = writers.firstIndex(of: last),
+            let own = writers.firstIndex(of: writer)
+        else { return lastEntry }
+        let place = own > before ? own - before : own + writers.count - before
+        return lastEntry + appendTime / 2 + slot * (place - 1)
+    }
+
+    var waitMax: Duration { slot * (2 * Set(recent).count) }
 }
 
 extension GroupCommit {
@@ -178,13 +218,17 @@ extension GroupCommit {
             return batch
         }
         var batch = batch
-        let end = ContinuousClock.now + shared.paceOfCreates()
-        while .now < end, batch.allSatisfy(\.creates) {
-            usleep(500)
+        let end = ContinuousClock.now + shared.turnWaitMax
+        while .now < min(shared.turn, end), batch.allSatisfy(\.creates) {
+            usleep(Self.turnPollMicroseconds)
+            // Others may wait until this node has their entries.
+            takeArrived()
             batch += queued()
         }
         return batch
     }
+
+    private static let turnPollMicroseconds: UInt32 = 300
 
     /// Applies the entries of other nodes that have arrived.
     func takeArrived() {

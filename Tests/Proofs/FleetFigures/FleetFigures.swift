@@ -151,18 +151,28 @@ enum FleetFigures {
         let alone = try FigureNode("alone", folder + "/alone", nil)
         let nodes = try await fleet(endpoints, folder, of: 5)
         var rates = (alone: [Double](), fleet: [Double]())
+        let before = appends(of: nodes)
         for _ in 0..<3 {
-            rates.alone.append(try await issue(at: [alone], callers: 320, seconds: seconds / 3, rate: nil).rate)
-            rates.fleet.append(try await issue(at: nodes, callers: 64, seconds: seconds / 3, rate: nil).rate)
+            rates.alone.append(try await issue(at: [alone], callers: 1_600, seconds: seconds / 3, rate: nil).rate)
+            rates.fleet.append(try await issue(at: nodes, callers: 320, seconds: seconds / 3, rate: nil).rate)
         }
         let (one, five) = (median(rates.alone), median(rates.fleet))
         print(
             "tokens a second, one store alone: \(Int(one)); five nodes of a fleet: \(Int(five)); ratio \(ratio(five, one))"
         )
+        let after = appends(of: nodes)
+        print(
+            "appends of the five a second: won \(Int(Double(after.won - before.won) / seconds)), lost \(Int(Double(after.lost - before.lost) / seconds))"
+        )
         let beside = try await issue(at: nodes, callers: 64, seconds: 3 * seconds, rate: 5_000)
         print(
             "tokens a second, wanted 5000: \(Int(beside.rate)); a revocation beside them \(Spread(beside.revocations))")
         for node in nodes + [alone] { await node.close() }
+    }
+
+    private static func appends(of nodes: [FigureNode]) -> (won: UInt64, lost: UInt64) {
+        let figures = nodes.compactMap(\.member?.figures)
+        return (figures.reduce(0) { $0 + $1.appendsWon }, figures.reduce(0) { $0 + $1.appendsLost })
     }
 
     private static func issue(
