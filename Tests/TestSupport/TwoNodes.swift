@@ -40,6 +40,9 @@ public struct TwoNodes: Sendable {
         guard try await eventually({ readerLog.applied >= last }) else { throw NotApplied() }
     }
 
+    /// From now on, whoever asks the log of the second store gets what the first one has written.
+    public func connect() { readerLog.readsFrom(writerLog) }
+
     private struct NotApplied: Error {}
 }
 
@@ -52,6 +55,9 @@ public final class HandedLog: SharedLog {
         var questions: [@Sendable (Bool) -> Void] = []
         var clockOfOthers: Int64?
         var clocksAhead = 0
+        var source: HandedLog?
+        var isAway = false
+        var proofs = 0
     }
 
     private let state = Mutex(State())
@@ -66,6 +72,14 @@ public final class HandedLog: SharedLog {
 
     /// Entries that came from a clock which is far ahead.
     public var clocksAhead: Int { state.withLock(\.clocksAhead) }
+
+    /// How often the log was asked for a proof.
+    public var proofs: Int { state.withLock(\.proofs) }
+
+    /// Nothing is proven any more.
+    public func goAway() { state.withLock { $0.isAway = true } }
+
+    fileprivate func readsFrom(_ source: HandedLog) { state.withLock { $0.source = source } }
 
     /// Answers all who wait.
     public func answerQuestions(_ isCurrent: Bool) {
@@ -96,7 +110,15 @@ public final class HandedLog: SharedLog {
         return .held
     }
 
-    public func prove() -> SharedLogOutcome { .held }
+    public func prove() -> SharedLogOutcome {
+        state.withLock { state in
+            state.proofs += 1
+            if state.isAway { return .refused(.away) }
+            guard let entries = state.source?.takeAppended(), !entries.isEmpty else { return .held }
+            state.given += entries
+            return .lost
+        }
+    }
     public func outcome() -> SharedLogOutcome { .held }
 
     public func applied(_ position: LogPosition, wantsConfirmation: Bool, isOwn: Bool) {

@@ -33,9 +33,9 @@ func oauthRouter(
                 let parameters = try await OAuthForm.read(request, from: context.peer) { () throws(OAuthError) in
                     try server.authentication.admitHead(of: request)
                 }
-                // A client, code or token that another node has made a moment ago is not unknown.
-                try await server.becomeCurrent()
-                response = try await handle(parameters, request)
+                response = try await server.currently { () throws(OAuthError) in
+                    try await handle(parameters, request)
+                }
             } catch {
                 response = error.response(realm: realm)
             }

@@ -30,6 +30,28 @@ public struct OAuthServer: Sendable {
             throw OAuthError(.temporarilyUnavailable, error.message)
         }
     }
+
+    /// Decides, and before a refusal once more with everything that other nodes of the fleet have acknowledged: a client, a
+    /// secret or a code that one of them has made a moment ago is not unknown.
+    func currently<Value>(
+        _ decide: () async throws(OAuthError) -> Value
+    ) async throws(OAuthError) -> Value {
+        guard issuer.store.fleet != nil else { return try await decide() }
+        let refusal: OAuthError
+        do throws(OAuthError) {
+            return try await decide()
+        } catch {
+            refusal = error
+        }
+        // What was used twice has ended its family.
+        guard Self.refusals.contains(refusal.code), !refusal.isReuse else { throw refusal }
+        try await becomeCurrent()
+        return try await decide()
+    }
+
+    private static let refusals: Set<OAuthError.Code> = [
+        .invalidClient, .invalidGrant, .invalidScope, .invalidTarget, .unauthorizedClient, .accessDenied,
+    ]
 }
 
 /// The address of the authorization server, and where people sign in.

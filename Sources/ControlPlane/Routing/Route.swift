@@ -61,24 +61,13 @@ struct Route: Sendable {
         to request: Request, _ context: ControlPlaneContext, issuer: Issuer, access: AccessRule,
         forwarder: ChangeForwarder? = nil
     ) async throws -> Response {
-        // What another node has acknowledged before must be known here: of a request that changes something at once, of
-        // one that only asks if its answer is that something is not there.
-        guard right != nil, issuer.store.fleet != nil else {
-            return try await respondNow(to: request, context, issuer: issuer, access: access)
-        }
-        if method == .get {
-            do {
-                return try await respondNow(to: request, context, issuer: issuer, access: access)
-            } catch let problem as Problem where [401, 404].contains(problem.status) {
-                try await issuer.becomeCurrent()
-                return try await respondNow(to: request, context, issuer: issuer, access: access)
-            }
-        }
-        try await issuer.becomeCurrent()
         if let forwarder, !isReading {
-            return try await admitted(request, context, access) { _, body, _ in
+            return try await admitted(request, context, issuer, access) { _, body, _ in
                 try await forwarded(request, body, by: forwarder, issuer)
             }
+        }
+        guard right != nil, issuer.store.fleet != nil, method != .get else {
+            return try await respondNow(to: request, context, issuer: issuer, access: access)
         }
         let reach = RequestReach(wanted: try request.wantedReach())
         var response = try await respondNow(to: request, context, issuer: issuer.reaching(reach), access: access)
@@ -89,7 +78,7 @@ struct Route: Sendable {
     private func respondNow(
         to request: Request, _ context: ControlPlaneContext, issuer: Issuer, access: AccessRule
     ) async throws -> Response {
-        try await admitted(request, context, access) { query, bytes, authority in
+        try await admitted(request, context, issuer, access) { query, bytes, authority in
             let exchange = Exchange(
                 request: request, parameters: context.parameters, query: query, body: bytes,
                 issuer: issuer.acting(as: authority),
@@ -103,20 +92,42 @@ struct Route: Sendable {
     }
 
     /// Answers for a caller that has the right, before the body was read and afterwards.
+    ///
+    /// Nothing is refused for what this node of a fleet lacks: a caller, a right or a key that another node has made a
+    /// moment ago. So before a refusal this node gets everything that was acknowledged, and decides again. What is not
+    /// refused needs no such question to the log: what takes something away was known here when it was acknowledged, and
+    /// what a change is decided by is compared with the log when it is written.
     private func admitted(
-        _ request: Request, _ context: ControlPlaneContext, _ access: AccessRule,
+        _ request: Request, _ context: ControlPlaneContext, _ issuer: Issuer, _ access: AccessRule,
         _ answer: (RequestQuery, [UInt8], Authority) async throws -> Response
     ) async throws -> Response {
         let authorize = { @Sendable in try await access.admit(request, context.peer, right) }
-        var authority = try await authorize()
+        func currently<Value>(_ decide: () async throws -> Value) async throws -> Value {
+            guard right != nil, issuer.store.fleet != nil else { return try await decide() }
+            do {
+                return try await decide()
+            } catch let problem as Problem where Self.refusals.contains(problem.status) {
+                try await issuer.becomeCurrent()
+                return try await decide()
+            }
+        }
+        var authority = try await currently(authorize)
         let query = try RequestQuery(request.uri.query, allowed: query)
         let bytes = try await body.read(
             from: request, context.peer, mediaType: takes?.mediaType ?? StrictJSON.mediaType)
-        if body != .none { authority = try await authorize() }
-        let response = try await answer(query, bytes, authority)
+        if body != .none { authority = try await currently(authorize) }
+        var isFirst = true
+        let response = try await currently {
+            if !isFirst { authority = try await authorize() }
+            isFirst = false
+            return try await answer(query, bytes, authority)
+        }
         if isLongRunning { _ = try await authorize() }
         return response
     }
+
+    /// Statuses that may say that something is missing. A request that gets one has changed nothing.
+    private static let refusals: Set<Int> = [401, 403, 404, 409, 422]
 
     private func forwarded(
         _ request: Request, _ body: [UInt8], by forwarder: ChangeForwarder, _ issuer: Issuer
