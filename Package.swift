@@ -412,8 +412,9 @@ let package = Package(
         .testTarget(
             name: "CountersignCommandTests",
             dependencies: [
-                "AdministrationAPI", "ChildProcess", "ControlPlaneFixture", "CredentialModel", "CredentialStore",
-                "Issuance",
+                "AdministrationAPI", "ChildProcess", "Cluster", "ControlPlaneFixture", "CredentialModel",
+                "CredentialStore",
+                "EtcdEngine", "Issuance",
                 "LMDB", "Listening", "countersign", "TestSupport",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),

@@ -42,6 +42,7 @@ public final class ClusterMember: SharedLog {
         var outcome: ClusterOutcome?
         /// Whether that was an append, which may be done although nobody waits for it any more.
         var isAppend = false
+        var asked = ContinuousClock.now
         var isClosed = false
         var confirmations: [UInt64: @Sendable (SharedLogFailure?) -> Void] = [:]
         var lastTicket: UInt64 = 0
@@ -55,20 +56,6 @@ public final class ClusterMember: SharedLog {
         var figures = ClusterFigures()
     }
 
-    /// Who waits for a barrier. All who came before it was sent share one.
-    private struct Barriers {
-        var waiting: [@Sendable (Bool) -> Void] = []
-        var underWay: [@Sendable (Bool) -> Void] = []
-        /// Not before this time: anybody can invent credentials that nobody has heard of.
-        var next: UInt64 = 0
-        var isPlanned = false
-
-        mutating func takeAll() -> [@Sendable (Bool) -> Void] {
-            defer { (waiting, underWay) = ([], []) }
-            return underWay + waiting
-        }
-    }
-
     /// What is done outside of the lock.
     private enum Work: Sendable {
         case send(EngineRequest<LogEntry>, tag: UInt64)
@@ -80,6 +67,10 @@ public final class ClusterMember: SharedLog {
 
     /// The random number of this start.
     public let node: UInt64
+    /// How long appends take until it is known that they are done.
+    public let appendTimes = DurationHistogram()
+    /// How long it takes then until every node has what was taken away.
+    public let everywhereTimes = DurationHistogram()
     private let state: Mutex<State>
     private let engine: any ClusterEngine
     private let freshness: Freshness
@@ -253,8 +244,7 @@ public final class ClusterMember: SharedLog {
                     let names = acknowledgement.unconfirmed.map { state.names[$0] ?? String($0, radix: 16) }.sorted()
                     finished.append { completion(names.isEmpty ? nil : .unconfirmed(nodes: names)) }
                 case .passed(let isPassed):
-                    for completion in state.barriers.underWay { finished.append { completion(isPassed) } }
-                    state.barriers.underWay = []
+                    for completion in state.barriers.end() { finished.append { completion(isPassed) } }
                     if !isPassed { state.figures.barriersFailed += 1 }
                     planBarrier(&state)
                 case .stop(let reason):
@@ -341,10 +331,6 @@ public final class ClusterMember: SharedLog {
 
     // MARK: Barriers
 
-    /// Barriers are apart by so much for each node of the fleet, and by the least at least.
-    private static let barrierNanosecondsPerNode: UInt64 = 500_000
-    private static let barrierNanosecondsMin: UInt64 = 5_000_000
-
     public func catchUp(_ completion: @escaping @Sendable (Bool) -> Void) {
         #if COUNTERSIGN_PROOF
             // Broken on purpose: deploy/proofs/fleet-faults must notice.
@@ -352,7 +338,7 @@ public final class ClusterMember: SharedLog {
         #endif
         let isOver = state.withLock { state in
             guard !state.isClosed, state.node.stopped == nil else { return true }
-            state.barriers.waiting.append(completion)
+            state.barriers.add(completion)
             planBarrier(&state)
             return false
         }
@@ -360,22 +346,12 @@ public final class ClusterMember: SharedLog {
     }
 
     private func planBarrier(_ state: inout State) {
-        guard !state.barriers.waiting.isEmpty, state.barriers.underWay.isEmpty, !state.barriers.isPlanned else {
-            return
-        }
-        state.barriers.isPlanned = true
-        let now = cs_boot_nanoseconds()
-        worker.yield(.barrier(after: state.barriers.next > now ? state.barriers.next - now : 0))
+        if let delay = state.barriers.plan(at: cs_boot_nanoseconds()) { worker.yield(.barrier(after: delay)) }
     }
 
     private func beginBarrier() {
         _ = stepState { state, now in
-            state.barriers.isPlanned = false
-            guard state.barriers.underWay.isEmpty, !state.barriers.waiting.isEmpty else { return [] }
-            swap(&state.barriers.waiting, &state.barriers.underWay)
-            let distance = max(
-                Self.barrierNanosecondsMin, UInt64(state.names.count) * Self.barrierNanosecondsPerNode)
-            state.barriers.next = now + distance
+            guard state.barriers.begin(at: now, nodes: state.names.count) else { return [] }
             state.figures.barriers += 1
             return state.node.passBarrier(at: now)
         }
@@ -420,6 +396,7 @@ public final class ClusterMember: SharedLog {
         state.withLock { state in
             state.outcome = nil
             state.isAppend = isAppend && !state.isClosed && state.node.stopped == nil
+            state.asked = .now
         }
         step(body)
         return outcome()
@@ -430,6 +407,7 @@ public final class ClusterMember: SharedLog {
         while true {
             let known = state.withLock { state -> SharedLogOutcome? in
                 if let outcome = state.outcome.take() {
+                    if outcome == .won { appendTimes.note(.now - state.asked) }
                     state.isAppend = false
                     switch outcome {
                     case .won, .proven: return .held
@@ -452,6 +430,12 @@ public final class ClusterMember: SharedLog {
 
     public func confirm(_ completion: @escaping @Sendable (SharedLogFailure?) -> Void) -> Bool {
         var isTaken = true
+        let begun = ContinuousClock.now
+        let everywhereTimes = everywhereTimes
+        let completion: @Sendable (SharedLogFailure?) -> Void = { failure in
+            if failure == nil { everywhereTimes.note(.now - begun) }
+            completion(failure)
+        }
         let isOver = stepState { state, now in
             state.lastTicket += 1
             let ticket = state.lastTicket
@@ -468,39 +452,5 @@ public final class ClusterMember: SharedLog {
 
     public func cannotApply(_ failure: StoreFailure) {
         step { node, _ in node.stop(.cannotApply(failure)) }
-    }
-}
-
-/// What a node has done, for metrics.
-public struct ClusterFigures: Sendable {
-    /// The number of the last entry that the store has.
-    public var applied: UInt64 = 0
-    /// The highest number that the node has heard of.
-    public var known: UInt64 = 0
-    /// Until the node may answer no more; 0 if it is over.
-    public var leaseSeconds = 0.0
-    /// Nodes with a record, this one included.
-    public var nodes = 0
-    public var appendsWon: UInt64 = 0
-    public var appendsLost: UInt64 = 0
-    public var proofs: UInt64 = 0
-    public var renewals: UInt64 = 0
-    /// Entries of other nodes whose clocks are more than a minute ahead of this one's.
-    public var clocksAhead: UInt64 = 0
-    /// Times at which the log was asked whether a credential is really unknown, and those without an answer in time.
-    public var barriers: UInt64 = 0
-    public var barriersFailed: UInt64 = 0
-    /// Requests to which the engine did not reply.
-    public var unanswered: UInt64 = 0
-    /// Questions that were not answered because the lease was over.
-    public var refusals: UInt64 = 0
-    public var hasStopped = false
-
-    fileprivate mutating func count(_ outcome: ClusterOutcome) {
-        switch outcome {
-        case .won: appendsWon += 1
-        case .proven: proofs += 1
-        case .lost, .sealed: appendsLost += 1
-        }
     }
 }

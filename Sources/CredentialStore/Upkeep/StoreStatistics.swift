@@ -172,7 +172,9 @@ public final class DurationHistogram: Sendable {
 
     private let state = Mutex(State())
 
-    func note(_ duration: Duration) {
+    public init() {}
+
+    public func note(_ duration: Duration) {
         let (seconds, attoseconds) = duration.components
         let microseconds = seconds * 1_000_000 + attoseconds / 1_000_000_000_000
         let place = Self.boundsMicroseconds.firstIndex { microseconds <= $0 } ?? Self.boundsMicroseconds.count

@@ -14,7 +14,8 @@ struct ClusterCommand: AsyncParsableCommand {
               countersign cluster init --cluster etcd://10.0.0.1:2379,10.0.0.2:2379,10.0.0.3:2379/main?ca=ca.pem&cert=node.pem&key=node.key
             """,
         subcommands: [
-            ClusterInit.self, ClusterJoin.self, ClusterStatus.self, ClusterCompare.self, ClusterForget.self,
+            ClusterInit.self, ClusterJoin.self, ClusterStatus.self, ClusterCheck.self, ClusterCompare.self,
+            ClusterForget.self,
             ClusterReseed.self, ClusterDetach.self,
         ])
 }
@@ -44,8 +45,9 @@ struct ClusterOptions: ParsableArguments {
     }
 
     /// Runs `body` with connections to etcd.
+    /// - Parameter isChecked: says first what is wrong with etcd.
     func withEngine<Value: Sendable>(
-        _ body: @Sendable (EtcdEngine, EtcdAddress) async throws -> Value
+        isChecked: Bool = true, _ body: @Sendable (EtcdEngine, EtcdAddress) async throws -> Value
     ) async throws -> Value {
         let address = try address()
         let allowed =
@@ -57,7 +59,7 @@ struct ClusterOptions: ParsableArguments {
             throw CommandFailure("--cluster: \(error.reason).", status: .usage)
         }
         return try await Self.using(engine) { engine in
-            for warning in try await engine.check() { Console.error("Warning: \(warning)") }
+            if isChecked { for warning in try await engine.check() { Console.error("Warning: \(warning)") } }
             return try await body(engine, address)
         }
     }

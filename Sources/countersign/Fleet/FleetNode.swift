@@ -65,9 +65,11 @@ final class FleetNode: Service {
             pepperPath: pepperPath)
     }
 
-    var figures: ClusterFigures { member.figures }
-    /// Of etcd, as of the last round of upkeep.
-    var etcd: EtcdUsage { usage.withLock { $0 } }
+    var metrics: FleetMetrics {
+        FleetMetrics(
+            figures: member.figures, etcd: usage.withLock { $0 }, appendTimes: member.appendTimes,
+            everywhereTimes: member.everywhereTimes)
+    }
 
     func run() async throws {
         let engine = engine

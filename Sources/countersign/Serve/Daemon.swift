@@ -148,7 +148,7 @@ struct Daemon: Sendable {
         let administration = try controlPlaneServices(issuer, oauth, node, readiness, exposition)
         let control = controlSocket(administration, logger, announcement)
         let network = try controlNetwork(administration, logger, announcement)
-        if let node { exposition.collect { FleetMetrics(figures: node.figures, etcd: node.etcd).write(to: &$0) } }
+        if let node { exposition.collect { node.metrics.write(to: &$0) } }
         let upkeep = Upkeep(
             store: store, identity: settings.identity, keyWarningSeconds: settings.lifetimes.keyWarningSeconds,
             retention: settings.retention, isReadOnly: settings.fleet?.isReadOnly ?? false,

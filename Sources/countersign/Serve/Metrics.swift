@@ -144,16 +144,16 @@ struct StoreMetrics: Sendable {
             "countersign_cache_evictions_total", .counter, "Records that were evicted for others.",
             store.published.cache.evictions)
     }
+}
 
-    private func histogram(
-        _ name: String, _ help: String, _ histogram: DurationHistogram, _ text: inout PrometheusText
-    ) {
-        let (counts, sum) = histogram.figures
-        let bounds = DurationHistogram.boundsMicroseconds.map { Double($0) / 1e6 }
-        text.family(name, .histogram, help)
-        text.histogram(
-            name, buckets: Array(zip(bounds, counts)), above: counts[bounds.count], sum: Double(sum) / 1e6)
-    }
+private func histogram(
+    _ name: String, _ help: String, _ histogram: DurationHistogram, _ text: inout PrometheusText
+) {
+    let (counts, sum) = histogram.figures
+    let bounds = DurationHistogram.boundsMicroseconds.map { Double($0) / 1e6 }
+    text.family(name, .histogram, help)
+    text.histogram(
+        name, buckets: Array(zip(bounds, counts)), above: counts[bounds.count], sum: Double(sum) / 1e6)
 }
 
 /// The metrics of the process, under the names that Prometheus' client libraries use, and those of program and certificate.
@@ -224,6 +224,8 @@ struct ProcessUsage: Equatable {
 struct FleetMetrics: Sendable {
     let figures: ClusterFigures
     let etcd: EtcdUsage
+    let appendTimes: DurationHistogram
+    let everywhereTimes: DurationHistogram
 
     func write(to text: inout PrometheusText) {
         text.single(
@@ -245,6 +247,13 @@ struct FleetMetrics: Sendable {
         ] {
             text.sample("countersign_cluster_appends_total", [("result", result)], count)
         }
+        histogram(
+            "countersign_cluster_append_seconds", "Time until etcd has said that it has a transaction of this node.",
+            appendTimes, &text)
+        histogram(
+            "countersign_cluster_everywhere_seconds",
+            "Time from then, and this node's own commit, until every node has what was taken away, or answers nothing.",
+            everywhereTimes, &text)
         text.single(
             "countersign_cluster_renewals_total", .counter, "Renewals of this node's lease.", figures.renewals)
         text.single(
