@@ -1,9 +1,10 @@
 """Figures of a fleet. See `fleet-figures` for its usage.
 
-    fleet_figures.py PROGRAM FIGURES [SECONDS [KILLS]]
+    fleet_figures.py PROGRAM FIGURES [SECONDS [KILLS [KEYS]]]
 """
 
 import os
+import subprocess
 import sys
 import tempfile
 import threading
@@ -13,7 +14,8 @@ from pathlib import Path
 from fleet_faults_fleet import Fleet
 from harness.checks import Unproven, conclude
 from harness.connection import Connection
-from harness.processes import run, wait_until
+from harness.processes import free_ports, run, wait_until
+from harness.service import environment_without_settings
 
 MEMBERS = ["m0", "m1", "m2"]
 PAUSE_SECONDS = 0.002
@@ -99,13 +101,43 @@ def without_leader(program, folder, kills):
     return not callers.wrong
 
 
+def joining(program, folder, keys):
+    """How long a node with an empty folder takes until it is ready."""
+    with Fleet(program, folder, MEMBERS, ["n1", "n2"]) as fleet:
+        first, second = fleet.nodes
+        for member in fleet.members:
+            fleet.start_member(member)
+        first.start(is_alone=True)
+        fleet.await_ready([first])
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:
+            subprocess.run(
+                [program, "key", "create", "--store", first.store, "--owner", "acme", "--count", str(keys), "--json"],
+                stdout=nowhere, stdin=subprocess.DEVNULL, check=True, env=environment_without_settings())
+        first.end()
+        fleet.await_members()
+        first.on_store("cluster", "init", "--cluster", first.cluster)
+        for node, port in zip(fleet.nodes, free_ports(2)):
+            node.environment["COUNTERSIGN_CLUSTER_LISTEN"] = f"http://127.0.0.1:{port}"
+        first.start()
+        fleet.await_ready([first])
+        begun = time.monotonic()
+        second.start()
+        if not wait_until(second.is_ready, 900, 0.05, second.process):
+            raise Unproven("the second node is not ready:\n" + second.process.log_tail())
+        taken = time.monotonic() - begun
+        size = (second.store / "data.mdb").stat().st_size
+        print(f"a node that begins with a copy of {keys} keys, {size / 1e9:.2f} GB, is ready after {taken:.1f} s")
+
+
 def main():
     program, figures, *rest = sys.argv[1:]
     seconds, kills = int(rest[0]) if rest else 10, int(rest[1]) if len(rest) > 1 else 5
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR", "/var/tmp")) as name:
-        for part in ("one", "three"):
+        for part in ("one", "three", "two"):
             (Path(name) / part).mkdir()
         in_one_process(program, figures, Path(name) / "one", seconds)
+        if len(rest) > 2:
+            joining(program, Path(name) / "two", int(rest[2]))
         return without_leader(program, Path(name) / "three", kills)
 
 
