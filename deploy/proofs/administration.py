@@ -14,7 +14,7 @@ from selenium.webdriver.common.keys import Keys
 from harness.browser import browser, wait_for
 from harness.checks import check, conclude
 from harness.connection import Connection
-from harness.processes import free_ports, run
+from harness.processes import Process, free_ports, run, wait_until
 from harness.service import Service, make_certificate
 
 CROWD_KEYS = 350_000
@@ -256,6 +256,37 @@ def narrow(page: Page, service: Administered) -> None:
     check(not page.rows("keys"), "signing out leaves no rows")
 
 
+def nodes(service: Administered, admin: str) -> None:
+    """The same store as the one of a fleet."""
+    print("a node of a fleet")
+    client, peer = free_ports(2)
+    at, toward = f"http://127.0.0.1:{client}", f"http://127.0.0.1:{peer}"
+    command = [
+        "etcd", "--name", "m", "--data-dir", service.folder / "etcd", "--initial-cluster", f"m={toward}",
+        "--listen-peer-urls", toward, "--initial-advertise-peer-urls", toward, "--listen-client-urls", at,
+        "--advertise-client-urls", at, "--logger", "zap"]
+    with Process(command, service.folder / "etcd.log") as etcd:
+        cluster = f"etcd://127.0.0.1:{client}/main"
+        begun = wait_until(lambda: service.command("cluster", "init", "--cluster", cluster).returncode == 0, process=etcd)
+        check(begun, "the fleet begins with the store")
+        service.flags += ["--cluster", cluster, "--node", "n1"]
+        service.start()
+        with browser(1200, 1000) as driver:
+            page = Page(driver)
+            driver.get(service.page + "/admin")
+            page.signs_in(admin)
+            page.waits(lambda: driver.find_element(By.CSS_SELECTOR, "nav [data-section=nodes]").is_displayed(), "there are nodes")
+            page.section("nodes")
+            page.waits(lambda: page.rows("nodes"), "the nodes are listed")
+            row = page.rows("nodes")[0]
+            check("n1" in row.split() and "10" in row.split(), f"with entry and lease: {row}")
+            check("The log of the fleet main has" in page.text("nodes-log"), page.text("nodes-log"))
+            page.is_accessible("nodes")
+            page.one("nodes-compare").send_keys(Keys.ENTER)
+            page.says("all stores are equal")
+        check(service.end() == 0, "the node ends with status 0")
+
+
 def main() -> bool:
     parser = argparse.ArgumentParser()
     parser.add_argument("program", type=Path)
@@ -279,6 +310,7 @@ def main() -> bool:
                 driver.save_screenshot(str(options.screenshot))
             clients(page, service)
             page.is_accessible("clients")
+            check(not driver.find_element(By.CSS_SELECTOR, "nav [data-section=nodes]").is_displayed(), "it has no nodes")
             activity(page, service, admin)
             page.is_accessible("activity")
             remote(service, admin)
@@ -291,6 +323,7 @@ def main() -> bool:
             check(not faults, f"the browser reports no error {faults}")
         check(not SECRET.search(service.log.read_text()), "no secret is in the log")
         service.end()
+        nodes(service, admin)
     print("administration: all checks passed")
     return True
 

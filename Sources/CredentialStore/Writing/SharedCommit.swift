@@ -202,7 +202,10 @@ struct WritersTurns {
         return lastEntry + appendTime / 2 + slot * (place - 1)
     }
 
-    var waitMax: Duration { slot * (2 * Set(recent).count) }
+    var waitMax: Duration { min(slot * (2 * Set(recent).count), Self.waitMax) }
+
+    /// Callers wait meanwhile.
+    private static let waitMax = Duration.seconds(1)
 }
 
 extension GroupCommit {
