@@ -223,6 +223,8 @@ public final class CredentialStore: Sendable {
 
     /// Offers a mutation that may be dropped: no caller waits for it, and a busy queue does not accept it.
     public func offer(_ body: @escaping @Sendable (StoreWriter, borrowing WriteTransaction) throws -> Void) {
+        // Those that are offered change rows of the log.
+        guard fleet?.isReadOnly != true else { return }
         _ = thread.submitIfIdle(.mutation(Mutation(creates: true, since: nil, apply: body, finish: { _ in })))
     }
 

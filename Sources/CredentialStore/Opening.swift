@@ -47,8 +47,13 @@ public struct FleetOptions: Sendable {
     public var pepperPath: String
     /// Until when the store may answer.
     public var freshness: Freshness
+    /// Whether nothing is written to the log here.
+    public var isReadOnly: Bool
 
-    public init(name: String, pepperPath: String, freshness: Freshness = Freshness()) {
+    public init(
+        name: String, pepperPath: String, freshness: Freshness = Freshness(), isReadOnly: Bool = false
+    ) {
+        self.isReadOnly = isReadOnly
         self.name = name
         self.pepperPath = pepperPath
         self.freshness = freshness

@@ -20,6 +20,8 @@ final class EtcdClient: Sendable {
         var check: EtcdMemberCheck?
         /// It was not there; others are asked until then, if there are any.
         var awayUntil: ContinuousClock.Instant?
+        /// Its connection has been there.
+        var hasAnswered = false
     }
 
     private struct State {
@@ -56,8 +58,6 @@ final class EtcdClient: Sendable {
 
     static let messageBytesMax = 64 << 20
     private static let checkTimeout = Duration.seconds(1)
-    /// For a member whose connection was there before.
-    private static let checkTimeoutAgain = Duration.milliseconds(250)
     private static let checkPause = Duration.milliseconds(20)
     fileprivate static let timeoutMin = Duration.milliseconds(400)
     fileprivate static let timeoutMax = Duration.seconds(1)
@@ -120,11 +120,12 @@ final class EtcdClient: Sendable {
 
     /// Calls the preferred member and, if it is not there, once more another one: the request may be executed twice.
     /// After a fault, the next call goes to another member.
+    /// - Parameter isLong: whether the reply may have many bytes.
     func call<Reply: Sendable>(
-        _ body: @Sendable (EtcdConnection, CallOptions) async throws -> Reply
+        isLong: Bool = false, _ body: @Sendable (EtcdConnection, CallOptions) async throws -> Reply
     ) async throws(EngineFault) -> Reply {
         var options = CallOptions.defaults
-        options.timeout = state.withLock(\.timeout)
+        options.timeout = isLong ? Self.timeoutMax : state.withLock(\.timeout)
         options.waitForReady = false
         options.maxResponseMessageBytes = Self.messageBytesMax
         options.maxRequestMessageBytes = Self.messageBytesMax
@@ -133,12 +134,12 @@ final class EtcdClient: Sendable {
             let begun = ContinuousClock.now
             do {
                 let reply = try await body(connection, options)
-                state.withLock { $0.note(.now - begun) }
+                if !isLong { state.withLock { $0.note(.now - begun) } }
                 return reply
             } catch {
                 // One that gave no reply in time may only be slow: then it is waited for a little longer.
                 state.withLock { state in
-                    if (error as? RPCError)?.code == .deadlineExceeded { state.note(.now - begun) }
+                    if !isLong, (error as? RPCError)?.code == .deadlineExceeded { state.note(.now - begun) }
                     state.leave(index, isAway: false)
                 }
                 guard attempt == 1, (error as? RPCError)?.code == .unavailable else { break }
@@ -162,11 +163,11 @@ final class EtcdClient: Sendable {
             check = known
         } else {
             check = await ask(
-                member.connection,
-                for: state.withLock(\.clusterID) == nil ? Self.checkTimeout : Self.checkTimeoutAgain)
+                member.connection, for: member.hasAnswered ? state.withLock(\.timeout) : Self.checkTimeout)
             state.withLock { state in
                 if case .unreachable = check { return }
                 (state.members[index].check, state.members[index].awayUntil) = (check, nil)
+                state.members[index].hasAnswered = true
             }
         }
         guard case .usable = check else {

@@ -198,7 +198,7 @@ public final class EtcdEngine: ClusterEngine {
         var transaction = Etcdserverpb_TxnRequest()
         transaction.success = operations
         let request = transaction
-        return try await client.call { connection, options in
+        return try await client.call(isLong: true) { connection, options in
             try await Etcdserverpb_KV.Client(wrapping: connection).txn(request, options: options)
         }
     }

@@ -80,6 +80,41 @@ import Testing
         #expect(nodes.readerLog.proofs == proofs)
     }
 
+    @Test func `and one whose answer would say that something is not there`() async throws {
+        let caller = try await nodes.writer.issuer.createKeys(Self.admin)[0]
+        try await nodes.handOver()
+        let made = try await nodes.writer.issuer.createKeys(KeyRequest(owner: "acme"))[0]
+        let list = try await ask(
+            .post, "/v1/keys/revocations", as: caller, body: #"{"ids":["\#(made.summary.id)"]}"#)
+        #expect(list.status == 200)
+        #expect(try !nodes.reader.verdict(made.secret).isActive, "\(list.text)")
+
+        // The endpoint of RFC 7009 says 200 of an unknown token. The second store has written, so the first one is done.
+        let other = try TwoNodes()
+        other.connect()
+        let shop = try await other.writer.issuer.createClient(
+            ClientRequest(name: "app", grants: ["client_credentials"], scope: ["read"]))
+        let definition = try #require(other.writer.store.published.clients.client(id: shop.summary.clientID))
+        let secret = try #require(shop.secret)
+        let record = try #require(try other.writer.verdict(secret).record)
+        let proof = try #require(ClientProof(of: definition, secret: record))
+        let token = try await other.writer.issuer.clientCredentials(of: proof, scope: nil, resources: []).accessToken
+        let server = try OAuthServer(
+            issuer: other.reader.issuer, settings: OAuthSettings(issuer: "https://id.example", login: nil))
+        let responder = oauthRouter(server, logger: Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }))
+            .buildResponder()
+        var head = HTTPRequest(method: .post, scheme: nil, authority: nil, path: "/oauth2/revoke")
+        let basic = Data("\(shop.summary.clientID):\(secret.reveal())".utf8).base64EncodedString()
+        head.headerFields[.authorization] = "Basic \(basic)"
+        head.headerFields[.contentType] = "application/x-www-form-urlencoded"
+        let source = ApplicationRequestContextSource(channel: EmbeddedChannel(), logger: Logger(label: "test"))
+        let response = try await responder.respond(
+            to: Request(head: head, body: .init(buffer: ByteBuffer(string: "token=\(token.reveal())"))),
+            context: ControlPlaneContext(source: source))
+        #expect(response.status == .ok)
+        #expect(try !other.reader.verdict(token).isActive)
+    }
+
     @Test func `to the token endpoint is decided again`() async throws {
         let server = try OAuthServer(
             issuer: nodes.reader.issuer, settings: OAuthSettings(issuer: "https://id.example", login: nil))

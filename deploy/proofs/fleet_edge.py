@@ -88,9 +88,10 @@ class FarNode(Node):
     """A node with a listener for administration and OAuth."""
 
     def __init__(self, program, name, folder, cluster, peppers, more):
-        port, self.far_port, copies = free_ports(3)
+        port, self.far_port, self.oauth_port, copies = free_ports(4)
         super().__init__(program, name, folder, port, cluster, peppers, {
-            "COUNTERSIGN_CONTROL_LISTEN": f"http://127.0.0.1:{self.far_port}", "COUNTERSIGN_ISSUER": "http://127.0.0.1:9"})
+            "COUNTERSIGN_CONTROL_LISTEN":
+                f"http://127.0.0.1:{self.far_port},http://127.0.0.1:{self.oauth_port}?only=oauth", "COUNTERSIGN_ISSUER": "http://127.0.0.1:9"})
         self.of_fleet = {"COUNTERSIGN_CLUSTER_LISTEN": f"http://127.0.0.1:{copies}", **more}
 
     def start(self, environment=None, is_alone=False):
@@ -213,6 +214,24 @@ def prove_refusals(checks, home, edge, admin):
     reader = home.ask("POST", "/v1/keys", admin, {"owner": "acme", "scope": "countersign:keys:read"}).json["items"][0]["key"]
     checks.check(edge.ask("GET", "/v1/keys", reader).status == 200, "the edge itself answers who reads")
     checks.check(edge.ask("POST", "/v1/keys", reader, {"owner": "acme"}).status == 403, "who may only read changes nothing")
+    with Connection(edge.oauth_port) as connection:
+        for method, target in (("GET", "/v1/keys"), ("POST", "/v1/store/backup"), ("GET", "/metrics"), ("PUT", "/oauth2/token")):
+            status = connection.ask(method, target, fields=f"Authorization: ApiKey {admin}\r\n").status
+            checks.check(status in (404, 405), f"a listener for OAuth alone hands {method} {target} on to nobody", status)
+    with Connection(edge.far_port) as connection:
+        named = connection.ask(
+            "POST", "/v1/keys", '{"owner":"acme"}',
+            f"Authorization: ApiKey {admin}\r\nContent-Type: application/json\r\nIdempotency-Key: x\r\n"
+            "Connection: idempotency-key\r\n").json["items"][0]
+        other = connection.ask(
+            "POST", "/v1/keys", '{"owner":"acme"}',
+            f"Authorization: ApiKey {admin}\r\nContent-Type: application/json\r\nIdempotency-Key: x\r\n").json["items"][0]
+    checks.check(named["id"] != other["id"], "a field that is about the connection goes no farther")
+    # What another node has made a moment ago is not unknown to a revocation, of one or of many.
+    for number in range(5):
+        made = home.ask("POST", "/v1/keys", admin, {"owner": "acme"}).json["items"][0]
+        done = edge.ask("POST", "/v1/keys/revocations", admin, {"ids": [made["id"]]})
+        checks.check(done.status == 200 and home.verdict(made["key"]) == 401, "a list at the edge revokes what home has just made", done.body)
     around = edge.ask("POST", "/v1/keys", admin, {"owner": "acme"}, "Via: 1.1 countersign\r\n")
     checks.check(around.status == 503 and "cluster.write-via" in around.json["detail"], "a circle is noticed", around.body)
     home.kill()

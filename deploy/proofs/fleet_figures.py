@@ -49,13 +49,17 @@ class Callers:
             threading.Thread(target=work, args=(node,)) for node in nodes for work in (self.verify, self.create)]
 
     def verify(self, node):
-        with Connection(node.port) as connection:
-            while not self.is_over:
+        connection = None
+        while not self.is_over:
+            try:
+                connection = connection or Connection(node.port)
                 status = connection.ask("GET", "/verify", fields=f"Authorization: ApiKey {self.key}\r\n").status
-                self.asked += 1
-                if status != 200:
-                    self.wrong.append((time.monotonic(), node.name, status))
-                time.sleep(PAUSE_SECONDS)
+            except OSError as error:
+                connection, status = None, error
+            self.asked += 1
+            if status != 200:
+                self.wrong.append((time.monotonic(), node.name, status))
+            time.sleep(PAUSE_SECONDS)
 
     def create(self, node):
         while not self.is_over:
@@ -90,10 +94,10 @@ def without_leader(program, folder, kills):
             callers.is_over = True
             for thread in callers.threads:
                 thread.join()
-    gaps = []
+    gaps, end = [], time.monotonic()
     for moment in moments:
         gaps.append(max(
-            max((after - before for before, after in zip(times, times[1:])
+            max((after - before for before, after in zip([moments[0], *times], [*times, end])
                  if before < moment + AFTER_SECONDS and after > moment), default=AFTER_SECONDS)
             for times in callers.created.values()))
     print(f"leaders of etcd killed: {kills}; changes waited, in seconds: " + " ".join(f"{gap:.2f}" for gap in sorted(gaps)))

@@ -27,7 +27,8 @@ func administrationRoutes(_ services: ControlPlaneServices) -> [Route] {
     let tokenFilters = ["kind", "owner", "client_id", "search", "after", "limit"]
     return [
         Route(.get, "/v1/keys", .keysRead, query: keyFilters, keys.list),
-        Route(.post, "/v1/keys", .keysWrite, body: .json, takes: KeyRequest.self, keys.create),
+        Route(
+            .post, "/v1/keys", .keysWrite, body: .json, takes: KeyRequest.self, isDecidedByWriter: true, keys.create),
         Route(.post, "/v1/keys/bulk", .keysWrite, body: .json, takes: KeyRequest.self, keys.createMany),
         Route(.post, "/v1/keys/import", .keysWrite, body: imports, takes: KeyImportRequest.self, keys.importLines),
         Route(.get, "/v1/keys/export", .keysRead, query: ["owner", "client_id"], keys.export),
@@ -50,7 +51,9 @@ func administrationRoutes(_ services: ControlPlaneServices) -> [Route] {
             takes: BulkRevocationRequest.self, clients.revokeCredentials),
 
         Route(.get, "/v1/tokens", .tokensRead, query: tokenFilters, tokens.list),
-        Route(.post, "/v1/tokens", .tokensIssue, body: .json, takes: TokenRequest.self, tokens.issue),
+        Route(
+            .post, "/v1/tokens", .tokensIssue, body: .json, takes: TokenRequest.self, isDecidedByWriter: true,
+            tokens.issue),
         Route(
             .post, "/v1/tokens/revocations", .tokensRevoke, body: .json, takes: RevocationRequest.self,
             tokens.revokeMany),

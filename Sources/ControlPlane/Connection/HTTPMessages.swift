@@ -7,7 +7,8 @@ import NIOCore
 
 extension HTTPRequest {
     /// The request for the routes, including `Expect`, which they act on. Fields that concern only the connection are
-    /// left out: a handler that acted on `Upgrade` or `Connection` again would end the connection or stop reading it.
+    /// left out, with those that `Connection` names (RFC 9110 §7.6.1): a handler that acted on `Upgrade` or `Connection`
+    /// again would end the connection or stop reading it.
     /// - Parameter bytes: what `head` was parsed from.
     /// - Returns: nil if the method is not a token; the parser does not let such a method through.
     init?(_ head: borrowing RequestHead, in bytes: ByteBuffer) {
@@ -18,10 +19,15 @@ extension HTTPRequest {
         var target = text(head.path)
         if let query = head.query { target += "?" + text(query) }
         self.init(method: method, scheme: nil, authority: nil, path: target)
+        var ofConnection: [HTTPField.Name] = []
         for index in 0..<head.fieldCount {
             switch head.field(at: index) {
             case .host: authority = text(head.value(at: index))
-            case .connection, .upgrade, .transferEncoding: continue
+            case .connection:
+                for name in text(head.value(at: index)).split(separator: ",") {
+                    if let name = HTTPField.Name(name.filter { $0 != " " && $0 != "\t" }) { ofConnection.append(name) }
+                }
+            case .upgrade, .transferEncoding: continue
             default:
                 guard let name = HTTPField.Name(text(head.name(at: index))) else { continue }
                 let value = head.value(at: index)
@@ -30,6 +36,7 @@ extension HTTPRequest {
                     HTTPField(name: name, value: bytes.getBytes(at: start, length: value.count) ?? []))
             }
         }
+        for name in ofConnection where ![.contentLength, .expect].contains(name) { headerFields[name] = nil }
     }
 }
 

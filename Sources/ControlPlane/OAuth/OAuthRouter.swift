@@ -15,7 +15,9 @@ func oauthRouter(
     router.add(middleware: RequestMetrics())
     router.add(middleware: RequestLog(logger: logger, successLevel: .debug))
     router.add(middleware: OAuthErrorMiddleware(login: server.settings.login, logger: logger))
-    if let forwarder { router.add(middleware: OAuthForwarding(forwarder: forwarder, server: server)) }
+    if let fleet = server.issuer.store.fleet, forwarder != nil || fleet.isReadOnly {
+        router.add(middleware: OAuthForwarding(forwarder: forwarder, server: server))
+    }
     let cors = CORSPolicy(allowedOrigins: Set(server.settings.corsOrigins))
     let authorize = AuthorizeEndpoint(server: server)
     let token = TokenEndpoint(server: server, reuse: ReuseReporter(logger: logger))
@@ -33,6 +35,7 @@ func oauthRouter(
                 let parameters = try await OAuthForm.read(request, from: context.peer) { () throws(OAuthError) in
                     try server.authentication.admitHead(of: request)
                 }
+                // A client, code or token that another node has made a moment ago is not unknown.
                 response = try await server.currently { () throws(OAuthError) in
                     try await handle(parameters, request)
                 }
@@ -48,7 +51,9 @@ func oauthRouter(
         try await token.answer(parameters, request)
     }
     addFormEndpoint(OAuthPath.revoke) { parameters, request throws(OAuthError) in
-        try await revocation.answer(parameters, request)
+        // 200 says of an unknown token that it is not valid.
+        try await server.becomeCurrent()
+        return try await revocation.answer(parameters, request)
     }
 
     /// Adds an endpoint for a metadata document.

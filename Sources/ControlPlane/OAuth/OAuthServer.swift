@@ -1,4 +1,5 @@
 import CredentialStore
+import HTTPTypes
 public import Issuance
 
 /// The authorization server: what its endpoints share.
@@ -92,6 +93,16 @@ enum OAuthPath {
     static let metadata = "/.well-known/oauth-authorization-server"
     static let protectedResource = "/.well-known/oauth-protected-resource"
     static let demonstration = "/oauth2/demonstration"
+
+    /// Whether the answer needs the log of a fleet: all but metadata.
+    static func usesLog(_ path: String, _ method: HTTPRequest.Method) -> Bool {
+        switch path {
+        case token, revoke, leaks: method == .post
+        case authorize, resume: method == .get || method == .head
+        case demonstration: [.get, .head, .post].contains(method)
+        default: false
+        }
+    }
 
     /// Whether a path belongs to the authorization server.
     static func owns(_ path: String) -> Bool {

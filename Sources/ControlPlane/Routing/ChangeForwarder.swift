@@ -1,5 +1,6 @@
 import AdministrationAPI
 import AsyncHTTPClient
+import CredentialStore
 import Glibc
 import HTTPTypes
 import Hummingbird
@@ -13,21 +14,24 @@ public import ServiceLifecycle
 
 // A node that only reads, or is so far from etcd that each change would take several long round trips, hands requests that
 // change something on to another node. Closures cannot travel, requests can: the other node authorizes the same
-// credential, and does the whole request. This node authorizes it before that, so that only callers with the right make
-// it send anything.
+// credential, and does the whole request. This node authorizes callers of administration before that, so that only those
+// with the right make it send anything. Of the authorization server it hands on nothing but its own endpoints.
 //
-// When the answer is there, this node waits until it has all that was acknowledged: whoever has an answer of this node may
-// rely on this node knowing it.
+// When the answer is there, this node waits until it has all that was acknowledged, so that whoever has an answer of this
+// node may rely on this node knowing it. If it cannot find that out, the answer is passed on all the same: it may hold
+// the only copy of a secret, and this node answers nothing that it does not know.
 
 /// Sends requests to another node of the fleet and passes on what that answers.
 public final class ChangeForwarder: Service {
     private let http: HTTPClient
     private let base: String
+    /// An answer must begin within this time, and go on.
+    private let patience: TimeAmount
 
     /// The longest answer that is read into memory, with the length that it states.
     private static let answerBytesMax = 64 << 20
-    /// An answer must begin within this time: the other node may itself wait for the whole fleet.
-    private static let answerTimeout = TimeAmount.seconds(60)
+    /// Connections to the other node.
+    private static let connectionsMax = 256
 
     /// Why a request was not handed on, or not answered.
     enum Failure: Error {
@@ -35,20 +39,19 @@ public final class ChangeForwarder: Service {
         case brokenOff
         case withoutCredential(base: String)
         case leadsBack
-        case notCurrent
+        case notFresh
 
         var reason: String {
             switch self {
             case .notReached:
                 "the node that changes are handed on to cannot be reached: nothing was changed; try again later"
             case .brokenOff:
-                "the node that changes are handed on to did not answer to the end, and it is not known whether this was done: ask again"
+                "the node that changes are handed on to closed the connection before its answer was complete, and it is not known whether this was done: ask again"
             case .withoutCredential(let base):
                 "this node hands changes on to \(base), which needs a credential: send one, or ask that node"
             case .leadsBack:
                 "changes are handed on to a node that hands them on itself: cluster.write-via must name one that writes to the log"
-            case .notCurrent:
-                "it is done, but this node could not find out in time whether it has it: ask again"
+            case .notFresh: SharedLogFailure.notFresh.description
             }
         }
     }
@@ -57,7 +60,8 @@ public final class ChangeForwarder: Service {
     ///   - home: an origin that serves what this node does, and writes to the log.
     ///   - authorities: file in PEM with the authorities that may have signed its certificate; nil: those of the system.
     ///     It must be readable.
-    public init(home: HTTPURL, authorities: String?) {
+    ///   - leaseSeconds: of the nodes of the fleet: the other node may wait for so long until all have a change.
+    public init(home: HTTPURL, authorities: String?, leaseSeconds: Int64) {
         var configuration = HTTPClient.Configuration()
         if let authorities {
             var tls = TLSConfiguration.makeClientConfiguration()
@@ -66,6 +70,9 @@ public final class ChangeForwarder: Service {
         }
         configuration.timeout.connect = .seconds(5)
         configuration.redirectConfiguration = .disallow
+        patience = .seconds(leaseSeconds + 60)
+        configuration.timeout.read = patience
+        configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = Self.connectionsMax
         // Whoever asks is told at once that nothing was done.
         configuration.connectionPool.retryConnectionEstablishment = false
         http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
@@ -86,14 +93,13 @@ public final class ChangeForwarder: Service {
     }
 
     /// Sends a request whose body has been read, and passes on the answer.
-    /// - Parameter becomeCurrent: waits until this node has all that was acknowledged before.
-    func forward(
-        _ request: Request, body: [UInt8], becomeCurrent: @escaping @Sendable () async throws -> Void
-    ) async throws(Failure) -> Response {
+    func forward(_ request: Request, body: [UInt8], for issuer: Issuer) async throws(Failure) -> Response {
         guard !request.headers[values: .via].contains(where: { $0.contains(Self.via) }) else { throw .leadsBack }
+        // A node that knows nothing now would have to throw away what it is told.
+        guard issuer.store.fleet?.freshness.isOver() != true else { throw .notFresh }
         let reply: HTTPClientResponse
         do {
-            reply = try await http.execute(outgoing(request, body), timeout: Self.answerTimeout)
+            reply = try await http.execute(outgoing(request, body), timeout: patience)
         } catch {
             throw Self.isBeforeSending(error) ? .notReached : .brokenOff
         }
@@ -109,22 +115,21 @@ public final class ChangeForwarder: Service {
             // Some ten thousand new keys, say: what a piece tells of must be known here before the piece is sent.
             response.body = ResponseBody { writer in
                 for try await piece in reply.body {
-                    try await becomeCurrent()
+                    try? await issuer.becomeCurrent()
                     try await writer.write(piece)
                 }
                 try await writer.finish(nil)
             }
         }
-        do { try await becomeCurrent() } catch { throw .notCurrent }
+        if reply.status.code < 400 { try? await issuer.becomeCurrent() }
         return response
     }
 
     private func outgoing(_ request: Request, _ body: [UInt8]) -> HTTPClientRequest {
         var outgoing = HTTPClientRequest(url: base + request.uri.string)
         outgoing.method = HTTPMethod(rawValue: request.method.rawValue)
-        let connection = HTTPHeaders(
-            request.headers[values: .connection].map { ("Connection", $0) })
-        for field in request.headers where Self.isEndToEnd(field.name.canonicalName, of: connection) {
+        // The fields that Connection names are left out where the head is read.
+        for field in request.headers where Self.isEndToEnd(field.name.canonicalName, of: HTTPHeaders()) {
             outgoing.headers.add(name: field.name.rawName, value: field.value)
         }
         outgoing.headers.add(name: "Via", value: Self.via)
@@ -148,7 +153,7 @@ public final class ChangeForwarder: Service {
 
     private static func isBeforeSending(_ error: any Error) -> Bool {
         switch error {
-        case is NIOConnectionError, is NIOSSLError: true
+        case is NIOConnectionError, is NIOSSLError, is NIOSSLExtraError: true
         case let error as IOError: [ECONNREFUSED, EHOSTUNREACH, ENETUNREACH].contains(error.errnoCode)
         case let error as HTTPClientError: [.connectTimeout, .getConnectionFromPoolTimeout].contains(error)
         default: false
@@ -167,11 +172,12 @@ extension HTTPField.Name {
     fileprivate static let via = HTTPField.Name("Via") ?? .connection
 }
 
-/// Hands everything on that the authorization server would do with the log: all but its metadata.
+/// Hands on what the authorization server would do with the log.
 struct OAuthForwarding: RouterMiddleware {
     typealias Context = ControlPlaneContext
 
-    let forwarder: ChangeForwarder
+    /// Nil: on a node that only reads, and hands nothing on.
+    let forwarder: ChangeForwarder?
     let server: OAuthServer
 
     private static let bodyBytesMax = 64 << 10
@@ -179,11 +185,10 @@ struct OAuthForwarding: RouterMiddleware {
     func handle(
         _ request: Request, context: Context, next: (Request, Context) async throws -> Response
     ) async throws -> Response {
-        let path = request.uri.path
-        let isLocal = [OAuthPath.metadata, OAuthPath.protectedResource].contains {
-            path == $0 || path.hasPrefix($0 + "/")
+        guard OAuthPath.usesLog(request.uri.path, request.method) else { return try await next(request, context) }
+        guard let forwarder else {
+            throw OAuthError(.temporarilyUnavailable, SharedLogFailure.readOnly.description)
         }
-        guard !isLocal, request.method != .options else { return try await next(request, context) }
         let body: ByteBuffer
         do {
             body = try await request.readBody(upTo: Self.bodyBytesMax, from: context.peer)
@@ -191,9 +196,7 @@ struct OAuthForwarding: RouterMiddleware {
             throw OAuthError(.invalidRequest, "the body has more than \(Self.bodyBytesMax) bytes")
         }
         do throws(ChangeForwarder.Failure) {
-            return try await forwarder.forward(request, body: Array(body.readableBytesView)) {
-                try await server.becomeCurrent()
-            }
+            return try await forwarder.forward(request, body: Array(body.readableBytesView), for: server.issuer)
         } catch {
             throw OAuthError(.temporarilyUnavailable, error.reason)
         }

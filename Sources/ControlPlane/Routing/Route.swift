@@ -32,12 +32,16 @@ struct Route: Sendable {
     let isLongRunning: Bool
     /// Whether it changes nothing. A node that hands changes on answers it itself.
     let isReading: Bool
+    /// Whether everything that it answers is decided by the writer, whose decisions are compared with the log, or is a
+    /// refusal.
+    let isDecidedByWriter: Bool
     private let handle: @Sendable (Exchange) async throws -> Response
 
     init(
         _ method: HTTPRequest.Method, _ path: String, _ right: Right?, body: Body = .none,
         takes: (any StrictRequest.Type)? = nil, query: [String] = [], isLongRunning: Bool = false,
-        isReading: Bool? = nil, _ handle: @escaping @Sendable (Exchange) async throws -> Response
+        isReading: Bool? = nil, isDecidedByWriter: Bool = false,
+        _ handle: @escaping @Sendable (Exchange) async throws -> Response
     ) {
         self.method = method
         self.path = path
@@ -47,6 +51,7 @@ struct Route: Sendable {
         self.query = query
         self.isLongRunning = isLongRunning
         self.isReading = isReading ?? (method == .get)
+        self.isDecidedByWriter = isDecidedByWriter
         self.handle = handle
     }
 
@@ -61,14 +66,23 @@ struct Route: Sendable {
         to request: Request, _ context: ControlPlaneContext, issuer: Issuer, access: AccessRule,
         forwarder: ChangeForwarder? = nil
     ) async throws -> Response {
+        let fleet = right == nil ? nil : issuer.store.fleet
         if let forwarder, !isReading {
             return try await admitted(request, context, issuer, access) { _, body, _ in
                 try await forwarded(request, body, by: forwarder, issuer)
             }
         }
-        guard right != nil, issuer.store.fleet != nil, method != .get else {
+        guard let fleet, method != .get else {
             return try await respondNow(to: request, context, issuer: issuer, access: access)
         }
+        guard isReading || !fleet.isReadOnly else {
+            throw Problem(
+                .unavailable,
+                detail: SharedLogFailure.readOnly.description.prefix(1).uppercased()
+                    + SharedLogFailure.readOnly.description.dropFirst() + ".")
+        }
+        // What another node has acknowledged before must be known: an answer may say that something is not there.
+        if !isDecidedByWriter { try await issuer.becomeCurrent() }
         let reach = RequestReach(wanted: try request.wantedReach())
         var response = try await respondNow(to: request, context, issuer: issuer.reaching(reach), access: access)
         reach.describe(in: &response)
@@ -94,9 +108,7 @@ struct Route: Sendable {
     /// Answers for a caller that has the right, before the body was read and afterwards.
     ///
     /// Nothing is refused for what this node of a fleet lacks: a caller, a right or a key that another node has made a
-    /// moment ago. So before a refusal this node gets everything that was acknowledged, and decides again. What is not
-    /// refused needs no such question to the log: what takes something away was known here when it was acknowledged, and
-    /// what a change is decided by is compared with the log when it is written.
+    /// moment ago. So before a refusal this node gets everything that was acknowledged, and decides again.
     private func admitted(
         _ request: Request, _ context: ControlPlaneContext, _ issuer: Issuer, _ access: AccessRule,
         _ answer: (RequestQuery, [UInt8], Authority) async throws -> Response
@@ -107,6 +119,8 @@ struct Route: Sendable {
             do {
                 return try await decide()
             } catch let problem as Problem where Self.refusals.contains(problem.status) {
+                // Whoever shows nothing is refused by every node.
+                guard problem.status != 401 || request.headers[.authorization] != nil else { throw problem }
                 try await issuer.becomeCurrent()
                 return try await decide()
             }
@@ -135,7 +149,7 @@ struct Route: Sendable {
         do throws(ChangeForwarder.Failure) {
             // Whoever may open the socket needs none here.
             guard !request.headers[values: .authorization].isEmpty else { throw forwarder.withoutCredential }
-            return try await forwarder.forward(request, body: body) { try await issuer.becomeCurrent() }
+            return try await forwarder.forward(request, body: body, for: issuer)
         } catch {
             throw Problem(error)
         }

@@ -16,7 +16,7 @@ import Synchronization
 //
 // A code cannot reveal that a row is missing (a damaged branch page hides rows) or that it is an earlier version of
 // itself. Earlier versions are in the file, on pages that nothing leads to: such a page in a newer one's place is found
-// by its number (``PageMap``). Missing rows matter most for watermarks, so `meta` stores their number and combined
+// by its number when a row of it is read (``PageMap``). Missing rows matter most for watermarks, so `meta` stores their number and combined
 // codes (``WatermarkRow``). See the security model.
 
 /// A table whose rows are proven to be unchanged and under the key to which they were written.

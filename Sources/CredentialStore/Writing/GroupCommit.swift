@@ -94,7 +94,8 @@ final class GroupCommit: Sendable {
         guard !hasFailed else { return refuse(batch, .closed) }
         guard writer.withLock({ !$0.isOfFleet || $0.shared != nil }) else { return refuse(batch, .shared(.away)) }
         takeArrived()
-        var waiting = paced(batch, queued)
+        let turnEnd = turnEnd()
+        var waiting = paced(batch, until: turnEnd, queued)
         var postponed: [Mutation] = []
         var triesLeft = Self.triesMax
         headRoom.disk = writer.withLock { box in
@@ -107,7 +108,7 @@ final class GroupCommit: Sendable {
                 postponed.insert(contentsOf: waiting[most...], at: 0)
                 waiting.removeSubrange(most...)
             }
-            switch attempt(&waiting, &postponed, &triesLeft, queued) {
+            switch attempt(&waiting, &postponed, &triesLeft, turnEnd, queued) {
             case .committed:
                 (waiting, postponed) = (postponed, [])
                 for index in waiting.indices { waiting[index].failure = nil }
@@ -136,7 +137,7 @@ final class GroupCommit: Sendable {
 
     private func attempt(
         _ waiting: inout [Mutation], _ postponed: inout [Mutation], _ triesLeft: inout Int,
-        _ queued: () -> [Mutation]
+        _ turnEnd: ContinuousClock.Instant, _ queued: () -> [Mutation]
     ) -> Attempt {
         var refused: [Int: any Error] = [:]
         // What must be known on every node before it is acknowledged.
@@ -260,7 +261,7 @@ final class GroupCommit: Sendable {
             for index in postponed.indices { postponed[index].failure = nil }
             interning.aborted()
             takeArrived()
-            waiting = paced(waiting, queued)
+            waiting = paced(waiting, postponed, until: turnEnd, queued)
             return .again
         } catch Aborted.overfull(let index, let room) {
             // Creates after this one almost certainly do not fit either; trying each would repeat the batch each time.

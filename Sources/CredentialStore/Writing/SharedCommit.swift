@@ -205,7 +205,7 @@ struct WritersTurns {
     var waitMax: Duration { min(slot * (2 * Set(recent).count), Self.waitMax) }
 
     /// Callers wait meanwhile.
-    private static let waitMax = Duration.seconds(1)
+    private static let waitMax = Duration.milliseconds(250)
 }
 
 extension GroupCommit {
@@ -215,13 +215,23 @@ extension GroupCommit {
     /// Makes the store one of a node.
     func join(_ shared: SharedCommit) { writer.withLock { $0.shared = shared } }
 
-    /// Waits with a batch that only creates, as long as nothing else arrives.
-    func paced(_ batch: [Mutation], _ queued: () -> [Mutation]) -> [Mutation] {
-        guard let shared = writer.withLock({ $0.shared }), !batch.isEmpty, batch.allSatisfy(\.creates) else {
-            return batch
-        }
+    /// When a batch that begins now no longer waits for its turn.
+    func turnEnd() -> ContinuousClock.Instant {
+        ContinuousClock.now + (writer.withLock { $0.shared?.turnWaitMax } ?? .zero)
+    }
+
+    /// Waits for its turn with a batch that only creates, as long as nothing else arrives.
+    /// - Parameters:
+    ///   - postponed: what waits behind it.
+    ///   - end: when it waits no longer.
+    func paced(
+        _ batch: [Mutation], _ postponed: [Mutation] = [], until end: ContinuousClock.Instant,
+        _ queued: () -> [Mutation]
+    ) -> [Mutation] {
+        guard let shared = writer.withLock({ $0.shared }), batch.contains(where: { $0.reach != .own }),
+            postponed.allSatisfy(\.creates)
+        else { return batch }
         var batch = batch
-        let end = ContinuousClock.now + shared.turnWaitMax
         while .now < min(shared.turn, end), batch.allSatisfy(\.creates) {
             usleep(Self.turnPollMicroseconds)
             // Others may wait until this node has their entries.

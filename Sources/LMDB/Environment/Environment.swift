@@ -87,10 +87,10 @@ internal import Synchronization
         recorder = options.recorder
         identity = folder
         number = Self.numbers.wrappingAdd(1, ordering: .relaxed).newValue
+        // Best effort: if the cleanup fails, the store works all the same. The check below needs a reader itself.
+        _ = try? removeDeadReaders()
         try PlacedPages.require(self)
         try locatePages()
-        // Best effort: if the cleanup fails, the store works all the same.
-        _ = try? removeDeadReaders()
     }
 
     deinit { _ = shutDown() }
@@ -113,6 +113,7 @@ internal import Synchronization
             defer { ReaderSlot.release(slots) }
             // SAFETY: no transaction exists in this process: `inside` is 0, every reader's slot is blocked, and
             // `gate` keeps new ones out. No pointer into the map outlives its transaction.
+            pages.set(.unknown)
             let code = unsafe mdb_env_set_mapsize(handle, mapBytes)
             guard code == 0 else { throw LMDBError(code: code) }
             try locatePages()

@@ -52,7 +52,7 @@ struct Daemon: Sendable {
         let fleet = settings.fleet.map { fleet in
             FleetOptions(
                 name: fleet.address.fleet, pepperPath: settings.pepperPath,
-                freshness: Freshness(usesTicks: fleet.clock.hasSteadyTicks))
+                freshness: Freshness(usesTicks: fleet.clock.hasSteadyTicks), isReadOnly: fleet.isReadOnly)
         }
         let readiness = DataPlane.ServiceStatus(freshness: fleet?.freshness)
         var options = storeOptions(readiness, logger)
@@ -242,7 +242,7 @@ struct Daemon: Sendable {
             readiness: {
                 readiness.current.unreadyReason.map { .notReady(reason: "\($0)") } ?? .ready
             }, exposition: { exposition.render() }, backupFolder: settings.storePath, oauth: oauth,
-            fleet: node?.report.administration, forwarder: settings.fleet?.home?.forwarder)
+            fleet: node?.report.administration, forwarder: settings.fleet?.forwarder)
     }
 
     private func controlSocket(

@@ -139,6 +139,13 @@ struct FleetSettings: Sendable {
         ClusterTimes(lease: leaseNanoseconds, margin: MachineClock.marginNanoseconds, poll: 4_000_000)
     }
 
+    var forwarder: ChangeForwarder? {
+        home.map { home in
+            ChangeForwarder(
+                home: home.url, authorities: home.authorities, leaseSeconds: Int64(leaseNanoseconds / 1_000_000_000))
+        }
+    }
+
     func engine() throws(CommandFailure) -> EtcdEngine {
         do {
             return try EtcdEngine(
@@ -183,5 +190,4 @@ struct HomeAddress: Sendable {
         authorities = file
     }
 
-    var forwarder: ChangeForwarder { ChangeForwarder(home: url, authorities: authorities) }
 }
