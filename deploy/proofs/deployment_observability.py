@@ -236,7 +236,7 @@ def prove(fixture: Fixture) -> None:
     statuses = []
     while time.monotonic() < until:
         statuses += traffic.round()
-        node.json_result("key", "create", "--owner", "o")
+        node.json_result("key", "revoke", node.json_result("key", "create", "--owner", "o")["id"])
     fixture.check(set(statuses) == {200, 401, 403}, f"{len(statuses)} requests had the expected statuses", set(statuses))
     targets(fixture, prometheus)
     rules(fixture, prometheus, folder)
