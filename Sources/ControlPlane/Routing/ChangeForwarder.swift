@@ -18,8 +18,9 @@ public import ServiceLifecycle
 // with the right make it send anything. Of the authorization server it hands on nothing but its own endpoints.
 //
 // When the answer is there, this node waits until it has all that was acknowledged, so that whoever has an answer of this
-// node may rely on this node knowing it. If it cannot find that out, the answer is passed on all the same: it may hold
-// the only copy of a secret, and this node answers nothing that it does not know.
+// node may rely on this node knowing it. If it cannot find that out, the answer is passed on all the same, since it may
+// hold the only copy of a secret. What was acknowledged `everywhere` is refused here even then; what was revoked with
+// `quorum` only may be accepted here until this node has it, at most until its lease is over.
 
 /// Sends requests to another node of the fleet and passes on what that answers.
 public final class ChangeForwarder: Service {

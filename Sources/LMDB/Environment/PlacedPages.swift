@@ -98,6 +98,7 @@ struct PlacedPages {
     /// are not in the map.
     @inlinable func isPlaced(_ found: MDB_val) -> Bool {
         // A value of no bytes begins where its key ends, which may be the end of the page.
+        // SAFETY: the address is only calculated with.
         let offset = unsafe UInt(bitPattern: found.mv_data) &- start &- (found.mv_size == 0 ? 1 : 0)
         guard start != 0, offset < bytes else { return true }
         let number = offset &>> shift
@@ -136,14 +137,17 @@ extension Environment {
         var statistics = MDB_stat()
         try Self.check(unsafe mdb_env_info(handle, &info))
         try Self.check(unsafe mdb_env_stat(handle, &statistics))
+        // SAFETY: ended once, by the line below, after the cursor is closed and the key was read.
         let transaction = unsafe try begin(flags: UInt32(MDB_RDONLY))
         defer { unsafe mdb_txn_abort(transaction) }
         // LMDB's database 1 is the table of names.
+        // SAFETY: the transaction is live until the function returns.
         let core = unsafe TransactionCore(handle: transaction, ledger: nil, environment: number, pages: .unknown)
         var cursor = try Cursor(core, Database(handle: 1, keys: .bytes, environment: number))
         let pageBytes = Int(clamping: statistics.ms_psize)
         // The map begins with a page of the system, which may be smaller than those of a file from another machine.
         guard try cursor.start(.forward), pageBytes <= sysconf(Int32(_SC_PAGESIZE)) else { return pages.set(.unknown) }
+        // SAFETY: the address is only calculated with.
         let page = unsafe UInt(bitPattern: cursor.key.baseAddress) & ~(UInt(pageBytes) &- 1)
         // SAFETY: the page of a row that was found. It begins with its number, which was checked when the store was opened.
         guard let head = unsafe UnsafeRawPointer(bitPattern: page) else { return pages.set(.unknown) }

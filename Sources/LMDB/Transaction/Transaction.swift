@@ -96,6 +96,7 @@ public import CLMDB
         }
         if code == MDB_NOTFOUND { return nil }
         guard code == 0 else { throw LMDBError(code: code) }
+        // SAFETY: LMDB has set both fields to a value inside the map or a page of this transaction.
         guard unsafe pages.isPlaced(value) else { throw .misplacedPage }
         // SAFETY: LMDB has set both fields to a value inside the map.
         return unsafe UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size)
@@ -114,6 +115,7 @@ public import CLMDB
         }
         if code == MDB_NOTFOUND { return nil }
         guard code == 0 else { throw LMDBError(code: code) }
+        // SAFETY: LMDB has set both fields to a value inside the map or a page of this transaction.
         guard unsafe pages.isPlaced(value) else { throw .misplacedPage }
         // SAFETY: LMDB has set both fields to a value inside the map.
         return unsafe UnsafeRawBufferPointer(start: value.mv_data, count: value.mv_size)
