@@ -16,20 +16,23 @@ public struct FleetResource: Codable, Equatable, Sendable {
         public let id: String
         /// Where other nodes reach it; nil: nowhere.
         public let address: String?
+        /// The newest level of the log that it can apply; nil while it has not said so.
+        public let newestLevel: UInt32?
 
         public init(
             name: String, region: String, version: String, entry: UInt64, behind: UInt64, leaseSeconds: UInt64,
-            mayPause: Bool, id: String, address: String?
+            mayPause: Bool, id: String, address: String?, newestLevel: UInt32?
         ) {
             (self.name, self.region, self.version) = (name, region, version)
             (self.entry, self.behind, self.leaseSeconds) = (entry, behind, leaseSeconds)
-            (self.mayPause, self.id, self.address) = (mayPause, id, address)
+            (self.mayPause, self.id, self.address, self.newestLevel) = (mayPause, id, address, newestLevel)
         }
 
         enum CodingKeys: String, CodingKey {
             case name, region, version, entry, behind, id, address
             case leaseSeconds = "lease_seconds"
             case mayPause = "may_pause"
+            case newestLevel = "newest_level"
         }
     }
 
@@ -46,19 +49,42 @@ public struct FleetResource: Codable, Equatable, Sendable {
     public let fleet: String
     /// The number of the log's last entry.
     public let entry: UInt64
+    /// The format in which the log is written; nil while no node says so.
+    public let level: UInt32?
     /// Nothing is appended: the log is about to begin anew.
     public let isClosed: Bool
     public let nodes: [Node]
     public let etcd: [Member]
 
-    public init(fleet: String, entry: UInt64, isClosed: Bool, nodes: [Node], etcd: [Member]) {
-        (self.fleet, self.entry, self.isClosed, self.nodes, self.etcd) = (fleet, entry, isClosed, nodes, etcd)
+    public init(fleet: String, entry: UInt64, level: UInt32?, isClosed: Bool, nodes: [Node], etcd: [Member]) {
+        (self.fleet, self.entry, self.level, self.isClosed) = (fleet, entry, level, isClosed)
+        (self.nodes, self.etcd) = (nodes, etcd)
     }
 
     enum CodingKeys: String, CodingKey {
-        case fleet, entry, nodes, etcd
+        case fleet, entry, level, nodes, etcd
         case isClosed = "closed"
     }
+}
+
+/// Body of `POST /v1/cluster/level`: the format in which the fleet is to write its log.
+public struct FleetLevelRequest: StrictRequest {
+    public private(set) var level: UInt32 = 0
+
+    public init() {}
+
+    public init(level: UInt32) { self.level = level }
+
+    public mutating func members<Visitor: MemberVisitor>(_ visitor: inout Visitor) throws(Visitor.Failure) {
+        try visitor.required("level", &level)
+    }
+}
+
+/// Answer to `POST /v1/cluster/level`: the format in which the fleet writes its log now.
+public struct FleetLevel: Codable, Equatable, Sendable {
+    public let level: UInt32
+
+    public init(level: UInt32) { self.level = level }
 }
 
 /// Answer to `POST /v1/cluster/comparisons`: whether all nodes have the same rows at one entry of the log.

@@ -18,6 +18,7 @@ static const char *const names[] = {
     [cs_answer_without_lease] = "answer-without-lease",
     [cs_unknown_without_barrier] = "unknown-without-barrier",
     [cs_survive_until_commit] = "survive-until-commit",
+    [cs_know_no_level_ahead] = "know-no-level-ahead",
 };
 enum { guarantee_count = sizeof names / sizeof names[0] };
 

@@ -170,6 +170,7 @@ extension CredentialStore {
                     schema: schema, writer: StoreWriter(schema: schema, interning: interning, auditChain: auditChain))
                 if let newVendor { try meta.initialize(vendor: newVendor, peppers: peppers, in: transaction) }
                 try meta.meta.require(peppers.lookup, in: transaction)
+                try meta.meta.requireKnownLevel(in: transaction)
                 let vendor = try meta.meta.vendor(in: transaction)
                 if let expected, expected != vendor {
                     throw StoreFailure.otherVendor(found: vendor.description, expected: expected.description)

@@ -219,7 +219,7 @@ public final class EtcdEngine: ClusterEngine {
 
     static func head(_ value: Data) throws(EngineFault) -> EtcdHead {
         guard let head = EtcdHead(value) else { throw .unusable(.formatTooNew) }
-        guard head.level <= LogEntry.formatLevel else { throw .unusable(.formatTooNew) }
+        guard head.format <= EtcdHead.format else { throw .unusable(.formatTooNew) }
         return head
     }
 

@@ -5,7 +5,7 @@ import SwiftProtobuf
 
 // What is in etcd, for each fleet under a prefix of its own:
 //
-//     head                    the position of the log, its format level, and whether it is open
+//     head                    the position of the log, the format of all this, and whether it is open
 //     epoch                   the log that it is of: changes only when that is begun anew
 //     log/EPOCH/NUMBER        one entry
 //     first                   the number of the oldest entry that is kept; missing: 1
@@ -69,8 +69,10 @@ struct EtcdKeys {
 /// The value of `head`. An append compares all of it.
 struct EtcdHead: Equatable {
     var head: LogHead
-    var level: UInt32 = LogEntry.formatLevel
+    /// Of the keys and values in etcd. Entries have levels of their own.
+    var format = EtcdHead.format
 
+    static let format: UInt32 = 1
     private static let byteCount = 16 + LogPosition.hashBytes + 4 + 1
 
     var data: Data {
@@ -78,7 +80,7 @@ struct EtcdHead: Equatable {
         data.append(bigEndian: head.position.epoch)
         data.append(bigEndian: head.position.number)
         data.append(contentsOf: head.position.hash)
-        data.append(bigEndian: level)
+        data.append(bigEndian: format)
         data.append(head.isSealed ? 1 : 0)
         return data
     }
@@ -94,7 +96,7 @@ struct EtcdHead: Equatable {
         head = LogHead(
             position: LogPosition(epoch: number(0..<8), number: number(8..<16), hash: Array(bytes[16..<hashEnd])),
             isSealed: bytes[Self.byteCount - 1] == 1)
-        level = UInt32(truncatingIfNeeded: number(hashEnd..<hashEnd + 4))
+        format = UInt32(truncatingIfNeeded: number(hashEnd..<hashEnd + 4))
     }
 }
 
@@ -111,8 +113,9 @@ extension NodeRecord {
         message.version = about.version
         message.address = about.address
         message.pepperChecks = about.pepperChecks.map { Data($0) }
-        message.levelMin = 1
-        message.levelMax = LogEntry.formatLevel
+        message.levelMin = LogLevel.first
+        message.levelMax = LogLevel.newest
+        message.level = about.level
         message.time = time
         return try message.serializedBytes()
     }
@@ -147,6 +150,10 @@ public struct FleetNodeStatus: Sendable {
     public let address: String
     /// The check values of the peppers in its file.
     public let pepperChecks: [[UInt8]]
+    /// The level that the log has as far as its store has it; 0 while it has not said so.
+    public let level: UInt32
+    /// The newest level of the log that it knows.
+    public let newestLevel: UInt32
 
     init(node: UInt64, _ data: Data) {
         record = NodeRecord(node: node, data)
@@ -155,6 +162,8 @@ public struct FleetNodeStatus: Sendable {
         version = NodeRecord.visible(message?.version ?? "")
         address = NodeRecord.visible(message?.address ?? "", bytesMax: 300)
         pepperChecks = message?.pepperChecks.map { [UInt8]($0) } ?? []
+        level = message?.level ?? 0
+        newestLevel = message?.levelMax ?? 0
     }
 }
 
@@ -165,6 +174,8 @@ public struct NodeAbout: Sendable {
     public var address: String
     /// The check values of the peppers in its file.
     public var pepperChecks: [[UInt8]] = []
+    /// The level of the log as its store has it.
+    public var level: UInt32 = 0
 
     public init(region: String = "", version: String = "", address: String = "") {
         (self.region, self.version, self.address) = (region, version, address)

@@ -23,6 +23,11 @@ import Testing
         return FleetNodeStatus(node: 1, try record.data(about, time: time))
     }
 
+    private static func record() throws -> Data {
+        try NodeRecord(node: 1, name: "n", applied: position(5_000), leaseNanoseconds: 10_000_000_000).data(
+            NodeAbout(address: "https://n:1"), time: 0)
+    }
+
     private static func problems(_ others: FleetNodeStatus...) throws -> [String] {
         FleetProblems.of([try node("n1")] + others, LogHead(position: position(5_000)))
     }
@@ -53,6 +58,22 @@ import Testing
                 [try Self.node("n1"), try Self.node("n2")], LogHead(position: Self.position(5_000), isSealed: true)
             )
             .count == 1)
+    }
+
+    @Test func `a newer format that all nodes know is one, until it is used`() throws {
+        func problems(_ level: UInt32, _ newest: UInt32...) throws -> Int {
+            let nodes = try newest.map { newest in
+                var message = try Countersign_NodeRecord(serializedBytes: try Self.record())
+                (message.level, message.levelMax) = (level, newest)
+                return FleetNodeStatus(node: 1, try message.serializedBytes())
+            }
+            return FleetProblems.of(nodes, LogHead(position: Self.position(5_000))).count
+        }
+        #expect(try problems(1, 1, 2) == 0)
+        #expect(try problems(1, 2, 2) == 1)
+        #expect(try problems(2, 2, 2) == 0)
+        // Nobody has said in which format the log is written.
+        #expect(try problems(0, 2, 2) == 0)
     }
 
     @Test func `times that no clock shows do not end the program`() throws {

@@ -213,8 +213,10 @@ enum cs_guarantee {
     cs_acknowledge_before_confirmation,
     cs_answer_without_lease,
     cs_unknown_without_barrier,
-    // Not a guarantee: without it, the process kills itself behind one append in twenty.
+    // Not guarantees. Without the first, the process kills itself behind one append in twenty; without the second, it knows one
+    // level of the log more than it does (see `LogLevel`).
     cs_survive_until_commit,
+    cs_know_no_level_ahead,
 };
 
 /// Whether the environment variable PROOF_BREAKS names the guarantee.

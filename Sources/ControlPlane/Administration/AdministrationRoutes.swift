@@ -86,6 +86,7 @@ func administrationRoutes(_ services: ControlPlaneServices) -> [Route] {
         Route(.get, "/v1/store/revocations", .storeBackup, isLongRunning: true, store.revocations),
 
         Route(.get, "/v1/cluster", .storeRead, fleet.show),
+        Route(.post, "/v1/cluster/level", .clusterWrite, body: .json, takes: FleetLevelRequest.self, fleet.raiseLevel),
         Route(.post, "/v1/cluster/comparisons", .storeRead, isLongRunning: true, fleet.compare),
 
         Route(.get, "/v1/changes", .changes, query: changeFilters, isLongRunning: true, changes.list),

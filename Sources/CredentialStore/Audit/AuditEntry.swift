@@ -56,6 +56,7 @@ public enum AuditAction: UInt8, Sendable, CaseIterable {
     case consentRevoked = 17
     case fleetBegun = 18
     case fleetLeft = 19
+    case logLevelRaised = 20
 
     /// The name in the administration API.
     public var name: String {
@@ -79,6 +80,7 @@ public enum AuditAction: UInt8, Sendable, CaseIterable {
         case .consentRevoked: "consent_revoked"
         case .fleetBegun: "fleet_begun"
         case .fleetLeft: "fleet_left"
+        case .logLevelRaised: "log_level_raised"
         }
     }
 }

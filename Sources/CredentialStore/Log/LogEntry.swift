@@ -82,12 +82,11 @@ public struct LogEntry: Sendable {
     }
     /// The version of the entry's form.
     static let version: UInt8 = 1
-    /// What operations mean, and what follows from them. Higher: this version cannot apply them.
-    public static let formatLevel: UInt32 = 1
     /// An entry is one transaction, which is bounded by its mutations.
     static let bytesMax = 64 << 20
 
     private static let magic = Array("CS".utf8)
+    static let firstByte = magic[0]
     private static let keyName = Array("countersign log entry".utf8)
 
     /// The position that a store has reached when it has this entry.
@@ -100,6 +99,9 @@ public struct LogEntry: Sendable {
 
     var time: UnixSeconds { author.time }
 
+    /// See ``LogLevel``.
+    var level: UInt32 { bytes.octets.word32(at: 4) }
+
     /// Tells the entry from another one for the same place.
     public var batch: UInt64 { bytes.octets.word64(at: 56) }
 
@@ -109,17 +111,18 @@ public struct LogEntry: Sendable {
     private static let confirmationFlag: UInt32 = 1
 
     /// Makes the entry that follows on a position.
-    /// - Parameter origin: of the data, so that the entries of two stores never have the same key.
+    /// - Parameters:
+    ///   - level: see ``LogLevel``.
+    ///   - origin: of the data, so that the entries of two stores never have the same key.
     /// - Throws: ``LogFailure/tooLong``.
     init(
         _ kind: Kind, _ content: [UInt8], after position: LogPosition, by author: Author,
-        wantsConfirmation: Bool = false,
-        origin: UInt64, lookup: TagKey
+        level: UInt32 = LogLevel.newest, wantsConfirmation: Bool = false, origin: UInt64, lookup: TagKey
     ) throws(StoreFailure) {
         guard content.count + Self.headerBytes + SealedMessage.overheadBytes <= Self.bytesMax else {
             throw .log(.tooLong)
         }
-        var header = Self.beginning(epoch: position.epoch, kind)
+        var header = Self.beginning(kind, level: level, epoch: position.epoch)
         header.append(word64: position.number + 1)
         header += position.hash
         for _ in 0..<2 { header.append(word64: UInt64.random(in: 0...UInt64.max)) }
@@ -140,7 +143,7 @@ public struct LogEntry: Sendable {
     public init(_ bytes: [UInt8]) throws(StoreFailure) {
         guard let count = Self.byteCount(header: bytes), count == bytes.count else { throw .log(.malformed) }
         guard bytes[2] == Self.version, let kind = Kind(rawValue: bytes[3]),
-            bytes.octets.word32(at: 4) <= Self.formatLevel
+            bytes.octets.word32(at: 4) <= LogLevel.newest
         else { throw .log(.formatTooNew) }
         guard bytes.octets.word32(at: 96) & ~Self.confirmationFlag == 0 else { throw .log(.malformed) }
         self.init(kind, header: Array(bytes[..<Self.headerBytes]), sealed: Array(bytes[Self.headerBytes...]))
@@ -159,10 +162,10 @@ public struct LogEntry: Sendable {
             mark: UnixSeconds(Int64(bitPattern: header.octets.word64(at: 88))))
     }
 
-    /// How every entry of this version begins.
-    static func beginning(epoch: UInt64, _ kind: Kind = .transaction) -> [UInt8] {
+    /// How an entry begins.
+    static func beginning(_ kind: Kind = .transaction, level: UInt32, epoch: UInt64) -> [UInt8] {
         var beginning = magic + [version, kind.rawValue]
-        beginning.append(word32: formatLevel)
+        beginning.append(word32: level)
         beginning.append(word64: epoch)
         return beginning
     }
@@ -221,6 +224,8 @@ public enum LogFailure: Error, Equatable, Sendable, CustomStringConvertible {
     case damaged(file: String)
     /// An entry of a later version.
     case formatTooNew
+    /// A log's level is raised one by one.
+    case levelSkipped(next: UInt32)
     /// An entry that was written with another pepper file, by another store, or changed since.
     case notGenuine(number: UInt64)
     /// More operations than an entry can hold.
@@ -252,6 +257,7 @@ public enum LogFailure: Error, Equatable, Sendable, CustomStringConvertible {
         case .damaged(let file):
             "\(file) is damaged: copy it again, or restore it from a copy; a store that is sound goes on with a new log when this one is moved away and store.log names an empty folder, after one start without store.log"
         case .formatTooNew: "the log was written by a newer version: use that one"
+        case .levelSkipped(let next): "the level of a log is raised one by one: the next one is \(next)"
         case .notGenuine(let number):
             "entry \(number) of the log is damaged, or was written with another pepper file or by another store: name the right log and pepper file"
         case .tooLong: "one change is larger than an entry of the log may be: split it"

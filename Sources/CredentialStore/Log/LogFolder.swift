@@ -190,8 +190,10 @@ struct LogFolder: Sendable {
         let rest = try Self.converting { () throws(FileError) in
             try source.read(at: offset, count: source.byteCount - offset)
         }
-        let beginning = LogEntry.beginning(epoch: epoch)
-        return rest.indices.contains { rest[$0] == beginning[0] && rest[$0...].starts(with: beginning) }
+        let beginnings = (LogLevel.first...LogLevel.newest).map { LogEntry.beginning(level: $0, epoch: epoch) }
+        return rest.indices.contains { place in
+            rest[place] == LogEntry.firstByte && beginnings.contains { rest[place...].starts(with: $0) }
+        }
     }
 
     /// Whether the disk has so little space left that the rest is kept for revocations.

@@ -22,6 +22,8 @@ enum MetaName {
     case logPredecessor
     /// The name of the fleet whose log the store has.
     case fleet
+    /// See ``LogLevel``.
+    case logLevel
     /// The last comparison of the stores of a fleet: random.
     case comparison
     /// See ``FleetMemory``.
@@ -73,6 +75,7 @@ enum MetaName {
             case .logPosition: "log-position"
             case .logPredecessor: "log-predecessor"
             case .fleet: "fleet"
+            case .logLevel: "log-level"
             case .comparison: "comparison"
             case .longestLease: "longest-lease"
             case .pausableNode(let node): Self.pausableNodePrefix + String(node, radix: 16)

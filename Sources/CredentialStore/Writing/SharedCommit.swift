@@ -75,6 +75,8 @@ final class SharedCommit {
         let entry = try LogEntry(
             .transaction, operations, after: position,
             by: LogEntry.Author(writer: self.writer, time: writer.now, mark: writer.mark ?? .always),
+            // As the transaction leaves it: the entry that raises it is of the new level.
+            level: try MetaTable(writer.schema).logLevel(in: transaction),
             wantsConfirmation: writer.publication.endsSomething || isWanted, origin: origin, lookup: lookup)
         guard entry.bytes.count <= Self.entryBytesMax else { throw StoreFailure.log(.tooLong) }
         // Before the append: behind it, nothing may fail but the commit itself.

@@ -66,6 +66,9 @@ nonisolated struct Countersign_NodeRecord: Sendable {
   /// Shows which peppers are in the node's pepper file, without their bytes.
   var pepperChecks: [Data] = []
 
+  /// The format level of the log as its store has it.
+  var level: UInt32 = 0
+
   var unknownFields = SwiftProtobuf.UnknownStorage()
 
   init() {}
@@ -119,7 +122,7 @@ fileprivate nonisolated let _protobuf_package = "countersign"
 
 nonisolated extension Countersign_NodeRecord: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   static let protoMessageName: String = _protobuf_package + ".NodeRecord"
-  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}epoch\0\u{1}number\0\u{1}hash\0\u{3}lease_nanoseconds\0\u{3}is_pausable\0\u{1}name\0\u{1}region\0\u{1}version\0\u{3}level_min\0\u{3}level_max\0\u{1}time\0\u{1}address\0\u{3}pepper_checks\0")
+  static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}epoch\0\u{1}number\0\u{1}hash\0\u{3}lease_nanoseconds\0\u{3}is_pausable\0\u{1}name\0\u{1}region\0\u{1}version\0\u{3}level_min\0\u{3}level_max\0\u{1}time\0\u{1}address\0\u{3}pepper_checks\0\u{1}level\0")
 
   mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -140,6 +143,7 @@ nonisolated extension Countersign_NodeRecord: SwiftProtobuf.Message, SwiftProtob
       case 11: try { try decoder.decodeSingularInt64Field(value: &self.time) }()
       case 12: try { try decoder.decodeSingularStringField(value: &self.address) }()
       case 13: try { try decoder.decodeRepeatedBytesField(value: &self.pepperChecks) }()
+      case 14: try { try decoder.decodeSingularUInt32Field(value: &self.level) }()
       default: break
       }
     }
@@ -185,6 +189,9 @@ nonisolated extension Countersign_NodeRecord: SwiftProtobuf.Message, SwiftProtob
     if !self.pepperChecks.isEmpty {
       try visitor.visitRepeatedBytesField(value: self.pepperChecks, fieldNumber: 13)
     }
+    if self.level != 0 {
+      try visitor.visitSingularUInt32Field(value: self.level, fieldNumber: 14)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -202,6 +209,7 @@ nonisolated extension Countersign_NodeRecord: SwiftProtobuf.Message, SwiftProtob
     if lhs.time != rhs.time {return false}
     if lhs.address != rhs.address {return false}
     if lhs.pepperChecks != rhs.pepperChecks {return false}
+    if lhs.level != rhs.level {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -216,6 +216,7 @@ public enum Right: String, Sendable, CaseIterable {
     case consentsRevoke = "countersign:consents:revoke"
     case peppersRead = "countersign:peppers:read"
     case peppersWrite = "countersign:peppers:write"
+    case clusterWrite = "countersign:cluster:write"
     case storeRead = "countersign:store:read"
     case storeBackup = "countersign:store:backup"
     case auditRead = "countersign:audit:read"

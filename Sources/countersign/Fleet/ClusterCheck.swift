@@ -73,7 +73,7 @@ enum FleetProblems {
                 )
             }
         }
-        return problems + clocks(nodes) + peppers(nodes) + copies(nodes)
+        return problems + levels(nodes) + clocks(nodes) + peppers(nodes) + copies(nodes)
     }
 
     private static func clocks(_ nodes: [FleetNodeStatus]) -> [String] {
@@ -84,6 +84,15 @@ enum FleetProblems {
         let (apart, overflow) = last.record.time.subtractingReportingOverflow(first.record.time)
         guard overflow || apart > clockSecondsMax else { return [] }
         return ["the clocks of \(first.record.name) and \(last.record.name) differ by more than a minute"]
+    }
+
+    private static func levels(_ nodes: [FleetNodeStatus]) -> [String] {
+        guard let level = nodes.map(\.level).max(), let common = nodes.map(\.newestLevel).min(), 0 < level,
+            level < common
+        else { return [] }
+        return [
+            "all nodes know level \(common) of the log, which is written in level \(level): let them use it with 'countersign cluster upgrade'"
+        ]
     }
 
     private static func peppers(_ nodes: [FleetNodeStatus]) -> [String] {

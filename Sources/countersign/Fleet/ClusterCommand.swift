@@ -15,8 +15,7 @@ struct ClusterCommand: AsyncParsableCommand {
             """,
         subcommands: [
             ClusterInit.self, ClusterJoin.self, ClusterStatus.self, ClusterCheck.self, ClusterCompare.self,
-            ClusterForget.self,
-            ClusterReseed.self, ClusterDetach.self,
+            ClusterForget.self, ClusterUpgrade.self, ClusterReseed.self, ClusterDetach.self,
         ])
 }
 
@@ -260,6 +259,7 @@ struct ClusterStatus: AsyncParsableCommand {
         let fleet = FleetResource(address.fleet, head, nodes, members)
         if output.json { return try Console.json(fleet) }
         try Console.line("entry  \(fleet.entry)\(fleet.isClosed ? ", closed" : "")")
+        if let level = fleet.level { try Console.line("level  \(level)") }
         for member in fleet.etcd { try Console.line("etcd   \(member.endpoint)  \(member.state)") }
         var table = Table(["NODE", "REGION", "ENTRY", "BEHIND", "LEASE", "CLOCK", "ADDRESS", "VERSION"])
         for node in fleet.nodes {
@@ -310,14 +310,16 @@ struct ClusterCompare: AsyncParsableCommand {
 extension FleetResource {
     init(_ name: String, _ head: LogHead, _ nodes: [FleetNodeStatus], _ members: [EtcdMemberStatus]) {
         self.init(
-            fleet: name, entry: head.position.number, isClosed: head.isSealed,
+            fleet: name, entry: head.position.number, level: nodes.map(\.level).max().flatMap { $0 > 0 ? $0 : nil },
+            isClosed: head.isSealed,
             nodes: nodes.map { node in
                 let applied = node.record.applied.number
                 return Node(
                     name: node.record.name, region: node.region, version: node.version, entry: applied,
                     behind: head.position.number > applied ? head.position.number - applied : 0,
                     leaseSeconds: node.record.leaseNanoseconds / 1_000_000_000, mayPause: node.record.isPausable,
-                    id: String(node.record.node, radix: 16), address: node.address.isEmpty ? nil : node.address)
+                    id: String(node.record.node, radix: 16), address: node.address.isEmpty ? nil : node.address,
+                    newestLevel: node.newestLevel > 0 ? node.newestLevel : nil)
             }, etcd: members.map { Member(endpoint: $0.endpoint, state: $0.state) })
     }
 }

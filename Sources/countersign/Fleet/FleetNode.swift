@@ -79,7 +79,7 @@ final class FleetNode: Service {
         let taking = Task { await member.run() }
         let joining = Task { await self.join() }
         let memory = Task { await self.remember() }
-        let peppers = Task { await self.sayPeppers() }
+        let saying = Task { await self.sayWhatChanges() }
         let upkeep = Task {
             guard !settings.isReadOnly else { return }
             var upkeep = EtcdUpkeep(engine)
@@ -92,7 +92,7 @@ final class FleetNode: Service {
         upkeep.cancel()
         joining.cancel()
         memory.cancel()
-        peppers.cancel()
+        saying.cancel()
         await leave()
         member.close()
         taking.cancel()
@@ -140,16 +140,17 @@ final class FleetNode: Service {
         }
     }
 
-    private static let pepperSeconds = 5
+    private static let sayingSeconds = 5
 
-    /// Tells the others which peppers are in this node's file, which may change.
-    private func sayPeppers() async {
+    /// Tells the others which peppers are in this node's file, and which level the log has, both of which may change.
+    private func sayWhatChanges() async {
         while !Task.isCancelled {
+            if let level = try? store.logLevel() { engine.say { $0.level = level } }
             if let file = try? PepperFileOnDisk.read(pepperPath) {
                 let checks = file.peppers.map(\.checkValue)
                 engine.say { $0.pepperChecks = checks }
             }
-            try? await Task.sleep(for: .seconds(Self.pepperSeconds))
+            try? await Task.sleep(for: .seconds(Self.sayingSeconds))
         }
     }
 

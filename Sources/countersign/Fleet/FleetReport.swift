@@ -23,7 +23,8 @@ struct FleetReport: Sendable {
         FleetAdministration(
             status: { () async throws(IssuanceError) in try await status() },
             compare: { () async throws(IssuanceError) in try await compare() },
-            requirePeppers: { () async throws(IssuanceError) in try await requirePeppers() })
+            requirePeppers: { () async throws(IssuanceError) in try await requirePeppers() },
+            requireLevel: { (level) async throws(IssuanceError) in try await requireLevel(level) })
     }
 
     private func status() async throws(IssuanceError) -> FleetResource {
@@ -51,6 +52,22 @@ struct FleetReport: Sendable {
                 reason: "the pepper files of these nodes do not have pepper \(newest.number) of this node's file: "
                     + "\(lacking.joined(separator: ", ")). Write the same line into them; each node looks every few seconds"
             )
+        }
+    }
+
+    private func requireLevel(_ level: UInt32) async throws(IssuanceError) {
+        let lacking: [FleetNodeStatus]
+        do throws(EngineFault) {
+            lacking = try await engine.nodes().filter { $0.newestLevel < level }
+        } catch {
+            throw Self.failure(error)
+        }
+        guard lacking.isEmpty else {
+            let names = lacking.map { "\($0.record.name) (version \($0.version))" }.joined(separator: ", ")
+            throw .conflict(
+                reason:
+                    "these nodes do not know level \(level) of the log, and would stop: \(names). Upgrade them first. "
+                    + "A node that has ended is listed until its lease is over")
         }
     }
 

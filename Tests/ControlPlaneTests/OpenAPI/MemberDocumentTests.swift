@@ -30,6 +30,7 @@ import Testing
             "ChangeList": ChangeList.self,
             "AuditEntry": AuditEntryResource.self, "AuditPage": PageResource<AuditEntryResource>.self,
             "AuditCheck": AuditCheck.self, "Fleet": FleetResource.self, "FleetComparison": FleetComparison.self,
+            "FleetLevel": FleetLevel.self,
         ]
     }
 

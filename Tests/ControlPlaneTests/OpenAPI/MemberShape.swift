@@ -130,6 +130,7 @@ final class MemberRecorder: Decoder {
         case is Bool.Type: (true, .truth)
         case is Int.Type: (2, .integer)
         case is Int64.Type: (Int64(2), .integer)
+        case is UInt32.Type: (UInt32(2), .integer)
         case is UInt64.Type: (UInt64(2), .integer)
         case is [String: Int].Type: (["text": 2], .map)
         default: nil
