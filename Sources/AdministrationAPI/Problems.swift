@@ -8,6 +8,8 @@ public struct Problem: Error, Codable, Equatable, Sendable {
     public let detail: String?
     /// The member, query parameter or header field that is wrong.
     public let member: String?
+    /// The request, as the log of the service names it.
+    public private(set) var requestID: String?
 
     public init(_ type: ProblemType, detail: String? = nil, member: String? = nil) {
         self.type = type
@@ -15,6 +17,18 @@ public struct Problem: Error, Codable, Equatable, Sendable {
         status = type.status
         self.detail = detail
         self.member = member
+    }
+
+    /// The same problem, as the answer to one request.
+    public func ofRequest(_ id: String) -> Problem {
+        var problem = self
+        problem.requestID = id.isEmpty ? nil : id
+        return problem
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case type, title, status, detail, member
+        case requestID = "request_id"
     }
 
     /// The media type of this document.

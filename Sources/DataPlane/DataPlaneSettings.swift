@@ -51,9 +51,12 @@ public struct DataPlaneSettings: Sendable {
 
     /// The policies that `/ext_authz`, `policy=` and listeners name.
     public var policies: PolicySet
+    /// Which requests have a line in the access log at first.
+    public var accessSampling: AccessLog.Sampling
 
     public init() {
         policies = .none
+        accessSampling = .none
         realm = "countersign"
         trustedProxies = [Network("127.0.0.0/8"), Network("::1/128")].compactMap { $0 }
         verifySources = []

@@ -171,7 +171,7 @@ public struct PolicySet: Sendable {
             let rule: Rule
         }
 
-        fileprivate let name: [UInt8]
+        public let name: [UInt8]
         private let rule: Rule
         /// Those with a host first, then by descending length of the path: the first that matches applies.
         private let places: [Place]

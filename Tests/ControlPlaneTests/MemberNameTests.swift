@@ -45,6 +45,7 @@ import Testing
         return [
             Requests(route: "POST /v1/keys", right: ["owner": #""acme""#], wrong: Self.key),
             Requests(route: "POST /v1/keys/bulk", right: ["owner": #""acme""#, "count": "2"], wrong: Self.key),
+            Requests(route: "POST /v1/cluster/level", wrong: ["level": ["0"]]),
             Requests(route: "POST /v1/keys/import", wrong: ["lines": ["[]"]]),
             Requests(route: "POST /v1/keys/revocations", wrong: ids, others: ["chain"]),
             Requests(route: "PATCH /v1/keys/{id}", wrong: edit),

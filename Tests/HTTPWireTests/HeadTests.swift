@@ -169,7 +169,7 @@ import Testing
         ("X-Forwarded-Host", .xForwardedHost), ("X-Forwarded-Uri", .xForwardedUri),
         ("X-Forwarded-For", .xForwardedFor), ("X-Original-Method", .xOriginalMethod),
         ("X-Original-URI", .xOriginalURI), ("X-Original-Host", .xOriginalHost), ("X-Real-IP", .xRealIP),
-        ("Last-Event-ID", .lastEventID),
+        ("Last-Event-ID", .lastEventID), ("X-Request-Id", .xRequestID), ("Traceparent", .traceparent),
     ])
     func `a known name is recognised in any case, and no similar one`(name: String, field: KnownField) {
         for spelling in [name, name.lowercased(), name.uppercased()] { #expect(recognise(spelling) == field) }
@@ -187,8 +187,8 @@ import Testing
     }
 
     @Test func `all known fields are covered above`() {
-        #expect(KnownField.allCases.count == 25)
-        #expect(KnownField.unknown.rawValue == 24)
+        #expect(KnownField.allCases.count == 27)
+        #expect(KnownField.unknown.rawValue == 26)
     }
 
     @Test func `equal fields are counted, and found in order`() {

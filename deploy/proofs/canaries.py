@@ -60,6 +60,9 @@ def provoke(port, credential, caller):
             request("GET", "/verify", [f"Authorization: ApiKey {credential}, x"]),
             request("GET", "/verify", [f"Authorization: {credential}"]),
             request("GET", f"/{credential}"),
+            request("GET", "/verify", [f"X-Request-Id: {credential}", f"Authorization: ApiKey {credential}"]),
+            request("GET", "/nowhere", [f"X-Request-Id: request-{credential}-1"]),
+            request("GET", "/nowhere", [f"Traceparent: {credential}"]),
             request(credential[:30], "/"),
             f"{credential}\r\n\r\n".encode(),
             f"GET / HTTP/1.1\r\nHost: a\r\n{credential}\r\n\r\n".encode(),
@@ -134,6 +137,10 @@ def use_credentials(service):
 
 def main():
     with Service(PROGRAM, listens=("--listen",)) as service:
+        # Every request in every log.
+        service.environment |= {
+            "COUNTERSIGN_LOG_LEVEL": "trace", "COUNTERSIGN_ACCESS_LOG": "all",
+            "COUNTERSIGN_ACCESS_LOG_FILE": str(service.folder / "access.log")}
         secrets, repeated, printed = use_credentials(service)
         (service.folder / "printed").write_text(printed)
         # Shows that the search works.
@@ -141,6 +148,8 @@ def main():
         planted.write_text("x" * 5000 + secrets[-1] + secrets[0])
         found = search(service.folder, secrets)
         planted.unlink()
+        if (service.folder / "access.log").read_bytes().count(b"\n") < 20 * COUNT:
+            raise Unproven("the access log does not have the requests")
         leaked = [f"{repeated} answers"] if repeated else []
         leaked += search(service.folder, secrets)
     if "planted: 2" not in found:

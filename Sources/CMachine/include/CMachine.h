@@ -27,6 +27,13 @@ static inline int64_t cs_wall_seconds(void) {
     return (int64_t)t.tv_sec;
 }
 
+/// The same in nanoseconds.
+static inline uint64_t cs_wall_nanoseconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 /// Seconds since the machine booted, suspend included (CLOCK_BOOTTIME). Nobody can set this clock.
 static inline int64_t cs_boot_seconds(void) {
     struct timespec t;

@@ -39,6 +39,9 @@ struct FleetRoutes: Sendable {
 
     func raiseLevel(_ exchange: Exchange) async throws -> Response {
         let wanted = try exchange.decode(FleetLevelRequest.self)
+        guard wanted.level > 0 else {
+            throw Problem(.invalidValue, detail: "'level' must be at least 1.", member: "level")
+        }
         try await administration().requireLevel(wanted.level)
         try await exchange.issuer.raiseLogLevel(to: wanted.level)
         return try .json(FleetLevel(level: try exchange.issuer.store.logLevel()))

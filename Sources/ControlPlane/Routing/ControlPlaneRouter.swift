@@ -56,6 +56,7 @@ struct AllowedMethods: Sendable {
 struct ControlPlaneContext: RequestContext {
     var coreContext: CoreRequestContextStorage
     let peer: Peer
+    let trail = RequestTrail()
 
     init(source: ApplicationRequestContextSource) {
         coreContext = CoreRequestContextStorage(source: source)

@@ -18,31 +18,34 @@ struct ProblemMiddleware: RouterMiddleware {
         do {
             response = try await next(request, context)
         } catch let problem as Problem {
-            response = try Self.response(problem)
+            response = try Self.response(context, problem)
         } catch let error as IssuanceError {
-            response = try Self.response(Problem(failure: error) { _ in false })
+            response = try Self.response(context, Problem(failure: error) { _ in false })
         } catch let error as HTTPError where error.status == .notFound {
-            response = try noRoute(request)
+            response = try noRoute(request, context)
         } catch let error as RequestConnection.IncompleteBody {
             // The client has disconnected, or gets its response from the connection.
             throw error
         } catch {
             logger.logUnexpected(error, "control request failed", route: context.endpointPath)
-            response = try Self.response(Problem(.internalError))
+            response = try Self.response(context, Problem(.internalError))
         }
         response.headers[.cacheControl] = "no-store"
         response.headers[.xContentTypeOptions] = "nosniff"
         return request.method == .head ? response.createHeadResponse() : response
     }
 
-    private func noRoute(_ request: Request) throws -> Response {
-        guard let allowed = methods.methods(at: request.uri.path) else { return try Self.response(Problem(.notFound)) }
-        var response = try Self.response(Problem(.methodNotAllowed))
+    private func noRoute(_ request: Request, _ context: Context) throws -> Response {
+        guard let allowed = methods.methods(at: request.uri.path) else {
+            return try Self.response(context, Problem(.notFound))
+        }
+        var response = try Self.response(context, Problem(.methodNotAllowed))
         response.headers[.allow] = allowed.joined(separator: ", ")
         return response
     }
 
-    private static func response(_ problem: Problem) throws -> Response {
+    private static func response(_ context: Context, _ problem: Problem) throws -> Response {
+        let problem = problem.ofRequest(context.trail.known.requestID)
         var response = try Response.json(problem, status: HTTPResponse.Status(code: problem.status))
         response.headers[.contentType] = Problem.mediaType
         if problem.type == .unauthenticated {

@@ -130,6 +130,7 @@ struct Route: Sendable {
         let bytes = try await body.read(
             from: request, context.peer, mediaType: takes?.mediaType ?? StrictJSON.mediaType)
         if body != .none { authority = try await currently(authorize) }
+        if right != nil { context.trail.note(caller: authority.actor.description) }
         var isFirst = true
         let response = try await currently {
             if !isFirst { authority = try await authorize() }

@@ -29,6 +29,23 @@ public enum CredentialFormat {
     static let version: UInt8 = 0x31
     static let separator: UInt8 = 0x5F
 
+    /// Whether a text holds what looks like a credential of any vendor, or like the beginning of one: it must not get into a log.
+    /// Allocates nothing.
+    public static func isWithin(_ text: RawSpan) -> Bool {
+        var start = 0
+        while start + secretOffset < text.byteCount {
+            if text.byte(at: start + versionOffset) == version,
+                text.byte(at: start + firstSeparatorOffset) == separator,
+                text.byte(at: start + secondSeparatorOffset) == separator,
+                CredentialKind(rawValue: text.byte(at: start + kindOffset)) != nil
+            {
+                return true
+            }
+            start += 1
+        }
+        return false
+    }
+
     /// Minimum length of an imported credential in bytes.
     public static let importedBytesMin = 20
     /// Maximum length of an imported credential in bytes.

@@ -35,6 +35,18 @@ public enum AuditActor: Sendable, Equatable {
     }
 }
 
+extension AuditActor: CustomStringConvertible {
+    /// For the log: the type, and which one.
+    public var description: String {
+        switch self {
+        case .program, .command, .controlSocket(nil): name
+        case .controlSocket(let user?): "\(name) \(user)"
+        case .credential(let id): "\(name) \(id)"
+        case .client(let id): "\(name) \(id)"
+        }
+    }
+}
+
 /// What was done. The raw values are stored in rows.
 public enum AuditAction: UInt8, Sendable, CaseIterable {
     case keysCreated = 1

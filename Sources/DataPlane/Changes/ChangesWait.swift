@@ -19,7 +19,7 @@ final class ChangesWait {
     }
 
     let parameters: ChangesRequest
-    private let framing: ResponseFraming
+    private var framing: ResponseFraming
     /// The value of the Authorization field of the caller.
     private let authorization: [UInt8]?
     /// The journal has been read up to this number.
@@ -32,6 +32,8 @@ final class ChangesWait {
     init(_ parameters: ChangesRequest, _ framing: ResponseFraming, authorization: [UInt8]?, next: UInt64) {
         self.parameters = parameters
         self.framing = framing
+        // By then, the loop has answered other requests.
+        self.framing.isCorrelated = false
         self.authorization = authorization
         self.next = next
     }

@@ -1,3 +1,4 @@
+import CMachine
 import HTTPWire
 import NIOCore
 
@@ -54,6 +55,10 @@ struct Conversation: ~Copyable {
             return admit(bytes.readableBytesSpan, loop) ?? .continued
         case .fault(let fault):
             router.refuse(fault, loop, &out)
+            loop.access.begin()
+            if loop.access.isRecording {
+                loop.access.finish(nil, peer: caller.peer, status: fault.status, since: cs_ticks(), nil)
+            }
             return .ended
         case .request(let count):
             (isAdmitted, owesContinue) = (false, false)
@@ -178,6 +183,13 @@ extension ByteBuffer {
     /// Appends a refusal as a problem (RFC 9457).
     mutating func appendRefusal(_ refusal: Refusal, _ framing: ResponseFraming, _ loop: LoopState) {
         _ = appendAnswer { $0.refuse(refusal, framing, loop) }
+    }
+
+    /// The status of the response that begins at an index; nil if there is none yet.
+    func status(ofResponseAt index: Int) -> UInt16? {
+        // Behind `HTTP/1.1 `.
+        guard let digits = getBytes(at: index + 9, length: 3) else { return nil }
+        return digits.reduce(0) { $0 * 10 + UInt16($1 &- UInt8(ascii: "0")) }
     }
 
     /// Removes sent bytes. Memory of large responses is freed: connections may live for days.

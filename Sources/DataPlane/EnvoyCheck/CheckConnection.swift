@@ -203,12 +203,18 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         loop.readClock()
         loop.questions?.begin(hearing)
         let start = cs_ticks()
+        loop.access.begin()
         var out = context.channel.allocator.buffer(capacity: CallFrame.usualBytes)
         let bytes = message.readableBytesSpan
         let content = bytes.slice(CallFrame.content(bytes))
         let outcome = call.isHealth ? check.answerHealth(content, &out) : check.answer(content, &loop.scratch, &out)
         if loop.questions?.mustAsk == true { return ask(call, id, context) }
-        if !call.isHealth { loop.times.note(.grpc, since: start) }
+        if !call.isHealth {
+            loop.times.note(.grpc, since: start)
+            if loop.access.isRecording {
+                loop.access.finish(.grpc, peer: caller.peer, status: nil, since: start, nil)
+            }
+        }
         switch outcome {
         case .failed(let code, let reason): fail(id, code, reason, isWhole: true, context)
         case .answered: send(out, id, isWhole: true, context)

@@ -26,6 +26,10 @@ enum VerificationOutcome: Equatable {
     case inactive(InactiveReason)
     case unavailable, reservedName, noCredential
 
+    /// - Parameter reason: why a credential is not accepted; nil if it is.
+    @inline(__always)
+    init(_ reason: InactiveReason?) { self = reason.map { .inactive($0) } ?? .valid }
+
     static let all: [VerificationOutcome] =
         [.valid] + InactiveReason.allCases.map { .inactive($0) } + [.unavailable, .reservedName, .noCredential]
 

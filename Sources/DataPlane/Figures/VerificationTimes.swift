@@ -43,6 +43,12 @@ final class VerificationTimes: Sendable {
         sums[interface.rawValue].add(ticks)
     }
 
+    /// The time since ``cs_ticks()`` had a value.
+    static func microseconds(since start: UInt64) -> UInt64 {
+        let now = cs_ticks()
+        return now > start ? UInt64(Double(now - start) / ticksPerSecond * 1e6) : 0
+    }
+
     /// - Parameter units: of 5 µs.
     @inline(__always)
     static func bucket(_ units: UInt64) -> Int {

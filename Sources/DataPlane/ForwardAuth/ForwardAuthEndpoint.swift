@@ -167,9 +167,10 @@ extension LoopState {
         _ interface: VerificationInterface, _ request: ForwardedRequest, under policy: PolicySet.Entry,
         _ requirement: inout Requirement, _ scratch: inout JudgingScratch, from address: () -> IPAddress?
     ) -> Judgement {
+        if access.isRecording { access.note(policy: policy.name) }
         let judgement = Judge(verifier, at: clock.now).judge(
             request, under: policy, &requirement, &scratch, from: address)
-        note(judgement, on: scratch.record, interface)
+        note(judgement, &scratch.record, interface, from: address)
         return judgement
     }
 
@@ -179,19 +180,21 @@ extension LoopState {
         _ scratch: inout JudgingScratch, from address: () -> IPAddress?
     ) -> Judgement {
         let judgement = Judge(verifier, at: clock.now).judge(request, by: requirement, &scratch, from: address)
-        note(judgement, on: scratch.record, interface)
+        note(judgement, &scratch.record, interface, from: address)
         return judgement
     }
 
     @inline(__always)
     private func note(
-        _ judgement: Judgement, on record: borrowing CredentialRecord, _ interface: VerificationInterface
+        _ judgement: Judgement, _ record: inout CredentialRecord, _ interface: VerificationInterface,
+        from address: () -> IPAddress?
     ) {
+        if access.isRecording { access.note(address: address()) }
         switch judgement {
-        case .allowed: counts.noteValid(interface, record.kind, record.flags)
-        case .notAccepted(let reason): counts.noteInactive(interface, record.kind, reason)
-        case .insufficientScope: counts.note(interface, record.kind, .inactive(.insufficientScope))
-        case .noCredential: counts.note(interface, nil, .noCredential)
+        case .allowed: note(interface, nil, on: &record)
+        case .notAccepted(let reason): note(interface, reason, on: &record)
+        case .insufficientScope: note(interface, .insufficientScope, on: &record)
+        case .noCredential: note(interface, .noCredential)
         case .unavailable: noteUnavailable(interface)
         case .malformed, .preflight: break
         }

@@ -49,6 +49,7 @@ struct Introspection: ~Copyable, ~Escapable {
                 return .refused(.malformed("client_ip is not an IP address"))
             }
             address = parsed
+            loop.access.note(address: parsed)
         }
         do throws(StoreFailure) {
             return try verify(token, scratch.form, for: audience, from: address, &scratch.judging.record)
@@ -69,7 +70,7 @@ struct Introspection: ~Copyable, ~Escapable {
         // For metrics only: the response never contains the reason.
         let reason = CallerAcceptance.firstReason(
             state, &record, for: audience, from: address, isDisclosed: false, loop.interned)
-        loop.counts.note(.introspection, reason, on: &record)
+        loop.note(.introspection, reason, on: &record)
         return reason == nil ? .active : .inactive
     }
 

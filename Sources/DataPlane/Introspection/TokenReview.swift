@@ -38,9 +38,10 @@ struct TokenReview: ~Copyable, ~Escapable {
             let reason = firstReason(state, &record, form, audience)
             if reason == nil, hasReservedName(&record) {
                 loop.counts.note(.tokenReview, record.kind, .reservedName)
+                loop.access.note(.reservedName, on: &record)
                 return write(form.version, &out) { $0.append("\"authenticated\":false") }
             }
-            loop.counts.note(.tokenReview, reason, on: &record)
+            loop.note(.tokenReview, reason, on: &record)
             guard reason == nil else {
                 return write(form.version, &out) { $0.append("\"authenticated\":false") }
             }

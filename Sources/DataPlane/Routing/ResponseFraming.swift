@@ -7,9 +7,11 @@ struct ResponseFraming {
     let isHead: Bool
     /// Whether the connection stays open after the response.
     var keepAlive: Bool
+    /// Whether the loop's ``Correlation`` is that of the request.
+    var isCorrelated = false
 
     /// Whether ``PreparedAnswers`` can be used.
-    var usesPrepared: Bool { minorVersion == 1 && keepAlive && !isHead }
+    var usesPrepared: Bool { minorVersion == 1 && keepAlive && !isHead && !isCorrelated }
 
     /// For the response to an incomplete or invalid request, after which the connection closes.
     static let last = ResponseFraming(minorVersion: 1, isHead: false, keepAlive: false)
@@ -23,16 +25,22 @@ extension ByteWriter {
     /// Writes status line, length, connection and date. The caller adds fields and ends the head.
     mutating func begin(_ status: UInt16, length: Int, _ framing: ResponseFraming, _ loop: LoopState) {
         append(ResponseHead(status: status, contentLength: length, connection: framing.connection))
+        appendCommonFields(framing, loop)
+    }
+
+    private mutating func appendCommonFields(_ framing: ResponseFraming, _ loop: LoopState) {
         let date = loop.clock.dateLine
         append(date.octets)
+        guard framing.isCorrelated else { return }
+        let lines = loop.correlation.lines
+        append(lines.octets)
     }
 
     /// Writes the start of a response whose length is known only after its body is written: status line, connection,
     /// date, and a place for the length. The caller adds fields and ends the head.
     mutating func beginUnsized(_ status: UInt16, _ framing: ResponseFraming, _ loop: LoopState) -> LengthSlot {
         append(ResponseHead(status: status, contentLength: nil, connection: framing.connection))
-        let date = loop.clock.dateLine
-        append(date.octets)
+        appendCommonFields(framing, loop)
         return appendContentLength()
     }
 
@@ -53,7 +61,7 @@ extension ByteWriter {
         if framing.isHead { rewind(to: start) }
     }
 
-    /// A complete problem response (RFC 9457). It contains nothing of the request.
+    /// A complete problem response (RFC 9457). It contains nothing of the request but what relates it to other logs.
     mutating func problem(
         _ status: UInt16, _ detail: StaticString, _ framing: ResponseFraming, _ loop: LoopState,
         fields: (inout ByteWriter) -> Void
@@ -63,7 +71,11 @@ extension ByteWriter {
         fields(&self)
         endHead()
         let start = written
-        append(problemBody: status, detail)
+        append(problemBody: status, detail) { out in
+            guard framing.isCorrelated else { return }
+            let members = loop.correlation.members
+            out.append(members.octets)
+        }
         end(slot, from: start, framing)
     }
 

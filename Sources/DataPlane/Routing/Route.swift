@@ -75,6 +75,14 @@ struct Route: Sendable {
         return limits
     }()
 
+    /// Whether it is for those who look whether the service lives: no requests in the sense of the access log.
+    var isForProbes: Bool {
+        switch endpoint {
+        case .liveness, .readiness, .metrics: true
+        default: false
+        }
+    }
+
     /// Whether the route serves a path. Two routes serve everything below theirs.
     @inline(__always)
     func matches(_ path: RawSpan) -> Bool {

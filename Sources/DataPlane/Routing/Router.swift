@@ -25,9 +25,12 @@ struct Router: Sendable {
         _ out: inout ByteBuffer
     ) -> ChangesWait? {
         let (start, loop) = (cs_ticks(), context.loop)
+        let (written, isCorrelated) = (out.writerIndex, context.framing.isCorrelated)
+        loop.access.begin()
         scratch.judging.text.clear()
         guard let route = route(context.request.path), route.methods.contains(context.request.method) else {
             refuseUnrouted(context, &out)
+            if loop.access.isRecording { record(nil, caller, loop, isCorrelated, out, written, start) }
             return nil
         }
         var wait: ChangesWait?
@@ -35,8 +38,23 @@ struct Router: Sendable {
         case .allowed(let audience): wait = callEndpoint(of: route, context, audience, caller.peer, &scratch, &out)
         case .refused(let refusal): refuse(refusal, at: route, context, &scratch, &out)
         }
-        if let interface = route.interface, loop.questions?.mustAsk != true { loop.times.note(interface, since: start) }
+        guard loop.questions?.mustAsk != true else { return wait }
+        if let interface = route.interface { loop.times.note(interface, since: start) }
+        if loop.access.isRecording, !route.isForProbes {
+            record(route.interface ?? .changes, caller, loop, isCorrelated, out, written, start)
+        }
         return wait
+    }
+
+    /// - Parameter written: where the response begins in the buffer.
+    @inline(never)
+    private func record(
+        _ interface: VerificationInterface?, _ caller: borrowing Caller, _ loop: LoopState, _ isCorrelated: Bool,
+        _ out: borrowing ByteBuffer, _ written: Int, _ start: UInt64
+    ) {
+        loop.access.finish(
+            interface, peer: caller.peer, status: out.status(ofResponseAt: written), since: start,
+            isCorrelated ? loop.correlation : nil)
     }
 
     /// Checks the head before the body is buffered: whether the path and method are served, and whether the caller is
@@ -53,7 +71,12 @@ struct Router: Sendable {
             return false
         }
         guard let refusal = context.refusalByHead(at: route, &caller, &scratch) else { return true }
+        let (loop, written, isCorrelated) = (context.loop, out.writerIndex, context.framing.isCorrelated)
         refuse(refusal, at: route, context, &scratch, &out)
+        loop.access.begin()
+        if loop.access.isRecording {
+            record(route.interface ?? .changes, caller, loop, isCorrelated, out, written, cs_ticks())
+        }
         return false
     }
 
@@ -163,7 +186,8 @@ struct RequestContext: ~Copyable, ~Escapable {
     init(_ request: ReceivedRequest, keepAlive: Bool, _ listener: ListenerConfiguration, _ loop: LoopState) {
         self.request = request
         framing = ResponseFraming(
-            minorVersion: request.minorVersion, isHead: request.method == .head, keepAlive: keepAlive)
+            minorVersion: request.minorVersion, isHead: request.method == .head, keepAlive: keepAlive,
+            isCorrelated: loop.correlation.take(request))
         self.listener = listener
         self.loop = loop
     }

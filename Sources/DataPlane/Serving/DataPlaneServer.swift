@@ -31,13 +31,14 @@ public final class DataPlaneServer: Service {
     ///   - listeners: addresses that serve introspection and forward-auth.
     ///   - health: the address that serves only probes and metrics, in cleartext and without authentication.
     ///   - identity: required by https listeners.
+    ///   - accessLog: gets the lines of requests.
     ///   - exposition: returns the text of `/metrics` on the health listener, in the format of Prometheus.
     ///   - onListening: called once, with the final addresses, when all listeners accept connections.
     /// - Throws: ``StoreFailure`` if the store has no free reader slots.
     public init(
         store: CredentialStore, settings: DataPlaneSettings, listeners: [ListenerAddress], health: ListenerAddress?,
         identity: TLSIdentity?, group: MultiThreadedEventLoopGroup, readiness: ServiceStatus, logger: Logger,
-        exposition: @escaping @Sendable () -> String = { "" },
+        accessLog: AccessLog = AccessLog { _ in true }, exposition: @escaping @Sendable () -> String = { "" },
         onListening: @escaping @Sendable ([String]) -> Void
     ) throws(StoreFailure) {
         self.store = store
@@ -55,7 +56,8 @@ public final class DataPlaneServer: Service {
         var loops: [LoopState] = []
         var byEventLoop: [ObjectIdentifier: LoopState] = [:]
         let services = DataPlaneServices(
-            store: store, settings: settings, readiness: readiness, logger: logger, exposition: exposition)
+            store: store, settings: settings, readiness: readiness, logger: logger, accessLog: accessLog,
+            exposition: exposition)
         for eventLoop in group.makeIterator() {
             let state = try LoopState(services, budget: budget)
             loops.append(state)
@@ -72,6 +74,11 @@ public final class DataPlaneServer: Service {
     /// Replaces the policies, on each event loop from its next pass on.
     public func use(_ policies: PolicySet) {
         for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.policies = policies } }
+    }
+
+    /// Changes which requests have a line in the access log, on each event loop from its next pass on.
+    public func use(_ sampling: AccessLog.Sampling) {
+        for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.access.use(sampling) } }
     }
 
     var bufferedBytes: Int { budget.usedBytes }
@@ -103,6 +110,7 @@ public final class DataPlaneServer: Service {
         }
         await drain()
         for clock in clocks { clock.cancel() }
+        for (eventLoop, loop) in eventLoops() { try? await eventLoop.submit { loop.access.handOver() }.get() }
     }
 
     /// Makes the allocator return memory to the system during and after a flood of incomplete requests. Not on an event
@@ -224,6 +232,7 @@ final class DataPlaneServices: Sendable {
     let settings: DataPlaneSettings
     let readiness: ServiceStatus
     let logger: Logger
+    let accessLog: AccessLog
     let challenges: Challenges
     /// `iss` in responses; nil to omit it.
     let issuer: [UInt8]?
@@ -232,9 +241,10 @@ final class DataPlaneServices: Sendable {
 
     init(
         store: CredentialStore, settings: DataPlaneSettings, readiness: ServiceStatus, logger: Logger,
-        exposition: @escaping @Sendable () -> String
+        accessLog: AccessLog, exposition: @escaping @Sendable () -> String
     ) {
         (self.store, self.settings, self.readiness, self.logger) = (store, settings, readiness, logger)
+        self.accessLog = accessLog
         self.exposition = exposition
         challenges = Challenges(settings)
         issuer = settings.issuer.map { Array($0.utf8) }

@@ -63,6 +63,6 @@ extension LoopState {
     /// Counts a verification that could not be made, unless it will be tried again.
     func noteUnavailable(_ interface: VerificationInterface) {
         if questions?.mustAsk == true { return }
-        counts.note(interface, nil, .unavailable)
+        note(interface, .unavailable)
     }
 }

@@ -20,6 +20,8 @@ final class LoopState: @unchecked Sendable {
     let counts = VerificationCounts()
     let times = VerificationTimes()
     let refusals: CallerRefusals
+    let access: AccessRecorder
+    let correlation: Correlation
 
     private(set) var clock: BurstClock
     let connections: LoopConnections
@@ -45,6 +47,9 @@ final class LoopState: @unchecked Sendable {
         published = store.published
         interned = store.published.interned
         refusals = CallerRefusals(logger: services.logger)
+        access = AccessRecorder(services.accessLog, published.interned)
+        access.use(settings.accessSampling)
+        correlation = Correlation()
         connections = LoopConnections(budget, counts)
         questions = FleetQuestions(store, verifier)
         waiters = ChangesWaiters(store.published.changes, most: settings.waitersMax)
@@ -64,7 +69,22 @@ final class LoopState: @unchecked Sendable {
         clock.seconds += 1
         // A refusal after a deadline has the current time, not that of the last request.
         readClock()
+        access.handOver()
         connections.checkDeadlines()
+    }
+
+    /// Counts a verified credential, as accepted or by the reason why it is not, and records it.
+    /// - Parameter record: not modified; `inout` avoids a 168-byte copy.
+    @inline(__always)
+    func note(_ interface: VerificationInterface, _ reason: InactiveReason?, on record: inout CredentialRecord) {
+        counts.note(interface, reason, on: &record)
+        access.note(VerificationOutcome(reason), on: &record)
+    }
+
+    /// Counts a request without a verified credential, and records it.
+    func note(_ interface: VerificationInterface, _ outcome: VerificationOutcome) {
+        counts.note(interface, nil, outcome)
+        access.note(outcome)
     }
 
     /// The journal reader of this loop.

@@ -8,6 +8,7 @@ public enum KnownField: UInt8, Equatable, Hashable, Sendable, CaseIterable {
     case xOriginalMethod, xOriginalURI, xOriginalHost
     case xRealIP
     case lastEventID
+    case xRequestID, traceparent
     /// Any other name.
     case unknown
 
@@ -62,7 +63,9 @@ extension KnownField {
         case (9, folded("forwarde"), folded("orwarded")): .forwarded
         case (9, folded("x-real-i"), folded("-real-ip")): .xRealIP
         case (10, folded("connecti"), folded("nnection")): .connection
+        case (11, folded("tracepar"), folded("ceparent")): .traceparent
         case (12, folded("content-"), folded("ent-type")): .contentType
+        case (12, folded("x-reques"), folded("quest-id")): .xRequestID
         case (13, folded("authoriz"), folded("rization")): .authorization
         case (13, folded("last-eve"), folded("event-id")): .lastEventID
         case (14, folded("content-"), folded("t-length")): .contentLength

@@ -196,7 +196,7 @@ extension WireFault {
 }
 
 extension ByteWriter {
-    /// Appends the body of a refusal, a problem of RFC 9457. It contains nothing of the request.
+    /// Appends the body of a refusal, a problem of RFC 9457.
     /// - Parameter members: appends further members, each after a comma.
     public mutating func append(
         problemBody status: UInt16, _ detail: StaticString, members: (inout ByteWriter) -> Void = { _ in }
@@ -213,7 +213,7 @@ extension ByteWriter {
     }
 }
 
-/// HTTP dates (RFC 9110 §5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// HTTP dates (RFC 9110 §5.6.7), `Sun, 06 Nov 1994 08:49:37 GMT`, and those of logs (RFC 3339).
 public enum HTTPDate {
     private static let days = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"]
     private static let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -226,6 +226,15 @@ public enum HTTPDate {
         let second = seconds % 86_400
         let clock = "\(two(second / 3_600)):\(two(second / 60 % 60)):\(two(second % 60))"
         return "\(days[Int(day % 7)]), \(two(dayOfMonth)) \(months[Int(month - 1)]) \(year) \(clock) GMT"
+    }
+
+    /// `1994-11-06T08:49:37`, without the zone.
+    /// - Parameter time: as above.
+    public static func iso8601(_ time: Int64) -> String {
+        let seconds = max(time, 0)
+        let (year, month, day) = civil(seconds / 86_400)
+        let second = seconds % 86_400
+        return "\(year)-\(two(month))-\(two(day))T\(two(second / 3_600)):\(two(second / 60 % 60)):\(two(second % 60))"
     }
 
     private static func two(_ number: Int64) -> String {

@@ -18,6 +18,8 @@ import UnixSignals
 /// The composition root: opens the store, wires the planes to it and runs them until a signal.
 struct Daemon: Sendable {
     let settings: ServeSettings
+    /// Reads the settings once more.
+    let reread: @Sendable () async throws -> ServeSettings
 
     /// Seconds between a fatal failure and the end of the process, for the log and for answers that have begun.
     private static let fatalDelaySeconds = 1.0
@@ -30,7 +32,7 @@ struct Daemon: Sendable {
         cs_close_to_others()
         let isDumpable = cs_forbid_dumps() != 0
         cs_map_blocks_from(Self.mappedBytes)
-        let level = settings.logLevel
+        let level = SharedLogLevel(settings.logLevel)
         LoggingSystem.bootstrap { JSONLogHandler(label: $0, level: level) }
         let exposition = Exposition()
         MetricsSystem.bootstrap(exposition.factory)
@@ -45,10 +47,10 @@ struct Daemon: Sendable {
             to: DescriptorPlan(
                 limit: DescriptorPlan.raiseLimit(), wanted: settings.dataPlane.connectionsMax,
                 controlListeners: settings.controlNetwork.count + 1), logger)
-        try await Daemon(settings: settings).start(exposition, logger)
+        try await Daemon(settings: settings, reread: reread).start(exposition, level, logger)
     }
 
-    private func start(_ exposition: Exposition, _ logger: Logger) async throws {
+    private func start(_ exposition: Exposition, _ level: SharedLogLevel, _ logger: Logger) async throws {
         let fleet = settings.fleet.map { fleet in
             FleetOptions(
                 name: fleet.address.fleet, pepperPath: settings.pepperPath,
@@ -61,7 +63,7 @@ struct Daemon: Sendable {
         let store = try StoreFolder.openOrCreate(settings, options: options)
         Self.report(store, logger)
         do {
-            try await serve(store, readiness, exposition, logger)
+            try await serve(store, readiness, exposition, level, logger)
         } catch {
             await StoreFolder.close(store)
             throw error
@@ -119,7 +121,8 @@ struct Daemon: Sendable {
     }
 
     private func serve(
-        _ store: CredentialStore, _ readiness: DataPlane.ServiceStatus, _ exposition: Exposition, _ logger: Logger
+        _ store: CredentialStore, _ readiness: DataPlane.ServiceStatus, _ exposition: Exposition,
+        _ level: SharedLogLevel, _ logger: Logger
     ) async throws {
         Self.warn(of: settings.dataPlane.policies, settings.listeners, logger)
         let group = MultiThreadedEventLoopGroup(numberOfThreads: settings.threads)
@@ -131,12 +134,16 @@ struct Daemon: Sendable {
         let announcement = Announcement(
             logger: logger, readiness: readiness,
             networkListeners: settings.controlNetwork.count)
+        let accessFile = try AccessLogFile(path: settings.accessLogPath, logger: logger)
+        let accessLog = AccessLog { accessFile.write($0) }
         let dataPlane = try DataPlaneServer(
             store: store, settings: settings.dataPlane, listeners: settings.listeners, health: settings.health,
-            identity: settings.identity, group: group, readiness: readiness, logger: logger,
+            identity: settings.identity, group: group, readiness: readiness, logger: logger, accessLog: accessLog,
             exposition: { exposition.render() }
         ) { announcement.dataPlane($0) }
-        exposition.collect { DataPlaneMetrics(figures: { dataPlane.figures }, readiness: readiness).write(to: &$0) }
+        exposition.collect {
+            DataPlaneMetrics(figures: { dataPlane.figures }, accessLog: accessLog, readiness: readiness).write(to: &$0)
+        }
         exposition.collect { StoreMetrics(store: store).write(to: &$0) }
         exposition.collect { [identity = settings.identity] in ProcessMetrics(identity: identity).write(to: &$0) }
         let oauth = try settings.oauth.map { try OAuthServer(issuer: issuer, settings: $0) }
@@ -152,7 +159,9 @@ struct Daemon: Sendable {
         let upkeep = Upkeep(
             store: store, identity: settings.identity, keyWarningSeconds: settings.lifetimes.keyWarningSeconds,
             retention: settings.retention, isReadOnly: settings.fleet?.isReadOnly ?? false,
-            reloadPolicies: reloadingPolicies(of: dataPlane, logger), logger: logger)
+            rereads: [rereadingLogs(of: dataPlane, accessFile, level), rereadingPolicies(of: dataPlane, logger)]
+                .compactMap(\.self),
+            logger: logger)
         // Stopped in reverse order: the data plane drains before administration ends, and that before the node leaves its
         // fleet. What upkeep writes at the end is the store's own.
         var members: [any Service] = [upkeep]
@@ -170,6 +179,7 @@ struct Daemon: Sendable {
             throw CommandFailure(Self.sentence(for: error))
         }
         try? await group.shutdownGracefully()
+        try? await StoreFolder.offThread { accessLog.flush() }
     }
 
     /// Why the service ended. ``StartChecks`` has reported before what can be known before a start.
@@ -183,11 +193,24 @@ struct Daemon: Sendable {
         }
     }
 
+    /// Reads again which requests and which messages are logged. The other settings stay as they were at the start.
+    private func rereadingLogs(
+        of dataPlane: DataPlaneServer, _ accessFile: AccessLogFile, _ level: SharedLogLevel
+    ) -> Upkeep.Reread? {
+        let reread = reread
+        return Upkeep.Reread("the settings of the logs") {
+            try accessFile.reopen()
+            let new = try await reread()
+            level.use(new.logLevel)
+            dataPlane.use(new.dataPlane.accessSampling)
+        }
+    }
+
     /// Reads the policies again and uses them; nil when there are none.
-    private func reloadingPolicies(of dataPlane: DataPlaneServer, _ logger: Logger) -> (@Sendable () throws -> Void)? {
+    private func rereadingPolicies(of dataPlane: DataPlaneServer, _ logger: Logger) -> Upkeep.Reread? {
         guard let path = settings.policyPath else { return nil }
         let listeners = settings.listeners
-        return {
+        return Upkeep.Reread("the policies") {
             let policies = try ServeSettings.policies(path, listeners: listeners)
             Self.warn(of: policies, listeners, logger)
             dataPlane.use(policies)
@@ -254,38 +277,5 @@ struct Daemon: Sendable {
             socket: SocketFile(path: path, mode: Int(settings.control.mode), group: settings.control.group),
             connectionsMax: settings.controlConnectionsMax, logger: logger
         ) { announcement.controlSocket("unix:\(path)") }
-    }
-}
-
-/// One JSON object a line on standard error.
-///
-/// The log holds no credential: nothing in this program logs a body, a query or an Authorization field, and the types that hold
-/// credentials print themselves as redacted.
-private struct JSONLogHandler: LogHandler {
-    var metadata: Logger.Metadata = [:]
-    var logLevel: Logger.Level
-    private let label: String
-
-    init(label: String, level: Logger.Level) {
-        self.label = label
-        logLevel = level
-    }
-
-    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
-        get { metadata[key] }
-        set { metadata[key] = newValue }
-    }
-
-    func log(event: LogEvent) {
-        var fields = metadata.merging(event.metadata ?? [:]) { $1 }.mapValues { "\($0)" }
-        fields["time"] = TimeText.utc(Int64(Date.now.timeIntervalSince1970))
-        fields["level"] = event.level.rawValue
-        fields["message"] = event.message.description
-        fields["logger"] = label
-        var members = JSONLine()
-        for (name, value) in fields.sorted(by: { $0.key < $1.key }) { members.add(name, value) }
-        let line = Data(members.bytes + [0x0A])
-        // One write a line, so that lines of several threads do not mix.
-        try? FileHandle.standardError.write(contentsOf: line)
     }
 }

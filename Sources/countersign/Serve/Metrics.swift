@@ -10,6 +10,7 @@ import Listening
 /// The metrics of the data plane.
 struct DataPlaneMetrics: Sendable {
     let figures: @Sendable () -> DataPlaneFigures
+    let accessLog: AccessLog
     let readiness: DataPlane.ServiceStatus
 
     func write(to text: inout PrometheusText) {
@@ -60,6 +61,11 @@ struct DataPlaneMetrics: Sendable {
         text.single(
             "countersign_buffer_refusals_total", .counter,
             "Requests refused because unfinished ones exceeded buffer-bytes.", figures.droppedForRoom)
+        text.family(
+            "countersign_access_log_lines_total", .counter, "Lines of the access log, by whether they were written.")
+        let lines = accessLog.counts
+        text.sample("countersign_access_log_lines_total", [("result", "written")], lines.written)
+        text.sample("countersign_access_log_lines_total", [("result", "dropped")], lines.dropped)
         text.single("countersign_tls_handshakes_total", .counter, "Completed TLS handshakes.", figures.tlsHandshakes)
         text.single(
             "countersign_ready", .gauge, "1 while the node takes traffic.", readiness.current == .ready ? 1 : 0)

@@ -11,7 +11,7 @@ struct ServeCommand: AsyncParsableCommand {
               countersign serve --store /var/lib/countersign --listen http://127.0.0.1:8080 --issuer https://id.example
 
             Precedence: flag, then COUNTERSIGN_… variable, then settings file. SIGTERM ends the service after the requests that
-            have begun, SIGHUP reads certificate and policies again. The log goes to standard error, one JSON object a line.
+            have begun, SIGHUP reads certificate, policies and what is logged again. The log goes to standard error, one JSON object a line.
             """)
 
     @OptionGroup var options: ServeOptions
@@ -21,7 +21,7 @@ struct ServeCommand: AsyncParsableCommand {
         let report = await StartChecks(settings: settings).run()
         // Exit code 3 also for a port in use, and not 2: unlike a mistake in the settings, it may be free at the next try.
         try Self.require(report.faults + report.taken, "keep the service from starting")
-        try await Daemon(settings: settings).run()
+        try await Daemon(settings: settings, reread: options.rereading).run()
     }
 
     /// - Throws: one ``CommandFailure`` with all faults, if there are any.
@@ -199,7 +199,11 @@ struct ServeOptions: ParsableArguments {
         return flags
     }
 
-    func settings() async throws -> ServeSettings {
-        try await ServeSettings.read(flags: flags, file: config)
+    func settings() async throws -> ServeSettings { try await rereading() }
+
+    /// Reads the settings anew each time it is called.
+    var rereading: @Sendable () async throws -> ServeSettings {
+        let (flags, file) = (flags, config)
+        return { try await ServeSettings.read(flags: flags, file: file) }
     }
 }

@@ -15,9 +15,19 @@ struct Upkeep: Service {
     let retention: RetentionPolicy
     /// Whether the other nodes of the fleet remove what has ended, and warn of what will.
     let isReadOnly: Bool
-    /// Reads the policies again, on SIGHUP; nil where there are none.
-    let reloadPolicies: (@Sendable () throws -> Void)?
+    /// What is read again on SIGHUP, besides the certificate.
+    let rereads: [Reread]
     let logger: Logger
+
+    struct Reread: Sendable {
+        /// What it is, in a sentence of the log.
+        let what: String
+        let body: @Sendable () async throws -> Void
+
+        init(_ what: String, _ body: @escaping @Sendable () async throws -> Void) {
+            (self.what, self.body) = (what, body)
+        }
+    }
 
     private static let populateSeconds = 1
     /// The verifiers' buffers of uses hold some ten thousand, so they are emptied more often than uses are written.
@@ -148,14 +158,16 @@ struct Upkeep: Service {
                 try $0.reload()
                 return true
             }
-            guard let reloadPolicies else { continue }
-            do {
-                try reloadPolicies()
-                logger.notice("the policies were read again")
-            } catch {
-                let reason = (error as? CommandFailure)?.message ?? "\(error)"
-                logger.error(
-                    "the policies could not be read again; the old ones stay in use", metadata: ["reason": "\(reason)"])
+            for reread in rereads {
+                do {
+                    try await reread.body()
+                    logger.notice("\(reread.what) were read again")
+                } catch {
+                    let reason = (error as? CommandFailure)?.message ?? "\(error)"
+                    logger.error(
+                        "\(reread.what) could not be read again; the old ones stay in use",
+                        metadata: ["reason": "\(reason)"])
+                }
             }
         }
     }

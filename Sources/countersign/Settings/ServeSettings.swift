@@ -44,6 +44,8 @@ struct ServeSettings: Sendable {
     var grants: GrantPolicy
     var retention: RetentionPolicy
     var logLevel: Logger.Level
+    /// The file of the access log; nil: standard output.
+    var accessLogPath: String?
     /// Sentences about names of earlier versions, which are still accepted.
     var notes: [String]
 
@@ -128,6 +130,14 @@ struct ServeSettings: Sendable {
         Self.checkDistinct(all, faults)
         identity = faults.value { try Self.identity(reader, addresses) }
         var dataPlane = faults.value { try Self.dataPlane(reader) } ?? DataPlaneSettings()
+        let sampling = faults.value { () throws -> AccessLog.Sampling? in
+            guard let text = try reader.text(.accessLog) else { return nil }
+            guard let sampling = AccessLog.Sampling(text) else {
+                throw reader.fault(.accessLog, "must be off, errors, all, or 1/N for one request in N")
+            }
+            return sampling
+        }
+        if let sampling { dataPlane.accessSampling = sampling }
         let policyPath = faults.value { try reader.text(.policies).map { Self.normalised($0) } }
         self.policyPath = policyPath
         if let policies = faults.value({ try Self.policies(policyPath, listeners: listeners) }) {
@@ -148,6 +158,7 @@ struct ServeSettings: Sendable {
                     return level
                 }
             } ?? .info
+        accessLogPath = faults.value { try reader.text(.accessLogFile).map { Self.normalised($0) } }
         try faults.throwAll()
     }
 

@@ -62,6 +62,8 @@ enum Setting: String, CaseIterable {
     case retentionJournalPercent = "retention.journal-percent"
     case refreshReuseLeeway = "refresh.reuse-leeway-seconds"
     case logLevel = "log-level"
+    case accessLog = "access-log"
+    case accessLogFile = "access-log-file"
 
     /// What a value must be, as messages say it.
     enum Kind: String {

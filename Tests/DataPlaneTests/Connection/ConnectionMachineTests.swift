@@ -24,7 +24,7 @@ import Testing
             loop = try LoopState(
                 DataPlaneServices(
                     store: fixture.store, settings: settings, readiness: ServiceStatus(), logger: quiet,
-                    exposition: { "" }),
+                    accessLog: AccessLog { _ in true }, exposition: { "" }),
                 budget: BufferBudget(bytesMax: 1 << 20, loops: 1))
             let listener = ListenerConfiguration(try ListenerAddress("http://127.0.0.1:0"), isHealthOnly: false)
             machine = ConnectionMachine(

@@ -275,7 +275,9 @@ extension Answer {
             let user = (described?["properties"] as? Object)?["user"] as? Object
             #expect(Set((status["user"] as? Object ?? [:]).keys) == (try members(user)))
 
-            let problem = try await client.ask(request("GET /nowhere"))
+            let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+            let problem = try await client.ask(
+                request("GET /nowhere", ["X-Request-Id: a", "Traceparent: \(trace)"]))
             #expect(Set(try problem.json().keys) == (try members(schema("VerificationProblem"))))
         }
     }
