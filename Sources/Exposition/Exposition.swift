@@ -6,10 +6,11 @@ public final class Exposition: Sendable {
     public typealias Collector = @Sendable (inout PrometheusText) -> Void
 
     /// For `MetricsSystem.bootstrap`.
-    public let factory = PrometheusFactory()
+    public let factory: PrometheusFactory
     private let collectors = Mutex<[Collector]>([])
 
-    public init() {}
+    /// - Parameter help: what is reported through swift-metrics, by label, in one sentence.
+    public init(help: [String: String] = [:]) { factory = PrometheusFactory(help: help) }
 
     /// Adds a function that is called at each scrape, on the thread that scrapes. It should take microseconds.
     public func collect(_ collector: @escaping Collector) {

@@ -30,7 +30,10 @@ public final class PrometheusFactory: MetricsFactory {
     static let seriesMax = 2_000
     private let state = Mutex(State())
 
-    public init() {}
+    /// By label, for the help line.
+    private let help: [String: String]
+
+    public init(help: [String: String] = [:]) { self.help = help }
 
     public func makeCounter(label: String, dimensions: [(String, String)]) -> any CounterHandler {
         number(label, dimensions, isCounter: true)
@@ -101,14 +104,14 @@ public final class PrometheusFactory: MetricsFactory {
         for (label, series) in Dictionary(grouping: numbers, by: \.key.label).sorted(by: { $0.key < $1.key }) {
             let isCounter = series.contains { $0.value.isCounter }
             let name = Self.name(label) + (isCounter ? "_total" : "")
-            text.family(name, isCounter ? .counter : .gauge, "Reported as \(label).")
+            text.family(name, isCounter ? .counter : .gauge, help[label] ?? "Reported by a library as \(label).")
             for (key, number) in series.sorted(by: { $0.key.dimensions.lexicographicallyPrecedes($1.key.dimensions) }) {
                 text.sample(name, key.labels, number.value)
             }
         }
         for (label, series) in Dictionary(grouping: histograms, by: \.key.label).sorted(by: { $0.key < $1.key }) {
             let name = Self.name(label) + "_seconds"
-            text.family(name, .histogram, "Reported as \(label).")
+            text.family(name, .histogram, help[label] ?? "Reported by a library as \(label).")
             for (key, histogram) in series.sorted(by: { $0.key.dimensions.lexicographicallyPrecedes($1.key.dimensions) }
             ) {
                 histogram.write(name, key.labels, to: &text)

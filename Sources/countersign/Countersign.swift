@@ -14,7 +14,7 @@ struct Countersign: AsyncParsableCommand {
             All commands reach the daemon through its control socket. When no daemon runs, they open the store themselves.
             Exit codes: 0 done, 1 inactive or not found, 2 usage, 3 failed.
             """,
-        version: Version.current,
+        version: Version.described,
         subcommands: [
             ServeCommand.self, KeyCommand.self, ClientCommand.self, TokenCommand.self, VerifyCommand.self,
             ConsentCommand.self, StoreCommand.self, ClusterCommand.self, PepperCommand.self, AuditCommand.self,

@@ -186,6 +186,7 @@ import Testing
     @Test func `an empty variable that is a path is refused`() throws {
         for name in [
             "COUNTERSIGN_STORE", "COUNTERSIGN_STORE_LOG", "COUNTERSIGN_PEPPER_FILE", "COUNTERSIGN_CONTROL_KEY_FILE",
+            "COUNTERSIGN_CONTROL",
         ] {
             let refused = #expect(throws: CommandFailure.self) { try ProcessText.check("", of: name) }
             #expect(refused?.status == .usage && refused?.message.contains(name) == true)

@@ -230,6 +230,9 @@ enum cs_guarantee {
 /// Undefined outside proof builds: a call there fails to link.
 int cs_is_broken(enum cs_guarantee guarantee);
 
+/// The commit of a release, 40 hexadecimal digits; all zero in other builds.
+const char *cs_commit(void);
+
 /// Ends the process as `kill -9` does.
 static inline void cs_die(void) { kill(getpid(), SIGKILL); }
 

@@ -91,8 +91,8 @@ final class ConnectionLimit: Sendable {
         self.connectionsMax = connectionsMax
         self.listener = listener
         self.logger = logger
-        evicted = Counter(label: "countersign_control_connections_evicted", dimensions: [("listener", listener)])
-        refused = Counter(label: "countersign_control_connections_refused", dimensions: [("listener", listener)])
+        evicted = Counter(label: ControlPlaneMetric.connectionsEvicted.rawValue, dimensions: [("listener", listener)])
+        refused = Counter(label: ControlPlaneMetric.connectionsRefused.rawValue, dimensions: [("listener", listener)])
     }
 
     var count: Int { state.withLock { $0.entries.count } }

@@ -83,8 +83,10 @@ struct TokenEndpoint: Sendable {
 struct ReuseReporter: Sendable {
     private let logger: Logger
     // Created at the start: an alert cannot see the increase of a counter that appears with its first event.
-    private let codes = Counter(label: "countersign_oauth_reuses", dimensions: [("grant", "authorization_code")])
-    private let refreshTokens = Counter(label: "countersign_oauth_reuses", dimensions: [("grant", "refresh_token")])
+    private let codes = Counter(
+        label: ControlPlaneMetric.reuses.rawValue, dimensions: [("grant", "authorization_code")])
+    private let refreshTokens = Counter(
+        label: ControlPlaneMetric.reuses.rawValue, dimensions: [("grant", "refresh_token")])
 
     init(logger: Logger) {
         self.logger = logger

@@ -136,9 +136,9 @@ final class RequestMetrics: RouterMiddleware {
         series.withLock { series in
             if let known = series[key] { return known }
             let count = Counter(
-                label: "countersign_control_requests",
+                label: ControlPlaneMetric.requests.rawValue,
                 dimensions: [("method", key.method), ("route", key.route), ("status", String(key.status))])
-            let time = Metrics.Timer(label: "countersign_control_request", dimensions: [("route", key.route)])
+            let time = Metrics.Timer(label: ControlPlaneMetric.requestTime.rawValue, dimensions: [("route", key.route)])
             series[key] = (count, time)
             return (count, time)
         }

@@ -3,12 +3,11 @@ import CredentialModel
 import HTTPWire
 import NIOCore
 import RecordCache
-import Synchronization
 import Verification
 
 // What a line says is known at different places: the outcome where a credential is judged, the address where a policy asks for it,
-// the status when the response is written. Each place notes what it knows here, if the request is recorded. For a request that
-// is not, all of this is three reads of a flag.
+// the status when the response is written. Each place notes what it knows here, if the request is recorded
+// (``LoopState/isRecording``). For a request that is not, all of this is a few reads of two flags.
 
 /// Records the requests of one event loop for the access log. Only the loop's thread uses it.
 final class AccessRecorder {
@@ -34,9 +33,6 @@ final class AccessRecorder {
     private var lines = ByteBuffer()
     private var count: UInt64 = 0
     private var second = PreparedSecond(0)
-    // Atomic only because a read of a variable of an object is checked at run time, and these are read for each request.
-    private let isOn = Atomic<Bool>(false)
-    private let records = Atomic<Bool>(false)
 
     /// A buffer of this size is handed over.
     private static let bufferBytes = 32_768
@@ -49,56 +45,39 @@ final class AccessRecorder {
     func use(_ sampling: AccessLog.Sampling) {
         self.sampling = sampling
         left = 0
-        isOn.store(sampling != .none, ordering: .relaxed)
-        records.store(false, ordering: .relaxed)
     }
 
     // MARK: One request
 
-    /// Whether the request that is answered now is recorded.
-    @inline(__always)
-    var isRecording: Bool { records.load(ordering: .relaxed) }
-
     /// A request begins.
-    @inline(__always)
-    func begin() {
-        if isOn.load(ordering: .relaxed) { decide() }
-    }
-
-    @inline(never)
-    private func decide() {
-        var isChosen = true
+    /// - Returns: whether it is recorded.
+    func begin() -> Bool {
         if case .oneIn(let number) = sampling {
-            isChosen = left == 0
-            left = isChosen ? number - 1 : left - 1
+            guard left == 0 else {
+                left -= 1
+                return false
+            }
+            left = number - 1
         }
-        if isChosen { entry = Entry() }
-        records.store(isChosen, ordering: .relaxed)
+        entry = Entry()
+        return true
     }
 
     /// A credential was judged.
     /// - Parameter record: not modified; `inout` avoids a 168-byte copy.
-    @inline(__always)
     func note(_ outcome: VerificationOutcome, on record: inout CredentialRecord) {
-        if isRecording { remember(outcome, record.kind, record.id, record.client) }
+        remember(outcome, record.kind, record.id, record.client)
     }
 
     /// Nothing was judged, or it could not be.
-    @inline(__always)
-    func note(_ outcome: VerificationOutcome) {
-        if isRecording { remember(outcome, nil, nil, 0) }
-    }
+    func note(_ outcome: VerificationOutcome) { remember(outcome, nil, nil, 0) }
 
     /// The address from which the credential came, as far as the caller says it.
-    @inline(__always)
-    func note(address: IPAddress?) {
-        if isRecording { entry.address = address }
-    }
+    func note(address: IPAddress?) { entry.address = address }
 
     /// The policy by which a gateway's request is judged.
     func note(policy: [UInt8]) { entry.policy = policy }
 
-    @inline(never)
     private func remember(
         _ outcome: VerificationOutcome, _ kind: CredentialKind?, _ id: CredentialID?, _ client: UInt32
     ) {
@@ -116,12 +95,10 @@ final class AccessRecorder {
     ///   - peer: the address of the connection.
     ///   - status: of HTTP; nil where there is none.
     ///   - start: ``cs_ticks()`` when it was complete.
-    @inline(never)
     func finish(
         _ interface: VerificationInterface?, peer: IPAddress?, status: UInt16?, since start: UInt64,
         _ correlation: Correlation?
     ) {
-        records.store(false, ordering: .relaxed)
         let isAccepted = entry.accepted == entry.credentials && status.map { $0 < 400 } ?? (entry.accepted > 0)
         if sampling == .errors, isAccepted { return }
         let now = cs_wall_nanoseconds()

@@ -55,8 +55,8 @@ struct Conversation: ~Copyable {
             return admit(bytes.readableBytesSpan, loop) ?? .continued
         case .fault(let fault):
             router.refuse(fault, loop, &out)
-            loop.access.begin()
-            if loop.access.isRecording {
+            loop.beginRecord()
+            if loop.isRecording {
                 loop.access.finish(nil, peer: caller.peer, status: fault.status, since: cs_ticks(), nil)
             }
             return .ended

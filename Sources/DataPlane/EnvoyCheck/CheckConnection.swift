@@ -203,7 +203,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         loop.readClock()
         loop.questions?.begin(hearing)
         let start = cs_ticks()
-        loop.access.begin()
+        loop.beginRecord()
         var out = context.channel.allocator.buffer(capacity: CallFrame.usualBytes)
         let bytes = message.readableBytesSpan
         let content = bytes.slice(CallFrame.content(bytes))
@@ -211,7 +211,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         if loop.questions?.mustAsk == true { return ask(call, id, context) }
         if !call.isHealth {
             loop.times.note(.grpc, since: start)
-            if loop.access.isRecording {
+            if loop.isRecording {
                 loop.access.finish(.grpc, peer: caller.peer, status: nil, since: start, nil)
             }
         }

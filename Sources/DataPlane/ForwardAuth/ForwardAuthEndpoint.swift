@@ -167,7 +167,7 @@ extension LoopState {
         _ interface: VerificationInterface, _ request: ForwardedRequest, under policy: PolicySet.Entry,
         _ requirement: inout Requirement, _ scratch: inout JudgingScratch, from address: () -> IPAddress?
     ) -> Judgement {
-        if access.isRecording { access.note(policy: policy.name) }
+        if isRecording { access.note(policy: policy.name) }
         let judgement = Judge(verifier, at: clock.now).judge(
             request, under: policy, &requirement, &scratch, from: address)
         note(judgement, &scratch.record, interface, from: address)
@@ -189,7 +189,7 @@ extension LoopState {
         _ judgement: Judgement, _ record: inout CredentialRecord, _ interface: VerificationInterface,
         from address: () -> IPAddress?
     ) {
-        if access.isRecording { access.note(address: address()) }
+        if isRecording { access.note(address: address()) }
         switch judgement {
         case .allowed: note(interface, nil, on: &record)
         case .notAccepted(let reason): note(interface, reason, on: &record)

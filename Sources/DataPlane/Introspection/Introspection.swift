@@ -49,7 +49,7 @@ struct Introspection: ~Copyable, ~Escapable {
                 return .refused(.malformed("client_ip is not an IP address"))
             }
             address = parsed
-            loop.access.note(address: parsed)
+            if loop.isRecording { loop.access.note(address: parsed) }
         }
         do throws(StoreFailure) {
             return try verify(token, scratch.form, for: audience, from: address, &scratch.judging.record)

@@ -38,7 +38,7 @@ struct TokenReview: ~Copyable, ~Escapable {
             let reason = firstReason(state, &record, form, audience)
             if reason == nil, hasReservedName(&record) {
                 loop.counts.note(.tokenReview, record.kind, .reservedName)
-                loop.access.note(.reservedName, on: &record)
+                if loop.isRecording { loop.access.note(.reservedName, on: &record) }
                 return write(form.version, &out) { $0.append("\"authenticated\":false") }
             }
             loop.note(.tokenReview, reason, on: &record)

@@ -40,7 +40,7 @@ struct Verdicts: ~Copyable, ~Escapable {
             return fault.status == 413 ? .tooLarge(fault.reason) : .malformed(fault.reason)
         }
         if let reason = requirement.read(scratch.verdictForm, body) { return .malformed(reason) }
-        loop.access.note(address: requirement.address)
+        if loop.isRecording { loop.access.note(address: requirement.address) }
         if holdsOwnCredential(scratch.verdictForm, &scratch.judging.text) {
             return .invalidToken("the caller authenticates with one of the credentials to verify")
         }
@@ -53,7 +53,8 @@ struct Verdicts: ~Copyable, ~Escapable {
         _ batch: inout VerificationBatch, _ answer: inout PiecewiseAnswer, _ out: inout ByteBuffer
     ) throws(StoreFailure) {
         // Loaded here, because the closure below would retain the counters for each credential.
-        let (interned, counts, access, body) = (loop.interned, loop.counts, loop.access, context.request.body)
+        let (interned, counts, body) = (loop.interned, loop.counts, context.request.body)
+        let access = loop.isRecording ? loop.access : nil
         if form.isBatch { answer.append(&out) { $0.append("{\"results\":[") } }
         var first = 0
         while first < form.count {
@@ -67,7 +68,7 @@ struct Verdicts: ~Copyable, ~Escapable {
             try loop.verifier.verify(&batch, at: loop.clock.now) { index, state, record in
                 let reason = requirement.firstReason(state, &record, body, form, interned)
                 counts.note(.verdicts, reason, on: &record)
-                access.note(VerificationOutcome(reason), on: &record)
+                if let access { access.note(VerificationOutcome(reason), on: &record) }
                 answer.append(&out) {
                     if first + index > 0 { $0.append(byte: UInt8(ascii: ",")) }
                     VerdictAnswer(reason: reason, loop: loop).write(&record, &$0)

@@ -22,14 +22,9 @@ final class Correlation {
         members.reserveCapacity(256)
     }
 
-    /// - Returns: whether the request has anything of this kind.
-    @inline(__always)
-    func take(_ request: borrowing ReceivedRequest) -> Bool {
-        request.count(.xRequestID) + request.count(.traceparent) > 0 && read(request)
-    }
-
+    /// - Returns: whether there is anything that is well-formed.
     @inline(never)
-    private func read(_ request: borrowing ReceivedRequest) -> Bool {
+    func read(_ request: borrowing ReceivedRequest) -> Bool {
         lines.removeAll(keepingCapacity: true)
         members.removeAll(keepingCapacity: true)
         let id = request.value(.xRequestID)

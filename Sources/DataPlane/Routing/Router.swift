@@ -26,11 +26,11 @@ struct Router: Sendable {
     ) -> ChangesWait? {
         let (start, loop) = (cs_ticks(), context.loop)
         let (written, isCorrelated) = (out.writerIndex, context.framing.isCorrelated)
-        loop.access.begin()
+        loop.beginRecord()
         scratch.judging.text.clear()
         guard let route = route(context.request.path), route.methods.contains(context.request.method) else {
             refuseUnrouted(context, &out)
-            if loop.access.isRecording { record(nil, caller, loop, isCorrelated, out, written, start) }
+            if loop.isRecording { record(nil, caller, loop, isCorrelated, out, written, start) }
             return nil
         }
         var wait: ChangesWait?
@@ -40,7 +40,7 @@ struct Router: Sendable {
         }
         guard loop.questions?.mustAsk != true else { return wait }
         if let interface = route.interface { loop.times.note(interface, since: start) }
-        if loop.access.isRecording, !route.isForProbes {
+        if loop.isRecording, !route.isForProbes {
             record(route.interface ?? .changes, caller, loop, isCorrelated, out, written, start)
         }
         return wait
@@ -73,8 +73,8 @@ struct Router: Sendable {
         guard let refusal = context.refusalByHead(at: route, &caller, &scratch) else { return true }
         let (loop, written, isCorrelated) = (context.loop, out.writerIndex, context.framing.isCorrelated)
         refuse(refusal, at: route, context, &scratch, &out)
-        loop.access.begin()
-        if loop.access.isRecording {
+        loop.beginRecord()
+        if loop.isRecording {
             record(route.interface ?? .changes, caller, loop, isCorrelated, out, written, cs_ticks())
         }
         return false
@@ -187,7 +187,7 @@ struct RequestContext: ~Copyable, ~Escapable {
         self.request = request
         framing = ResponseFraming(
             minorVersion: request.minorVersion, isHead: request.method == .head, keepAlive: keepAlive,
-            isCorrelated: loop.correlation.take(request))
+            isCorrelated: request.isCorrelated && loop.correlation.read(request))
         self.listener = listener
         self.loop = loop
     }

@@ -78,7 +78,7 @@ public final class DataPlaneServer: Service {
 
     /// Changes which requests have a line in the access log, on each event loop from its next pass on.
     public func use(_ sampling: AccessLog.Sampling) {
-        for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.access.use(sampling) } }
+        for (eventLoop, loop) in eventLoops() { eventLoop.execute { loop.use(sampling) } }
     }
 
     var bufferedBytes: Int { budget.usedBytes }

@@ -4,6 +4,7 @@ import EnvoyAuthorization
 import ForwardAuth
 import HTTPWire
 import RecordCache
+import Synchronization
 import Verification
 
 /// The state of one event loop: a verifier, scratch space, the time of the burst and the connections.
@@ -21,7 +22,11 @@ final class LoopState: @unchecked Sendable {
     let times = VerificationTimes()
     let refusals: CallerRefusals
     let access: AccessRecorder
-    let correlation: Correlation
+    let correlation = Correlation()
+    // Here, and atomic, since they are read for each request: a reference to another object would be counted, and a read of a
+    // variable of an object is checked at run time.
+    private let mayRecord = Atomic<Bool>(false)
+    private let records = Atomic<Bool>(false)
 
     private(set) var clock: BurstClock
     let connections: LoopConnections
@@ -48,14 +53,13 @@ final class LoopState: @unchecked Sendable {
         interned = store.published.interned
         refusals = CallerRefusals(logger: services.logger)
         access = AccessRecorder(services.accessLog, published.interned)
-        access.use(settings.accessSampling)
-        correlation = Correlation()
         connections = LoopConnections(budget, counts)
         questions = FleetQuestions(store, verifier)
         waiters = ChangesWaiters(store.published.changes, most: settings.waitersMax)
         policies = settings.policies
         scratch = RequestScratch(verifier: verifier, keyHeaders: settings.keyHeaders)
         clock = BurstClock(at: store.clock.now(), seconds: 0)
+        use(settings.accessSampling)
     }
 
     /// Reads the clock once for all requests of a burst.
@@ -73,18 +77,39 @@ final class LoopState: @unchecked Sendable {
         connections.checkDeadlines()
     }
 
+    // MARK: The access log
+
+    /// Changes which requests have a line, from the next one on.
+    func use(_ sampling: AccessLog.Sampling) {
+        access.use(sampling)
+        mayRecord.store(sampling != .none, ordering: .relaxed)
+        records.store(false, ordering: .relaxed)
+    }
+
+    /// A request begins. ``AccessRecorder/finish(_:peer:status:since:_:)`` ends its record.
+    @inline(__always)
+    func beginRecord() {
+        if mayRecord.load(ordering: .relaxed) { records.store(access.begin(), ordering: .relaxed) }
+    }
+
+    /// Whether the request that is answered now has a line.
+    @inline(__always)
+    var isRecording: Bool { records.load(ordering: .relaxed) }
+
+    // MARK: Outcomes
+
     /// Counts a verified credential, as accepted or by the reason why it is not, and records it.
     /// - Parameter record: not modified; `inout` avoids a 168-byte copy.
     @inline(__always)
     func note(_ interface: VerificationInterface, _ reason: InactiveReason?, on record: inout CredentialRecord) {
         counts.note(interface, reason, on: &record)
-        access.note(VerificationOutcome(reason), on: &record)
+        if isRecording { access.note(VerificationOutcome(reason), on: &record) }
     }
 
     /// Counts a request without a verified credential, and records it.
     func note(_ interface: VerificationInterface, _ outcome: VerificationOutcome) {
         counts.note(interface, nil, outcome)
-        access.note(outcome)
+        if isRecording { access.note(outcome) }
     }
 
     /// The journal reader of this loop.

@@ -6,18 +6,24 @@ import LMDB
 struct ControlOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Folder of the store (also COUNTERSIGN_STORE; default: ./countersign-data).", valueName: "dir"),
+            "Folder of the store (also COUNTERSIGN_STORE; default: ./countersign-data, or that of this machine's service if this is not there).",
+            valueName: "dir"),
         transform: PathText.argument)
     var store = Self.defaultStore
 
-    /// The store's folder without `--store`.
-    static var defaultStore: String {
-        ProcessInfo.processInfo.environment[Setting.store.variable] ?? "./countersign-data"
+    private static var defaultStore: String {
+        let own = StoreFolderOptions.defaultStore
+        let isNamed = ProcessInfo.processInfo.environment[Setting.store.variable] != nil
+        let isThere = FileManager.default.fileExists(atPath:)
+        return !isNamed && !isThere(own) && isThere(serviceStore) ? serviceStore : own
     }
+
+    /// Of the service that the packages install. Nobody but root and the service sees it.
+    private static let serviceStore = "/var/lib/countersign/store"
 
     @Option(
         help: ArgumentHelp(
-            "Control plane of the daemon: unix:PATH, or https://HOST:PORT with --control-key-file (default: control.sock in the store's folder).",
+            "Control plane of the daemon: unix:PATH, or https://HOST:PORT with --control-key-file (also COUNTERSIGN_CONTROL; default: control.sock in the store's folder).",
             valueName: "url"))
     var control: String?
 
@@ -46,10 +52,16 @@ struct ControlOptions: ParsableArguments {
         }
     }
 
+    /// The control plane that was named; nil: that of the store.
+    private var named: String? { control ?? ProcessInfo.processInfo.environment[Self.variable] }
+
+    /// Names the control plane for all commands.
+    static let variable = "COUNTERSIGN_CONTROL"
+
     /// The address to connect to. Does not throw after ``validate()``.
     var address: ControlAddress {
         get throws(ValidationError) {
-            if let control { return try ControlAddress.parse(control) }
+            if let named { return try ControlAddress.parse(named) }
             return ControlAddress(socketPath: store.hasSuffix("/") ? store + "control.sock" : store + "/control.sock")
         }
     }
@@ -61,7 +73,7 @@ struct ControlOptions: ParsableArguments {
         let address = try address
         guard let path = address.socketPath else { return try await overNetwork(address, body) }
         if try SocketProbe.isListening(path) { return try await ControlConnection.use(address, ack: ack, body) }
-        guard control == nil else { throw nobodyListens(address) }
+        guard named == nil else { throw nobodyListens(address) }
         try requireStoreFolder()
         let control = try await InProcessControl.opener(store)
         do {

@@ -54,7 +54,7 @@ struct Variables {
     private(set) var unknown: [String] = []
 
     /// Variables that are no settings of `serve` and are read by the other commands.
-    static let others = ["COUNTERSIGN_CONTROL_KEY_FILE"]
+    static let others = ["COUNTERSIGN_CONTROL_KEY_FILE", ControlOptions.variable]
 
     init(_ environment: [String: String]) {
         for (name, text) in environment.sorted(by: { $0.key < $1.key }) where name.hasPrefix(Setting.variablePrefix) {

@@ -34,7 +34,8 @@ struct Daemon: Sendable {
         cs_map_blocks_from(Self.mappedBytes)
         let level = SharedLogLevel(settings.logLevel)
         LoggingSystem.bootstrap { JSONLogHandler(label: $0, level: level) }
-        let exposition = Exposition()
+        let exposition = Exposition(
+            help: Dictionary(uniqueKeysWithValues: ControlPlaneMetric.allCases.map { ($0.rawValue, $0.help) }))
         MetricsSystem.bootstrap(exposition.factory)
         let logger = Logger(label: "countersign")
         if isDumpable { logger.warning("core dumps of this process cannot be disabled") }

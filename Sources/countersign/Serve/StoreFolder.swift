@@ -127,7 +127,12 @@ struct StoreFolderOptions: ParsableArguments {
         help: ArgumentHelp(
             "Folder of the store (also COUNTERSIGN_STORE; default: ./countersign-data).", valueName: "dir"),
         transform: PathText.argument)
-    var store = ControlOptions.defaultStore
+    var store = Self.defaultStore
+
+    /// Without `--store`.
+    static var defaultStore: String {
+        ProcessInfo.processInfo.environment[Setting.store.variable] ?? "./countersign-data"
+    }
 
     @Option(
         help: ArgumentHelp(

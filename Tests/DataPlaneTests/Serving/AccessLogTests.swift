@@ -129,9 +129,9 @@ import Testing
             #expect(bench.logged().count == count, "\(sampling)")
         }
         let bench = try Bench("off")
-        bench.loop.access.use(.oneIn(1))
+        bench.loop.use(.oneIn(1))
         bench.answer(introspection("token=nonsense"))
-        bench.loop.access.use(.none)
+        bench.loop.use(.none)
         bench.answer(introspection("token=nonsense"))
         #expect(bench.logged().count == 1)
         for text in ["", "1/0", "1/", "1/-1", "everything", "1/4294967296"] { #expect(AccessLog.Sampling(text) == nil) }
