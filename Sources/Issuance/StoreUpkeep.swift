@@ -16,12 +16,14 @@ extension Issuer {
     /// The audit entries that follow an entry number, in order.
     /// - Parameter limit: the maximum number of entries, 1 to ``pageMax``.
     public func auditEntries(
-        after number: UInt64, limit: Int
-    ) async throws(IssuanceError) -> (entries: [AuditEntry], hasMore: Bool) {
+        after number: UInt64, limit: Int, where filter: AuditFilter = AuditFilter()
+    ) async throws(IssuanceError) -> AuditPage {
         guard (1...Self.pageMax).contains(limit) else {
             throw .invalid(field: "limit", reason: "must be 1 to \(Self.pageMax)")
         }
-        return try await offThread(.lookUp) { store in try store.auditEntries(after: number, limit: limit) }
+        return try await offThread(.lookUp) { store in
+            try store.auditEntries(after: number, limit: limit, where: filter)
+        }
     }
 
     /// Verifies the hash chain of the audit log; see ``AuditReport``.

@@ -20,6 +20,15 @@ import Testing
             let later = try await plane.command("audit", "list", "--after", "1", "--json")
             #expect(later.json.map { $0["action"] as? String } == ["key_edited", "owner_revoked"])
             #expect(try await plane.command("audit", "list", "--after", "x").status == 2)
+            let edited = try await plane.command(
+                "audit", "list", "--action", "key_edited", "--since", "2020-01-01", "--json")
+            #expect(edited.json.map { $0["action"] as? String } == ["key_edited"])
+            let none = try await plane.command(
+                "audit", "list", "--owner", "acme", "--until", "2020-01-01T00:00:00Z", "--json")
+            #expect(none.status == 0 && none.json.isEmpty)
+            for (option, value) in [("--action", "key_edit"), ("--since", "yesterday"), ("--until", "2026-13-01")] {
+                #expect(try await plane.command("audit", "list", option, value).status == 2)
+            }
         }
     }
 

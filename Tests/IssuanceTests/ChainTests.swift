@@ -231,12 +231,12 @@ extension Fixture {
         var pieces: [[CredentialID]] = []
         var after: UInt64 = 0
         while true {
-            let (entries, hasMore) = try await issuer.auditEntries(after: after, limit: 1_000)
-            for entry in entries where entry.audited.action == .credentialsRevoked {
+            let page = try await issuer.auditEntries(after: after, limit: 1_000)
+            for entry in page.entries where entry.audited.action == .credentialsRevoked {
                 pieces.append(entry.audited.credentials)
             }
-            guard hasMore, let last = entries.last else { return pieces }
-            after = last.number
+            guard let next = page.next else { return pieces }
+            after = next
         }
     }
 

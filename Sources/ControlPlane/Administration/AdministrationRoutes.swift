@@ -90,7 +90,7 @@ func administrationRoutes(_ services: ControlPlaneServices) -> [Route] {
         Route(.post, "/v1/cluster/comparisons", .storeRead, isLongRunning: true, fleet.compare),
 
         Route(.get, "/v1/changes", .changes, query: changeFilters, isLongRunning: true, changes.list),
-        Route(.get, "/v1/audit", .auditRead, query: ["after", "limit"], audit.list),
+        Route(.get, "/v1/audit", .auditRead, query: ["after", "limit"] + AuditRoutes.filters, audit.list),
         Route(.get, "/v1/audit/check", .auditRead, query: ["head"], isLongRunning: true, audit.check),
 
         Route(.get, "/metrics", .metricsRead) { _ in

@@ -1,4 +1,5 @@
 import AdministrationAPI
+import CredentialModel
 import CredentialStore
 import Hummingbird
 import Issuance
@@ -7,18 +8,31 @@ import Issuance
 struct AuditRoutes: Sendable {
     let work: LongWork
 
+    /// The parameters of ``list(_:)``.
+    static let filters = ["actor", "action", "owner", "id", "since", "until"]
+
     func list(_ exchange: Exchange) async throws -> Response {
         let query = exchange.query
-        var after: UInt64 = 0
-        if let text = query["after"] {
-            guard let number = UInt64(text) else {
-                throw Problem(.badQuery, detail: "'after' must be the number of an entry.", member: "after")
+        let after = try query.number("after", "the number of an entry") ?? 0
+        let page = try await exchange.issuer.auditEntries(
+            after: after, limit: try query.pageLimit(), where: try Self.filter(query))
+        return try .json(
+            PageResource(items: page.entries.map { AuditEntryResource($0) }, next: page.next.map { String($0) }))
+    }
+
+    private static func filter(_ query: RequestQuery) throws(Problem) -> AuditFilter {
+        var filter = AuditFilter()
+        (filter.actor, filter.owner, filter.id) = (query["actor"], query["owner"], query["id"])
+        if let text = query["action"] {
+            // A misspelt name must not look like an action that nobody has done.
+            guard let action = AuditAction(name: text) else {
+                throw Problem(.badQuery, detail: "'action' must be an action of the audit log.", member: "action")
             }
-            after = number
+            filter.action = action
         }
-        let page = try await exchange.issuer.auditEntries(after: after, limit: try query.pageLimit())
-        let next = page.hasMore ? page.entries.last.map { String($0.number) } : nil
-        return try .json(PageResource(items: page.entries.map { AuditEntryResource($0) }, next: next))
+        filter.since = try query.number("since", "seconds since 1970").map { UnixSeconds(Int64(clamping: $0)) }
+        filter.until = try query.number("until", "seconds since 1970").map { UnixSeconds(Int64(clamping: $0)) }
+        return filter
     }
 
     /// Checks the hash chain of the log, and that a head recorded earlier is still part of it.
@@ -59,13 +73,6 @@ extension AuditEntryResource {
 
 extension AuditEntryResource.Actor {
     init(_ actor: AuditActor) {
-        let id: String? =
-            switch actor {
-            case .program, .command: nil
-            case .controlSocket(let user): user.map { String($0) }
-            case .credential(let id): id.description
-            case .client(let clientID): clientID
-            }
-        self.init(type: actor.name, id: id)
+        self.init(type: actor.name, id: actor.which)
     }
 }

@@ -98,6 +98,16 @@ struct RequestQuery: Sendable {
         }
     }
 
+    /// A whole number that is not negative; nil if it is absent.
+    /// - Parameter what: what it must be, for the error.
+    func number(_ name: String, _ what: String) throws(Problem) -> UInt64? {
+        guard let text = values[name] else { return nil }
+        guard let number = UInt64(text) else {
+            throw Problem(.badQuery, detail: "'\(name)' must be \(what).", member: name)
+        }
+        return number
+    }
+
     /// The number of items on the page.
     func pageLimit() throws(Problem) -> Int {
         guard let text = values["limit"] else { return PageLimits.itemsDefault }

@@ -36,15 +36,18 @@ public enum AuditActor: Sendable, Equatable {
 }
 
 extension AuditActor: CustomStringConvertible {
-    /// For the log: the type, and which one.
-    public var description: String {
+    /// Which one of its type: an id, or the number of a user of the system; nil if there is only one or it is not known.
+    public var which: String? {
         switch self {
-        case .program, .command, .controlSocket(nil): name
-        case .controlSocket(let user?): "\(name) \(user)"
-        case .credential(let id): "\(name) \(id)"
-        case .client(let id): "\(name) \(id)"
+        case .program, .command: nil
+        case .controlSocket(let user): user.map { "\($0)" }
+        case .credential(let id): id.description
+        case .client(let id): id
         }
     }
+
+    /// For the log: the type, and which one.
+    public var description: String { which.map { "\(name) \($0)" } ?? name }
 }
 
 /// What was done. The raw values are stored in rows.
@@ -69,6 +72,12 @@ public enum AuditAction: UInt8, Sendable, CaseIterable {
     case fleetBegun = 18
     case fleetLeft = 19
     case logLevelRaised = 20
+
+    /// The action with this ``name``; nil if there is none.
+    public init?(name: String) {
+        guard let action = Self.allCases.first(where: { $0.name == name }) else { return nil }
+        self = action
+    }
 
     /// The name in the administration API.
     public var name: String {

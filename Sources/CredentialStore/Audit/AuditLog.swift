@@ -1,5 +1,5 @@
 import CredentialDigest
-import CredentialModel
+public import CredentialModel
 public import LMDB
 
 // An audit log is worth little if it can be rewritten without a trace. So each entry has a hash over the previous hash,
@@ -135,34 +135,73 @@ extension StoreWriter {
     }
 }
 
+/// Which entries of an audit log are wanted. What is nil is not asked for.
+public struct AuditFilter: Sendable, Equatable {
+    /// The actor's type, or which one it is: a credential's or client's id, a user's number.
+    public var actor: String?
+    public var action: AuditAction?
+    public var owner: String?
+    /// The id of a credential or client that was affected.
+    public var id: String?
+    /// From this time on.
+    public var since: UnixSeconds?
+    /// Before this time.
+    public var until: UnixSeconds?
+
+    public init() {}
+
+    /// Whether an entry is wanted.
+    public func matches(_ entry: AuditEntry) -> Bool {
+        let audited = entry.audited
+        return actor.map { $0 == entry.actor.name || $0 == entry.actor.which } ?? true
+            && action.map { $0 == audited.action } ?? true && owner.map { $0 == audited.owner } ?? true
+            && since.map { entry.time >= $0 } ?? true && until.map { entry.time < $0 } ?? true
+            && id.map { id in
+                id == audited.clientID || CredentialID(id).map { audited.credentials.contains($0) } ?? false
+            } ?? true
+    }
+}
+
+/// Some entries of an audit log, in order.
+public struct AuditPage: Sendable {
+    public var entries: [AuditEntry] = []
+    /// The number of the last entry that was looked at; nil at the end of the log. The next page begins behind it.
+    public var next: UInt64?
+}
+
 extension CredentialStore {
     /// Approximate maximum of credential ids on one page: one bulk entry has a thousand and more.
     private static let idsOnPageMax = 50_000
+    /// Most entries that are looked at for one page: a filter may match none of a million.
+    private static let lookedAtMax = 20_000
 
-    /// Entries with numbers above `number`, in order; fewer than `limit` if they name many credentials.
+    /// Entries with numbers above `number`, in order; fewer than `limit`, or none, if they name many credentials or a filter
+    /// leaves many out.
     /// - Throws: ``StoreFailure/corrupt(table:)`` for an entry that cannot be decoded.
     @available(*, noasync)
     public func auditEntries(
-        after number: UInt64, limit: Int
-    ) throws(StoreFailure) -> (entries: [AuditEntry], hasMore: Bool) {
-        guard number < UInt64.max else { return ([], false) }
+        after number: UInt64, limit: Int, where filter: AuditFilter = AuditFilter()
+    ) throws(StoreFailure) -> AuditPage {
+        guard number < UInt64.max else { return AuditPage() }
         return try reading { transaction in
-            var entries: [AuditEntry] = []
-            var ids = 0
-            var hasMore = false
+            var page = AuditPage()
+            var (ids, lookedAt, last) = (0, 0, number)
             try transaction.scan(schema.audit, from: number + 1) { (key: UInt64, row: RawSpan) throws -> ScanStep in
-                guard entries.count < limit, ids < Self.idsOnPageMax else {
-                    hasMore = true
+                guard page.entries.count < limit, ids < Self.idsOnPageMax, lookedAt < Self.lookedAtMax else {
+                    page.next = last
                     return .stop
                 }
                 guard let entry = AuditRow.entry(row, number: key) else {
                     throw StoreFailure.corrupt(table: "audit")
                 }
-                entries.append(entry)
-                ids += entry.audited.credentials.count
+                (last, lookedAt) = (key, lookedAt + 1)
+                if filter.matches(entry) {
+                    page.entries.append(entry)
+                    ids += entry.audited.credentials.count
+                }
                 return .next
             }
-            return (entries, hasMore)
+            return page
         }
     }
 

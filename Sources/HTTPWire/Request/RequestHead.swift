@@ -51,10 +51,6 @@ public struct RequestHead: ~Copyable, Sendable {
         seen & field.bit == 0 ? 0 : Int(slots[Int(field.rawValue)].count)
     }
 
-    /// Whether there is a field that relates it to the logs of others; see ``TraceFields``.
-    @inline(__always)
-    public var isCorrelated: Bool { seen & (KnownField.xRequestID.bit | KnownField.traceparent.bit) != 0 }
-
     /// The value of the first field of this name, without surrounding whitespace.
     public func value(_ field: KnownField) -> WireRange? {
         seen & field.bit == 0 ? nil : fields[Int(slots[Int(field.rawValue)].first)].value
@@ -199,6 +195,10 @@ public struct ReceivedRequest: ~Escapable {
     public func count(_ field: KnownField) -> Int {
         seen & field.bit == 0 ? 0 : Int(slots[Int(field.rawValue)].count)
     }
+
+    /// Whether there is a field that relates it to the logs of others; see ``TraceFields``.
+    @inline(__always)
+    public var isCorrelated: Bool { seen & (KnownField.xRequestID.bit | KnownField.traceparent.bit) != 0 }
 
     /// The value of the first field of this name, without surrounding whitespace; empty if there is none.
     @_lifetime(copy self)

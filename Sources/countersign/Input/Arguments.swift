@@ -51,12 +51,14 @@ struct DurationArgument: Equatable, Sendable {
     }
 }
 
-/// A point in time: `2026-12-31T23:59:59Z` (RFC 3339), or seconds since the Unix epoch.
+/// A point in time: `2026-12-31T23:59:59Z` (RFC 3339), the beginning of a day in UTC as `2026-12-31`, or seconds since the Unix
+/// epoch.
 struct TimeArgument: Equatable, Sendable {
     let seconds: Int64
 
     init?(argument: String) {
-        guard let seconds = isWholeNumber(argument) ? Int64(argument) : TimeText.parse(argument) else { return nil }
+        let time = isWholeNumber(argument) ? Int64(argument) : TimeText.parse(argument)
+        guard let seconds = time ?? TimeText.parse(argument + "T00:00:00Z") else { return nil }
         self.seconds = seconds
     }
 
@@ -64,7 +66,8 @@ struct TimeArgument: Equatable, Sendable {
     static func parse(_ argument: String) throws -> TimeArgument {
         guard let time = TimeArgument(argument: argument) else {
             throw ValidationError(
-                "Write date, time and zone, as 2026-12-31T23:59:59Z (RFC 3339), or seconds since 1970-01-01T00:00:00Z.")
+                "Write date, time and zone, as 2026-12-31T23:59:59Z (RFC 3339), a date (its beginning in UTC), or seconds since 1970-01-01T00:00:00Z."
+            )
         }
         return time
     }

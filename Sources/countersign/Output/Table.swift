@@ -83,10 +83,15 @@ struct PagedList<Item: Codable & Sendable> {
     let row: (Item) -> [String?]
     /// The list begins after this item; nil: at its beginning.
     var start: String?
+    /// Whether the names of the columns come first.
+    var hasHeader = true
 
-    func print(_ connection: ControlConnection, json: Bool) async throws {
+    /// - Returns: the last item; nil if there was none.
+    @discardableResult
+    func print(_ connection: ControlConnection, json: Bool) async throws -> Item? {
         var after = start
-        var isFirst = true
+        var isFirst = hasHeader
+        var last: Item?
         repeat {
             let query = filters + [("limit", String(PageLimits.itemsMax)), ("after", after)]
             let page: PageResource<Item> = try await connection.send(.GET, path, query: query)
@@ -98,7 +103,9 @@ struct PagedList<Item: Codable & Sendable> {
                 try Console.line(table.render(withHeader: isFirst))
             }
             isFirst = false
+            last = page.items.last ?? last
             after = page.next
         } while after != nil
+        return last
     }
 }

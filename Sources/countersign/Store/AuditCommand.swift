@@ -1,5 +1,6 @@
 import AdministrationAPI
 import ArgumentParser
+import CredentialModel
 import CredentialStore
 
 struct AuditCommand: AsyncParsableCommand {
@@ -18,21 +19,76 @@ struct AuditList: AsyncParsableCommand {
         discussion: """
             Tokens that OAuth flows issued are not in it. The journal has those.
 
-            Example:
-              countersign audit list --after 120 --json | jq -r .action
+            Examples:
+              countersign audit list --owner acme --since 2026-11-01
+              countersign audit list --action credentials_revoked --json | jq -r .credentials[]
+              countersign audit list --follow --json
             """)
 
     @Option(help: ArgumentHelp("Only entries after this number.", valueName: "number"))
     var after: UInt64?
 
+    @Option(
+        help: ArgumentHelp(
+            "Only what such an actor has done: credential, client, control_socket, command, program, or an id.",
+            valueName: "actor"))
+    var actor: String?
+
+    @Option(help: ArgumentHelp("Only this action, as the list names it.", valueName: "action"))
+    var action: String?
+
+    @Option(help: ArgumentHelp("Only what concerns this owner.", valueName: "owner"))
+    var owner: String?
+
+    @Option(help: ArgumentHelp("Only what was done to this credential or client.", valueName: "id"))
+    var id: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Only from this time on: a date, or a time such as 2026-11-23T22:37:05Z.", valueName: "time"),
+        transform: TimeArgument.parse)
+    var since: TimeArgument?
+
+    @Option(help: ArgumentHelp("Only before this time.", valueName: "time"), transform: TimeArgument.parse)
+    var until: TimeArgument?
+
+    @Flag(help: "Go on with what is done from now on, until the command is ended.")
+    var follow = false
+
     @OptionGroup var output: OutputOptions
     @OptionGroup var control: ControlOptions
 
+    func validate() throws {
+        if let action, AuditAction(name: action) == nil {
+            let names = AuditAction.allCases.map(\.name)
+            let near = NearNames.nearest(to: action, among: names)
+            throw ValidationError(
+                "--action must be one of \((near.isEmpty ? names : near).joined(separator: ", ")).")
+        }
+    }
+
+    private static let pause = Duration.seconds(1)
+
     func run() async throws {
-        let list = PagedList<AuditEntryResource>(
-            path: "/v1/audit", filters: [], columns: ["NUMBER", "TIME", "ACTOR", "ACTION", "WHAT"], row: Self.row,
+        let filters: [(name: String, value: String?)] = [
+            ("actor", actor), ("action", action), ("owner", owner), ("id", id),
+            ("since", since.map { String($0.seconds) }), ("until", until.map { String($0.seconds) }),
+        ]
+        var list = PagedList<AuditEntryResource>(
+            path: "/v1/audit", filters: filters, columns: ["NUMBER", "TIME", "ACTOR", "ACTION", "WHAT"], row: Self.row,
             start: after.map { String($0) })
-        try await control.withConnection { try await list.print($0, json: output.json) }
+        guard follow else {
+            try await control.withConnection { _ = try await list.print($0, json: output.json) }
+            return
+        }
+        // Only a daemon's log goes on.
+        try await control.withDaemon { connection in
+            while true {
+                if let last = try await list.print(connection, json: output.json) { list.start = String(last.number) }
+                list.hasHeader = false
+                try await Task.sleep(for: Self.pause)
+            }
+        }
     }
 
     private static func row(_ entry: AuditEntryResource) -> [String?] {
