@@ -59,7 +59,7 @@ def main():
     listed.unlink()
     runtime = {"type": "library", "bom-ref": "swift:runtime", "name": "swift-runtime", "version": swift()}
     components.append(runtime)
-    files = sorted(path for path in folder.glob(f"countersign[-_]{version.replace('-', '[-~]', 1)}*") if path.suffix in (".gz", ".deb", ".tar"))
+    files = sorted(path for path in folder.glob(f"countersign[-_]{version.replace('-', '[-~]', 1)}*") if path.name.endswith((".tar.gz", ".deb", ".oci.tar")))
     bill = {
         "bomFormat": "CycloneDX", "specVersion": "1.5", "version": 1,
         "serialNumber": "urn:uuid:" + str(uuid.uuid5(uuid.NAMESPACE_URL, f"{REPOSITORY}@{commit}")),

@@ -230,6 +230,9 @@ enum cs_guarantee {
 /// Undefined outside proof builds: a call there fails to link.
 int cs_is_broken(enum cs_guarantee guarantee);
 
+/// An argument of this process, from 0, the program's name; null behind the last one. It does not change while the process lives.
+const char *cs_argument(int index);
+
 /// The commit of a release, 40 hexadecimal digits; all zero in other builds.
 const char *cs_commit(void);
 

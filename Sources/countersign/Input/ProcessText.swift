@@ -1,3 +1,4 @@
+import CMachine
 import CredentialModel
 import Glibc
 
@@ -10,9 +11,10 @@ enum ProcessText {
     /// - Throws: ``CommandFailure`` that names the first one that is not UTF-8.
     static func arguments() throws(CommandFailure) -> [String] {
         var arguments: [String] = []
-        for index in 1..<max(1, Int(CommandLine.argc)) {
-            // SAFETY: argv has argc entries, each NUL-terminated and unchanged while the process lives.
-            guard let bytes = unsafe CommandLine.unsafeArgv[index] else { break }
+        // Not `CommandLine`: it is empty where /proc is not mounted.
+        for index in Int32(1)... {
+            // SAFETY: an argument ends with a zero, and is unchanged while the process lives.
+            guard let bytes = unsafe cs_argument(index) else { break }
             guard let text = unsafe String(validatingCString: bytes) else {
                 throw CommandFailure(
                     "Argument \(index) is not well-formed UTF-8. Set the terminal or script to UTF-8.", status: .usage)
