@@ -171,12 +171,13 @@ def image(folder, name, work, version):
     check(user["uid"] == user["gid"] == 65532, "it runs as a user without rights")
     check(not (root / "bin/sh").exists() and not (root / "usr/bin/sh").exists(), "there is no shell in it")
     (root / "run/secrets").mkdir(exist_ok=True)
-    program = ["chroot", "--userspec=65532:65532", str(root), "/usr/local/bin/countersign"]
+    # The image's own PATH has nothing of this machine.
+    program = [shutil.which("chroot") or "/usr/sbin/chroot", "--userspec=65532:65532", str(root), "/usr/local/bin/countersign"]
     run("chroot", root, "/usr/local/bin/countersign", "pepper", "create", "/run/secrets/countersign-pepper")
     os.chown(root / "run/secrets/countersign-pepper", 65532, 65532)
     variables = dict(one.split("=", 1) for one in settings["process"]["env"])
     with Process(
-            ["unshare", "--net", *program, "serve", "--store", "/var/lib/countersign/countersign-data", "--listen",
+            [shutil.which("unshare"), "--net", *program, "serve", "--store", "/var/lib/countersign/countersign-data", "--listen",
              "unix:/var/lib/countersign/verify.sock"], work / "image.log", variables) as process:
         if not wait_until(lambda: (root / "var/lib/countersign/verify.sock").exists(), 20, 0.02, process):
             raise Unproven("the image does not start:\n" + process.log_tail())
