@@ -111,11 +111,16 @@ public struct ChangeList: Codable, Equatable, Sendable {
     public let incarnation: String
     public let changes: [ChangeResource]
     public let next: UInt64
+    /// Whether there are changes behind `next` that this page does not reach, however few it has.
+    public let hasMore: Bool
 
-    public init(incarnation: String, changes: [ChangeResource], next: UInt64) {
-        self.incarnation = incarnation
-        self.changes = changes
-        self.next = next
+    public init(incarnation: String, changes: [ChangeResource], next: UInt64, hasMore: Bool) {
+        (self.incarnation, self.changes, self.next, self.hasMore) = (incarnation, changes, next, hasMore)
+    }
+
+    enum CodingKeys: String, CodingKey {
+        case incarnation, changes, next
+        case hasMore = "more"
     }
 }
 

@@ -211,7 +211,7 @@ struct Follower: Sendable {
     let options: CacheOptions
     let logger: Logger
 
-    private static let changesMax = 1_000
+    static let changesMax = 1_000
     private static let pageBytesMax = 1 << 20
 
     /// Why the feed cannot be followed.
@@ -255,15 +255,13 @@ struct Follower: Sendable {
         logger.debug("following changes", metadata: ["after": "\(page.next)"])
         onStart()
         while true {
-            let hasMore = page.changes.count >= Self.changesMax
-            if !hasMore { try await Task.sleep(until: requestedAt + interval, clock: .continuous) }
+            if page.isComplete { try await Task.sleep(until: requestedAt + interval, clock: .continuous) }
             requestedAt = .now
             page = try await fetch(
                 "/v1/changes?after=\(page.next)&incarnation=\(incarnation)&limit=\(Self.changesMax)")
             guard page.incarnation == incarnation else { throw FeedError.otherIncarnation }
-            let isAll = page.changes.count < Self.changesMax
             cache.withLock { [page, requestedAt] in
-                $0.apply(page.changes, through: page.next, requestedAt: isAll ? requestedAt : nil)
+                $0.apply(page.changes, through: page.next, requestedAt: page.isComplete ? requestedAt : nil)
             }
         }
     }
@@ -307,4 +305,10 @@ struct ChangePage: Decodable, Sendable {
     let changes: [ChangeEntry]
     /// The number to continue from.
     let next: UInt64
+    /// Whether there are changes behind it; nil: an older service, which does not say so.
+    let more: Bool?
+
+    /// Whether everything is known that was published before it was requested. The service looks at some thousand entries for
+    /// a page and leaves out those of new credentials, so a short page proves nothing by itself.
+    var isComplete: Bool { more != true && changes.count < Follower.changesMax }
 }

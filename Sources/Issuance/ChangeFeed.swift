@@ -23,6 +23,8 @@ public struct ChangePage: Sendable, Equatable {
     public var changes: [JournalChange]
     /// The number after which to continue.
     public var next: UInt64
+    /// Whether there are changes behind it that this read did not reach. Few changes on a page say nothing of that.
+    public var hasMore: Bool
 }
 
 /// Reads the journal for followers. Use one per process: the store has few reader slots.
@@ -55,7 +57,8 @@ public final class ChangeFeed: Sendable {
         }
         guard case .piece(let piece) = outcome else { return nil }
         return ChangePage(
-            incarnation: store.incarnation, changes: piece.entries.map { change($0) }, next: piece.next)
+            incarnation: store.incarnation, changes: piece.entries.map { change($0) }, next: piece.next,
+            hasMore: piece.hasMore)
     }
 
     /// Returns once something was published after `number`, or on cancellation. Issuance counts only if `issued` is true.

@@ -68,7 +68,8 @@ struct ChangeRoutes: Sendable {
 extension ChangeList {
     init(_ page: ChangePage) {
         self.init(
-            incarnation: String(page.incarnation), changes: page.changes.map { ChangeResource($0) }, next: page.next)
+            incarnation: String(page.incarnation), changes: page.changes.map { ChangeResource($0) }, next: page.next,
+            hasMore: page.hasMore)
     }
 }
 

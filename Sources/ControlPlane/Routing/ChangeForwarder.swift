@@ -94,13 +94,16 @@ public final class ChangeForwarder: Service {
     }
 
     /// Sends a request whose body has been read, and passes on the answer.
-    func forward(_ request: Request, body: [UInt8], for issuer: Issuer) async throws(Failure) -> Response {
+    /// - Parameter id: of the request, as this node's log names it: the other node's names it alike.
+    func forward(
+        _ request: Request, body: [UInt8], id: String, for issuer: Issuer
+    ) async throws(Failure) -> Response {
         guard !request.headers[values: .via].contains(where: { $0.contains(Self.via) }) else { throw .leadsBack }
         // A node that knows nothing now would have to throw away what it is told.
         guard issuer.store.fleet?.freshness.isOver() != true else { throw .notFresh }
         let reply: HTTPClientResponse
         do {
-            reply = try await http.execute(outgoing(request, body), timeout: patience)
+            reply = try await http.execute(outgoing(request, body, id), timeout: patience)
         } catch {
             throw Self.isBeforeSending(error) ? .notReached : .brokenOff
         }
@@ -126,7 +129,7 @@ public final class ChangeForwarder: Service {
         return response
     }
 
-    private func outgoing(_ request: Request, _ body: [UInt8]) -> HTTPClientRequest {
+    private func outgoing(_ request: Request, _ body: [UInt8], _ id: String) -> HTTPClientRequest {
         var outgoing = HTTPClientRequest(url: base + request.uri.string)
         outgoing.method = HTTPMethod(rawValue: request.method.rawValue)
         // The fields that Connection names are left out where the head is read.
@@ -134,6 +137,7 @@ public final class ChangeForwarder: Service {
             outgoing.headers.add(name: field.name.rawName, value: field.value)
         }
         outgoing.headers.add(name: "Via", value: Self.via)
+        if !id.isEmpty { outgoing.headers.replaceOrAdd(name: "X-Request-Id", value: id) }
         if !body.isEmpty { outgoing.body = .bytes(ByteBuffer(bytes: body)) }
         return outgoing
     }
@@ -197,7 +201,8 @@ struct OAuthForwarding: RouterMiddleware {
             throw OAuthError(.invalidRequest, "the body has more than \(Self.bodyBytesMax) bytes")
         }
         do throws(ChangeForwarder.Failure) {
-            return try await forwarder.forward(request, body: Array(body.readableBytesView), for: server.issuer)
+            return try await forwarder.forward(
+                request, body: Array(body.readableBytesView), id: context.trail.known.requestID, for: server.issuer)
         } catch {
             throw OAuthError(.temporarilyUnavailable, error.reason)
         }

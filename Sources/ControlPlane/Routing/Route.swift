@@ -69,7 +69,7 @@ struct Route: Sendable {
         let fleet = right == nil ? nil : issuer.store.fleet
         if let forwarder, !isReading {
             return try await admitted(request, context, issuer, access) { _, body, _ in
-                try await forwarded(request, body, by: forwarder, issuer)
+                try await forwarded(request, body, by: forwarder, issuer, context.trail)
             }
         }
         guard let fleet, method != .get else {
@@ -145,12 +145,12 @@ struct Route: Sendable {
     private static let refusals: Set<Int> = [401, 403, 404, 409, 422]
 
     private func forwarded(
-        _ request: Request, _ body: [UInt8], by forwarder: ChangeForwarder, _ issuer: Issuer
+        _ request: Request, _ body: [UInt8], by forwarder: ChangeForwarder, _ issuer: Issuer, _ trail: RequestTrail
     ) async throws -> Response {
         do throws(ChangeForwarder.Failure) {
             // Whoever may open the socket needs none here.
             guard !request.headers[values: .authorization].isEmpty else { throw forwarder.withoutCredential }
-            return try await forwarder.forward(request, body: body, for: issuer)
+            return try await forwarder.forward(request, body: body, id: trail.known.requestID, for: issuer)
         } catch {
             throw Problem(error)
         }

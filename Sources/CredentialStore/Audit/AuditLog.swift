@@ -170,7 +170,7 @@ public struct AuditPage: Sendable {
 }
 
 extension CredentialStore {
-    /// Approximate maximum of credential ids on one page: one bulk entry has a thousand and more.
+    /// Approximate maximum of credential ids that are read for one page: one bulk entry has a thousand and more.
     private static let idsOnPageMax = 50_000
     /// Most entries that are looked at for one page: a filter may match none of a million.
     private static let lookedAtMax = 20_000
@@ -195,10 +195,8 @@ extension CredentialStore {
                     throw StoreFailure.corrupt(table: "audit")
                 }
                 (last, lookedAt) = (key, lookedAt + 1)
-                if filter.matches(entry) {
-                    page.entries.append(entry)
-                    ids += entry.audited.credentials.count
-                }
+                ids += entry.audited.credentials.count
+                if filter.matches(entry) { page.entries.append(entry) }
                 return .next
             }
             return page

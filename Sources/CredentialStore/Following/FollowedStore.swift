@@ -96,6 +96,7 @@ public final class FollowedStore: Sendable {
         let meta = MetaTable(schema)
         let (vendor, incarnation, mark, alive, fleet) = try environment.read { transaction in
             try meta.require(file.lookup, in: transaction)
+            try meta.requireKnownLevel(in: transaction)
             // A missing key is reported by name here; later it would be a reason to open the store again.
             published.note(try meta.schemesInUse(of: file.foreignSchemes, in: transaction))
             return (

@@ -30,6 +30,7 @@ extension CredentialStore {
                 try writer.begin(now: store.clock.now(), in: transaction)
                 try writer.setFleet(name, in: transaction)
                 try writer.setLogPosition(position, in: transaction)
+                try writer.beginLogLevel(in: transaction)
                 try writer.end(in: transaction)
             }
         }

@@ -86,7 +86,6 @@ public struct LogEntry: Sendable {
     static let bytesMax = 64 << 20
 
     private static let magic = Array("CS".utf8)
-    static let firstByte = magic[0]
     private static let keyName = Array("countersign log entry".utf8)
 
     /// The position that a store has reached when it has this entry.
@@ -169,6 +168,16 @@ public struct LogEntry: Sendable {
         beginning.append(word64: epoch)
         return beginning
     }
+
+    /// Whether bytes begin as an entry with operations does, of any level: also of one that this version does not know.
+    static func begins(_ bytes: ArraySlice<UInt8>, epoch: UInt64) -> Bool {
+        guard bytes.first == magic[0] else { return false }
+        let expected = beginning(level: 0, epoch: epoch)
+        return bytes.count >= expected.count
+            && zip(bytes, expected).enumerated().allSatisfy { levelPlace.contains($0) || $1.0 == $1.1 }
+    }
+
+    private static let levelPlace = 4..<8
 
     /// The length of the entry that begins with a header; nil when it is none.
     static func byteCount(header: [UInt8]) -> Int? {

@@ -190,10 +190,7 @@ struct LogFolder: Sendable {
         let rest = try Self.converting { () throws(FileError) in
             try source.read(at: offset, count: source.byteCount - offset)
         }
-        let beginnings = (LogLevel.first...LogLevel.newest).map { LogEntry.beginning(level: $0, epoch: epoch) }
-        return rest.indices.contains { place in
-            rest[place] == LogEntry.firstByte && beginnings.contains { rest[place...].starts(with: $0) }
-        }
+        return rest.indices.contains { LogEntry.begins(rest[$0...], epoch: epoch) }
     }
 
     /// Whether the disk has so little space left that the rest is kept for revocations.

@@ -53,6 +53,16 @@ extension CredentialStore {
 }
 
 extension StoreWriter {
+    /// A store of its own has been written by this version, whatever it was before: so a fleet that begins with it has at
+    /// least its level.
+    func beginLogLevel(in transaction: borrowing WriteTransaction) throws(StoreFailure) {
+        let level = max(try MetaTable(schema).logLevel(in: transaction), LogLevel.newest)
+        guard level > LogLevel.first else { return }
+        try changeLocally(in: transaction) { () throws(StoreFailure) in
+            try setNumber(.logLevel, UInt64(level), in: transaction)
+        }
+    }
+
     /// Raises the level in which the fleet writes its log by one, which cannot be taken back. Whoever calls this has made sure
     /// that all nodes know the new level; those that do not stop.
     /// - Parameter level: the next one, or one that the log has already.

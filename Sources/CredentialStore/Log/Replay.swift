@@ -90,6 +90,7 @@ struct Replay {
             let schema = try Schema(environment, lookup: lookup, create: false, in: transaction)
             let meta = MetaTable(schema)
             try meta.require(lookup, in: transaction)
+            try meta.requireKnownLevel(in: transaction)
             // Numbers up to the highest are assigned; their texts are not needed.
             let interning = Interning(table: InternedTable())
             for kind in InternedTable.Kind.allCases {

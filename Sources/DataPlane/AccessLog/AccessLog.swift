@@ -1,4 +1,4 @@
-import Dispatch
+public import Dispatch
 public import NIOCore
 import Synchronization
 
@@ -63,6 +63,12 @@ public final class AccessLog: Sendable {
     }
 
     /// Waits until everything that was given is written.
+    /// - Returns: whether it was, in this time.
     @available(*, noasync)
-    public func flush() { queue.sync {} }
+    @discardableResult
+    public func flush(within limit: DispatchTimeInterval = .seconds(60)) -> Bool {
+        let isWritten = DispatchSemaphore(value: 0)
+        queue.async { isWritten.signal() }
+        return isWritten.wait(timeout: .now() + limit) == .success
+    }
 }

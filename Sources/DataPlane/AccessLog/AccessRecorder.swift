@@ -11,10 +11,38 @@ import Verification
 
 /// Records the requests of one event loop for the access log. Only the loop's thread uses it.
 final class AccessRecorder {
+    /// What became of a request for which nothing was verified, where its status does not say it.
+    enum Unverified {
+        /// It needs no credential.
+        case preflight
+        case malformed
+        /// Its gateway names no policy that there is, say.
+        case notJudged
+        /// It waits for changes.
+        case waits
+
+        fileprivate var name: String {
+            switch self {
+            case .preflight: "preflight"
+            case .malformed: "malformed_request"
+            case .notJudged: "not_judged"
+            case .waits: "waiting"
+            }
+        }
+
+        fileprivate var isAccepted: Bool {
+            switch self {
+            case .preflight, .waits: true
+            case .malformed, .notJudged: false
+            }
+        }
+    }
+
     /// What is known so far of the request that is answered.
     private struct Entry {
         /// Of the last credential.
         var outcome: VerificationOutcome?
+        var unverified: Unverified?
         var kind: CredentialKind?
         var id: CredentialID?
         var client: UInt32 = 0
@@ -49,16 +77,10 @@ final class AccessRecorder {
 
     // MARK: One request
 
-    /// A request begins.
+    /// A request begins, or is answered again. Only ``finish(_:peer:status:since:_:)`` counts it.
     /// - Returns: whether it is recorded.
     func begin() -> Bool {
-        if case .oneIn(let number) = sampling {
-            guard left == 0 else {
-                left -= 1
-                return false
-            }
-            left = number - 1
-        }
+        guard left == 0 else { return false }
         entry = Entry()
         return true
     }
@@ -72,6 +94,9 @@ final class AccessRecorder {
     /// Nothing was judged, or it could not be.
     func note(_ outcome: VerificationOutcome) { remember(outcome, nil, nil, 0) }
 
+    /// Nothing was verified.
+    func note(_ unverified: Unverified) { entry.unverified = unverified }
+
     /// The address from which the credential came, as far as the caller says it.
     func note(address: IPAddress?) { entry.address = address }
 
@@ -84,12 +109,13 @@ final class AccessRecorder {
         entry.credentials += 1
         if outcome == .valid { entry.accepted += 1 }
         entry.outcome = outcome
+        entry.unverified = nil
         // The record of a credential that is not known is that of another one.
         let isKnown = outcome != .inactive(.unknown) && outcome != .inactive(.malformed)
         (entry.kind, entry.id, entry.client) = isKnown ? (kind, id, client) : (nil, nil, 0)
     }
 
-    /// The request is answered.
+    /// The request is answered, and gets its line if it is its turn. Also called for those that are not recorded.
     /// - Parameters:
     ///   - interface: its name; nil: nothing is served at its path.
     ///   - peer: the address of the connection.
@@ -99,7 +125,15 @@ final class AccessRecorder {
         _ interface: VerificationInterface?, peer: IPAddress?, status: UInt16?, since start: UInt64,
         _ correlation: Correlation?
     ) {
-        let isAccepted = entry.accepted == entry.credentials && status.map { $0 < 400 } ?? (entry.accepted > 0)
+        if case .oneIn(let number) = sampling {
+            guard left == 0 else {
+                left -= 1
+                return
+            }
+            left = number - 1
+        }
+        let isAccepted =
+            entry.accepted == entry.credentials && entry.unverified?.isAccepted ?? true && status ?? 200 < 400
         if sampling == .errors, isAccepted { return }
         let now = cs_wall_nanoseconds()
         if second.number != now / 1_000_000_000 { second = PreparedSecond(now / 1_000_000_000) }
@@ -118,7 +152,7 @@ final class AccessRecorder {
             } else {
                 out.append("\",\"outcome\":\"")
             }
-            out.append(text: entry.outcome?.name ?? Self.outcome(of: status))
+            out.append(text: entry.outcome?.name ?? entry.unverified?.name ?? Self.outcome(of: status))
             out.append("\"")
             write(entry, &out)
             if let peer { out.append(member: "peer", text: peer.description) }
@@ -142,7 +176,7 @@ final class AccessRecorder {
         case 404, 405: "not_served"
         case let status? where status >= 500: "trouble"
         case let status? where status >= 400: "malformed_request"
-        case nil: "waiting"
+        case nil: "not_judged"
         default: "answered"
         }
     }

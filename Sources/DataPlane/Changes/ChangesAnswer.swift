@@ -30,7 +30,8 @@ struct ChangesAnswer {
         }
         out.append("],\"next\":")
         out.append(decimal: piece.next)
-        out.append("}")
+        // Only without more has a follower heard of everything: a read ends early where most rows are left out, too.
+        out.append(piece.hasMore ? ",\"more\":true}" : ",\"more\":false}")
         out.end(slot, from: start, framing)
     }
 

@@ -1,4 +1,3 @@
-import CMachine
 import HTTPWire
 import NIOCore
 
@@ -55,10 +54,7 @@ struct Conversation: ~Copyable {
             return admit(bytes.readableBytesSpan, loop) ?? .continued
         case .fault(let fault):
             router.refuse(fault, loop, &out)
-            loop.beginRecord()
-            if loop.isRecording {
-                loop.access.finish(nil, peer: caller.peer, status: fault.status, since: cs_ticks(), nil)
-            }
+            router.recordRefusal(fault.status, caller, loop)
             return .ended
         case .request(let count):
             (isAdmitted, owesContinue) = (false, false)
@@ -86,12 +82,14 @@ struct Conversation: ~Copyable {
     /// Refuses a request that did not arrive in time.
     mutating func refuseLate(_ loop: LoopState) {
         _ = out.appendAnswer { $0.problem(408, WireFault.lateReason, .last, loop, fields: { _ in }) }
+        router.recordRefusal(408, caller, loop)
     }
 
     /// Refuses an incomplete request because the memory budget is exceeded. 503 and not 413: the request itself is not
     /// too large, and can be retried in a moment.
     mutating func refuseForRoom(_ loop: LoopState) {
         out.appendRefusal(.unavailable("too many requests are unfinished at once"), .last, loop)
+        router.recordRefusal(503, caller, loop)
     }
 
     /// Bytes of buffers beyond what every connection has.

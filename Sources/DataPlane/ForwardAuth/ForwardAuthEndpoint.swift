@@ -24,12 +24,12 @@ struct ForwardAuthEndpoint: ~Copyable, ~Escapable {
         var requirement = Requirement(own, &scratch.judging.text)
         let answer = ForwardAuthAnswer(
             framing: context.framing, loop: loop, isNginx: requirement.isNginx)
-        if let fault = requirement.fault { return answer.refuse(.malformed(fault), &out) }
+        if let fault = requirement.fault { return refuse(fault, answer, &out) }
         let original: OriginalRequest
         do throws(OriginalRequest.Fault) {
             original = try OriginalRequest(context.request, context.listener.gatewayHeaders)
         } catch {
-            return answer.refuse(.malformed(error.reason), &out)
+            return refuse(error.reason, answer, &out)
         }
         let key = KeyField(context.request, loop.services.settings.keyHeaders)
         let request = ForwardedRequest(
@@ -47,9 +47,15 @@ struct ForwardAuthEndpoint: ~Copyable, ~Escapable {
                 clientAddress()
             }
         } else {
-            return answer.refuse(.malformed("there is no policy of this name"), &out)
+            return refuse("there is no policy of this name", answer, &out)
         }
         answer.write(judgement, request.uri, requirement, &scratch, &out)
+    }
+
+    /// Refuses a request that is malformed. Its status need not say so: see ``ForwardAuthAnswer/isNginx``.
+    private func refuse(_ reason: StaticString, _ answer: ForwardAuthAnswer, _ out: inout ByteBuffer) {
+        if loop.isRecording { loop.access.note(.malformed) }
+        answer.refuse(.malformed(reason), &out)
     }
 
     /// Judges a request that is described by its own path, under a policy.
@@ -196,7 +202,8 @@ extension LoopState {
         case .insufficientScope: note(interface, .insufficientScope, on: &record)
         case .noCredential: note(interface, .noCredential)
         case .unavailable: noteUnavailable(interface)
-        case .malformed, .preflight: break
+        case .malformed: if isRecording { access.note(.malformed) }
+        case .preflight: if isRecording { access.note(.preflight) }
         }
     }
 }

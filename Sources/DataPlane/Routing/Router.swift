@@ -30,7 +30,7 @@ struct Router: Sendable {
         scratch.judging.text.clear()
         guard let route = route(context.request.path), route.methods.contains(context.request.method) else {
             refuseUnrouted(context, &out)
-            if loop.isRecording { record(nil, caller, loop, isCorrelated, out, written, start) }
+            if loop.mayBeRecorded { record(nil, caller, loop, isCorrelated, out, written, start) }
             return nil
         }
         var wait: ChangesWait?
@@ -40,7 +40,8 @@ struct Router: Sendable {
         }
         guard loop.questions?.mustAsk != true else { return wait }
         if let interface = route.interface { loop.times.note(interface, since: start) }
-        if loop.isRecording, !route.isForProbes {
+        if loop.mayBeRecorded, !route.isForProbes {
+            if wait != nil, loop.isRecording { loop.access.note(.waits) }
             record(route.interface ?? .changes, caller, loop, isCorrelated, out, written, start)
         }
         return wait
@@ -52,6 +53,7 @@ struct Router: Sendable {
         _ interface: VerificationInterface?, _ caller: borrowing Caller, _ loop: LoopState, _ isCorrelated: Bool,
         _ out: borrowing ByteBuffer, _ written: Int, _ start: UInt64
     ) {
+        if listener.isHealthOnly { return }
         loop.access.finish(
             interface, peer: caller.peer, status: out.status(ofResponseAt: written), since: start,
             isCorrelated ? loop.correlation : nil)
@@ -66,18 +68,29 @@ struct Router: Sendable {
         _ out: inout ByteBuffer
     ) -> Bool {
         scratch.judging.text.clear()
+        let (start, loop) = (cs_ticks(), context.loop)
+        let (written, isCorrelated) = (out.writerIndex, context.framing.isCorrelated)
+        loop.beginRecord()
         guard let route = route(context.request.path), route.methods.contains(context.request.method) else {
             refuseUnrouted(context, &out)
+            if loop.mayBeRecorded { record(nil, caller, loop, isCorrelated, out, written, start) }
             return false
         }
         guard let refusal = context.refusalByHead(at: route, &caller, &scratch) else { return true }
-        let (loop, written, isCorrelated) = (context.loop, out.writerIndex, context.framing.isCorrelated)
         refuse(refusal, at: route, context, &scratch, &out)
-        loop.beginRecord()
-        if loop.isRecording {
-            record(route.interface ?? .changes, caller, loop, isCorrelated, out, written, cs_ticks())
+        // It will be decided again.
+        guard loop.questions?.mustAsk != true else { return false }
+        if loop.mayBeRecorded {
+            record(route.interface ?? .changes, caller, loop, isCorrelated, out, written, start)
         }
         return false
+    }
+
+    /// Records the refusal of what is no request, or not yet a whole one.
+    func recordRefusal(_ status: UInt16, _ caller: borrowing Caller, _ loop: LoopState) {
+        if listener.isHealthOnly || !loop.mayBeRecorded { return }
+        loop.beginRecord()
+        loop.access.finish(nil, peer: caller.peer, status: status, since: cs_ticks(), nil)
     }
 
     @inline(__always)

@@ -92,6 +92,10 @@ final class LoopState: @unchecked Sendable {
         if mayRecord.load(ordering: .relaxed) { records.store(access.begin(), ordering: .relaxed) }
     }
 
+    /// Whether answers have to be told to ``access``.
+    @inline(__always)
+    var mayBeRecorded: Bool { mayRecord.load(ordering: .relaxed) }
+
     /// Whether the request that is answered now has a line.
     @inline(__always)
     var isRecording: Bool { records.load(ordering: .relaxed) }

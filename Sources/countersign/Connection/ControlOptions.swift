@@ -5,11 +5,15 @@ import LMDB
 /// Where the daemon or the store is. Every command that speaks to one has these options.
 struct ControlOptions: ParsableArguments {
     @Option(
+        name: .customLong("store"),
         help: ArgumentHelp(
             "Folder of the store (also COUNTERSIGN_STORE; default: ./countersign-data, or that of this machine's service if this is not there).",
             valueName: "dir"),
         transform: PathText.argument)
-    var store = Self.defaultStore
+    private var namedStore: String?
+
+    /// Folder of the store.
+    var store: String { namedStore ?? Self.defaultStore }
 
     private static var defaultStore: String {
         let own = StoreFolderOptions.defaultStore
@@ -52,8 +56,14 @@ struct ControlOptions: ParsableArguments {
         }
     }
 
-    /// The control plane that was named; nil: that of the store.
-    private var named: String? { control ?? ProcessInfo.processInfo.environment[Self.variable] }
+    /// The control plane that was named; nil: that of the store. A flag counts more than a variable: who names a store means
+    /// its daemon.
+    private var named: String? {
+        control ?? (namedStore == nil ? ProcessInfo.processInfo.environment[Self.variable] : nil)
+    }
+
+    /// Whether a control plane was named, instead of a store.
+    var isNamed: Bool { named != nil }
 
     /// Names the control plane for all commands.
     static let variable = "COUNTERSIGN_CONTROL"

@@ -86,10 +86,11 @@ struct PagedList<Item: Codable & Sendable> {
     /// Whether the names of the columns come first.
     var hasHeader = true
 
-    /// - Returns: the last item; nil if there was none.
+    /// - Returns: the last item, if there was one, and where the last page began.
     @discardableResult
-    func print(_ connection: ControlConnection, json: Bool) async throws -> Item? {
+    func print(_ connection: ControlConnection, json: Bool) async throws -> (last: Item?, after: String?) {
         var after = start
+        var began = after
         var isFirst = hasHeader
         var last: Item?
         repeat {
@@ -104,8 +105,9 @@ struct PagedList<Item: Codable & Sendable> {
             }
             isFirst = false
             last = page.items.last ?? last
+            began = after
             after = page.next
         } while after != nil
-        return last
+        return (last, began)
     }
 }

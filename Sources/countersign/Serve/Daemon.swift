@@ -177,10 +177,16 @@ struct Daemon: Sendable {
             try await services.run()
         } catch {
             try? await group.shutdownGracefully()
+            await Self.flush(accessLog)
             throw CommandFailure(Self.sentence(for: error))
         }
         try? await group.shutdownGracefully()
-        try? await StoreFolder.offThread { accessLog.flush() }
+        await Self.flush(accessLog)
+    }
+
+    /// Not for ever: whoever reads the access log may have stopped.
+    private static func flush(_ log: AccessLog) async {
+        _ = try? await StoreFolder.offThread { log.flush(within: .seconds(2)) }
     }
 
     /// Why the service ended. ``StartChecks`` has reported before what can be known before a start.
@@ -200,10 +206,10 @@ struct Daemon: Sendable {
     ) -> Upkeep.Reread? {
         let reread = reread
         return Upkeep.Reread("the settings of the logs") {
-            try accessFile.reopen()
             let new = try await reread()
             level.use(new.logLevel)
             dataPlane.use(new.dataPlane.accessSampling)
+            accessFile.reopen(at: new.accessLogPath)
         }
     }
 

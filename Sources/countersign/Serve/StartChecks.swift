@@ -19,7 +19,7 @@ struct StartChecks {
 
     func run() async -> Report {
         var report = Report()
-        report.faults += storeFaults() + logFaults() + mapFaults() + pepperFaults()
+        report.faults += storeFaults() + logFaults() + mapFaults() + pepperFaults() + accessLogFaults()
         // A group of its own, which ends here. The threads of the shared one would stay.
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         for (listener, setting) in listeners {
@@ -106,6 +106,25 @@ struct StartChecks {
         // SAFETY: exactly the range that was mapped above, to which nothing else has a pointer.
         unsafe munmap(range, settings.mapBytes)
         return []
+    }
+
+    /// Without creating it: the user who asks need not be the one that the service runs as.
+    private func accessLogFaults() -> [String] {
+        guard let path = settings.accessLogPath else { return [] }
+        let name = "Setting \(Setting.accessLogFile.rawValue): "
+        let files = FileManager.default
+        if FolderState(path) != .missing, FolderState(path) != .notAFolder { return [name + "'\(path)' is a folder."] }
+        if files.fileExists(atPath: path) {
+            return files.isWritableFile(atPath: path) ? [] : [name + "this user may not write to '\(path)'."]
+        }
+        let parent = FolderState.parent(of: path)
+        switch FolderState(parent) {
+        case .usable: return []
+        case .missing: return [name + "the folder '\(parent)' does not exist. Create it first."]
+        case .notAFolder: return [name + "'\(parent)' is not a folder."]
+        case .closed:
+            return [name + "this user may not create '\(path)'. Create the file and give it to this user (chown)."]
+        }
     }
 
     private func pepperFaults() -> [String] {

@@ -84,7 +84,9 @@ struct AuditList: AsyncParsableCommand {
         // Only a daemon's log goes on.
         try await control.withDaemon { connection in
             while true {
-                if let last = try await list.print(connection, json: output.json) { list.start = String(last.number) }
+                let (last, after) = try await list.print(connection, json: output.json)
+                // Not from the beginning, when a filter matches seldom.
+                list.start = String(max(last?.number ?? 0, after.flatMap { UInt64($0) } ?? 0))
                 list.hasHeader = false
                 try await Task.sleep(for: Self.pause)
             }

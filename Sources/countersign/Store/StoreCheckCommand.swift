@@ -37,7 +37,7 @@ struct StoreCheckCommand: AsyncParsableCommand {
 
     /// Whether there is no daemon to ask, so that this command starts the other process itself.
     private func isOffline() throws -> Bool {
-        guard control.control == nil, let socket = try control.address.socketPath else { return false }
+        guard !control.isNamed, let socket = try control.address.socketPath else { return false }
         guard try !SocketProbe.isListening(socket) else { return false }
         try control.requireStoreFolder()
         return true

@@ -44,6 +44,23 @@ import Testing
         }
     }
 
+    /// A read looks at 4,096 entries. One that found only issuances among them must not look like the end.
+    @Test func `says that there is more behind a page without changes`() async throws {
+        try await withServer { server in
+            let caller = try await server.follower()
+            let client = try await server.connect()
+            let start = try await server.end(client, caller)
+            let key = try await server.key()
+            for _ in 0..<5 { _ = try await server.issuer.createKeys(KeyRequest(owner: "bulk", count: 1_000)) }
+            _ = try await server.issuer.revoke([key.id], chain: false)
+            let first = try await client.ask(changes("?after=\(start)", caller.authorization))
+            #expect(try first.changes().isEmpty && first.json()["more"] as? Bool == true)
+            let last = try await client.ask(changes("?after=\(try first.next())", caller.authorization))
+            #expect(try last.changes().map { $0["event"] as? String } == ["revoked"])
+            #expect(try last.json()["more"] as? Bool == false)
+        }
+    }
+
     @Test func `names the family that introspection names, and the limit of a bulk revocation`() async throws {
         try await withServer { server in
             let caller = try await server.caller(rights: ["changes", "introspect"])

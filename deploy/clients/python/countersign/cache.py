@@ -25,6 +25,13 @@ LAG_SECONDS_MAX = 2.0
 _LAG_SECONDS_MIN = 0.08
 _CHANGES_MAX = 1_000
 _logger = logging.getLogger("countersign")
+# A clock that goes on while the machine is suspended: what was revoked meanwhile is not proven.
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def clock() -> float:
+    return time.clock_gettime(_CLOCK)
+
 
 
 @dataclass(frozen=True)
@@ -182,22 +189,22 @@ class Follower:
             self._ended.wait(self._lag / 8)
 
     def _follow(self) -> None:
-        requested_at = time.monotonic()
-        incarnation, _, through = self._page("/v1/changes")
+        requested_at = clock()
+        incarnation, _, through, _ = self._page("/v1/changes")
         self._cache.begin((incarnation, through), requested_at)
         is_all = True
         while not self._ended.is_set():
             if is_all:
-                self._ended.wait(max(0.0, requested_at + self._lag / 8 - time.monotonic()))
-            requested_at = time.monotonic()
-            found, changes, through = self._page(
+                self._ended.wait(max(0.0, requested_at + self._lag / 8 - clock()))
+            requested_at = clock()
+            found, changes, through, more = self._page(
                 f"/v1/changes?after={through}&incarnation={incarnation}&limit={_CHANGES_MAX}")
             if found != incarnation:
                 raise _Broken("the store is another one")
-            is_all = len(changes) < _CHANGES_MAX
+            is_all = not more and len(changes) < _CHANGES_MAX
             self._cache.apply(changes, through, requested_at if is_all else None)
 
-    def _page(self, path: str) -> Tuple[str, Sequence[Mapping[str, Any]], int]:
+    def _page(self, path: str) -> Tuple[str, Sequence[Mapping[str, Any]], int, bool]:
         # Half of the lag, so that a silent feed is noticed before the answers are no longer proven.
         status, body = self._get(path, self._lag / 2)
         if status == 410:
@@ -212,4 +219,5 @@ class Follower:
             is_page = False
         if not is_page or not incarnation.isdigit():
             raise _Broken("the answer is not understood")
-        return incarnation, changes, through
+        # However few there are on this page: the service leaves out those of new credentials.
+        return incarnation, changes, through, page.get("more", False) is not False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import io
 import json
 import os
 import re
@@ -12,10 +13,11 @@ import ssl
 import stat
 import threading
 import time
+import weakref
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 from urllib.parse import urlsplit
 
-from .cache import AnswerCache, CacheOptions, Follower, Position, position
+from .cache import AnswerCache, CacheOptions, Follower, Position, clock, position
 from .verdict import (
     AnswerNotUnderstood, CallerRefused, QuestionRefused, Requirement, Unavailable, Verdict, read_verdict,
 )
@@ -28,7 +30,44 @@ _IDLE_SECONDS = 60.0
 _PLAIN = re.compile(r"[A-Za-z0-9_-]+")
 
 
+class _TimedReader(io.RawIOBase):
+    """Reads from a socket until a time, whatever comes byte by byte: a socket's own limit is for each read."""
+
+    def __init__(self, sock: socket.socket, original: Any) -> None:
+        """- original: what http.client made of the socket, which stays open as long as that."""
+        self._sock, self._original = sock, original
+        self.end = 0.0
+
+    def close(self) -> None:
+        self._original.close()
+        super().close()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._sock.settimeout(_left(self.end))
+        return self._sock.recv_into(buffer)
+
+
+class _Response(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        timed = _TimedReader(sock, self.fp)
+        timed.end = clock() + (sock.gettimeout() or 0.0)
+        self.fp = io.BufferedReader(timed)
+
+
+def _left(end: float) -> float:
+    left = end - clock()
+    if left <= 0:
+        raise socket.timeout("no answer in time")
+    return left
+
+
 class _UnixConnection(http.client.HTTPConnection):
+    response_class = _Response
+
     def __init__(self, path: str) -> None:
         super().__init__("countersign")
         self._path = path
@@ -37,6 +76,14 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
+
+
+class _PlainConnection(http.client.HTTPConnection):
+    response_class = _Response
+
+
+class _EncryptedConnection(http.client.HTTPSConnection):
+    response_class = _Response
 
 
 class _Endpoint:
@@ -72,8 +119,8 @@ class _Endpoint:
         if self._path:
             return _UnixConnection(self._path)
         if self._context is not None:
-            return http.client.HTTPSConnection(self._host, self._port, context=self._context)
-        return http.client.HTTPConnection(self._host, self._port)
+            return _EncryptedConnection(self._host, self._port, context=self._context)
+        return _PlainConnection(self._host, self._port)
 
     def ask(
         self, method: str, path: str, body: Optional[bytes], fields: Dict[str, str], end: float
@@ -81,14 +128,14 @@ class _Endpoint:
         """Raises OSError and http.client.HTTPException."""
         while True:
             with self._lock:
-                connection, since = self._free.pop() if self._free else (self._new(), time.monotonic())
+                connection, since = self._free.pop() if self._free else (self._new(), clock())
             is_used = connection.sock is not None
-            if is_used and time.monotonic() - since > _IDLE_SECONDS:
+            if is_used and clock() - since > _IDLE_SECONDS:
                 connection.close()
                 continue
             try:
                 return self._exchange(connection, method, path, body, fields, end)
-            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+            except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError, ssl.SSLEOFError, ssl.SSLZeroReturnError):
                 connection.close()
                 # The service has closed an idle connection at this moment. To ask twice has no effect.
                 if not is_used:
@@ -97,17 +144,26 @@ class _Endpoint:
                 connection.close()
                 raise
 
+    def forget(self) -> None:
+        """In a child after a fork: the connections are the parent's, and so may be the lock."""
+        self._lock = threading.Lock()
+        # This process's ends of them; TLS is not ended, which would be the parent's too.
+        for connection, _ in self._free:
+            connection.close()
+        self._free = []
+
     def _exchange(
         self, connection: http.client.HTTPConnection, method: str, path: str, body: Optional[bytes], fields: Dict[str, str],
         end: float
     ) -> Tuple[int, http.client.HTTPMessage, bytes]:
-        self._set_timeout(connection, end)
+        connection.timeout = _left(end)
+        if connection.sock is not None:
+            connection.sock.settimeout(connection.timeout)
         connection.request(method, path, body, fields)
+        connection.sock.settimeout(_left(end))
         response = connection.getresponse()
         content = b""
         while True:
-            # What comes byte by byte must not outlast the deadline.
-            self._set_timeout(connection, end)
             piece = response.read1(65_536)
             if not piece:
                 break
@@ -122,17 +178,12 @@ class _Endpoint:
             connection.close()
         else:
             with self._lock:
-                self._free.append((connection, time.monotonic()))
+                # Those that were not used for a while are closed, or a burst would leave its connections open for good.
+                now = clock()
+                while self._free and now - self._free[0][1] > _IDLE_SECONDS:
+                    self._free.pop(0)[0].close()
+                self._free.append((connection, now))
         return response.status, response.headers, content
-
-    @staticmethod
-    def _set_timeout(connection: http.client.HTTPConnection, end: float) -> None:
-        left = end - time.monotonic()
-        if left <= 0:
-            raise socket.timeout("no answer in time")
-        connection.timeout = left
-        if connection.sock is not None:
-            connection.sock.settimeout(left)
 
     def close(self) -> None:
         with self._lock:
@@ -202,6 +253,7 @@ class Client:
             raise ValueError("name at least one endpoint")
         self._endpoints = [_Endpoint(text, certificate_authority) for text in endpoints]
         self._preferred = 0
+        self._is_closed = False
         self._deadline = deadline
         self._fields: Dict[str, str] = {}
         if credentials is not None:
@@ -209,10 +261,30 @@ class Client:
             self._fields["Authorization"] = "Basic " + pair
         self._cache: Optional[AnswerCache] = None
         self._follower: Optional[Follower] = None
-        if cache is not None:
-            self._cache = AnswerCache(cache)
-            self._follower = Follower(self._get, self._cache, cache)
+        self._options = cache
+        self._begin()
+        # A server that loads the application and then forks (gunicorn --preload, uWSGI) takes a copy of this client along.
+        known = weakref.ref(self)
+
+        def forked() -> None:
+            client = known()
+            if client is not None:
+                client._forked()
+
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=forked)
+
+    def _begin(self) -> None:
+        if self._options is not None:
+            self._cache = AnswerCache(self._options)
+            self._follower = Follower(self._get, self._cache, self._options)
             self._follower.start()
+
+    def _forked(self) -> None:
+        for endpoint in self._endpoints:
+            endpoint.forget()
+        if not self._is_closed:
+            self._begin()
 
     def __enter__(self) -> "Client":
         return self
@@ -221,6 +293,7 @@ class Client:
         self.close()
 
     def close(self) -> None:
+        self._is_closed = True
         if self._follower is not None:
             self._follower.close()
         for endpoint in self._endpoints:
@@ -232,7 +305,7 @@ class Client:
     @property
     def uses_cache(self) -> bool:
         """Whether what is cached is proven now."""
-        return self._cache is not None and self._cache.is_proven(time.monotonic())
+        return self._cache is not None and self._cache.is_proven(clock())
 
     def verify(
         self, credential: str, scopes: Sequence[str] = (), audience: Optional[str] = None, client_ip: Optional[str] = None
@@ -242,13 +315,13 @@ class Client:
         if self._cache is None:
             return self._fetch(credential, requirement)[0]
         key = self._cache.key(credential, requirement)
-        identity = self._cache.find(key, time.monotonic(), time.time())
+        identity = self._cache.find(key, clock(), time.time())
         if identity is not None:
             return Verdict(identity)
         verdict, decided = self._fetch(credential, requirement)
         # Only what is accepted: an inactive one may become active, and unknown ones must not fill the cache.
         if verdict.identity is not None:
-            self._cache.keep(verdict.identity, key, decided, time.monotonic())
+            self._cache.keep(verdict.identity, key, decided, clock())
         return verdict
 
     def verify_all(
@@ -301,7 +374,7 @@ class Client:
 
     def _ask(self, method: str, path: str, body: Optional[bytes], seconds: float) -> Tuple[int, http.client.HTTPMessage, bytes]:
         """Asks the node that answered last and, if it cannot answer, each other one once."""
-        end = time.monotonic() + seconds
+        end = clock() + seconds
         first = self._preferred
         fields = dict(self._fields)
         if body is not None:
@@ -309,12 +382,12 @@ class Client:
         for tried in range(len(self._endpoints)):
             index = (first + tried) % len(self._endpoints)
             left = len(self._endpoints) - tried
-            now = time.monotonic()
+            now = clock()
             try:
                 # Those that are left get as much time as this one.
                 answer = self._endpoints[index].ask(method, path, body, fields, now + (end - now) / left)
             except (OSError, http.client.HTTPException) as error:
-                if left == 1 or time.monotonic() >= end:
+                if left == 1 or clock() >= end:
                     # The name of the error and nothing of the question.
                     raise Unavailable(type(error).__name__) from None
                 continue

@@ -6,6 +6,7 @@ Strict, because this and the service must never choose differently: two credenti
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import logging
 import re
@@ -139,6 +140,14 @@ def _decoded(text: str) -> Optional[str]:
         return None
 
 
+def _address(text: Optional[str]) -> Optional[str]:
+    """None for what is no address: the name of a Unix socket's peer, a test's, one with a zone."""
+    try:
+        return None if text is None or "%" in text else str(ipaddress.ip_address(text))
+    except ValueError:
+        return None
+
+
 class Guard:
     """Decides about requests, for both kinds of middleware.
 
@@ -153,6 +162,7 @@ class Guard:
         self._challenges = challenges
 
     def admit(self, authorization: Sequence[str], query: str, client_ip: Optional[str]) -> Union[Identity, Refusal]:
+        client_ip = _address(client_ip)
         found = find(authorization, query)
         if found is None:
             return self._challenges.missing()

@@ -4,12 +4,13 @@ import json
 import os
 import stat
 import tempfile
+import time
 import unittest
 from pathlib import Path
 
 from countersign import Client, credentials_from_file
-from countersign.cache import AnswerCache, CacheOptions, position
-from countersign.request import Challenges, Found, find, without_key
+from countersign.cache import AnswerCache, CacheOptions, Follower, clock, position
+from countersign.request import Challenges, Found, _address, find, without_key
 from countersign.verdict import AnswerNotUnderstood, Identity, Requirement, read_verdict
 
 VECTORS = json.loads((Path(__file__).resolve().parents[2] / "vectors.json").read_text())
@@ -139,6 +140,38 @@ class Cache(unittest.TestCase):
             ("a", Requirement(("b", ""))), ("a", Requirement(("", "b"))), ("a", Requirement(audience="")), ("a", Requirement(client_ip="")),
             ("a1:b", Requirement()), ("", Requirement(("a", "b"))), ("", Requirement(("ab",)))]
         self.assertEqual(len({self.cache.key(*question) for question in questions}), len(questions))
+
+
+class Feed(unittest.TestCase):
+    """A page that is short because the service has left out new keys is not the end."""
+
+    def test_nothing_is_proven_by_a_page_with_more_behind_it(self):
+        cache = AnswerCache(CacheOptions(lag_seconds=0.2))
+        asked = []
+
+        def get(path, seconds):
+            asked.append(path)
+            through = 0 if len(asked) == 1 else len(asked)
+            more = "false" if len(asked) == 1 else "true"
+            return 200, b'{"incarnation":"1","changes":[],"next":%d,"more":%s}' % (through, more.encode())
+
+        follower = Follower(get, cache, CacheOptions(lag_seconds=0.2))
+        follower.start()
+        end = clock() + 5
+        while len(asked) < 2 and clock() < end:
+            time.sleep(0.001)
+        begun = clock()
+        while cache.is_proven(clock()) and clock() < begun + 5:
+            time.sleep(0.005)
+        self.assertLess(clock() - begun, 1)
+        follower.close()
+
+
+class Addresses(unittest.TestCase):
+    def test_what_is_no_address_is_not_sent(self):
+        for text, expected in (
+                ("192.0.2.1", "192.0.2.1"), ("::1", "::1"), ("testclient", None), ("localhost", None), ("fe80::1%eth0", None), ("", None), (None, None)):
+            self.assertEqual(_address(text), expected, text)
 
 
 class Settings(unittest.TestCase):

@@ -84,7 +84,8 @@ class Verifying(WithService):
         self.assertNotIn(key, str(caught.exception) + repr(caught.exception))
 
     def test_a_silent_service_and_one_that_trickles_are_given_up(self):
-        for answer in (b"", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"):
+        for answer in (b"", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: ",
+                       b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"):
             with socket.create_server(("127.0.0.1", 0)) as server:
                 ended = threading.Event()
 
@@ -95,7 +96,7 @@ class Verifying(WithService):
                         connection.sendall(answer)
                         while answer and not ended.wait(0.05):
                             try:
-                                connection.sendall(b" ")
+                                connection.sendall(b"0")
                             except OSError:
                                 return
                         ended.wait(10)
@@ -108,6 +109,51 @@ class Verifying(WithService):
                 self.assertLess(time.monotonic() - begun, 2)
                 ended.set()
                 thread.join()
+
+    def test_an_answer_behind_which_the_connection_closes(self):
+        answer = b'{"active":false,"reason":"revoked"}'
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            def serve():
+                for _ in range(2):
+                    connection, _ = server.accept()
+                    with connection:
+                        connection.recv(65_536)
+                        connection.sendall(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(answer))
+                        time.sleep(0.05)
+                        connection.sendall(answer)
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            client = self.client(f"http://127.0.0.1:{server.getsockname()[1]}")
+            self.assertEqual([client.verify("a").reason for _ in range(2)], ["revoked", "revoked"])
+            thread.join()
+
+    @unittest.skipUnless(hasattr(os, "fork"), "there is no fork")
+    def test_after_a_fork_every_process_has_its_own_answers(self):
+        client, keys = self.client(cache=countersign.CacheOptions(lag_seconds=LAG)), [self.key() for _ in range(4)]
+        revoked = self.key()
+        self.revoke(revoked)
+        self.assertTrue(client.verify(keys[0]["key"]))
+        children = []
+        for key in keys:
+            child = os.fork()
+            if child == 0:
+                right = 1
+                try:
+                    for _ in range(100):
+                        verdict = client.verify(key["key"])
+                        if not verdict or verdict.identity.id != key["id"] or client.verify(revoked["key"]):
+                            os._exit(2)
+                    end = time.monotonic() + 10
+                    while not client.uses_cache and time.monotonic() < end:
+                        time.sleep(0.01)
+                    right = 0 if client.uses_cache else 3
+                finally:
+                    os._exit(right)
+            children.append(child)
+        for _ in range(100):
+            self.assertTrue(client.verify(keys[0]["key"]))
+        self.assertEqual([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children], [0] * 4)
 
     def test_another_node_is_asked(self):
         client, key = self.client(f"http://127.0.0.1:{free_port()}", self.url), self.key()["key"]
