@@ -1,4 +1,4 @@
-"""Writes what is in a release (CycloneDX 1.5) and where it comes from (in-toto statement, SLSA provenance 1.0).
+"""Writes what is in a release (CycloneDX 1.5; all Swift packages that the build was resolved with, also those of tests) and where it comes from (in-toto statement, SLSA provenance 1.0).
 
     describe.py VERSION COMMIT FOLDER PROGRAM
 """
@@ -14,6 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 REPOSITORY = "countersign"
+ARCHITECTURE = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True, check=True).stdout.strip()
 # Linked dynamically: they are on the machine where it runs.
 LIBRARIES = {"libssl3": "openssl", "liblmdb0": "lmdb", "libc6": "glibc", "libgcc-s1": "gcc", "libstdc++6": "gcc", "zlib1g": "zlib"}
 
@@ -40,7 +41,7 @@ def debian_packages(versions):
     for name, version in versions:
         yield {
             "type": "library", "bom-ref": "deb:" + name, "name": name, "version": version,
-            "purl": f"pkg:deb/debian/{name}@{version}?distro=debian-12", "scope": "required" if name in LIBRARIES else "optional"}
+            "purl": f"pkg:deb/debian/{name}@{version}?arch={ARCHITECTURE}&distro=debian-12", "scope": "required" if name in LIBRARIES else "optional"}
 
 
 def swift():

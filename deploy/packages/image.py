@@ -17,7 +17,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-PACKAGES = ["base-files", "libc6", "libgcc-s1", "libstdc++6", "libssl3", "liblmdb0", "zlib1g", "ca-certificates", "netbase", "tzdata"]
+PACKAGES = ["base-files", "gcc-12-base", "libc6", "libgcc-s1", "libstdc++6", "libssl3", "liblmdb0", "zlib1g", "ca-certificates", "netbase", "tzdata"]
 # Of these packages only the licences are left, as they have to be.
 OMITTED = ("./usr/share/doc/", "./usr/share/man/", "./usr/share/locale/", "./usr/share/lintian/", "./usr/share/info/", "./usr/sbin/")
 USER = 65532
@@ -65,7 +65,7 @@ def base(folder):
     layer, root = Layer(), folder / "root"
     for path in sorted(root.rglob("*")):
         name = "./" + str(path.relative_to(root))
-        if name.startswith(OMITTED) and path.name != "copyright" and not path.is_dir():
+        if name.startswith(OMITTED) and path.name != "copyright" and not path.is_dir() and not path.is_symlink():
             continue
         if path.is_symlink():
             layer.entry(name, tarfile.SYMTYPE, 0o777, link=os.readlink(path))

@@ -62,7 +62,9 @@ def tarball(folder, name, work, version):
     foreign = [one for one in needed if not LIBRARIES.search(one)]
     check(not foreign, f"the program needs nothing but glibc and Debian's two libraries: {foreign or needed}")
     said = run(root / "countersign", "--version").strip()
-    check(re.fullmatch(r"\S+ \([0-9a-f]{40}\)", said), f"it says its version and commit: {said}")
+    statement = json.loads((folder / f"countersign-{version}.provenance.json").read_text())
+    commit = statement["predicate"]["buildDefinition"]["resolvedDependencies"][0]["digest"]["gitCommit"]
+    check(re.fullmatch(rf"\S+ \({commit}\)", said) and set(commit) != {"0"}, f"it says its version and commit: {said}")
     pages = sorted(path.name for path in (root / "man/man1").iterdir())
     check("countersign.1" in pages and "countersign.key.create.1" in pages, f"{len(pages)} man pages are in it")
     print(f"  {(folder / name).stat().st_size / 1e6:.1f} MB packed, the program {(root / 'countersign').stat().st_size / 1e6:.1f} MB")
@@ -144,6 +146,8 @@ def debian(folder, name, work, version):
     with service(root, work / "upgraded.log"):
         check(verdict(root / SOCKET, made["key"]) == 200, "the key is valid after the upgrade")
 
+    check((root / "usr/share/doc/countersign/examples/fleet.conf").read_text().count("/usr/bin/countersign") > 0,
+          "the files of a fleet's node name this program")
     run("dpkg", "--remove", "countersign", inside=root)
     check(not (root / "usr/bin/countersign").exists() and settings.exists(), "a removal leaves the settings")
     run("dpkg", "--purge", "countersign", inside=root)

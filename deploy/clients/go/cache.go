@@ -85,6 +85,10 @@ type cacheEntry struct {
 	until    time.Time
 }
 
+// isBefore compares by the monotonic clock and by the wall clock: the first stands still while the machine is suspended, and the second
+// may be set.
+func isBefore(now, end time.Time) bool { return now.Before(end) && now.Round(0).Before(end.Round(0)) }
+
 // cache has the answers, and until when they are proven. It has no clock and no connection.
 type cache struct {
 	options CacheOptions
@@ -120,26 +124,26 @@ func (cache *cache) key(credential string, requirement Requirement) cacheKey {
 func (cache *cache) isProven(now time.Time) bool {
 	cache.mutex.RLock()
 	defer cache.mutex.RUnlock()
-	return now.Before(cache.provenUntil)
+	return isBefore(now, cache.provenUntil)
 }
 
 func (cache *cache) find(key cacheKey, now time.Time) *Identity {
 	cache.mutex.RLock()
 	entry, found := cache.entries[key]
-	isProven := now.Before(cache.provenUntil)
+	isProven := isBefore(now, cache.provenUntil)
 	cache.mutex.RUnlock()
 	if !isProven || !found {
 		return nil
 	}
 	identity, seconds := entry.identity, now.Unix()
-	if !now.Before(entry.until) || (identity.ExpiresAt != 0 && seconds >= identity.ExpiresAt) ||
+	if !isBefore(now, entry.until) || (identity.ExpiresAt != 0 && seconds >= identity.ExpiresAt) ||
 		(identity.NotBefore != 0 && seconds < identity.NotBefore) {
 		cache.mutex.Lock()
 		delete(cache.entries, key)
 		cache.mutex.Unlock()
 		return nil
 	}
-	return identity
+	return identity.copy()
 }
 
 // keep keeps an answer, unless it was decided without a change that was applied here.
@@ -156,7 +160,7 @@ func (cache *cache) keep(identity *Identity, key cacheKey, decided position, isK
 			break
 		}
 	}
-	cache.entries[key] = cacheEntry{identity, now.Add(cache.options.Answer)}
+	cache.entries[key] = cacheEntry{identity.copy(), now.Add(cache.options.Answer)}
 }
 
 func (cache *cache) begin(at position, requestedAt time.Time) {
@@ -223,6 +227,8 @@ type page struct {
 	Incarnation string   `json:"incarnation"`
 	Changes     []change `json:"changes"`
 	Next        *uint64  `json:"next"`
+	// However few changes there are on this page: the service leaves out those of new credentials.
+	More bool `json:"more"`
 }
 
 var errBroken = errors.New("the feed cannot be followed")
@@ -266,14 +272,14 @@ func (client *Client) followOnce(ctx context.Context, interval time.Duration) er
 		if found.Incarnation != incarnation {
 			return fmt.Errorf("%w: the store is another one", errBroken)
 		}
-		isAll, through = len(found.Changes) < changesMax, *found.Next
+		isAll, through = !found.More && len(found.Changes) < changesMax, *found.Next
 		client.cache.apply(found.Changes, through, requestedAt, isAll)
 	}
 }
 
 func (client *Client) page(ctx context.Context, path string) (*page, error) {
 	// Half of the lag, so that a silent feed is noticed before the answers are no longer proven.
-	answer, err := client.ask(ctx, http.MethodGet, path, nil, client.cache.options.Lag/2)
+	answer, err := client.feed.ask(ctx, http.MethodGet, path, nil, client.cache.options.Lag/2)
 	if err != nil {
 		return nil, err
 	}

@@ -129,16 +129,51 @@ func newEndpoint(text string, authority *x509.CertPool) (*endpoint, error) {
 	return &endpoint{address.Scheme + "://" + address.Host, client}, nil
 }
 
-// Client verifies credentials. Any number of goroutines may use it.
-type Client struct {
+// nodes are the connections to the nodes of a service.
+type nodes struct {
 	endpoints     []*endpoint
 	preferred     atomic.Int32
 	authorization string
-	deadline      time.Duration
-	cache         *cache
-	log           func(string)
-	end           context.CancelFunc
-	ended         chan struct{}
+}
+
+// Client verifies credentials. Any number of goroutines may use it.
+type Client struct {
+	nodes *nodes
+	// feed has connections of its own: verifications that wait for one must not delay the changes.
+	feed     *nodes
+	deadline time.Duration
+	cache    *cache
+	log      func(string)
+	end      context.CancelFunc
+	ended    chan struct{}
+}
+
+// String hides the credentials.
+func (*Client) String() string { return "<countersign client>" }
+
+// GoString hides the credentials.
+func (*Client) GoString() string { return "<countersign client>" }
+
+func newNodes(options Options, authority *x509.CertPool) (*nodes, error) {
+	nodes := &nodes{}
+	for _, text := range options.Endpoints {
+		endpoint, err := newEndpoint(text, authority)
+		if err != nil {
+			return nil, err
+		}
+		nodes.endpoints = append(nodes.endpoints, endpoint)
+	}
+	if options.Credentials.id != "" {
+		pair := options.Credentials.id + ":" + options.Credentials.secret
+		nodes.authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(pair))
+	}
+	return nodes, nil
+}
+
+func (nodes *nodes) close() {
+	for _, endpoint := range nodes.endpoints {
+		endpoint.http.CloseIdleConnections()
+	}
 }
 
 // New makes a client. Close it.
@@ -161,22 +196,17 @@ func New(options Options) (*Client, error) {
 			return nil, fmt.Errorf("%s has no certificates in PEM", options.CertificateAuthority)
 		}
 	}
-	for _, text := range options.Endpoints {
-		endpoint, err := newEndpoint(text, authority)
-		if err != nil {
-			return nil, err
-		}
-		client.endpoints = append(client.endpoints, endpoint)
-	}
-	if options.Credentials.id != "" {
-		pair := options.Credentials.id + ":" + options.Credentials.secret
-		client.authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(pair))
+	var err error
+	if client.nodes, err = newNodes(options, authority); err != nil {
+		return nil, err
 	}
 	if options.Cache == nil {
 		close(client.ended)
 		return client, nil
 	}
-	var err error
+	if client.feed, err = newNodes(options, authority); err != nil {
+		return nil, err
+	}
 	if client.cache, err = newCache(*options.Cache); err != nil {
 		return nil, err
 	}
@@ -193,8 +223,9 @@ func New(options Options) (*Client, error) {
 func (client *Client) Close() {
 	client.end()
 	<-client.ended
-	for _, endpoint := range client.endpoints {
-		endpoint.http.CloseIdleConnections()
+	client.nodes.close()
+	if client.feed != nil {
+		client.feed.close()
 	}
 }
 
@@ -303,7 +334,7 @@ func (client *Client) post(ctx context.Context, question map[string]any) (*answe
 	if err != nil || len(body) > questionBytesMax {
 		return nil, questionRefused("more than a mebibyte")
 	}
-	answer, err := client.ask(ctx, http.MethodPost, "/v1/verify", body, client.deadline)
+	answer, err := client.nodes.ask(ctx, http.MethodPost, "/v1/verify", body, client.deadline)
 	if err != nil {
 		return nil, err
 	}
@@ -328,20 +359,20 @@ func (client *Client) post(ctx context.Context, question map[string]any) (*answe
 }
 
 // ask asks the node that answered last and, if it cannot answer, each other one once.
-func (client *Client) ask(ctx context.Context, method, path string, body []byte, limit time.Duration) (*answer, error) {
+func (nodes *nodes) ask(ctx context.Context, method, path string, body []byte, limit time.Duration) (*answer, error) {
 	end := time.Now().Add(limit)
-	first := int(client.preferred.Load())
-	for tried := range client.endpoints {
-		index := (first + tried) % len(client.endpoints)
-		left := len(client.endpoints) - tried
+	first := int(nodes.preferred.Load())
+	for tried := range nodes.endpoints {
+		index := (first + tried) % len(nodes.endpoints)
+		left := len(nodes.endpoints) - tried
 		// Those that are left get as much time as this one.
-		found, err := client.attempt(ctx, client.endpoints[index], method, path, body, time.Until(end)/time.Duration(left))
+		found, err := nodes.attempt(ctx, nodes.endpoints[index], method, path, body, time.Until(end)/time.Duration(left))
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
 		if err == nil && (found.status != http.StatusServiceUnavailable || left == 1) {
 			if found.status != http.StatusServiceUnavailable {
-				client.preferred.Store(int32(index))
+				nodes.preferred.Store(int32(index))
 			}
 			return found, nil
 		}
@@ -352,7 +383,7 @@ func (client *Client) ask(ctx context.Context, method, path string, body []byte,
 	return nil, &unavailable{"no node answers", 1}
 }
 
-func (client *Client) attempt(
+func (nodes *nodes) attempt(
 	ctx context.Context, endpoint *endpoint, method, path string, body []byte, limit time.Duration,
 ) (*answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
@@ -363,8 +394,8 @@ func (client *Client) attempt(
 	}
 	// To verify twice has no effect, so a connection that the service closes at this moment is no failure.
 	request.Header["Idempotency-Key"] = nil
-	if client.authorization != "" {
-		request.Header.Set("Authorization", client.authorization)
+	if nodes.authorization != "" {
+		request.Header.Set("Authorization", nodes.authorization)
 	}
 	if method == http.MethodPost {
 		request.Header.Set("Content-Type", "application/json")

@@ -36,6 +36,8 @@ type presented struct {
 
 // find returns the credential of a request, nil if it has none, or why it has none that is well-formed.
 func find(authorization []string, query string) (*presented, string) {
+	// No request may have a fragment; whoever reads one otherwise would read another key.
+	query, _, _ = strings.Cut(query, "#")
 	if len(authorization) > 1 {
 		return nil, "more than one Authorization field"
 	}
@@ -136,6 +138,8 @@ func (guard Guard) Wrap(next http.Handler) http.Handler {
 			clean.RawQuery = query
 			request.URL = &clean
 			request.RequestURI = clean.RequestURI()
+			// Whoever has parsed it before has parsed the key.
+			request.Form = nil
 		}
 		next.ServeHTTP(writer, request)
 	})

@@ -2,9 +2,12 @@ package countersign
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -240,7 +243,36 @@ func TestSettings(t *testing.T) {
 	if write(right, 0o644) == nil {
 		t.Error("a file that everybody may read")
 	}
-	if text := (Credentials{"app", "s_1"}).String(); strings.Contains(text, "s_1") {
-		t.Error(text)
+	client, err := New(Options{Endpoints: []string{"http://127.0.0.1:1"}, Credentials: Credentials{"app", "s_1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for _, text := range []string{fmt.Sprintf("%v %+v %#v", client, client, client), fmt.Sprintf("%v %#v", Credentials{"app", "s_1"}, Credentials{"app", "s_1"})} {
+		if strings.Contains(text, "s_1") || strings.Contains(text, "Basic") {
+			t.Error(text)
+		}
+	}
+}
+
+// A page that is short because the service has left out new keys is not the end.
+func TestNothingIsProvenByAPageWithMoreBehindIt(t *testing.T) {
+	var asked atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(writer http.ResponseWriter, _ *http.Request) {
+		number := asked.Add(1)
+		fmt.Fprintf(writer, `{"incarnation":"1","changes":[],"next":%d,"more":%v}`, number, number > 1)
+	}))
+	defer server.Close()
+	client, err := New(Options{Endpoints: []string{server.URL}, Cache: &CacheOptions{Lag: 200 * time.Millisecond}, Log: func(string) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for end := time.Now().Add(5 * time.Second); asked.Load() < 3 && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(300 * time.Millisecond)
+	if client.UsesCache() {
+		t.Error("proven by a page with more behind it")
 	}
 }

@@ -52,6 +52,14 @@ type Identity struct {
 	Family string
 }
 
+// copy: what a caller changes must not be what is cached.
+func (identity *Identity) copy() *Identity {
+	own := *identity
+	own.Scopes = append([]string(nil), identity.Scopes...)
+	own.Audiences = append([]string(nil), identity.Audiences...)
+	return &own
+}
+
 // Grants says whether it has all of these scopes.
 func (identity *Identity) Grants(scopes ...string) bool {
 	for _, needed := range scopes {

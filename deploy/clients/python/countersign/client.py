@@ -324,6 +324,18 @@ class Client:
             self._cache.keep(verdict.identity, key, decided, clock())
         return verdict
 
+    @property
+    def deadline(self) -> float:
+        """Seconds for an answer."""
+        return self._deadline
+
+    def cached(self, credential: str, requirement: Requirement) -> Optional[Verdict]:
+        """The verdict of the cache, without asking the service; None: it has none."""
+        if self._cache is None:
+            return None
+        identity = self._cache.find(self._cache.key(credential, requirement), clock(), time.time())
+        return None if identity is None else Verdict(identity)
+
     def verify_all(
         self, credentials: Sequence[str], scopes: Sequence[str] = (), audience: Optional[str] = None,
         client_ip: Optional[str] = None

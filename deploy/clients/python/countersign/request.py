@@ -16,7 +16,7 @@ from typing import List, Optional, Sequence, Tuple, Union
 from urllib.parse import unquote_to_bytes
 
 from .client import Client
-from .verdict import Identity, Unavailable, VerificationFailure
+from .verdict import Identity, Requirement, Unavailable, Verdict, VerificationFailure
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # Visible ASCII without comma and quote, and without a leading equals sign.
@@ -162,21 +162,44 @@ class Guard:
         self._challenges = challenges
 
     def admit(self, authorization: Sequence[str], query: str, client_ip: Optional[str]) -> Union[Identity, Refusal]:
-        client_ip = _address(client_ip)
-        found = find(authorization, query)
-        if found is None:
-            return self._challenges.missing()
-        if isinstance(found, str):
-            return self._challenges.malformed(found)
+        found = self._found(authorization, query)
+        if isinstance(found, Refusal):
+            return found
         try:
-            verdict = self._client.verify(found.text, audience=self._audience, client_ip=client_ip)
+            verdict = self._client.verify(found.text, audience=self._audience, client_ip=_address(client_ip))
         except Unavailable as failure:
             _logger.warning("%s", failure)
-            return self._challenges.unavailable(failure.retry_after_seconds)
+            return self.unavailable(failure.retry_after_seconds)
         except VerificationFailure as failure:
             # Wrong settings on either side, which the client of the request cannot tell apart.
             _logger.error("%s", failure)
-            return self._challenges.unavailable(10)
+            return self.unavailable(10)
+        return self._judged(found, verdict)
+
+    def admit_at_once(
+        self, authorization: Sequence[str], query: str, client_ip: Optional[str]
+    ) -> Union[Identity, Refusal, None]:
+        """The same without asking the service; None: it must be asked."""
+        found = self._found(authorization, query)
+        if isinstance(found, Refusal):
+            return found
+        verdict = self._client.cached(found.text, Requirement((), self._audience, _address(client_ip)))
+        return None if verdict is None else self._judged(found, verdict)
+
+    def unavailable(self, seconds: int) -> Refusal:
+        return self._challenges.unavailable(seconds)
+
+    @property
+    def deadline(self) -> float:
+        return self._client.deadline
+
+    def _found(self, authorization: Sequence[str], query: str) -> Union[Found, Refusal]:
+        found = find(authorization, query)
+        if found is None:
+            return self._challenges.missing()
+        return self._challenges.malformed(found) if isinstance(found, str) else found
+
+    def _judged(self, found: Found, verdict: Verdict) -> Union[Identity, Refusal]:
         identity = verdict.identity
         # A key that is presented as a token, or a token as a key, is not what it is presented as.
         if identity is None or identity.kind != found.kind:

@@ -305,6 +305,11 @@ class Middleware(WithService):
         for fields, expected in (([], 401), (["ApiKey nonsense"], 401), ([f"ApiKey {key}"] * 2, 400)):
             start, body = self.ask_asgi(guarded, fields=fields)
             self.assertEqual((start["status"], json.loads(body["body"])["status"]), (expected, expected))
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            away = asgi.CredentialMiddleware(application, self.client(f"http://127.0.0.1:{silent.getsockname()[1]}", deadline=0.3))
+            begun = time.monotonic()
+            self.assertEqual(self.ask_asgi(away, fields=[f"ApiKey {key}"])[0]["status"], 503)
+            self.assertLess(time.monotonic() - begun, 2)
         self.assertEqual(self.ask_asgi(guarded, kind="websocket"), [{"type": "websocket.close", "code": 1008}])
         self.assertEqual(self.ask_asgi(guarded, fields=[f"ApiKey {key}"], kind="websocket")[0]["type"], "reached")
 
