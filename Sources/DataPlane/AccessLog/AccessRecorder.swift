@@ -77,7 +77,7 @@ final class AccessRecorder {
 
     // MARK: One request
 
-    /// A request begins, or is answered again. Only ``finish(_:peer:status:since:_:)`` counts it.
+    /// A request begins, or is answered again. Only ``skip()`` and ``finish(_:peer:status:since:_:)`` count it.
     /// - Returns: whether it is recorded.
     func begin() -> Bool {
         guard left == 0 else { return false }
@@ -115,7 +115,10 @@ final class AccessRecorder {
         (entry.kind, entry.id, entry.client) = isKnown ? (kind, id, client) : (nil, nil, 0)
     }
 
-    /// The request is answered, and gets its line if it is its turn. Also called for those that are not recorded.
+    /// A request that is not recorded is answered.
+    func skip() { if left > 0 { left -= 1 } }
+
+    /// The request that was recorded is answered.
     /// - Parameters:
     ///   - interface: its name; nil: nothing is served at its path.
     ///   - peer: the address of the connection.
@@ -125,13 +128,7 @@ final class AccessRecorder {
         _ interface: VerificationInterface?, peer: IPAddress?, status: UInt16?, since start: UInt64,
         _ correlation: Correlation?
     ) {
-        if case .oneIn(let number) = sampling {
-            guard left == 0 else {
-                left -= 1
-                return
-            }
-            left = number - 1
-        }
+        if case .oneIn(let number) = sampling { left = number - 1 }
         let isAccepted =
             entry.accepted == entry.credentials && entry.unverified?.isAccepted ?? true && status ?? 200 < 400
         if sampling == .errors, isAccepted { return }

@@ -186,8 +186,12 @@ extension ByteBuffer {
     /// The status of the response that begins at an index; nil if there is none yet.
     func status(ofResponseAt index: Int) -> UInt16? {
         // Behind `HTTP/1.1 `.
-        guard let digits = getBytes(at: index + 9, length: 3) else { return nil }
-        return digits.reduce(0) { $0 * 10 + UInt16($1 &- UInt8(ascii: "0")) }
+        var status: UInt16 = 0
+        for place in index + 9..<index + 12 {
+            guard let digit = getInteger(at: place, as: UInt8.self) else { return nil }
+            status = status &* 10 &+ UInt16(digit &- UInt8(ascii: "0"))
+        }
+        return status
     }
 
     /// Removes sent bytes. Memory of large responses is freed: connections may live for days.

@@ -145,8 +145,8 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         switch CallHead(head.headers) {
         case .check where head.endStream: fail(id, .internal, "the call has no message", isWhole: true, context)
         case .check where !caller.mayVerify(loop, .grpc):
-            if loop.mayBeRecorded {
-                loop.beginRecord()
+            loop.beginRecord()
+            if loop.endRecord() {
                 loop.access.finish(.grpc, peer: caller.peer, status: 403, since: cs_ticks(), nil)
             }
             fail(id, .permissionDenied, JudgementText.callers, isWhole: false, context)
@@ -215,7 +215,7 @@ final class CheckConnection: ChannelInboundHandler, ServedConnection {
         if loop.questions?.mustAsk == true { return ask(call, id, context) }
         if !call.isHealth {
             loop.times.note(.grpc, since: start)
-            if loop.mayBeRecorded { loop.access.finish(.grpc, peer: caller.peer, status: nil, since: start, nil) }
+            if loop.endRecord() { loop.access.finish(.grpc, peer: caller.peer, status: nil, since: start, nil) }
         }
         switch outcome {
         case .failed(let code, let reason): fail(id, code, reason, isWhole: true, context)

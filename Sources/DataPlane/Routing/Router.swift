@@ -30,7 +30,7 @@ struct Router: Sendable {
         scratch.judging.text.clear()
         guard let route = route(context.request.path), route.methods.contains(context.request.method) else {
             refuseUnrouted(context, &out)
-            if loop.mayBeRecorded { record(nil, caller, loop, isCorrelated, out, written, start) }
+            if loop.endRecord() { record(nil, caller, loop, isCorrelated, out, written, start) }
             return nil
         }
         var wait: ChangesWait?
@@ -40,8 +40,8 @@ struct Router: Sendable {
         }
         guard loop.questions?.mustAsk != true else { return wait }
         if let interface = route.interface { loop.times.note(interface, since: start) }
-        if loop.mayBeRecorded, !route.isForProbes {
-            if wait != nil, loop.isRecording { loop.access.note(.waits) }
+        if !route.isForProbes, loop.endRecord() {
+            if wait != nil { loop.access.note(.waits) }
             record(route.interface ?? .changes, caller, loop, isCorrelated, out, written, start)
         }
         return wait
@@ -73,14 +73,14 @@ struct Router: Sendable {
         loop.beginRecord()
         guard let route = route(context.request.path), route.methods.contains(context.request.method) else {
             refuseUnrouted(context, &out)
-            if loop.mayBeRecorded { record(nil, caller, loop, isCorrelated, out, written, start) }
+            if loop.endRecord() { record(nil, caller, loop, isCorrelated, out, written, start) }
             return false
         }
         guard let refusal = context.refusalByHead(at: route, &caller, &scratch) else { return true }
         refuse(refusal, at: route, context, &scratch, &out)
         // It will be decided again.
         guard loop.questions?.mustAsk != true else { return false }
-        if loop.mayBeRecorded {
+        if loop.endRecord() {
             record(route.interface ?? .changes, caller, loop, isCorrelated, out, written, start)
         }
         return false
@@ -88,8 +88,9 @@ struct Router: Sendable {
 
     /// Records the refusal of what is no request, or not yet a whole one.
     func recordRefusal(_ status: UInt16, _ caller: borrowing Caller, _ loop: LoopState) {
-        if listener.isHealthOnly || !loop.mayBeRecorded { return }
+        if listener.isHealthOnly { return }
         loop.beginRecord()
+        guard loop.endRecord() else { return }
         loop.access.finish(nil, peer: caller.peer, status: status, since: cs_ticks(), nil)
     }
 

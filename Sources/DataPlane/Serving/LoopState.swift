@@ -92,9 +92,15 @@ final class LoopState: @unchecked Sendable {
         if mayRecord.load(ordering: .relaxed) { records.store(access.begin(), ordering: .relaxed) }
     }
 
-    /// Whether answers have to be told to ``access``.
+    /// The request is answered.
+    /// - Returns: whether its line is due: then ``AccessRecorder/finish(_:peer:status:since:_:)``.
     @inline(__always)
-    var mayBeRecorded: Bool { mayRecord.load(ordering: .relaxed) }
+    func endRecord() -> Bool {
+        guard mayRecord.load(ordering: .relaxed) else { return false }
+        if isRecording { return true }
+        access.skip()
+        return false
+    }
 
     /// Whether the request that is answered now has a line.
     @inline(__always)
