@@ -44,7 +44,9 @@ class Observed(Service):
         certificate = make_certificate(folder / "tls.crt", folder / "tls.key")
         self.flags += [
             "--listen", f"https://127.0.0.1:{self.tls_port}",
-            "--control-listen", f"http://127.0.0.1:{self.administration_port}?only=administration",
+            # With the OAuth endpoints, which have metrics of their own.
+            "--control-listen", f"http://127.0.0.1:{self.administration_port}",
+            "--issuer", f"http://127.0.0.1:{self.administration_port}",
             "--tls-certificate", certificate.certificate, "--tls-key", certificate.key]
 
     def metrics(self) -> str:
