@@ -42,13 +42,6 @@ public enum TraceFields {
             && !isZero(text.slice(parentID))
     }
 
-    /// Whether the caller records this trace, and wants others to (§3.2.2.4.1).
-    public static func isSampled(_ traceparent: RawSpan) -> Bool {
-        // The lowest bit of the last digit.
-        let digit = traceparent.byte(parentBytes - 1)
-        return (digit <= UInt8(ascii: "9") ? digit &- UInt8(ascii: "0") : digit &- UInt8(ascii: "a") &+ 10) & 1 == 1
-    }
-
     private static func isZero(_ digits: RawSpan) -> Bool {
         for offset in 0..<digits.byteCount where digits.byte(offset) != UInt8(ascii: "0") { return false }
         return true
