@@ -87,6 +87,25 @@ import Verification
         #expect(refusal?.description.contains("store upgrade") == true)
     }
 
+    @Test func `a store whose log has a newer level is not opened, not followed and not replayed`() async throws {
+        let fixture = try Fixture()
+        _ = try await fixture.plant()
+        try await set(.logLevel, UInt64(LogLevel.newest) + 1, fixture)
+        fixture.close()
+        #expect(try failure(fixture) == .log(.formatTooNew))
+        #expect(throws: StoreFailure.log(.formatTooNew)) { try Self.follow(fixture) }
+        let peppers = try PepperFileOnDisk.read(fixture.pepperPath)
+        let environment = try Environment(
+            directory: fixture.directory,
+            options: Environment.Options(
+                mapBytes: fixture.options.mapBytes, databasesMax: Schema.tableCount, readersMax: 8))
+        #expect(throws: StoreFailure.log(.formatTooNew)) { _ = try Replay(environment, peppers.lookup) }
+    }
+
+    private static func follow(_ fixture: Fixture) throws {
+        _ = try FollowedStore.open(in: fixture.directory, pepperPath: fixture.pepperPath)
+    }
+
     @Test func `fails for a vendor that differs from the store's`() throws {
         let fixture = try Fixture()
         fixture.close()
